@@ -4,23 +4,16 @@ interrupts, planted differences."""
 import copy
 import json
 import os
-from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from assay.cli.main import main
-from assay.cli.progress import SeriesDisplay
-from assay.core.compute import Range
-from assay.core.errors import RunError
 from assay.lab import catalogue
 from assay.lab.judge import recording
 from assay.lab.records import records
-from assay.lab.work.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
 
 SMALL = ("--preset", "smoke", "--executor", "inline")
@@ -69,7 +62,7 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
             )
             for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
-        (("run", "catalog"), "did you mean catalogue?"),
+        (("run", "catalog"), "no experiment is called 'catalog'; the known ones: "),
         (("verify", "early", "--keep", "here"), "--keep names the store of --rerun"),
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (
@@ -86,31 +79,6 @@ def test_what_makes_no_sense_is_one_line(
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err
     assert not list(well.iterdir())
-
-
-def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
-    plans = tuple(SimpleNamespace(rows=[0] * n, missing=[0] * n) for n in (10, 20))
-    out = StringIO()
-    display = SeriesDisplay(
-        "catalogue", Console(file=out, width=100, force_terminal=True, color_system=None)
-    )
-    verdicts = {"verdicts": [{"outcome": "holds"}], "seconds": 61.0, "cpu_seconds": 100.0}
-    with display:
-        display("", Surveyed(3, plans, Range(100, 225), 2))  # type: ignore[arg-type]
-        display("early", Progress("a", ("main", "relu"), 250, 1000, {}, eta=Range(61, 92)))
-        display("late", Ended(Part("late", verdicts, runs=4, trained=4), 1, 3))
-        drawn = StringIO()
-        Console(file=drawn, width=100, color_system=None).print(display.draw())
-        display("sick", Ended(Part("sick", error=RunError("it fell\n  here")), 2, 3))
-    head, at_work = (line.rstrip() for line in drawn.getvalue().splitlines())
-    assert head == "catalogue  1 of 3 experiments, 0 s so far; about 1 min 10 s left"
-    assert at_work == "  ━━━━━━──────────────────  early · main, relu: 250 of 1,000 steps"
-    said = out.getvalue()
-    assert (
-        "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, about 2 min 30 s"
-    ) in said
-    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; about 1 min 10 s left" in said
-    assert "2 of 3  sick: no result, it fell here" in said
 
 
 @pytest.fixture

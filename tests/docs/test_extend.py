@@ -21,13 +21,9 @@ THINGS = {title: files for title, text in PART.findall(PAGE) if (files := FILE.f
         ("src/assay/lab/engines/fresh.py", (WHOLE / "fresh.py").read_text()),
         ("tests/lab/test_fresh.py", (WHOLE / "held_fresh.py").read_text()),
     ],
-    "A verb": [
-        ("src/assay/verbs/cite.py", (WHOLE / "cite.py").read_text()),
-        ("tests/cli/test_cite.py", (WHOLE / "held_cite.py").read_text()),
-    ],
 }
-"""What is added → its two files, each with its place; those of an executor and of a verb are
-fixtures, to which the page leads."""
+"""What is added → its two files, each with its place; those of an executor are fixtures, to which
+the page leads."""
 TESTS = [place for files in THINGS.values() for place, _ in files if place.startswith("tests/")]
 
 

@@ -8,20 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from assay.core.errors import ExperimentError
+from assay.cli.bars import Bar
+from assay.core.compute import Range
+from assay.core.errors import ExperimentError, RunError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import spanned
 from assay.lab.store import groups
-from assay.lab.work.events import Ended, Started, Surveyed
+from assay.lab.work.events import Progress, Started
 from assay.lab.work.worker import run_group
-from assay_catalogue.recorded.series import series
+from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed, series
+from assay_catalogue.verbs.series import shown_on
 from stored_bytes import measures_of
 
 TEXT = (Path(__file__).parents[3] / "tests/lab/walk.py").read_text()
@@ -314,3 +320,28 @@ def test_no_experiment_is_called_as_all_of_them_are(tmp_path):
 
 def test_spans_count_no_second_twice():
     assert spanned([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 1.6)]) == 4.0
+
+
+def test_a_watcher_sees_what_is_at_work() -> None:
+    plans = tuple(SimpleNamespace(rows=[0] * n, missing=[0] * n) for n in (10, 20))
+    out = StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    verdicts = {"verdicts": [{"outcome": "holds"}], "seconds": 61.0, "cpu_seconds": 100.0}
+    with Bar("catalogue", "experiments", console) as bar:
+        show = shown_on(bar)
+        show("", Surveyed(3, plans, Range(100, 225), 2))  # type: ignore[arg-type]
+        show("early", Progress("a", ("main", "relu"), 250, 1000))
+        show("late", Ended(ExperimentOutcome("late", verdicts, runs=4, trained=4), 1, 3))
+        head, at_work = (line.plain for line in bar.lines())
+        fallen = ExperimentOutcome("sick", error=RunError("it fell\n  here"))
+        show("sick", Ended(fallen, 2, 3))
+        show("early", Ended(ExperimentOutcome("early", verdicts), 3, 3))
+        assert len(bar.lines()) == 1
+    assert "catalogue: 1 of 3 experiments" in head
+    assert at_work == "early · main, relu"
+    said = out.getvalue()
+    assert (
+        "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, about 2 min 30 s"
+    ) in said
+    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds" in said
+    assert "2 of 3  sick: no result, it fell here" in said

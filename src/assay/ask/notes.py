@@ -415,13 +415,13 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
         )
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (
-            f"all of {', '.join(_sites(whole[0]))} is all that the later blocks read: this is a "
-            "change of the input, and no finding about the model's inside"
+            f"all that later blocks read is {', '.join(_sites(whole[0]))}, which is changed: "
+            "this is a change of the input, and no finding about the model's inside"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
-            f"the pair's texts differ at {there[0].position} itself: what is put there may be "
-            "nothing but the other token, a change of the input; patch a token behind it"
+            f"the two texts differ at {there[0].position} itself, so the patch may be no more than "
+            "a change of the input; patch a later token"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.progress import QUIET, Shown, blocks
+from assay.cli.progress import QUIET, LiveLines, blocks
 from assay.core.plain import plain
 from assay.evaluation.remaining import Remaining
 from assay.evaluation.watching import Begun, SoFar, Warned
@@ -18,7 +18,7 @@ from assay.report.evaluations import so_far
 from assay.verbs.verb import duration
 
 
-class Bar(Shown):
+class Bar(LiveLines):
     """Shows how much of something countable is done; a context manager that is called with (done,
     total)."""
 

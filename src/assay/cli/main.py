@@ -14,9 +14,7 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, is_dataclass
-from functools import wraps
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, ClassVar
 
@@ -34,7 +32,7 @@ from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
 from assay.verbs.options import MORE
-from assay.verbs.verb import Answer, Call, Described, verb
+from assay.verbs.verb import Call, Described
 
 START = (
     "Start with assay run superposition (half a minute).\nassay VERB --help lists the main options "
@@ -85,29 +83,6 @@ for i, (heading, places) in enumerate({**verbs.HEADINGS, **verbs.others()}.items
         app.command(place, name=word, help=verbs.purpose(place), group=group, sort_key=j)
 
 
-def alone(function: Callable[..., Any]) -> Callable[..., Call]:
-    """Make a command of a verb that somebody added as a file alone: it prints the fields of its
-    result."""
-
-    @wraps(function)
-    def answered(*args: Any, **kwargs: Any) -> Answer[Any]:
-        result = function(*args, **kwargs)
-        fields = (
-            asdict(result).items()
-            if is_dataclass(result) and not isinstance(result, type)
-            else [("", result)]
-        )
-        return Answer(
-            result, [f"{name}: {value}" if name else str(value) for name, value in fields]
-        )
-
-    return verb("")(answered)
-
-
-for word, added in verbs.known().items():
-    app.command(alone(added), name=word, sort_key=len(verbs.HEADINGS["Upkeep"]))
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Run these words (those of the command line when None), and give the exit code."""
     words = list(sys.argv[1:] if words is None else words)
@@ -116,7 +91,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(
             f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
         )
-    if text := removed.instead(words):
+    if words and words[0] not in app and (text := removed.instead(words)):
         return refuse(text)
     Help.whole = "--help-all" in words
     words = ["--help" if word == "--help-all" else word for word in words]
@@ -136,15 +111,8 @@ def main(words: Sequence[str] | None = None) -> int:
             tell(example(words[0]) if words and words[0] in app else START)
         sys.stdout.flush()
         return code
-    except UnusedCliTokensError as error:
-        return refuse(surplus((error.unused_tokens or ["?"])[0], words))
-    except MissingArgumentError as error:
-        return refuse(lacking(error))
     except CycloptsError as error:
-        try:
-            return refuse(meant(str(error), words))
-        except ImportError:  # it reads every command for one that is not there; some need packages
-            return refuse(f'Unknown command "{words[0]}".')
+        return refuse(removed.instead(words) or misread(error, words))
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
     except ModuleNotFoundError as error:
@@ -174,6 +142,18 @@ def main(words: Sequence[str] | None = None) -> int:
             (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"),
             130,
         )
+
+
+def misread(error: CycloptsError, words: Sequence[str]) -> str:
+    """Say in a line what of these words cannot be read, and what was meant, where that is known."""
+    if isinstance(error, UnusedCliTokensError):
+        return surplus((error.unused_tokens or ["?"])[0], words)
+    if isinstance(error, MissingArgumentError):
+        return lacking(error)
+    try:
+        return meant(str(error), words)
+    except ImportError:  # it reads every command for one that is not there; some need packages
+        return f'Unknown command "{words[0]}".'
 
 
 def described(verb: str) -> Described:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,9 +17,7 @@ from rich.text import Text
 
 from assay.core.compute import Range
 from assay.core.plain import plain
-from assay.core.results import ResultData
 from assay.lab.work.events import (
-    Ended,
     Event,
     Failed,
     Partial,
@@ -28,9 +26,7 @@ from assay.lab.work.events import (
     Said,
     Saved,
     Started,
-    Surveyed,
 )
-from assay.report import tables
 from assay.report.tables import SIGNS, estimate_of
 from assay.verbs.verb import batch, duration, lasting
 
@@ -38,7 +34,7 @@ QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
 
 
-class Shown:
+class LiveLines:
     """Lines on standard error while something goes on: on a terminal `lines` is redrawn in place,
     above it stands what was said; a context manager. They are drawn as soon as it is made, so that
     what they tell is set before."""
@@ -82,7 +78,7 @@ class Shown:
         return Group(*lines)
 
 
-class Display(Shown):
+class Display(LiveLines):
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
@@ -198,81 +194,3 @@ def leading(event: Partial) -> str:
     value, interval = estimate_of(claim)
     # numbers first: a narrow terminal cuts the end of the line
     return f"{SIGNS[claim.outcome]} {value} {interval} after {event.seeds} seeds: {claim.text}"
-
-
-class SeriesDisplay(Shown):
-    """Shows a series while it runs: one line for each experiment as it ends; on a terminal also
-    what is at work, in place."""
-
-    def __init__(self, name: str, console: Console | None = None) -> None:
-        self.at: dict[str, tuple[str, Started | Progress]] = {}
-        self.done = self.total = 0
-        self.eta: Range | None = None
-        super().__init__(name, console)
-
-    def __call__(self, name: str, event: Any) -> None:
-        """Take one event of the lab, about the experiment of this name."""
-        self.say(self.note(name, event))
-
-    def note(self, name: str, event: Any) -> str:
-        """Write the line that stays for an event, empty where there is none."""
-        match event:
-            case Surveyed():
-                self.total = event.experiments
-                return surveyed(self.name, event)
-            case Started():
-                self.at[event.group] = (name, event)
-            case Progress():
-                self.at[event.group] = (name, event)
-                self.eta = event.eta
-            case Saved():
-                self.eta = event.eta
-                self.at.pop(event.group, None)
-            case Failed():
-                self.at.pop(event.group, None)
-                return f"{name}, {', '.join(event.arms)}: crashed, {event.text}"
-            case Said():
-                return event.text
-            case Ended():
-                self.done, self.total = event.done, event.total
-                self.at = {g: (n, e) for g, (n, e) in self.at.items() if n != name}
-                return f"{event.done} of {event.total}  {ended(event)}{self.left()}"
-        return ""
-
-    def left(self) -> str:
-        """Say the time left, as the end of a line; empty while it cannot be told."""
-        return "" if self.eta is None or self.done == self.total else f"; {lasting(self.eta)} left"
-
-    def lines(self) -> Sequence[Text]:
-        """The lines shown on a terminal now."""
-        spent = duration(time.monotonic() - self.started)
-        state = f"{self.done} of {self.total} experiments"
-        if not self.total:
-            state = "looking at what is stored"
-        stages = (bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values()))
-        return [Text(f"{self.name}  {state}, {spent} so far{self.left()}"), *stages]
-
-
-def surveyed(name: str, event: Surveyed) -> str:
-    """Say what there is to do, in a line: experiments, runs, and how long it takes."""
-    runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
-    head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
-    if not missing:
-        return head
-    time = "an unknown time" if event.seconds is None else lasting(event.seconds)
-    return (
-        f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
-    )
-
-
-def ended(event: Ended) -> str:
-    """Say how one experiment ended, in a line."""
-    part = event.part
-    if part.data is None:
-        return f"{part.name}: no result, {' '.join(str(part.error).split())}"
-    data = ResultData.from_json(part.data)
-    signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
-    cost = (
-        f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds" if part.trained else "stored"
-    )
-    return f"{part.name}: {signs}, {cost}"

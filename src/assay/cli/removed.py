@@ -53,7 +53,10 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "show": {"--measures": "assay list NAME has the measures of an experiment or a study"},
+        "show": {
+            "--measures": "assay list NAME has the measures of an experiment or a study",
+            "--findings": "assay show NAME --estimates lists them",
+        },
         "plan": {
             "--budget": "assay plan says how many units decide each claim, and what they cost"
         },
@@ -68,6 +71,10 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--within": "assay plan NAME says how many units decide each claim, and what they cost",
             "--dry-run": "submitit writes the batch script into the folder slurm of the store",
         },
+        "import": dict.fromkeys(
+            ("--acts", "--model", "--text"),
+            "assay evaluate FILE, with these options, says whether a dictionary reconstructs",
+        ),
         "serve": {
             "--api": _API,
             **dict.fromkeys(("--token-file", "--new-token"), _TOKENS),

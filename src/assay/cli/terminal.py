@@ -23,13 +23,13 @@ from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.verb import Answer, Aside, Call, Cell, InFull, Line, Part, Shaded, Table
+from assay.verbs.verb import Answer, AnswerPart, Aside, Call, Cell, InFull, Line, Shaded, Table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from assay.cli.bars import Bar, Measuring, Stages
-    from assay.cli.progress import Display, SeriesDisplay
+    from assay.cli.progress import Display
 
 
 class Terminal:
@@ -67,12 +67,6 @@ class Terminal:
         from assay.cli.progress import Display
 
         return Display(name)
-
-    def series(self, name: str) -> SeriesDisplay:
-        """Begin to show a series."""
-        from assay.cli.progress import SeriesDisplay
-
-        return SeriesDisplay(name)
 
     def aside(self, text: str) -> None:
         """Print a line on standard error."""
@@ -141,7 +135,7 @@ def emit(data: Any) -> None:
     print(as_json(to_json(data), indent=1 if sys.stdout.isatty() else None, allow_nan=False))
 
 
-def show(words: Iterable[Part]) -> None:
+def show(words: Iterable[AnswerPart]) -> None:
     """Print an answer's words, part by part."""
     for part in words:
         match part:

@@ -30,7 +30,7 @@ from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
 from assay.lab.work.slots import Slots
 from assay.lab.work.work import Work, take, work
 
-Asked = str | Preset
+PresetChoice = str | Preset
 OWN = 0.7e9
 """Bytes that a worker takes at least besides what it shares."""
 
@@ -73,7 +73,7 @@ class Lab:
         self.executor = executor if executor is not None else Workers()
         self.device = device
 
-    def plan(self, experiment: Experiment, preset: Asked = "default") -> Plan:
+    def plan(self, experiment: Experiment, preset: PresetChoice = "default") -> Plan:
         """What `run` would do, per run; nothing is written."""
         return plan(
             self.store,
@@ -85,7 +85,7 @@ class Lab:
     def run(
         self,
         experiment: Experiment,
-        preset: Asked = "default",
+        preset: PresetChoice = "default",
         on_event: OnEvent | None = None,
         planned: Plan | None = None,
     ) -> Result:
@@ -182,7 +182,9 @@ class Lab:
         result.write(self.store)
         return result
 
-    def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
+    def judge(
+        self, experiment: Experiment, preset: PresetChoice = "default", arm: str = "main"
+    ) -> Result:
         """The verdicts on what is stored; nothing is trained or written. Another `arm` is judged as
         if it were the method.
 
@@ -201,7 +203,7 @@ class Lab:
     show = judge
 
     def known(
-        self, experiment: Experiment, preset: Asked = "default", planned: Plan | None = None
+        self, experiment: Experiment, preset: PresetChoice = "default", planned: Plan | None = None
     ) -> ResultData | None:
         """The stored result, where judging would say the same again; None where it might not.
 
@@ -233,7 +235,7 @@ class Lab:
         return self.executor if all(e.origin for e in experiments) else Inline()
 
 
-def _preset(experiment: Experiment, preset: Asked) -> Preset:
+def _preset(experiment: Experiment, preset: PresetChoice) -> Preset:
     if not isinstance(experiment, Experiment):
         raise ExperimentError(
             f"expected an Experiment, got {experiment!r}; assay.lab.catalogue.find gives it "

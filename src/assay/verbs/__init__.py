@@ -1,20 +1,18 @@
 """Verbs: what a person can ask of Assay, a file each: a function with options, its typed result,
 and how that is told, as words and rows; whoever prints them decides nothing.
 
-A file in this folder with a line `VERB = function` is a verb of the command line by being there;
-another distribution adds verbs by entry points in the group `assay.verbs`.
+`HEADINGS` names those of the command line; another distribution adds its own by entry points in the
+group `assay.verbs`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 GROUP = "assay.verbs"
 HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -69,20 +67,3 @@ def purpose(place: str) -> str:
     text = Path(spec.origin).read_text() if spec is not None and spec.origin else ""
     match = re.search(rf'\ndef {name}\(.*?"""(.*?)(?:\n\n|""")', text, re.DOTALL)
     return " ".join(match[1].split()) if match else ""
-
-
-def known() -> Mapping[str, Callable[..., Any]]:
-    """Find the verbs that were added to this folder by their files' names; a file without VERB is
-    only read as text, since importing it may load much."""
-    files = sorted(
-        path
-        for folder in __path__
-        for path in Path(folder).glob("*.py")
-        if "\nVERB = " in path.read_text()
-    )
-    return MappingProxyType(
-        {
-            path.stem.replace("_", "-"): import_module(f"{__name__}.{path.stem}").VERB
-            for path in files
-        }
-    )

@@ -20,7 +20,7 @@ from assay.lab.store.origin import code
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
-from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, verb
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ def command(
     Parameters
     ----------
     name
-        A group such as toys, `catalogue` for all of them, an experiment, or the path of an
-        experiment file or a study.
+        A group such as toys, `catalogue` for all groups, an experiment, or the path of an
+        experiment or study.
     arm
-        Of an experiment: only what this arm changes and measures.
+        For an experiment: show only what this arm changes and measures.
     long
-        Of a group: claims and costs as well.
+        For a group: show claims and costs as well.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def command(
     return Answer(listing, words(listing.experiments, long, bool(name), door.width))
 
 
-def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
+def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[AnswerPart]:
     """List the names of every group; of one group, or all of them at length, a line for each
     experiment."""
     if not rows:
@@ -135,9 +135,9 @@ def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterato
             yield from (Line(f"  {line}") for line in lines)
         yield ""
         yield from ["* has results here."] * any(e.local.results for e in rows)
-        yield "assay list GROUP gives questions and verdicts, assay list NAME one in full."
+        yield "assay list GROUP shows questions and verdicts, assay list NAME one entry."
     yield ""
-    yield "assay plan NAME says what a run would do; assay run NAME does it."
+    yield "assay plan NAME shows what would run; assay run NAME runs it."
 
 
 def questions(entries: Sequence[Listed]) -> Table:

@@ -18,7 +18,7 @@ from assay.features.index.reader import Index
 from assay.lab.store import atomic, provenance
 from assay.lab.store.store import Store
 from assay.verbs.options import writable
-from assay.verbs.verb import Line, Part, megabytes
+from assay.verbs.verb import AnswerPart, Line, megabytes
 
 NOBODY = "assay"
 """Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
@@ -30,19 +30,19 @@ class Which:
     """Which features are exported."""
 
     features: str = ""
-    """Their numbers, such as 1,2,5-9."""
+    """The numbers of the features to write, such as 1,2,5-9."""
     top: int | None = None
-    """So many, those with the largest number of `by`; 100 where no features are named."""
+    """How many features to write: those with the largest `by`; by default 100, if none is named."""
     by: str = "importance"
-    """A column of the index: importance, gradient_total, density, maximum, …; features without it
-    are left out."""
+    """The column of the index by which --top chooses: importance, gradient_total, density, maximum,
+    …. Features without a value are left out."""
 
 
 FIRST = Which()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class FeatureFiles:
     """Features as another program reads them: of which dictionary, how many, and where the files
     are."""
 
@@ -64,7 +64,7 @@ def export_features(
     root: Path = Path("assay-store"),
     creator: str = NOBODY,
     make: Callable[[], Index] | None = None,
-) -> Shown:
+) -> FeatureFiles:
     """Write features of a dictionary; `dictionary` is a file, a stored run or an address in the
     explorer, and `make` makes its index where the store has none.
 
@@ -85,9 +85,9 @@ def export_features(
     written = (
         _page(index, numbers, chosen, out)
         if format == "html"
-        else _neuronpedia(index, numbers, out, creator, store)
+        else _neuronpedia(index, numbers, out, creator)
     )
-    return Shown(
+    return FeatureFiles(
         address=index.about.address,
         format=format,
         features=tuple(numbers),
@@ -97,7 +97,7 @@ def export_features(
     )
 
 
-def exported(shown: Shown) -> Iterator[Part]:
+def exported(shown: FeatureFiles) -> Iterator[AnswerPart]:
     """Tell which features were written, and where."""
     size = megabytes(shown.bytes)
     yield f"{len(shown.features)} features of {shown.address}, {shown.chosen}; {size}"
@@ -123,7 +123,7 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
         return list(numbers), "as named"
     top = 100 if which.top is None else which.top
     if top < 1:
-        raise AssayError(f"--top is a number of features from 1 up, got {top}")
+        raise AssayError(f"--top is a number of features, at least 1, got {top}")
     rows = [
         row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
     ]
@@ -141,15 +141,13 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
     return [out]
 
 
-def _neuronpedia(
-    index: Index, numbers: Sequence[int], out: Path, creator: str, store: Store
-) -> list[Path]:
-    firings, decoder = indexing.firings_of(index, store), decoder_rows(index.folder)
+def _neuronpedia(index: Index, numbers: Sequence[int], out: Path, creator: str) -> list[Path]:
+    decoder = decoder_rows(index.folder)
     created = str(index.about.made.get("finished") or provenance.timestamp())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         staging_path = Path(scratch) / out.name
         staging_path.mkdir()
-        neuronpedia.write(staging_path, index, firings, numbers, decoder, created, creator)
+        neuronpedia.write(staging_path, index, numbers, decoder, created, creator)
         staging_path.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

@@ -28,7 +28,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Cell, Door, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Cell, Door, Line, Table, verb
 
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""
@@ -46,8 +46,8 @@ class Where:
     text: str | None = None
     """stdlib, docs (docstrings), or a folder of text files."""
     acts: Path | None = None
-    """In their place a safetensors file with acts [rows, d], and document [rows], or [windows,
-    positions, d]: no losses then."""
+    """A safetensors file in place of a model and a text: acts [rows, d] and document [rows], or
+    acts [windows, positions, d]. Losses are then not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +58,25 @@ class How:
     """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block
     9)."""
     site_out: Annotated[str, More] = ""
-    """Where a transcoder's reconstruction belongs."""
+    """The site that a transcoder reconstructs."""
     tokens: int = 110_000
-    """Tokens that the model reads, at most."""
+    """The number of tokens that the model reads, at most."""
     context: Annotated[int | None, More] = None
-    """Tokens in a window, a BOS included; 128 where the file does not say."""
+    """Tokens in a window, including a BOS; 128 if the file does not say."""
     bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token; where the file does not say, as the
-    model's tokenizer has it."""
+    """Whether each window starts with the model's BOS token. By default as in the dictionary's
+    file, or as the model's tokenizer does."""
     skip_first: Annotated[int, More] = 1
     """Positions at the start of each window that are left out of every measure."""
     outlier: Annotated[float, More] = 6.0
-    """Activations longer than this many medians are left out too; 0: none."""
+    """Activations longer than this many times the median are left out too; 0: none."""
     ablation_tokens: Annotated[int, More] = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
     part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
-    """Files are split by the hash of their path; auto: test where the dictionary was trained on
-    this text, else all."""
+    """The part of the text; files are split by the hash of their path. auto: the test part if the
+    dictionary was trained on this text, otherwise all."""
     dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
-    """What the model computes in."""
+    """The number format in which the model computes."""
 
 
 ON, AS_FILED = Where(), How()
@@ -121,7 +121,7 @@ def evaluate(
     door: Door,
 ) -> Answer[Evaluated]:
     """Measure dictionaries on a model and a text, with intervals: sparsity, reconstruction, loss
-    recovered. Several give one table and one plot.
+    recovered. Several dictionaries give one table and one plot.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ def evaluate(
         Files or folders of any known format, stored runs such as gated-sae/showcase, or names that
         `assay fetch` takes.
     batch
-        Tokens in one pass of the model: memory, not numbers.
+        Tokens in one pass of the model. This changes the memory that is needed, not the numbers.
     out
-        Folder for the report, the plots, every number as CSV and JSON, and documents.csv: a row
+        A folder for the report, the plots, every number as CSV and JSON, and documents.csv: a row
         for each dictionary and document, which `assay judge` reads.
 
     Examples
@@ -164,7 +164,7 @@ def evaluate(
     return Answer(evaluated, words(evaluated))
 
 
-def words(evaluation: Evaluated) -> Iterator[Part]:
+def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
     """Tell what was measured: one dictionary measure by measure, several side by side; then what to
     know of it."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
@@ -188,7 +188,7 @@ def words(evaluation: Evaluated) -> Iterator[Part]:
         yield "With --out DIR: the report, a Pareto plot, every number as CSV and JSON."
 
 
-def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
+def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
     """Show the command that judges a difference between the first two dictionaries; the third
     stands for a control."""
     first, second, *controls = names if len(names) > 1 else ("", "")
@@ -203,7 +203,7 @@ def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
     yield Line(f"  --claim {shlex.quote(claim)}")
 
 
-def single(entry: Mapping[str, Any]) -> Iterator[Part]:
+def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     """Tell every measure of one dictionary, a row for each."""
     rows = [
         (r.label, r.estimate, r.interval, f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}")
@@ -212,7 +212,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[Part]:
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
 
-def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell of each dictionary what it is compared with; of one also as a table."""
     compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
     for name, numbers in compared:
@@ -226,14 +226,14 @@ def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
         yield ""
 
 
-def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell every measure of two or three dictionaries, a column for each."""
     names = dict.fromkeys(name for e in entries for name in e["measures"])
     rows = [(evaluations.labels()[name], *(cell(e, name, " ") for e in entries)) for name in names]
     yield Table(("", *(e["name"] for e in entries)), rows)
 
 
-def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell the leading measures of many dictionaries, a row for each under its number."""
     names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
     order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}

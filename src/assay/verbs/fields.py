@@ -32,7 +32,7 @@ from assay.lab.plan.preset import Preset
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES
 from assay.verbs.options import DEFAULT, Choice, Place
-from assay.verbs.verb import Answer, Line, Part, Table
+from assay.verbs.verb import Answer, AnswerPart, Line, Table
 
 FEW = 8
 """Levels and values that are listed; of more only these."""
@@ -138,7 +138,7 @@ def of_arm(known: Fields, arm: str) -> Fields:
     return Fields(known.experiment, own, {}, variants)
 
 
-def words(known: Fields, preset: str, place: Place) -> Iterator[Part]:
+def words(known: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
     """Give the fields in a table, the arms in another, and the measures in a third."""
     for borrowed, rows in known.fields.items():
         yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
@@ -281,7 +281,7 @@ def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
     )
 
 
-def in_words(known: Fields) -> Iterator[Part]:
+def in_words(known: Fields) -> Iterator[AnswerPart]:
     """Tell each measure in a row: what it is, its unit and range, its dimensions, and its arms."""
     if not known.measures:
         yield f"Nothing tells yet what {known.experiment} measures: no run of it is stored."

@@ -11,7 +11,7 @@ from assay.evaluation import indexing
 from assay.features.index.reader import Index
 from assay.verbs.fetch import Network
 from assay.verbs.options import Place, Reading, device_here
-from assay.verbs.verb import Answer, Door, Line, Part
+from assay.verbs.verb import Answer, AnswerPart, Door, Line
 
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
@@ -86,7 +86,7 @@ def in_store(index: Index) -> Answer[Indexed]:
     return Answer(indexed, words(indexed))
 
 
-def words(index: Indexed) -> Iterator[Part]:
+def words(index: Indexed) -> Iterator[AnswerPart]:
     """Tell the sizes, the classes of features and what was taken out; then what to type next."""
     yield f"{index.name}: {index.width:,} features at {index.site} of {index.model}"
     yield (

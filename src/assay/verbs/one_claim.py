@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from assay.controls.table import in_words
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
@@ -12,7 +13,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData, Verdict
 from assay.lab.judge.result import Result, judge_statements
 from assay.report import tables
-from assay.verbs.verb import Part, Table
+from assay.verbs.verb import AnswerPart, Table
 
 CAME = {
     "other": "does not",
@@ -25,7 +26,7 @@ CAME = {
 
 def asked(
     every: Result, claim: str | None, experiment: Experiment
-) -> tuple[ResultData, Iterator[Part]]:
+) -> tuple[ResultData, Iterator[AnswerPart]]:
     """Give what is asked for of a result, one claim or all claims for another arm than the method,
     and the same in words. Raises: ClaimError where no claim is the one, or several."""
     chosen = every if claim is None else choose(every, claim)
@@ -39,7 +40,7 @@ def asked(
     return chosen.data, words
 
 
-def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Part]:
+def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[AnswerPart]:
     """Tell all that is known of one claim, a line for each thing; `page` says where its figure
     is."""
     claim, row = judged_claim.claim, tables.row(judged_claim)
@@ -72,7 +73,7 @@ def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
     came = control.line.rpartition(": ")[2]
     text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
-    return f"{text} ({why})" if why else text
+    return f"{text} ({in_words(why)})" if why else text
 
 
 def published(judged_claim: Judged) -> str:
@@ -84,13 +85,13 @@ def published(judged_claim: Judged) -> str:
     return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"
 
 
-def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
+def arm_in_words(result: Result, experiment: Experiment) -> Iterator[AnswerPart]:
     """Tell the arm, and for every claim its number beside that of the arm that the claim is about,
     and whether it satisfies it. A control is told as the verdict on the claim has it."""
     arm, note = result.arm, experiment.arms[result.arm].note
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
-    yield "Does it satisfy what is claimed? Controls must not, nor what lacks a credited part."
+    yield "Does it satisfy the claims? Controls and arms that lack a credited part should not."
     yield ""
     judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
     other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]

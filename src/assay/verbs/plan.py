@@ -39,7 +39,7 @@ class Unsaid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class StudyGaps:
     """What a study does not say."""
 
     study: str

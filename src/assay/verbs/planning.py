@@ -15,15 +15,15 @@ from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.forecast import Prospect
 from assay.lab.store.origin import STUDIES
-from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
+from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Name, Place
 from assay.verbs.plan import (
     Arm,
-    Asked,
     Planned,
+    StudyGaps,
     plan,
 )
 from assay.verbs.sent import of_study, shown
-from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
+from assay.verbs.verb import Answer, AnswerPart, Line, Table, lasting, megabytes, verb
 
 
 @verb(
@@ -31,31 +31,28 @@ from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 )
 @uncollected()
 def command(
-    name: str,
+    name: Name,
     /,
     *,
     prompts: int = 0,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> Answer[Planned | Asked]:
+) -> Answer[Planned | StudyGaps]:
     """Show what would run and why, its cost, the power of each claim, and what a study leaves
     open.
 
     Parameters
     ----------
-    name
-        An experiment's name, or the path of an experiment file.
     prompts
-        Of a study: how many prompts of each table are shown as every model reads them, token by
-        token.
+        For a study: show this many prompts of each table token by token, as each model reads them.
 
     Examples
     --------
     assay plan superposition
     """
     lab = machine.lab(place.root)
-    unsaid: Asked | None = None
+    unsaid: StudyGaps | None = None
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
 
@@ -70,7 +67,7 @@ def command(
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
 
 
-def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
+def words(planned: Planned, name: str, place: str = "") -> Iterator[AnswerPart]:
     """Say what would run, arm by arm, what it will take, and what is to be expected of each claim;
     then commands for this name and store."""
 
@@ -81,9 +78,9 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield ""
     yield from claims(planned)
     if planned.scope:
-        yield f"Verdicts will speak for: {planned.scope}"
+        yield f"Scope of the verdicts: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
-    nothing = "Nothing is frozen: its verdicts will be exploratory."
+    nothing = "The study is not frozen, so its verdicts will be exploratory."
     yield f"{frozen[0].upper()}{frozen[1:]}." if frozen else nothing
     yield from (f"note: {note}" for note in planned.notes)
     yield ""
@@ -96,14 +93,14 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
 
 
-def lacking(gaps: Asked) -> Iterator[Part]:
+def lacking(gaps: StudyGaps) -> Iterator[AnswerPart]:
     """Say what a study has to say before it can run, and what would be taken in place of the
     rest."""
     yield from (gap.text for gap in gaps.unsaid if gap.default is None)
     yield from assumed(gaps)
 
 
-def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
+def _with(gaps: StudyGaps | None, parts: Iterator[AnswerPart]) -> Iterator[AnswerPart]:
     """Put what a study leaves open around its plan: first the claims that come out undecided
     whatever is measured."""
     if gaps is None:
@@ -118,12 +115,12 @@ def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
     yield from assumed(gaps)
 
 
-def assumed(gaps: Asked) -> Iterator[Part]:
+def assumed(gaps: StudyGaps) -> Iterator[AnswerPart]:
     """Say what a study does not say, what is taken in its place, and what that costs."""
     rows = [(u.where, u.default, u.cost, u.text) for u in gaps.unsaid if u.default is not None]
     if rows:
         yield ""
-        yield Table(("not said", "taken in its place", "costs", "or"), rows)
+        yield Table(("not specified", "default used", "cost", "alternative"), rows)
 
 
 def arms(arm_rows: Sequence[Arm]) -> Table:
@@ -137,7 +134,7 @@ def arms(arm_rows: Sequence[Arm]) -> Table:
     return Table(("arm", *numbers, "why"), rows, right=numbers)
 
 
-def claims(planned: Planned) -> Iterator[Part]:
+def claims(planned: Planned) -> Iterator[AnswerPart]:
     """Give for each claim its units and those of its controls, the half-width to expect, and what
     decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(planned.claims, 1):
@@ -152,9 +149,12 @@ def claims(planned: Planned) -> Iterator[Part]:
         yield f"– {e.text}"
         yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
     if planned.claims and planned.spread_from:
+        nothing, _, why = planned.spread_from.partition(": ")
         yield (
-            f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
-            "claim is judged; they do not say whether its gates will be met."
+            f"No forecast of the intervals: {why}."
+            if nothing == "nothing"
+            else f"Half-widths are forecast from {planned.spread_from}, on the scale on which a "
+            "claim is judged. They do not say whether its gates will be met."
         )
 
 
@@ -190,8 +190,8 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "an unknown time"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
+        return "time unknown"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, estimated from {planned.cost_from})"
 
 
 def needed(planned: Planned) -> str:

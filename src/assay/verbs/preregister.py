@@ -22,7 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.store.origin import STUDIES, claim
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
-from assay.verbs.verb import Answer, Line, Part, verb
+from assay.verbs.verb import Answer, AnswerPart, Line, verb
 
 DIGITS = 32
 """Hex digits of a hash that are enough to publish: 128 bits."""
@@ -65,10 +65,10 @@ def command(
     Parameters
     ----------
     anyway
-        Freeze also claims that no data could decide, such as one with five seeds.
+        Also freeze claims that no data could decide, such as a claim with five seeds.
     anchor
-        git: note the hash on the commit at hand, for you to push; or the http(s) address of an RFC
-        3161 time stamp authority, which is asked to sign it. assay verify verifies both.
+        git: write the hash as a note on the current commit, for you to push; or the http(s) address
+        of an RFC 3161 time stamp authority, which is asked to sign it. assay verify checks both.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def command(
     return Answer(registration, words(registration, typed))
 
 
-def words(registration: Registered, typed: str) -> Iterator[Part]:
+def words(registration: Registered, typed: str) -> Iterator[AnswerPart]:
     """Say what was frozen, its hash, seeds and files; then what to type next."""
     state = "was frozen so already" if registration.already else "is frozen"
     counts = [(len(registration.claims), "claim"), (len(registration.estimates), "estimate")]

@@ -10,7 +10,7 @@ from assay.core.errors import AssayError
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.store.origin import STUDIES
-from assay.verbs.verb import Line, Part
+from assay.verbs.verb import AnswerPart, Line
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
     if not prompts:
         return ()
     if not name.endswith(STUDIES):
-        raise AssayError("--prompts shows those of a study; give its file")
+        raise AssayError("--prompts shows the prompts of a study; give the study's file")
     return tuple(sent(entry(name).path, prompts))
 
 
@@ -63,7 +63,7 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
                     yield Sent(name, some.table.name, row.place, words, one.tokens, places)
 
 
-def shown(some: Sequence[Sent]) -> Iterator[Part]:
+def shown(some: Sequence[Sent]) -> Iterator[AnswerPart]:
     """Show prompts as models read them, each token between bars, and where each slot ends."""
     for one in some:
         n = len(one.ids)

@@ -17,10 +17,10 @@ from assay.core.reading import plural
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store.journal import Ledger, subject
-from assay.verbs.plan import Asked, Planned, Unsaid
+from assay.verbs.plan import Planned, StudyGaps, Unsaid
 
 
-def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
+def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
     """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
     its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
@@ -34,7 +34,7 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
     seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
     rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
-    return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+    return StudyGaps(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
 
 
 def undecidable(path: Path, known: Experiment) -> list[str]:

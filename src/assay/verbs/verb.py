@@ -67,7 +67,7 @@ class InFull:
     data: ResultData
 
 
-Part: TypeAlias = str | Line | Aside | Table | ResultData | InFull
+AnswerPart: TypeAlias = str | Line | Aside | Table | ResultData | InFull
 """A part of an answer: a sentence, which may be broken into lines, a line, a table, or verdicts."""
 
 
@@ -78,7 +78,7 @@ class Answer(Generic[Result]):
 
     result: Result | None
     """What is printed as JSON; None where it was answered before, or nothing was done."""
-    words: Iterable[Part] = ()
+    words: Iterable[AnswerPart] = ()
     code: int = 0
 
 
@@ -105,9 +105,6 @@ class Door(Protocol):
 
     def run(self, name: str) -> AbstractContextManager[Any]:
         """Begin to show the events of a run."""
-
-    def series(self, name: str) -> AbstractContextManager[Any]:
-        """Begin to show the events of several experiments."""
 
     def aside(self, text: str) -> None:
         """Print a line beside the answer."""

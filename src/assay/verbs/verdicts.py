@@ -8,14 +8,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
 from msgspec import structs
 
 from assay.core.compute import duration as seconds_of
 from assay.core.errors import AssayError
-from assay.core.garbage import uncollected
 from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData
 from assay.lab import catalogue
@@ -24,8 +22,8 @@ from assay.lab.judge.kept import Around
 from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.report.statements import frozen_lines, heads
-from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Flag, Name, Place
-from assay.verbs.verb import Answer, Aside, InFull, Line, Part, duration, verb
+from assay.verbs.options import DEFAULT, HERE, Arm, Choice, Expected, Flag, Name, Place
+from assay.verbs.verb import Answer, AnswerPart, Aside, InFull, Line, duration, verb
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
@@ -40,14 +38,13 @@ LISTED = re.compile(r"(claim \d+: )?each \w+: ")
 
 
 @verb("verdicts of what is stored")
-@uncollected()
 def command(
     name: Name,
     claim: str | None = None,
     /,
     *,
     arm: Arm = "main",
-    estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
+    estimates: Flag = False,
     verbose: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
@@ -58,9 +55,9 @@ def command(
     Parameters
     ----------
     claim
-        One claim: its number, or words of its text.
+        One claim: its number, or some words of its text.
     estimates
-        List the estimates as well: numbers with their intervals, and no verdict.
+        List the estimates as well: numbers with intervals, without a verdict.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 
@@ -101,7 +98,7 @@ def answer(
     origin: str,
     place: Place,
     expected: str | None = None,
-    special: Iterator[Part] | None = None,
+    special: Iterator[AnswerPart] | None = None,
     estimates: bool = False,
     verbose: bool = False,
 ) -> Answer[ResultData]:
@@ -116,7 +113,7 @@ def answer(
 
     table = _table(data, about, name, place, estimates, InFull if verbose else lambda data: data)
 
-    def words() -> Iterator[Part]:
+    def words() -> Iterator[AnswerPart]:
         yield Line(f"{data.experiment} ({', '.join((data.preset, *about.sets))})")
         yield ""
         yield from special if special is not None else table
@@ -154,8 +151,8 @@ def _table(
     name: str,
     place: Place,
     estimates: bool,
-    shown: Callable[[ResultData], Part],
-) -> Iterator[Part]:
+    shown: Callable[[ResultData], AnswerPart],
+) -> Iterator[AnswerPart]:
     """All statements, and which of them were not asked."""
     # Those of a study are what its author asked for.
     listed = estimates or about.is_study

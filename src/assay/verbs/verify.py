@@ -31,7 +31,7 @@ from assay.report import tables
 from assay.report.bundle.checking import CheckedBundle
 from assay.verbs.bundle import anchored, check_bundle, compared, is_bundle
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Flag, Machine, Place
-from assay.verbs.verb import Answer, Door, Line, Part, Table, duration, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, duration, verb
 
 REGISTRATION = ".prereg.json"
 """How the file of what was frozen ends."""
@@ -102,28 +102,27 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen]:
-    """Compare a result with its committed record, or judge a bundle again; exits with 1 on a
-    difference.
+    """Compare a result with its committed record, or judge a bundle again. Exits with 1 if they
+    differ.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 
     Parameters
     ----------
     name
-        An experiment's name, or the path of its file; catalogue for every record; a bundle, a zip
-        or its folder; or what was frozen, a .prereg.json file.
+        The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
+        zip or its folder); or a frozen study (a .prereg.json file).
     rerun
         Run the experiment from an empty store first, and compare that.
     keep
-        With --rerun: the folder of that store, which must not hold the experiment; without it a
-        temporary one.
+        With --rerun: the folder of that store, which must not contain the experiment; by default a
+        temporary folder.
     record
-        Write what is stored as the record: commit, keys, small measures, verdicts, seconds. With
-        --rerun: where every number is equal, let the record have the cost, date and machine of
-        this run.
+        Write the stored result as the record: commit, keys, small measures, verdicts, seconds. With
+        --rerun: if every number is equal, update the cost, date and machine of the record.
     authority
-        Of a bundle or of what was frozen: a PEM file with the certificates of time stamp
-        authorities that you trust; without it those of the system.
+        For a bundle or a frozen study: a PEM file with the certificates of the time stamp
+        authorities that you trust; by default those of the system.
 
     Examples
     --------
@@ -155,7 +154,11 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
         frozen = registered.read(foreign.regular(path))
         found = Frozen(path, frozen.hash, frozen.time, tuple(anchors.found(frozen, authority)))
         head = f"{path} is as it was frozen on {frozen.time}, by its author's clock"
-        lines: list[Part] = [head, Line(f"sha256 {frozen.hash}"), *map(anchored, found.anchors)]
+        lines: list[AnswerPart] = [
+            head,
+            Line(f"sha256 {frozen.hash}"),
+            *map(anchored, found.anchors),
+        ]
         lines += [] if found.anchors else ["no time stamp is next to it, and no git note names it"]
         return Answer(found, lines, int(any(anchor.wrong for anchor in found.anchors)))
     bundle = check_bundle(path, authority)
@@ -185,7 +188,7 @@ def of_catalogue(door: Door) -> Answer[Compared]:
 
 def in_words(compared: Compared) -> Answer[Compared]:
     """Say what differs from the record, and what was compared."""
-    parts: list[Part] = []
+    parts: list[AnswerPart] = []
     if compared.differences:
         rows = [(d.what, d.recorded, d.now) for d in compared.differences]
         parts.append(Table(("what", "recorded", "now"), rows, wide={"what": 1}))
@@ -321,7 +324,7 @@ def of_rerun(
     return Answer(outcome, [*words(outcome), f"The record {cost}."], int(not outcome.equal))
 
 
-def words(reproduction: Reproduction) -> Iterator[Part]:
+def words(reproduction: Reproduction) -> Iterator[AnswerPart]:
     """Tell every claim on both sides, what differs, cost, environments and how many numbers are
     equal."""
     yield Table(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,8 +20,46 @@ from assay.lab.judge.result import stored_result
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import Plan, replan, spanned
 from assay.lab.plan.preset import override
-from assay.lab.work.events import Ended, Part, Surveyed, one_at_a_time
+from assay.lab.work.events import one_at_a_time
 from assay.lab.work.work import Work, work
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What every experiment of a series lacks; nothing has been done yet."""
+
+    experiments: int
+    """How many were named; some may have no plan."""
+    plans: tuple[Plan, ...]
+    seconds: Range | None
+    """How long what is missing takes, where that is known."""
+    workers: int
+
+
+@dataclass(frozen=True)
+class ExperimentOutcome:
+    """One experiment of a series, and how it ended."""
+
+    name: str
+    data: Mapping[str, Any] | None = None
+    """Its result as plain values; None where it ended in an error."""
+    error: AssayError | None = None
+    runs: int = 0
+    """Runs that it has."""
+    trained: int = 0
+    """Runs of these that this command trained or measured; 0: everything was stored."""
+    sessions: tuple[tuple[float, float], ...] = ()
+    """When its stored runs were worked on, in seconds of the epoch."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One experiment of a series is judged, or ended in an error."""
+
+    part: ExperimentOutcome
+    done: int
+    """How many of them have ended, this one included."""
+    total: int
 
 
 @dataclass(frozen=True)
@@ -29,7 +67,7 @@ class Series:
     """What became of every experiment of a series, in the order in which they were named."""
 
     preset: str
-    parts: tuple[Part, ...]
+    parts: tuple[ExperimentOutcome, ...]
     planned: Range | None
     """Seconds that what was missing was expected to take; None where nothing is known of a part."""
 
@@ -81,7 +119,7 @@ def series(
     def tell(name: str, event: Any) -> None:
         hear((name, event))
 
-    parts: dict[str, Part] = {}
+    parts: dict[str, ExperimentOutcome] = {}
     plans: dict[str, tuple[Experiment, Plan]] = {}
     order: dict[str, None] = {}
     for name in names:
@@ -91,7 +129,7 @@ def series(
             plans[experiment.name] = experiment, lab.plan(experiment, override(experiment, preset))
         except Exception as e:
             order.setdefault(name)
-            parts[name] = Part(name, error=_to_error(e))
+            parts[name] = ExperimentOutcome(name, error=_to_error(e))
     works = [
         Work(lab.store, e, p, lab.device, partial(tell, n))
         for n, (e, p) in plans.items()
@@ -102,7 +140,7 @@ def series(
     planned = _seconds(works, executor.width)
     tell("", Surveyed(len(order), tuple(p for _, p in plans.values()), planned, executor.width))
 
-    def ended(part: Part) -> None:
+    def ended(part: ExperimentOutcome) -> None:
         parts[part.name] = part
         tell(part.name, Ended(part, len(parts), len(order)))
 
@@ -119,7 +157,9 @@ def series(
             if work_item.error is None:
                 judge(work_item.experiment.name)
             else:
-                ended(Part(work_item.experiment.name, error=_to_error(work_item.error)))
+                ended(
+                    ExperimentOutcome(work_item.experiment.name, error=_to_error(work_item.error))
+                )
 
         work(lab.store, executor, works, whole)
     return Series(preset, tuple(parts[n] for n in order), planned)
@@ -127,7 +167,7 @@ def series(
 
 @contextlib.contextmanager
 def _serve_in_background(
-    do: Callable[[str], Part], callback: Callable[[Part], None]
+    do: Callable[[str], ExperimentOutcome], callback: Callable[[ExperimentOutcome], None]
 ) -> Iterator[Callable[[str], None]]:
     """A function that has things done one after the other, beside what the caller does; `then` is
     told what came of each.
@@ -164,10 +204,10 @@ def _serve_in_background(
         requests.put(None)
 
 
-def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
+def _judged(lab: Lab, experiment: Experiment, first: Plan) -> ExperimentOutcome:
     """The part of an experiment whose runs are all stored: its stored result where judging would
     say the same again."""
-    part = Part(experiment.name, runs=len(first.rows), trained=len(first.missing))
+    part = ExperimentOutcome(experiment.name, runs=len(first.rows), trained=len(first.missing))
     try:
         current_plan = replan(lab.store, experiment, first)
         stored = stored_result(lab.store, experiment, current_plan)

@@ -16,7 +16,7 @@ from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.tables import SIGNS
 from assay.verbs.options import CPU, HERE, Flag, Machine, Name, Place, Several
-from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, verb
 from assay.verbs.verify import empty_store
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
@@ -124,7 +124,7 @@ def read(experiment: Experiment, lab: Lab, number: int = 0, preset: str = "defau
     return Contested(experiment.name, preset, tuple(c for c in past if number in (0, c.number)))
 
 
-def words(past: Sequence[Contest]) -> Iterator[Part]:
+def words(past: Sequence[Contest]) -> Iterator[AnswerPart]:
     """Report each contest: the arm, its estimate, and its effect."""
     yield Table(
         ("claim", "arm", "estimate", "effect"),
@@ -174,7 +174,7 @@ def again(
     return Repeated(past, now, past.effect == now.effect and not apart)
 
 
-def compare(repeated: Repeated) -> Iterator[Part]:
+def compare(repeated: Repeated) -> Iterator[AnswerPart]:
     """Show a contest as it was recorded and as it came out again."""
     rows = [
         (

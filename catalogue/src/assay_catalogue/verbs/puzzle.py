@@ -15,7 +15,7 @@ from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.lab.store.store import Store
 from assay.verbs.options import HERE, Flat, Place
-from assay.verbs.verb import Answer, Part, verb
+from assay.verbs.verb import Answer, AnswerPart, verb
 from assay.verbs.verb import Line as Text
 from assay_catalogue.circuits.files import load
 from assay_catalogue.circuits.verify.score import score
@@ -125,7 +125,7 @@ def puzzle(
     return Answer(scored, words(scored))
 
 
-def invitation(given: Given) -> Iterator[Part]:
+def invitation(given: Given) -> Iterator[AnswerPart]:
     """Report where a challenge is, and what to do next."""
     yield f"Challenge {given.name} is in {given.folder}; start with its README.md."
     yield f"The key to the planted circuit is {given.key}; do not open it."
@@ -133,7 +133,7 @@ def invitation(given: Given) -> Iterator[Part]:
     yield Text(f"assay puzzle score {given.folder} {given.folder}/my_explanation.toml")
 
 
-def words(outcome: Answered) -> Iterator[Part]:
+def words(outcome: Answered) -> Iterator[AnswerPart]:
     """Report the score of an answer, and then what was planted."""
     yield from explained_in_words(outcome.found)
     yield ""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from assay.core.errors import AssayError, SpecError
 from assay.verbs.options import HERE, Flag, Flat, Place
-from assay.verbs.verb import Answer, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Table, verb
 from assay.verbs.verb import Line as Text
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Explanation
@@ -185,7 +185,7 @@ def score_circuit(
     return Answer(explained, words(explained))
 
 
-def words(outcome: Explained) -> Iterator[Part]:
+def words(outcome: Explained) -> Iterator[AnswerPart]:
     """Report the scores of an explanation and its controls, and what would improve it."""
     kinds = [c.kind for c in outcome.controls]
     yield (

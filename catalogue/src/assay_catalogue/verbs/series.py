@@ -19,14 +19,14 @@ from assay.core.schema import BESIDE, to_json
 from assay.lab import catalogue, documentation
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
-from assay.lab.work.events import Part
+from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
 from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable_file
 from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.verb import Answer, Aside, Door, Line, Table, verb
-from assay.verbs.verb import Part as Words
+from assay.verbs.verb import Answer, AnswerPart, Aside, Door, Line, Table, batch, lasting, verb
 from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page
+from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed
 
 Names = Annotated[
     str, Parameter(help="A pattern such as 'monthly-*'; by default the whole catalogue.")
@@ -95,10 +95,65 @@ def command(
     --------
     assay series 'monthly-*' --preset smoke
     """
-    with door.series(names) as display:
+    with door.bar(names, "experiments") as bar:
         lab = machine.lab(place.root)
-        summary = series(lab, choice.preset, page, choice.set, display, names)
+        summary = series(lab, choice.preset, page, choice.set, shown_on(bar), names)
     return Answer(summary, words(summary), summary.exit_code)
+
+
+def shown_on(bar: Any) -> Callable[[str, Any], None]:
+    """Make what shows the events of a series on a bar: a line for each experiment as it ends, and
+    on a terminal what is at work, below the bar."""
+    at_work: dict[str, tuple[str, str]] = {}
+
+    def show(name: str, event: Any) -> None:
+        match event:
+            case Surveyed():
+                bar.say(surveyed(bar.name, event))
+                bar(0, event.experiments)
+            case Started() | Progress():
+                at_work[event.group] = name, f"{name} · {batch(event.arms, event.seeds)}"
+            case Saved():
+                at_work.pop(event.group, None)
+            case Failed():
+                at_work.pop(event.group, None)
+                bar.say(f"{name}, {', '.join(event.arms)}: crashed, {event.text}")
+            case Said():
+                bar.say(event.text)
+            case Ended():
+                for group in [g for g, (of, _) in at_work.items() if of == name]:
+                    del at_work[group]
+                bar.say(f"{event.done} of {event.total}  {ended(event)}")
+                bar(event.done, event.total)
+        if bar.redrawn:
+            bar.below = [line for _, line in at_work.values()]
+
+    return show
+
+
+def surveyed(name: str, event: Surveyed) -> str:
+    """Say what there is to do, in a line: experiments, runs, and how long it takes."""
+    runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
+    head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
+    if not missing:
+        return head
+    time = "an unknown time" if event.seconds is None else lasting(event.seconds)
+    return (
+        f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
+    )
+
+
+def ended(event: Ended) -> str:
+    """Say how one experiment ended, in a line."""
+    part = event.part
+    if part.data is None:
+        return f"{part.name}: no result, {' '.join(str(part.error).split())}"
+    data = ResultData.from_json(part.data)
+    signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
+    cost = (
+        f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds" if part.trained else "stored"
+    )
+    return f"{part.name}: {signs}, {cost}"
 
 
 def series(
@@ -149,7 +204,7 @@ def series(
     return replace(summary, page=page)
 
 
-def words(outcome: Series) -> Iterator[Words]:
+def words(outcome: Series) -> Iterator[AnswerPart]:
     """Report the verdicts and cost of each experiment, how many errors to expect, and where the
     page is."""
 
@@ -199,7 +254,7 @@ def described(lab_outcome: lab_series.Series) -> Series:
     )
 
 
-def _ran(part: Part) -> Ran:
+def _ran(part: ExperimentOutcome) -> Ran:
     error = None if part.error is None else Failure(type(part.error).__name__, str(part.error))
     return Ran(
         part.name,

@@ -16,7 +16,7 @@ from assay.core.plain import plain
 from assay.lab import catalogue
 from assay.lab.store.runs import Job
 from assay.lab.store.store import Store
-from assay.verbs.verb import Part, Table
+from assay.verbs.verb import AnswerPart, Table
 from assay_catalogue.circuits import heads, known
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import load
@@ -175,7 +175,7 @@ def short(text: str, most: int = 24) -> str:
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
-def words(model: Model) -> Iterator[Part]:
+def words(model: Model) -> Iterator[AnswerPart]:
     """Report what each part of a model contributes, and where its heads attend."""
     yield (
         f"{model.name}: {model.model}; {model.numbers:,} parameters. {100 * model.right:.1f} % "

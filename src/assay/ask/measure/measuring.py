@@ -507,7 +507,7 @@ class _Pass:
         self.code = code
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
         dictionary = cache(partial(_fitted, model.folder, dictionary))
-        self.key, self.dictionary = f"{key} {model.device}", dictionary
+        self.key, self.dictionary = key and f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
         by_number = dict(enumerate(task.prompts.rows))
@@ -715,7 +715,7 @@ class _Pass:
         chosen."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
-        if any(d.feature for d in learned) or task.standing:
+        if not self.key or any(d.feature for d in learned) or task.standing:
             return None
         if table and (table.function or table.clamp):
             return None

@@ -55,7 +55,7 @@ class PromptRow:
         def value(match: re.Match[str]) -> str:
             if match[1] not in self.columns:
                 raise DataError(
-                    f"{self.place}: {{{match[1]}}} is no column of it; "
+                    f"{self.place}: {{{match[1]}}} is not one of its columns; "
                     f"{nearest(match[1], self.columns)}"
                 )
             return self.columns[match[1]]
@@ -354,7 +354,7 @@ def _written(place: str, name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"{place}: {name!r} is {value}, which is no number")
+        raise DataError(f"{place}: {name!r} is {value}, which is not a number")
     return str(value)
 
 
@@ -380,7 +380,9 @@ def _check_chat(table: Prompts) -> None:
             "alone, if the model is to go on from it"
         )
     if isinstance(table.corrupted, str) and table.corrupted:
-        raise DataError(f"corrupted of the prompts {table.name} is a text, and they are messages")
+        raise DataError(
+            f"corrupted of the prompts {table.name} is a text, but the prompts are messages"
+        )
     texts = " ".join(m.content for m in table.messages)
     for role in {m.role for m in table.messages} | {"assistant"}:
         if f"{{{role}}}" in f"{texts} {table.assistant}":
@@ -568,9 +570,9 @@ def _unusable(name: str, value: object, again: bool) -> str:
     if again:
         return f"the second value called {name!r}; an object has each name once"
     if value is None:
-        return f"{name!r} is null, which is no text; write a text, or leave the row out"
+        return f"{name!r} is null, which is not a text; write a text, or leave the row out"
     if isinstance(value, _Constant):
-        return f"{name!r} is {value}, which is no number; write a number or a text"
+        return f"{name!r} is {value}, which is not a number; write a number or a text"
     if isinstance(value, list | dict):
         return f"{name!r} must be a text or a number, got {type(value).__name__}"
     try:

@@ -1,8 +1,7 @@
 """Events: what is handed to a worker, and what the lab reports while it works: small values, in the
 order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of
-a series Surveyed, then the same for each experiment, which ends with Ended.
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from assay.core.compute import Range
-from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab.judge.result import Result
@@ -112,44 +110,6 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Surveyed:
-    """What every experiment of a series lacks; nothing has been done yet."""
-
-    experiments: int
-    """How many were named; some may have no plan."""
-    plans: tuple[Plan, ...]
-    seconds: Range | None
-    """How long what is missing takes, where that is known."""
-    workers: int
-
-
-@dataclass(frozen=True)
-class Part:
-    """One experiment of a series, and how it ended."""
-
-    name: str
-    data: Mapping[str, Any] | None = None
-    """Its result as plain values; None where it ended in an error."""
-    error: AssayError | None = None
-    runs: int = 0
-    """Runs that it has."""
-    trained: int = 0
-    """Runs of these that this command trained or measured; 0: everything was stored."""
-    sessions: tuple[tuple[float, float], ...] = ()
-    """When its stored runs were worked on, in seconds of the epoch."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """One experiment of a series is judged, or ended in an error."""
-
-    part: Part
-    done: int
-    """How many of them have ended, this one included."""
-    total: int
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How a task ended: its runs are stored; another process is at it; or what it died of."""
 
@@ -162,7 +122,7 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
+Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:
