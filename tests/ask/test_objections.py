@@ -6,7 +6,7 @@ import pytest
 from assay.ask import notes
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.prompts import load
-from assay.ask.parts import Part
+from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Prompts
 
 

@@ -7,8 +7,8 @@ import pytest
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask import missing, text
+from assay.ask.arms import narrowed
 from assay.ask.asked import Asked
-from assay.ask.parts import narrowed
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
-from assay.ask.parts import at_levels
+from assay.ask.part import at_levels
 from assay.ask.shown import _unit, describe
 from assay.cli.main import main
 from assay.core.claims import Claim

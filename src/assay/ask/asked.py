@@ -12,7 +12,6 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from assay.ask.measure import (
@@ -20,7 +19,6 @@ from assay.ask.measure import (
     damage,
     dictionaries,
     dry,
-    interventions,
     measuring,
     models,
     own_code,
@@ -37,19 +35,17 @@ from assay.ask.measure.measuring import Measured, Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
-from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.parts import AskedSpec, Part, ReadingsSpec, model_phrase
-from assay.ask.tables import Model, Read
+from assay.ask.measure.seen import Prompt
+from assay.ask.part import AskedSpec, Part, ReadingsSpec
+from assay.ask.tables import Read
 from assay.ask.trained import Trained as TrainedParts
-from assay.controls.table import FEATURE, OTHER_TEXT, RANDOM, TOKENS
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, DataError
-from assay.core.experiment import Arm, Cost
+from assay.core.experiment import Arm
 from assay.core.fit import Trained
 from assay.core.heavy import xr
-from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
@@ -58,11 +54,8 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
-from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, opening_in_words, otherwise
-
-LOADING, DRAWING = 5.0, 2e-8
-"""CPU-seconds to load a model, and to draw a weight."""
+from assay.subjects import chats
+from assay.subjects.folder import ModelFolder, otherwise
 
 
 class Asked(TrainedParts):
@@ -180,7 +173,7 @@ class Asked(TrainedParts):
                     _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
                     return
                 try:
-                    measured, coords = _engine(task).measure(
+                    measured, coords = engine(task).measure(
                         task,
                         runs.seeds,
                         self.folder,
@@ -219,86 +212,13 @@ class Asked(TrainedParts):
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
-        axes = partial(_engine(part.task).axes, part.task)
+        axes = partial(engine(part.task).axes, part.task)
         known: dict[str, Axes] = self.once(("measured", part.label), axes)
         return known
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
         return self.by_label[arm].task.range_of(measure)
-
-    def units(self, arms: Sequence[str]) -> tuple[str, ...]:
-        """Over what a claim about these arms generalises: over prompts, or the column that parts
-        them, and over seeds where something is drawn in one of the arms."""
-        about = [self.by_label[a] for a in arms if a in self.by_label]
-        unit = about[0].task.unit if about else "prompt"
-        return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
-
-    def groups(self, arm: str) -> dict[str, dict[str, str]]:
-        """The slots of which prompts are combinations, each with its value in every prompt. Of what
-        was frozen there are none: it is judged as it was."""
-        task = self.by_label[arm].task if arm in self.by_label else None
-        if task is None or isinstance(task, SaeTask) or self.frozen is not None:
-            return {}
-        return {
-            name: {str(i): value for i, value in zip(task.rows, values, strict=True)}
-            for name, values in prompts.shared(task.prompts, task.rows).items()
-        }
-
-    def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
-        """What a claim about one measure of a probe is given where it says nothing: the value where
-        there is nothing to be told; and where there are enough units, so that seeds, whose draws
-        overlap, need not be generalised over, these alone, with their bounds."""
-        task = self.by_label[arm].task if arm in self.by_label else None
-        if not isinstance(task, ProbeTask):
-            return {}
-        if measure == "balanced_accuracy":
-            return {"empty": 1 / len(task.classes)}
-        if measure != "accuracy":
-            return {}
-        unit = task.prompts.unit
-        proposed: dict[str, Any] = {"empty": task.chance}
-        if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
-            fixed = f"{runs} draws of what is learned from"
-            proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
-        return proposed
-
-    def unlike(self, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
-        """The arms whose numbers mean something else than those of this one: of a difference those
-        of one model or of another kind of difference, of a model to which something is done those
-        of a model as it is; and the other way round.
-
-        The same model as it is stays, unless the claim reads it already: that it satisfies the
-        claim says that nothing had to be done."""
-
-        def kind(part: Part) -> tuple[bool, ...]:
-            return part.task.less is None, part.task.than is None, part.task.intervention is None
-
-        def is_before(part: Part) -> bool:
-            return part.control is None and kind(part) == (True, True, True)
-
-        if (about := self.by_label.get(arm)) is None:
-            return ()
-        before = {
-            p.label
-            for p in self.parts
-            if about.task.intervention and p.task.model == about.task.model and is_before(p)
-        }
-        unlike = (p.label for p in self.parts if kind(p) != kind(about))
-        return tuple(label for label in unlike if label in read or label not in before)
-
-    def compared(self, arm: str) -> tuple[str, ...]:
-        """The arms of the two models of which an arm is the difference; none of any other arm."""
-        about = self.by_label[arm].task if arm in self.by_label else None
-        if not isinstance(about, Task) or about.less is None:
-            return ()
-        return tuple(
-            p.label
-            for model in (about.less, about.model)
-            for p in self.parts
-            if p.control is None and not p.task.is_difference and p.task.model == model
-            if isinstance(p.task, Task) and p.task.intervention == about.intervention
-        )
 
     def is_of_first(self, part: Part) -> bool:
         """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
@@ -498,161 +418,6 @@ class Asked(TrainedParts):
         """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
         return self.found(models.states(part.task.model)[0], bos)
 
-    def cut_alike(self, some: Sequence[Model]) -> bool:
-        """Whether models have the same tokens, as far as their folders are here."""
-        names = [self._folder(models.states(m)[0]) for m in some]
-        return all(models.same_tokens(names[0], name) for name in names[1:])
-
-    def have_equal_twins(self, arm: str, other: str) -> bool:
-        """Whether two arms are of two models of one shape, whose untrained twins are the same
-        weights: compared with each other they would differ by 0, whatever is true."""
-        if not {arm, other} <= {*self.by_label}:
-            return False
-        first, second = (self.by_label[name].task for name in (arm, other))
-        if isinstance(first, SaeTask) or first.model == second.model:
-            return False
-        names = [self._folder(models.states(m)[0]) for m in (first.model, second.model)]
-        return models.same_shape(*names)
-
-    def are_one_draw(self, control: str, other: str) -> bool:
-        """Whether two controls draw the same thing: those of two directions, or latents, that are
-        used alike, whose difference would be next to nothing whatever the model does."""
-        first, second = (self.by_label[name] for name in (control, other))
-        tables = [p.task.intervention for p in (first, second)]
-        if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
-            return False
-        bare = [
-            t and msgspec.structs.replace(t, name="", add="", project_out="", clamp=None)
-            for t in tables
-        ]
-        names = [t and (t.add, t.project_out, t.clamp) for t in tables]
-        return bare[0] == bare[1] and names[0] != names[1]
-
-    def same(self, first: Model, second: Model) -> bool:
-        """Whether two models have the same weights, as far as their folders are here."""
-        try:
-            ours, theirs = ([self._hash(n) for n in models.states(m)] for m in (first, second))
-            return ours == theirs and first.weights == second.weights
-        except AssayError:  # told where what a run reads is asked for
-            return False
-
-    def seconds(self, part: Part, runs: int) -> float | None:
-        """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
-        where the model is not here."""
-        task, total = part.task, 0.0
-        for model in task.models:
-            states = models.states(model)
-            if (size := self._size(states[0])) is None:
-                return None
-            whole = measuring.blocks(size) + size["d"] * size["v"]
-            drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
-            reading = _engine(task).seconds(task, size, runs)
-            new = not part.of or part.control == OTHER_TEXT
-            if new and (table := self.trains.get(states[0])):
-                table = training.usual(table)
-                tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
-                reading += 3 * measuring.PASS * tokens * whole
-            total += len(states) * (LOADING / 4 + drawing + reading) / runs
-        return total + self._dictionary_seconds(part)
-
-    def _dictionary_seconds(self, part: Part) -> float:
-        """CPU-seconds of one run for the dictionaries that the study trains, where this is the
-        first arm that needs them and no dictionary's own."""
-        seconds = 0.0
-        for name in () if isinstance(part.task, SaeTask) else self.used(part.task):
-            first = next(p for p in self.parts if name in self.used(p.task))
-            model = self._read_by(self._place(name), self.saes[name])
-            if first is part and (size := self._size(model.name)):
-                task = SaeTask(model, self.saes[name], self.prompts.get(self.saes[name].prompts))
-                seconds += sae_arms.seconds(task, size, 1)
-        return seconds
-
-    def _size(self, name: str) -> Mapping[str, int] | None:
-        """The sizes of a model; None of one that is not here."""
-        table = self.trains.get(name)
-        if table is not None and (start := self._start(Model(name=name))):
-            return self._size(start.name)
-        if table is not None:
-            spec = training.small(training.usual(table))
-            sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
-            return {**sizes_of, "h": spec.heads}
-        try:
-            return sizes.read_sizes(self.found(name).config)
-        except AssayError:
-            return None
-
-    def cost(self, runs: Runs[Any]) -> Cost:
-        """What runs need beside their measures: room for the models that the study trains, and for
-        the activations that its dictionaries learn from."""
-        about = json.loads(runs.specs[0].asked)
-        names = {n for states in about["models"] for n in states}
-        known = [size for n in names if n in self.trains and (size := self._size(n))]
-        total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
-        for name in {p.task.table.name for p in self.parts if isinstance(p.task, SaeTask)}:
-            table = self.saes[name]
-            model = self._read_by(self._place(name), table)
-            if "trained" in about and model.name in names and (size := self._size(model.name)):
-                sites = len(saes.sites_of(table))
-                total += 2 * size["d"] * sites * (table.tokens or 0)
-        return Cost(bytes=total)
-
-    def scope(self, arms: Sequence[str]) -> str:
-        """For which models, prompts and sites verdicts speak that read these arms."""
-        parts = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
-        tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-        phrases = [self._models_in_words([*tables])]
-        in_words = {}
-        for part in parts:
-            if isinstance(part.task, SaeTask):
-                in_words[part.task.in_words] = part.task.in_words
-                phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
-                continue
-            for some in (part.task.prompts, part.task.than):
-                if some is not None:
-                    name = some.table.file or (some.table.name if part.task.than else "")
-                    of = f" of {name}" if name else ""
-                    in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
-        phrases.append(" and ".join(in_words.values()))
-        for intervention in (p.task.intervention for p in parts if p.task.intervention):
-            name = intervention.add or intervention.project_out
-            sites = [d.site for d in self.text.study.direction if d.name == name]
-            site = intervention.site or next(iter(sites), "")
-            places = [site] if isinstance(site, str) else [*site]
-            if intervention.block:
-                phrases.append(f"with {interventions.in_words(intervention)}")
-                continue
-            if intervention.top or intervention.neurons or intervention.function:
-                phrases.append(f"with {interventions.in_words(intervention)}")
-                continue
-            if intervention.heads:
-                places = [interventions.heads_in_words(intervention.heads)]
-            token = interventions.token_in_words(intervention.position)
-            at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
-            phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
-        phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
-        return ", ".join(dict.fromkeys(phrases))
-
-    def _models_in_words(self, tables: Sequence[Model]) -> str:
-        """The models, and what the texts of each begin with, so far as they are here."""
-        openings = {m: self._opening_in_words(m) for m in tables}
-        if len({*openings.values()}) == 1:
-            names = " and ".join(model_phrase(m) for m in tables)
-            return ", ".join(filter(None, [names, openings[tables[0]]]))
-        return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
-
-    def _opening_in_words(self, model: Model) -> str:
-        try:
-            folder = self.found(models.states(model)[0], model.bos)
-            opening: Sequence[int] = ()
-            if first := next((p for p in self.prompts.values() if p.table.messages), None):
-                sent = prompt(folder, first.rows[0])
-                opening = sent.tokens[: sent.opening]
-            else:
-                opening = folder.opening
-            return opening_in_words(folder, opening)
-        except AssayError:  # not here; or told where what it reads is asked for
-            return ""
-
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
         """The arms that do not run, since no statement names or needs them."""
         return [p.label for p in self.parts if p.label not in arms]
@@ -690,7 +455,7 @@ def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
     return measured, about["coords"]
 
 
-def _engine(task: Task | ProbeTask | SaeTask) -> Any:
+def engine(task: Task | ProbeTask | SaeTask) -> Any:
     """What measures a task."""
     if isinstance(task, SaeTask):
         return sae_arms

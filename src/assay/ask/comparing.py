@@ -3,20 +3,25 @@ it compares where a control takes that of one."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from assay.ask import notes
 from assay.ask.asked import Asked, Part
+from assay.ask.measure import models, prompts, reads
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.tables import Model
 from assay.ask.wording import Condition
+from assay.controls.table import FEATURE, RANDOM, TOKENS
 from assay.core.claims import Value
-from assay.core.errors import ExperimentError
+from assay.core.columns import Column
+from assay.core.errors import AssayError, ExperimentError
 from assay.core.heavy import xr
+from assay.core.judging import FEWEST_ALONE
 
 
 def about(asked: Asked, read: Condition, controls: Collection[str]) -> str:
@@ -89,9 +94,9 @@ def twins(
     for part in asked.controls_of(main):
         for other in rivals(asked, main, read, controls) if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
-            if twin in by_label and not asked.are_one_draw(part.label, twin):
+            if twin in by_label and not are_one_draw(asked, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
-    others = [a for a in read.parsed.arms if a != main and not asked.have_equal_twins(main, a)]
+    others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})
 
@@ -123,7 +128,7 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
     low, high, task = read.parsed.low, read.parsed.high, part.task
     nothing = task.chance if isinstance(task, ProbeTask) else 0.0
     is_none = isinstance(task, ProbeTask) and low < nothing < high
-    is_none = is_none or notes.is_of_nothing(part, read, or_nearly=True)
+    is_none = is_none or is_of_nothing(part, read, or_nearly=True)
     if part.of in read.parsed.arms or not is_none:
         raise ExperimentError(
             f"{part.label} is a control of {part.of}, and a claim that it does something needs a "
@@ -182,5 +187,154 @@ def unlike(asked: Asked, main: str, read: Condition, controls: Sequence[str]) ->
         return tuple(label for label in asked.by_label if label not in (main, *controls))
     if compared:
         others = (*others, *asked.by_label)
-    labels = asked.unlike(main, others)
+    labels = unlike_kinds(asked, main, others)
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
+
+
+def units(asked: Asked, arms: Sequence[str]) -> tuple[str, ...]:
+    """Over what a claim about these arms generalises: over prompts, or the column that parts
+    them, and over seeds where something is drawn in one of the arms."""
+    about = [asked.by_label[a] for a in arms if a in asked.by_label]
+    unit = about[0].task.unit if about else "prompt"
+    return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
+
+
+def groups(asked: Asked, arm: str) -> dict[str, dict[str, str]]:
+    """The slots of which prompts are combinations, each with its value in every prompt. Of what
+    was frozen there are none: it is judged as it was."""
+    task = asked.by_label[arm].task if arm in asked.by_label else None
+    if task is None or isinstance(task, SaeTask) or asked.frozen is not None:
+        return {}
+    return {
+        name: {str(i): value for i, value in zip(task.rows, values, strict=True)}
+        for name, values in prompts.shared(task.prompts, task.rows).items()
+    }
+
+
+def proposed(asked: Asked, arm: str, measure: str, runs: int) -> dict[str, Any]:
+    """What a claim about one measure of a probe is given where it says nothing: the value where
+    there is nothing to be told; and where there are enough units, so that seeds, whose draws
+    overlap, need not be generalised over, these alone, with their bounds."""
+    task = asked.by_label[arm].task if arm in asked.by_label else None
+    if not isinstance(task, ProbeTask):
+        return {}
+    if measure == "balanced_accuracy":
+        return {"empty": 1 / len(task.classes)}
+    if measure != "accuracy":
+        return {}
+    unit = task.prompts.unit
+    proposed: dict[str, Any] = {"empty": task.chance}
+    if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
+        fixed = f"{runs} draws of what is learned from"
+        proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
+    return proposed
+
+
+def unlike_kinds(asked: Asked, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
+    """The arms whose numbers mean something else than those of this one: of a difference those
+    of one model or of another kind of difference, of a model to which something is done those
+    of a model as it is; and the other way round.
+
+    The same model as it is stays, unless the claim reads it already: that it satisfies the
+    claim says that nothing had to be done."""
+
+    def kind(part: Part) -> tuple[bool, ...]:
+        return part.task.less is None, part.task.than is None, part.task.intervention is None
+
+    def is_before(part: Part) -> bool:
+        return part.control is None and kind(part) == (True, True, True)
+
+    if (about := asked.by_label.get(arm)) is None:
+        return ()
+    before = {
+        p.label
+        for p in asked.parts
+        if about.task.intervention and p.task.model == about.task.model and is_before(p)
+    }
+    unlike = (p.label for p in asked.parts if kind(p) != kind(about))
+    return tuple(label for label in unlike if label in read or label not in before)
+
+
+def compared(asked: Asked, arm: str) -> tuple[str, ...]:
+    """The arms of the two models of which an arm is the difference; none of any other arm."""
+    about = asked.by_label[arm].task if arm in asked.by_label else None
+    if not isinstance(about, Task) or about.less is None:
+        return ()
+    return tuple(
+        p.label
+        for model in (about.less, about.model)
+        for p in asked.parts
+        if p.control is None and not p.task.is_difference and p.task.model == model
+        if isinstance(p.task, Task) and p.task.intervention == about.intervention
+    )
+
+
+def cut_alike(asked: Asked, some: Sequence[Model]) -> bool:
+    """Whether models have the same tokens, as far as their folders are here."""
+    names = [asked._folder(models.states(m)[0]) for m in some]
+    return all(models.same_tokens(names[0], name) for name in names[1:])
+
+
+def have_equal_twins(asked: Asked, arm: str, other: str) -> bool:
+    """Whether two arms are of two models of one shape, whose untrained twins are the same
+    weights: compared with each other they would differ by 0, whatever is true."""
+    if not {arm, other} <= {*asked.by_label}:
+        return False
+    first, second = (asked.by_label[name].task for name in (arm, other))
+    if isinstance(first, SaeTask) or first.model == second.model:
+        return False
+    names = [asked._folder(models.states(m)[0]) for m in (first.model, second.model)]
+    return models.same_shape(*names)
+
+
+def are_one_draw(asked: Asked, control: str, other: str) -> bool:
+    """Whether two controls draw the same thing: those of two directions, or latents, that are
+    used alike, whose difference would be next to nothing whatever the model does."""
+    first, second = (asked.by_label[name] for name in (control, other))
+    tables = [p.task.intervention for p in (first, second)]
+    if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
+        return False
+    bare = [
+        t and msgspec.structs.replace(t, name="", add="", project_out="", clamp=None)
+        for t in tables
+    ]
+    names = [t and (t.add, t.project_out, t.clamp) for t in tables]
+    return bare[0] == bare[1] and names[0] != names[1]
+
+
+def same(asked: Asked, first: Model, second: Model) -> bool:
+    """Whether two models have the same weights, as far as their folders are here."""
+    try:
+        ours, theirs = ([asked._hash(n) for n in models.states(m)] for m in (first, second))
+        return ours == theirs and first.weights == second.weights
+    except AssayError:  # told where what a run reads is asked for
+        return False
+
+
+def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:
+    """What a condition compares, of these numbers; NaN where it is none, as 0/0."""
+    with np.errstate(all="ignore"):
+        return float(walk(lambda column: np.float64(names(column))))
+
+
+def is_of_nothing(
+    part: Part, read: Condition, *, of_trained: bool = False, or_nearly: bool = False
+) -> bool:
+    """Whether a claim about what is done to a model, or about a difference, also holds where
+    nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
+    where that lies on its edge."""
+    task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
+    if not isinstance(task, Task) or walk is None or read.equal:
+        return False
+    kinds = {r.name: reads.kind_of(r) for r in task.reads}
+    compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}
+    if not task.is_difference:
+        if task.intervention is None and not of_trained:
+            return False
+        alike = len({c.arm or part.label for c in columns}) > 1
+        if not alike and any(c.name not in compares for c in columns):
+            return False  # how the number would be that nothing changed, nobody knows
+    usual = 0.0 if task.is_difference else 1.0
+    at = worked_out(walk, lambda column: compares.get(column.name, usual))
+    edge = 1e-9 if or_nearly else 0.0
+    return read.parsed.low - edge < at < read.parsed.high + edge

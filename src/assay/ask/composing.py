@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import beside, comparing, missing, notes, refusals, sides
+from assay.ask import beside, comparing, costs, missing, notes, refusals, sides, spoken
 from assay.ask.asked import Asked, Part
 from assay.ask.contents import Contents
-from assay.ask.parts import LEFT_OUT
+from assay.ask.part import LEFT_OUT
 from assay.ask.sides import Side
 from assay.ask.text import Text, read
 from assay.ask.wording import (
@@ -128,8 +128,8 @@ class _Statement:
             self.read: Condition = condition(words, compared=table == "claim")
         controls = getattr(self.entry, "control", ())
         named = [name for name in self.read.parsed.arms if name not in controls]
+        # the arm that it is about
         self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
-        """The arm that it is about."""
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
@@ -240,7 +240,7 @@ class _Study:
                 inputs=self._inputs(by_class),
                 materials=Contents(self.asked, self.columns),
                 shared=self.asked.shared,
-                cost=self.asked.cost if self.text.study.train else _cost(by_class),
+                cost=partial(costs.cost, self.asked) if self.text.study.train else _cost(by_class),
                 expected=self._times(together),
                 version=sum(s.of.version for s in self.sides) or 1,
                 measured=sum(s.of.measured for s in self.sides) or 1,
@@ -338,7 +338,9 @@ class _Study:
         if twins := comparing.twins(*told):
             judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
         unlike = comparing.unlike(*told) if s.main in self.asked.by_label else ()
-        groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
+        groups = (
+            {"prompt": comparing.groups(self.asked, s.main)} if "prompt" in judged.units else {}
+        )
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
@@ -347,7 +349,7 @@ class _Study:
         base = ""
         columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
         ends: tuple[float | None, float | None] = (None, None)
-        if len(columns) == 1 and not (sides := self.asked.compared(s.main)):
+        if len(columns) == 1 and not (sides := comparing.compared(self.asked, s.main)):
             plain = not columns[0].over and {s.main, "main"} <= {*self.asked.by_label}
             sides = (s.main, "main") if plain else ()
             columns = [dataclasses.replace(columns[0], arm=arm) for arm in dict.fromkeys(sides)]
@@ -383,7 +385,7 @@ class _Study:
         near = {p.label: p.why for p in every if p.label not in compared}
         # Named controls stand beside those that come by themselves; a claim of no effect, which any
         # arm without one satisfies, has those alone that its author names, or what breaks it.
-        if entry.violations and notes.is_of_nothing(self.asked.by_label[s.main], s.read):
+        if entry.violations and comparing.is_of_nothing(self.asked.by_label[s.main], s.read):
             entry = msgspec.structs.replace(entry, control=entry.control or entry.violations)
         if near and not (entry.control and entry.violations):
             control = tuple(dict.fromkeys((*entry.control, *near)))
@@ -432,7 +434,7 @@ class _Study:
         value, columns = s.read.parsed.terms.get("value"), s.read.parsed.columns
         if value is None or len(columns) != 1 or value(lambda column: 0.375) != 0.375:
             return entry
-        proposed = self.asked.proposed(s.main, columns[0].name, len(self.seeds))
+        proposed = comparing.proposed(self.asked, s.main, columns[0].name, len(self.seeds))
         edges = [x for x in (s.read.parsed.low, s.read.parsed.high) if math.isfinite(x)]
         if "bounds" in proposed and (
             entry.units not in ((), proposed["units"])
@@ -463,7 +465,7 @@ class _Study:
 
     def _units(self, s: _Statement) -> tuple[str, ...]:
         if self.asked.parts and not s.entry.units:
-            return self.asked.units((s.main, *s.read.parsed.arms))
+            return comparing.units(self.asked, (s.main, *s.read.parsed.arms))
         return s.entry.units or ("seed", *self._documents(s))
 
     def _documents(self, s: _Statement) -> tuple[str, ...]:
@@ -482,7 +484,7 @@ class _Study:
     def _scope(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
         """Say for what verdicts speak in the words of the experiments that they read."""
         phrases = sides.scopes(self.sides, preset, self.seeds, runs)
-        phrases += [self.asked.scope(list(runs))] if self.asked.parts else []
+        phrases += [spoken.scope(self.asked, list(runs))] if self.asked.parts else []
         return "; ".join(dict.fromkeys(phrases))
 
     def _page(self) -> str:
@@ -526,7 +528,7 @@ class _Study:
             for side in self.sides
             for arm, seconds in sides.expected(side, self.seeds).items()
         }
-        sized = {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
+        sized = {p.label: costs.seconds(self.asked, p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
 
 

@@ -17,7 +17,7 @@ from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.parts import Part, at_levels
+from assay.ask.part import Part, at_levels
 from assay.ask.tables import Model
 from assay.ask.text import Study
 from assay.core.experiment import Rows

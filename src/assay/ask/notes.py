@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from assay.ask import comparing
 from assay.ask.asked import Asked
 from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.parts import Part
+from assay.ask.part import Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
 from assay.core.columns import Column
@@ -92,47 +90,18 @@ def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
 # conditions that much else satisfies --------------------------------------------------------------
 
 
-def _worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:
-    """What a condition compares, of these numbers; NaN where it is none, as 0/0."""
-    with np.errstate(all="ignore"):
-        return float(walk(lambda column: np.float64(names(column))))
-
-
-def is_of_nothing(
-    part: Part, read: Condition, *, of_trained: bool = False, or_nearly: bool = False
-) -> bool:
-    """Whether a claim about what is done to a model, or about a difference, also holds where
-    nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
-    where that lies on its edge."""
-    task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
-    if not isinstance(task, Task) or walk is None or read.equal:
-        return False
-    kinds = {r.name: reads.kind_of(r) for r in task.reads}
-    compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}
-    if not task.is_difference:
-        if task.intervention is None and not of_trained:
-            return False
-        alike = len({c.arm or part.label for c in columns}) > 1
-        if not alike and any(c.name not in compares for c in columns):
-            return False  # how the number would be that nothing changed, nobody knows
-    usual = 0.0 if task.is_difference else 1.0
-    at = _worked_out(walk, lambda column: compares.get(column.name, usual))
-    edge = 1e-9 if or_nearly else 0.0
-    return read.parsed.low - edge < at < read.parsed.high + edge
-
-
 def _nothing(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     task, parsed = part.task, asking.read.parsed
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and len(probes) > 1 and not asking.violations:
         walk = parsed.terms.get("value")
-        if walk and parsed.low < _worked_out(walk, lambda c: 0.75) < parsed.high:
+        if walk and parsed.low < comparing.worked_out(walk, lambda c: 0.75) < parsed.high:
             yield (
                 "it also holds where no probe tells anything: claim as well that the first of them "
                 "is right, as in p.accuracy > 0.7"
             )
-    done_by_none = is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
     if not asking.violations and done_by_none:
         yield (
             "it also holds where nothing happens, as it may in its controls: name under violations "
@@ -152,7 +121,7 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
     kinds = [reads.kind_of(reads.by_name(task.reads, c.name)) for c in columns]
     if len(columns) != 1 or walk is None or kinds[0] not in WORST:
         return
-    worst = _worked_out(walk, lambda c: WORST[kinds[0]])
+    worst = comparing.worked_out(walk, lambda c: WORST[kinds[0]])
     if asking.read.parsed.low < worst < asking.read.parsed.high:
         yield (
             "a model that learned nothing satisfies it too, which makes it unspecific: write "
@@ -174,7 +143,7 @@ def falls_only(questions: Asked, main: str, read: Condition) -> str:
         return ""
     patched, other = sorted(columns, key=lambda c: c.arm != main)
     low, alike, high = (
-        _worked_out(walk, {patched: x, other: 1.0}.__getitem__) for x in (0.0, 1.0, 2.0)
+        comparing.worked_out(walk, {patched: x, other: 1.0}.__getitem__) for x in (0.0, 1.0, 2.0)
     )
     below = math.isfinite(parsed.high) and not math.isfinite(parsed.low) and low < alike < high
     above = math.isfinite(parsed.low) and not math.isfinite(parsed.high) and low > alike > high
@@ -283,7 +252,7 @@ def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     table, count = task.prompts.table, len(task.rows)
     if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
         return
-    if questions.groups(part.label):
+    if comparing.groups(questions, part.label):
         of = prompts.shared(task.prompts, task.rows)
         yield _combined(task.prompts, {name: len({*x}) for name, x in of.items()}, count)
         return
@@ -340,7 +309,7 @@ def _tokens(questions: Asked, asking: Asking) -> Iterator[str]:
         arms = dict.fromkeys(c.arm or asking.main for c in asking.read.columns if c.name == name)
         parts = [questions.by_label[arm] for arm in arms if arm in questions.by_label]
         every = dict.fromkeys(m for p in parts for m in p.task.models)
-        if questions.cut_alike([*every]):
+        if comparing.cut_alike(questions, [*every]):
             continue
         yield (
             f"{asking.where}: these models cut texts into other tokens, so that {name} of a token "
@@ -387,7 +356,7 @@ def _same_model(questions: Asked, part: Part) -> Iterator[str]:
     task = part.task
     if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:
         return
-    if questions.same(task.model, task.less):
+    if comparing.same(questions, task.model, task.less):
         yield (
             f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
             "the model does"

@@ -9,26 +9,53 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from assay.ask.asked import Asked
 from assay.ask.measure.measuring import Task
-from assay.ask.text import EstimateEntry, Plain, Said
-from assay.ask.wording import dims_over, hold, made_of
+from assay.ask.sides import Side
+from assay.ask.text import EstimateEntry, Plain, Said, Text
+from assay.ask.wording import Condition, dims_over, hold, made_of
 from assay.core.claims import Claim, Estimate
 from assay.core.columns import Column, refuse_other_levels
-from assay.core.errors import nearest
+from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, per_run_fields
 
-if TYPE_CHECKING:
-    from assay.ask.composing import _Statement, _Study
+
+class Statement(Protocol):
+    """A claim or an estimate of a study, with its condition or quantity read."""
+
+    text: Text
+    table: str
+    i: int
+    entry: Any
+    key: str
+    read: Condition
+    main: str
+
+    def error(self, key: str | None, what: object) -> ExperimentError:
+        """Make the refusal of one of its fields, or of all of it."""
+
+
+class Study(Protocol):
+    """A study on the way to an Experiment, as far as it is needed here."""
+
+    text: Text
+    sides: list[Side]
+    asked: Asked
+    arms: dict[str, Any]
+    borrowed: dict[str, Any]
+    idle: set[str]
+    measured: dict[str, Any]
+
 
 FEW = 12
 """So many measures are listed where one is misspelt."""
 
 
 def hold_to(
-    study: _Study, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+    study: Study, s: Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
 ) -> None:
     """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
     is neither named nor one of these; `judged` are the arms that stand for the first."""
@@ -82,7 +109,7 @@ def hold_to(
 
 
 def refuse_unknown(
-    study: _Study, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
+    study: Study, table: str, i: int, entry: Said | EstimateEntry, s: Statement | None
 ) -> None:
     """Refuse an arm that a statement names and the study has not, by where it does."""
     names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
@@ -101,7 +128,7 @@ def refuse_unknown(
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
-def _called(study: _Study, name: str) -> str:
+def _called(study: Study, name: str) -> str:
     """What an arm is called here that somebody names by its label and some of its fields;
     nothing of any other name."""
     prefix, _, arm = name.rpartition("/")
@@ -120,7 +147,7 @@ def _called(study: _Study, name: str) -> str:
     )
 
 
-def _left_out(study: _Study, name: str) -> str:
+def _left_out(study: Study, name: str) -> str:
     """What to write where an arm of an experiment is named that the study does not list;
     nothing of any other name."""
     for side in study.sides:
@@ -134,7 +161,7 @@ def _left_out(study: _Study, name: str) -> str:
     return ""
 
 
-def _per_run(study: _Study, name: str) -> str:
+def _per_run(study: Study, name: str) -> str:
     """What to write where an arm is named after a value in which the runs of one arm differ;
     nothing of any other name."""
     fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
@@ -148,7 +175,7 @@ def _per_run(study: _Study, name: str) -> str:
     return ""
 
 
-def refuse_unlearned(study: _Study, s: _Statement, judged: Claim) -> None:
+def refuse_unlearned(study: Study, s: Statement, judged: Claim) -> None:
     """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
     was not learned."""
     parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
@@ -165,7 +192,7 @@ def refuse_unlearned(study: _Study, s: _Statement, judged: Claim) -> None:
             raise s.error(key, what)
 
 
-def refuse_mixed(s: _Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
+def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
     """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
     apart, and a curve over what no runs differ in: better before training than after."""
     if isinstance(statement, Claim):
@@ -190,7 +217,7 @@ def refuse_mixed(s: _Statement, statement: Claim | Estimate | Any, whole: Experi
 
 
 def _varying(
-    s: _Statement,
+    s: Statement,
     statement: Claim | Estimate | Any,
     arm: str,
     columns: Sequence[Column],
@@ -237,7 +264,7 @@ def _varying(
     return varying
 
 
-def refuse_equal_runs(study: _Study, s: _Statement, judged: Claim, whole: Experiment) -> None:
+def refuse_equal_runs(study: Study, s: Statement, judged: Claim, whole: Experiment) -> None:
     """Refuse a control with the same runs as an arm that it would be compared with: the
     difference is nought, so that it cannot but fail."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from assay.ask import costs
 from assay.ask.asked import Asked, Part
 from assay.ask.measure import measuring, models
 from assay.ask.measure.damage import DamageTask
@@ -20,7 +21,7 @@ def rehearse(asked: Asked, arms: Collection[str], seeds: Collection[int], device
     """Measure two prompts in each of these arms whose model is here, where all of them take long.
     Raises: ExperimentError, with the table that leads to a refusal."""
     parts = [p for p in asked.parts if p.label in arms]
-    expected = [asked.seconds(p, len(seeds)) or 0.0 for p in parts]
+    expected = [costs.seconds(asked, p, len(seeds)) or 0.0 for p in parts]
     if not seeds or len(seeds) * sum(expected) < LONG:
         return
     for part in parts:

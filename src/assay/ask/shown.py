@@ -11,7 +11,7 @@ from typing import Any
 
 from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
-from assay.ask.parts import at_levels
+from assay.ask.part import at_levels
 from assay.ask.text import Study, read
 from assay.ask.wording import Condition, condition
 from assay.core.claims import Claim, Estimate

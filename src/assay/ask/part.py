@@ -1,0 +1,176 @@
+"""Part: one arm of a study that asks models: what it measures, its specs and its words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from assay.ask.measure import models, training
+from assay.ask.measure.measuring import Task, stated
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.tables import Model
+from assay.controls.table import TOKEN, Control
+from assay.core.runs import Runs
+from assay.core.scopes import listed
+from assay.core.spec import Spec
+from assay.data.names import model_in_words
+
+LONGEST = 64
+"""Tokens of the longest plain sentence in small vocabularies, roughly."""
+LEFT_OUT = "; this control is left out"
+"""How a note ends of an automatic control that cannot be made."""
+STANDING_IN = ("unrelated", "shuffled", "heads", "position")
+"""Controls of models as they are in which something stands in the place of what is read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedSpec(Spec):
+    """What one arm measures, in words that decide every number; contents are among what the run
+    reads."""
+
+    model: str = ""
+    asked: str = ""
+    """Models, prompts, reads, intervention, control and directions, as JSON."""
+    smoke: bool = False
+    reading: int = 1
+    """Raised when the same words come to mean other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingsSpec(Spec):
+    """What was measured, by content alone: whichever study asks for it again has it."""
+
+    asked: str
+    """As `AskedSpec.asked`, with hashes in place of the names of models and prompts."""
+    seeds: tuple[int, ...]
+    """Those of the runs; none where nothing is drawn."""
+    smoke: bool
+    reading: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One arm of a study that asks a model."""
+
+    label: str
+    """What the arm is called."""
+    task: Task | ProbeTask | SaeTask
+    control: Control | None = None
+    of: str = ""
+    """The arm whose control it is."""
+
+    @property
+    def why(self) -> str:
+        """What it would explain, of a control."""
+        return self.control.why if self.control else ""
+
+    @property
+    def told(self) -> str:
+        """What it is, in a line."""
+        task = self.task
+        name = model_phrase(task.model)
+        name += f" less {model_phrase(task.less)}" if task.less else ""
+        if task.than and isinstance(task, Task):
+            name += f" on {task.prompts.table.name} less on {task.than.table.name}"
+        # not in `why`, which is part of what is frozen
+        where = ", at that which it changes most" if self.control is TOKEN else ""
+        table = task.table if isinstance(task, ProbeTask) else task.intervention
+        phrase = at_levels(task.phrase, table.sweep if table else {})
+        return f"{name}, {phrase}{f'; {self.why}{where}' if self.why else ''}"
+
+    def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
+        """The spec of one run."""
+        model, asked = self._asked
+        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke)
+
+    def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
+        """The specs of its runs, one for each of the arm main."""
+        return tuple(self.spec(s.seed, smoke=s.smoke) for s in main)
+
+    @cached_property
+    def _asked(self) -> tuple[str, str]:
+        """The model of all of its specs, and what they ask."""
+        about: dict[str, Any] = {
+            **self.task.words,
+            "models": [list(models.states(m)) for m in self.task.models],
+            "prompts": [p.table.name for p in self.task.sets],
+        }
+        if isinstance(self.task, SaeTask):
+            about["text"] = self.task.table.text
+        if steps := models.levels(self.task.model):
+            about["levels"] = steps
+        about |= self._beginning
+        words = json.dumps(about, sort_keys=True, ensure_ascii=False)
+        model = self.task.model
+        return f"untrained {model.like}" if model.like else models.states(model)[0], words
+
+    @cached_property
+    def _beginning(self) -> dict[str, Any]:
+        """Whether texts begin with a BOS, and in what it computes, where that is said of a
+        model."""
+        said, dtypes = ([getattr(m, f) for m in self.task.models] for f in ("bos", "dtype"))
+        weights = [models.reweighted_in_words(m) for m in self.task.models]
+        return {
+            **({"bos": said} if any(bos is not None for bos in said) else {}),
+            **({"dtype": dtypes} if any(dtypes) else {}),
+            **({"weights": weights} if any(weights) else {}),
+        }
+
+    def readings(
+        self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
+    ) -> ReadingsSpec:
+        """What its runs measure, by the hashes of its models, and of other files by name."""
+        words = {
+            **self.task.words,
+            "models": hashes,
+            "files": files,
+            "prompts": [p.digest for p in self.task.sets],
+            "levels": [models.levels(m) for m in self.task.models],
+            **self._beginning,
+        }
+        if table := self.task.intervention:
+            words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
+        return ReadingsSpec(
+            asked=json.dumps(words, sort_keys=True, ensure_ascii=False),
+            seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),
+            smoke=runs.shared.smoke,
+            reading=runs.shared.reading,
+        )
+
+
+FEW = 4
+"""So many levels of a site are written one by one."""
+
+
+def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
+    """Write every name that has a slot, such as blocks.{layer}.hook_z, at the levels that fill it:
+    each of a few, of more the first and the last."""
+    for slot, levels in sweep.items():
+
+        def filled(match: re.Match[str], slot: str = slot, levels: Any = levels) -> str:
+            names = [match[0].replace(f"{{{slot}}}", str(level)) for level in levels]
+            return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
+
+        words = re.sub(rf"[\w.{{}}]*\{{{slot}\}}(\.?[\w{{}}])*", filled, words)
+    return words
+
+
+def model_phrase(model: Model) -> str:
+    """A model in a sentence."""
+    for name, words in ((model.name, "{}"), (model.like, "the untrained twin of {}")):
+        if name.startswith(training.PREFIX):
+            return words.format(name.partition(": ")[2])
+    if model.checkpoints:
+        states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
+        return f"the untrained twin of {states}" if model.like else states
+    if model.like:
+        return f"the untrained twin of {model_in_words(model.like)}"
+    changed = models.reweighted_in_words(model)
+    return f"{model_in_words(model.name)}{f' with {changed}' if changed else ''}"
