@@ -213,9 +213,9 @@ def standing() -> str:
     page = "docs/preregister.md#confirmatory-or-exploratory"
     return (
         f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
-        f"[confirmatory]({page}): frozen with all that their runs read, before anyone saw a "
-        f"result. {counts['frozen without inputs']} were frozen without the model or text that "
-        "their runs read.\n"
+        f"[confirmatory]({page}): frozen with all of their inputs, before anyone saw a result. "
+        f"Another {counts['frozen without inputs']} were frozen without a hash of the model or "
+        "text that their runs read.\n"
     )
 
 

@@ -127,11 +127,11 @@ def _full(claims: Sequence[Judged], rows: Sequence[Row]) -> str:
             f"{i}. **{r.text}.** {r.came_out}, *{tables.KIND_WORDS[v.kind]}*: "
             f"{r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}"
         )
-        for kind in dict.fromkeys(c.told for c in r.controls):
+        for kind in dict.fromkeys(c.remark for c in r.controls):
             same = "; ".join(
                 f"{c.sign} `{c.arm}` {c.estimate} {c.interval}".lstrip()
                 for c in r.controls
-                if c.told == kind
+                if c.remark == kind
             )
             lines.append(f"    - {TOLD.get(kind, kind)}: {same}")
     return minus("\n".join(lines)) + "\n"

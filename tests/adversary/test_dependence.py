@@ -207,7 +207,7 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     lines = assay.judge(rows, **ask).notes
     assert any("24 units, in the order of unit, are alike" in n for n in lines) or any(
-        "nearer to each other" in n for n in lines
+        "more alike than independent ones" in n for n in lines
     )
 
 
@@ -255,7 +255,7 @@ def test_some_of_each_family_every_day():
 
 
 def test_copies_are_refused_and_groups_are_named_with_their_interval():
-    with pytest.raises(DataError, match="24 units lie in about 4 sets of 6, nearer to each other"):
+    with pytest.raises(DataError, match="24 units lie in about 4 sets of 6 that are more alike"):
         ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
         one = copies(4, 6, (0.0005, 0.0006))
         assay.judge(table("x", 0.1, 3, {"x": (one, {})}), **ask)

@@ -19,7 +19,6 @@ from assay.dictionaries.measuring import (
 )
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import kernel_probe, statistics
-from assay.subjects import readout
 from assay_catalogue.analysis import matching
 from assay_catalogue.dictionaries import absorption, concentration
 from assay_catalogue.explaining import scoring
@@ -79,7 +78,7 @@ def of_value(v):
     yield "fvu of a tensor", metrics.fvu(torch.tensor(x).float(), torch.tensor(x).float())
     yield "fvu, off", metrics.fvu(x, x + 1)
     for mean in (x.mean(0), x.astype(np.float32).mean(0), torch.tensor(x).float().mean(0)):
-        for measure in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio):
+        for measure in (metrics.shrinkage, metrics.norm_ratio):
             yield f"{measure.__name__} about the mean, {type(mean).__name__}", measure(x, x, mean)
     for dtype in (torch.float32, torch.float64):
         yield f"streamed, {dtype}", streamed(v, dtype)
@@ -170,9 +169,6 @@ def of_nothing():
     yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))
     yield "purity of no examples", statistics.purity(np.full((1, 20), -1))
     yield "density of no rows", statistics.density(statistics.start(2))
-    zero = torch.zeros(2, 3)
-    yield "direct_share", readout.direct_share(zero, zero)
-    yield "signed_share", readout.signed_share(zero, zero)
     yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
 
 

@@ -45,6 +45,7 @@ def measured(model, prompt_set, table=None, control="", tables=(), sources=(), s
         tables,
         known,
         chooses=more.pop("chooses", False),
+        first=more.pop("first", None),
     )
     numbers, levels = measuring.measure(
         task, np.asarray(seeds), Path(), "cpu", False, lambda done, total: None, **more

@@ -133,7 +133,7 @@ def test_verdicts_are_those_of_a_table_of_the_same_numbers(loop):
         assert getattr(verdict, name) == getattr(by_table.verdict, name)
     dealt, of_table = result.judged[1].controls["dealt"], by_table.controls["dealt"]
     assert dealt.estimate == pytest.approx(of_table.estimate, abs=1e-12)
-    assert any("says only that the arms differ" in note for note in result.notes)
+    assert any("shows only that the arms differ" in note for note in result.notes)
 
 
 def test_arms_that_a_claim_does_not_name_are_its_controls(loop):
@@ -211,9 +211,9 @@ def test_plan_show_report_and_preregister_know_it(loop, capsys):
         ("{'y': np.array([1, np.inf])}", "returned 'y' with 1 dims and names 0 of them"),
         ("{'y': ('step', [1.0, np.inf])}", "returned 'y' that is not finite"),
         ("{'y': ('step step', np.eye(2))}", "two dims of one name, step step"),
-        ("{'y': 'high'}", "returned 'y' as 'high', which is no number"),
-        ("{'y': [1, 'a', None]}", "which is no number"),
-        ("{'y': 1j}", "which is no number"),
+        ("{'y': 'high'}", "returned 'y' as 'high', which is not a number"),
+        ("{'y': [1, 'a', None]}", "which is not a number"),
+        ("{'y': 1j}", "which is not a number"),
         ("{'mean': 1.0}", "cannot be called 'mean'"),
         ("{'slope': 1.0}", "slope"),
         ("{2: 1.0}", "strings"),

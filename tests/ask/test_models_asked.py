@@ -546,8 +546,7 @@ def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here
 def test_what_no_data_could_decide_is_told_before_it_runs(here):
     experiment = study(here, HEAD + prompts(8) + claim("main.constant > 90"))
     assert undecidable(here / "asks.toml", experiment) == [
-        "claim 1 cannot be decided: 8 prompts, of which fewer than 20 decide nothing; write "
-        "prompts for 12 more rows"
+        "claim 1 cannot be decided: 8 prompts, but fewer than 20 decide nothing; add 12 more rows"
     ]
     experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
     assert undecidable(here / "asks.toml", experiment) == []
@@ -575,7 +574,7 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
     rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
-    few = "8 prompts, of which fewer than 20 decide nothing"
+    few = "8 prompts, but fewer than 20 decide nothing"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
     rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid

@@ -325,7 +325,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             'threshold = "plan: a degree"',
             "beats = nan",
-            "line 14 column 9: beats is no number; leave it out, or name one",
+            "line 14 column 9: beats is not a number; leave it out, or name one",
         ),
         (
             'control = ["flat"]',

@@ -44,7 +44,7 @@ def test_it_is_shown_as_the_run_told_it_and_the_study_is_not_made(copy, capsys, 
     told = capsys.readouterr().out
     monkeypatch.setattr(catalogue, "load", None)
     assert command("show", copy) == 0
-    assert capsys.readouterr().out == told and "speaks for" in told
+    assert capsys.readouterr().out == told and "\nscope: " in told
 
 
 def line_of(place, **values):

@@ -91,7 +91,7 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
     [
         (
             GOOD.replace("holds =", "hold =", 1),
-            "line 10 column 8: claim[1].hold is no field of a study; did you mean holds?",
+            "line 10 column 8: claim[1].hold is not a field of a study; did you mean holds?",
         ),
         (
             GOOD.replace('"main.angle > 10"', "3"),
@@ -102,7 +102,7 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
             GOOD.replace('control = ["flat"]', 'control = "flat"', 1),
             "line 11 column 11: claim[1].control: expected a list, got a text",
         ),
-        ("what = 3\n" + GOOD, "line 1 column 8: what is no field of a study; "),
+        ("what = 3\n" + GOOD, "line 1 column 8: what is not a field of a study; "),
         (f"budget = {'9' * 5000}\n", "line 1: a number of 5,000 digits is too large"),
         ("\n" + ".".join(["a"] * 50_000) + " = 1", "line 2: a key of 64 parts; a study's have two"),
         ("[" + '"a b" . ' * 50_000 + "c]", "line 1: a key of 64 parts"),

@@ -16,11 +16,11 @@ MORE = '[[read]]\nname = "good_rank"\nrank = " good"\n\n[[claim]]'
 
 
 @pytest.fixture
-def place(folder, tmp_path, monkeypatch):  # noqa: F811
+def place(folder, tmp_path):  # noqa: F811
     """A folder with a planted model and a study of it, in a process that has asked nothing."""
     shutil.copytree(folder, tmp_path / "study")
     (tmp_path / "study/carries.toml").write_text(ASKED)
-    monkeypatch.setattr(passes, "_known", {})
+    passes._known.cache_clear()
     models.opened.cache_clear()
     return tmp_path / "study"
 
@@ -58,7 +58,7 @@ def test_another_threshold_and_another_read_of_the_same_tokens_pass_nothing(plac
     assert count == 0
     more, count = asked(place, counted, ASKED.replace("[[claim]]", MORE, 1))
     assert count == 0 and counted["opened"] == 1
-    passes._known.clear()
+    passes._known.cache_clear()
     shutil.rmtree(place / "s")
     anew, count = asked(place, counted, ASKED.replace("[[claim]]", MORE, 1))
     assert count > 0

@@ -251,7 +251,7 @@ def test_an_error_names_the_control_and_the_prompt():
         (lambda v, p: [[1.0]] * len(p), "one number for each prompt"),
         (lambda v, p: ["a"] * len(p), "numbers are needed"),
         (lambda v, p: [np.inf] * len(p), "infinite number at prompt 1"),
-        (lambda v, p: {"a b": [1.0] * len(p)}, "'a b', which is no name"),
+        (lambda v, p: {"a b": [1.0] * len(p)}, "'a b', which is not a name"),
         (lambda v, p: {}, "gave no numbers"),
         (lambda v, p: {"x" if v is None else "y": [1.0] * len(p)}, "other names of numbers"),
     ],
@@ -347,7 +347,7 @@ def test_it_is_saved_and_judged_again(tmp_path):
     with pytest.raises(AssayError):
         assay.Check.load(tmp_path / "x.assay")
     (tmp_path / "y.assay").write_text("no")
-    with pytest.raises(DataError, match="is no file that a check was saved to"):
+    with pytest.raises(DataError, match="is not a file that a check was saved to"):
         assay.Check.load(tmp_path / "y.assay")
 
 
@@ -358,7 +358,7 @@ def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     assert len(frame) == 10 and set(frame["control"]) == {"", "random", "shuffled", "opposite"}
     assert frame.loc[0, "estimate"] == v.estimate
     html = v._repr_html_()
-    assert "any direction as long" in html and "It moves" in html and "<script" not in html
+    assert "any vector of this length" in html and "It moves" in html and "<script" not in html
     strongest = max(x.estimate for a, x in v.judged.controls.items() if a.startswith("random"))
     assert v.controls["random"].estimate == strongest
 

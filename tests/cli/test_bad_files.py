@@ -342,11 +342,11 @@ CASES = {
     ),
     "k without end": Case(
         copied("saelens/topk", {"k": float("inf")}),
-        "cfg.json is not readable JSON .Infinity is no number",
+        "cfg.json is not readable JSON .Infinity is not a JSON number",
     ),
-    "k that is no number": Case(
+    "k that is not a number": Case(
         copied("saelens/topk", {"k": float("nan")}),
-        "cfg.json is not readable JSON .NaN is no number",
+        "cfg.json is not readable JSON .NaN is not a JSON number",
     ),
     "an architecture that is a list": Case(
         copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"
@@ -447,7 +447,7 @@ CASES = {
     "threshold never set": Case(
         copied("dictionary_learning/batchtopk_unset"), "training never set it"
     ),
-    "threshold that is no number": Case(
+    "threshold that is not a number": Case(
         copied("dictionary_learning/batchtopk_unset"),
         "training never set it",
         ("--threshold", "nan"),

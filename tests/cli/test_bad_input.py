@@ -138,7 +138,7 @@ CASES = {
     "unknown arm": case(
         "show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"
     ),
-    "no threads": case("run", "own.py", "--threads", "0", says="from 1 up, got 0"),
+    "no threads": case("run", "own.py", "--threads", "0", says="at least 1, got 0"),
     "no such device": case("run", "own.py", "--device", "cuda:99", says="this machine has cpu"),
     "nothing stored": case("show", "own.py", says="are not stored .* run: assay run"),
     "damaged run": case(

@@ -164,10 +164,7 @@ def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question() -
     [
         (
             "--unit",
-            (
-                "judge needs --unit UNIT: a column whose levels are independent units; e.g. "
-                "--unit seed"
-            ),
+            ("judge needs --unit UNIT: a column whose values are independent units, such as seed"),
         ),
     ],
 )
@@ -333,7 +330,7 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
         "near-by": ("?", "undecided"),
         "layer": ("!", "passes (should fail)"),
     }
-    assert row(judged).explanations == ("layer: a layer away does it",)
+    assert row(judged).explanations == ("layer: a layer away has the effect",)
     experiment = SimpleNamespace(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=(claim,), origin=""
     )

@@ -69,8 +69,11 @@ def test_what_is_typed_is_what_an_engine_is_made_with(here: Path) -> None:
         ),
         ("--on slurm --gpus 1", "--gpus 1 would stay idle on --device cpu; add --device cuda"),
         ("--on slurm --device gpu", "--device is cpu, cuda or cuda:1, got 'gpu'"),
-        ("--on slurm --threads 0", "--threads is a number of threads from 1 up, got 0"),
-        ("--on slurm --workers 0", "--workers is a number from 1 up, and --gpus one from 0 up"),
+        ("--on slurm --threads 0", "--threads is a number of threads, at least 1, got 0"),
+        (
+            "--on slurm --workers 0",
+            "--workers is a number of at least 1, and --gpus one of at least 0",
+        ),
         ("--on slurm --time soon", "--time is a time such as 90m or 4h, got 'soon'"),
         ("--on slurm --memory 16", "--memory is an amount such as 16G or 900M, got '16'"),
         ("--on slurm --slurm =x", "--slurm is name=value, such as partition=gpu; got '=x'"),

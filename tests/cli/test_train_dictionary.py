@@ -175,9 +175,9 @@ def test_bad_input_is_one_line(world: None, capsys: pytest.CaptureFixture[str]) 
     for option, value, words in (
         ("--kind", "TopKK", "there is no kind 'TopKK'"),
         ("--kind", "ReLU", "other kinds take --penalty"),
-        ("--buffer", "0", "--buffer is a number from 1 up"),
+        ("--buffer", "0", "--buffer is a number of at least 1"),
         ("--text", "nowhere", "no corpus 'nowhere'"),
-        ("--steps", "0", "steps must be a whole number from 1 up"),
+        ("--steps", "0", "steps must be a whole number of at least 1"),
     ):
         words_before = WORDS if option not in WORDS else WORDS[: WORDS.index(option)]
         rest = WORDS[WORDS.index(option) + 2 :] if option in WORDS else []

@@ -20,7 +20,7 @@ from rule_worlds import page as whole_rule
 from assay.core.bounded import bounded_mean
 from assay.core.intervals import Statistic, interval
 from assay.core.outlying_units import find_outliers
-from assay.core.stats import at_matched, best_of, mean, ratio
+from assay.core.stats import at_best, at_matched, mean, ratio
 
 World = Callable[[np.random.Generator], dict[str, np.ndarray]]
 
@@ -183,7 +183,8 @@ def shares() -> Iterator[Case]:
 def _bests(rng: np.random.Generator, k: int) -> np.ndarray:
     import xarray as xr
 
-    return best_of(xr.DataArray(rng.normal(size=6 * k), dims="seed"), k).values
+    x = xr.DataArray(rng.normal(size=6 * k), dims="seed")
+    return at_best(x, x, k, "high").values
 
 
 def two_factors(

@@ -108,3 +108,63 @@ def test_functions_over_levels():
 def test_what_is_no_function_is_refused_with_one_that_is(text, why):
     with pytest.raises(ClaimError, match=why):
         parse(text, compared=False)
+
+
+def arrays(*names):
+    of = np.random.default_rng(4)
+    dims, coords = ("prompt", "layer", "head"), {"layer": [0, 2, 4, 6], "head": [0, 1, 2]}
+    return {n: xr.DataArray(of.normal(size=(7, 4, 3)), dims=dims, coords=coords) for n in names}
+
+
+def test_something_is_taken_of_arithmetic_over_levels():
+    data = arrays("x", "y") | {"z": xr.DataArray(np.arange(7.0), dims="prompt")}
+    x, y, z = (data[n].values for n in "xyz")
+    d = x - 2 * y
+    over = "over=(layer, head)"
+    expected = {
+        f"max(main.x - 2 * main.y, {over})": d.max((1, 2)),
+        f"min(main.z - main.x, {over}) + main.z": (z[:, None, None] - x).min((1, 2)) + z,
+        f"sum(abs(main.x), {over})": np.abs(x).sum((1, 2)),
+        f"mean(main.x * main.y, {over})": (x * y).mean((1, 2)),
+        f"count(main.x > 0.4, {over})": (x > 0.4).sum((1, 2)),
+        f"share(main.x - main.y <= 0, {over})": (x <= y).mean((1, 2)),
+        "first(main.x[head=1] - main.y[head=2] > 0.5, over=layer)": [
+            next((2 * k for k in range(4) if row[k] > 0.5), 8) for row in x[:, :, 1] - y[:, :, 2]
+        ],
+    }
+    for text, numbers in expected.items():
+        np.testing.assert_allclose(number(text, data), numbers, err_msg=text)
+
+
+def test_a_correlation_over_levels_is_that_of_the_means_and_varies_as_its_bootstrap_does():
+    of, text = np.random.default_rng(6), "corr(main.x, main.y, over=(layer, head))"
+    data = arrays("x", "y")
+    true = 2 * of.normal(size=(4, 3))
+    for n, x in data.items():
+        noise = np.random.default_rng(ord(n)).normal(size=(60, 4, 3))
+        data[n] = xr.DataArray(true + noise, dims=x.dims, coords=x.coords)
+    x, y = (data[n].values.reshape(60, -1) for n in "xy")
+    got = number(text, data)
+    assert float(got.mean()) == pytest.approx(np.corrcoef(x.mean(0), y.mean(0))[0, 1])
+    draws = of.integers(0, 60, (2000, 60))
+    again = [np.corrcoef(x[d].mean(0), y[d].mean(0))[0, 1] for d in draws]
+    assert float(got.std()) / 60**0.5 == pytest.approx(np.std(again), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("max(main.x - main.w, over=(layer, head))", "same levels of layer on both sides"),
+        ("max(main.x - main.y, over=(layer, head, token))", "has a dimension 'token'; known: "),
+        ("max(max(main.x - main.y, over=head) - main.x, over=layer)", "within another over"),
+        ("count(main.x, over=layer)", "no comparison with a number; write count"),
+        ("corr(main.x, over=layer)", "takes 2"),
+        ("max(main.x - main.y, over=3)", "cannot tell what"),
+        ("max(main.x - main.y, over=layer)", "head in over=, too"),
+    ],
+)
+def test_what_cannot_be_taken_over_levels_is_refused(text, why):
+    data = arrays("x", "y", "w")
+    data["w"] = data["w"].assign_coords(layer=[1, 3, 5, 7])
+    with pytest.raises(ClaimError, match=why):
+        number(text, data)

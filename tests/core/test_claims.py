@@ -26,7 +26,7 @@ from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
 from assay.core.results import Judged
-from assay.core.stats import best_of, difference, lead_at_own, ratio, sides
+from assay.core.stats import at_best, difference, lead_at_own, ratio, sides
 from assay.report import tables
 
 SEEDS = np.arange(1000, 1008)
@@ -520,8 +520,8 @@ def test_where_chooses_runs_in_every_arm_before_value_and_gates():
         (
             {"density": 0.5},
             (
-                "where names 'density', which is no field of the runs of arm 'main'; known: seed, "
-                "width"
+                "where names 'density', which is not a field of the runs of arm 'main'; known: "
+                "seed, width"
             ),
         ),
         ({"sed": 1}, "did you mean seed?"),
@@ -578,7 +578,7 @@ def test_terms_with_other_levels_are_refused():
 def test_best_of_groups_are_units():
     many = arm(1.5, np.arange(1000, 1048))
     many["x"] = many.x + 0.001 * np.arange(48) / 8
-    c = claim(value=lambda arm, arms: best_of(by(arm).x, 8), units=("group",))
+    c = claim(value=lambda arm, arms: at_best(by(arm).x, by(arm).x, 8, "high"), units=("group",))
     v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
     assert (
         v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53, abs=0.01)

@@ -42,7 +42,7 @@ def test_specs_go_through_the_arm_it_builds_on():
 def test_what_cannot_be_run_is_refused():
     with pytest.raises(ExperimentError, match='called "main"'):
         experiment(other=Arm(train))
-    with pytest.raises(ExperimentError, match="is no arm"):
+    with pytest.raises(ExperimentError, match="is not an arm"):
         experiment(main=Arm(train, after="nobody"))
     claim = Claim(
         text="c < 1",
@@ -53,7 +53,8 @@ def test_what_cannot_be_run_is_refused():
         source="none",
     )
     with pytest.raises(
-        ExperimentError, match=r"claim 'c < 1' names arm 'flt', which is none; did you mean flat\?"
+        ExperimentError,
+        match=r"claim 'c < 1' names arm 'flt', which is not an arm; did you mean flat\?",
     ):
         dataclasses.replace(experiment(main=Arm(train), flat=Arm(train)), claims=(claim,))
     with pytest.raises(ExperimentError, match="exactly one"):

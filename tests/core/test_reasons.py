@@ -30,9 +30,9 @@ RECORDS = [
         ("violation drawn not found", "the planted violation drawn is not found"),
         (
             "drawn satisfies it too, unlearned",
-            "drawn satisfies it too, where what is credited was not learned",
+            "drawn satisfies it too, although what is credited was not learned there",
         ),
-        ("blind", "blind: no violation of at most twice the threshold was shown to be found"),
+        ("blind", "blind: not shown to find violations of up to twice the threshold"),
     ],
 )
 def test_a_reason_in_words(reason: str, words: str) -> None:

@@ -15,7 +15,6 @@ from assay.core.intervals import counts, interval
 from assay.core.stats import (
     at_best,
     at_matched,
-    best_of,
     budget_ratio,
     correlation,
     difference,
@@ -419,19 +418,6 @@ def test_sides_and_difference_of_ratios():
     )
 
 
-def test_best_of_takes_disjoint_groups_in_order():
-    x = xr.DataArray(
-        [[3, 1], [5, 2], [4, 9], [1, 8], [7, 7]],
-        dims=("seed", "task"),
-        coords={"seed": range(5), "task": ["p", "q"]},
-    )
-    high = best_of(x, 2)
-    assert high.dims == ("group", "task") and high.values.tolist() == [[5, 2], [4, 9]]
-    assert best_of(x, 2, better="low").values.tolist() == [[3, 1], [1, 8]]
-    with pytest.raises(ClaimError, match="at least k=9 levels of dim 'seed'"):
-        best_of(x, 9)
-
-
 def scored(seeds=7, densities=3, features=2):
     rng = np.random.default_rng(0)
     coords = {"seed": range(1000, 1000 + seeds), "density": np.linspace(0.1, 1, densities)}
@@ -459,9 +445,13 @@ def test_at_best_is_a_loop_over_groups_and_points(better, turned):
             assert got.values[g, p].tolist() == x.values[best, p].tolist()
 
 
-def test_at_best_of_the_score_itself_is_best_of_it():
-    _, score = scored()
-    xr.testing.assert_equal(at_best(score, score, 2), best_of(score, 2, better="low"))
+@pytest.mark.parametrize(
+    ("better", "best"), [("high", [[5, 2], [4, 9]]), ("low", [[3, 1], [1, 8]])]
+)
+def test_at_best_of_the_score_itself_is_the_best_of_disjoint_groups(better, best):
+    x = xr.DataArray([[3, 1], [5, 2], [4, 9], [1, 8], [7, 7]], dims=("seed", "task"))
+    found = at_best(x, x, 2, better)
+    assert found.dims == ("group", "task") and found.values.tolist() == best
 
 
 def test_at_best_never_takes_a_unit_without_a_score_and_the_first_of_equal_ones():

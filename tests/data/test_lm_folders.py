@@ -88,10 +88,10 @@ def test_a_training_that_was_stopped_resumes_to_the_same_weights(
 def test_a_folder_with_something_else_in_it_is_refused(small: LmSpec) -> None:
     Path("full").mkdir()
     Path("full/mine.txt").write_text("x")
-    with pytest.raises(SpecError, match="full has another training or other files"):
+    with pytest.raises(SpecError, match="full has another training run or other files"):
         train_folders([small], Path("full"))
     train_folders([small], Path("lms"))
-    with pytest.raises(SpecError, match="lms has another training"):
+    with pytest.raises(SpecError, match="lms has another training run"):
         train_folders([small.replace(lr=1e-4)], Path("lms"))
 
 

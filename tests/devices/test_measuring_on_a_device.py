@@ -105,8 +105,7 @@ CASES = {
     "l0": lambda d: metrics.l0(CODES.to(d)),
     "fvu": lambda d: metrics.fvu(X.to(d), GUESS.to(d)),
     "shrinkage": lambda d: [
-        f(X.to(d), GUESS.to(d), MEAN.to(d))
-        for f in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio)
+        f(X.to(d), GUESS.to(d), MEAN.to(d)) for f in (metrics.shrinkage, metrics.norm_ratio)
     ],
     "density": lambda d: [metrics.density(CODES.to(d)), metrics.dead(CODES.to(d))],
     "purity": lambda d: metrics.purity(CODES.to(d), (torch.arange(B) % 5).to(d)),

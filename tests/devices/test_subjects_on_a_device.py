@@ -19,7 +19,7 @@ from assay.features import importance
 from assay.features.index.firings import Place, limits, read
 from assay.features.live import ablation as live_ablation
 from assay.features.live import attribution as live_attribution
-from assay.features.live import edits, logits, steering
+from assay.features.live import edits, steering
 from assay.features.live.reader import Reader
 from assay.subjects import decoder, readout
 from assay.subjects.pretrained import load
@@ -157,8 +157,6 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
             live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta,
             live_ablation.matters(reader, reading, 5).attributed,
             live_ablation.reconstructed_loss(reader, reading),
-            logits.split_paths(reader, reading, reading.firings),
-            logits.promoted(reader, strongest, [(reading, reading.firings)]),
             edits.firing_effect(reader, reading, strongest, at),
             [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
         ]

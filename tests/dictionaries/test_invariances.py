@@ -113,7 +113,6 @@ METRICS = {
     "fvu": lambda w: metrics.fvu(w.rows, w.x_hat),
     "shrinkage": lambda w: metrics.shrinkage(w.rows, w.x_hat),
     "shrinkage, centred": lambda w: metrics.shrinkage(w.rows, w.x_hat, w.mean),
-    "shrinkage_v1, centred": lambda w: metrics.shrinkage_v1(w.rows, w.x_hat, w.mean),
     "norm_ratio": lambda w: metrics.norm_ratio(w.rows, w.x_hat),
     "norm_ratio, centred": lambda w: metrics.norm_ratio(w.rows, w.x_hat, w.mean),
     "density": lambda w: metrics.density(w.features),
@@ -228,7 +227,6 @@ REFERENCES = {
     "fvu": (0, 1),
     "shrinkage": (1, 1),
     "shrinkage, centred": (1, np.nan),
-    "shrinkage_v1, centred": (1, 0),
     "norm_ratio": (1, None),
     "norm_ratio, centred": (1, 0),
 }
@@ -314,7 +312,6 @@ def test_how_rows_are_cut_does_not_matter(stream, seed):
             ("fvu", "fvu"),
             ("gamma", "shrinkage, centred"),
             ("gamma_raw", "shrinkage"),
-            ("gamma_v1", "shrinkage_v1, centred"),
             ("norm_ratio", "norm_ratio, centred"),
             ("dead", "dead"),
         ):

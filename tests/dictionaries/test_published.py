@@ -248,12 +248,12 @@ TABLES = {
     ),
     "no mapping": ("- 1\n- 2", "saelens:tiny-res:x", "must be a mapping of settings, got list"),
     "no YAML": ("a: [", "saelens:tiny-res:x", "is not a readable YAML file"),
-    "text": ("tiny-res: 3", "saelens:tiny-res:x", "is no table of SAELens: tiny-res must be"),
-    "no saes": ("tiny-res: {repo_id: a/b}", "saelens:tiny-res:x", "is no table of SAELens"),
+    "text": ("tiny-res: 3", "saelens:tiny-res:x", "is not a table of SAELens: tiny-res must be"),
+    "no saes": ("tiny-res: {repo_id: a/b}", "saelens:tiny-res:x", "is not a table of SAELens"),
     "no id": (
         "tiny-res: {repo_id: a/b, saes: [{path: x}]}",
         "saelens:tiny-res:x",
-        "is no table of SAELens",
+        "is not a table of SAELens",
     ),
     "a path that leaves it": (
         "tiny-res: {repo_id: a/b, saes: [{id: x, path: ../../x}]}",
@@ -263,7 +263,7 @@ TABLES = {
     "a repository that is none": (
         "tiny-res: {repo_id: 7, saes: [{id: x, path: x}]}",
         "saelens:tiny-res:x",
-        "is no table of SAELens",
+        "is not a table of SAELens",
     ),
 }
 

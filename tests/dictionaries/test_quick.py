@@ -164,14 +164,14 @@ NOT_ROWS = {
     "one row again and again": (np.ones((9, 3)), "all the same row"),
 }
 NO_SETTINGS = {
-    "no width": ({"width": 0}, "width must be a whole number from 1 up, got 0"),
-    "half a width": ({"width": 2.5}, "width must be a whole number from 1 up, got 2.5"),
-    "no steps": ({"steps": 0}, "steps must be a whole number from 1 up"),
-    "no batch": ({"batch": True}, "batch must be a whole number from 1 up, got True"),
-    "a seed below 0": ({"seed": -1}, "seed must be a whole number from 0 up"),
+    "no width": ({"width": 0}, "width must be a whole number of at least 1, got 0"),
+    "half a width": ({"width": 2.5}, "width must be a whole number of at least 1, got 2.5"),
+    "no steps": ({"steps": 0}, "steps must be a whole number of at least 1"),
+    "no batch": ({"batch": True}, "batch must be a whole number of at least 1, got True"),
+    "a seed below 0": ({"seed": -1}, "seed must be a whole number of at least 0"),
     "a rate of 0": ({"lr": 0}, "lr must be a number above 0, got 0"),
     "a rate in words": ({"lr": "1e-3"}, "lr must be a number above 0, got '1e-3'"),
-    "a penalty below 0": ({"penalty": -1}, "penalty must be a number from 0 up, got -1"),
+    "a penalty below 0": ({"penalty": -1}, "penalty must be a number of at least 0, got -1"),
     "a loss by name": ({"loss": "l1"}, "a function such as assay.losses.l1, got 'l1'"),
 }
 REFUSED = {

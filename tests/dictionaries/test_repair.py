@@ -15,7 +15,7 @@ from assay.dictionaries.baselines.linear import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
-from assay.dictionaries.measuring.metrics import fvu, l0, norm_ratio, shrinkage, shrinkage_v1
+from assay.dictionaries.measuring.metrics import fvu, l0, norm_ratio, shrinkage
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import TopK
 
@@ -198,7 +198,6 @@ def test_pca_explains_its_eigenvalues():
         kept = values[:rank].sum() / values.sum()
         assert fvu(x, x_hat) == pytest.approx(1 - kept, abs=1e-5)
         assert shrinkage(x, x_hat, x.mean(0)) == pytest.approx(1, abs=1e-4)
-        assert shrinkage_v1(x, x_hat, x.mean(0)) == pytest.approx(kept, abs=1e-4)
         assert norm_ratio(x, x_hat, x.mean(0)) == pytest.approx(np.sqrt(kept), abs=1e-4)
 
 

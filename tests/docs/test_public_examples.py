@@ -30,7 +30,7 @@ EXEMPT = {
     "assay.dictionaries.fit_end_to_end": "trains inside a language model",
     "assay.subjects.Pretrained": "is a language model",
     "assay.subjects.Subject": "is what a language model here must offer: a protocol",
-    "assay.subjects.fast_dtype": "times a language model on this machine",
+    "assay.subjects.fast_dtype": "reads what this CPU can do",
     "assay.subjects.fetch_model": "downloads a language model",
     "assay.model": "reads a language model",
     "assay.run": "runs a study that asks a language model; an example stands there and is not run",

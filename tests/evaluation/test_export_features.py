@@ -112,23 +112,3 @@ def test_a_dictionary_without_an_index_says_what_to_type(at, tmp_path):
         export_features(
             str(folder / "none.safetensors"), tmp_path / "x", "html", root=folder / "store"
         )
-
-
-def test_firings_that_are_gone_are_told(at, tmp_path):
-    folder, index = at
-    shards = folder / "store/artefacts/index-shard"
-    shards.rename(folder / "gone")
-    try:
-        with pytest.raises(DataError, match="no longer in"):
-            export_features(
-                index.about.address,
-                tmp_path / "x",
-                "neuronpedia",
-                Which(features="1"),
-                root=folder / "store",
-            )
-        assert export_features(
-            index.about.address, tmp_path / "y", "html", Which(features="1"), root=folder / "store"
-        ).features == (1,)
-    finally:
-        (folder / "gone").rename(shards)

@@ -159,19 +159,6 @@ def test_importance_is_that_of_a_forward_pass_without_the_feature(found, naive, 
             row["importance_low"] is None
             or row["importance_low"] <= row["importance"] <= row["importance_high"]
         )
-        assert 0 <= row["direct_share"] <= 1 and -1 <= row["norm_cosine"] <= 1
-
-
-def test_the_last_site_has_the_direct_path_alone(model, texts, tmp_path):
-    plain(("blocks.2.hook_resid_post",)).save(tmp_path / "last.safetensors")
-    last = indexing.index(
-        tmp_path / "last.safetensors", model=model, text=texts, root=tmp_path / "store", **SMALL
-    )
-    shares = [
-        row["direct_share"]
-        for row in last.query("SELECT direct_share FROM features WHERE direct_share IS NOT NULL")
-    ]
-    assert shares and shares == pytest.approx([1] * len(shares), abs=1e-6)
 
 
 def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, monkeypatch):
@@ -252,7 +239,7 @@ def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
     windows = len(again.windows)
     # each few windows once for each of both
     assert before and len(passes_run) <= 2 * -(-windows // ablations.STEP)
-    columns = "importance, spill, direct_share, norm_cosine, gradient_sample"
+    columns = "importance, spill, gradient_sample"
     ours, whole = (
         x.query(f"SELECT {columns} FROM features WHERE importance IS NOT NULL ORDER BY feature")
         for x in (again, found)
@@ -327,19 +314,6 @@ def test_what_does_not_fit_is_one_line(model, texts, saved, tmp_path, options, e
         indexing.index(saved, model=model, text=texts, root=tmp_path, **(SMALL | options))
     assert words in str(raised.value) and "\n" not in str(raised.value)
     assert not indexing.folders(indexing.Store(tmp_path))
-
-
-def test_neurons_are_those_of_the_block_before_the_site(found, naive, model):
-    tokens, keep, codes, _ = naive
-    neurons = tiny_models.naive(model, tokens)[1]["blocks.1.mlp.hook_post"][keep]
-    for k in range(0, 48, 11):
-        near = [row for row in found.feature(k).neighbours if row["kind"] == "neuron"]
-        a = codes[keep][:, k]
-        for row in near:
-            assert row["pearson"] == pytest.approx(
-                np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4
-            )
-    assert found.about.neuron_tokens == keep.sum()
 
 
 def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_moved(

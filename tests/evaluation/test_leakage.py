@@ -190,6 +190,6 @@ def test_of_a_text_that_the_file_names_the_test_part_is_read(texts):
         part, why = choose("one", None, there, "auto", there.name, stated)
         assert part == read and f"trained on the {stated} part of this text" in why
         for seen in ("all", stated):
-            with pytest.raises(DataError, match=f"say --part {read}"):
+            with pytest.raises(DataError, match=f"use --part {read}"):
                 choose("one", None, there, seen, there.name, stated)
     assert choose("one", None, there, "auto", "another")[0] == "all"

@@ -43,7 +43,7 @@ def test_an_evaluation_carries_it_and_says_where_it_is_from(
         and "512 features, 250 steps" in line
     )
     assert (
-        "nothing is known" in line
+        "were not measured" in line
         and "Smallest difference that is not seed noise" in evaluations.page(told, found.figures)
     )
 

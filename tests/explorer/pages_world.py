@@ -81,10 +81,6 @@ def ablated(width: int) -> dict[str, np.ndarray]:
         "hit_share": np.array([0.62, 0.4, 0.51]),
         "ablation_text": value * 0.05 + 1e-5,
         "gradient_sample": value * 0.04,
-        "direct_share": np.array([0.62, 0.1, 0.97]),
-        "direct_signed": np.array([0.7, -0.05, 1.02]),
-        "norm_cosine": np.array([0.98, 0.7, 0.99]),
-        "norm_overlap": np.array([0.9, 0.4, 1.0]),
     }
 
 

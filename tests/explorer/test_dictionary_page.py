@@ -232,7 +232,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     assert "On all 744 tokens 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
-    assert "That it explains more than random directions do is not shown." in page
+    assert "It is not shown that it explains more than random directions." in page
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
     assert "less than random directions" in client(tmp_path / "s").get("/model/worse").text
 
@@ -262,7 +262,7 @@ def test_commands_can_be_pasted(tmp_path):
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):
     page = world[0].get(HOME).text
-    assert "They are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
+    assert "The dictionaries are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
     alone = world[0].get("/model/elsewhere").text
     assert "equally sparse" not in alone, "nothing of its site stands beside it"
 

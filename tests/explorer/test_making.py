@@ -68,9 +68,9 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     page = reader(tmp_path, making).get(HOME).text
     assert (
         'id="features"' in page and "the start of the text" in page
-    ) or "looked whether more" in page
+    ) or "checks whether it is complete" in page
     assert "Names are provisional" in page
-    assert "are measured too once the whole text is read." in page
+    assert "are measured as well, once the whole text has been read." in page
     assert "No random dictionary" not in page
     assert "Names are provisional" in reader(tmp_path, making).get(f"{HOME}/3").text
     making.progress = Progress(finished=True)

@@ -24,7 +24,6 @@ from assay.explorer.pages import prompt
 from assay.features.live.ablation import matters
 from assay.features.live.attribution import attribute
 from assay.features.live.edits import Change, change
-from assay.features.live.logits import split_paths
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained
 
@@ -112,14 +111,6 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
     assert found["first_order"]["features"] == pytest.approx(
         attribute(reader, reading, at - 1).value.sum()
     )
-    split = split_paths(reader, reading, reading.firings.at(at - 1))
-    shares = dict(zip(split.firings.feature.tolist(), split.share.tolist(), strict=True))
-    for row in found["matters"]:
-        here = codes[at - 1, row["feature"]] > 0
-        assert (row["path"] is not None) == here and (
-            not here
-            or row["path"]["direct_share"] == pytest.approx(shares[row["feature"]], rel=1e-4)
-        )
 
 
 def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypatch):

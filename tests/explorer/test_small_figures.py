@@ -51,6 +51,6 @@ def test_quantiles_and_interval_stand_where_they_are() -> None:
 
 
 def test_what_is_given_as_text_is_escaped() -> None:
-    assert "<b>" not in figures.histogram([1], [0, 1], "<b>", "<b>") + figures.split(
-        0.3, "<b>", "<b>"
-    ) + figures.interval(1, 0, 2, "<b>")
+    assert "<b>" not in figures.histogram([1], [0, 1], "<b>", "<b>") + figures.interval(
+        1, 0, 2, "<b>"
+    )

@@ -99,7 +99,7 @@ def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, 
     assert ("costs more than any" if more else "no more than they do") in page
     most = tiny.index.feature(3).numbers["maximum"]
     beyond = client.get(f"{tiny.base}/steer", params={"clamp": f"3:{6 * most}"}).text
-    assert "times its largest" in beyond and "There is no prompt yet" in beyond
+    assert "times its largest" in beyond and "Type a prompt above" in beyond
     within = client.get(f"{tiny.base}/steer", params={"clamp": f"3:{most / 2}"}).text
     assert "times its largest" not in within
 

@@ -12,7 +12,7 @@ import torch
 
 from assay.core.errors import DataError, ModelError
 from assay.features.live.ablation import ablate_features
-from assay.features.live.edits import Change, change, outlook
+from assay.features.live.edits import Change, change, likely, outlook
 from assay.features.live.steering import steer
 
 SITES = [
@@ -233,3 +233,15 @@ def test_a_cache_gives_what_a_whole_pass_gives(model):
     np.testing.assert_allclose(torch.cat(parts, 1).numpy(), whole.numpy(), atol=2e-5)
     with pytest.raises(ModelError, match="a cache holds every block's keys"):
         model.run(tokens, cache=DynamicCache(), start=(1, whole))
+
+
+def test_the_likely_tokens_are_the_softmax(folder, model):
+    reader = lt.reader(model)
+    reading = reader.read(lt.TEXT)
+    p = lt.probabilities(lt.Naive(folder, reading.ids).logits[0, 6])
+    found = likely(reader, reading, 6, 4)
+    assert [c.id for c in found] == np.argsort(-p)[:4].tolist()
+    assert [c.before for c in found] == pytest.approx(np.sort(p)[::-1][:4].tolist(), rel=1e-4)
+    assert all(c.before == c.after and c.text == model.decode([c.id]) for c in found)
+    with pytest.raises(DataError, match="tokens are numbered 0 to"):
+        likely(reader, reading, 99)

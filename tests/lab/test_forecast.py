@@ -183,7 +183,7 @@ def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
     told = forecast(lab.plan(experiment), experiment)
     assert (
-        told.spread_from.startswith("nothing, since its record no longer fits")
+        told.spread_from.startswith("nothing: its record no longer fits")
         and told.claims[0].expected == "unknown"
     )
 

@@ -12,10 +12,13 @@ import pytest
 
 import assay
 
+pytest.importorskip("assay_catalogue")
+import assay_catalogue
+
 STUDY = """
 import sys
 from pathlib import Path
-import assay
+import assay_catalogue
 from assay.core.claims import claims_key
 from assay.lab import catalogue
 from assay.lab.work.events import Started
@@ -23,7 +26,7 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay_catalogue.recorded.series import series
 
-edited = Path(assay.__file__).parent / sys.argv[2]
+edited = Path(assay_catalogue.__file__).parent / sys.argv[2]
 def hear(name, event):
     if isinstance(event, Started) and sys.argv[3:]:
         edited.write_text(edited.read_text().replace(*sys.argv[3:]))
@@ -38,12 +41,16 @@ print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of Assay in which the walk of these tests is an experiment of the catalogue."""
-    source = Path(assay.__file__).parent
-    shutil.copytree(source, tmp_path / "src/assay")  # with what Python compiled
+    for package in (assay, assay_catalogue):
+        source = Path(package.__file__).parent
+        shutil.copytree(source, tmp_path / "src" / source.name)  # with what Python compiled
     shutil.copy(
-        Path(__file__).with_name("walk.py"),
-        tmp_path / "catalogue/src/assay_catalogue/experiments/walk.py",
+        Path(__file__).with_name("walk.py"), tmp_path / "src/assay_catalogue/experiments/walk.py"
     )
+    (listed := tmp_path / "src/walk-1.dist-info").mkdir()
+    (listed / "METADATA").write_text("Metadata-Version: 2.1\nName: walk\nVersion: 1\n")
+    points = "[assay.experiments]\nwalk = assay_catalogue.experiments.walk\n"
+    (listed / "entry_points.txt").write_text(points)
     return tmp_path
 
 
@@ -122,6 +129,6 @@ def known(checkout, run):
 def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
     assert known(checkout, "run") == "True True False"
     assert known(checkout, "") == "False True False"
-    edited = checkout / "catalogue/src/assay_catalogue/experiments/walk.py"
+    edited = checkout / "src/assay_catalogue/experiments/walk.py"
     edited.write_text(edited.read_text().replace("low=0.5,", "low=0.4,"))
     assert known(checkout, "") == "True False True"

@@ -242,7 +242,7 @@ def test_steps_do_what_the_function_does() -> None:
     ],
 )
 def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
-    with pytest.raises(steps.Untold):
+    with pytest.raises(steps.NoSteps):
         steps.trace(statistic, {"x": np.random.default_rng(0).normal(size=61)})
 
 
@@ -305,7 +305,7 @@ def test_claims_of_experiments_come_out_alike(
 ) -> None:
     arms["none"] = arms["relu"].assign(right=arms["relu"].right * 0, score=arms["relu"].score * 0)
     arms["main"].diverged[3] = True  # one seed leaves, in all its runs
-    claims = contents.carry_all(claims_of_all_kinds(), [(0.95, arms)])
+    claims = contents.carry_all(claims_of_all_kinds(), arms)
     verdicts = told(claims)
     assert len({v["outcome"] for v in verdicts}) > 1 and any(v["dropped"] for v in verdicts)
     found = bundle(claims, arms, verdicts)
@@ -327,7 +327,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) 
     for statistic, why in ((by_hand, "out of NumPy"), (by_draw, "comes to something else")):
         claims = contents.carry_all(
             [made("by hand", value=lambda a, arms: a.score, statistic=statistic, high=0.6)],
-            [(0.95, arms)],
+            arms,
         )
         found = bundle(claims, arms, told(claims))
         (said,) = json.loads(found["claims.json"])["claims"]
@@ -338,9 +338,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) 
 def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
     arms: dict[str, xr.Dataset],
 ) -> None:
-    claims = contents.carry_all(
-        [made("a mean", value=lambda a, arms: a.score, high=0.6)], [(0.95, arms)]
-    )
+    claims = contents.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
     (verdict,) = told(claims)
     found = bundle(claims, arms, [{**verdict, "estimate": verdict["estimate"] * 1.001}])
     (said,) = json.loads(found["claims.json"])["claims"]
@@ -406,7 +404,7 @@ def test_conditions_are_computed_from_measures(
         read = condition(s.holds)
         claims.append(worded(s, next(iter(read.parsed.arms), "main"), read))
     verdicts = json.loads(json.dumps([assay_judge(c, arms).to_json() for c in claims]))
-    found = bundle(contents.carry_all(claims, [(0.95, arms)]), arms, verdicts)
+    found = bundle(contents.carry_all(claims, arms), arms, verdicts)
     assert [
         c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]
     ] == []

@@ -130,7 +130,7 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "✓ control close 0.40: failed, as it should" in brief and "far" not in brief
     assert "! control passes 0.90: passes (should fail)" in brief
     assert "1 more came out as it should" in brief and "noun" not in brief
-    assert "control far 0.00" in full and "also true of noun" in full
+    assert "control far 0.00" in full and re.search(r"noun [\d.]+: holds too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
     assert "power" not in tables.text(sample.of(fails))
@@ -211,9 +211,10 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
 
 def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():
     claim = sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"kind": "confirming"}
-    assert tables.board(sample.of(claim | {"threshold_from": "pilot: twice"})) == "pilot-set ● 1"
-    given = claim | {"threshold_from": reasons.GIVEN}
-    assert tables.board(sample.of(given)) == "threshold unexplained ● 1"
+    kinds = {"pilot: twice": "pilot-set", reasons.GIVEN: ""}
+    for since, kind in kinds.items():
+        [row] = tables.rows(sample.of(claim | {"threshold_from": since}))
+        assert row.kind == kind
 
 
 def test_exact_statements_without_any_claim_are_told_apart():
@@ -303,7 +304,7 @@ def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
     role, outcome, sign, told
 ):
     control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
-    assert (control.sign, control.told) == (
+    assert (control.sign, control.remark) == (
         sign,
         told,
     ) and control.sign not in tables.SIGNS.values()
@@ -383,11 +384,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
         assert not re.search(r"✓\W*other-\d", form)
         assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
-    assert {
-        1: "may hold too, and does: other-0",
-        3: "may hold too, and do: other-0, other-1",
-        7: "7 more may hold too, and do",
-    }[count] in flat
+    assert re.findall(r"other-(\d) [\d.]+: may hold too", flat) == [str(i) for i in range(count)]
 
 
 @pytest.mark.parametrize("width", [100, 80])
@@ -398,53 +395,21 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
     assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 
 
-def test_bounds_that_make_an_interval_wide_are_told_to_be_left_out():
-    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
-    spread = [0.01 * x for x in (0.1, -1.5, 0.9, -0.4, 1.51, -0.1, -0.9, 0.4)]
-    table["x"] = [0.87 + x for x in spread] + [0.8 + x for x in (*spread[3:], *spread[:3])] * 2
-    told = {"claim": "mine.x - base.x > 0.02", "unit": "seed", "control": "again"}
-    assert judge(table, **told).outcome == "holds"
-    bounded = judge(table, **told, bounds=(-1, 1))
-    assert bounded.outcome == "undecided" and "leave them out" in tables.why(bounded)
-
-
-def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
+def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
     table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
     spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
-    table["x"] = (
-        [1 + x for x in spread[::-1]]
-        + [1.03 + x for x in spread]
-        + [1.03 + x for x in (*spread[4:], *spread[:4])]
-    )
-    on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again")
-    assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
-    table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
+    table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread]
+    table["x"] += [1.0303 + x for x in (*spread[4:], *spread[:4])]
     entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again")
     assert entry.reason == "control again not beaten"
     data = ResultData(verdicts=(entry,))
     said = re.sub(r"\s+", " ", tables.text(data, 200))
-    assert (
-        "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0"
-        in said
-        and "more seeds" not in said
-    )
     [row] = tables.rows(data)
     assert (
         f"? control again {row.controls[0].estimate}" in said and row.controls[0].interval in said
     ), "its interval is what keeps it undecided"
-    fixed = structs.replace(entry, threshold_from="pilot: seeds 0–5")
-    assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"
-
-
-def test_what_lies_beyond_its_threshold_is_told_no_weaker_sentence():
-    """An estimate of three times the threshold, and one unit of eight that lies apart."""
-    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
-    level = [0.01 * (7 * s % 5) for s in range(8)]
-    table["x"] = [0.46, *(0.8 + x for x in level[1:]), *(0.7 + x for x in level)]
-    table["x"] += [0.7 + x for x in level[::-1]]
-    entry = judge(table, claim="mine.x - base.x > 0.02", unit="seed", control="again")
-    assert entry.outcome == "undecided" and entry.estimate > 0.05 and entry.low < -0.2
-    assert "claim a margin" not in tables.why(entry) and "more seeds" in tables.why(entry)
+    # a threshold is not moved to where the estimate lies
+    assert "a threshold farther from the estimate, or units that vary less" in said
 
 
 def test_a_column_stands_where_a_row_has_something_in_it():

@@ -90,15 +90,15 @@ BREAK = {
     ),
     "weights cut short": (
         lambda f: cut(f / "model.safetensors", 0.6),
-        "no whole safetensors file .*copy the folder again",
+        "not a complete safetensors file .*copy the folder again",
     ),
     "weights are text": (
         lambda f: (f / "model.safetensors").write_text("hello"),
-        "no whole safetensors file",
+        "not a complete safetensors file",
     ),
     "weights are empty": (
         lambda f: (f / "model.safetensors").write_bytes(b""),
-        "no whole safetensors file",
+        "not a complete safetensors file",
     ),
     "a tensor is missing": (
         drop_tensor,
@@ -118,7 +118,7 @@ BREAK = {
     ),
     "a size that is a truth": (
         lambda f: config(f, num_hidden_layers=True),
-        "num_hidden_layers must be a whole number from 1 up, got True",
+        "num_hidden_layers must be a whole number of at least 1, got True",
     ),
     "heads of nothing": (
         lambda f: config(f, num_attention_heads=48, head_dim=None),

@@ -134,7 +134,7 @@ def test_a_file_cut_short_is_one_clear_line_and_leaves_nothing(model, tmp_path, 
     path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ModelError, match=r"no whole GGUF file") as caught:
+    with pytest.raises(ModelError, match=r"not a complete GGUF file") as caught:
         convert(path, tmp_path / "made", name="Tiny")
     assert "\n" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.gguf"]

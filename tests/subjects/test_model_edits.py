@@ -353,26 +353,15 @@ def test_every_family_writes_what_its_whole_passes_write(kind, tmp_path):
     assert model.generate(TOKENS, edits=under, new=5) == text[:, 7:].tolist()
 
 
-def test_each_prompt_can_have_its_own_edit_and_seed(subject):
-    """And then writes what it writes alone: here eight prompts, drawn at temperature 1."""
-    some = [edits.add(SITE, n * VECTOR, positions=-1) for n in range(4)]
+def test_each_prompt_can_have_its_own_edit(subject):
+    """And then writes what it writes alone."""
+    some = [edits.add(SITE, 5 * n * VECTOR, positions=-1) for n in range(4)]
     prompts = TOKENS.repeat_interleave(4, 0)
-    together = subject.generate(prompts, edits=some * 2, new=8, temperature=1.0, seed=range(8))
+    together = subject.generate(prompts, edits=some * 2, new=8)
     for n in range(8):
         prompt = prompts[n : n + 1]
-        alone = subject.generate(prompt, edits=some[n % 4], new=8, temperature=1.0, seed=n)
-        assert alone == together[n : n + 1]
-    assert len(set(map(tuple, together))) == 8
-
-
-def test_what_is_drawn_follows_the_softmax(subject):
-    n, temperature = 400, 0.7
-    p = (subject.run(TOKENS[:1]).logits[0, -1] / temperature).softmax(-1).double().numpy()
-    prompts = TOKENS[:1].expand(n, -1)
-    tokens = subject.generate(prompts, new=1, temperature=temperature, seed=range(n))
-    for token in np.argsort(-p)[:4]:
-        share = np.mean([token == first for (first,) in tokens])
-        assert abs(share - p[token]) < 4 * np.sqrt(p[token] * (1 - p[token]) / n)
+        assert subject.generate(prompt, edits=some[n % 4], new=8) == together[n : n + 1]
+    assert len(set(map(tuple, together))) > 2
 
 
 def test_a_text_ends_where_the_model_ends_it(subject, tmp_path):
@@ -389,10 +378,8 @@ def test_a_text_ends_where_the_model_ends_it(subject, tmp_path):
     ("options", "why"),
     [
         ({"new": 58}, "reads at most 64 positions, got 7 and 58 new ones"),
-        ({"new": 0}, "new must be at least 1 and temperature at least 0, got 0 and 0"),
-        ({"temperature": float("nan")}, "temperature at least 0, got 20 and nan"),
-        ({"seed": [1, 2, 3]}, "2 prompts need as many seeds and edits, or one for all; got 3"),
-        ({"edits": [{}]}, "as many seeds and edits, or one for all; got 2 and 1"),
+        ({"new": 0}, "new must be at least 1, got 0"),
+        ({"edits": [{}]}, "as many edits, or one for all; got 1"),
         ({"edits": {Site("delta", 0): torch.clone}}, "hook_delta does not exist"),
         ({"edits": edits.zero(SITE, positions=7)}, "the edit of blocks.1.hook_resid_pre, "),
         ({"edits": edits.add(SITE, torch.zeros(23))}, "the edit of blocks.1.hook_resid_pre, "),

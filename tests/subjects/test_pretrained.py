@@ -280,14 +280,17 @@ def test_tokens_that_cannot_be_read_are_named(subjects, tokens, message):
         subjects["gpt2"].run(torch.tensor(tokens, dtype=torch.long))
 
 
-def test_the_choice_of_dtype_is_measured_once_and_kept(tmp_path):
-    first = fast_dtype(tmp_path)
-    record = tmp_path / "fast-dtype.json"
-    other = {"float32": "bfloat16", "bfloat16": "float32"}[first]
-    record.write_text(record.read_text().replace(f'"dtype": "{first}"', f'"dtype": "{other}"'))
-    assert fast_dtype(tmp_path) == other
-
-
-def test_where_no_choice_can_be_kept_every_process_takes_float32(tmp_path):
-    (tmp_path / "file").touch()
-    assert fast_dtype(tmp_path / "file") == "float32"
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("flags\t: fpu avx512f avx512_bf16 sse\n", "bfloat16"),
+        ("flags\t: fpu amx_bf16\n", "bfloat16"),
+        ("flags\t: fpu avx512f avx512_vnni\n", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_the_fast_dtype_is_what_the_cpu_has_instructions_for(flags, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr("assay.subjects.pretrained._CPU", tmp_path / "cpuinfo")
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(flags)
+    assert fast_dtype() == dtype

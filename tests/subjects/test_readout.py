@@ -140,16 +140,6 @@ def test_a_part_as_long_as_the_stream_at_sixty_degrees_is_frozen_exactly():
     )
 
 
-def test_direct_shares():
-    direct = torch.tensor([[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]])
-    total = torch.tensor(
-        [[3.0, 4.0], [0.0, 0.0], [0.0, 1.0]]
-    )  # nothing later; later layers cancel it; later layers only
-    np.testing.assert_allclose(ro.direct_share(direct, total), [1, 0.5, 0], atol=1e-6)
-    np.testing.assert_allclose(ro.signed_share(direct, total)[[0, 2]], [1, 0])
-    assert ro.signed_share(direct, total)[1].isnan()
-
-
 @pytest.mark.parametrize(
     "kind, changes", [("gpt2", {"n_inner": 40, "tie_word_embeddings": False}), ("llama", {})]
 )
@@ -174,8 +164,6 @@ def test_a_models_own_logits(tmp_path, kind, changes):
         rtol=1e-2,
         atol=1e-3 * float(exact.square().sum(1).max()),
     )
-    # the last block has direct effects only
-    np.testing.assert_allclose(ro.direct_share(exact, exact), 1, atol=1e-6)
 
 
 def test_behind_a_norm_what_an_mlp_adds_is_linear_in_activations_over_its_divisor(tmp_path):

@@ -54,7 +54,7 @@ def test_a_record_is_a_page_until_its_experiment_is_run(
     code, err, page = reported(capsys)
     assert code == 0 and pages.NOTE in " ".join(err.split())
     assert err.strip().endswith("assay run early")
-    assert f"{pages.NOTE}; run it with: assay run early" in page
+    assert f"{pages.NOTE[1:]}; run it with: assay run early" in page
     assert page.count('href="early.html"') == 1, "the index lists it"
     served = serve.experiments(known / "assay-store").page("early", "default")
     assert served is not None and "run it with: assay run early" in served[0]

@@ -41,7 +41,7 @@ def check_claim(
     """Check a claim about a function, and answer with its verdict. Raises: AssayError."""
     path = bounds.code_file(file, "file")
     if not function.isidentifier():
-        raise DataError(f"function: {function[:80]!r} is no name")
+        raise DataError(f"function: {function[:80]!r} is not a name")
     with TemporaryDirectory(prefix="assay-") as folder:
         place = Path(folder)
         words = [f"{path}:{function}", f"--sentence={sentence}", f"--holds={holds}"]
@@ -73,7 +73,7 @@ def _options(bounds: Bounds, credits: Mapping[str, Plain]) -> list[str]:
     for name, value in credits.items():
         if name not in (*FILES, *WORDS):
             raise DataError(
-                f"credits: {name[:80]!r} is no option of it; {nearest(name, (*FILES, *WORDS))}"
+                f"credits: {name[:80]!r} is not an option; {nearest(name, (*FILES, *WORDS))}"
             )
         if name in FILES:
             value = str(bounds.place(str(value), f"credits.{name}"))

@@ -73,8 +73,8 @@ def listen(host: str, port: int) -> socket.socket:
             host = ""
     if host not in ("127.0.0.1", "::1"):
         raise AssayError(
-            "--host is 127.0.0.1, ::1 or localhost: agents are answered on this machine only; from "
-            "another one, start `ssh HOST assay mcp` as the server's command"
+            "--host must be 127.0.0.1, ::1 or localhost: agents are served on this machine only; "
+            "from another one, start `ssh HOST assay mcp` as the server's command"
         )
     if not 0 <= port <= 65535:
         raise AssayError(f"--http is a port from 0 to 65535, got {port}")
@@ -123,13 +123,15 @@ def working(
     AssayError."""
     place = bounds.workspace
     if place is not None and not place.is_dir():
-        raise AssayError(f"{place} is no folder; --workspace names the one whose files may be used")
+        raise AssayError(
+            f"{place} is not a folder; --workspace names the one whose files may be used"
+        )
     if bounds.code and place is None:
         raise AssayError(
             "--allow-code runs files of the workspace: name that folder with --workspace"
         )
     if width < 1:
-        raise AssayError(f"--jobs is a number of runs from 1 up, got {width}")
+        raise AssayError(f"--jobs is a number of runs, at least 1, got {width}")
     store = Store(root.absolute()).prepare()
     aside = (place or store.root / "jobs" / "nowhere").resolve()
     aside.mkdir(parents=True, exist_ok=True)

@@ -241,8 +241,8 @@ class Asked(TrainedParts):
         if task is None or isinstance(task, SaeTask) or self.frozen is not None:
             return {}
         return {
-            name: {str(i): task.prompts.rows[i].columns.get(name, "") for i in task.rows}
-            for name in prompts.shared(task.prompts, task.rows)
+            name: {str(i): value for i, value in zip(task.rows, values, strict=True)}
+            for name, values in prompts.shared(task.prompts, task.rows).items()
         }
 
     def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:

@@ -195,7 +195,19 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 
 
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell at which level a measure whose maximum is claimed is highest on the mean over units."""
+    """Tell at which level a measure whose maximum is claimed, or arithmetic of which it is, is
+    highest on the mean over units."""
+    for whole in asking.read.parsed.together if asking else ():
+        if whole.how == "max":
+            values = {}
+            for c in whole.columns:
+                x = arms[c.arm or claim.of][c.name]
+                x = c.take(x, [*map(str, x.dims)])
+                values[c] = x.mean([d for d in x.dims if d not in whole.over])
+            means = whole.inner(lambda c, of=values: of[c])
+            at = means.argmax([*whole.over])
+            levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in whole.over)
+            yield f"{whole.text}: the mean over units is highest at {levels}, {means.max():.3g}"
     for c in asking.read.columns if asking else ():
         arm = arms.get(c.arm or claim.of)
         if c.how == "max" and arm is not None and c.name in arm:

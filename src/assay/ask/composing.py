@@ -4,26 +4,22 @@ claims."""
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import itertools
-import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from assay.ask import beside, missing, notes, sides
+from assay.ask import beside, comparing, missing, notes, refusals, sides
 from assay.ask.asked import Asked, Part
 from assay.ask.contents import Contents
-from assay.ask.measure.measuring import Task
 from assay.ask.parts import LEFT_OUT
 from assay.ask.sides import Side
-from assay.ask.text import EstimateEntry, Plain, Said, Text, read
+from assay.ask.text import Text, read
 from assay.ask.wording import (
     QUANTITIES,
     Condition,
@@ -31,17 +27,15 @@ from assay.ask.wording import (
     condition,
     dims_over,
     estimate,
-    hold,
-    made_of,
     natural,
     stored,
 )
 from assay.core.ceilings import Bounded
-from assay.core.claims import Claim, Estimate, Value
+from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes, Column
 from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError, nearest
-from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
+from assay.core.experiment import PRESETS, Cost, Experiment, Header
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
@@ -83,10 +77,10 @@ def known(text: Text) -> None:
     study.composed((), ())
     for i, c in enumerate(study.text.study.claim):
         statement = study.statement("claim", i) if c.holds.strip() else None
-        study.refuse_unknown("claim", i, c, statement)
+        refusals.refuse_unknown(study, "claim", i, c, statement)
     for i, e in enumerate(study.text.study.estimate):
         if e.value.strip():
-            study.refuse_unknown("estimate", i, e, study.statement("estimate", i))
+            refusals.refuse_unknown(study, "estimate", i, e, study.statement("estimate", i))
 
 
 def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
@@ -112,9 +106,9 @@ def composed(text: Text) -> Experiment:
         study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
     whole = study.composed(families.simultaneous(made[0]), made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
-        study.refuse_mixed(statement, c, whole)
+        refusals.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
-            study.refuse_equal_runs(statement, c, whole)
+            refusals.refuse_equal_runs(study, statement, c, whole)
     return whole
 
 
@@ -125,21 +119,17 @@ DOCUMENT = "document"
 class _Statement:
     """A claim or an estimate of a study, with its condition or quantity read."""
 
-    def __init__(self, text: Text, table: str, i: int, done: Collection[str]) -> None:
-        self.text, self.table, self.i, self.done = text, table, i, done
+    def __init__(self, text: Text, table: str, i: int, asked: Asked | None) -> None:
+        self.text, self.table, self.i = text, table, i
         self.entry: Any = getattr(text.study, table)[i]
         self.key = "holds" if table == "claim" else "value"
         with text.located(table, i, self.key):
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
-
-    @property
-    def main(self) -> str:
-        """The arm that it is about: the first that it names and that is no control; of arms of a
-        model the first in which something is done to it."""
         controls = getattr(self.entry, "control", ())
-        names = [name for name in self.read.parsed.arms if name not in controls]
-        return next((name for name in names if name in self.done), names[0] if names else "main")
+        named = [name for name in self.read.parsed.arms if name not in controls]
+        self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
+        """The arm that it is about."""
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
@@ -264,7 +254,7 @@ class _Study:
 
     def statement(self, table: str, i: int) -> _Statement:
         """Read a claim or an estimate."""
-        return _Statement(self.text, table, i, self.asked.done if self.asked.parts else ())
+        return _Statement(self.text, table, i, self.asked if self.asked.parts else None)
 
     def leave_out_unnamed(self, statements: Sequence[_Statement]) -> None:
         """Leave out the arms of models that no statement names or needs, and refuse a site that a
@@ -275,7 +265,8 @@ class _Study:
         for s in statements:
             lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
             names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
-            names |= {own for others in self._twins(s).values() for own in others.values()}
+            told = s.main, s.read, getattr(s.entry, "control", ())
+            names |= {a for x in comparing.twins(self.asked, *told).values() for a in x.values()}
         for part in self.asked.parts:
             if part.label in names or self.asked.is_of_first(part):
                 self.asked.check(part)
@@ -298,7 +289,9 @@ class _Study:
             for s, statement in zip(read, done, strict=True)
         ]
         bearing = notes.of_study(self.asked, askings)
-        bearing += [note for s in read for note in self._both_sides(s)]
+        for s in read:
+            told = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
+            bearing += comparing.pairs_in_words(self.asked, *told)
         self.asked.remarks += bearing
         bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
         by_text = dict(zip((statement.text for statement in done), askings, strict=True))
@@ -307,7 +300,7 @@ class _Study:
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
-        self.refuse_unknown(s.table, s.i, s.entry, s)
+        refusals.refuse_unknown(self, s.table, s.i, s.entry, s)
         if s.entry.empty is not None and not math.isfinite(s.entry.empty):
             what = (
                 "empty is the number that comes out where there is nothing, got "
@@ -333,72 +326,20 @@ class _Study:
                     )
                     raise s.error(key, what)
         units = self._units(s)
-        self._hold(s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
+        refusals.hold_to(self, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
         with self.text.located("claim", s.i):
             judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-        self._refuse_unlearned(s, judged)
+        refusals.refuse_unlearned(self, s, judged)
         if not self.asked.parts:
             return judged
-        if twins := self._twins(s):
-            judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
-        rivals, compared = self._rivals(s), s.read.parsed.arms
-        if rivals:  # nothing done in the place of one of them alone is no excuse
-            compared = (*compared, *self.asked.by_label)
-        unlike = self.asked.unlike(s.main, compared)
-        unlike += tuple(p.label for p in self.asked.parts if p.of in rivals)
+        with self.text.located(s.table, s.i, s.key):
+            comparing.refuse_unpaired(self.asked, (s.main, *s.read.parsed.arms))
+        told = self.asked, s.main, s.read, s.entry.control
+        if twins := comparing.twins(*told):
+            judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
+        unlike = comparing.unlike(*told) if s.main in self.asked.by_label else ()
         groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
-
-    def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
-        """What takes the place of the other arms of a comparison where a control takes that of its
-        own, by the control's name: their twins where it is untrained, for else one that learned
-        nothing is compared with one that did; and their own control of this name where two
-        interventions are compared."""
-        own = f"{s.main}/untrained"
-        stated = getattr(s.entry, "control", ())
-        pairs: dict[str, dict[str, str]] = {}
-        for part in self.asked.controls_of(s.main) if self.asked.parts else ():
-            for other in self._rivals(s) if part.label in stated else ():
-                twin = f"{other}/{part.label.rpartition('/')[2]}"
-                if twin in self.asked.by_label and not self.asked.are_one_draw(part.label, twin):
-                    pairs.setdefault(part.label, {})[other] = twin
-        others = [
-            a
-            for a in s.read.parsed.arms
-            if a != s.main and not self.asked.have_equal_twins(s.main, a)
-        ]
-        twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
-        return pairs | ({own: twins} if twins and own in stated else {})
-
-    def _rivals(self, s: _Statement) -> tuple[str, ...]:
-        """The other arms of a comparison of interventions; none of any other claim, or of what was
-        frozen before both sides of one moved together."""
-        by_label = self.asked.by_label
-
-        def is_done(arm: str) -> bool:
-            task = by_label[arm].task if arm in by_label else None
-            return isinstance(task, Task) and bool(task.intervention) and not task.is_difference
-
-        if self.asked.frozen is not None or not is_done(s.main):
-            return ()
-        controls = getattr(s.entry, "control", ())
-        return tuple(
-            a for a in s.read.parsed.arms if a != s.main and a not in controls and is_done(a)
-        )
-
-    def _both_sides(self, s: _Statement) -> Iterator[str]:
-        """Say which pairs stand in for both sides of a comparison."""
-        pairs = [
-            f"{control} less {twin}"
-            for control, others in self._twins(s).items()
-            for other, twin in others.items()
-            if other in self._rivals(s)
-        ]
-        if pairs:
-            yield (
-                f"{s.table} {s.i + 1}: it compares two interventions, so one control replaces "
-                f"both: {', '.join(pairs)}"
-            )
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
         """What both models, or arms, that a claim compares have by one measure, with its bounds;
@@ -415,7 +356,7 @@ class _Study:
                 base = sides[0] if len(sides) == 2 else ""
                 columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
             ends = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
-        if len(columns) < 2 or len({c.key for c in columns}) > 1:
+        if len(columns) < 2 or len({c.key for c in columns}) > 1 or s.read.parsed.together:
             return None
         low, high = ends
 
@@ -431,6 +372,10 @@ class _Study:
         credits, the near controls of its arm, and the bounds of a unit."""
         if not self.asked.parts:
             return s.entry
+        part = self.asked.by_label.get(s.main)
+        if part is not None and part.of and self.asked.frozen is None:
+            with self.text.located(s.table, s.i):
+                return comparing.of_control(part, s.entry, s.read)
         credited = s.entry.credits or (s.main if s.main in self.asked.by_label else ())
         entry = msgspec.structs.replace(s.entry, credits=credited)
         measures = [c.name for c in s.read.columns]
@@ -452,6 +397,16 @@ class _Study:
     def _natural(self, s: _Statement) -> tuple[float, float] | None:
         """The least and greatest number that a statement can have for a unit: by the reads of
         models, or what a quantity of a dictionary can be."""
+
+        for whole in s.read.parsed.together:
+            if whole.walk is s.read.parsed.terms.get("value") and whole.how in ("count", "share"):
+                c, sizes = whole.columns[0], dict[str, int]()
+                known = self.measured.get(c.arm or s.main)
+                for x in whole.columns if known else ():
+                    axes = known.axes.get(x.name, {}) if known else {}
+                    sizes |= {d: len(axes[d]) for d in whole.over if axes.get(d)}
+                if whole.how == "share" or len(sizes) == len(whole.over):
+                    return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
 
         def ends(c: Column) -> tuple[float | None, float | None]:
             if c.how == "first":
@@ -494,10 +449,10 @@ class _Study:
 
     def estimate(self, s: _Statement) -> Estimate:
         """Make an estimate, held to the arms and measures that there are."""
-        self.refuse_unknown(s.table, s.i, s.entry, s)
+        refusals.refuse_unknown(self, s.table, s.i, s.entry, s)
         units = self._units(s)
         swept = {"over": over} if (over := dims_over(s.entry)) else {}
-        self._hold(s, (s.main,), {"units": units, **swept})
+        refusals.hold_to(self, s, (s.main,), {"units": units, **swept})
         with self.text.located("estimate", s.i):
             made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
         known = self._natural(s)
@@ -521,221 +476,6 @@ class _Study:
                 return ()
         said = any(DOCUMENT in c.named for c in s.read.columns)
         return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
-
-    def _hold(
-        self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
-    ) -> None:
-        """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
-        is neither named nor one of these; `judged` are the arms that stand for the first."""
-        main, measured = judged[0], self.measured
-        for c in s.read.columns:
-            arm = c.arm or main
-            have = tuple(measured[arm].axes) if arm in measured else (c.name,)
-            if c.name not in (offered := (*have, *made_of(have))):
-                quoted = [a for a in self.arms if a.startswith(f"{c.name}/")]
-                hint = (
-                    f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
-                    if quoted and have
-                    else _listed(c.name, have, offered)
-                )
-                of = measured[arm].side if arm in measured else None
-                hint += f"; assay list {of.of.name} says what each is" if of else ""
-                raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
-        for key, names in dims.items():
-            for name in names if main in measured else ():
-                if name not in (offered := measured[main].units):
-                    kind = "unit" if key == "units" else "swept field"
-                    hint = nearest(name, offered)
-                    raise s.error(key, f"what arm {main} measures has no {kind} {name!r}; {hint}")
-        for c in s.read.columns:
-            for arm in judged if c.arm in (None, main) else (c.arm,):
-                if arm in measured:
-                    fields = dict.fromkeys(measured[arm].fields, ())
-                    axes = {
-                        m: {**{f: fields[f] for f in c.named if f in fields}, **a}
-                        for m, a in measured[arm].axes.items()
-                    }
-                    with self.text.located(s.table, s.i, s.key):
-                        hold(
-                            dataclasses.replace(c, arm=arm),
-                            axes,
-                            [name for names in dims.values() for name in names],
-                            settled=measured[arm].settled,
-                            loosely=c.name == s.read.equal,
-                        )
-
-    def refuse_unknown(
-        self, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
-    ) -> None:
-        """Refuse an arm that a statement names and the study has not, by where it does."""
-        names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
-        if isinstance(entry, Said):
-            keys = ("control", "near", "also", "planted", "violations")
-            names |= {key: getattr(entry, key) for key in keys}
-        for key, arms in names.items():
-            for name in (a for a in arms if a not in self.arms or a in self.idle):
-                known = [a for a in self.arms if a not in self.idle]
-                hint = (
-                    self._left_out(name)
-                    or self._called(name)
-                    or self._per_run(name)
-                    or nearest(name, known)
-                )
-                raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
-
-    def _called(self, name: str) -> str:
-        """What an arm is called here that somebody names by its label and some of its fields;
-        nothing of any other name."""
-        prefix, _, arm = name.rpartition("/")
-        words = {word for word in prefix.split(",") if word}
-        called = [
-            side.named(arm)
-            for side in self.sides
-            if arm in side.arms
-            and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
-        ]
-        if not words or not called:
-            return ""
-        return (
-            f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
-            "[[experiment]] keep their names, and other values stand before them"
-        )
-
-    def _left_out(self, name: str) -> str:
-        """What to write where an arm of an experiment is named that the study does not list;
-        nothing of any other name."""
-        for side in self.sides:
-            arm = next((a for a in side.of.arms if side.named(a) == name), None)
-            if arm is not None:
-                return (
-                    f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
-                    f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
-                    f"{side.of.name} has {', '.join(side.of.arms)}"
-                )
-        return ""
-
-    def _per_run(self, name: str) -> str:
-        """What to write where an arm is named after a value in which the runs of one arm differ;
-        nothing of any other name."""
-        fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
-        for part in self.text.study.experiment:
-            for field, values in part.fields.items():
-                if field in fields and isinstance(values, list | tuple):
-                    return (
-                        f"runs of one arm differ in {field}; for an arm of each value write paired "
-                        f"= {{ {field} = {list(values)} }} in place of it"
-                    )
-        return ""
-
-    def _refuse_unlearned(self, s: _Statement, judged: Claim) -> None:
-        """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
-        was not learned."""
-        parts = sorted({part for arm in self.arms.values() for part in arm.learned or ()})
-        for part in (p for p in judged.credits if parts and p not in parts):
-            what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
-            raise s.error("credits", what)
-        for key, names in (("also", judged.also), ("planted", judged.must_hold)):
-            for name in (n for n in names if judged.lacks(self.arms[n].learned)):
-                credited = " and ".join(judged.credits) or "every part"
-                what = (
-                    f"in {name} not all was learned that the claim credits, {credited}; leave it "
-                    "out, or say in credits what the claim is about"
-                )
-                raise s.error(key, what)
-
-    def refuse_mixed(
-        self, s: _Statement, statement: Claim | Estimate | Any, whole: Experiment
-    ) -> None:
-        """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
-        apart, and a curve over what no runs differ in: better before training than after."""
-        overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
-        if isinstance(statement, Claim):
-            names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
-        else:
-            names = s.read.parsed.arms or ("main",)
-        sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
-        for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
-            specs = whole.specs_of(arm, whole.default)
-            chosen = [
-                x
-                for x in specs
-                if all(getattr(x, k, None) == v for k, v in statement.where.items())
-            ]
-            if not chosen:
-                raise s.error("where", _no_runs(arm, specs, statement.where))
-            fields = per_run_fields(type(chosen[0]))
-            levels = {name: {getattr(x, name) for x in chosen} for name in fields}
-            for over in (d for d in overs if d in levels and len(levels[d]) < 2):
-                what = (
-                    f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
-                    f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
-                )
-                raise s.error("over", what)
-            of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
-            columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
-            named = [n for n in fields if columns and all(n in c.named for c in columns)]
-            for c in columns:
-                with self.text.located(s.table, s.i, s.key):
-                    for dim, level in c.levels:
-                        if dim in levels:
-                            c.place(dim, level, sorted(levels[dim], key=str))
-            units = ("seed", *overs, *statement.units, *named)
-            varying = [n for n in fields if n not in units and len(levels[n]) > 1]
-            if s.read.equal and len(varying) > 1:
-                what = (
-                    f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
-                    f"differ in {', '.join(varying)}"
-                )
-                raise s.error(s.key, what)
-            if varying:
-                sweeping.add(arm)
-            if varying and not s.read.equal:
-                field = varying[0]
-                how = (
-                    f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
-                    "say, or make an arm of each value with paired"
-                    if isinstance(statement, Claim)
-                    else f'draw a curve with over = "{field}", or say which is meant with where = '
-                    f"{{ {field} = … }}"
-                )
-                values = ", ".join(map(str, sorted(levels[field])))
-                raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
-        for pair in s.read.pairs if s.read.equal else ():
-            arms = [c.arm or names[0] for c in pair]
-            if sweeping.isdisjoint(arms):
-                what = (
-                    f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
-                    "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
-                    "nothing but the seed"
-                )
-                raise s.error(s.key, what)
-
-    def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
-        """Refuse a control with the same runs as an arm that it would be compared with: the
-        difference is nought, so that it cannot but fail."""
-
-        def runs(name: str) -> set[tuple[Any, ...]]:
-            arm = self.borrowed.get(name)
-            if arm is None or arm.train is None or arm.after or isinstance(arm.train, Joint):
-                return set()
-            how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
-            return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
-
-        for control in s.entry.control:
-            task = part.task if (part := self.asked.by_label.get(control)) else None
-            if isinstance(task, Task) and task.is_idle:
-                what = (
-                    f"{control} adds 0 times a direction, so that it cannot but fail; name an arm"
-                )
-                raise s.error("control", f"{what} that does something")
-        compared = (a for a in s.read.parsed.arms if a != judged.of)
-        for control, other in itertools.product(s.entry.control, compared):
-            if runs(control) & runs(other):
-                what = (
-                    f"{control} has the same runs as {other}, with which it would be compared, so "
-                    "that it cannot but fail; name an arm that could come out the other way"
-                )
-                raise s.error("control", what)
 
     # what the experiment is told besides ----------------------------------------------------------
 
@@ -790,40 +530,6 @@ class _Study:
         return times | {label: s for label, s in sized.items() if s is not None}
 
 
-def _beside_twins(value: Value, twins: Mapping[str, Mapping[str, str]]) -> Value:
-    """Read the arms beside a control from those that belong to it."""
-
-    def read_beside(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
-        names = twins.get(str(getattr(arms, "under", "")), {})
-        return value(arm, _Renamed(arms, names) if names else arms)
-
-    return read_beside
-
-
-class _Renamed(dict[str, Any]):
-    """Arms, some of which are others under their names."""
-
-    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
-        super().__init__()
-        self.arms, self.names = arms, names
-
-    def __missing__(self, name: str) -> xr.Dataset:
-        return self.arms[self.names.get(name, name)]
-
-
-FEW = 12
-"""So many measures are listed where one is misspelt."""
-
-
-def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
-    """What an arm measures, where that is few; else the name that is like this one."""
-    known = [x for x in have if x not in ("diverged", "parameters")]
-    if not 0 < len(known) <= FEW:
-        return nearest(name, offered)
-    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
-    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
-
-
 def _check_words(text: Text) -> None:
     """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
     if text.study.budget:
@@ -858,18 +564,6 @@ def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[
                 "they differ"
             )
             raise text.error(("experiment", text.study.experiment.index(other.part)), what)
-
-
-def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
-    """Say which field of `where` leaves an arm without a run, and what it has instead."""
-    if not specs:
-        return f"arm {arm} has no runs"
-    absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))
-    field = next(absent, next(iter(where), ""))
-    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
-    fields = (f.name for f in dataclasses.fields(specs[0]))
-    hint = f"it has {', '.join(have)}" if have else nearest(field, fields)
-    return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"
 
 
 def _cost(by_class: Mapping[type, Side]) -> Any:

@@ -44,17 +44,17 @@ def measured(
 ) -> Callable[[Loop], Experiment]:
     """Make an experiment of a function that trains in its own way and returns numbers.
 
-    It is called once for each arm and seed, with `seed`, from which everything random must follow,
-    and the fields of the arm; Assay seeds nothing. It returns numbers by name; an array has named
-    dims, and a unit if it has one, `("step", losses, "nats")`, or is a DataArray. A claim's
-    controls are the arms that it does not name; where it names all, the same numbers with their
-    labels dealt out. More than that a claim says as in a study, {"holds": …, "control": […]}.
+    It is called once for each arm and seed, with `seed` and the fields of the arm. Everything
+    random must follow from `seed`: Assay sets no random seeds itself. It returns numbers by name;
+    an array has named dims, and a unit if it has one, `("step", losses, "nats")`, or is a
+    DataArray. A claim's controls are the arms that it does not name; if it names all, the same
+    numbers with shuffled labels. A dict says more, as in a study: {"holds": …, "control": […]}.
 
     Args:
         claims: comparisons such as "main.accuracy > 0.9".
-        arms: each one's fields; "main" is the method, and what another does not set is as in main.
+        arms: the fields of each; "main" is the method, and other arms have its fields by default.
         seeds: how many, from 1000 on, or which.
-        scope: for what verdicts speak; by default the function and its fields.
+        scope: what verdicts are about, in words; by default the function and its fields.
     Raises: ExperimentError, ClaimError, SpecError.
     Example:
         >>> import assay
@@ -228,7 +228,7 @@ def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
         except (TypeError, ValueError, RuntimeError):
             array = np.asarray(None)
         if array.dtype.kind not in "biuf":
-            raise wrong(f"returned {name!r} as {str(value)[:60]!r}, which is no number")
+            raise wrong(f"returned {name!r} as {str(value)[:60]!r}, which is not a number")
         if array.ndim != len(dims):
             raise wrong(
                 f"returned {name!r} with {array.ndim} dims and names {len(dims)} of them; write "
@@ -339,8 +339,8 @@ def _check_alike(arms: Arms) -> None:
     seeds = {name: x.seed.values.tolist() for name, x in arms.items()}
     if len({tuple(s) for s in seeds.values()}) > 1:
         raise ClaimError(
-            f"{' and '.join(seeds)} have runs of other seeds, so that their labels cannot be dealt "
-            'out; name a control: {"holds": …, "control": [ARM]}'
+            f"{' and '.join(seeds)} have runs of different seeds, so their labels cannot be "
+            'shuffled; name a control: {"holds": …, "control": [ARM]}'
         )
 
 

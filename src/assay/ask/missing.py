@@ -4,7 +4,7 @@ its place."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.ask import sides
@@ -84,7 +84,7 @@ def essential(text: Text) -> list[Missing]:
             how = 'write value = "…", a quantity such as "main.fvu"'
             lacks.append((f"estimate {i + 1}: value", how, ("estimate", i)))
     return [
-        Missing(where, f"{text.at(*keys)}: {where} is not said; {how}", None)
+        Missing(where, f"{text.at(*keys)}: {where} is missing; {how}", None)
         for where, how, keys in lacks
     ]
 
@@ -106,7 +106,7 @@ def assumed(text: Text) -> list[Missing]:
             Missing(
                 "budget",
                 'write budget = "10m" to refuse what takes longer',
-                "none: it takes what it takes",
+                "none: there is no limit",
             )
         )
     assumptions += _unnamed(text)
@@ -114,22 +114,22 @@ def assumed(text: Text) -> list[Missing]:
         (
             "threshold",
             'write threshold = "plan: …", or "paper: …", "pilot: …"',
-            f"{GIVEN}: whether a pilot gave it cannot be known",
+            f"{GIVEN}: Assay cannot know whether a pilot gave it",
         ),
         (
             "bounds",
-            "write bounds = [0, 1] of a share, [-1, 1] of a difference of shares",
-            "none: where most units agree, nothing is decided",
+            "write bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
+            "none: if most units are equal, the claim is undecided",
         ),
         (
             "near",
-            'write near = { ARM = "what it would explain" } for the strongest control',
-            "no control is called near",
+            'write near = { ARM = "the alternative explanation" } for the strongest control',
+            "none",
         ),
         (
             "published",
             'write published = { number = …, source = "…" }',
-            "new: no paper prints this number",
+            "new: no paper reports this number",
         ),
     )
     for i, claim_entry in enumerate(study.claim):
@@ -156,30 +156,31 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
         assumptions.append(Missing("arms", how, default))
-    assumptions += unused_prompts(text)
+    assumptions += unused_prompts(text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
         unit, count = part.task.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else ALONE
         if unit in c.units and count < fewest:
-            default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"
+            default = f"{count} {plural(unit, count)}, but fewer than {fewest} decide nothing"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
             more = to_write(part.task, fewest)
             halved = f", as {fewest} are to be measured" if more > fewest - count else ""
-            how = f"write prompts for {more} more {what}{halved}"
+            how = f"add {more} more {what}{halved}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
 
-def unused_prompts(text: Text) -> list[Missing]:
-    """The prompts that nothing reads or learns from."""
+def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
+    """The prompts that nothing reads or learns from, no arm of their name and no control either."""
     study = text.study
     used = {name for d in study.diff for name in d.prompts or ()}
     parts: Iterable[Direction | Intervention | Probe | Train]
     parts = (*study.direction, *study.intervene, *study.probe, *study.train)
     used |= {part.prompts for part in parts}
-    used |= {p.test for p in study.probe}
+    used |= {p.test for p in study.probe} | {arm.rpartition("/")[2] for arm in arms}
+    used |= {i.damage for i in study.intervene} | {t.damage for t in study.train}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
     idle = [name for name in names if name not in (*first, *used)]
@@ -200,8 +201,8 @@ def of_claims(whole: Experiment) -> list[Missing]:
         if c.bounds is not None and len(counts) == len(c.units):
             assumptions += _out_of_reach(f"claim {i}: units", c, counts)
         if _is_direction(c):
-            default = "its threshold is 0: a difference counts, however small"
-            how = "claim a size, as in > 0.1, which is decided sooner"
+            default = "its threshold is 0, so any difference counts, however small"
+            how = "claim a size, such as > 0.1, which fewer units can decide"
             assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
     return assumptions
 

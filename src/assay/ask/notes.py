@@ -59,7 +59,7 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
             of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
             of_claim += of_words(asking.text, asking.read.parsed.text)
             if asking.compared:
-                of_claim += of_input(part)
+                of_claim += of_input(part, asking.read.columns)
                 of_claim += of_none(part, questions.text.study.diff)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
@@ -79,11 +79,13 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
 
 
 def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
-    yield from _nothing(part, asking)
+    yield from _nothing(questions, part, asking)
     yield from _cannot(part, asking)
     yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
     yield from _each_by_itself(asking)
+    yield from _lowered(asking)
+    yield from _same_places(questions, part, asking)
     yield from _habit(part, asking)
 
 
@@ -96,27 +98,42 @@ def _worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> f
         return float(walk(lambda column: np.float64(names(column))))
 
 
-def is_of_nothing(part: Part, read: Condition) -> bool:
+def is_of_nothing(
+    part: Part, read: Condition, *, of_trained: bool = False, or_nearly: bool = False
+) -> bool:
     """Whether a claim about what is done to a model, or about a difference, also holds where
-    nothing happens."""
+    nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
+    where that lies on its edge."""
     task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
     if not isinstance(task, Task) or walk is None or read.equal:
         return False
     kinds = {r.name: reads.kind_of(r) for r in task.reads}
     compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}
     if not task.is_difference:
-        if task.intervention is None:
+        if task.intervention is None and not of_trained:
             return False
         alike = len({c.arm or part.label for c in columns}) > 1
         if not alike and any(c.name not in compares for c in columns):
             return False  # how the number would be that nothing changed, nobody knows
     usual = 0.0 if task.is_difference else 1.0
     at = _worked_out(walk, lambda column: compares.get(column.name, usual))
-    return read.parsed.low < at < read.parsed.high
+    edge = 1e-9 if or_nearly else 0.0
+    return read.parsed.low - edge < at < read.parsed.high + edge
 
 
-def _nothing(part: Part, asking: Asking) -> Iterator[str]:
-    if not asking.violations and is_of_nothing(part, asking.read):
+def _nothing(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    task, parsed = part.task, asking.read.parsed
+    trained = isinstance(task, Task) and task.model.name in questions.trains
+    probes = [questions.by_label.get(arm) for arm in parsed.arms]
+    if isinstance(task, ProbeTask) and len(probes) > 1 and not asking.violations:
+        walk = parsed.terms.get("value")
+        if walk and parsed.low < _worked_out(walk, lambda c: 0.75) < parsed.high:
+            yield (
+                "it also holds where no probe tells anything: claim as well that the first of them "
+                "is right, as in p.accuracy > 0.7"
+            )
+    done_by_none = is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    if not asking.violations and done_by_none:
         yield (
             "it also holds where nothing happens, as it may in its controls: name under violations "
             "an arm that breaks it, by less than as much again; that is its control then"
@@ -189,14 +206,41 @@ def _any_size(asking: Asking) -> Iterator[str]:
 
 def _each_by_itself(asking: Asking) -> Iterator[str]:
     """Of levels that are chosen unit by unit, where a curve of means may be meant."""
-    chosen = dict.fromkeys(re.findall(r"\b(first|max)\(", asking.read.parsed.text))
+    chosen = dict.fromkeys(re.findall(r"\b(first|max|min|count)\(", asking.read.parsed.text))
+    words = {"first": "first level", "max": "maximum", "min": "minimum", "count": "count"}
     for way in chosen:
         unit = asking.units[0] if asking.units else "unit"
         mean = f"of the mean over {plural(unit, 2)}"
         yield (
             f"{way}(…) is worked out for each {unit} by itself, and then averaged; where the "
-            f"{'first level' if way == 'first' else 'maximum'} {mean} is meant, claim it at a "
+            f"{words[way]} {mean} is meant, claim it at a "
             "level, as in main.right[layer=9] > 0.85, or estimate a curve with crosses"
+        )
+
+
+def _same_places(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    """Of what is taken over all levels of a place, which its control changes in turn."""
+    table = part.task.intervention
+    dims = {d for t in asking.read.parsed.together for d in t.over}
+    dims |= {d for c in asking.read.columns for d in c.over}
+    places = [*table.heads, *_sites(table)] if isinstance(table, Intervention) else []
+    for name in ("heads", "layer"):
+        label = f"{part.label}/{name}"
+        if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:
+            yield (
+                f"{label} changes others of these {'heads' if name == 'heads' else 'blocks'} in "
+                "place of each, which the sweep may have, too: where it has all of them, write "
+                f'controls = ["damage"] under {part.label}, as {name} cannot but satisfy the claim'
+            )
+
+
+def _lowered(asking: Asking) -> Iterator[str]:
+    """Of a correlation that is said to be low, which noise makes it anyway."""
+    parsed = asking.read.parsed
+    if re.search(r"\bcorr\(", parsed.text) and math.isinf(parsed.low):
+        yield (
+            "noise alone lowers a correlation, so that few or noisy numbers satisfy it: claim as "
+            "well one that has to be high, as of two halves of the prompts"
         )
 
 
@@ -240,7 +284,8 @@ def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
         return
     if questions.groups(part.label):
-        yield _combined(task.prompts, prompts.shared(task.prompts, task.rows), count)
+        of = prompts.shared(task.prompts, task.rows)
+        yield _combined(task.prompts, {name: len({*x}) for name, x in of.items()}, count)
         return
     values = _values(task.prompts, task.rows)
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
@@ -379,17 +424,21 @@ def of_words(text: str, number: str) -> Iterator[str]:
         )
 
 
-def of_input(part: Part) -> Iterator[str]:
-    """Of a patch that is a change of the text by other means."""
+def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
+    """Of a patch that is a change of the text by other means, at the levels that are claimed."""
     task = part.task
     if not isinstance(task, Task) or task.intervention is None:
         return
-    tables = [
-        interventions.swept(task.intervention, point)
+    named = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
+    points = [
+        point
         for point in interventions.points(task.intervention)
+        if any(str(point[d]) == str(x[d]) for x in named for d in x if d in point)
+        or not any(d in point for x in named for d in x)
     ]
-    some = [t for t in tables if t.patch]
-    if early := [t for t in some if _unmixed(t)]:
+    tables = [interventions.swept(task.intervention, point) for point in points]
+    some = [t for t in tables if t.patch and t.patch != "clean"]
+    if (early := [t for t in some if _unmixed(t)]) and len(early) == len(some):
         yield (
             f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: what "
             "is put there is another text, so this is a change of the input, and no finding about "
@@ -397,13 +446,13 @@ def of_input(part: Part) -> Iterator[str]:
         )
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (
-            f"all of {', '.join(_sites(whole[0]))} is all that the later blocks read: this is a "
-            "change of the input, and no finding about the model's inside"
+            f"all that later blocks read is {', '.join(_sites(whole[0]))}, which is changed: "
+            "this is a change of the input, and no finding about the model's inside"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
-            f"the pair's texts differ at {there[0].position} itself: what is put there may be "
-            "nothing but the other token, a change of the input; patch a token behind it"
+            f"the two texts differ at {there[0].position} itself, so the patch may be no more than "
+            "a change of the input; patch a later token"
         )
 
 

@@ -34,7 +34,8 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
-from assay.ask.text import Study, Text, frozen_arms, is_left_out
+from assay.ask.text import Study, Text, frozen_arms, frozen_words, is_left_out
+from assay.ask.wording import condition
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
@@ -49,6 +50,7 @@ from assay.controls.table import (
     Control,
     chosen,
 )
+from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.core.runs import Runs
 from assay.core.scopes import listed
@@ -402,8 +404,8 @@ class Parts:
         source = self.prompts.get(table.prompts, self.first)
         test = self.prompts.get(table.test)
         test = test and prompts.alike(test, source)
-        before = frozen_arms(self.text.path, of_old=False) is not None
-        task = ProbeTask(model, table, source, test, one_twin=not before)
+        frozen = frozen_words(self.text.path, f"{prefix}{table.name}/untrained")
+        task = ProbeTask(model, table, source, test, one_twin=frozen is None or "twin" in frozen)
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
@@ -525,16 +527,19 @@ class Parts:
                 name = f"{prefix}{table.name}"
                 task = self._task(model, msgspec.structs.replace(table, damage=""))
                 self.parts.append(Part(name, task))
+                whole = task
                 for control in controls.of_intervention(table, study.direction):
                     if control.name == "layer" and self._has_one_block(model):
                         what = "the model has one block, and so no other layer"
                         self._leave_out(f"{name}/layer", what)
                         continue
+                    label = f"{name}/{control.name}"
+                    task = narrowed(whole, name, study, frozen_words(text.path, label))
                     if control == DAMAGE:
                         self._add_unrelated(name, control, task, table.damage, "damage")
                         continue
                     changed = dataclasses.replace(task, control=control.name)
-                    self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
+                    self.parts.append(Part(label, changed, control, name))
 
     def _compare(self, i: int, diff: Diff, names: tuple[str, str]) -> None:
         """Add the arms of a difference between two models."""
@@ -765,6 +770,7 @@ class Parts:
             table,
             directions=study.direction,
             sources=self.prompts,
+            first=interventions.before(table, study.intervene) if table else None,
             chooses=any(
                 t.top and self.prompts.get(t.prompts, self.first) is measured
                 for t in study.intervene
@@ -791,6 +797,31 @@ class Parts:
             if label and (label in labels[:i] or label in names["arm"]):
                 what = f"the label {label!r} is taken by another model or arm; choose another"
                 raise self.text.error(("model", i, "label"), what)
+
+
+def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | None) -> Task:
+    """What a control of an arm measures: the levels that claims name, where all that read the arm
+    name one; of what was frozen with all levels, all."""
+    columns: list[Column] = []
+    for entry in study.claim:
+        with suppress(AssayError):  # reported where it is read
+            columns += condition(entry.holds).columns
+    others = [x for e in study.claim for x in (*e.near, *e.also, *e.control, *e.violations)]
+    others += [word for e in study.estimate for word in [e.value] if f"{arm}/" in word]
+    others += [c.arm for c in columns if c.arm and c.arm.startswith(f"{arm}/")]
+    own = [c for c in columns if c.arm in (None, arm)]
+    table = task.intervention
+    if table is None or not own or any(arm in name for name in others):
+        return task
+    asked = json.loads(json.dumps(stated(table)))
+    if frozen and (frozen.get("intervention") or {}).get("sweep") == asked.get("sweep"):
+        return task
+    sweep = dict(table.sweep)
+    for dim, levels in table.sweep.items():
+        named = {c.place(dim, x, levels) for c in columns for d, x in c.levels if d == dim}
+        if named and all(dim in dict(c.levels) for c in own):
+            sweep[dim] = tuple(levels[i] for i in sorted(named))
+    return dataclasses.replace(task, intervention=msgspec.structs.replace(table, sweep=sweep))
 
 
 def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from assay.ask import text, written
 from assay.ask.measure import models as asked_models
-from assay.ask.measure import passes
 from assay.ask.text import read
 from assay.core.errors import ExperimentError, nearest
 from assay.lab import catalogue
@@ -51,7 +50,7 @@ def run(
     if pretrained.is_any_changed():  # by whoever has it from `assay.model`
         asked_models.opened.cache_clear()
     experiment = catalogue.find(str(study))
-    with passes.kept(), live.standing(_in_memory(Path(study), models) if models else {}):
+    with live.standing(_in_memory(Path(study), models) if models else {}):
         lab = Lab(str(root or ROOT.get()), Inline(), device)
         return lab.run(experiment, override(experiment, preset, tuple(set)))
 

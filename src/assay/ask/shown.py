@@ -85,4 +85,4 @@ def _scales(stated: Condition) -> bool:
     once, thrice = (
         float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
     )
-    return math.isclose(thrice, 3 * once)
+    return once != 0 and math.isclose(thrice, 3 * once)

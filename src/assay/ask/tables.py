@@ -257,7 +257,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     by: str | tuple[Plain, Plain] = "norm"
     """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
     the name of a direction, how much they write along it; of heads also that of a read of a
-    pattern, as each head in turn gives it."""
+    pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
+    lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
+    much higher."""
     label: str = "label"
     """The column of the labels."""
     layers: tuple[int, ...] = ()
@@ -277,8 +279,14 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
     (what another prompt has there, its tokens counted from the first)."""
     patch: str = ""
-    """What is put there: corrupted, what the pair's other text has; or other, another prompt's. At
-    one `position` each text has its own; at all both have as many tokens."""
+    """What is put there: corrupted, what the pair's other text has; other, another prompt's; or
+    clean, what the untouched model has, where another change came before. At one `position` each
+    text has its own; at all both have as many tokens."""
+    noise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Gaussian noise that is added, in standard deviations of what the site has over the
+    prompts."""
+    after: str = ""
+    """The name of another intervention that is made as well, in the same arm."""
     clamp: tuple[str, int | tuple[int, ...]] | None = None
     """A dictionary's file or stored run and a latent, or several, whose activations are set to
     `value`; what the dictionary does not explain stays."""

@@ -251,7 +251,7 @@ def read(path: Path) -> Text:
         whole = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise ExperimentError(
-            f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"
+            f"{path} is not a study: it is not UTF-8 text (byte {e.start:,})"
         ) from None
     return parsed(path, whole)
 
@@ -278,7 +278,7 @@ def parsed(path: Path, whole: str) -> Text:
         ) from None
     text = Text(path, toml, first, page, study)
     for keys in _no_numbers(table):
-        raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
+        raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
     return text
 
 
@@ -471,7 +471,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         where = f"; see docs/asking.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         other = OTHERWISE.get((str(keys[0]), unknown[1]))
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
-        return f"{field_path} is no field of a study; {hint}{where}"
+        return f"{field_path} is not a field of a study; {hint}{where}"
     if missing := re.search(r"missing required field `([^`]+)`", error):
         return f"{field_path or 'the study'} lacks {missing[1]}"
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
@@ -515,6 +515,18 @@ def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
             if not (of_old and "questions" in held):
                 arms, found = arms | arms_of, True
     return arms if found else None
+
+
+def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
+    """What an arm was asked when a study was frozen, next to its file; None where it was not."""
+    for which in ("", *(f".{preset}" for preset in PRESETS)):
+        try:
+            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+            words: dict[str, Any] = json.loads(held["arms"][arm]["fields"][0]["asked"])
+            return words
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            continue
+    return None
 
 
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:

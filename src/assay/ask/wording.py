@@ -51,7 +51,7 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
-_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|share)\(")
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|share|count)\(")
 """What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
@@ -96,6 +96,18 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     match = _EQUAL.search(text)
     parsed = parse(text[: match.start()] if match else text, compared=compared)
     kind = "claim" if compared else "estimate"
+    for whole in parsed.together:
+        if sums := [c.name for c in whole.columns if c.name in QUANTITIES]:
+            raise ClaimError(
+                f"cannot read the {kind} '{text[:80]}': {sums[0]} is a ratio of sums, of which "
+                f"nothing is taken over the levels of a difference; write {whole.text} of each side"
+                " by itself"
+            )
+        if match:
+            raise ClaimError(
+                f"cannot read the {kind} '{text[:80]}': at equal {match[1]} takes a plain "
+                f"difference of two arms, and {whole.text} is none"
+            )
     if not match:
         return Condition(parsed)
     arms, names = parsed.arms, {c.name for c in parsed.columns}
@@ -247,7 +259,8 @@ def _unrounded(
             return x
     tells: Any = True
     for part in parts.values():
-        tells = tells & (abs(x) > ROUNDING * abs(part))
+        kept = [d for d in part.dims if d not in x.dims]
+        tells = tells & (abs(x) > ROUNDING * abs(part).max(kept))
     return x.where(tells | x.isnull(), 0.0)
 
 
@@ -330,7 +343,8 @@ def natural(
     there is more arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
-    if walk is None or read.equal or len(columns) > LARGEST or _BENDS.search(read.parsed.text):
+    bends = _BENDS.search(read.parsed.text) or any("first" in t.text for t in read.parsed.together)
+    if walk is None or read.equal or len(columns) > LARGEST or bends:
         return None
     known = [of(c) for c in columns]
     ranges = [

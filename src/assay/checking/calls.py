@@ -136,7 +136,7 @@ class Calls:
         numbers = {}
         for name, value in named.items():
             if not (isinstance(name, str) and name.isidentifier()):
-                raise DataError(f"{self.name} gave numbers called {name!r}, which is no name")
+                raise DataError(f"{self.name} gave numbers called {name!r}, which is not a name")
             try:
                 x = as_numpy(value).astype(float)
             except DataError as e:

@@ -68,15 +68,14 @@ def check(
     cache: bool = True,
     ledger: bool = True,
 ) -> Check:
-    """Judge a claim about what your own function measures, next to near controls that Assay makes
-    and hands to the function in the place of what the claim credits.
+    """Judge a claim about what your own function measures, with near controls that Assay passes to
+    the function in place of what the claim credits.
 
-    The function is called as function(thing, prompts), and gives a number for each prompt, or a
-    dict of names and numbers. The thing is what one of the keywords from `vector` to `edge` says,
-    or a control of the same kind, or `none`. `effect` in the condition is the number with the
-    thing, less that without it; of named numbers NAME is this difference, and NAME_after and
-    NAME_before are its two parts (effect_after and effect_before of a function that gives one
-    number).
+    The function is called as function(thing, prompts), and returns a number for each prompt, or a
+    dict of such numbers by name. The thing is the value of one of the keywords from `vector` to
+    `edge`, or a control of the same kind, or `none`. `effect` in the condition is the number with
+    the thing, minus that without it. For named numbers, NAME is this difference, and NAME_after and
+    NAME_before are its two parts; for one number they are effect_after and effect_before.
 
     Args:
         sentence: what is claimed, in words.
@@ -96,25 +95,25 @@ def check(
         feature: one feature; needs `of`.
         edge: one edge, such as (source, target); needs `of`.
         of: the pool from which others are taken: a list, a count, or (layers, heads).
-        norms: a size for each of the pool, which controls match.
-        rates: how often each of the pool is on, which controls match.
+        norms: a size for each member of the pool, by which controls are matched.
+        rates: how often each member of the pool is active, by which controls are matched.
         others: other layers, sites, positions, source prompts or texts.
-        around: activations that say which dimensions a random vector fills, [row, d].
-        paraphrases: other wordings of `text`, where the claim credits this wording.
-        none: what the function is handed for "without".
+        around: activations that show which dimensions a random vector should fill, [row, d].
+        paraphrases: other wordings of `text`, if the claim credits this wording.
+        none: what the function gets for "without".
         also: another task of the same model, as (thing, prompts) → a number for each prompt, or
             (function, its prompts): the control `damage`.
-        controls: names of those that are wanted; or more of them, {name: thing or list of things}.
-        draws: how many of each random control.
+        controls: names of those to keep; or further ones, {name: thing or list of things}.
+        draws: how many draws of each random control.
         unit: one or two columns of the prompts over which the claim generalises.
-        beats: by how much controls must be beaten.
-        empty: the value where there is nothing, 0 by default.
+        beats: the margin by which each control has to be beaten.
+        empty: the value for no effect, 0 by default.
         bounds: the least and the greatest number of a unit.
-        scope: for what the verdict speaks.
-        batch: prompts of a call; by default all.
-        cache: whether calls are kept, and read where they were made before.
-        ledger: whether it is noted that this claim was tried on these prompts, and reported how
-            many were.
+        scope: what the verdict is about, in words.
+        batch: prompts per call; by default all.
+        cache: whether to keep the results of calls, and reuse them.
+        ledger: whether to record that this claim was tried on these prompts, and report how many
+            were.
     Raises: DataError, ClaimError, RunError for what the function raises.
     Example:
         >>> import numpy as np
@@ -149,13 +148,13 @@ def check(
     asked.all()
     notes = [*unit_notes, *asked.notes, *what.notes]
     if cache and calls.opaque:
-        notes.append(f"calls are not kept: nothing is known of the content of {calls.opaque[0]}")
+        notes.append(f"calls are not kept, because the content of {calls.opaque[0]} is unknown")
     if also is not None and not _wanted(DAMAGE, controls):
         also = None
     elif also is None and what.kind in BREAKS:
         notes.append(
-            "no control 'damage': a part that the whole model needs would do it as well; give "
-            "also=another task"
+            "no control 'damage': any part that the whole model needs would have the effect as "
+            "well; give also=another task"
         )
     arms = asked.arms
     placed = {arm: Placed(c.name, c.why) for arm, c in asked.placed.items()}
@@ -332,7 +331,7 @@ def _judged(
     columns = {c.name for c in parse(question.holds).columns}
     if lacking := sorted(columns - {*rows.columns}):
         raise ClaimError(
-            f"the condition {question.holds!r} names {lacking[0]!r}, which is no number of the "
+            f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
             f"function; {nearest(lacking[0], known)}"
         )
     bounded = replace(question, bounds=(-1.0, 1.0))

@@ -128,7 +128,7 @@ def direction(
     if len(kinds) != 2:
         raise DataError(f"a direction is learned from two labels, got {len(kinds)}: {kinds[:5]}")
     if toward is not None and toward not in kinds:
-        raise DataError(f"toward={toward!r} is none of the labels {kinds[0]!r} and {kinds[1]!r}")
+        raise DataError(f"toward={toward!r} is not one of the labels {kinds[0]!r} and {kinds[1]!r}")
     first = kinds[1] if toward is None else toward
     mask = np.array([name == first for name in names])
 

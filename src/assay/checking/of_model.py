@@ -42,7 +42,9 @@ def read(
     notes = []
     if site:
         if isinstance(model, Pretrained):
-            raise DataError("untrained needs model= by name, folder, or as transformers has it")
+            raise DataError(
+                "untrained needs model= as a name, a folder, or a model of transformers"
+            )
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
         found[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
     else:

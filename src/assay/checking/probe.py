@@ -24,6 +24,7 @@ from assay.controls.table import (
     PLACES,
     UNTRAINED,
     Control,
+    in_words,
 )
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
@@ -111,7 +112,7 @@ class ProbeCheck(Shown):
         "AUROC",
         "true positives at 1 % false",
         "probe's lead in AUROC",
-        "what it would explain",
+        "alternative explanation",
     )
 
     def headline(self) -> str:
@@ -152,37 +153,36 @@ def check_probe(
     scope: str = "",
     ledger: bool = True,
 ) -> ProbeCheck:
-    """Learn a linear probe from activations, and compare it with everything that reads as much
-    without what the probe is about.
+    """Train a linear probe on activations, and compare it with controls that do not read these
+    activations.
 
-    The probe is a ridge regression whose penalty is chosen within what it learns from; each row is
-    judged by a probe that learned from other groups. Controls learn in the same way: from a bag of
-    words, from lengths, from which word is where, from embeddings, from an untrained model's
-    activations, from labels that are dealt out at random; `asked` learns nothing.
+    The probe is a ridge regression whose penalty is chosen on its training rows. Each row is judged
+    by a probe that was trained on other groups. Controls are trained in the same way: on a bag of
+    words, lengths, words by position, embeddings, an untrained model's activations, or shuffled
+    labels; `asked` is not trained.
 
     Args:
         X: activations, [row, d], from anywhere.
         y: one of two labels for each row; the larger one, such as True or 1, is the positive.
-        groups: what rows belong together, so that none is both learned from and judged.
+        groups: which rows belong together, so that none is both trained on and judged.
         texts: of each row, for the controls that read words.
-        shift: "length", to learn from the shorter half of the texts and judge the longer one; or a
-            value for each row: those of each value are judged by a probe that learned from the
-            others.
+        shift: "length", to train on the shorter half of the texts and judge the longer one; or a
+            value for each row: each value is judged by a probe trained on the others.
         holds: a condition such as "auroc > 0.8", which every control must fail.
         sentence: the claim in words; by default the condition.
         embeddings: of each row, [row, d]; with a model they are read off it.
         untrained: an untrained model's activations, [row, d]; with a model they are measured.
-        asked: a score for each row, above 0 for yes, where the model was asked in words.
+        asked: a score for each row, above 0 for yes, from asking the model in words.
         model: a name, a folder, or a model of transformers, for embeddings, `untrained` and
             `asked`.
         tokenizer: that of a model in memory.
         site: where the activations are from, such as "blocks.9.hook_resid_post".
         position: of which token, or "mean".
         question: asked of the model, with {text} in it, such as "{text}\\nTrue? Answer yes or no:".
-        answers: what it says of the positive label, and of the other.
-        scope: for what the numbers speak.
-        ledger: whether it is noted that this condition was tried on these texts, or on these rows
-            where there are none, and reported how many were.
+        answers: its answer for the positive label, and for the other.
+        scope: what the numbers are about, in words.
+        ledger: whether to record that this condition was tried on these texts (or rows), and report
+            how many were.
     Raises: DataError, ClaimError, ModelError.
     Example:
         >>> import numpy as np
@@ -257,7 +257,7 @@ def check_probe(
         notes += given_rows.tried(on, (x, positive), holds, verdict, ledger=ledger)
     notes += [
         f"{len(held):,} rows of {len(np.unique(group[held])):,} groups are judged",
-        "intervals are over groups; those of true positives by drawing groups anew",
+        "intervals are over groups; those of the true positive rate resample the groups",
     ]
     return ProbeCheck(arms, rows, verdict, tuple(dict.fromkeys(notes)))
 
@@ -304,7 +304,7 @@ def _compared(
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead)
-        lines.append({**line, "why": why.get(arm, "")})
+        lines.append({**line, "why": in_words(why.get(arm, ""))})
     return pd.DataFrame(lines), rows
 
 

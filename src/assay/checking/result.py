@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.controls.table import in_words
 from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 CONTROL = {"holds": "PASSES", "fails": "fails", "undecided": "undecided"}
 """What is printed of a control, which should fail."""
-HEADS = ("control", "draws", "strongest [95 %]", "should fail", "what it would explain")
+HEADS = ("control", "draws", "strongest [95 %]", "should fail", "alternative explanation")
 """The columns of the table of controls."""
 
 
@@ -165,7 +166,7 @@ class Check(Shown):
                     "high": v.high,
                     **{f"n_{unit}": n for unit, n in v.n.items()},
                     "reason": explain_reason(v.reason),
-                    "why": placed.why if placed else "",
+                    "why": in_words(placed.why) if placed else "",
                 }
             )
         return pd.DataFrame(lines)
@@ -196,7 +197,7 @@ class Check(Shown):
         explain."""
         v = self.controls[control]
         why = next(p.why for p in self.question.placed.values() if p.control == control)
-        return _number(v), CONTROL[v.outcome], why
+        return _number(v), CONTROL[v.outcome], in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`
@@ -244,7 +245,7 @@ class Check(Shown):
             question = Question(**q, placed=placed)
             stated = content["verdict"]["outcome"]
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
-            raise DataError(f"{path} is no file that a check was saved to: {e}") from e
+            raise DataError(f"{path} is not a file that a check was saved to: {e}") from e
         question = replace(
             question,
             units=tuple(question.units),

@@ -33,17 +33,17 @@ class Agents:
     """Where agents are answered, and what they may name."""
 
     http: int | None = None
-    """Answer at this port of this machine instead of standard input; 0: any that is free."""
+    """Listen on this port of this machine instead of standard input; 0: any free port."""
     host: Annotated[str, More] = "127.0.0.1"
     """With --http: 127.0.0.1 or ::1."""
     workspace: Path | None = None
-    """The one folder whose files an agent may name; none without it."""
+    """The one folder whose files an agent may use; by default none."""
     allow_code: Flag = False
-    """Experiment files of the workspace may run; they are programs."""
+    """Allow agents to run experiment files of the workspace, which are programs."""
     job_seconds: float = 3600.0
-    """The longest that a run may take, by the clock."""
+    """How long a run may take, in seconds of wall-clock time."""
     job_memory: float = 16.0
-    """GiB of address space that each process of a run may have; on a GPU, no limit."""
+    """The address space of each process of a run, in GiB; there is no limit on a GPU."""
     jobs: int = 1
     """How many runs may be active at once."""
     run: Annotated[str, Parameter(allow_leading_hyphen=True)] = ""
@@ -106,16 +106,17 @@ def serve(
     dictionary
         A dictionary to open; if it has no index yet, one is made in the background.
     host
-        Address to answer at; beyond this machine a token is needed.
+        The address to listen on. If other machines can reach it, a token is needed.
     port
-        By default 8377 if it is free, else any.
+        The port. By default 8377 if it is free, otherwise any free port.
     token
-        What a browser has to send once, in the address; by default one is made up if it is needed.
+        The token that a browser has to send once, in the address. By default one is generated if it
+        is needed.
     open
-        Show it in the browser.
+        Open it in the browser.
     names
-        A CSV file of names for the dictionary's features, such as a language model's: columns
-        feature, words and, where it is known, score.
+        A CSV file of names for the dictionary's features, such as those by a language model, with
+        the columns feature, words and, if known, score.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def serve(
 def mcp(
     *, agents: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE, door: Door
 ) -> Answer[ServedAgents]:
-    """Serve agents by the Model Context Protocol, on standard input and output (docs/agents.md).
+    """Serve agents over the Model Context Protocol, on standard input and output (docs/agents.md).
 
     Examples
     --------

@@ -71,6 +71,10 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--within": "assay plan NAME says how many units decide each claim, and what they cost",
             "--dry-run": "submitit writes the batch script into the folder slurm of the store",
         },
+        "import": dict.fromkeys(
+            ("--acts", "--model", "--text"),
+            "assay evaluate FILE, with these options, says whether a dictionary reconstructs",
+        ),
         "serve": {
             "--api": _API,
             **dict.fromkeys(("--token-file", "--new-token"), _TOKENS),

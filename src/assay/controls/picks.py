@@ -108,7 +108,7 @@ def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
     for i, name in enumerate(names):
         others = [k for k, other in enumerate(names) if other != name]
         if not others:
-            raise DataError("all rows are alike, so that nothing can be taken from another one")
+            raise DataError("all rows are the same, so nothing can be taken from another one")
         chosen.append(others[pick(seed, stream, i, len(others))])
     return chosen
 

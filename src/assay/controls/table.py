@@ -1,10 +1,12 @@
 """The table of near controls: a name, and what it would explain if it did as well as the real
 thing.
 
-A study's claims are known by these sentences as well, so that none is reworded."""
+A study's claims are known by these sentences as well, so none is reworded: `in_words` says them
+as outputs print them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,6 +87,36 @@ LENGTHS = Control("lengths", "how long the texts are tells as much")
 UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
 PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 ASKED = Control("asked", "the model says it when it is asked in words")
+
+
+_WORDS = {
+    RANDOM: "any vector of this length has the effect",
+    SHUFFLED: "a direction learned from shuffled labels has the effect",
+    LAYER: "a direction learned a third of the model away has the effect",
+    TOKENS: "the vector of random tokens, at this length, has the effect",
+    NEURONS: "as many other neurons, equally large and active, have the effect",
+    LATENTS: "as many other latents, equally large and active, have the effect",
+    FEATURE: "another active feature, at equal length, has the effect",
+    BLOCKED_TOKENS: "blocking attention to as many other tokens has the effect",
+    UNRELATED: "the activations of an unrelated prompt have the effect",
+    TWIN: "a model with random weights shows it: the prompts and the architecture are enough",
+    POSITION: "it attends to this position, whatever the tokens are",
+    TWINS: "two models with random weights differ as much",
+    CHANGED: "any change of the weights of this size has the effect",
+    BAG: "the tokens up to there predict it, in whatever order",
+    EMBEDDING: "the embeddings of the tokens predict it",
+    PLACES: "the embeddings of the tokens at their positions predict it",
+    LENGTHS: "the lengths of the texts predict it",
+    UNTRAINED: "the activations of an untrained model predict it",
+    PERMUTED: "a probe trained on shuffled labels is right equally often",
+}
+_PLAIN = {control.why: words for control, words in _WORDS.items()}
+
+
+def in_words(why: str) -> str:
+    """Say as outputs print it what a control would explain; another author's sentence stays."""
+    has = re.sub(r" does it$", " has the effect", re.sub(r" do it$", " have the effect", why))
+    return _PLAIN.get(why, has)
 
 
 def chosen(

@@ -4,7 +4,7 @@ statistic, to first order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,30 @@ def corr(x: Any, y: Any) -> Any:
     Biometrika 62 (1975)
     """
     return _by_unit("corr", _corr, x, y)
+
+
+def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
+    """Pearson's correlation over levels, such as those of heads, of the means over all units.
+
+    Formula: r + Σ_l (z_y − r z_x)_l (x_il − x̄_l) / (L s_x), and the same with x and y exchanged, of
+    each unit i; z with mean 0 and variance 1 over the L levels, s_x the spread of x̄ over them
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982), chapter 6
+    """
+    if np.ndim(x) == np.ndim(y) == 0 and not hasattr(x, "dims"):
+        return np.nan
+    first, second = xr.broadcast(x, y)
+    units = [d for d in first.dims if d not in over]
+    known = (first.notnull() & second.notnull()).all([*over])
+    first, second = first.where(known), second.where(known)
+    means = [a.mean(units) for a in (first, second)]
+    spreads = [float(m.std()) for m in means]
+    if not all(spreads):
+        return known.where(False)
+    z = [(m - m.mean()) / s for m, s in zip(means, spreads, strict=True)]
+    r = float((z[0] * z[1]).mean())
+    moved = (first - means[0]) * (z[1] - r * z[0]) / spreads[0]
+    moved = moved + (second - means[1]) * (z[0] - r * z[1]) / spreads[1]
+    return r + moved.mean([*over], skipna=False)
 
 
 def auroc(score: Any, label: Any) -> Any:

@@ -248,74 +248,11 @@ class Claim:
     """
 
     def __post_init__(self) -> None:
-        _check_units(self.text, self.units)
-        _check_literature(self.text, self.published)
         if isinstance(self.credits, str):
             object.__setattr__(self, "credits", (self.credits,))
-        for name in ("must_fail", "must_hold", "violations", "fixed"):
-            if isinstance(
-                text := getattr(self, name), str
-            ):  # whose letters would be taken for names
-                raise ClaimError(
-                    f"claim {self.text!r}: {name} takes a tuple of names, got the text "
-                    f"{text!r}; write {name}=({text!r},)"
-                )
-        if isinstance(self.gates, Gate):
-            raise ClaimError(
-                f"claim {self.text!r}: gates takes a tuple, got one gate; write a comma "
-                "behind it: gates=(…,)"
-            )
-        if not self.must_fail:
-            raise ClaimError(
-                f"claim {self.text!r} names no control: must_fail needs at least one arm in "
-                "which it has to fail"
-            )
-        if self.of in (*self.must_fail, *self.must_hold, *self.violations):
-            raise ClaimError(
-                f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own "
-                "control"
-            )
-        for control in self.near:
-            if control not in self.must_fail:
-                raise ClaimError(
-                    f"claim {self.text!r}: near names {control!r}, but must_fail has only "
-                    f"{', '.join(self.must_fail)}; "
-                    "give the near control in both, by one name"
-                )
-        for arm, excuse in self.also.items():
-            if arm in (self.of, *self.must_fail, *self.must_hold, *self.violations):
-                raise ClaimError(
-                    f"claim {self.text!r}: also names {arm!r}, which is the method, a control "
-                    "or a planted effect"
-                )
-            role(excuse)
-        if not (math.isfinite(self.beats) and self.beats >= 0):
-            raise ClaimError(
-                f"claim {self.text!r}: beats is by how much controls are beaten, 0 or more, got "
-                f"{self.beats:g}"
-            )
-        if self.bounds is not None:
-            _check_bounds(self)
-        fail_low, fail_high = self.fail_range
-        if not fail_low <= self.low <= self.high <= fail_high:
-            got = ", ".join(f"{e:g}" for e in (fail_low, self.low, self.high, fail_high))
-            raise ClaimError(
-                f"claim {self.text!r} needs fail_low ≤ low ≤ high ≤ fail_high, got {got}"
-            )
-        if math.isinf(self.low) and math.isinf(self.high):
-            raise ClaimError(f"claim {self.text!r} has no threshold: give low, high, or both")
-        if self.scale != "plain":
-            if self.statistic is not mean:
-                raise ClaimError(
-                    f"claim {self.text!r}: scale={self.scale!r} maps the units of a mean; map "
-                    "within the statistic instead"
-                )
-            for edge in (self.low, self.high, fail_low, fail_high):
-                if math.isfinite(edge) and math.isnan(rescale(self.scale, edge)):
-                    raise ClaimError(
-                        f"claim {self.text!r}: the threshold {edge:g} is outside the domain "
-                        f"of scale={self.scale!r}"
-                    )
+        _check_types(self)
+        _check_arms(self)
+        _check_range(self)
 
     @property
     def fail_range(self) -> tuple[float, float]:
@@ -427,16 +364,7 @@ class Claim:
     @property
     def threshold(self) -> str:
         """The range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
-        unit = "" if self.unit == "1" else f" {self.unit}"
-        if math.isinf(self.high):
-            text = f"{_signed('>', self.low, -math.inf)}{unit}"
-        elif math.isinf(self.low):
-            text = f"{_signed('<', self.high, math.inf)}{unit}"
-        else:
-            text = f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
-        lower, upper = self.fail_range
-        edges = [f"{e:.6g}" for e, bound in ((lower, self.low), (upper, self.high)) if e != bound]
-        return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
+        return _range_in_words(self)
 
     def about(self, arm: str) -> Claim:
         """Put another arm in the method's place; the claim's controls are then the others, or the
@@ -453,6 +381,92 @@ class Claim:
             also={a: why for a, why in self.also.items() if a != arm and a not in controls},
             violations=tuple(v for v in self.violations if v != arm),
         )
+
+
+def _range_in_words(claim: Claim) -> str:
+    unit = "" if claim.unit == "1" else f" {claim.unit}"
+    if math.isinf(claim.high):
+        text = f"{_signed('>', claim.low, -math.inf)}{unit}"
+    elif math.isinf(claim.low):
+        text = f"{_signed('<', claim.high, math.inf)}{unit}"
+    else:
+        text = f"in [{claim.low:.6g}, {claim.high:.6g}]{unit}"
+    lower, upper = claim.fail_range
+    edges = [f"{e:.6g}" for e, bound in ((lower, claim.low), (upper, claim.high)) if e != bound]
+    return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
+
+
+def _check_types(claim: Claim) -> None:
+    """Refuse one text where a tuple of names is meant. Raises: ClaimError."""
+    _check_units(claim.text, claim.units)
+    _check_literature(claim.text, claim.published)
+    for name in ("must_fail", "must_hold", "violations", "fixed"):
+        if isinstance(text := getattr(claim, name), str):  # whose letters would be taken for names
+            raise ClaimError(
+                f"claim {claim.text!r}: {name} takes a tuple of names, got the text "
+                f"{text!r}; write {name}=({text!r},)"
+            )
+    if isinstance(claim.gates, Gate):
+        raise ClaimError(
+            f"claim {claim.text!r}: gates takes a tuple, got one gate; write a comma "
+            "behind it: gates=(…,)"
+        )
+
+
+def _check_arms(claim: Claim) -> None:
+    """Refuse controls and other arms that contradict each other. Raises: ClaimError."""
+    if not claim.must_fail:
+        raise ClaimError(
+            f"claim {claim.text!r} names no control: must_fail needs at least one arm in "
+            "which it has to fail"
+        )
+    if claim.of in (*claim.must_fail, *claim.must_hold, *claim.violations):
+        raise ClaimError(
+            f"claim {claim.text!r} is about arm {claim.of!r}, which cannot also be its own control"
+        )
+    for control in claim.near:
+        if control not in claim.must_fail:
+            raise ClaimError(
+                f"claim {claim.text!r}: near names {control!r}, but must_fail has only "
+                f"{', '.join(claim.must_fail)}; "
+                "give the near control in both, by one name"
+            )
+    for arm, excuse in claim.also.items():
+        if arm in (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations):
+            raise ClaimError(
+                f"claim {claim.text!r}: also names {arm!r}, which is the method, a control "
+                "or a planted effect"
+            )
+        role(excuse)
+
+
+def _check_range(claim: Claim) -> None:
+    """Refuse a range that says nothing, or one that its scale does not have. Raises: ClaimError."""
+    if not (math.isfinite(claim.beats) and claim.beats >= 0):
+        raise ClaimError(
+            f"claim {claim.text!r}: beats is by how much controls are beaten, 0 or more, got "
+            f"{claim.beats:g}"
+        )
+    if claim.bounds is not None:
+        _check_bounds(claim)
+    fail_low, fail_high = claim.fail_range
+    if not fail_low <= claim.low <= claim.high <= fail_high:
+        got = ", ".join(f"{e:g}" for e in (fail_low, claim.low, claim.high, fail_high))
+        raise ClaimError(f"claim {claim.text!r} needs fail_low ≤ low ≤ high ≤ fail_high, got {got}")
+    if math.isinf(claim.low) and math.isinf(claim.high):
+        raise ClaimError(f"claim {claim.text!r} has no threshold: give low, high, or both")
+    if claim.scale != "plain":
+        if claim.statistic is not mean:
+            raise ClaimError(
+                f"claim {claim.text!r}: scale={claim.scale!r} maps the units of a mean; map "
+                "within the statistic instead"
+            )
+        for edge in (claim.low, claim.high, fail_low, fail_high):
+            if math.isfinite(edge) and math.isnan(rescale(claim.scale, edge)):
+                raise ClaimError(
+                    f"claim {claim.text!r}: the threshold {edge:g} is outside the domain "
+                    f"of scale={claim.scale!r}"
+                )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

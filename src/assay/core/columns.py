@@ -34,8 +34,9 @@ class Column:
     over: tuple[str, ...] = ()
     """The dimensions over whose levels the mean is taken, unit by unit."""
     how: str = "mean"
-    """What is taken over them in place of the mean: sum, max, or first, the first level at which
-    the measure is `beyond` a number."""
+    """What is taken over them in place of the mean: sum, max, min, or first, the first level at
+    which the measure is `beyond` a number; or each, where all levels are kept for arithmetic over
+    which something is taken."""
     beyond: tuple[str, float] | None = None
     """A sign and a number, of first."""
 
@@ -45,7 +46,7 @@ class Column:
         text = f"{self.plain}[{levels}]" if levels else self.plain
         text += f" {self.beyond[0]} {self.beyond[1]:g}" if self.beyond else ""
         of = f"({over})" if self.over[1:] else over
-        return f"{self.how}({text}, over={of})" if over else text
+        return f"{self.how}({text}, over={of})" if over and self.how != "each" else text
 
     @property
     def plain(self) -> str:
@@ -75,7 +76,7 @@ class Column:
 
         Raises: ClaimError for a dimension that is missing, and for one that is neither a unit nor
         named, with its levels."""
-        for dim in self.named:
+        for dim in (d for d, _ in self.levels) if self.how == "each" else self.named:
             if dim not in axes:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
@@ -84,10 +85,10 @@ class Column:
             first = tuple(
                 (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
             )
-            single, every = (
-                replace(self, levels=(*self.levels, *first)),
-                replace(self, over=(*self.over, *unnamed)),
-            )
+            single = replace(self, levels=(*self.levels, *first))
+            every = str(replace(self, over=(*self.over, *unnamed)))
+            if self.how == "each":
+                every = f"{' and '.join(unnamed)} in over=, too"
             raise ClaimError(
                 f"{self.plain} varies over {description}, and nothing is averaged that the claim "
                 f"does not name: write {single} or {every}, or name {' and '.join(unnamed)} as a "
@@ -119,27 +120,58 @@ class Column:
         x = x.isel(
             {dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True
         )
-        if not self.over:
+        if not self.over or self.how == "each":
             return x
-        if self.how == "first":
-            return self._first(x)
-        together: xr.DataArray = getattr(x, self.how)(self.over, skipna=False)
-        return together
+        return over_levels(x, self.how, self.over, self.beyond, str(self))
 
-    def _first(self, x: xr.DataArray) -> xr.DataArray:
-        """The first level at which each unit is beyond a number; where none is, the level that
-        would follow the last. Raises: ClaimError for levels that are no numbers."""
-        assert self.beyond is not None
-        dim, (sign, edge) = self.over[0], self.beyond
-        levels = x[dim].values if dim in x.coords else np.arange(x.sizes[dim])
-        if self.over[1:] or levels.dtype.kind not in "iuf":
-            raise ClaimError(f"{self} is over one dimension whose levels are numbers")
-        step = levels[-1] - levels[-2] if len(levels) > 1 else 1
-        known = np.append(levels, levels[-1] + step).astype(float)
-        so = BEYOND[sign](x, edge)
-        index = so.argmax(dim).where(so.any(dim), len(levels))
-        first = index.copy(data=known[index.values.astype(int)])
-        return first.where(x.notnull().all(dim))
+
+def over_levels(
+    x: xr.DataArray, how: str, over: Sequence[str], beyond: tuple[str, float] | None, text: str
+) -> xr.DataArray:
+    """Take something over the levels of dimensions, unit by unit: of `first`, `count` and `share`
+    the level at which, how many times and in which share of them a number is `beyond` another; what
+    meets NaN is NaN. Raises: ClaimError for `first` of levels that are no numbers."""
+    if how == "first":
+        assert beyond is not None
+        return _first(x, over, beyond, text)
+    if beyond is not None:
+        so = BEYOND[beyond[0]](x, beyond[1]).astype(float).where(x.notnull())
+        x, how = so, {"count": "sum", "share": "mean"}[how]
+    together: xr.DataArray = getattr(x, how)([*over], skipna=False)
+    return together
+
+
+def _first(
+    x: xr.DataArray, over: Sequence[str], beyond: tuple[str, float], text: str
+) -> xr.DataArray:
+    """The first level at which each unit is beyond a number; where none is, the level that would
+    follow the last. Raises: ClaimError for levels that are no numbers."""
+    dim, (sign, edge) = over[0], beyond
+    levels = x[dim].values if dim in x.coords else np.arange(x.sizes[dim])
+    if over[1:] or levels.dtype.kind not in "iuf":
+        raise ClaimError(f"{text} is over one dimension whose levels are numbers")
+    step = levels[-1] - levels[-2] if len(levels) > 1 else 1
+    known = np.append(levels, levels[-1] + step).astype(float)
+    so = BEYOND[sign](x, edge)
+    index = so.argmax(dim).where(so.any(dim), len(levels))
+    first = index.copy(data=known[index.values.astype(int)])
+    return first.where(x.notnull().all(dim))
+
+
+def refuse_other_levels(text: str, over: Sequence[str], some: Sequence[Axes]) -> None:
+    """Refuse arithmetic over the levels of dimensions that no measure of it has, or of which two
+    measures have other levels. Raises: ClaimError."""
+    for dim in over:
+        known = [[*axes[dim]] for axes in some if dim in axes]
+        if not known:
+            offered = dict.fromkeys(d for axes in some for d in axes)
+            raise ClaimError(f"nothing in {text} has a dimension {dim!r}; {nearest(dim, offered)}")
+        if other := next((x for x in known if x and known[0] and x != known[0]), None):
+            raise ClaimError(
+                f"{text} needs the same levels of {dim} on both sides, got {_listed(known[0])} and "
+                f"{_listed(other)}; give both sweeps the same levels, or take {dim} of each side "
+                f"by itself, as in max(a.x, over={dim}) - max(b.x, over={dim})"
+            )
 
 
 def _written(name: Level) -> str:

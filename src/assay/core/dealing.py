@@ -58,7 +58,7 @@ def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
 def caution(name: str, others: Sequence[str] = ()) -> str:
     """Say what the control of this name can tell, and which other arms may tell more."""
     words = (
-        f"control {name}: the same rows with their labels dealt out; it says only that the arms "
-        "differ, not why"
+        f"control {name}: the same rows with shuffled labels; it shows only that the arms differ, "
+        "not why"
     )
-    return f"{words}; arms that may tell why: {', '.join(others)}" if others else words
+    return f"{words}; these arms may show why: {', '.join(others)}" if others else words

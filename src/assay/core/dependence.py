@@ -127,9 +127,9 @@ class Grouping:
     def line(self) -> str:
         """What was found, and the interval that allows for it."""
         if not self.limits.known:
-            return f"{self.words}: too few for an interval that allows for it"
+            return f"{self.words}: too few for an interval that allows for this"
         low, high = self.limits
-        return f"{self.words}: the interval that allows for it is [{low:.4g}, {high:.4g}]"
+        return f"{self.words}: allowing for this, the interval is [{low:.4g}, {high:.4g}]"
 
 
 def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
@@ -296,8 +296,8 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     plain = min(_nearness(way)[0] for way in ways) > PLAIN
     count = max(2, round(n / times))
     words = (
-        f"the {n} {plural(unit, n)} lie in about {count} sets of {times}, nearer to each other "
-        "than independent ones do"
+        f"the {n} {plural(unit, n)} lie in about {count} sets of {times} that are more alike than "
+        "independent ones"
     )
     tree = scipy.cluster.hierarchy.linkage(x, "ward")
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1

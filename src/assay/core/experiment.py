@@ -338,7 +338,7 @@ class Experiment(Generic[S]):
         for name, arm in self.arms.items():
             if arm.after is not None and arm.after not in self.arms:
                 raise ExperimentError(
-                    f"arm {name} builds on {arm.after!r}, which is no arm; arms: "
+                    f"arm {name} builds on {arm.after!r}, which is not an arm; arms: "
                     f"{', '.join(self.arms)}"
                 )
         for part, full in self._filled(self.default, anew=False).items():
@@ -355,7 +355,7 @@ class Experiment(Generic[S]):
             for read in claim.named:
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(
-                        f"claim {claim.text!r} names arm {read!r}, which is none; "
+                        f"claim {claim.text!r} names arm {read!r}, which is not an arm; "
                         f"{nearest(read, self.arms)}"
                     )
         sentences = ((other.scope, other.specs) for other in self.elsewhere.values())
@@ -366,36 +366,12 @@ class Experiment(Generic[S]):
             raise ExperimentError(
                 f"no experiment may be called {ALL!r}: that is all of them; rename its file"
             )
-        object.__setattr__(self, "elsewhere", dict(map(self._at_home, self.elsewhere.items())))
-        for name, other in self.elsewhere.items():
-            if name in (*PRESETS, "full") or not re.fullmatch("[a-z][a-z0-9]*", name):
-                raise ExperimentError(
-                    "a further preset has a name of small letters and digits that is none of "
-                    f"smoke, default and full; got {name!r}"
-                )
-            told_apart = other.scope or self._says(other.specs) != self._says(self.default)
-            if not other.specs or not told_apart:
-                raise ExperimentError(
-                    f"preset {name} needs specs, and a scope: for which model, site and "
-                    "corpus its verdicts speak"
-                )
-        if self.seeds_per_group < 1:
-            raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
-        for name in self.frozen:
-            if len({getattr(s, name) for s in (*self.smoke, *self.default, *self.full)}) > 1:
-                raise ExperimentError(
-                    f"frozen names {name}, which differs between presets; put a place for it "
-                    "into the sentence"
-                )
-
-    def _at_home(self, preset: tuple[str, Elsewhere[S]]) -> tuple[str, Elsewhere[S]]:
-        """Give a preset's design the name and the file of the experiment."""
-        name, other = preset
-        if other.design is None:
-            return preset
-        alone = {name: Elsewhere(other.specs, other.scope)}
-        design = replace(other.design, name=self.name, origin=self.origin, elsewhere=alone)
-        return name, replace(other, design=design)
+        object.__setattr__(
+            self,
+            "elsewhere",
+            {name: _at_home(self, name, other) for name, other in self.elsewhere.items()},
+        )
+        _check_presets(self)
 
     def designed(self, specs: Sequence[Spec | str]) -> Experiment[S]:
         """Give the design to which these specs belong, or classes of this name: a preset's, or
@@ -468,7 +444,7 @@ class Experiment(Generic[S]):
     def _trained(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         if arm not in self.arms or self.arms[arm].train is None:
             raise ExperimentError(
-                f"a sentence names sizes of {arm!r}, which is no arm that trains; "
+                f"a sentence names sizes of {arm!r}, which is not an arm that trains; "
                 f"{nearest(arm, self.arms)}"
             )
         return self.specs_of(arm, specs)
@@ -535,6 +511,47 @@ class Experiment(Generic[S]):
             for p in parents
             for child in (a.specs((p,)) if a.specs is not None else (p,))
         )
+
+
+def _at_home(experiment: Experiment[Any], name: str, other: Elsewhere[Any]) -> Elsewhere[Any]:
+    """Give a preset's design the name and the file of the experiment."""
+    if other.design is None:
+        return other
+    design = replace(
+        other.design,
+        name=experiment.name,
+        origin=experiment.origin,
+        elsewhere={name: Elsewhere(other.specs, other.scope)},
+    )
+    return replace(other, design=design)
+
+
+def _check_presets(experiment: Experiment[Any]) -> None:
+    """Refuse presets without a name or a scope of their own. Raises: ExperimentError."""
+    for name, other in experiment.elsewhere.items():
+        if name in (*PRESETS, "full") or not re.fullmatch("[a-z][a-z0-9]*", name):
+            raise ExperimentError(
+                "a further preset has a name of small letters and digits that is none of "
+                f"smoke, default and full; got {name!r}"
+            )
+        home = experiment._says(experiment.default)
+        told_apart = other.scope or experiment._says(other.specs) != home
+        if not other.specs or not told_apart:
+            raise ExperimentError(
+                f"preset {name} needs specs, and a scope: for which model, site and "
+                "corpus its verdicts speak"
+            )
+    if experiment.seeds_per_group < 1:
+        raise ExperimentError(
+            f"seeds_per_group must be at least 1, got {experiment.seeds_per_group}"
+        )
+    for name in experiment.frozen:
+        specs = (*experiment.smoke, *experiment.default, *experiment.full)
+        if len({getattr(s, name) for s in specs}) > 1:
+            raise ExperimentError(
+                f"frozen names {name}, which differs between presets; put a placeholder for it "
+                "into the sentence"
+            )
 
 
 HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")

@@ -10,10 +10,13 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     main.slope[kind=rare] < -0.9            one level of a dimension;
     auroc[task=gender, probe=lr] > 0.5      of several
     mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
-                                            of several: over=(kind, probe); so are sum and max
+                                            of several: over=(kind, probe); so are sum, max, min
+    max(a.x - b.x, over=layer) > 1          of arithmetic as well
+    count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so
     share(main.loss > 3) < 0.1              in which share of units it is so
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
+    corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units
 
 Numbers, + - * /, log, log2, exp, sqrt, abs and these; nothing else. Nothing is averaged that the
 text does not name: a dimension that is neither a unit nor named is refused with its levels."""
@@ -34,7 +37,7 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from assay.core import across, syntax
-from assay.core.columns import BEYOND, Column, Level
+from assay.core.columns import BEYOND, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
@@ -155,6 +158,20 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Arithmetic of which something is taken over the levels of dimensions."""
+
+    text: str
+    over: tuple[str, ...]
+    columns: tuple[Column, ...]
+    """Those in it."""
+    how: str
+    walk: Walk
+    inner: Walk
+    """What computes the arithmetic itself."""
+
+
+@dataclass(frozen=True)
 class Parsed:
     """A comparison, taken apart: what is computed, the range it must lie in, and the names it
     uses."""
@@ -169,6 +186,8 @@ class Parsed:
     """In the order of the text, each once."""
     plain: bool = False
     """Whether what is compared is a single column, without any arithmetic."""
+    together: tuple[Together, ...] = ()
+    """What is taken over levels of arithmetic."""
 
     @property
     def kind(self) -> str:
@@ -196,12 +215,14 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
-HOW = ("sum", "max", "first")
+HOW = ("sum", "max", "min", "first", "count")
 """Functions over the levels of a dimension, besides the mean."""
 _EXAMPLES = {
     "mean": "mean(main.slope, over=kind)",
     "sum": "sum(main.slope, over=kind)",
     "max": "max(main.slope, over=kind)",
+    "min": "min(main.slope, over=kind)",
+    "count": "count(main.slope > 0.4, over=kind)",
     "first": "first(main.rank <= 10, over=layer)",
     "share": "share(main.loss > 3)",
 }
@@ -235,6 +256,9 @@ class _Claim(Reader):
         super().__init__(text, kind)
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
+        self.together: list[Together] = []
+        self.kept: tuple[str, ...] = ()
+        """The dimensions over which something is taken of what is being read."""
 
     def parsed(self) -> Parsed:
         """The whole claim, or the whole quantity."""
@@ -263,6 +287,7 @@ class _Claim(Reader):
             statistic,
             tuple(dict.fromkeys(self.columns)),
             self._named(body) is not None,
+            tuple(self.together),
         )
 
     def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
@@ -343,10 +368,14 @@ class _Claim(Reader):
                 f"{_describe_node(node)} is outside mean(…); where mean is used, every column "
                 "has to be inside one"
             )
-        self.columns.append(column)
-        return lambda names: names(column)
+        over = tuple(dim for dim in self.kept if dim not in column.named)
+        kept = replace(column, over=over, how="each") if over and not column.over else column
+        self.columns.append(kept)
+        return lambda names: names(kept)
 
     def call(self, node: ast.Call, inside: bool, more: Sequence[str] = MORE) -> Walk:
+        if node.keywords and _how(node) in ("mean", "share", "corr", *HOW):
+            return self._together(node, inside)
         if _how(node) == "share":
             return self._share(node, inside)
         if _how(node) in HOW:
@@ -365,6 +394,48 @@ class _Claim(Reader):
             raise self.no(f"mean({_describe_node(inner)}) names no column")
         self.terms[term] = walk
         return lambda names: names(Column(None, term))
+
+    def _together(self, node: ast.Call, inside: bool) -> Walk:
+        """Something that is taken of arithmetic over the levels of dimensions, unit by unit."""
+        how, over, beyond = _how(node), self._dims(node), None
+        count = 2 if how == "corr" else 1
+        if self.kept or len(node.args) != count:
+            one = "cannot stand within another over=…" if self.kept else f"takes {count}"
+            raise self.no(f"{_describe_node(node)}: {how}(…, over=…) {one}")
+        bodies = [*node.args]
+        if how in ("first", "count", "share"):
+            bodies[0], beyond = self._compared(bodies[0], _EXAMPLES[how])
+        before, self.kept = len(self.columns), over
+        walks = [self.walk(body, inside) for body in bodies]
+        self.kept = ()
+        text, some = _unparsed(node), tuple(c for c in self.columns[before:] if c.how == "each")
+        if not some:
+            raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
+
+        def number(names: Any) -> Any:
+            values = [names(c) for c in some]
+            if not all(hasattr(x, "dims") for x in values):  # tried on numbers
+                return _of_number(how, beyond, [walk(names) for walk in walks])
+            axes = [{str(d): x[d].values.tolist() for d in x.dims} for x in values]
+            refuse_other_levels(text, over, axes)
+            if how == "corr":
+                return across.corr_over(walks[0](names), walks[1](names), over)
+            return over_levels(walks[0](names), how, over, beyond, text)
+
+        self.together.append(Together(text, over, some, how, number, walks[0]))
+        return number
+
+    def _dims(self, node: ast.Call) -> tuple[str, ...]:
+        """The dimensions that a function is over."""
+        axes = node.keywords[0].value
+        over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
+        names = tuple(x for x in over if isinstance(x, str))
+        if [k.arg for k in node.keywords] != ["over"] or not names or len({*names}) < len(over):
+            raise self.no(
+                f"cannot tell what {_describe_node(node)} is over; each dimension is named once, "
+                f"as in {_EXAMPLES.get(_how(node), _EXAMPLES['mean'])}"
+            )
+        return names
 
     def _share(self, node: ast.Call, inside: bool) -> Walk:
         """1 of each unit in which a comparison is so, else 0."""
@@ -395,22 +466,12 @@ class _Claim(Reader):
             body, beyond = node.args[0] if len(node.args) == 1 else node, None
             if how == "first":
                 body, beyond = self._compared(body, _EXAMPLES["first"])
-            inner = self._named(body) if body is not node else None
-            if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
-                raise self.no(
-                    f"{_describe_node(node)} is not allowed; {how}(…, over=…) takes a column, as "
-                    f"in {_EXAMPLES[how]}"
-                )
-            axes = node.keywords[0].value
-            over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
+            inner = self._named(body) if body is not node and how != "count" else None
+            if inner is None or inner.over or inner.how == "each":
+                return None
+            over = self._dims(node)
             return self._once(
-                replace(
-                    inner,
-                    over=tuple(x for x in over if isinstance(x, str)),
-                    how=how,
-                    beyond=beyond,
-                ),
-                len(inner.levels) + len(over),
+                replace(inner, over=over, how=how, beyond=beyond), len(inner.levels) + len(over)
             )
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
@@ -436,6 +497,14 @@ class _Claim(Reader):
             )
             raise self.no(f"cannot tell which levels of {column.plain} are meant; {example}")
         return column
+
+
+def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:
+    """What is taken over the levels of something that has this number at each of them; NaN where
+    that hangs on which levels there are."""
+    if how in ("first", "corr"):
+        return np.float64(np.nan)
+    return np.where(BEYOND[beyond[0]](values[0], beyond[1]), 1.0, 0.0) if beyond else values[0]
 
 
 def _number(node: ast.expr) -> float | None:

@@ -45,7 +45,7 @@ def limits(times: int) -> Iterator[None]:
     """Multiply every limit by this number, for whoever trusts a file. Raises: DataError for a
     number below 1."""
     if times < 1:
-        raise DataError(f"limits are multiplied by a whole number from 1 up, got {times}")
+        raise DataError(f"limits are multiplied by a whole number of at least 1, got {times}")
     before = _times.set(times)
     try:
         yield
@@ -60,7 +60,9 @@ def limit(most: int) -> int:
     if times is None:
         setting = os.environ.get("ASSAY_LIMITS") or "1"
         if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
-            raise DataError(f"ASSAY_LIMITS must be a whole number from 1 up, got {setting[:40]!r}")
+            raise DataError(
+                f"ASSAY_LIMITS must be a whole number of at least 1, got {setting[:40]!r}"
+            )
         times = int(setting)
     return most * times
 
@@ -210,7 +212,7 @@ def _depth(value: Any) -> int:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON's")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:

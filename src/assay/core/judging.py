@@ -313,21 +313,8 @@ def _judge_arm(
 ) -> _Stand:
     """The verdict on one arm by itself, with its interval and its numbers; a brief one leaves out
     draws and price."""
-    arm_reader = Others(arms, name, claim.where)
-    data = _read(claim, name, arm_reader)
+    arm_reader, data, bad, survived = _survivors(claim, name, arms)
     unit = run_unit(claim.units, arm_reader)
-    bad = arm_reader.diverged(unit)
-    survived = True
-    if bad:
-        before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
-        run_count = arm_reader.take(name).sizes.get("run", 0)
-        # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
-        survived = len(bad) <= _units_of(before.take(name), unit) / 4
-        data = (
-            _read(claim, name, arm_reader)
-            if run_count
-            else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
-        )
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level, draws=1 if brief else DRAWS)
     if name == claim.of:
@@ -363,14 +350,7 @@ def _judge_arm(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
     if not reason and tie_text and name == claim.of:
-        reason, price = (
-            TIES,
-            Price(
-                f"{tie_text}: ask of something on which they differ, as by harder prompts"
-                if _all_alike(claim, i)
-                else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
-            ),
-        )
+        reason, price = TIES, _price_of_ties(claim, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
@@ -400,17 +380,7 @@ def _judge_arm(
         n=n,
         dropped=len(bad),
         scope=describe_scope(claim.units, i, arm_reader, scope, claim.fixed),
-        method="; ".join(
-            t
-            for t in (
-                describe_method(claim.units, level, i.bounds, i.n),
-                f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
-                _groups_in_words(claim) if name == claim.of else "",
-                f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
-                ESTIMAND[claim.scale],
-            )
-            if t
-        ),
+        method=_method_in_words(claim, name, i, level),
         gates=gates,
         points=unscaled(claim.scale, i.points.tolist()),
         levels=tuple(data.levels[claim.units[0]].tolist()),
@@ -418,6 +388,45 @@ def _judge_arm(
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Stand(verdict, i, data)
+
+
+def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any, bool]:
+    """An arm without what diverged, with its numbers, what diverged, and whether few enough did."""
+    arm_reader = Others(arms, name, claim.where)
+    data = _read(claim, name, arm_reader)
+    unit = run_unit(claim.units, arm_reader)
+    bad = arm_reader.diverged(unit)
+    if not bad:
+        return arm_reader, data, bad, True
+    before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
+    run_count = arm_reader.take(name).sizes.get("run", 0)
+    # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
+    survived = len(bad) <= _units_of(before.take(name), unit) / 4
+    data = (
+        _read(claim, name, arm_reader)
+        if run_count
+        else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
+    )
+    return arm_reader, data, bad, survived
+
+
+def _price_of_ties(claim: Claim, i: Interval, tie_text: str) -> Price:
+    return Price(
+        f"{tie_text}: ask of something on which they differ, as by harder prompts"
+        if _all_alike(claim, i)
+        else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
+    )
+
+
+def _method_in_words(claim: Claim, name: str, i: Interval, level: float) -> str:
+    parts = (
+        describe_method(claim.units, level, i.bounds, i.n),
+        f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
+        _groups_in_words(claim) if name == claim.of else "",
+        f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
+        ESTIMAND[claim.scale],
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _reason(

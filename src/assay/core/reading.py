@@ -134,7 +134,7 @@ def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
                 str(k) for k in data.attrs
             ]
             raise ClaimError(
-                f"where names {field!r}, which is no field of the runs of arm {name!r}; "
+                f"where names {field!r}, which is not a field of the runs of arm {name!r}; "
                 f"{nearest(field, known)}"
             )
     return data

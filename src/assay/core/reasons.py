@@ -53,13 +53,11 @@ def explain_reason(reason: str) -> str:
     if reason.startswith("interval straddles"):
         return "the interval spans the threshold"
     if reason == TIES:
-        return (
-            "ties: where so many units have one and the same number, the interval decides nothing"
-        )
+        return "ties: so many units have the same number that the interval decides nothing"
     if reason == OUT_OF_REACH:
         return "the bounds of the measure put the range out of reach"
     if reason == "diverged":
-        return "too much hangs on runs that diverged"
+        return "the outcome depends on runs that diverged"
     if reason.startswith("planted ") and reason.endswith(" not found"):
         return f"the planted effect {reason[len('planted ') : -len(' not found')]} is not found"
     if reason.startswith("control ") and reason.endswith(" undecided"):
@@ -73,11 +71,12 @@ def explain_reason(reason: str) -> str:
         name = reason.removeprefix(GROUPED)
         return WAYS.get(name, f"units depend on each other: undecided with {name} as the unit")
     if reason == BLIND:
-        return "blind: no violation of at most twice the threshold was shown to be found"
+        return "blind: not shown to find violations of up to twice the threshold"
     if reason.startswith("violation ") and reason.endswith(" not found"):
         return f"the planted {reason.removesuffix(' not found')} is not found"
     if reason.endswith(" too, unlearned"):
-        return f"{reason.removesuffix(', unlearned')}, where what is credited was not learned"
+        holds = reason.removesuffix(", unlearned")
+        return f"{holds}, although what is credited was not learned there"
     return reason
 
 

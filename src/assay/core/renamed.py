@@ -33,8 +33,6 @@ RENAMED: dict[str, str] = {
     "assay.features.index.tables": "assay.features.index.schema",
     "assay.features.largest": "assay.features.effects",
     "assay.features.live.firing": "assay.features.live.edits",
-    "assay.features.live.paths": "assay.features.live.logits",
-    "assay.features.live.promoted": "assay.features.live.logits",
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.lab.executors": "assay.lab.engines",

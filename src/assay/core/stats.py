@@ -27,7 +27,6 @@ __all__ = [
     "Statistic",
     "at_best",
     "at_matched",
-    "best_of",
     "budget_ratio",
     "correlation",
     "counts",
@@ -378,42 +377,6 @@ def share_closed(
         )
 
     return statistic
-
-
-def best_of(
-    x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", dim: str = "seed"
-) -> xr.DataArray:
-    """The best of every disjoint group of k units, dim `group` in place of `dim`; for a claim's
-    value, with units=("group",).
-
-    Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum
-    itself covers far too little, which is why the group is the unit.
-
-    Args:
-        x: numbers with the dim `dim`.
-        k: units in a group.
-        better: which end is best.
-        dim: the units.
-    Example:
-        >>> import xarray as xr
-        >>> import assay
-        >>> x = xr.DataArray([1.0, 5.0, 2.0, 7.0, 3.0], dims="seed")
-        >>> assay.stats.best_of(x, k=2).values  # of 1 and 5, of 2 and 7; the 3 is left over
-        array([5., 7.])
-    """
-    if dim not in x.dims or k < 1 or x.sizes[dim] < k:
-        raise ClaimError(f"best_of needs at least k={k} levels of dim {dim!r}, got {dict(x.sizes)}")
-    groups = x.sizes[dim] // k
-    axis = x.get_axis_num(dim)
-    values = np.moveaxis(x.values, axis, 0)[: groups * k]
-    values = values.reshape(groups, k, *values.shape[1:])
-    best = values.max(1) if better == "high" else values.min(1)
-    rest = {d: x.coords[d] for d in x.dims if d != dim and d in x.coords}
-    return xr.DataArray(
-        best,
-        dims=("group", *(d for d in x.dims if d != dim)),
-        coords={"group": np.arange(groups), **rest},
-    )
 
 
 def at_best(

@@ -152,38 +152,36 @@ def judge(
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
     controls.
 
-    Every other arm of the table is asked as well, and counted where it satisfies the claim; one of
-    those in `unlearned` makes it unspecific. `bounds` are the least and the greatest number that a
-    unit can have, for an exact interval over one unit; a column of only 0 and 1 has them. The table
-    has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first arm named
-    is the one under judgement; each control takes its place and has to be beaten. Runs, and rows
-    that nothing tells apart, are averaged where they share arm and units, which a note tells; rows
-    of other labels are so only where the claim names that column.
+    The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first
+    arm that the claim names is the one under judgement; each control takes its place and has to be
+    beaten. Every other arm of the table is judged as well, and counted if it satisfies the claim;
+    if it is one of those in `unlearned`, the claim is unspecific. Runs, and rows that no column
+    distinguishes, are averaged if they share arm and units, and a note says so; rows that differ in
+    another column are averaged only if the claim names that column.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
         claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
         unit: one or two columns of independent units.
-        control: arms that must be beaten; by default the same rows with their labels dealt out. A
-            mapping says of near controls what each would explain.
+        control: arms that have to be beaten; by default the same rows with shuffled labels. A
+            mapping gives for each near control its alternative explanation.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
-        violation: arms with a planted violation, where the claim is that little or nothing is
-            there.
-        fixed: columns, such as template, of whose levels in the table alone the claim speaks;
-            without, the verdict also has to be the same with their levels as units.
-        beats: by how much controls must be beaten.
-        empty: the value where there is nothing, 0 by default.
-        bounds: least and greatest number of a unit.
+        violation: arms with a planted violation, for a claim that there is little or no effect.
+        fixed: columns, such as template, if the claim is only about their values in the table;
+            otherwise the verdict also has to be the same with these values as units.
+        beats: the margin by which each control has to be beaten.
+        empty: the value for no effect, 0 by default.
+        bounds: the least and the greatest number that a unit can have, for an exact interval.
         level: of the interval, 0 to 1.
-        noise: by how much the value differs from one measurement to the next: the interval is as
-            much wider on either side.
-        scope: for what the verdict speaks.
-        copies: whether units may be found to be copies by their numbers alone.
-        distinct: whether units are known to be different things in no order of time, such as
-            prompts. Then a pattern in the order of rows is a note, and where all of them have one
-            number the verdict is about the median.
+        noise: by how much the value differs between measurements; the interval is widened by it on
+            either side.
+        scope: what the verdict is about, in words.
+        copies: whether units may count as copies because of their numbers alone.
+        distinct: whether units are known to differ and to have no order in time, such as prompts. A
+            pattern in the order of rows is then only a note, and if all units have the same number,
+            the verdict is about the median.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
     it.
@@ -532,19 +530,18 @@ def estimate(
     """Estimate a quantity such as "gated.fvu - relu.fvu" from the rows of a table, with its
     interval; over a column, a curve with a band, and where it crosses a value.
 
-    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm. Its
-    notes say how units depend on each other, as far as their numbers show it.
+    An estimate is not judged, so it needs no control, and a table without a column `arm` is one
+    arm. Its notes say how units depend on each other, as far as the numbers show it.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
         value: what is estimated, without a threshold.
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
-        crosses: a value of the curve, to find where it has it; or "half".
-        natural: the least and the greatest number that there can be; 0 and 1 of a column that has
-            no other number.
+        crosses: a value, to find where the curve crosses it; or "half".
+        natural: the least and the greatest possible number; 0 and 1 for a column of only these.
         level: of the interval, 0 to 1.
-        scope: for what the number speaks.
+        scope: what the number is about, in words.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the quantity cannot be
     estimated on it.
@@ -728,7 +725,7 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
             lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
             if lost:
                 problem = (
-                    f"{parsed.text if term == 'value' else term} is no number in {lost} "
+                    f"{parsed.text if term == 'value' else term} is not a number in {lost} "
                     f"{plural('cell', lost)}"
                 )
                 raise ClaimError(

@@ -276,7 +276,7 @@ def train_folders(
     stored = _stored(out)
     done = stored.pop("folders", None)
     if stored not in ({}, request):
-        raise SpecError(f"{out} has another training or other files; name another folder")
+        raise SpecError(f"{out} has another training run or other files; name another folder")
     if done is not None:
         return [out / name for name in done]
     desk = _Desk(out, torch.device(device), progress)

@@ -121,63 +121,8 @@ class Dictionary(Shown):
     `trained_as`."""
 
     def __post_init__(self) -> None:
-        # First: shapes below would fail on a list without saying why.
-        if untaken := [name for name, value in self.tensors().items() if not is_tensor(value)]:
-            raise DataError(
-                f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is "
-                "none: give torch.as_tensor of it"
-            )
-        if self.W_enc.ndim != 3 or self.W_dec.ndim != 3:
-            raise DataError(
-                "W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got "
-                f"{list(self.W_enc.shape)} and "
-                f"{list(self.W_dec.shape)}; one dictionary has a run axis of length 1"
-            )
-        runs, d_in, f = self.W_enc.shape
-        d_out = self.W_dec.shape[-1]
-        allowed_shapes: dict[str, tuple[tuple[int, ...], ...]] = {
-            "b_enc": ((runs, f),),
-            "W_dec": ((runs, f, d_out),),
-            "b_dec": ((runs, d_out),),
-            "b_pre": ((runs, d_in),),
-            "mean": ((runs, d_in),),
-            "scale": ((runs,), (runs, d_in)),
-            "W_skip": ((runs, d_in, d_out),),
-            "mean_out": ((runs, d_out),),
-            "scale_out": ((runs,), (runs, d_out)),
-        }
-        for name, shapes in allowed_shapes.items():
-            value = getattr(self, name)
-            if value is not None and tuple(value.shape) not in shapes:
-                raise DataError(
-                    f"{name} must be {list(shapes[0])} with W_enc {list(self.W_enc.shape)} "
-                    f"[run, d_in, f], got {list(value.shape)}"
-                )
-        if d_in != d_out:  # nothing may be taken from the input's side
-            for name, other in (("b_pre", "b_dec"), ("mean_out", "mean")):
-                if getattr(self, name) is None and getattr(self, other) is not None:
-                    raise DataError(
-                        f"{name} must be given where d_in {d_in} is not d_out {d_out}: "
-                        f"{other} has another width"
-                    )
-        if self.per_token not in PER_TOKEN:
-            raise DataError(
-                f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got "
-                f"{self.per_token!r}"
-            )
-        parameter_shapes = {
-            name: (runs, *value.shape[1:]) for name, value in self.nonlinearity.init(1, f).items()
-        }
-        parameter_shapes |= dict.fromkeys(
-            getattr(self.nonlinearity, "encoders", ()), (runs, d_in, f)
-        )
-        for name, shape in parameter_shapes.items():
-            got = list(self.own[name].shape) if name in self.own else "none"
-            if got != list(shape):
-                raise DataError(
-                    f"{type(self.nonlinearity).__name__} needs its {name} as {list(shape)}, "
-                    f"got {got}"
-                )
+        _check_shapes(self)
+        _check_parameters(self)
 
     def __repr__(self) -> str:
         d_in, d_out, runs = (
@@ -469,22 +414,7 @@ class Dictionary(Shown):
             ...     Dictionary.load(Path(folder, "pca.safetensors"))
             <Dictionary of 2 features over 3 dimensions, Identity>
         """
-
-        from safetensors.torch import save_file
-
-        if not has_name(self.nonlinearity):
-            raise DataError(
-                f"{path} is not written: a file cannot name the nonlinearity "
-                f"{type(self.nonlinearity).__name__}, which is not one of Assay's "
-                "own; keep tensors() and header() and read them with "
-                "Dictionary.from_tensors(tensors, header, nonlinearity)"
-            )
-        # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
-        tensors = {
-            name: value.cpu().clone(memory_format=torch.contiguous_format)
-            for name, value in self.tensors().items()
-        }
-        save_file(tensors, path, {"assay": json.dumps(self.header())})
+        _write(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -503,32 +433,7 @@ class Dictionary(Shown):
             ...     Dictionary.load(Path(folder, "pca.safetensors"))
             <Dictionary of 2 features over 3 dimensions, Identity>
         """
-
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads((file.metadata() or {}).get("assay", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as e:
-            raise DataError(
-                f"{path} is not a readable safetensors file ({e}); expected one that "
-                "Dictionary.save wrote"
-            ) from e
-        if (
-            "header" in header
-        ):  # a store's: one run without its axis, its history under names with a slash
-            header, tensors = (
-                header["header"],
-                {name: value[None] for name, value in tensors.items() if "/" not in name},
-            )
-        if header.get("kind") != "dictionary":
-            raise DataError(
-                f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save "
-                "wrote. "
-                "Files of other libraries: assay.dictionaries.formats.load, or `assay import`"
-            )
-        return cls.from_tensors(tensors, header)
+        return cls.from_tensors(*_read(path))
 
     @classmethod
     def join(cls, dictionaries: Sequence[Dictionary]) -> Dictionary:
@@ -570,3 +475,116 @@ class Dictionary(Shown):
         tensors = {name: change(value) for name, value in self.tensors().items()}
         parameters = {name: tensors.pop(name) for name in self.own}
         return replace(self, **tensors, own=parameters)
+
+
+def _check_shapes(dictionary: Dictionary) -> None:
+    """Refuse tensors that do not fit together. Raises: DataError."""
+    # First: shapes below would fail on a list without saying why.
+    if untaken := [name for name, value in dictionary.tensors().items() if not is_tensor(value)]:
+        raise DataError(
+            f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is "
+            "none: give torch.as_tensor of it"
+        )
+    if dictionary.W_enc.ndim != 3 or dictionary.W_dec.ndim != 3:
+        raise DataError(
+            "W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got "
+            f"{list(dictionary.W_enc.shape)} and "
+            f"{list(dictionary.W_dec.shape)}; one dictionary has a run axis of length 1"
+        )
+    runs, d_in, f = dictionary.W_enc.shape
+    d_out = dictionary.W_dec.shape[-1]
+    allowed_shapes: dict[str, tuple[tuple[int, ...], ...]] = {
+        "b_enc": ((runs, f),),
+        "W_dec": ((runs, f, d_out),),
+        "b_dec": ((runs, d_out),),
+        "b_pre": ((runs, d_in),),
+        "mean": ((runs, d_in),),
+        "scale": ((runs,), (runs, d_in)),
+        "W_skip": ((runs, d_in, d_out),),
+        "mean_out": ((runs, d_out),),
+        "scale_out": ((runs,), (runs, d_out)),
+    }
+    for name, shapes in allowed_shapes.items():
+        value = getattr(dictionary, name)
+        if value is not None and tuple(value.shape) not in shapes:
+            raise DataError(
+                f"{name} must be {list(shapes[0])} with W_enc {list(dictionary.W_enc.shape)} "
+                f"[run, d_in, f], got {list(value.shape)}"
+            )
+    if d_in != d_out:  # nothing may be taken from the input's side
+        for name, other in (("b_pre", "b_dec"), ("mean_out", "mean")):
+            if getattr(dictionary, name) is None and getattr(dictionary, other) is not None:
+                raise DataError(
+                    f"{name} must be given where d_in {d_in} is not d_out {d_out}: "
+                    f"{other} has another width"
+                )
+    if dictionary.per_token not in PER_TOKEN:
+        raise DataError(
+            f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got "
+            f"{dictionary.per_token!r}"
+        )
+
+
+def _check_parameters(dictionary: Dictionary) -> None:
+    """Refuse parameters that the nonlinearity does not have. Raises: DataError."""
+    runs, d_in, f = dictionary.W_enc.shape
+    parameter_shapes = {
+        name: (runs, *value.shape[1:]) for name, value in dictionary.nonlinearity.init(1, f).items()
+    }
+    parameter_shapes |= dict.fromkeys(
+        getattr(dictionary.nonlinearity, "encoders", ()), (runs, d_in, f)
+    )
+    for name, shape in parameter_shapes.items():
+        got = list(dictionary.own[name].shape) if name in dictionary.own else "none"
+        if got != list(shape):
+            raise DataError(
+                f"{type(dictionary.nonlinearity).__name__} needs its {name} as {list(shape)}, "
+                f"got {got}"
+            )
+
+
+def _write(dictionary: Dictionary, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    if not has_name(dictionary.nonlinearity):
+        raise DataError(
+            f"{path} is not written: a file cannot name the nonlinearity "
+            f"{type(dictionary.nonlinearity).__name__}, which is not one of Assay's "
+            "own; keep tensors() and header() and read them with "
+            "Dictionary.from_tensors(tensors, header, nonlinearity)"
+        )
+    # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
+    tensors = {
+        name: value.cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in dictionary.tensors().items()
+    }
+    save_file(tensors, path, {"assay": json.dumps(dictionary.header())})
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and header of a file that `save` or a store wrote. Raises: DataError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get("assay", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as e:
+        raise DataError(
+            f"{path} is not a readable safetensors file ({e}); expected one that "
+            "Dictionary.save wrote"
+        ) from e
+    if (
+        "header" in header
+    ):  # a store's: one run without its axis, its history under names with a slash
+        header, tensors = (
+            header["header"],
+            {name: value[None] for name, value in tensors.items() if "/" not in name},
+        )
+    if header.get("kind") != "dictionary":
+        raise DataError(
+            f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save "
+            "wrote. "
+            "Files of other libraries: assay.dictionaries.formats.load, or `assay import`"
+        )
+    return tensors, header

@@ -69,8 +69,8 @@ def fitted(name: str, dictionary: Dictionary, folder: ModelFolder) -> Dictionary
         return fit
     if writes or "result" in kinds or dictionary.per_token == "length":
         raise DataError(
-            f"{name}: its file requires center_writing_weights, which Assay obeys of dictionaries "
-            f"that give back one place of the stream alone, not of {' and '.join(kinds)}"
+            f"{name}: its file requires center_writing_weights, which Assay supports for "
+            f"dictionaries that reconstruct one site of the stream, not for {' and '.join(kinds)}"
         )
     return fit if dictionary.per_token else replace(fit, per_token="mean")
 

@@ -39,23 +39,22 @@ def spliced(
     edit: Edit | None = None,
     keep_error: bool = False,
 ) -> Iterator[Seen]:
-    """The features of each call, while the module's output (or input) is the dictionary's
-    reconstruction of it.
+    """Hook a dictionary into a module: its output (or input) is replaced by its reconstruction, and
+    the features of each call are returned.
 
     `at`: "output" and "input" read and replace that; "through" reads the input and replaces the
-    output, as a transcoder does. Where a module takes or gives a tuple, its first tensor counts.
-    `positions` says where to replace, everywhere by default; `replace=False` only looks. `edit`
-    changes the features before they are decoded, and with `keep_error` what the dictionary does not
-    explain stays: x + decode(edit(f)) − decode(f). Blocks may be nested, on one module or several:
-    the inner one meets what the outer one left. The hook is gone at the end of the block, however
-    that ends, and gradients pass through.
+    output, as a transcoder does. If a module takes or returns a tuple, its first tensor is used.
+    `edit` changes the features before they are decoded. With `keep_error`, the part that the
+    dictionary does not explain stays: x + decode(edit(f)) − decode(f). Blocks may be nested, on one
+    module or several; the inner one sees the result of the outer one. The hook is removed at the
+    end of the block, even after an error, and gradients pass through.
 
     Args:
         dictionary: of one run.
         module: whose calls are hooked.
         at: what is read and replaced.
         positions: where to replace, [b, s] or [s]; None: everywhere.
-        replace: False only looks.
+        replace: False only reads.
         edit: features → features, [b, s, f].
         keep_error: keep what is not explained.
     Raises: DataError for a dictionary of several runs, and in a call for a module whose width is
@@ -126,7 +125,7 @@ def spliced(
         target = out[0] if isinstance(out, tuple) else out
         if not isinstance(target, torch.Tensor):
             raise DataError(
-                f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
+                f"{_name(module)} returns a {type(target).__name__}, not a tensor; hook a module "
                 "that returns one"
             )
         # For "through": what the pre-hook put aside.

@@ -129,7 +129,7 @@ def _weights(name: HubName, path: str, listed: Mapping[str, File]) -> str:
     files = {p for p in listed if p.endswith(READ) and str(PurePosixPath(p).parent) not in folders}
     if deeper := sorted(p for p in folders | files if p.startswith(f"{path}/")):
         more = f" and {len(deeper) - 3} more" if len(deeper) > 3 else ""
-        raise DataError(f"{name} holds no dictionary itself, but {', '.join(deeper[:3])}{more} do")
+        raise DataError(f"{name} has no dictionary itself, but {', '.join(deeper[:3])}{more} do")
     pickled = [p for p in sorted(listed) if p.endswith(TORCH) and f"{p}/".startswith(f"{path}/")]
     if pickled:
         raise DataError(f"{name} has only {pickled[0]}, and no pickled weights are downloaded")
@@ -156,7 +156,7 @@ def _row(name: HubName) -> tuple[HubName, str, dict[str, Any]]:
         overrides = dict(table[release].get("config_overrides") or {})
         factor = rows[identifier].get("norm_scaling_factor")
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise DataError(f"{file} is no table of SAELens: {release} must be {_FORM}") from error
+        raise DataError(f"{file} is not a table of SAELens: {release} must be {_FORM}") from error
     if parsed is None or not _within(path):
         raise DataError(f"{file}: {repository!r} with {path!r} is no place on a hub")
     row = {"release": release, "id": identifier, "norm_scaling_factor": factor}

@@ -160,7 +160,7 @@ def check(source: Source, file: ActsFile) -> None:
         dictionary.sites_out or dictionary.W_dec.shape[-1] != dictionary.W_enc.shape[1]
     ):
         raise DataError(
-            f"{source.name} predicts activations elsewhere; {file.path} needs them as a "
+            f"{source.name} predicts activations at another site; {file.path} needs them as a "
             "second tensor, target"
         )
     if dictionary.W_dec.shape[-1] != file.width:

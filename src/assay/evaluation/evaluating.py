@@ -54,31 +54,30 @@ def evaluate(
     watch: Watch = warn,
     **options: Any,
 ) -> Evaluation:
-    """Every core measure of each dictionary with its 95 % interval over documents.
+    """Measure dictionaries: every core measure of each, with its 95 % interval over documents.
 
     A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a
     Dictionary of one run. Give `model` ("smollm2" or a folder) and `text` ("stdlib", "docs" or a
     folder), or `acts`, a safetensors file of activations, for all measures but losses. `options`
     are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
-    The result is kept in the store at `root` under the content of dictionary, model and text and
-    the setting; what was interrupted goes on where it was. `progress(done, total)` hears of tokens
-    of the text: one is done when it was read at every site; a notebook shows a bar where none is
-    given. `watch` hears of each site or model that is not the one in a dictionary's file, before
-    anything is computed, and of each dictionary's numbers so far; without it the former are
-    Python's warnings.
+    The result is kept in the store at `root`, identified by the content of dictionary, model and
+    text and by the setting. An interrupted evaluation resumes. `progress(done, total)` is called
+    with the numbers of tokens; by default, a notebook shows a bar. `watch` is called for each site
+    or model that differs from the dictionary's file, before anything is computed, and with each
+    dictionary's numbers so far; by default, the former are Python warnings.
 
     Args:
         *dictionaries: paths, stored runs or Dictionaries.
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         acts: a safetensors file with `acts`, [b, d] or [w, s, d].
-        setting: what is asked for.
+        setting: how to measure.
         root: the store.
         device: as torch names it.
         batch: tokens in one pass.
-        progress: hears of tokens done.
-        watch: hears of warnings and numbers.
+        progress: called with the numbers of tokens.
+        watch: called with warnings and numbers.
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
     together, and for text that a dictionary was trained on.
@@ -239,7 +238,7 @@ def _on_file(
         held += source.bytes
         if held > TOGETHER:
             source.forget()
-    notes = ["whether it was trained on these activations cannot be known"]
+    notes = ["Assay cannot know whether it was trained on these activations"]
     if file.document is None:
         why = "the file does not say which rows are of one document, so nothing has an interval"
         notes.insert(0, why)

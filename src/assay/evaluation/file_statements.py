@@ -223,7 +223,7 @@ def choose(
             )
         if chosen_part in ("all", text_part):
             raise DataError(
-                f"{name} was trained on the {text_part} part of this text, as its file says; say "
+                f"{name} was trained on the {text_part} part of this text, as its file says; use "
                 f"--part {usual}, or leave it out"
             )
         return chosen_part, (
@@ -244,14 +244,14 @@ def choose(
         raise DataError(
             f"{name} was trained on the {part_then} part of this text, so --part {part} would "
             "evaluate it on what it has seen; "
-            f"say --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
+            f"use --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
     overlapping = overlap(documents, corpus, part)
     if overlapping:
         chosen = len(corpus.part(part))
         raise DataError(
             f"{name} was trained on {len(overlapping)} of the {chosen} documents of this text "
-            f"(such as {overlapping[0]}); take them out, or say --part test if that is the text "
+            f"(such as {overlapping[0]}); take them out, or use --part test if that is the text "
             "it was trained on"
         )
     if same:

@@ -9,13 +9,12 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from assay.core import foreign
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
@@ -40,7 +39,6 @@ from assay.features.importance import STREAM
 from assay.features.index import firings
 from assay.features.index.ablations import Sample, ablate, rise
 from assay.features.index.about import FILE, About
-from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
 from assay.lab.store import provenance
@@ -61,8 +59,6 @@ RISE = Measure(
 )
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
-NEURON_SHARDS = 4
-"""Shards at the start of the text at which neurons are read beside features."""
 SPLICED = 64
 """Windows at the start of the text on which the loss is measured with the reconstruction in
 place."""
@@ -193,40 +189,6 @@ def known(name: str, store: Store) -> Index | None:
         sha = sources.find([name], store)[0].sha256
         matches = [folder for folder, about in abouts.items() if about.dictionary == sha]
     return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
-
-
-def spec_of(index: Index) -> IndexSpec:
-    """How an index was made. Raises: DataError where its folder does not say."""
-    try:
-        return IndexSpec.from_json(foreign.read_stored(index.folder / "spec.json").decode())
-    except (OSError, SpecError) as error:
-        raise DataError(
-            f"{index.folder} does not say how it was made (spec.json); make it again with: "
-            "assay export DICTIONARY --format index"
-        ) from error
-
-
-def firings_of(index: Index, store: Store) -> Firings:
-    """Every firing that an index was made from, where the store still has them. Raises: DataError
-    where it has not."""
-    whole = spec_of(index)
-    size, shards = shard_windows(whole.of.of.context), []
-    for i, a in enumerate(range(0, whole.windows, size)):
-        spec = IndexShardSpec(
-            seed=whole.seed,
-            of=whole.of,
-            dictionary=whole.dictionary,
-            shard=i,
-            windows=min(size, whole.windows - a),
-            gradients=whole.gradients,
-        )
-        if (path := store.built(spec)) is None:
-            raise DataError(
-                f"the firings of {index.about.address} are no longer in {store.root}; make "
-                "its index again: assay export DICTIONARY --format index"
-            )
-        shards.append(path)
-    return Firings.of(shards)
 
 
 def index(
@@ -450,34 +412,18 @@ class _Work:
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
         )
-        report_progress, parts = (
+        ablated, of_sample = ablate(
+            self.at,
+            shards,
+            sample,
+            whole.ablate,
+            whole.ablate_windows,
             functools.partial(self.tell, "windows with features taken out"),
             path / "parts" / "sample",
         )
-        ablated, of_sample = ablate(
-            self.at, shards, sample, whole.ablate, whole.ablate_windows, report_progress, parts
-        )
         totals = _totals(shards)
         if totals["loss"] is not None:
-            count, report_progress = (
-                min(SPLICED, whole.windows),
-                functools.partial(self.tell, "windows with the reconstruction in place"),
-            )
-            spec = IndexSplicedSpec(
-                seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
-            )
-
-            def fill(path: Path) -> None:
-                sums = rise(self.at, sample, count, report_progress, path)
-                np.savez(path / "rise.npz", **sums)  # type: ignore[arg-type]
-                (path / "compared.json").write_text(json.dumps(self.compared(count)))
-
-            spliced = self.store.artefact(spec, fill)
-            with np.load(spliced / "rise.npz") as file:
-                totals["rise"] = _rise(dict(file), self.words.document[:count])
-            totals["loss_spliced"] = totals["loss"] + totals["rise"]["estimate"]
-            totals["compared"] = json.loads((spliced / "compared.json").read_text())
-            report_progress(count, count)
+            totals |= self.spliced(whole, sample, totals["loss"])
         about = About(
             name=self.source.name,
             source=self.asked,
@@ -523,6 +469,26 @@ class _Work:
             ablated=ablated,
             tick=functools.partial(self.tell, "features"),
         )
+
+    def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
+        """By how much the loss rises with the reconstruction in place, and what is compared."""
+        count = min(SPLICED, whole.windows)
+        report_progress = functools.partial(self.tell, "windows with the reconstruction in place")
+        spec = IndexSplicedSpec(
+            seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
+        )
+
+        def fill(path: Path) -> None:
+            sums = rise(self.at, sample, count, report_progress, path)
+            np.savez(path / "rise.npz", **sums)  # type: ignore[arg-type]
+            (path / "compared.json").write_text(json.dumps(self.compared(count)))
+
+        folder = self.store.artefact(spec, fill)
+        with np.load(folder / "rise.npz") as file:
+            risen = _rise(dict(file), self.words.document[:count])
+        compared = json.loads((folder / "compared.json").read_text())
+        report_progress(count, count)
+        return {"rise": risen, "loss_spliced": loss + risen["estimate"], "compared": compared}
 
     def compared(self, count: int) -> dict[str, Any] | None:
         """How the dictionary compares with baselines on the first windows."""
@@ -575,9 +541,7 @@ class _Work:
                 gradients=self.setting.gradients,
             )
 
-            def fill(path: Path, some: slice = some, i: int = i) -> None:
-                neurons = self._neurons if i < NEURON_SHARDS else None
-                place = replace(self.at, neurons=neurons)
+            def fill(path: Path, some: slice = some) -> None:
                 tokens, step = (
                     self.words.tokens[some],
                     max(
@@ -588,7 +552,9 @@ class _Work:
                 parts = []
                 for b in range(0, len(tokens), step):
                     parts.append(
-                        firings.read(place, tokens[b : b + step], gradients=self.setting.gradients)
+                        firings.read(
+                            self.at, tokens[b : b + step], gradients=self.setting.gradients
+                        )
                     )
                     self.tell(
                         "tokens",
@@ -607,9 +573,6 @@ class _Work:
                     effect=np.concatenate([p.effect for p in parts if p.effect is not None])
                     if self.setting.gradients
                     else None,
-                    neurons=np.concatenate([p.neurons for p in parts if p.neurons is not None])
-                    if neurons
-                    else None,
                 )
                 sums: dict[str, Any] = {
                     name: sum(p.sums[name] for p in parts) for name in parts[0].sums
@@ -619,18 +582,6 @@ class _Work:
             paths.append(self.store.artefact(spec, fill))
             self.tell("tokens", some.stop * self.place.of.context, self.words.tokens.size)
         return paths
-
-    @property
-    def _neurons(self) -> Site | None:
-        """The hidden layer of the MLP nearest before the dictionary's site."""
-        site = Site.parse(self.place.site_out)
-        layer = (
-            self.folder.layers - 1
-            if site.layer is None
-            else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
-        )
-        hidden_site = Site("mlp_post", layer) if layer >= 0 else None
-        return hidden_site if hidden_site in self.folder.sites else None
 
     def directions(self, other_sources: Sequence[Source]) -> Any:
         """What is known of the features without any text."""
@@ -643,7 +594,6 @@ class _Work:
             decoder=_raw_decoder(dictionary),
             encoder=dictionary.W_enc[0].T.cpu().float().numpy() if same else None,
             unembedding=unembedding,
-            neurons=site.kind in ("mlp_pre", "mlp_post"),
             seeds={other.name: _raw_decoder(other.dictionary) for other in other_sources},
         )
 

@@ -21,8 +21,7 @@ from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss
-from assay.features.live.logits import Unembedding
-from assay.features.live.reader import Firings, Reader
+from assay.features.live.reader import Firings, Reader, Reading
 from assay.lab.store.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load
@@ -166,13 +165,7 @@ def look(
     single = source.fitted(folder).dictionary
     reads, writes = sites(source.name, single, setting, folder)
     with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
-    ids = [*folder.beginning(with_bos), *folder.tokenizer.encode(text)]
-    if len(ids) < skip_first + 2:
-        raise DataError(
-            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
-            "is something to predict"
-        )
-    check_context(folder, len(ids), explicit=True)
+    ids = _ids(text, folder, with_bos, skip_first)
     stated_place = file_statements.of_place(single)
     warnings = file_statements.warnings(stated_place, setting, folder)
     for line in warnings:
@@ -189,36 +182,8 @@ def look(
         subject, single.to(subject.device), reads, writes, with_bos, skip_first, outlier
     )
     reading = reader.read_ids(ids)
-    size = torch.linalg.vector_norm(single.W_dec[0], dim=-1).cpu().numpy()
-    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), single.width) * size
-    tried = [
-        int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0
-    ]
-    delta = ablate_features(reader, reading, tried).on().tolist()
-    top = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
-    words, losses = list(reading.words), [None, *_rounded(reading.loss)]
-    medians = [  # lengths in medians of those after the first positions
-        x.norm(dim=-1) / (outlier_limit(x[None, skip_first:], 1.0) or 1.0)
-        for x in (reading.inputs, reading.acts)
-    ]
-    lengths = _rounded(torch.stack(medians).amax(0))
-    listing = [
-        _token(
-            i,
-            words[i],
-            losses[i],
-            lengths[i],
-            (reading.firings if reading.keep[i] else reading.uncounted).at(i),
-            per_token,
-        )
-        for i in range(len(ids))
-    ]
-    columns = reading.firings.columns([tried[i] for i in top], len(ids)).T
-    logits = _promoted(reader, [tried[i] for i in top])
-    listed = [
-        _feature(tried[i], delta[i], column, words, pairs)
-        for i, column, pairs in zip(top, columns, logits, strict=True)
-    ]
+    listed, tried = _matter_most(reader, reading, features)
+    listing = _listing(reading, skip_first, per_token)
     return Look(
         {
             "dictionary": source.name,
@@ -230,7 +195,7 @@ def look(
             "bos": with_bos,
             "width": single.width,
             "text": text,
-            "tokens": words,
+            "tokens": list(reading.words),
             "warnings": warnings,
             "notes": [
                 *warnings,
@@ -238,7 +203,7 @@ def look(
                 *file_statements.unread(single.origin),
                 *file_statements.unknown(stated_place, folder),
             ],
-            "losses": losses,
+            "losses": [None, *_rounded(reading.loss)],
             "loss": float(reading.loss.mean()),
             "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
             "skip_first": skip_first,
@@ -252,7 +217,7 @@ def look(
             ],
             "l0": len(reading.firings) / int(reading.keep.sum()),
             "on": len(reading.on),
-            "tried": len(tried),
+            "tried": tried,
             "features": listed,
         }
     )
@@ -270,12 +235,67 @@ def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> so
         ) from error
 
 
+def _ids(text: str, folder: models.ModelFolder, bos: bool, skip_first: int) -> list[int]:
+    """The tokens of a text. Raises: DataError for too few of them."""
+    ids = [*folder.beginning(bos), *folder.tokenizer.encode(text)]
+    if len(ids) < skip_first + 2:
+        raise DataError(
+            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
+            "is something to predict"
+        )
+    check_context(folder, len(ids), explicit=True)
+    return ids
+
+
+def _matter_most(
+    reader: Reader, reading: Reading, features: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The features that change the loss most when they are taken out, and how many were tried."""
+    dictionary = reader.dictionary
+    size = torch.linalg.vector_norm(dictionary.W_dec[0], dim=-1).cpu().numpy()
+    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), dictionary.width) * size
+    tried = [
+        int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0
+    ]
+    delta = ablate_features(reader, reading, tried).on().tolist()
+    top = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
+    words = list(reading.words)
+    columns = reading.firings.columns([tried[i] for i in top], len(words)).T
+    logits = _promoted(reader, [tried[i] for i in top])
+    listed = [
+        _feature(tried[i], delta[i], column, words, pairs)
+        for i, column, pairs in zip(top, columns, logits, strict=True)
+    ]
+    return listed, len(tried)
+
+
+def _listing(reading: Reading, skip_first: int, per_token: int) -> list[dict[str, Any]]:
+    """Each token with its loss, its length and what is on at it."""
+    losses = [None, *_rounded(reading.loss)]
+    medians = [  # lengths in medians of those after the first positions
+        x.norm(dim=-1) / (outlier_limit(x[None, skip_first:], 1.0) or 1.0)
+        for x in (reading.inputs, reading.acts)
+    ]
+    lengths = _rounded(torch.stack(medians).amax(0))
+    return [
+        _token(
+            i,
+            word,
+            losses[i],
+            lengths[i],
+            (reading.firings if reading.keep[i] else reading.uncounted).at(i),
+            per_token,
+        )
+        for i, word in enumerate(reading.words)
+    ]
+
+
 def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
     """Tokens whose logits each feature promotes and suppresses most along the direct path; none for
     a site outside the stream."""
     if reader.target.kind not in STREAM or not features:
         return [([], []) for _ in features]
-    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(features)))
+    logits = directions(reader.dictionary, list(features)) @ reader.subject.unembed()
     ids, values = extremes(logits.cpu().numpy(), 5)
     word = reader.subject.token_text
     pairs = [

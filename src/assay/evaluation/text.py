@@ -358,7 +358,7 @@ def sites(
         )
     if not site_names:
         raise DataError(
-            f"{name} does not say where its activations come from; say so with --site, such "
+            f"{name} does not say where its activations come from; give --site, such "
             "as blocks.9.hook_resid_post"
         )
     reads = file_statements.site(name, site_names[0])

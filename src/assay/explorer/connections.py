@@ -82,7 +82,6 @@ def answer_at(
     ready: Callable[[str], None],
     *,
     meanwhile: AbstractContextManager[Any] = NOTHING,
-    lifespan: str = "off",
 ) -> str:
     """Answer with an application at an address until interrupted, in the context `meanwhile`; give
     the address, and to `ready` as soon as it can be opened. Raises: AssayError where it cannot be
@@ -93,13 +92,13 @@ def answer_at(
     try:
         ready(address)
         with meanwhile:
-            answer(app, listening, lifespan=lifespan)
+            answer(app, listening)
     finally:
         listening.close()
     return address
 
 
-def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:
+def answer(app: Any, listening: socket.socket) -> None:
     """Answer with an application at a listening socket until interrupted."""
     config = uvicorn.Config(
         app,
@@ -108,7 +107,7 @@ def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None
         access_log=False,
         server_header=False,
         date_header=False,
-        lifespan=lifespan,  # type: ignore[arg-type]
+        lifespan="off",
         ws="none",
         limit_concurrency=READERS,
         h11_max_incomplete_event_size=32 * 1024,

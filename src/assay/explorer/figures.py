@@ -110,14 +110,3 @@ def interval(value: float, low: float, high: float, subject: str) -> Markup:
         '<line class="bar" x1="{a:.2f}%" x2="{b:.2f}%" y1="12" y2="12"/><circle class="dot" '
         'cx="{c:.2f}%" cy="12" r="4.5"/></svg>'
     ).format(subject, number(value), number(low), number(high), z=zero, a=a, b=b, c=c)
-
-
-def split(share: float, first: str, second: str) -> Markup:
-    """One bar parted in two, by a share between 0 and 1."""
-    percent = 100 * min(1.0, max(0.0, share))
-    return Markup(
-        '<svg class="split" width="100%" height="12" role="img" aria-label="{} {:.0f} %, {} '
-        '{:.0f} %">'
-        '<rect class="bar" x="0" width="{:.2f}%" height="12"/><rect class="rest" x="{:.2f}%" '
-        'width="{:.2f}%" height="12"/></svg>'
-    ).format(first, percent, second, 100 - percent, percent, percent, 100 - percent)

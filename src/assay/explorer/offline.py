@@ -26,7 +26,7 @@ def page(index: Index, numbers: Sequence[int], chosen: str = "as named") -> str:
     Raises: DataError for no feature, or one that is not there.
     """
     if not numbers:
-        raise DataError("no feature was chosen; say --features or --top")
+        raise DataError("no feature was chosen; give --features or --top")
     env = _environment(frozenset(numbers))
     parts = []
     for place, number in enumerate(numbers):

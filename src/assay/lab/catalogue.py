@@ -108,9 +108,9 @@ def entry(name_or_path: str) -> Entry:
         )
     if not in_file(path.name) and "/" not in name_or_path:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
-        close = nearest(name_or_path, known)
-        hint = close if close.startswith("did you mean") else "the known ones: assay list"
-        hint = hint if known else MISSING
+        hint = nearest(name_or_path, known) if known else MISSING
+        if hint.startswith("known: "):
+            hint = "assay list shows them all"
         if local_file.is_file():
             hint = f"did you mean {local_file}?"
         elif path.is_file():

@@ -143,7 +143,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
         try:
             arms = with_derived(experiment, recorded(experiment, record))
         except AssayError as e:  # the experiment has moved on since
-            return f"nothing, since its record no longer fits it ({e})", {}
+            return f"nothing: its record no longer fits ({e})", {}
         other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
         return f"the record{other}", arms
     return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}

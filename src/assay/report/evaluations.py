@@ -261,7 +261,7 @@ def headline(entry: JSON, with_name: bool) -> str:
         row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]
     ]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
-    # what was too uncertain for an interval is no headline beside what has one
+    # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in known if r.interval != "none"] or known
     text = ", ".join(f"{r.label} {r.estimate}" for r in shown_rows)
     return f"{entry['name']}: {text}" if with_name else text

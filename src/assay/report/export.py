@@ -36,7 +36,7 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-TEX: dict[str, str | int | None] = {
+TEX = {
     **{c: f"\\{c}" for c in "&%$#_"},
     "{": r"\textbraceleft{}",
     "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
@@ -44,7 +44,7 @@ TEX: dict[str, str | int | None] = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
-"""What stands for a character that LaTeX would obey; the file is in UTF-8."""
+"""How a character is written that LaTeX would obey; the file is in UTF-8."""
 
 
 def export(
@@ -153,7 +153,7 @@ def _points(finding: Estimated) -> list[tuple[str, Mapping[str, Any]]]:
 def tex(words: str) -> str:
     """Set words on one line of BibTeX, special characters escaped."""
     line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
-    return line.translate(str.maketrans(TEX))
+    return "".join(TEX.get(c, c) for c in line)
 
 
 def bibtex(data: ResultData, header: Any = None) -> str:

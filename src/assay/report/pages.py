@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 from msgspec import structs
 
+from assay.controls.table import in_words
 from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
@@ -63,11 +64,11 @@ def environment() -> Environment:
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
+        "in_words": in_words,
         "prose": prose,
         "found": tables.describe_detectable,
         "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
-        "board": tables.board,
         "tallied": lambda data: tables.tallied(data.verdicts),
         "several": tables.several,
         "sentence": lambda text: (
@@ -232,8 +233,7 @@ def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list
 def render_figures(
     figures: Sequence[Figure], notes: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Each figure drawn for screens and phones, with its data as CSV and what the arms in its
-    legend are."""
+    """Each figure drawn, with its data as CSV and what the arms in its legend are."""
     rendered = []
     for name, f in zip(export.names(figures), figures, strict=True):
         names = dict.fromkeys(

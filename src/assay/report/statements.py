@@ -18,7 +18,7 @@ SHORT = 12
 
 
 def heads(texts: Sequence[str]) -> list[str]:
-    """Each claim in a few words: what stands before its colon, or all of it where that is short or
+    """Each claim in a few words: what is before its colon, or all of it where that is short or
     two claims would look alike."""
     cut = [text.partition(": ")[0] for text in texts]
     often = Counter(cut)
@@ -82,7 +82,7 @@ def _coverage() -> dict[str, dict[str, list[float]]]:
 def frozen_lines(data: ResultData) -> list[str]:
     """Say of a result whether it is confirmatory or exploratory, and why."""
     if (registration := data.registration) is None:
-        return ["exploratory: nothing was frozen before it was run"]
+        return ["exploratory: the study was not frozen before it was run"]
     when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
     which = f"({registration.hash[:12]}, {registration.file})"
     more = frozen_others(registration)
@@ -109,8 +109,8 @@ def frozen_lines(data: ResultData) -> list[str]:
 
 
 def frozen_others(registration: Registration) -> list[str]:
-    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
-    should know of all.
+    """Say what else was frozen of the same arms on the same seeds: anyone who sees the best of
+    several should know of all.
     """
     if not (registrations := registration.others):
         return []

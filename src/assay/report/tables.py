@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from assay.controls.table import in_words
 from assay.core import reasons
 from assay.core.plain import plain_all
 from assay.core.results import (
@@ -49,7 +50,7 @@ it should."""
 CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undecided"}
 """What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
-"""What a sign beside a control says, where all signs of a column are explained."""
+"""What a sign next to a control says, where all signs of a column are explained."""
 KINDS = {"near": "control", "control": "control"}
 KINDS |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
@@ -69,13 +70,8 @@ ONLY_EXACT = (
 SMOKE = "smoke"
 """The preset of every experiment that only checks that everything works."""
 WIDTH = 100
-MANY = 9
-"""Where so many times as many units would be needed, what they would tell apart may well be
-equal."""
 LEVELS = 12
 """So many levels of a curve are listed; of more, as many, evenly spaced."""
-NAMED = 3
-"""So many arms that may hold are named in a table; more of them are counted."""
 Statement = Judged | Verified | Estimated
 
 
@@ -89,7 +85,7 @@ class Control:
     estimate: str
     interval: str
     role: str
-    """near, control, planted, violation, also (excused by the author), true (named by nobody, which
+    """near, control, planted, violation, also (excused by the author), true (not named, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
     off: float = math.inf
     """How far its estimate lies from the range to hold; 0 within it."""
@@ -122,7 +118,7 @@ class Control:
         return f"{kind} {self.arm} {self.numbers}: {came}"
 
     @property
-    def told(self) -> str:
+    def remark(self) -> str:
         """What is printed next to it; nothing of a control that failed, as it should."""
         must = {
             "planted": "must hold",
@@ -151,8 +147,8 @@ class Control:
         """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an
         outcome, which claims have.
 
-        No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a
-        control."""
+        No sign where it may hold: ✓ next to an arm that passes would say the opposite of ✓ next
+        to a control."""
         return "" if self.role in ("also", "true") else CHECKS[self.met]
 
     @property
@@ -202,7 +198,7 @@ class Row:
     @property
     def checked(self) -> tuple[Control, ...]:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
-        nobody said they might."""
+        the author did not say they might."""
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
 
     @property
@@ -213,21 +209,6 @@ class Row:
         failed = [c for c in self.checked if c.met and c.role in ("near", "control")]
         closest = min(failed, key=lambda c: c.off, default=None)
         return tuple(c for c in self.checked if c in wrong or c is closest)
-
-    @property
-    def allowed(self) -> str:
-        """The other arms that satisfy it, in words, as the author said they may or named by nobody:
-        the names of a few, the number of many."""
-        words = []
-        for role, many, some in (
-            ("also", "{} more may hold too, and do", "may hold too, and {}: {}"),
-            ("true", "also true of {} more", "also true of {1}"),
-        ):
-            names = [c.arm for c in self.controls if c.role == role]
-            does = "does" if len(names) == 1 else "do"
-            told = many.format(len(names)) if len(names) > NAMED else ", ".join(names)
-            words += [told if len(names) > NAMED else some.format(does, told)] if names else []
-        return "; ".join(words)
 
     @property
     def advice(self) -> str:
@@ -247,7 +228,7 @@ class Row:
 
 
 def checked(rows: Iterable[Row]) -> str:
-    """What stands above the controls of these rows: each sign that occurs there, in words."""
+    """The head of the controls of these rows: each sign that occurs there, in words."""
     met = {c.met for r in rows for c in r.checked}
     words = [f"{CHECKS[k]} {words}" for k, words in CHECK_WORDS.items() if k in met]
     return f"control: {'; '.join(words)}" if words else "control"
@@ -327,7 +308,7 @@ def limits(
 
 def _ends(about: Verdict | Other | Estimated) -> tuple[float, ...] | None:
     """The least and the greatest number that a mean over units can be: the natural ones, or the
-    bounds of a unit; None where nobody knows."""
+    bounds of a unit; None where they are not known."""
     if isinstance(about, Other):
         return None
     bounds: tuple[float, ...] | None = getattr(getattr(about, "claim", None), "bounds", None)
@@ -432,7 +413,7 @@ def row(s: Statement) -> Row:
         holds_if(s),
         bears=why(s, all_of_it=False),
         sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
-        explanations=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
+        explanations=tuple(f"{c.arm}: {in_words(s.near[c.arm])}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
 
@@ -452,7 +433,7 @@ def _explains(c: Control) -> bool:
 
 
 def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:
-    """An arm beside a claim as tables show it; one that is only known to satisfy it is written to
+    """An arm next to a claim as tables show it; one that is only known to satisfy it is written to
     the digits of the claim."""
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
@@ -549,38 +530,13 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
-        parts.append(margin(v) or reasons.remedy(v.price.text, v.price_in_times)[0])
+        parts.append(reasons.remedy(v.price.text, v.price_in_times)[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
     return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
-
-
-def margin(v: Judged) -> str:
-    """Advise a margin on one's own numbers where only very many more units would decide; ""
-    elsewhere, where a threshold stays as it was."""
-    low, high = v.range
-    if v.price is None or v.threshold_from != reasons.GIVEN or math.isinf(low) == math.isinf(high):
-        return ""
-    on = "lies on the threshold" in v.price.text
-    if not on and (v.price.more or 0) < MANY * v.n.get(v.price.factor or "", math.inf):
-        return ""
-    if v.bounds and any(point not in v.bounds for point in v.points):
-        return "bounds make the interval wide, as it assumes nothing else: leave them out"
-    sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
-    if not on and not (limit < high if sign == "<" else limit > low):
-        return ""  # it lies on this side, so that a margin would be a weaker sentence
-    near = (
-        (
-            f", such as {sign} {number(limit, decimals(v.low, v.high))}, where the estimate's own "
-            "limit lies"
-        )
-        if limit and _known(limit)
-        else ""
-    )
-    return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
 def agreed(v: Judged) -> str:
@@ -667,18 +623,18 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     value = " ".join(filter(None, (r.estimate, r.interval, unit)))
     published = f"published {r.published}" if r.published not in ("", "new") else ""
     published += f" ({r.setup})" if published and r.setup else ""
-    beside = [x for x in (r.n, r.threshold, published) if x]
-    yield Text.assemble(value, *(f"; {x}" if i else f", {x}" for i, x in enumerate(beside)))
+    about = "; ".join(x for x in (r.n, r.threshold, published) if x)
+    yield Text(f"{value}, {about}" if about else value)
     grey = "bright_black"
     if r.sides:
         yield Text(r.sides, grey)
-    shown = r.checked if verbose else r.decisive
+    shown = r.controls if verbose else r.decisive
     for c in shown:
-        yield Text.assemble((f"{c.sign} ", "yellow" if c.met is False else grey), c.line)
-    if more := len(r.checked) - len(shown):
+        yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
+    if more := 0 if verbose else len(r.checked) - len(shown):
         yield Text(f"{more} more came out as {'it' if more == 1 else 'they'} should", grey)
-    words = (r.why, r.allowed) if verbose else (r.bears,)
-    for line in filter(None, (*words, *r.explanations, r.agreed, *r.curve)):
+    why = r.why if verbose else r.bears
+    for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):
         yield Text(line, grey)
 
 
@@ -835,17 +791,10 @@ def _kind(v: Judged) -> str:
 
 
 def board(data: ResultData) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, pilot-set ● 3, exact ≡ 4, estimates
-    6`; empty where there are none.
-
-    Where there is nothing but exact statements: `exact statements only ≡ 6`.
-    """
-    parts = []
-    for word in (*KIND_WORDS.values(), ""):
-        counts = outcomes([v for v in data.verdicts if _kind(v) == word])
-        parts += [f"{word or 'threshold unexplained'} {signs(counts)}"] if counts else []
+    """Count what a result without claims states: `exact statements only ≡ 6`, or `exact ≡ 4,
+    estimates 6`; empty where there is nothing."""
     label = "exact statements only" if only_exact(data) else "exact"
-    parts += [f"{label} {exactly(data)}"] if data.exact else []
+    parts = [f"{label} {exactly(data)}"] if data.exact else []
     parts += [f"estimates {len(data.findings)}"] if data.findings else []
     return ", ".join(parts)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -118,15 +119,8 @@ def _rows(figure: Figure) -> list[dict[str, Any]]:
     ]
 
 
-def _wrapped(text: str, most: int = 60) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        lines = (
-            [*lines[:-1], f"{lines[-1]} {word}".strip()]
-            if len(lines[-1]) + len(word) < most
-            else [*lines, word]
-        )
-    return lines
+def _wrapped(text: str, most: int) -> list[str]:
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _field(name: str) -> str:
@@ -373,8 +367,8 @@ def _sides(figure: Figure, height: int) -> list[tuple[float, str, bool]]:
     ]
 
 
-def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
-    """(name, first point, last point) of every series that has points, lowest end first."""
+def _ends(figure: Figure, series: list) -> list[tuple[Any, Any, float]]:
+    """(name, x, y) of the last point of every series that has points, lowest first."""
     ends = []
     for name in series:
         columns = (figure.columns[c] for c in (figure.x, figure.y, figure.color or ""))
@@ -383,66 +377,57 @@ def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
         points = [
             (x, y) for x, y in points if (x > 0 or not figure.x_log) and (y > 0 or not figure.y_log)
         ]
-        if _numeric([x for x, _ in points]):
-            points.sort()
         if points:
-            ends.append((name, points[0], points[-1]))
-    return sorted(ends, key=lambda e: e[2][1])
+            last = max(points) if _numeric([x for x, _ in points]) else points[-1]
+            ends.append((name, *last))
+    return sorted(ends, key=lambda end: end[2])
 
 
 def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]]:
-    """The names of the series beside the panel, pushed apart and led to their lines' ends; of short
-    lines, over their starts."""
+    """The names of the series next to the panel, pushed apart and led to their lines' ends."""
     to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
-    scale_x = math.log10 if figure.x_log else float
-    ends = _ends(figure, series)
     numbers = [to(v) for v in _collect_numbers(figure, "y") if v > 0 or not figure.y_log] or [0.0]
-    xs = (
-        [scale_x(x) for _, *points in ends for x, _ in points]
-        if figure.x_log or _numeric(figure.columns[figure.x])
-        else []
-    )
-    short = min(xs) + 0.35 * (max(xs) - min(xs)) if xs else -math.inf
-    gap = (
-        1.2 * ((max(numbers) - min(numbers)) or 1.0) * 15 / HEIGHT
-    )  # the axis is a little longer than the data
-    values: dict[bool, list[dict]] = {True: [], False: []}
-    for name, first, last in ends:
-        is_short = bool(xs) and scale_x(last[0]) < short
-        x, y = first if is_short else last
-        values[is_short].append({"_x": x, "_y": y, "_to": to(y), "_name": str(name)})
-    for labels in values.values():
-        labels.sort(key=lambda label: label["_to"])
-        for below, above in pairwise(labels):
-            above["_to"] = max(above["_to"], below["_to"] + gap)
-        over = max([0.0, *(label["_to"] - max(numbers) for label in labels)])
-        for label in labels:
-            label["_to"] = back(label["_to"] - over)
+    # the axis is a little longer than the data
+    gap = 1.2 * ((max(numbers) - min(numbers)) or 1.0) * 15 / HEIGHT
+    labels = [
+        {"_x": x, "_y": y, "_to": to(y), "_name": str(name)} for name, x, y in _ends(figure, series)
+    ]
+    for below, above in pairwise(labels):
+        above["_to"] = max(above["_to"], below["_to"] + gap)
+    over = max([0.0, *(label["_to"] - max(numbers) for label in labels)])
+    for label in labels:
+        label["_to"] = back(label["_to"] - over)
     method = "main" if "main" in series else None if _numeric(series) else series[0]
-    colour = {
-        "condition": {"test": {"field": "_name", "equal": str(method)}, "value": LIGHT["method"]},
-        "value": LIGHT["ink"],
-    }
+    is_method = {"test": {"field": "_name", "equal": str(method)}, "value": LIGHT["method"]}
     place = {"x": _axis(figure, "x") | {"field": "_x"}, "y": _axis(figure, "y") | {"field": "_y"}}
-    to_label = place["y"] | {"field": "_to"}
-    words = {"text": {"field": "_name"}, "color": colour, "y": to_label}
+    words = {"text": {"field": "_name"}, "color": {"condition": is_method, "value": LIGHT["ink"]}}
+    words |= {"x": {"value": width + 18}, "y": place["y"] | {"field": "_to"}}
     text = {"type": "text", "align": "left", "fontSize": 13}
     leader = {"type": "rule", "color": LIGHT["grey2"], "strokeWidth": 0.7}
     lead = place | {"x2": {"value": width + 15}, "y2": {"field": "_to"}}
-    late, early = {"values": values[False]}, {"values": values[True]}
     return [
-        {"data": late, "mark": leader, "encoding": lead},
-        {"data": late, "mark": text, "encoding": words | {"x": {"value": width + 18}}},
-        {"data": early, "mark": text | {"dy": -10}, "encoding": words | {"x": place["x"]}},
+        {"data": {"values": labels}, "mark": leader, "encoding": lead},
+        {"data": {"values": labels}, "mark": text, "encoding": words},
     ]
 
 
-_INK = {
+_INK: dict[str, Any] = {
     "labelColor": LIGHT["ink"],
     "titleColor": LIGHT["ink"],
     "titleFontWeight": "normal",
-    "labelFontSize": 13,
-    "titleFontSize": 13,
+}
+_INK |= {"labelFontSize": 13, "titleFontSize": 13}
+_AXIS: dict[str, Any] = {
+    "labelColor": LIGHT["quiet"],
+    "domainColor": LIGHT["grey2"],
+    "tickColor": LIGHT["grey2"],
+}
+_AXIS |= {"tickSize": 4, "grid": False, "titlePadding": 8, "labelLimit": 240}
+_ACROSS: dict[str, Any] = {
+    "grid": True,
+    "gridColor": LIGHT["hairline"],
+    "gridOpacity": 0.6,
+    "tickCount": 5,
 }
 _CONFIG = {
     "background": None,
@@ -451,21 +436,8 @@ _CONFIG = {
     "padding": {"left": 4, "top": 4, "bottom": 4, "right": 12},
     "view": {"stroke": None},
     "title": {"fontSize": 14, "fontWeight": 600, "color": LIGHT["ink"], "offset": 10},
-    "axis": _INK
-    | {
-        "labelColor": LIGHT["quiet"],
-        "domainColor": LIGHT["grey2"],
-        "tickColor": LIGHT["grey2"],
-        "tickSize": 4,
-    }
-    | {"grid": False, "titlePadding": 8, "labelLimit": 240},
-    "axisYQuantitative": {
-        "grid": True,
-        "gridColor": LIGHT["hairline"],
-        "gridOpacity": 0.6,
-        "tickCount": 5,
-    }
-    | {"domain": False, "ticks": False},
+    "axis": _INK | _AXIS,
+    "axisYQuantitative": {**_ACROSS, "domain": False, "ticks": False},
     "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
     "legend": _INK,
 }

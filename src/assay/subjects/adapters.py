@@ -172,14 +172,16 @@ def _pairs(adapter: Adapter) -> Iterator[tuple[str, Any, Any, bool]]:
                 match = _PART.fullmatch(key.removeprefix(_PREFIX))
                 if match is None:
                     raise ModelError(
-                        f"{path}: {key} is neither lora_A nor lora_B of a module, and Assay adds "
-                        "nothing else; merge the adapter with peft (merge_and_unload)"
+                        f"{path}: {key} is neither lora_A nor lora_B of a module, and Assay "
+                        "supports nothing else; merge the adapter with peft (merge_and_unload)"
                     )
                 found.setdefault(match[1], {})[match[3]] = file.get_tensor(key)
                 if match[2]:
                     embeddings.add(match[1])
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]})") from error
+        raise ModelError(
+            f"{path} is not a complete safetensors file ({str(error)[:80]})"
+        ) from error
     for name, parts in sorted(found.items()):
         if set(parts) != {"A", "B"} or any(x.ndim != 2 for x in parts.values()):
             raise ModelError(f"{path}: {name} has not both matrices, lora_A and lora_B")

@@ -190,7 +190,7 @@ class ModelFolder:
         own = self.tokenizer.opening or (self._needed if self.made_here else ())
         if bos is None or (bos and own):
             return own
-        return (self._bos_token,) if bos else ()
+        return (_bos_token(self),) if bos else ()
 
     @property
     def made_here(self) -> bool:
@@ -202,21 +202,6 @@ class ModelFolder:
         """The BOS token of families that need one, by config.json."""
         token = self.config.get("bos_token_id")
         return (token,) if self.architecture.bos and isinstance(token, int) else ()
-
-    @property
-    def _bos_token(self) -> int:
-        token, named = self.config.get("bos_token_id"), self.tokenizer.bos
-        if isinstance(token, int) and named not in (None, token):
-            raise ModelError(
-                f"{self.name} has two BOS tokens: {token} in its config.json, {named} in its "
-                "tokenizer_config.json; make them one"
-            )
-        known = token if named is None else named
-        if not isinstance(known, int):
-            raise ModelError(
-                f"{self.name} has no BOS token (bos_token_id in its config.json); say --no-bos"
-            )
-        return known
 
     @cached_property
     def writing(self) -> Writing:
@@ -270,20 +255,7 @@ class ModelFolder:
     def check(self, site: Site) -> None:
         """Refuse a site that this model's blocks do not have, or whose layer is beyond the last
         block. Raises: ModelError."""
-        if site.kind == "pos_embed" and not self.architecture.pos_embed:
-            raise ModelError(f"{site} does not exist: {self.name} learned no positions")
-        if site.layer is not None and site.kind not in self.architecture.sites:
-            why = self.architecture.absent.get(site.kind)
-            raise ModelError(
-                f"{site} does not exist: "
-                + (f"{why}; " if why else "")
-                + f"blocks of {self.architecture.name} have {', '.join(self.architecture.sites)}"
-            )
-        if site.layer is not None and not 0 <= site.layer < self.layers:
-            raise ModelError(
-                f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to "
-                f"{self.layers - 1}"
-            )
+        _check_site(self, site)
 
     @property
     def mend(self) -> str:
@@ -310,7 +282,7 @@ class ModelFolder:
             )
         self.writing.ends  # noqa: B018 (refused where they are no tokens)
         shapes = self.shapes()
-        self._check_shards()
+        _check_shards(self)
         sizes.check_stored(self.config, shapes, self.path, self.mend)
 
     def shapes(self) -> dict[str, Sequence[int]]:
@@ -323,22 +295,9 @@ class ModelFolder:
                     shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
                 raise ModelError(
-                    f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}"
+                    f"{path} is not a complete safetensors file ({str(error)[:80]}); {self.mend}"
                 ) from error
         return shapes
-
-    def _check_shards(self) -> None:
-        """Refuse an index that leads out of the folder: transformers would follow it."""
-        if not (index := self.path / INDEX).exists():
-            return
-        parts = _json(index).get("weight_map")
-        present_names = {path.name for path in self.weights}
-        if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
-            raise ModelError(f"{index} must name a file for each tensor in weight_map; {self.mend}")
-        if missing := sorted(set(parts.values()) - present_names):
-            raise ModelError(
-                f"{index} names {missing[0][:80]!r}, which is no file of its folder; {self.mend}"
-            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -377,7 +336,7 @@ class ModelFolder:
         if self.adapter is not None:
             return self._adapted(self.adapter, self.adapter.base.content)
         parts = _hashes((self.path / "config.json", self.path / "tokenizer.json", *self.weights))
-        parts += [json.dumps(more, sort_keys=True)] if (more := self._more) else []
+        parts += [json.dumps(more, sort_keys=True)] if (more := _more(self)) else []
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     @property
@@ -397,41 +356,91 @@ class ModelFolder:
         return hashlib.sha256(" ".join([base, *_hashes(files)]).encode()).hexdigest()
 
     @property
-    def _more(self) -> dict[str, Any]:
-        """What changes its numbers beside what these three files say by themselves: nothing, of
-        most models, whose hashes are as they always were."""
-        opening, writing = self.beginning(), self.writing
-        ends = Writing("config.json", self.config).ends
-        return {
-            **({"opening": opening} if opening != self._needed else {}),
-            **({"tokenizer": self.tokenizer.beside} if self.tokenizer.beside else {}),
-            **({"ends": writing.ends} if writing.ends != ends else {}),
-            **({"writing": writing.changes} if writing.changes else {}),
-        }
-
-    @property
     def provenance(self) -> str:
         """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit
         Q4_1"."""
-        if self.live is not None:
-            return self.live.provenance
-        if self.adapter is not None:
-            return f"{self.adapter.base.provenance} with the adapter {self.adapter.path.name}"
-        return self._whole_provenance + (f", {self.left_out}" if self.left_out else "")
+        return _provenance(self)
 
-    @property
-    def _whole_provenance(self) -> str:
-        if "commit" in self.about:
-            return f"{self.about.get('name')}, commit {str(self.about['commit'])[:12]}"
-        if "quantisation" not in self.about:
-            return str(
-                self.about.get("name")
-                or f"{self.path.name} ({self.architecture.name}, local folder)"
-            )
-        return (
-            f"{self.about['name']}, "
-            f"{_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
+
+def _bos_token(folder: ModelFolder) -> int:
+    token, named = folder.config.get("bos_token_id"), folder.tokenizer.bos
+    if isinstance(token, int) and named not in (None, token):
+        raise ModelError(
+            f"{folder.name} has two BOS tokens: {token} in its config.json, {named} in its "
+            "tokenizer_config.json; make them one"
         )
+    known = token if named is None else named
+    if not isinstance(known, int):
+        raise ModelError(
+            f"{folder.name} has no BOS token (bos_token_id in its config.json); use --no-bos"
+        )
+    return known
+
+
+def _check_site(folder: ModelFolder, site: Site) -> None:
+    if site.kind == "pos_embed" and not folder.architecture.pos_embed:
+        raise ModelError(f"{site} does not exist: {folder.name} learned no positions")
+    if site.layer is not None and site.kind not in folder.architecture.sites:
+        why = folder.architecture.absent.get(site.kind)
+        raise ModelError(
+            f"{site} does not exist: "
+            + (f"{why}; " if why else "")
+            + f"blocks of {folder.architecture.name} have {', '.join(folder.architecture.sites)}"
+        )
+    if site.layer is not None and not 0 <= site.layer < folder.layers:
+        raise ModelError(
+            f"{site} does not exist: {folder.name} has {folder.layers} blocks, 0 to "
+            f"{folder.layers - 1}"
+        )
+
+
+def _check_shards(folder: ModelFolder) -> None:
+    """Refuse an index that leads out of the folder: transformers would follow it."""
+    if not (index := folder.path / INDEX).exists():
+        return
+    parts = _json(index).get("weight_map")
+    present_names = {path.name for path in folder.weights}
+    if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
+        raise ModelError(f"{index} must name a file for each tensor in weight_map; {folder.mend}")
+    if missing := sorted(set(parts.values()) - present_names):
+        raise ModelError(
+            f"{index} names {missing[0][:80]!r}, which is not a file of its folder; {folder.mend}"
+        )
+
+
+def _more(folder: ModelFolder) -> dict[str, Any]:
+    """What changes its numbers beside what these three files say by themselves: nothing, of
+    most models, whose hashes are as they always were."""
+    opening, writing = folder.beginning(), folder.writing
+    ends = Writing("config.json", folder.config).ends
+    return {
+        **({"opening": opening} if opening != folder._needed else {}),
+        **({"tokenizer": folder.tokenizer.beside} if folder.tokenizer.beside else {}),
+        **({"ends": writing.ends} if writing.ends != ends else {}),
+        **({"writing": writing.changes} if writing.changes else {}),
+    }
+
+
+def _provenance(folder: ModelFolder) -> str:
+    if folder.live is not None:
+        return folder.live.provenance
+    if folder.adapter is not None:
+        return f"{folder.adapter.base.provenance} with the adapter {folder.adapter.path.name}"
+    return _whole_provenance(folder) + (f", {folder.left_out}" if folder.left_out else "")
+
+
+def _whole_provenance(folder: ModelFolder) -> str:
+    if "commit" in folder.about:
+        return f"{folder.about.get('name')}, commit {str(folder.about['commit'])[:12]}"
+    if "quantisation" not in folder.about:
+        return str(
+            folder.about.get("name")
+            or f"{folder.path.name} ({folder.architecture.name}, local folder)"
+        )
+    return (
+        f"{folder.about['name']}, "
+        f"{_SPOKEN.get(folder.about['quantisation'], folder.about['quantisation'])}"
+    )
 
 
 def _hashes(paths: Iterable[Path]) -> list[str]:

@@ -111,7 +111,7 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
         Exception
     ) as error:  # the reader meets a damaged file with whatever exception its bytes lead to
         raise ModelError(
-            f"{path} is no whole GGUF file ({type(error).__name__} while reading it); fetch "
+            f"{path} is not a complete GGUF file ({type(error).__name__} while reading it); fetch "
             "it again"
         ) from error
     expected = _expected(family, config)

@@ -60,7 +60,7 @@ class _Walk:
         self.path, self.file, self.met, self.end = path, file, 0, path.stat().st_size
 
     def broken(self, why: str) -> ModelError:
-        return ModelError(f"{self.path} is no whole GGUF file ({why}); fetch it again")
+        return ModelError(f"{self.path} is not a complete GGUF file ({why}); fetch it again")
 
     def numbers(self, form: str) -> tuple[int, ...]:
         content = self.file.read(struct.calcsize(form))

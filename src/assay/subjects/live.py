@@ -119,7 +119,7 @@ def state(model: Any) -> tuple[Any, ...]:
     """What is cheap to see of a model, and changes with its hooks and its weights, also where they
     are set past autograd."""
     tensors = model.state_dict().items()
-    sums = ((n, t.data_ptr(), t._version, float(t.sum(dtype=torch.float64))) for n, t in tensors)
+    sums = ((n, t.data_ptr(), t._version, float(t.sum(dtype=torch.float32))) for n, t in tensors)
     return (*sums, *hooks_on(model))
 
 

@@ -6,12 +6,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import inspect
-import json
 import os
-import platform
 import re
 import tempfile
-import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,12 +23,11 @@ from jaxtyping import Float, Int
 from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import adapters, fetch, live, sizes
+from assay.subjects import adapters, live, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
 from assay.subjects.regimes import Regime, regime
-from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
@@ -45,7 +41,7 @@ PROOF: Mapping[DType, float] = MappingProxyType(
 opened: what adding three numbers in another order changes."""
 AUTO = "auto"
 """The device that stands for all GPUs."""
-_FAST = "fast-dtype.json"
+_CPU = Path("/proc/cpuinfo")
 _open: weakref.WeakValueDictionary[tuple[Any, ...], Pretrained] = weakref.WeakValueDictionary()
 """The models of folders that are open, the last of each."""
 
@@ -430,12 +426,6 @@ class Pretrained:
         """What to call the model in a report: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
         return self.folder.provenance
 
-    @cached_property
-    def _cache_name(self) -> str:
-        """What this version of transformers calls a cache."""
-        known = inspect.signature(type(self.model.base_model).forward).parameters
-        return "cache" if "cache" in known else "past_key_values"
-
     @property
     def final_norm(self) -> Any:
         """The norm before the unembedding."""
@@ -526,7 +516,7 @@ class Pretrained:
                 "has no attention; run all tokens"
             )
         before = 0 if cache is None else int(cache.get_seq_length())
-        tokens = self._check(tokens, (*capture, *edits), first, before)
+        tokens = _checked(self, tokens, (*capture, *edits), first, before)
         if not logits and not capture:
             return Trace(tokens, {})
         acts: dict[Site, torch.Tensor] = {}
@@ -547,12 +537,12 @@ class Pretrained:
 
         with torch.set_grad_enabled(gradients), ExitStack() as stack:
             if start is not None:
-                stack.enter_context(self._starting_at(first, start[1], tokens))
+                stack.enter_context(_starting_at(self, first, start[1], tokens))
             # In the order of a pass: of two sites at one module the first is to be met first.
             for site in sorted({*capture, *edits}, key=self._order.__getitem__):
-                stack.enter_context(self._hook(site, visit))
+                stack.enter_context(_hook(self, site, visit))
             try:
-                grown = {} if cache is None else {self._cache_name: cache}
+                grown = {} if cache is None else {_cache_name(self): cache}
                 final = self.model.base_model(
                     input_ids=tokens, use_cache=cache is not None, **grown
                 ).last_hidden_state
@@ -569,11 +559,9 @@ class Pretrained:
         *,
         edits: Mapping[Site, Edit] | Sequence[Mapping[Site, Edit]] = {},
         new: int = 20,
-        temperature: float = 0.0,
-        seed: int | Sequence[int] = 0,
     ) -> list[list[int]]:
-        """Write on behind each sequence; the ids of what is new, up to the token that ends a text,
-        by the settings that transformers' `generate` obeys.
+        """Write on behind each sequence, the most probable token each time, by the settings that
+        transformers' `generate` obeys; the ids of what is new, up to the token that ends a text.
 
         Positions of an edit are those of the prompt: -1 is its last token, and nothing new is
         edited there. Where they have no end, as None and slice(-1, None), each new token is edited
@@ -585,52 +573,17 @@ class Pretrained:
             tokens: ids of the prompts, [b, s].
             edits: as for `run`, or as many as there are prompts: each has its own.
             new: how many tokens at most.
-            temperature: 0 takes the most probable token; else one is drawn from softmax(logits /
-                temperature).
-            seed: of what is drawn, which depends on it and the step alone; or one for each prompt.
         Raises: ModelError for prompts that with the new tokens are longer than the model reads,
-        impossible numbers, and as `run`.
+        for no new token, other numbers of edits, and as `run`.
         """
         mappings = [edits] if isinstance(edits, Mapping) else [*edits]
         sites = [site for mapping in mappings for site in mapping]
-        text = self._check(tokens, sites, 0, new, "new ones")
-        (b, s), seeds = text.shape, [seed] * len(text) if isinstance(seed, int) else [*seed]
-        if new < 1 or not 0 <= temperature < float("inf"):
-            raise ModelError(
-                f"new must be at least 1 and temperature at least 0, got {new} and {temperature:g}"
-            )
-        if len(seeds) != b or (len(mappings) != b and not isinstance(edits, Mapping)):
-            raise ModelError(
-                f"{b} prompts need as many seeds and edits, or one for all; got {len(seeds)} and "
-                f"{len(mappings)}"
-            )
-        from transformers import DynamicCache
-
-        process = processes(self.model, self.folder.writing, text, new)
-        cache = DynamicCache() if "z" in self.folder.architecture.sites else None
-        unread, ends = text, torch.tensor(self.folder.ends, device=text.device, dtype=torch.long)
-        for step in range(new):
-            if cache is not None and self.regime(s + step) != self.regime(s + step - 1):
-                cache, unread = DynamicCache(), text  # its keys were turned otherwise
-            acting = [continued(mapping, s, s + step) for mapping in mappings]
-            trace = self.run(
-                unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache
-            )
-            assert trace.final is not None and trace.head is not None
-            logits = trace.head(trace.final[:, -1])
-            if process is not None:
-                with torch.no_grad():
-                    logits = process(text, logits.float())
-            chosen = choose(logits, temperature, seeds, step)[:, None]
-            text = torch.cat([text, chosen], 1)
-            unread = text if cache is None else chosen
-            if torch.isin(text[:, s:], ends).any(1).all():
-                break
-        written = [row.tolist() for row in text[:, s:]]
-        lengths = [
-            next((n + 1 for n, t in enumerate(w) if t in self.folder.ends), len(w)) for w in written
-        ]
-        return [w[:n] for w, n in zip(written, lengths, strict=True)]
+        text = _checked(self, tokens, sites, 0, new, "new ones")
+        if new < 1:
+            raise ModelError(f"new must be at least 1, got {new}")
+        if len(mappings) != (b := len(text)) and not isinstance(edits, Mapping):
+            raise ModelError(f"{b} prompts need as many edits, or one for all; got {len(mappings)}")
+        return _write_on(self, text, mappings, new)
 
     def losses(
         self,
@@ -659,88 +612,133 @@ class Pretrained:
         matrix = self.model.get_output_embeddings().weight.detach().float().T * self.gain[:, None]
         return matrix - matrix.mean(0) if isinstance(norm, torch.nn.LayerNorm) else matrix
 
-    def _check(
-        self,
-        tokens: torch.Tensor,
-        sites: Sequence[Site],
-        first: int,
-        more: int,
-        kind: str = "in the cache",
-    ) -> torch.Tensor:
-        tokens = torch.as_tensor(tokens).long()
-        config = self.model.config
-        if tokens.ndim != 2 or not tokens.numel():
-            raise ModelError(
-                f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
-            )
-        most = getattr(config, "max_position_embeddings", None) or 2**31  # Mamba has none
-        if tokens.shape[1] + more > most:
-            raise ModelError(
-                f"{self.name} reads at most {most} positions, got {tokens.shape[1]}"
-                + (f" and {more} {kind}" if more else "")
-            )
-        if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
-            raise ModelError(
-                f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to "
-                f"{int(tokens.max())}"
-            )
-        for site in sites:
-            self.folder.check(site)
-            if (site.layer is not None and site.layer < first) or (first and site.kind in BEFORE):
-                raise ModelError(
-                    f"{site} lies before the start at block {first}, so this run never meets it"
-                )
-        # checked where they were, so that a device need not be waited for
-        return tokens.to(self.device, non_blocking=True)
 
-    def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
-        """The module a site hangs on, and how."""
-        base, architecture = self.model.base_model, self.folder.architecture
-        if site.layer is not None:
-            place = self.places[site.kind]
-            return self.blocks[site.layer].get_submodule(place.module), place
-        if site.kind == "embed":
-            return base.get_input_embeddings(), returned_by("")
-        if site.kind == "pos_embed":
-            return base.get_submodule(architecture.pos_embed), returned_by("")
-        return self.final_norm, Scale("") if site.kind == "final_scale" else returned_by("")
+@contextmanager
+def _hook(
+    model: Pretrained, site: Site, visit: Callable[[Site, torch.Tensor], torch.Tensor]
+) -> Iterator[None]:
+    module, place = _place(model, site)
+    shape = () if isinstance(place, Inside) else model.folder.shape(site)
+    handle = place.hook(module, shape, partial(visit, site))
+    try:
+        yield
+    finally:
+        handle.remove()
 
-    @contextmanager
-    def _hook(
-        self, site: Site, visit: Callable[[Site, torch.Tensor], torch.Tensor]
-    ) -> Iterator[None]:
-        module, place = self._place(site)
-        shape = () if isinstance(place, Inside) else self.folder.shape(site)
-        handle = place.hook(module, shape, partial(visit, site))
-        try:
-            yield
-        finally:
-            handle.remove()
 
-    @contextmanager
-    def _starting_at(self, first: int, resid: torch.Tensor, tokens: torch.Tensor) -> Iterator[None]:
-        """Runs only the blocks from `first` on, the first of them from the given residual."""
-        d = self.folder.shape(Site("final_norm"))
-        if not 0 <= first < self.layers:
-            raise ModelError(f"a run can start before blocks 0 to {self.layers - 1}, got {first}")
-        if tuple(resid.shape) != (*tokens.shape, *d):
-            raise ModelError(
-                f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}"
-            )
-        inner, name = self.model.base_model, self.folder.architecture.blocks
-        start_resid = resid.to(self.device, getattr(torch, self.dtype))
-        # Earlier blocks are passed by and not cut off: some types give each block, by its number,
-        # a mask and positions of its own.
-        passed = [_passed(block) for block in self.blocks[:first]]
-        handle = self.blocks[first].register_forward_pre_hook(
-            lambda module, args: (start_resid, *args[1:])
+def _write_on(
+    model: Pretrained, text: torch.Tensor, mappings: Sequence[Mapping[Site, Edit]], new: int
+) -> list[list[int]]:
+    from transformers import DynamicCache
+
+    s = text.shape[1]
+    process = processes(model.model, model.folder.writing, text, new)
+    cache = DynamicCache() if "z" in model.folder.architecture.sites else None
+    unread, ends = text, torch.tensor(model.folder.ends, device=text.device, dtype=torch.long)
+    for step in range(new):
+        if cache is not None and model.regime(s + step) != model.regime(s + step - 1):
+            cache, unread = DynamicCache(), text  # its keys were turned otherwise
+        acting = [continued(mapping, s, s + step) for mapping in mappings]
+        trace = model.run(
+            unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache
         )
-        setattr(inner, name, torch.nn.ModuleList([*passed, *self.blocks[first:]]))
-        try:
-            yield
-        finally:
-            setattr(inner, name, self.blocks)
-            handle.remove()
+        assert trace.final is not None and trace.head is not None
+        logits = trace.head(trace.final[:, -1])
+        if process is not None:
+            with torch.no_grad():
+                logits = process(text, logits.float())
+        chosen = logits.argmax(-1, keepdim=True)
+        text = torch.cat([text, chosen], 1)
+        unread = text if cache is None else chosen
+        if torch.isin(text[:, s:], ends).any(1).all():
+            break
+    written = [row.tolist() for row in text[:, s:]]
+    lengths = [
+        next((n + 1 for n, t in enumerate(w) if t in model.folder.ends), len(w)) for w in written
+    ]
+    return [w[:n] for w, n in zip(written, lengths, strict=True)]
+
+
+def _checked(
+    model: Pretrained,
+    tokens: torch.Tensor,
+    sites: Sequence[Site],
+    first: int,
+    more: int,
+    kind: str = "in the cache",
+) -> torch.Tensor:
+    tokens = torch.as_tensor(tokens).long()
+    config = model.model.config
+    if tokens.ndim != 2 or not tokens.numel():
+        raise ModelError(
+            f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
+        )
+    most = getattr(config, "max_position_embeddings", None) or 2**31  # Mamba has none
+    if tokens.shape[1] + more > most:
+        raise ModelError(
+            f"{model.name} reads at most {most} positions, got {tokens.shape[1]}"
+            + (f" and {more} {kind}" if more else "")
+        )
+    if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
+        raise ModelError(
+            f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to "
+            f"{int(tokens.max())}"
+        )
+    for site in sites:
+        model.folder.check(site)
+        if (site.layer is not None and site.layer < first) or (first and site.kind in BEFORE):
+            raise ModelError(
+                f"{site} lies before the start at block {first}, so this run never meets it"
+            )
+    # checked where they were, so that a device need not be waited for
+    return tokens.to(model.device, non_blocking=True)
+
+
+def _place(model: Pretrained, site: Site) -> tuple[torch.nn.Module, Place]:
+    """The module a site hangs on, and how."""
+    base, architecture = model.model.base_model, model.folder.architecture
+    if site.layer is not None:
+        place = model.places[site.kind]
+        return model.blocks[site.layer].get_submodule(place.module), place
+    if site.kind == "embed":
+        return base.get_input_embeddings(), returned_by("")
+    if site.kind == "pos_embed":
+        return base.get_submodule(architecture.pos_embed), returned_by("")
+    return model.final_norm, Scale("") if site.kind == "final_scale" else returned_by("")
+
+
+@contextmanager
+def _starting_at(
+    model: Pretrained, first: int, resid: torch.Tensor, tokens: torch.Tensor
+) -> Iterator[None]:
+    """Runs only the blocks from `first` on, the first of them from the given residual."""
+    d = model.folder.shape(Site("final_norm"))
+    if not 0 <= first < model.layers:
+        raise ModelError(f"a run can start before blocks 0 to {model.layers - 1}, got {first}")
+    if tuple(resid.shape) != (*tokens.shape, *d):
+        raise ModelError(
+            f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}"
+        )
+    inner, name = model.model.base_model, model.folder.architecture.blocks
+    start_resid = resid.to(model.device, getattr(torch, model.dtype))
+    # Earlier blocks are passed by and not cut off: some types give each block, by its number,
+    # a mask and positions of its own.
+    passed = [_passed(block) for block in model.blocks[:first]]
+    handle = model.blocks[first].register_forward_pre_hook(
+        lambda module, args: (start_resid, *args[1:])
+    )
+    setattr(inner, name, torch.nn.ModuleList([*passed, *model.blocks[first:]]))
+    try:
+        yield
+    finally:
+        setattr(inner, name, model.blocks)
+        handle.remove()
+
+
+def _cache_name(model: Pretrained) -> str:
+    """What this version of transformers calls a cache."""
+    known = inspect.signature(type(model.model.base_model).forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 @contextmanager
@@ -771,81 +769,11 @@ _TUPLES = ("GPTJBlock",)
 """Blocks that return their attention beside the stream."""
 
 
-def fast_dtype(cache: Path | None = None) -> DType:
-    """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in
-    float32, else "float32".
-
-    Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are
-    kept in the model cache (fast-dtype.json), so that all processes agree; "float32" where nothing
-    can be kept. Some CPUs are several times slower in bfloat16.
-
-    Args:
-        cache: folder of fast-dtype.json; None: the model cache.
-    """
-    from filelock import FileLock
-
-    where = (cache or fetch.cache_folder()) / _FAST
-    machine = f"{_cpu()}, torch {torch.__version__}"
-    known = _known(where)
+def fast_dtype() -> DType:
+    """ "bfloat16" where this CPU has instructions that multiply in it, several times as fast as in
+    float32 (avx512_bf16, amx_bf16); else "float32", also where nothing says so."""
     try:
-        if machine not in known:
-            where.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(where.with_suffix(".lock")):
-                known = _known(where)
-                if (
-                    machine not in known
-                ):  # two processes that both measured might choose differently
-                    known[machine] = _choice()
-                    _keep(where, known)
+        flags = {*_CPU.read_text().split()}
     except OSError:
         return "float32"
-    return known[machine]["dtype"]
-
-
-def _known(where: Path) -> dict[str, Any]:
-    try:
-        return json.loads(where.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def fast_speed() -> float:
-    """How many times as fast this CPU multiplies in `fast_dtype` as in float32; 1 where nobody has
-    measured it."""
-    for machine, choice in _known(fetch.cache_folder() / _FAST).items():
-        if machine.startswith(_cpu()):
-            times = choice["milliseconds"]
-            return float(times["float32"] / times[choice["dtype"]])
-    return 1.0
-
-
-def _choice() -> dict[str, Any]:
-    seconds = {dtype: _matmul_seconds(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
-    faster = "bfloat16" if 1.3 * seconds["bfloat16"] < seconds["float32"] else "float32"
-    return {"dtype": faster, "milliseconds": {k: round(1e3 * v, 3) for k, v in seconds.items()}}
-
-
-def _matmul_seconds(dtype: torch.dtype) -> float:
-    x, w = torch.ones(1024, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        torch.nn.functional.linear(x, w)
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _keep(where: Path, known: dict[str, Any]) -> None:
-    partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(known, indent=1))
-    partial.replace(where)
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"

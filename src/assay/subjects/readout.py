@@ -313,33 +313,3 @@ def readout(model: Pretrained, layer: int) -> Readout:
         gram=gram(unembedding.weight.detach().cpu()),
         after=None if after is None else After(W, _norm(model, after)),
     )
-
-
-def direct_share(
-    direct: Float[torch.Tensor, "... d"], total: Float[torch.Tensor, "... d"]
-) -> Float[torch.Tensor, "..."]:
-    """How far an effect on the logits is direct, rather than through later layers; bounded, unlike
-    the projection's share.
-
-    Formula: ‖direct‖² / (‖direct‖² + ‖total − direct‖²)
-    Range: 0 to 1; 1 where later layers add nothing, 1/2 where they cancel the direct effect; NaN
-    where both are 0
-    Better: neither
-    """
-    direct_power, rest = direct.square().sum(-1), (total - direct).square().sum(-1)
-    return direct_power / (direct_power + rest)
-
-
-def signed_share(
-    direct: Float[torch.Tensor, "... d"], total: Float[torch.Tensor, "... d"]
-) -> Float[torch.Tensor, "..."]:
-    """The direct effect's share along the total one; sums to 1 with the indirect one's.
-
-    Formula: ⟨direct, total⟩ / ‖total‖²
-    Range: −∞ to ∞; NaN where ‖total‖ < ‖direct‖/1000, where a share means nothing
-    Better: neither
-    """
-    size = total.square().sum(-1)
-    return torch.where(
-        size >= 1e-6 * direct.square().sum(-1), (direct * total).sum(-1) / size, torch.nan
-    )

@@ -53,7 +53,7 @@ def check(config: Mapping[str, Any], where: Path) -> None:
     except ModelError as error:
         raise ModelError(
             f"{where.parent} holds a model of type {str(kind)[:40]}: {error}; Assay knows "
-            f"{', '.join(known)}, and finds its way in others that are built alike"
+            f"{', '.join(known)}, and other models of the same structure"
         ) from error
     names = architecture.sizes
     if absent := [
@@ -66,7 +66,7 @@ def check(config: Mapping[str, Any], where: Path) -> None:
         size = config.get(name)
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise ModelError(
-                f"{where}: {name} must be a whole number from 1 up, got {str(size)[:40]}"
+                f"{where}: {name} must be a whole number of at least 1, got {str(size)[:40]}"
             )
         with told_of_a_model():
             foreign.within(size or 0, MOST.get(letter, WIDEST), where, name)

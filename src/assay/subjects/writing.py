@@ -130,7 +130,7 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
     writing.check()
     ahead = "prompt_lookup_num_tokens"
     if writing.settings.get(ahead) and getattr(model, "_is_stateful", False):
-        raise ModelError(f"{writing.source}: transformers does not obey {ahead} with this model")
+        raise ModelError(f"{writing.source}: transformers ignores {ahead} with this model")
     if not writing.changes:
         return None
     settings = copy.deepcopy(model.generation_config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,13 +20,11 @@ from assay.core.heavy import xr
 from assay.core.judging import USUAL
 from assay.core.plain import as_json
 from assay.core.results import ResultData
-from assay.core.spec import Spec
 from assay.lab import catalogue
 from assay.lab.judge import history, looks, recording
 from assay.lab.judge.anchors import Anchor
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
-from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import records
@@ -143,8 +141,8 @@ JUDGE = {
     "earlier": "is that of an earlier version",
     "missing": "is missing",
     "unknown": (
-        "is none that this version knows: it was changed, or is of a later Assay; do not believe "
-        "what it prints"
+        "is not one that this version knows: it was changed, or is from a later Assay; do "
+        "not trust what it prints"
     ),
 }
 """What the `judge.py` of a bundle is, in words."""
@@ -226,8 +224,7 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of a stored result is made of."""
     page, result = page_of(lab, experiment, preset, home="")
     plan = lab.plan(experiment, preset)
-    specs = {arm: [row.job.spec for row in rows] for arm, rows in plan.by_arm().items()}
-    whole = _whole(lab, experiment, preset, result.to_json(), result.arms, specs)
+    whole = _whole(lab, experiment, preset, result.to_json(), result.arms)
     read = of_runs(plan)
     inputs = {name: held for arm in read.values() for name, held in arm.items()}
     known = experiment.materials.prompts() if experiment.materials else {}
@@ -251,7 +248,6 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
             preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
-    specs = {arm: recording.specs_in(experiment, record, arm) for arm in record["arms"]}
     data = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
     frozen, stated = data.get("registration"), data.get("inference", EXPLORATORY)
     data |= {"inference": EXPLORATORY, "registration": None}
@@ -269,7 +265,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         figures = [*experiment.figures(arms), *figures]
     except Exception as e:  # a record has no large measures, which figures may show
         left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
-    whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms, specs)
+    whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms)
     page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
     whole = replace(whole, data=data, left_out=left_out)
     return replace(whole, origin=RECORDED, page=page)
@@ -281,9 +277,8 @@ def _whole(
     preset: Preset,
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
-    specs: Mapping[str, Sequence[Spec]],
 ) -> Whole:
-    """What a bundle is made of but for its page and figures; `specs` are those of trained arms."""
+    """What a bundle is made of but for its page and figures."""
     experiment = history.marked(experiment.sized(preset.specs), lab.store)
     result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
@@ -291,37 +286,16 @@ def _whole(
     if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     known = experiment.origin if in_file(experiment.origin) else experiment.name
+    looks = (data.get("registration") or {}).get("looks", ())  # of older versions several
+    level = looks[-1]["level"] if looks else USUAL
     return Whole(
         data=data,
         arms=arms,
-        claims=carry_all(
-            claims,
-            _looks(experiment, preset, data, arms, specs),
-            scope_by_reading(experiment, preset),
-        ),
+        claims=carry_all(claims, arms, scope_by_reading(experiment, preset), level),
         header=catalogue.entry(known).header(),
         source=_source(experiment),
         registration=_registration_files(lab, experiment),
     )
-
-
-def _looks(
-    experiment: Experiment,
-    preset: Preset,
-    data: Mapping[str, Any],
-    arms: Mapping[str, xr.Dataset],
-    specs: Mapping[str, Sequence[Spec]],
-) -> list[tuple[float, Mapping[str, xr.Dataset]]]:
-    """The level of each look that was taken, and the arms with the runs that it looked at; older
-    versions declared several."""
-    frozen = data.get("registration") or {}
-    taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
-    trained = {arm: arms[arm] for arm in specs if arm in arms}
-    early = at_looks(experiment, preset, taken[:-1], trained, specs)
-    return [
-        *((level, with_derived(experiment, part)) for level, part in early),
-        (taken[-1]["level"] if taken else USUAL, arms),
-    ]
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:

@@ -89,12 +89,12 @@ def command(
     Parameters
     ----------
     name
-        A group such as toys, `catalogue` for all of them, an experiment, or the path of an
-        experiment file or a study.
+        A group such as toys, `catalogue` for all groups, an experiment, or the path of an
+        experiment or study.
     arm
-        Of an experiment: only what this arm changes and measures.
+        For an experiment: show only what this arm changes and measures.
     long
-        Of a group: claims and costs as well.
+        For a group: show claims and costs as well.
 
     Examples
     --------
@@ -135,9 +135,9 @@ def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterato
             yield from (Line(f"  {line}") for line in lines)
         yield ""
         yield from ["* has results here."] * any(e.local.results for e in rows)
-        yield "assay list GROUP gives questions and verdicts, assay list NAME one in full."
+        yield "assay list GROUP shows questions and verdicts, assay list NAME one entry."
     yield ""
-    yield "assay plan NAME says what a run would do; assay run NAME does it."
+    yield "assay plan NAME shows what would run; assay run NAME runs it."
 
 
 def questions(entries: Sequence[Listed]) -> Table:

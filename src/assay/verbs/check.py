@@ -72,12 +72,14 @@ def check(
     Parameters
     ----------
     function
-        FILE.py:NAME of a function (thing, prompts) that gives a number for each prompt. It is
-        called with what the claim credits, with None, and with each control. The file is run.
+        FILE.py:NAME of a function (thing, prompts) that returns a number for each prompt. It is
+        called with what the claim credits, with None, and with each control. The file is run as a
+        program.
     prompts
         A CSV, JSONL or text file of prompts.
     holds
-        The condition; `effect` is the number with the thing, minus the number without it.
+        The condition, such as `effect > 0.3`, the number with what is credited minus that without
+        it.
     sentence
         The claim in words; by default the condition.
     vector
@@ -87,9 +89,9 @@ def check(
     labels
         A label for each row of --acts, of two kinds; an .npy file.
     elsewhere
-        The same rows' activations at another layer: the control layer.
+        The activations of the same rows at another layer, for the control layer.
     around
-        Activations that say which dimensions a random vector fills.
+        Activations that show which dimensions a random vector should fill.
     heads
         What is credited: heads as LAYER.HEAD, with commas; needs --of.
     neurons
@@ -103,7 +105,7 @@ def check(
     position
         What is credited: a token's position; needs --others.
     source
-        What is credited: what is patched in, a column of the prompts.
+        What is credited: the source of a patch, a column of the prompts.
     text
         What is credited: a prompt or a system text.
     feature
@@ -111,11 +113,12 @@ def check(
     edge
         What is credited: an edge as SOURCE.TARGET; needs --of.
     of
-        The pool of others: a count, LAYERSxHEADS such as 12x12, or a list with commas.
+        The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a list with
+        commas.
     norms
-        A size for each of the pool, which others match; an .npy file.
+        A size for each member of the pool, by which controls are matched; an .npy file.
     rates
-        How often each of the pool is on, which others match; an .npy file.
+        How often each member of the pool is active, by which controls are matched; an .npy file.
     others
         Other layers, sites or positions, with commas.
     other_text
@@ -123,25 +126,25 @@ def check(
     paraphrase
         Another wording of --text.
     also
-        A function in the same file for another task of the model: the control damage.
+        A function in the same file for another task of the model, for the control damage.
     control
         Only these controls.
     draws
-        How many of each random control.
+        How many draws of each random control.
     unit
         A column of the prompts over which the claim generalises.
     beats
-        By how much controls must be beaten.
+        The margin by which the method has to beat each control.
     bounds
-        Least and greatest value for a unit.
+        The least and the greatest value for one unit.
     scope
-        What the numbers speak about, as a phrase.
+        What the numbers are about, in a few words; printed with the verdict.
     batch
-        Prompts of a call; by default all.
+        Prompts per call; by default all.
     fresh
-        Call the function also where it was called before.
+        Call the function again even if its result is kept from an earlier call.
     no_ledger
-        Do not note that this claim was tried on these prompts, and say so.
+        Do not record that this claim was tried on these prompts; the output says so.
     save
         A file to write the numbers and the verdict to, such as refusal.assay.
 

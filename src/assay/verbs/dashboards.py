@@ -30,12 +30,12 @@ class Which:
     """Which features are exported."""
 
     features: str = ""
-    """Their numbers, such as 1,2,5-9."""
+    """The numbers of the features to write, such as 1,2,5-9."""
     top: int | None = None
-    """So many, those with the largest number of `by`; 100 where no features are named."""
+    """How many features to write: those with the largest `by`; by default 100, if none is named."""
     by: str = "importance"
-    """A column of the index: importance, gradient_total, density, maximum, …; features without it
-    are left out."""
+    """The column of the index by which --top chooses: importance, gradient_total, density, maximum,
+    …. Features without a value are left out."""
 
 
 FIRST = Which()
@@ -85,7 +85,7 @@ def export_features(
     written = (
         _page(index, numbers, chosen, out)
         if format == "html"
-        else _neuronpedia(index, numbers, out, creator, store)
+        else _neuronpedia(index, numbers, out, creator)
     )
     return FeatureFiles(
         address=index.about.address,
@@ -123,7 +123,7 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
         return list(numbers), "as named"
     top = 100 if which.top is None else which.top
     if top < 1:
-        raise AssayError(f"--top is a number of features from 1 up, got {top}")
+        raise AssayError(f"--top is a number of features, at least 1, got {top}")
     rows = [
         row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
     ]
@@ -141,15 +141,13 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
     return [out]
 
 
-def _neuronpedia(
-    index: Index, numbers: Sequence[int], out: Path, creator: str, store: Store
-) -> list[Path]:
-    firings, decoder = indexing.firings_of(index, store), decoder_rows(index.folder)
+def _neuronpedia(index: Index, numbers: Sequence[int], out: Path, creator: str) -> list[Path]:
+    decoder = decoder_rows(index.folder)
     created = str(index.about.made.get("finished") or provenance.timestamp())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         staging_path = Path(scratch) / out.name
         staging_path.mkdir()
-        neuronpedia.write(staging_path, index, firings, numbers, decoder, created, creator)
+        neuronpedia.write(staging_path, index, numbers, decoder, created, creator)
         staging_path.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

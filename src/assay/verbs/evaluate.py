@@ -46,8 +46,8 @@ class Where:
     text: str | None = None
     """stdlib, docs (docstrings), or a folder of text files."""
     acts: Path | None = None
-    """In their place a safetensors file with acts [rows, d], and document [rows], or [windows,
-    positions, d]: no losses then."""
+    """A safetensors file in place of a model and a text: acts [rows, d] and document [rows], or
+    acts [windows, positions, d]. Losses are then not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +58,25 @@ class How:
     """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block
     9)."""
     site_out: Annotated[str, More] = ""
-    """Where a transcoder's reconstruction belongs."""
+    """The site that a transcoder reconstructs."""
     tokens: int = 110_000
-    """Tokens that the model reads, at most."""
+    """The number of tokens that the model reads, at most."""
     context: Annotated[int | None, More] = None
-    """Tokens in a window, a BOS included; 128 where the file does not say."""
+    """Tokens in a window, including a BOS; 128 if the file does not say."""
     bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token; where the file does not say, as the
-    model's tokenizer has it."""
+    """Whether each window starts with the model's BOS token. By default as in the dictionary's
+    file, or as the model's tokenizer does."""
     skip_first: Annotated[int, More] = 1
     """Positions at the start of each window that are left out of every measure."""
     outlier: Annotated[float, More] = 6.0
-    """Activations longer than this many medians are left out too; 0: none."""
+    """Activations longer than this many times the median are left out too; 0: none."""
     ablation_tokens: Annotated[int, More] = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
     part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
-    """Files are split by the hash of their path; auto: test where the dictionary was trained on
-    this text, else all."""
+    """The part of the text; files are split by the hash of their path. auto: the test part if the
+    dictionary was trained on this text, otherwise all."""
     dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
-    """What the model computes in."""
+    """The number format in which the model computes."""
 
 
 ON, AS_FILED = Where(), How()
@@ -121,7 +121,7 @@ def evaluate(
     door: Door,
 ) -> Answer[Evaluated]:
     """Measure dictionaries on a model and a text, with intervals: sparsity, reconstruction, loss
-    recovered. Several give one table and one plot.
+    recovered. Several dictionaries give one table and one plot.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ def evaluate(
         Files or folders of any known format, stored runs such as gated-sae/showcase, or names that
         `assay fetch` takes.
     batch
-        Tokens in one pass of the model: memory, not numbers.
+        Tokens in one pass of the model. This changes the memory that is needed, not the numbers.
     out
-        Folder for the report, the plots, every number as CSV and JSON, and documents.csv: a row
+        A folder for the report, the plots, every number as CSV and JSON, and documents.csv: a row
         for each dictionary and document, which `assay judge` reads.
 
     Examples

@@ -49,19 +49,19 @@ class Hints:
 
     format: str | None = None
     """saelens, dictionary-learning, sparsify, openai, gemma-scope, llama-scope, circuit-tracer or
-    another, where names do not tell."""
+    another, if the file names do not show it."""
     site: str | None = None
     """Where the activations come from, such as blocks.9.hook_resid_post."""
     site_out: Annotated[str | None, More] = None
-    """Where a transcoder's reconstruction belongs."""
+    """The site that a transcoder reconstructs."""
     architecture: Annotated[str | None, More] = None
-    """The other library's name of the architecture, where the tensors fit two."""
+    """The other library's name for the architecture, if the tensors fit two."""
     scale: Annotated[float | None, More] = None
-    """Factor on the inputs in training, where the file says that there was one and not which."""
+    """The factor on the inputs in training, if the file says that there was one but not which."""
     k: Annotated[int | None, More] = None
-    """Active features per input, where a TopK file does not hold it."""
+    """Active features per input, if a TopK file does not give it."""
     threshold: Annotated[float | None, More] = None
-    """Inference threshold, where a BatchTopK file holds none."""
+    """The threshold at inference, if a BatchTopK file has none."""
 
 
 AS_IT_SAYS = Hints()
@@ -93,8 +93,8 @@ def import_(
     hints: Annotated[Hints, Flat] = AS_IT_SAYS,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Exchanged]:
-    """Convert another library's dictionary to Assay's format. Whether it reconstructs activations
-    well is what `assay evaluate` says.
+    """Convert another library's dictionary to Assay's format. To see whether it reconstructs
+    activations well, use `assay evaluate`.
 
     Parameters
     ----------
@@ -156,8 +156,8 @@ def export(
         A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an
         experiment.
     out
-        The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where
-        none is named. An index stays in the store.
+        The folder to write. For the formats assay and html, the file; for a bundle, the zip file,
+        by default NAME.zip. An index stays in the store.
     format
         saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; index:
         every feature on a text, as Parquet files in the store; html: pages of features in one file
@@ -165,17 +165,18 @@ def export(
         verdicts and code that judges. The features of html and neuronpedia come from an index,
         which is made if the store has none.
     run
-        Which run, from 0; without it, all.
+        The run to write, from 0; by default all.
     model
         The language model: its name for the other library's settings, or the one that is run for an
         index: smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch).
     also
-        For an index: a dictionary of another seed, in which the features are looked for.
-        Repeatable; of a stored run its arm's other seeds without it.
+        For an index: a dictionary of another seed, in which to search for the features. Repeatable.
+        For a stored run, the default is the other seeds of its arm.
     creator
-        Id of your account at Neuronpedia.
+        The id of your account at Neuronpedia.
     hide_prompts
-        Of a bundle: the hashes of prompts instead of their texts, where these may not be passed on.
+        For a bundle: write the hashes of prompts instead of their texts, if the texts may not be
+        published.
 
     Examples
     --------

@@ -101,25 +101,25 @@ def features(
     text
         The text, in quotes.
     dictionary
-        A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
+        A file or folder of any known format, or a stored run; by default the showcase of gated-sae.
     many
-        How many are listed by what taking them out does; eight times as many are tried.
+        How many features to list by the effect of their ablation; eight times as many are tried.
     per_token
         How many features each token is shown with.
     by_feature
-        Print where each of those features is on, what it is worth and what it promotes, in place of
-        the tokens.
+        Print features in place of tokens: where each is on, its effect on the loss, and what it
+        promotes.
     site
-        Where activations are read; where the dictionary's file says without it.
+        The site of the activations; by default as in the dictionary's file.
     bos
-        Whether the text starts with the model's BOS token; without it as the dictionary's file
-        says, else as the model's tokenizer has it.
+        Whether the text starts with the model's BOS token. By default as in the dictionary's file,
+        or as the model's tokenizer does.
     skip_first
-        Positions at the start of the text where features are neither counted nor taken out.
+        Positions at the start of the text where features are neither counted nor ablated.
     outlier
-        Activations longer than this many medians of the text are left out too; 0: none.
+        Activations longer than this many times the text's median are left out too; 0: none.
     html
-        A file for the same as a page.
+        Write the same as an HTML page to this file.
 
     Examples
     --------

@@ -46,10 +46,10 @@ def fetch(
     Parameters
     ----------
     model
-        smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main; of a
-        dictionary OWNER/NAME:PATH, or saelens:RELEASE:ID.
+        smollm2, gemma3-270m, or a hub's OWNER/NAME, followed by @REVISION if not main. For a
+        dictionary, OWNER/NAME:PATH or saelens:RELEASE:ID.
     accept_terms
-        Accept the model's terms of use, where it has some, without being asked.
+        Accept the model's terms of use, if there are any, without a question.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class Network:
     """Whether anything is downloaded."""
 
     download: Annotated[Flag, More] = False
-    """Fetch first what is named and not here, the model and dictionaries, as `assay fetch` does."""
+    """First download the model and the dictionaries that are not here, as `assay fetch` does."""
 
     def bring(self, door: Door, model: str | None, *dictionaries: str | None) -> None:
         """Download what is absent, if that is wanted."""

@@ -74,15 +74,15 @@ def doctor(
     Parameters
     ----------
     clean
-        Delete damaged runs, and what kills and broken downloads left behind.
+        Delete damaged runs, and files left by killed processes and broken downloads.
     migrate
-        Bring a store of an older version to how this one stores; whole or not at all, and nothing
-        is lost.
+        Convert the store of an older version to the format of this one. It is converted as a whole
+        or not at all, and nothing is lost.
     remove
-        Delete the stored runs and results of this experiment or file, and artefacts that no other
-        one uses, after listing them.
+        List, and then delete, the stored runs and results of this experiment or file, and the
+        artefacts that no other one uses.
     yes
-        Do not ask.
+        Delete without asking.
 
     Examples
     --------

@@ -45,27 +45,27 @@ def judge(
     expect: Expected = None,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:
-    """Judge a claim about your own numbers: a CSV file with a column `arm`, a column for each unit,
-    and the numbers; or estimate a number.
+    """Judge a claim about a table of your own results, or estimate a number from it. The table is a
+    CSV file with a column `arm`, a column for each unit, and the numbers.
 
     Parameters
     ----------
     table
         The CSV file.
     claim
-        The claim; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
+        The claim, such as 'gated.fvu - relu.fvu < -0.02'.
     unit
-        A column whose levels are independent units; e.g. --unit seed. Two are crossed, each
-        level of one with each of the other.
+        A column whose values are independent units, such as seed. Give two for crossed units, such
+        as every seed on every document.
     control
-        An arm for which the claim should fail; e.g. --control shuffled. By default the
-        control is called dealt: the same rows with shuffled labels.
+        An arm for which the claim should fail, such as shuffled. By default, Assay makes the
+        control dealt: the same rows with shuffled labels.
     estimate
-        In place of a claim, a number without a threshold; e.g. --estimate fvu.
+        A number to estimate without a threshold, such as fvu, in place of a claim.
     over
-        Of an estimate: a column that was swept; a curve over its levels.
+        With --estimate: a column that was swept. The result is a curve over its values.
     crosses
-        A value of the curve, or half: report where the curve crosses it, with an interval.
+        A value, or half of the curve's range: report where the curve crosses it, with an interval.
     must_hold
         An arm with a planted effect, for which the claim should hold.
     also
@@ -76,21 +76,21 @@ def judge(
     violation
         An arm with a planted violation of a claim of no effect.
     fixed
-        A column, such as template, to whose levels here the claim is limited. Without it the
-        verdict also has to be the same with these levels as units.
+        A column, such as template, if the claim is only about the values in this table. Without it,
+        the verdict also has to be the same with these values as units.
     beats
         The margin by which the method has to beat each control.
     empty
-        The value where there is nothing: 0.5 for an AUROC, 1 for a relative error.
+        The value for no effect: 0.5 for an AUROC, 1 for a relative error.
     bounds
-        Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a
-        difference of shares; the interval is then exact.
+        The least and the greatest value that the claim can have for one unit: 0 1 for a share, -1 1
+        for a difference of shares. The interval is then exact.
     scope
-        What the numbers speak about, as a phrase.
+        What the numbers are about, in a few words; printed with the verdict.
     arm_column
-        The column that says what each row is a run of.
+        The column that names the arm of each row.
     no_ledger
-        Do not note that this claim was tried on this table, and say so.
+        Do not record that this claim was tried on this table; the output says so.
 
     Examples
     --------

@@ -34,12 +34,12 @@ def new(
     Parameters
     ----------
     name
-        What to call it: my-claim writes my_claim.py.
+        The name: my-claim writes my_claim.py.
     study
         Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
-        claims of your own, as data.
+        your own claims, as data.
     loop
-        Write one around a training loop of your own: a function that returns numbers.
+        Write an experiment for your own training loop: a function that returns numbers.
 
     Examples
     --------

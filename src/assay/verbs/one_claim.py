@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from assay.controls.table import in_words
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
@@ -72,7 +73,7 @@ def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
     came = control.line.rpartition(": ")[2]
     text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
-    return f"{text} ({why})" if why else text
+    return f"{text} ({in_words(why)})" if why else text
 
 
 def published(judged_claim: Judged) -> str:
@@ -90,7 +91,7 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[AnswerPart]
     arm, note = result.arm, experiment.arms[result.arm].note
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
-    yield "Does it satisfy what is claimed? Controls must not, nor what lacks a credited part."
+    yield "Does it satisfy the claims? Controls and arms that lack a credited part should not."
     yield ""
     judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
     other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]

@@ -37,8 +37,8 @@ Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str,
     Parameter(
-        help="An experiment's name (`assay list`), or the path of a study (.toml or .md) or of an "
-        "experiment (.py)."
+        help="The name of an experiment (`assay list`), or the path of a study (.toml or .md) or "
+        "of an experiment (.py)."
     ),
 ]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
@@ -59,7 +59,7 @@ class Output:
     """How a verb prints."""
 
     json: Flag = False
-    """Print one JSON object on standard output; progress goes to standard error."""
+    """Print one JSON object on standard output, and progress on standard error."""
     schema: Annotated[Flag, More] = False
     """Print the JSON schema of that object, and run nothing."""
 
@@ -70,7 +70,7 @@ class Place:
     """Where results are kept."""
 
     root: Annotated[Path, Parameter(env_var="ASSAY_ROOT")] = Path("assay-store")
-    """Folder of the store: runs, results, artefacts."""
+    """The folder of the store, which keeps runs, results and artefacts."""
 
     @property
     def options(self) -> str:
@@ -93,8 +93,8 @@ class Trust:
     """How far files that somebody else wrote are trusted."""
 
     limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS", group=MORE)] = 1
-    """Where a file is refused as too large: how many times larger than usual it may be. Only for
-    files that you trust."""
+    """If a file is refused as too large: how many times larger than usual it may be. Only for files
+    that you trust."""
 
     def raised(self) -> AbstractContextManager[None]:
         """Read within these limits."""
@@ -106,30 +106,31 @@ class Reading:
     """How a text is read for an index; what is not given comes from the dictionary's own file."""
 
     tokens: int = 32_768
-    """For an index: tokens that the model reads, at most. More of them later add to these."""
+    """For an index: the number of tokens to read, at most. A larger number later reads only the new
+    ones."""
     context: Annotated[int | None, More] = None
-    """Tokens in a window, a BOS included; 128 where the file does not say."""
+    """Tokens in a window, including a BOS; 128 if the file does not say."""
     bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token; where the file does not say, as the
-    model's tokenizer has it."""
+    """Whether each window starts with the model's BOS token. By default as in the dictionary's
+    file, or as the model's tokenizer does."""
     skip_first: Annotated[int, More] = 1
-    """Positions at the start of each window that do not count."""
+    """Positions at the start of each window that are left out."""
     outlier: Annotated[float, More] = 6.0
-    """Activations longer than this many medians do not count either; 0: all do."""
+    """Activations longer than this many times the median do not count either; 0: all count."""
     part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
-    """Files are split by the hash of their path; auto: what the dictionary was not trained on,
-    where that is known."""
+    """The part of the text; files are split by the hash of their path. auto: what the dictionary
+    was not trained on, if that is known."""
     site: Annotated[str, More] = ""
     """Where activations are read, such as blocks.9.hook_resid_post."""
     site_out: Annotated[str, More] = ""
-    """Where a transcoder's reconstruction belongs."""
+    """The site that a transcoder reconstructs."""
     dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
-    """What the model computes in."""
+    """The number format in which the model computes."""
     gradients: Annotated[bool, More] = True
-    """Run the model back as well, for the first-order effect of every firing on the loss; this
+    """Also run a backward pass, for the first-order effect of every firing on the loss; this
     doubles the time."""
     ablate: Annotated[int, More] = 32
-    """Features that are ablated on a sample, of all densities; 0: none."""
+    """The number of features to ablate on a sample, of all densities; 0: none."""
     ablate_windows: Annotated[int, More] = 16
     """Windows on which each of them is ablated."""
 
@@ -145,15 +146,15 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: seconds, checks that everything works; default: minutes on two cores; some
-    experiments have more, such as docs, the same claims on another text."""
+    """smoke: seconds, to check that everything works; default: minutes on two cores. Some
+    experiments have more presets, such as docs: the same claims on another text."""
     set: Several = ()
-    """field=value: change a field; the result is stored next to the default one. Repeatable. Some
-    fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016): assay list NAME.
-    without=ARM leaves out an arm that no claim names."""
+    """field=value: change a field. The result is stored next to the default one. Repeatable. Some
+    fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016); assay list NAME shows
+    the fields. without=ARM leaves out an arm that no claim names."""
     each: Annotated[Flag, More] = False
-    """Judge each claim of a study by itself, also where several ask the same quantity along a
-    sweep; else the intervals of these hold for all of them at once."""
+    """Judge each claim of a study by itself. By default, if several claims ask for the same
+    quantity along a sweep, their intervals hold for all of them at once."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
@@ -175,13 +176,13 @@ class Machine:
     """On what it runs; none of these changes a number's meaning."""
 
     executor: Annotated[str, More] = "workers"
-    """workers: one-thread processes, as many as free cores; inline: this process, one group after
-    the other; or another file of assay.lab.engines."""
+    """workers: single-threaded processes, one for each free core; inline: this process, one group
+    after the other; or another engine of assay.lab.engines."""
     threads: int | None = None
-    """Threads of each worker, or of this process when inline: 1, as more only help a single large
-    dictionary; on a GPU all there are, so that one worker has it."""
+    """Threads of each worker, or of this process if inline. By default 1, as more only help a
+    single large dictionary; on a GPU, one worker has all threads."""
     device: str = "cpu"
-    """Where tensors live: cpu, cuda, cuda:1."""
+    """The device to compute on: cpu, cuda, cuda:1."""
 
     def lab(self, root: Path) -> Lab:
         """Make a lab that trains on this machine."""
@@ -210,7 +211,7 @@ class Machine:
     def check_threads(self) -> None:
         """Refuse a number of threads that is none. Raises: AssayError."""
         if self.threads is not None and self.threads < 1:
-            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
+            raise AssayError(f"--threads is a number of threads, at least 1, got {self.threads}")
 
 
 def device_here(name: str) -> str:

@@ -61,14 +61,14 @@ def report(
     Parameters
     ----------
     name
-        An experiment; without one, every experiment with a stored result.
+        An experiment; by default every experiment that has a stored result.
     out
-        Folder of the pages.
+        The folder of the pages.
     export
-        Folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG, PNG
-        and PDF.
+        A folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG,
+        PNG and PDF.
     open
-        Show them in the browser.
+        Open them in the browser.
 
     Examples
     --------
@@ -206,7 +206,8 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
     for name, entry in headers.items():
         path = out / f"{slug(name, 'default')}.html"
         stored_too = (lab.store.root / "results" / name / "default.json") in results
-        if path.exists() and not stored_too and NOTE in path.read_text(encoding="utf-8"):
+        said = NOTE[1:]  # a page begins it with a capital
+        if path.exists() and not stored_too and said in path.read_text(encoding="utf-8"):
             try:
                 data = ResultData.from_json(read_record(name) or {})
                 now = turned(name, "default")

@@ -45,8 +45,7 @@ def command(
     Parameters
     ----------
     prompts
-        Of a study: how many prompts of each table are shown as every model reads them, token by
-        token.
+        For a study: show this many prompts of each table token by token, as each model reads them.
 
     Examples
     --------
@@ -79,9 +78,9 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[AnswerPart]:
     yield ""
     yield from claims(planned)
     if planned.scope:
-        yield f"Verdicts will speak for: {planned.scope}"
+        yield f"Scope of the verdicts: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
-    nothing = "Nothing is frozen: its verdicts will be exploratory."
+    nothing = "The study is not frozen, so its verdicts will be exploratory."
     yield f"{frozen[0].upper()}{frozen[1:]}." if frozen else nothing
     yield from (f"note: {note}" for note in planned.notes)
     yield ""
@@ -150,9 +149,12 @@ def claims(planned: Planned) -> Iterator[AnswerPart]:
         yield f"– {e.text}"
         yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
     if planned.claims and planned.spread_from:
+        nothing, _, why = planned.spread_from.partition(": ")
         yield (
-            f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
-            "claim is judged; they do not say whether its gates will be met."
+            f"No forecast of the intervals: {why}."
+            if nothing == "nothing"
+            else f"Half-widths are forecast from {planned.spread_from}, on the scale on which a "
+            "claim is judged. They do not say whether its gates will be met."
         )
 
 
@@ -188,8 +190,8 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "an unknown time"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
+        return "time unknown"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, estimated from {planned.cost_from})"
 
 
 def needed(planned: Planned) -> str:

@@ -65,10 +65,10 @@ def command(
     Parameters
     ----------
     anyway
-        Freeze also claims that no data could decide, such as one with five seeds.
+        Also freeze claims that no data could decide, such as a claim with five seeds.
     anchor
-        git: note the hash on the commit at hand, for you to push; or the http(s) address of an RFC
-        3161 time stamp authority, which is asked to sign it. assay verify verifies both.
+        git: write the hash as a note on the current commit, for you to push; or the http(s) address
+        of an RFC 3161 time stamp authority, which is asked to sign it. assay verify checks both.
 
     Examples
     --------

@@ -51,19 +51,19 @@ class Elsewhere(Machine):
     """On what it runs, here or elsewhere; none of these changes a number's meaning."""
 
     on: str | None = None
-    """Other machines (docs/scale.md). ray: the Ray cluster that this machine is part of, or one
-    that is started here for this command; ray://HOST:PORT: any Ray cluster; slurm: jobs of SLURM,
-    which see the folder of the store."""
+    """Run on other machines (docs/scale.md). ray: the Ray cluster of this machine, or a new one
+    that is started here for this command; ray://HOST:PORT: any Ray cluster; slurm: SLURM jobs,
+    which need access to the store's folder."""
     workers: Annotated[int | None, More] = None
-    """With --on: how many groups at the same time; without it 8 jobs of SLURM, and as many tasks of
-    Ray as there is room for."""
+    """With --on: how many groups run at the same time. By default 8 jobs of SLURM, or as many tasks
+    of Ray as there is room for."""
     gpus: Annotated[int | None, More] = None
     """With --on: GPUs of each group; goes with --device cuda."""
     memory: Annotated[str | None, More] = None
     """With --on: memory of each group, such as 16G."""
     time: Annotated[str | None, More] = None
-    """With --on slurm: how long a job may run, such as 4h, 1h without it; a group that takes longer
-    resumes in the next one."""
+    """With --on slurm: how long a job may run, such as 4h; by default 1h. A group that takes longer
+    resumes in the next job."""
     slurm: Annotated[tuple[str, ...], Bare, More] = ()
     """name=value: with --on slurm, an option of sbatch or of submitit, such as partition=gpu,
     account=me, or setup="module load cuda". Repeatable."""
@@ -100,7 +100,7 @@ class Elsewhere(Machine):
                 f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
             )
         if (self.workers is not None and self.workers < 1) or (self.gpus or 0) < 0:
-            raise AssayError("--workers is a number from 1 up, and --gpus one from 0 up")
+            raise AssayError("--workers is a number of at least 1, and --gpus one of at least 0")
         if self.memory is not None and not SIZE.fullmatch(self.memory):
             raise AssayError(f"--memory is an amount such as 16G or 900M, got {self.memory!r}")
 
@@ -190,13 +190,13 @@ def run(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """Train and measure what is missing, then judge; an interrupted run resumes.
+    """Train and measure what is missing, then judge the claims. An interrupted run resumes.
 
     Parameters
     ----------
     more
-        Further names or paths: all run in a row, each is printed when it is judged, and a table of
-        all at the end.
+        Further names or paths. All run one after another; each is printed when it is judged, and a
+        table of all at the end.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 

@@ -34,7 +34,7 @@ def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
     if not prompts:
         return ()
     if not name.endswith(STUDIES):
-        raise AssayError("--prompts shows those of a study; give its file")
+        raise AssayError("--prompts shows the prompts of a study; give the study's file")
     return tuple(sent(entry(name).path, prompts))
 
 

@@ -64,7 +64,7 @@ def serve(
     if names is not None:
         read(names)
     if root.exists() and not root.is_dir():
-        raise AssayError(f"{root} is no folder; --root names the folder of a store")
+        raise AssayError(f"{root} is not a folder; --root names the folder of a store")
     making = (
         None
         if request is None or not request.make

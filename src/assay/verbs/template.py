@@ -172,7 +172,7 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    # A verdict speaks for this and nothing wider. Braces hold fields: it stays true when one is
+    # A verdict is about this scope only. Braces hold fields: it stays true when one is
     # set.
     scope="linear autoencoders, normal data of {inputs} numbers, one planted subspace of {width}",
     # Judged seeds start at 1000: choose settings on lower ones, and judge on seeds that no choice

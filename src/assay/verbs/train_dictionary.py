@@ -57,19 +57,20 @@ class Method:
     width: int = 4096
     """Features."""
     k: int | None = None
-    """Features on at a token, of TopK and BatchTopK; 32 without it."""
+    """Active features per token, for TopK and BatchTopK; by default 32."""
     penalty: float | None = None
-    """λ of the other kinds: the larger, the fewer features are on."""
+    """The sparsity penalty λ of the other kinds: the larger it is, the fewer features are on."""
     aux: Annotated[int, More] = 0
-    """AuxK of TopK and BatchTopK: a latent is dead after so many rows without a firing; 0: none."""
+    """For the auxiliary loss (AuxK) of TopK and BatchTopK: a latent is dead after this many rows
+    without a firing; 0: no such loss."""
     steps: int = 2000
     """Training steps."""
     batch: Annotated[int, More] = 4096
-    """Vectors of a step."""
+    """Activations per training step."""
     lr: Annotated[float, More] = 2e-3
     """Adam's learning rate."""
     seed: Annotated[int, More] = 0
-    """What draws the start, and the order of text and vectors."""
+    """The random seed of the initialisation, and of the order of texts and activations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +80,12 @@ class Reading:
     context: Annotated[int, More] = 128
     """Tokens in a window."""
     bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token; without it as its tokenizer has
-    it."""
+    """Whether each window starts with the model's BOS token; by default as its tokenizer does."""
     tokens: int = 0
-    """Tokens of the text's training part; 0: all. Where steps x batch is more, it is read again."""
+    """The number of tokens from the training part of the text; 0: all. If steps x batch is larger,
+    the text is read again."""
     buffer: Annotated[int, More] = 2**18
-    """Vectors that are shuffled together: one buffer and the next are in memory."""
+    """Activations that are shuffled together. Two such buffers are in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,18 +148,18 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[TrainedDictionary | Showcase]:
-    """Train a dictionary on a model's activations, which are computed meanwhile and never written
+    """Train a dictionary on a model's activations, which are computed on the fly and never written
     to disk.
 
     Parameters
     ----------
     site
-        Where activations are taken, such as blocks.9.hook_resid_post.
+        The site of the activations, such as blocks.9.hook_resid_post.
     out
-        The folder to write. The same command resumes there, or finds what is done.
+        The folder to write. If it exists, the same command resumes there.
     showcase
-        Train the dictionary that shows a model best, of smollm2 or gemma3-270m, in five minutes of
-        a core; it is called showcase/MODEL, and takes no other setting.
+        Train the example dictionary of smollm2 or gemma3-270m, in five minutes on one core. It is
+        called showcase/MODEL and takes no other settings.
 
     Examples
     --------
@@ -259,7 +260,7 @@ def train(
         bos=reading.bos,
     )
     if reading.buffer < 1:
-        raise AssayError("--buffer is a number from 1 up")
+        raise AssayError("--buffer is a number of at least 1")
     kind = _kind(method)
     loss = TopKAux(dead_after=method.aux) if method.aux else None
     objective(kind, loss, method.penalty)
@@ -395,7 +396,7 @@ def _finished(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     result: dict[str, Any] | None = stored.pop("result", None)
     if stored and stored != json.loads(json.dumps(request)):
-        raise AssayError(f"{out} has another training; name another folder with --out")
+        raise AssayError(f"{out} has another training run; name another folder with --out")
     return result if result is not None and (out / FILE).exists() else None
 
 

@@ -55,9 +55,9 @@ def command(
     Parameters
     ----------
     claim
-        One claim: its number, or words of its text.
+        One claim: its number, or some words of its text.
     estimates
-        List the estimates as well: numbers with their intervals, and no verdict.
+        List the estimates as well: numbers with intervals, without a verdict.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 

@@ -102,28 +102,27 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen]:
-    """Compare a result with its committed record, or judge a bundle again; exits with 1 on a
-    difference.
+    """Compare a result with its committed record, or judge a bundle again. Exits with 1 if they
+    differ.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 
     Parameters
     ----------
     name
-        An experiment's name, or the path of its file; catalogue for every record; a bundle, a zip
-        or its folder; or what was frozen, a .prereg.json file.
+        The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
+        zip or its folder); or a frozen study (a .prereg.json file).
     rerun
         Run the experiment from an empty store first, and compare that.
     keep
-        With --rerun: the folder of that store, which must not hold the experiment; without it a
-        temporary one.
+        With --rerun: the folder of that store, which must not contain the experiment; by default a
+        temporary folder.
     record
-        Write what is stored as the record: commit, keys, small measures, verdicts, seconds. With
-        --rerun: where every number is equal, let the record have the cost, date and machine of
-        this run.
+        Write the stored result as the record: commit, keys, small measures, verdicts, seconds. With
+        --rerun: if every number is equal, update the cost, date and machine of the record.
     authority
-        Of a bundle or of what was frozen: a PEM file with the certificates of time stamp
-        authorities that you trust; without it those of the system.
+        For a bundle or a frozen study: a PEM file with the certificates of the time stamp
+        authorities that you trust; by default those of the system.
 
     Examples
     --------

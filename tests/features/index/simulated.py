@@ -25,7 +25,6 @@ class Made:
     document: np.ndarray
     kept: np.ndarray
     directions: build.Directions
-    neurons: np.ndarray
 
 
 def about(width: int, d: int = 16) -> About:
@@ -87,7 +86,6 @@ def made(
     for what, copy, of in copies:
         acts[..., copy] = acts[..., of if what == "acts" else copy]
     effects = (rng.normal(size=acts.shape) * (acts > 0)).astype(np.float32)
-    neurons = rng.normal(size=(windows, context, 6)).astype(np.float32) + acts[..., 1:2]
     decoder = rng.normal(size=(width, d)).astype(np.float32)
     decoder[2] = -2 * decoder[3]
     for what, copy, of in copies:
@@ -120,7 +118,6 @@ def made(
             tokens=tokens[part],
             document=document[part],
             keep=kept[part],
-            neurons=neurons[part][kept[part]][:100] if i == 0 else None,
         )
         paths.append(path)
     index = folder / "index"
@@ -135,4 +132,4 @@ def made(
         vocabulary=VOCABULARY,
         documents=[f"text {i}.py" for i in range(windows // 2)],
     )
-    return Made(index, acts, effects, tokens, document, kept, directions, neurons)
+    return Made(index, acts, effects, tokens, document, kept, directions)

@@ -156,28 +156,13 @@ def test_correlations_are_numpys(one: Made, index: Index) -> None:
         )
 
 
-def test_neurons_are_correlated_where_they_were_read(one: Made, index: Index) -> None:
-    kept = one.kept[:8]  # the first shard
-    rows, neurons = (
-        one.acts[:8][kept][:100].astype(np.float64),
-        one.neurons[:8][kept][:100].astype(np.float64),
-    )
-    found = [row for row in index.feature(1).neighbours if row["kind"] == "neuron"]
-    expected = [np.corrcoef(rows[:, 1], neurons[:, m])[0, 1] for m in range(6)]
-    assert [row["other"] for row in found] == np.argsort(expected)[::-1][:5].tolist()
-    assert [row["pearson"] for row in found] == pytest.approx(
-        sorted(expected, reverse=True)[:5], abs=1e-6
-    )
-    assert index.about.neuron_tokens == 100
-
-
 def test_pearson_of_the_specifications_vector() -> None:
     """a = (0, 0, 1, 3) and n = (1, 0, 2, 5): ρ = .981981 and cosine .981495; covariance over the
     product of variances would be .428571."""
     import scipy.sparse
 
     matrix = scipy.sparse.csc_matrix(np.array([[0, 0, 1, 3], [1, 0, 2, 5]], np.float32).T)
-    found = relations.correlated(relations.Activations(matrix, None, np.zeros(0, np.int64)), 0, 2)
+    found = relations.correlated(relations.Activations(matrix), 0, 2)
     assert found["other"].tolist() == [1, 0]
     assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6) and found[
         "cosine"
@@ -197,7 +182,7 @@ def test_correlations_of_features_that_seldom_fire_together_are_numpys(
     on = acts.any(0)
     expected = np.corrcoef(np.where(on, acts, rng.random((50, 12))).T) * on * on[:, None]
     np.fill_diagonal(expected, -np.inf)
-    firing = relations.Activations(scipy.sparse.csc_matrix(acts), None, np.zeros(0, np.int64))
+    firing = relations.Activations(scipy.sparse.csc_matrix(acts))
     for cells in (1, 30, 1000):
         monkeypatch.setattr(relations, "CELLS", cells)
         found = relations.correlated(firing, 0, 12)
@@ -221,17 +206,6 @@ def test_blocks_hold_no_more_firings_than_they_may(
     ends = build._edges(firing, 40)
     assert ends[0] == 0 and ends[-1] == 40 and all(a < b for a, b in pairwise(ends))
     assert all(each[a:b].sum() <= 200 or b == a + 1 for a, b in pairwise(ends)) and len(ends) > 4
-
-
-def test_axes_are_sorted_by_magnitude_and_keep_their_sign() -> None:
-    """d = (3, −4, 1): the largest by magnitude is −4 with half of the absolute sum, then 3 with
-    37.5 %."""
-    found = relations.axes(np.array([[3.0, -4.0, 1.0]]), 0)
-    assert (
-        found["value"][:2].tolist() == [-4, 3]
-        and found["share"][:2].tolist() == [0.5, 0.375]
-        and found["other"][:2].tolist() == [1, 0]
-    )
 
 
 def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:

@@ -96,7 +96,7 @@ def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
         why = f"<br>*{minus(cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         texts = [
-            f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}"
+            f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.remark})' if c.remark else ''}"
             for c in r.controls
         ]
         controls = "<br>".join(line.lstrip() for line in texts)

@@ -50,7 +50,7 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     if not earlier:
         n, t = pairs[-1]
         raise DataError(
-            f"{prompt.row.place}: token {n} attends to none behind it, such as {t}; change "
+            f"{prompt.row.place}: token {n} does not attend to later tokens, such as {t}; change "
             f"position or to of {read.name}"
         )
     queries, keys = ([*some] for some in zip(*earlier, strict=True))

@@ -3,17 +3,19 @@ is not measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from jaxtyping import Float
 
 from assay.ask.measure import activations, dictionaries, directions, interventions
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.reads import kind_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
-from assay.ask.tables import Direction, Intervention, Place, Read, Top
+from assay.ask.tables import Direction, Intervention, Place, Plain, Read, Top
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -24,6 +26,7 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
+Effects = Callable[[Read, Intervention], 'Float[Any, "part row"]']
 TOGETHER = 8
 """Prompts that are read together."""
 
@@ -36,6 +39,40 @@ class Known:
     tables: Sequence[Direction]
     """All directions of the study."""
     reads: Sequence[Read]
+    effects: Effects | None = None
+    """A read, and a change that sweeps parts → what each does to it on each prompt."""
+
+
+RISES = ("loss", "entropy", "rank", "kl")
+"""Kinds of reads that rise where a model gets worse."""
+
+
+def of_pattern(top: Top, some: Sequence[Read]) -> Read | None:
+    """The read of a pattern by which heads are chosen, for each of which it is read; None where
+    that is by something else. A sweep over heads is what is done anyway."""
+    for read in some:
+        others = {x for field in (str(read.to), str(read.position)) for x in SLOT.findall(field)}
+        fits = {*read.sweep} <= {*SLOT.findall(read.pattern), "pattern"} - others
+        if top.of == "heads" and read.name == top.by and read.pattern and fits:
+            return msgspec.structs.replace(read, sweep={})
+    return None
+
+
+def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
+    """The read by the effect on which heads or neurons are chosen; None where that is by something
+    else."""
+    top = table.top
+    if top is None or top.of == "latents" or not isinstance(top.by, str):
+        return None
+    fits = (r for r in some if not (r.sweep or r.pattern or r.column))
+    return next((r for r in fits if r.name == top.by), None)
+
+
+def count(table: Intervention, size: Mapping[str, int]) -> int:
+    """Among how many parts is chosen in a model of this size."""
+    assert table.top is not None
+    layers = len(table.top.layers) or size["layers"]
+    return size["h"] * layers if table.top.of == "heads" else size.get("m", 4 * size["d"])
 
 
 def check(
@@ -61,16 +98,22 @@ def check(
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
                 raise DataError(
-                    f"{table.name!r}: none of the {len(rows)} prompts on which is chosen has "
+                    f"{table.name!r}: none of the {len(rows)} prompts from which is chosen has "
                     f"{top.label} = {label!r}"
                 )
         return
-    patterns = [r.name for r in reads if r.pattern and not r.sweep]
     known = ["norm", *(d.name for d in tables if top.of != "neurons")]
-    known += patterns if top.of == "heads" else []
+    by_name = [msgspec.structs.replace(top, by=r.name) for r in reads]
+    tops = [msgspec.structs.replace(table, top=t) for t in by_name]
+    known += [t.by for t in by_name if isinstance(t.by, str) and of_pattern(t, reads)]
+    known += [r.name for r, t in zip(reads, tops, strict=True) if by_effect(t, reads)]
     if top.by not in known:
+        swept = any(r.name == top.by and r.sweep for r in reads)
+        more = (
+            "; a read that sweeps is not one number: write one without its sweep" if swept else ""
+        )
         raise DataError(
-            f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}"
+            f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}{more}"
         )
 
 
@@ -80,7 +123,11 @@ def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     source: PromptSet = learner.measured
     rows = source.halves()[0]
     prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
-    names, sizes = _SIZES[top.of](table, top, known, prompts)
+    read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
+    if read is not None:
+        names, sizes = _effects(table, top, known, read)
+    else:
+        names, sizes = _SIZES[top.of](table, top, known, prompts)
     if isinstance(top.by, str):
         score = sizes.mean(0)
     else:
@@ -134,7 +181,7 @@ def _heads(
     model = known.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
-    read = next((r for r in known.reads if r.name == top.by and r.pattern), None)
+    read = of_pattern(top, known.reads)
     if read is not None:
         paid = []
         for p, acts in _seen(model, prompts, [Site("pattern", n) for n in layers]):
@@ -156,6 +203,26 @@ def _heads(
             numbers = [(x @ along).mean(0) for x in each]
         rows.append(torch.cat(numbers))
     return names, torch.stack(rows)
+
+
+def _effects(
+    table: Intervention, top: Top, known: Known, read: Read
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """How much worse a read gets where one part alone is changed."""
+    assert known.effects is not None
+    model = known.learner.model
+    if top.of == "heads":
+        each = range(read_sizes(model.folder.config)["h"])
+        names = [(n, head) for n in top.layers or range(model.layers) for head in each]
+        sweep: dict[str, tuple[Plain, ...]] = {"part": tuple(f"{n}.{head}" for n, head in names)}
+        swept = msgspec.structs.replace(table, top=None, after="", heads=("{part}",), sweep=sweep)
+    else:
+        site = Site.parse(str(table.site))
+        names = [(site.layer or 0, n) for n in range(model.folder.width(site))]
+        sweep = {"neurons": tuple(n for _, n in names)}
+        swept = msgspec.structs.replace(table, top=None, after="", sweep=sweep)
+    sign = 1.0 if kind_of(read) in RISES else -1.0
+    return names, sign * torch.from_numpy(known.effects(read, swept).T)
 
 
 def _neurons(

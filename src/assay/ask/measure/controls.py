@@ -89,7 +89,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         place = (NEURONS,)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
-    return (UNRELATED, *place) if table.patch == "corrupted" else (*place, DAMAGE)
+    puts_back = table.patch in ("corrupted", "clean")
+    return (UNRELATED, *place) if puts_back else (*place, DAMAGE)
 
 
 def _is_stream(site: str) -> bool:

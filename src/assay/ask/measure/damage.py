@@ -204,6 +204,7 @@ def _on_others(
         less=None,
         than=None,
         intervention=moved(task.intervention, other) if task.intervention else None,
+        first=moved(task.first, other) if task.first else None,
         directions=tuple(
             msgspec.structs.replace(d, prompts=d.prompts or task.prompts.table.name)
             for d in task.directions

@@ -34,7 +34,7 @@ def check(name: str, block: Block) -> None:
         if not str(layer).isdecimal():
             raise DataError(f"{name!r}: a layer of a block is a number from 0, got {layer!r}")
     if "mean" in (block.from_, block.to):
-        raise DataError(f"{name!r}: a block is from and to tokens, and mean is none")
+        raise DataError(f"{name!r}: a block is from and to tokens, and mean is not a token")
 
 
 def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:

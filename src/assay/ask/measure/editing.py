@@ -19,6 +19,7 @@ from assay.ask.measure.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Read
 from assay.controls import picks, vectors
+from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.features import effects
@@ -57,6 +58,10 @@ class Editing:
     """Those of the study, by one of which parts may be chosen."""
     code: Callable[[str], Callable[..., Any]] = own_code.load
     """The user's own function of a name."""
+    first: Intervention | None = None
+    """What is done besides, before the intervention, under its controls too."""
+    effects: choosing.Effects | None = None
+    """What changes of single parts do to a read."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""
     _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
@@ -71,7 +76,21 @@ class Editing:
         ModelError."""
         self._see_all(variants)
         edited = [self._of(seed, point) for seed, point in variants]
+        if self.first is not None:
+            name = self.table.name
+            edited = [
+                [
+                    interventions.both(name, *two)
+                    for two in zip(self._before(seed), own, strict=True)
+                ]
+                for (seed, _), own in zip(variants, edited, strict=True)
+            ]
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
+
+    def _before(self, seed: int) -> list[Edits]:
+        """The edits of every prompt that come before the intervention."""
+        assert self.first is not None
+        return replace(self, table=self.first, control="", first=None)._of(seed, {})
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
         table = self.at(point)
@@ -140,7 +159,7 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None:
-                known = choosing.Known(self.learner, self.tables, self.reads)
+                known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
                 table = choosing.chosen(table, table.top, known)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
@@ -371,7 +390,10 @@ class Editing:
         for shift in sorted((n for n in range(least, most + 1) if n), key=lambda n: (abs(n), n)):
             new = self._put(table, [site], seed, some, shift) if table.ablate != "zero" else None
             shares = []
-            for i, (t, acts) in enumerate(zip(positions, self._seen(some, [site]), strict=False)):
+            there = (
+                self._seen(some, [site]) if table.patch != "clean" else self._spoiled(some, site)
+            )
+            for i, (t, acts) in enumerate(zip(positions, there, strict=False)):
                 old = acts[site][t + shift].float()
                 value = 0 * old if new is None else new[i][site][t + shift].float()
                 shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
@@ -419,6 +441,11 @@ class Editing:
                 {s: self._own(table, p, s, x[None])[0] for s, x in acts.items()}
                 for p, acts in zip(some, self._seen(some, sites), strict=True)
             ]
+        if table.noise:
+            return [
+                {s: x + table.noise * self._noise(p, s, x, seed) for s, x in acts.items()}
+                for p, acts in zip(some, self._seen(some, sites), strict=True)
+            ]
         if table.ablate == "mean":
             return self._means(table, sites, some, shift)
         place: Place = table.position
@@ -428,6 +455,8 @@ class Editing:
             for p, other in zip(some, partners, strict=True):
                 if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
+        elif table.patch == "clean" and self.control != "unrelated":
+            partners = list(some)
         else:
             partners = self._partners(some, place, seed)
         acts = self._seen(partners, sites)
@@ -435,6 +464,20 @@ class Editing:
             {s: _aligned(s, values[s], p, other, place, measured, shift) for s in sites}
             for p, other, values in zip(some, partners, acts, strict=True)
         ]
+
+    def _noise(self, p: Prompt, site: Site, x: Rows, seed: int) -> Rows:
+        """Noise as large as what a site has over the prompts, of a prompt and a seed."""
+        draw = rng.generator(seed, f"ask.noise.{site}", self._number.get(p.tokens, 0))
+        numbers = torch.from_numpy(draw.standard_normal(tuple(x.shape))).to(x)
+        return numbers * self._around(site).std()
+
+    def _spoiled(self, prompts: Sequence[Prompt], site: Site) -> list[dict[Site, Rows]]:
+        """What a site has where what comes before the intervention was done."""
+        number = {p.tokens: edits for p, edits in zip(self.prompts, self._before(0), strict=True)}
+        edits = [[number[p.tokens]] for p in prompts]
+        tokens = [p.tokens for p in prompts]
+        traces = run_many(self.model, tokens, edits, capture=[site], logits=False)
+        return [{site: traced[0].acts[site][0]} for traced in traces]
 
     def _means(
         self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int

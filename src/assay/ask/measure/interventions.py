@@ -24,10 +24,10 @@ from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
-WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function")
+WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function", "noise")
 ABLATIONS = ("zero", "mean", "resample")
-PATCHES = ("corrupted", "other")
-FIXED = ("name", "sweep", "prompts", "controls", "damage")
+PATCHES = ("corrupted", "other", "clean")
+FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
 PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
 """Fields that are a token; a slot of one may be filled by its number."""
@@ -38,7 +38,7 @@ T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 def way_of(table: Intervention) -> str:
     """What kind of intervention it is. Raises: DataError where it says none or several."""
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "")]
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0)]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of {', '.join(WAYS)} of {table.name!r}, got {got}")
@@ -69,6 +69,11 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         for word, kind in (("strength", "add"), ("value", "clamp")):
             if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
+        if swept_table.patch == "clean" and not table.after:
+            raise DataError(
+                f'{table.name!r}: patch = "clean" puts back what the untouched model has; say with '
+                'after = "…" which other intervention is made before it'
+            )
         if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
         if (latents := latents_of(swept_table)) and min(latents) < 0:
@@ -80,6 +85,38 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         if way == "clamp" or (direction and (direction.feature or direction.sweep)):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:
+    """The intervention that is made before another one, in the same arm; None where there is none.
+    Raises: DataError for one that could not be."""
+    if not table.after:
+        return None
+    by_name = {t.name: t for t in tables if t.name != table.name}
+    if table.after not in by_name:
+        hint = nearest(table.after, by_name)
+        raise DataError(
+            f"{table.name!r} comes after {table.after!r}, and there is no other intervention of "
+            f"this name; {hint}"
+        )
+    first = by_name[table.after]
+    if first.sweep or first.after or first.top:
+        field = next(f for f in ("sweep", "after", "top") if getattr(first, f))
+        raise DataError(
+            f"{table.name!r} comes after {first.name!r}, which has {field}; make one change by "
+            f"itself come first, and sweep {table.name!r}"
+        )
+    return msgspec.structs.replace(first, damage="", prompts="", controls=None)
+
+
+def both(name: str, first: Edits, second: Edits) -> Edits:
+    """Two changes of one prompt as one. Raises: DataError where both are of one site."""
+    if same := sorted(str(site) for site in {*first} & {*second}):
+        raise DataError(
+            f"{name!r} and what comes before it both change {same[0]}; change another site, or "
+            'write one function of your own that does both (function = "FILE.py:NAME")'
+        )
+    return {**first, **second}
 
 
 def latents_of(table: Intervention) -> tuple[int, ...]:
@@ -353,6 +390,14 @@ def _put(
     return {site: Change(site, put, positions, heads, goes_on and not by_pair)}
 
 
+PATCHED = {
+    "corrupted": "the pair",
+    "other": "another prompt",
+    "clean": "the untouched model",
+}
+"""What a patch is taken from, in words."""
+
+
 def in_words(table: Intervention) -> str:
     """Say what is done, in a phrase."""
     way = way_of(table)
@@ -363,7 +408,8 @@ def in_words(table: Intervention) -> str:
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
         "ablate": f"{table.ablate} ablation",
-        "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
+        "patch": f"patched from {PATCHED.get(table.patch, table.patch)}",
+        "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
         "block": _block_in_words(table.block),
         "function": f"changed by {table.function}",

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import (
+    choosing,
     controls,
     dictionaries,
     directions,
@@ -120,6 +121,8 @@ class Task:
     """Of a change that is measured on other prompts: those for which its directions are learned."""
     chooses: bool = False
     """Whether an intervention of the study chooses parts on one half of the prompts."""
+    first: Intervention | None = None
+    """What is done besides, before the intervention."""
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
@@ -144,13 +147,17 @@ class Task:
         )
         names |= {name for t in tables for name in (t.add, t.project_out)}
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
+        names |= {self.first.add, self.first.project_out} if self.first else {""}
         return [d for d in self.directions if d.name in names]
 
     @cached_property
     def phrase(self) -> str:
         """What is done to the model, in words."""
         table = self.intervention
-        return f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
+        if table is None:
+            return "as it is"
+        first = f", after {interventions.in_words(self.first)}" if self.first else ""
+        return f"{table.name}: {interventions.in_words(table)}{first}"
 
     @cached_property
     def words(self) -> dict[str, Any]:
@@ -166,6 +173,7 @@ class Task:
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
             **({"than": "the second prompts"} if self.than else {}),
+            **({"first": stated(self.first)} if self.first else {}),
         }
 
     @property
@@ -242,7 +250,8 @@ class Task:
             interventions.swept(self.intervention, p)
             for p in interventions.points(self.intervention)
         ]
-        if any(t.ablate == "resample" or t.patch == "other" for t in tables):
+        tables += [self.first] if self.first else []
+        if any(t.ablate == "resample" or t.patch == "other" or t.noise for t in tables):
             return True
         return any(name and self._learned(name) for t in tables for name in (t.add, t.project_out))
 
@@ -296,6 +305,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     looked = sum(reads.unembedded(r, mean_length) for r in task.reads) * len(task.rows)
     written = max((r.tokens for r in task.reads if r.generates), default=0) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
+    if task.intervention and choosing.by_effect(task.intervention, task.reads) is not None:
+        variants += choosing.count(task.intervention, size)  # the same for all seeds
     return PASS * variants * products
 
 
@@ -496,7 +507,7 @@ class _Pass:
         self.code = code
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
         dictionary = cache(partial(_fitted, model.folder, dictionary))
-        self.key, self.dictionary = f"{key} {model.device}", dictionary
+        self.key, self.dictionary = key and f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
         by_number = dict(enumerate(task.prompts.rows))
@@ -704,7 +715,7 @@ class _Pass:
         chosen."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
-        if any(d.feature for d in learned) or task.standing:
+        if not self.key or any(d.feature for d in learned) or task.standing:
             return None
         if table and (table.function or table.clamp):
             return None
@@ -734,7 +745,26 @@ class _Pass:
             self.learner,
             self.task.reads,
             self.code,
+            self.task.first,
+            self._effects,
         )
+
+    def _effects(self, read: Read, table: Intervention) -> Float[np.ndarray, "part row"]:
+        """What a read has of each prompt on which is chosen, at each point of a sweep over parts,
+        less what it has where nothing is done."""
+        key = repr((self.key, self.task.prompts.digest, stated(table), stated(read)))
+        if key not in _effects_known:
+            rows, tables = self.task.prompts.halves()[0], _tables([read])
+            numbers = []
+            for changed in (table, None):
+                sweep = interventions.points(changed) if changed else [{}]
+                task = replace(self.task, intervention=changed, control="", less=None, than=None)
+                given = (tables, rows, self.key, self.dictionary, self.code)
+                values = np.full((1, len(sweep), len(tables), len(rows)), np.nan)
+                _Pass(task, self.model, [0], sweep, *given).into(values, lambda done, of: None)
+                numbers.append(values[0, :, 0])
+            _effects_known[key] = numbers[0] - numbers[1]
+        return _effects_known[key]
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
         """Fill in which heads stood in for those that are named, each a number: all heads of the
@@ -826,6 +856,8 @@ def _captured(model: Pretrained, sites: Iterable[Site], length: int) -> int:
     return length * widths + len(pairs) * length**2 * read_sizes(model.folder.config).get("h", 0)
 
 
+_effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
+"""What changes of single parts do, which an arm and its controls ask for alike."""
 _known: dict[tuple[str, str, str, Place], torch.Tensor] = {}
 """Activations that directions are learned from: (model, prompts, site, position)."""
 KEPT = 64

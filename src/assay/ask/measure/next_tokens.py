@@ -121,7 +121,7 @@ def _stream(read: Read, prompt: Prompt) -> Site | None:
     if site.kind == "final_norm" or prompt.folder.shape(site) != width:
         raise DataError(
             f"{read.name}: through final norm and unembedding goes the residual stream, such as "
-            f"blocks.{prompt.folder.layers - 1}.hook_resid_post; {site} is none of it"
+            f"blocks.{prompt.folder.layers - 1}.hook_resid_post; {site} is not part of it"
         )
     return site
 

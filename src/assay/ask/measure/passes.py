@@ -1,48 +1,40 @@
-"""Passes: what a model gave for texts under edits, kept in a notebook's process from one run of a
-study to the next, so that a changed threshold or another read of the same tokens asks no model."""
+"""Passes: what a model gave for texts under edits, the last of them kept in this process, so that a
+changed threshold or another read of the same tokens asks no model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 from assay.subjects.subject import Trace
 
 Traces: TypeAlias = list[list[Trace]]
-MOST = 2**28
+MOST = 2**26
 """Bytes that are kept."""
-_known: dict[str, Traces] = {}
-_keeps: ContextVar[bool] = ContextVar("keeps", default=False)
-
-
-@contextmanager
-def kept() -> Iterator[None]:
-    """Keep what passes give while the body runs, for all that come later in this process."""
-    before = _keeps.set(True)
-    try:
-        yield
-    finally:
-        _keeps.reset(before)
 
 
 def once(about: Any, run: Callable[[], Traces]) -> Traces:
-    """Give what a pass gave before, else run it; the last ones are kept.
+    """Give what a pass gave before, else run it.
 
     Args:
         about: all that decides what it gives, with a repr that says it; None: it is not kept.
         run: the pass.
     """
-    if about is None or not _keeps.get():
+    if about is None:
         return run()
-    key = sha256(repr(about).encode()).hexdigest()
-    traces = _known.pop(key) if key in _known else run()
-    _known[key] = traces
-    while sum(map(_bytes, _known.values())) > MOST:
-        _known.pop(next(iter(_known)))
+    key, known = sha256(repr(about).encode()).hexdigest(), _known()
+    known[key] = traces = known.pop(key) if key in known else run()  # the last one used is last
+    while sum(map(_bytes, known.values())) > MOST:
+        known.pop(next(iter(known)))
     return traces
+
+
+@cache
+def _known() -> dict[str, Traces]:
+    """What is kept, by what it is about; gone where memory is handed back."""
+    return {}
 
 
 def _bytes(traces: Traces) -> int:

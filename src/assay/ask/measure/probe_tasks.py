@@ -262,8 +262,8 @@ def _check_labels(task: ProbeTask) -> None:
         )
     if not task.classes and table.kind in ("logistic", "attention"):
         raise DataError(
-            f"{table.name!r}: {table.label} is a number, and a {table.kind} probe tells classes "
-            'apart; write kind = "ridge", or texts as labels'
+            f"{table.name!r}: {table.label} is a number, but a {table.kind} probe distinguishes "
+            'classes; write kind = "ridge", or texts as labels'
         )
     if (count := len(set(source.groups(task.learned)))) < LEAST:
         what = f"values of {source.table.split}" if source.table.split else "prompts"

@@ -24,6 +24,7 @@ import numpy as np
 from assay.ask.tables import Message, Prompts
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
+from assay.core.wordings import wordings
 from assay.subjects.chats import Chat
 
 MOST = 20_000
@@ -54,7 +55,7 @@ class PromptRow:
         def value(match: re.Match[str]) -> str:
             if match[1] not in self.columns:
                 raise DataError(
-                    f"{self.place}: {{{match[1]}}} is no column of it; "
+                    f"{self.place}: {{{match[1]}}} is not one of its columns; "
                     f"{nearest(match[1], self.columns)}"
                 )
             return self.columns[match[1]]
@@ -174,19 +175,30 @@ class PromptSet:
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
 
 
-def shared(prompts: PromptSet, rows: Sequence[int] | None = None) -> dict[str, int]:
-    """Give how many values each slot has that stands in several prompts, the template among them,
-    where every slot that has several values is such a one: prompts that are combinations of few
-    values, and no independent units. Empty for any other prompts, and where the table says what
-    their units are."""
+def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
+    """Give of each of these rows the value of each slot that stands in several prompts, the
+    template among them, where every slot that has several values is such a one: prompts that are
+    combinations of few values, and no independent units. Of texts that are written out it is their
+    wording, and what fills it. Empty for any other prompts, and where the table says what their
+    units are."""
     if prompts.table.unit or prompts.table.split:
         return {}
-    some = prompts.rows if rows is None else [prompts.rows[i] for i in rows]
+    some = [prompts.rows[i] for i in rows]
     slots = dict.fromkeys(name for row in some for name in row.spans)
     slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    counts = {name: len({row.columns.get(name, "") for row in some}) for name in slots}
-    several = {name: n for name, n in counts.items() if n > 1}
-    return several if all(2 * n <= len(some) for n in several.values()) else {}
+    values = {name: [row.columns.get(name, "") for row in some] for name in slots}
+    if all(values.get(name) == [row.text for row in some] for name in slots):
+        ways = zip(("wording", "filling"), wordings([row.text for row in some]), strict=True)
+        values = {name: [str(n) for n in numbers] for name, numbers in ways}
+        return {n: of for n, of in values.items() if len({*of}) > 1 and _several_each(of)}
+    several = {name: of for name, of in values.items() if len({*of}) > 1}
+    return several if all(2 * len({*of}) <= len(some) for of in several.values()) else {}
+
+
+def _several_each(values: Sequence[str]) -> bool:
+    """Whether every value comes several times, and none nearly always."""
+    counts = Counter(values).values()
+    return min(counts) > 1 and max(counts) <= 0.8 * len(values)
 
 
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
@@ -342,7 +354,7 @@ def _written(place: str, name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"{place}: {name!r} is {value}, which is no number")
+        raise DataError(f"{place}: {name!r} is {value}, which is not a number")
     return str(value)
 
 
@@ -368,7 +380,9 @@ def _check_chat(table: Prompts) -> None:
             "alone, if the model is to go on from it"
         )
     if isinstance(table.corrupted, str) and table.corrupted:
-        raise DataError(f"corrupted of the prompts {table.name} is a text, and they are messages")
+        raise DataError(
+            f"corrupted of the prompts {table.name} is a text, but the prompts are messages"
+        )
     texts = " ".join(m.content for m in table.messages)
     for role in {m.role for m in table.messages} | {"assistant"}:
         if f"{{{role}}}" in f"{texts} {table.assistant}":
@@ -556,9 +570,9 @@ def _unusable(name: str, value: object, again: bool) -> str:
     if again:
         return f"the second value called {name!r}; an object has each name once"
     if value is None:
-        return f"{name!r} is null, which is no text; write a text, or leave the row out"
+        return f"{name!r} is null, which is not a text; write a text, or leave the row out"
     if isinstance(value, _Constant):
-        return f"{name!r} is {value}, which is no number; write a number or a text"
+        return f"{name!r} is {value}, which is not a number; write a number or a text"
     if isinstance(value, list | dict):
         return f"{name!r} must be a text or a number, got {type(value).__name__}"
     try:

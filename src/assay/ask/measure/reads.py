@@ -88,7 +88,7 @@ def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
         number = float(value) if label is None else float(value == label)
     except ValueError:
         raise DataError(
-            f"{prompt.row.place}: {name} = {value!r} is no number; of a label write column = "
+            f"{prompt.row.place}: {name} = {value!r} is not a number; of a label write column = "
             f'["{name}", "{value}"]'
         ) from None
     return Ready(lambda seen: [number for _ in seen])
@@ -325,7 +325,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
     if read.name in TAKEN or read.name in dir(np.ndarray):
         raise DataError(
-            f"a read cannot be called {read.name!r}, which arrays call something else; say what "
+            f"a read cannot be called {read.name!r}, because arrays use this name; say what "
             f'it is of, as in "{read.name}_of_answer"'
         )
     for other in ("position", "to", "tokens", "site", "sites"):

@@ -468,7 +468,7 @@ def refuse_many(table: Train) -> None:
     """Refuse a name that stands for several dictionaries. Raises: DataError."""
     if table.per_seed:
         raise DataError(
-            f"each seed trains a {table.name!r} of its own, whose latents are others; leave "
+            f"each seed trains a {table.name!r} of its own, with different latents; leave "
             "per_seed out, and there is one"
         )
 

@@ -114,8 +114,9 @@ class Prompt:
             )
         if name in self.row.repeated:
             raise DataError(
-                f"{self.row.place}: {place} is in the prompt more than once, so it has "
-                "no one place; give the one that you mean a column of its own, with the same words"
+                f"{self.row.place}: {place} is in the prompt more than once, so its "
+                "position is ambiguous; give the one that you mean a column of its own, with the "
+                "same words"
             )
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
@@ -202,7 +203,7 @@ def _of_chat(
         written += 1
     if written > 1:
         raise DataError(
-            f"{row.place}: {bos} stands {written} times before the text: take it out of the chat "
+            f"{row.place}: {bos} occurs {written} times before the text: take it out of the chat "
             "template, or of the messages"
         )
     if written and folder.bos is False:

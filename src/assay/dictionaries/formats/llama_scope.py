@@ -181,7 +181,7 @@ def _nonlinearity(
             or not 0 <= threshold < math.inf
         ):
             raise DataError(
-                f"{path}: jump_relu_threshold must be a number from 0 up, got {threshold!r}"
+                f"{path}: jump_relu_threshold must be a number of at least 0, got {threshold!r}"
             )
         jump = jumping(torch.full_like(b_enc, threshold * grown))
     elif name == "topk":

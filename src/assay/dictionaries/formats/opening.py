@@ -144,7 +144,7 @@ def _inside(folder: Path, stated: Format | None) -> Path:
     if deeper:
         more = f" and {len(deeper) - 3} more" if len(deeper) > 3 else ""
         raise DataError(
-            f"{folder} holds no dictionary itself, but {', '.join(deeper[:3])}{more} below it "
+            f"{folder} has no dictionary itself, but {', '.join(deeper[:3])}{more} below it "
             "do; name one of them"
         )
     raise DataError(

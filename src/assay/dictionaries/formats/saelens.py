@@ -137,35 +137,7 @@ def read(source: Source, hints: Hints) -> Reading:
     W_enc = weights.take("W_enc", "d_in", "d_sae")
     out = "d_out" if transcoder else "d_in"
     W_dec, b_dec = weights.take("W_dec", "d_sae", out), weights.take("b_dec", out)
-    coder_arguments: dict[str, Any] = {}
-    if kind == "gated":
-        b_enc = weights.take("b_gate", "d_sae")
-        coder_arguments = {
-            "nonlinearity": Gated(),
-            "own": {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")},
-        }
-    else:
-        b_enc = weights.take("b_enc", "d_sae")
-    trained_as: dict[str, Any] = {}
-    if kind in ("relu", "topk", "abstopk"):
-        coder_arguments = {
-            "nonlinearity": _nonlinearity(
-                kind, config, hints, weights.sizes["d_sae"], source.place / CONFIG
-            )
-        }
-    elif kind == "jumprelu":
-        coder_arguments = jumping(_threshold(weights))
-    elif kind == "batchtopk":
-        threshold, rate = weights.number("topk_threshold"), config.get("topk_threshold_lr", 0.01)
-        if threshold is None:
-            raise DataError(
-                f"{path} lacks topk_threshold, the threshold that a {name} file is read with"
-            )
-        coder_arguments = jumping(torch.full_like(b_enc, threshold))
-        trained_as = batch_topk(
-            config.get("k"),
-            f"running mean of a batch's smallest active value, from 0 at rate {rate}",
-        )
+    b_enc, coder_arguments, trained_as = _activation(kind, name, weights, config, hints, source)
     W_skip = weights.take("W_skip", "d_out", "d_in").mT if "skip" in name else None
     factor = weights.take_if("scaling_factor", "d_sae")
     weights.end(f"a SAELens {name} file")
@@ -188,13 +160,7 @@ def read(source: Source, hints: Hints) -> Reading:
         per_token=per_token,  # type: ignore[arg-type]
         **coder_arguments,
     )
-    if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
-        if not config.get("finetuning_scaling_factor"):
-            raise DataError(
-                f"{path} has a scaling_factor that is not 1, and its settings say that there "
-                "is none"
-            )
-        coder = replace(coder, W_dec=coder.W_dec * factor[:, None])
+    coder = _finetuned(coder, factor, config, path)
     coder = _folded(coder, config, hints, source, kind)
     return Reading(
         coder=coder,
@@ -210,6 +176,51 @@ def read(source: Source, hints: Hints) -> Reading:
             *unread({k: v for k, v in asked.items() if v is not False}, LOADING, LOADED_WITH),
         ),
     )
+
+
+def _activation(
+    kind: str,
+    name: str,
+    weights: Weights,
+    config: Mapping[str, Any],
+    hints: Hints,
+    source: Source,
+) -> tuple[torch.Tensor, dict[str, Any], dict[str, Any]]:
+    """The encoder's bias, the nonlinearity and its parameters, and how a BatchTopK was trained."""
+    if kind == "gated":
+        b_enc = weights.take("b_gate", "d_sae")
+        own = {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}
+        return b_enc, {"nonlinearity": Gated(), "own": own}, {}
+    b_enc = weights.take("b_enc", "d_sae")
+    if kind in ("relu", "topk", "abstopk"):
+        place = source.place / CONFIG
+        nonlinearity = _nonlinearity(kind, config, hints, weights.sizes["d_sae"], place)
+        return b_enc, {"nonlinearity": nonlinearity}, {}
+    if kind == "jumprelu":
+        return b_enc, jumping(_threshold(weights)), {}
+    if kind != "batchtopk":
+        return b_enc, {}, {}
+    threshold, rate = weights.number("topk_threshold"), config.get("topk_threshold_lr", 0.01)
+    if threshold is None:
+        raise DataError(
+            f"{source.file} lacks topk_threshold, the threshold that a {name} file is read with"
+        )
+    trained_as = batch_topk(
+        config.get("k"), f"running mean of a batch's smallest active value, from 0 at rate {rate}"
+    )
+    return b_enc, jumping(torch.full_like(b_enc, threshold)), trained_as
+
+
+def _finetuned(
+    coder: Coder, factor: torch.Tensor | None, config: Mapping[str, Any], path: Path
+) -> Coder:
+    if factor is None or torch.allclose(factor, torch.ones_like(factor)):
+        return coder
+    if not config.get("finetuning_scaling_factor"):
+        raise DataError(
+            f"{path} has a scaling_factor that is not 1, and its settings say that there is none"
+        )
+    return replace(coder, W_dec=coder.W_dec * factor[:, None])
 
 
 def open_file(weight_file: Source) -> Source:

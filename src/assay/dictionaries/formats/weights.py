@@ -158,7 +158,7 @@ class Weights:
         if bad:
             raise DataError(
                 f"{self.path}: {bad} of {value.numel()} numbers of {name} are NaN or "
-                "infinite; the file is no use as it is"
+                "infinite; the file cannot be used"
             )
         return value
 

@@ -36,7 +36,6 @@ __all__ = [
     "norm_ratio",
     "purity",
     "shrinkage",
-    "shrinkage_v1",
     "switched_on",
 ]
 
@@ -106,28 +105,6 @@ def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, " d"] | float = 0.0) -> F
     """
     x, x_hat = _pair(x, x_hat, mean)
     return measures.GAMMA.of(_sum(x_hat**2), _sum(x_hat * x), _sum(x**2))
-
-
-def shrinkage_v1(
-    x: Rows, x_hat: Rows, mean: Float[Array, " d"] | float = 0.0
-) -> Float[Array, "*run"]:
-    """The earlier, wrong form of γ, kept to show what it does: it takes any error for shrinkage.
-
-    Args:
-        x: activations, [b, d] or [run, b, d].
-        x_hat: their reconstructions, same shape and unit.
-        mean: subtracted from both, [d] or one number.
-    Formula: E[x̂·x] / E‖x‖², which is 1 − FVU for every optimal linear projection
-    Range: −∞ to ∞; NaN where x is 0
-    Better: neither
-    Example:
-        >>> import assay
-        >>> x, x_hat = [[1.0, 1.0], [1.0, -1.0]], [[1.0, 0.0], [1.0, 0.0]]  # one axis lost
-        >>> print(assay.metrics.shrinkage_v1(x, x_hat), assay.metrics.shrinkage(x, x_hat))
-        0.5 1.0
-    """
-    x, x_hat = _pair(x, x_hat, mean)
-    return measures.EARLIER.of(_sum(x_hat * x), _sum(x**2))
 
 
 def norm_ratio(

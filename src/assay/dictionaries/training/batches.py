@@ -178,7 +178,7 @@ def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[torch.Tensor, " d"], 
     )
     if not 0 < squares < np.inf:
         raise DataError(
-            "the activations are all the same row, so there is nothing to learn from them, or "
+            "the activations are all the same row, so there is nothing to learn, or they are "
             "too large for float32"
         )
     return mean, float((rows.shape[1] * len(rows) / squares) ** 0.5)

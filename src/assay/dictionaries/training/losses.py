@@ -184,7 +184,7 @@ class L1Weighted:
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         if self.parts and sum(self.parts) != y.shape[-1]:
             raise SpecError(
-                f"L1Weighted's parts are the widths of the layers side by side: {self.parts} "
+                f"L1Weighted's parts are the widths of the concatenated layers: {self.parts} "
                 f"is not {y.shape[-1]} in sum"
             )
         rows = params["W_dec"].split(list(self.parts) or y.shape[-1], -1)

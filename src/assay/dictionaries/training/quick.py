@@ -71,21 +71,21 @@ def train_dictionary(
     """Train one dictionary of `width` features on raw activations; it reads and gives raw
     activations.
 
-    Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer),
-    each once before any comes again. `penalty` is λ: larger, and fewer features are on. Kinds that
-    choose their number of features, such as TopK, take none. Without a `loss` it is the one that
-    the kind is published with. Everything random follows from the seed. Of a memory map only the
-    rows of a batch are read, of a `ShardReader` two shards. A function of the step, or
-    an iterable, gives batches [b, d] as they are; mean and scale are then those of the first 32.
-    `origin["curve"]` has the loss on the way. `frozen` makes a control, on the same start and
-    batches: a "decoder" or an "encoder" that is never trained, or a "soft-decoder" whose rows stay
-    within cosine 0.8 of their start (`freeze`).
+    Rows are centred and scaled to E‖x‖² = d, and sampled in batches (all rows if there are fewer),
+    each once before any is used again. `penalty` is λ; the larger it is, the fewer features are on.
+    Kinds with a fixed number of features, such as TopK, take none. The default `loss` is the one
+    that the kind was published with. Everything random follows from the seed. From a memory map
+    only the rows of a batch are read, from a `ShardReader` two shards. A function of the step, or
+    an iterable, gives batches [b, d] that are used as they are; mean and scale then come from the
+    first 32. `origin["curve"]` has the loss during training. `frozen` makes a control, with the
+    same initialisation and batches: a "decoder" or an "encoder" that is never trained, or a
+    "soft-decoder" whose rows stay within cosine 0.8 of their initial values (`freeze`).
 
     Args:
         nonlinearity: its kind, such as ReLU() or TopK(32).
         acts: raw activations, [n, d]: an array, a memory map, or what gives batches of them.
         width: features.
-        penalty: λ, from 0 up.
+        penalty: λ, at least 0.
         loss: None: the kind's usual one.
         steps: of Adam.
         lr: its rate.
@@ -93,7 +93,7 @@ def train_dictionary(
         seed: of everything random.
         frozen: what is never trained.
         device: such as "cuda"; what comes back is on the CPU.
-        keep: a folder from which the same call goes on after it was stopped.
+        keep: a folder from which the same call resumes after it was stopped.
         progress: whether steps, loss and the time left are reported on standard error; or a
             function of (steps done, steps in all).
         site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file; of a
@@ -101,9 +101,9 @@ def train_dictionary(
         model: whose they are, kept in the file.
         text: of what, kept in the file.
         part: of that text, kept in the file: evaluations then read another part.
-    Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError
-    for settings that cannot be; StoreError for a folder of another training; RunError where the
-    loss did not stay finite.
+    Raises: DataError for activations that are not a matrix of finite numbers or do not vary;
+    SpecError for impossible settings; StoreError for a folder of another training run; RunError if
+    the loss does not stay finite.
     Example:
         >>> import torch
         >>> import assay
@@ -190,7 +190,7 @@ def objective(
         )
     kind = type(nonlinearity).__name__
     if penalty is not None and not (_finite(penalty) and penalty >= 0):
-        raise SpecError(f"penalty must be a number from 0 up, got {penalty!r}")
+        raise SpecError(f"penalty must be a number of at least 0, got {penalty!r}")
     if loss is not None:
         if not callable(loss):
             raise SpecError(f"loss must be a function such as assay.losses.l1, got {loss!r}")
@@ -234,4 +234,4 @@ def _whole(name: str, value: int, least: int) -> None:
     except TypeError:
         whole = least - 1
     if whole < least or isinstance(value, bool):
-        raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
+        raise SpecError(f"{name} must be a whole number of at least {least}, got {value!r}")

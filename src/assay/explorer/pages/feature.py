@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,6 @@ MOSTLY, OFTEN = 0.5, 0.2
 """Shares of its firings from which a feature is said to fire mostly, and often, on its commonest
 token."""
 UNTOLD = "cannot be distinguished from no effect."
-DIRECT = 0.5
-"""Share of a feature's effect on the logits that takes the direct path, from which its sentence
-says what that path promotes."""
 Piece = str | Mapping[str, str]
 """A part of a sentence: words, or a token of the text."""
 
@@ -211,26 +207,11 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
             common,
             f", has {percent(share, 2)} of its firings",
         ]
-    if feature.promoted and _is_direct(n, index):
+    if feature.promoted and index.names([n["feature"]])[n["feature"]].kind == "promoted":
         pieces.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             pieces += [", " if i else "", {"token": text}]
     return [*pieces, ". ", _worth(n, index.about.gradients)]
-
-
-def _is_direct(n: Row, index: Index) -> bool:
-    """Whether what a feature promotes can be read off the direct path: by its own share, where that
-    was not measured by the median of those that were; or its name already says so."""
-    measured = n["direct_share"]
-    share = _usual_direct_share(index) if measured is None else measured
-    return share >= DIRECT or index.names([n["feature"]])[n["feature"]].kind == "promoted"
-
-
-@lru_cache(8)
-def _usual_direct_share(index: Index) -> float:
-    shares = index.columns(("direct_share",))["direct_share"]
-    known = shares[np.isfinite(shares)]
-    return float(np.median(known)) if len(known) else 0.0
 
 
 def _worth(n: Row, estimated_all: bool) -> str:
@@ -302,7 +283,7 @@ def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
 def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
     """Relatives by kind; other features with their commonest token and density."""
     by_kind: dict[str, list[dict[str, Any]]] = {
-        kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")
+        kind: [] for kind in ("antipode", "decoder", "feature")
     }
     other_features = {
         row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")
@@ -310,9 +291,8 @@ def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]
     antipode = feature.numbers["antipode"]
     glances = index.glance(sorted(other_features | ({antipode} if antipode is not None else set())))
     for row in feature.neighbours:
-        by_kind[row["kind"]].append(
-            {**row, **({"of": glances[row["other"]]} if row["other"] in other_features else {})}
-        )
+        if row["kind"] in by_kind:  # older indexes have neurons as well
+            by_kind[row["kind"]].append({**row, "of": glances[row["other"]]})
     if antipode is not None:
         by_kind["antipode"] = [{"other": antipode, "of": glances[antipode]}]
     return by_kind
@@ -383,9 +363,6 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         )
         if measured
         else "",
-        "split": ""
-        if n["direct_share"] is None
-        else figures.split(n["direct_share"], "direct path", "through later layers"),
         "strongest": max((abs(v) for _, v in (*feature.promoted, *feature.suppressed)), default=1.0)
         or 1.0,
         "columns": FEATURES,

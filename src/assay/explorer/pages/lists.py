@@ -45,7 +45,7 @@ def file(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     index = library.index(path_params["model"], path_params["dictionary"])
     numbers = _numbers(query, index)
     if not numbers:
-        raise Problem(ASKED, "no feature is in this list; say features=12,40")
+        raise Problem(ASKED, "no feature is in this list; give features=12,40")
     if path_params["format"] == "html":
         return Raw(offline.page(index, numbers), "text/html", {"features": numbers}, POLICY)
     if path_params["format"] != "csv":

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import numpy as np
 from starlette.datastructures import QueryParams
 
-from assay.core.errors import ModelError
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import Loaded
@@ -23,7 +22,6 @@ from assay.features.index.reader import Index
 from assay.features.live.ablation import Matters, ablate_features, matters
 from assay.features.live.attribution import Attribution, attribute
 from assay.features.live.edits import Chance, change, likely, outlook
-from assay.features.live.logits import split_paths
 from assay.features.live.reader import Reader, Reading
 
 COUNT, MORE, ROWS = 10, 40, 16
@@ -189,22 +187,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
                 f"what comes after; got {target_position}"
             ),
         )
-    likeliest = loaded.ask(
-        ("likely", q.text, target_position),
-        lambda reader: likely(reader, text, target_position - 1, COUNT),
-    )
-    own_id = text.ids[target_position] if target_position < len(text) else None
-    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
-    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
-        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
-    reading = (
-        text
-        if target_id == own_id
-        else loaded.ask(
-            ("read", q.text, target_position, target_id),
-            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
-        )
-    )
+    likeliest, target_id, reading = _predicted(loaded, q, text, target_position)
     key = q.text, target_position, target_id
     first = loaded.ask(
         ("attribute", *key), lambda reader: attribute(reader, reading, target_position - 1)
@@ -216,7 +199,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         if v != 0
     ]
     heat = _heat(index, text, first, q.rows)
-    listed = {int(row["feature"]) for rows in (mattering, further, heat["features"]) for row in rows}
+    listed = {int(row["feature"]) for row in (*mattering, *further, *heat["features"])}
     loss = first.loss
     return {
         "padded": missing > 0,
@@ -250,6 +233,29 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     }
 
 
+def _predicted(
+    loaded: Loaded, q: Question, text: Reading, target_position: int
+) -> tuple[Sequence[Chance], int, Reading]:
+    """The likeliest tokens at a position, the one that is asked about, and the text with it."""
+    likeliest = loaded.ask(
+        ("likely", q.text, target_position),
+        lambda reader: likely(reader, text, target_position - 1, COUNT),
+    )
+    own_id = text.ids[target_position] if target_position < len(text) else None
+    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
+    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
+        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
+    reading = (
+        text
+        if target_id == own_id
+        else loaded.ask(
+            ("read", q.text, target_position, target_id),
+            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
+        )
+    )
+    return likeliest, target_id, reading
+
+
 def _padded(reader: Reader, ids: list[int]) -> list[int]:
     """Tokens of a text with line breaks before them, where they alone are too few to be read."""
     missing = reader.skip_first + 2 - len(ids)
@@ -280,7 +286,6 @@ def _mattering(
                 "exact": None,
                 "beyond": None,
                 "probability": None,
-                "path": None,
                 "firings": len(indices),
                 "token": position,
                 "word": reading.words[position],
@@ -295,7 +300,6 @@ def _mattering(
             "exact": float(delta),
             "beyond": bool(abs(delta) > whole["chance"]),
             "probability": float(np.exp(-first.loss - delta)),
-            "path": whole["paths"].get(row["feature"]),
         }
     agreement = whole["matters"].agreement
     return rows, {
@@ -310,8 +314,8 @@ def _mattering(
 
 
 def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str, Any]:
-    """What ablation says of the features that matter most, of all of them at once, of random
-    directions in their places, and the path of those on just before the token."""
+    """What ablation says of the features that matter most, of all of them at once, and of
+    random directions in their places."""
     reader, before = loaded.reader, target_position - 1
     mattering: Matters = matters(reader, reading, before, count=COUNT)
     features = [int(k) for k in mattering.feature]
@@ -319,21 +323,7 @@ def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str,
     together = float(ablate_features(reader, text, [features]).on(before)[0])
     random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
     chance = float(np.abs(random).max())
-    firings = reading.firings.at(before)
-    firings = firings[np.isin(firings.feature, features)]
-    paths = {}
-    try:
-        split = split_paths(reader, text, firings)
-        for k, share, steps in zip(split.firings.feature, split.share, split.on_next, strict=True):
-            paths[int(k)] = {
-                "direct_share": float(share),
-                "direct": float(steps[0]),
-                "indirect": float(steps[1]),
-                "norm": float(steps[2]),
-            }
-    except ModelError:  # outside the residual stream no path is direct
-        pass
-    return {"matters": mattering, "chance": chance, "together": together, "paths": paths}
+    return {"matters": mattering, "chance": chance, "together": together}
 
 
 def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Neuronpedia's export files: one JSON object a line, the larger ones packed, laid out as its
 importer reads them.
 
-Examples of a feature are in groups, as sae_vis and its successors show them: the strongest, then
-those of equal-width intervals of the activation."""
+Examples of a feature are the contexts that its index keeps: the strongest, then an even sample of
+its firings, in quarters by rank."""
 
 from __future__ import annotations
 
@@ -10,39 +10,31 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from assay.core import rng
 from assay.features.index.about import About
-from assay.features.index.firings import Block, Firings
 from assay.features.index.reader import Index
-from assay.features.index.schema import BINS
-from assay.subjects.site import Site
+from assay.features.index.schema import BINS, QUANTILES
+from assay.features.index.values import Context, Feature
 
 JSON = dict[str, Any]
 BATCH = 100
 """Features of a file."""
 ROWS = 3
-"""Aligned and correlated neurons and features that a feature lists."""
+"""Correlated features that a feature lists."""
 DIGITS = 5
 """Decimal places of lists, as SAEDashboard rounds them."""
-TOP, GROUPS, EACH = 20, 5, 5
-"""Strongest examples, intervals, and examples drawn from each."""
-LEAST = 1e-6
-"""Lower edge of the lowest interval for what is drawn: zeros are no example."""
 
 
 def write(
     folder: Path,
     index: Index,
-    firings: Firings,
     numbers: Sequence[int],
     decoder: Float[np.ndarray, "f d"],
     created: str,
@@ -66,14 +58,13 @@ def write(
     _lines(to / "source.jsonl", [_source(model, kind, source, about, by)])
     for batch, start in enumerate(range(0, len(numbers), BATCH)):
         features, activations = list[JSON](), list[JSON]()
-        for number, drawn in groups(firings, numbers[start : start + BATCH]):
+        for number in numbers[start : start + BATCH]:
+            feature = index.feature(number)
             place = {"modelId": model, "layer": source, "index": str(number), **by}
-            examples = _activations(index, drawn, place)
+            examples = _activations(feature, place)
             largest = max((a["maxValue"] for a in examples), default=0.0)
-            vector = _rounded(
-                decoder[number] * (index.feature(number).numbers["decoder_norm"] or 0)
-            )
-            features.append(_feature(index, number, place, largest, vector, kind))
+            vector = _rounded(decoder[number] * (feature.numbers["decoder_norm"] or 0))
+            features.append(_feature(about, feature, place, largest, vector, kind))
             activations += examples
         _lines(to / "features" / f"batch-{batch}.jsonl.gz", features)
         _lines(to / "activations" / f"batch-{batch}.jsonl.gz", activations)
@@ -94,18 +85,11 @@ def _layer(site: str) -> int:
 
 
 def _feature(
-    index: Index, number: int, place: JSON, largest: float, vector: list[float], kind: str
+    about: About, feature: Feature, place: JSON, largest: float, vector: list[float], kind: str
 ) -> JSON:
-    feature, about = index.feature(number), index.about
     n, near = feature.numbers, feature.neighbours
     edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
-    axis, neuron, other = (
-        [row for row in near if row["kind"] == kind][:ROWS]
-        for kind in ("axis", "neuron", "feature")
-    )
-    # an index reads the MLP's hidden layer, whatever the site; theirs are the activations it reads
-    if about.site != about.site_out or Site.parse(about.site).kind != "mlp_post":
-        neuron = []
+    other = [row for row in near if row["kind"] == "feature"][:ROWS]
     return {
         **place,
         "maxActApprox": largest,
@@ -116,12 +100,12 @@ def _feature(
         "hookName": about.site_out if vector else None,
         "topkCosSimIndices": [],
         "topkCosSimValues": [],
-        "neuron_alignment_indices": [row["other"] for row in axis],
-        "neuron_alignment_values": _column(axis, "value"),
-        "neuron_alignment_l1": _column(axis, "share"),
-        "correlated_neurons_indices": [row["other"] for row in neuron],
-        "correlated_neurons_pearson": _column(neuron, "pearson"),
-        "correlated_neurons_l1": _column(neuron, "cosine"),
+        "neuron_alignment_indices": [],
+        "neuron_alignment_values": [],
+        "neuron_alignment_l1": [],
+        "correlated_neurons_indices": [],
+        "correlated_neurons_pearson": [],
+        "correlated_neurons_l1": [],
         "correlated_features_indices": [row["other"] for row in other],
         "correlated_features_pearson": _column(other, "pearson"),
         "correlated_features_l1": _column(other, "cosine"),
@@ -139,18 +123,17 @@ def _feature(
     }
 
 
-def _activations(index: Index, drawn: Sequence[Group], place: JSON) -> list[JSON]:
-    examples = [(group, example) for group in drawn for example in group.examples]
-    words = index.words({int(t) for _, e in examples for t in index.windows[e.window]})
+def _activations(feature: Feature, place: JSON) -> list[JSON]:
     address = "/".join(str(place[name]) for name in ("modelId", "layer", "index"))
     rows = []
-    for number, (group, example) in enumerate(examples):
-        values = _rounded(example.values)
+    for number, context in enumerate(feature.contexts):
+        values = _rounded(context.activations)
         key = hashlib.sha256(f"{address}/{number}".encode()).hexdigest()
+        low, high, share = _interval(feature, context)
         rows.append(
             {
                 "id": f"c{key[:24]}",
-                "tokens": [words[int(token)] for token in index.windows[example.window]],
+                "tokens": list(context.tokens),
                 **place,
                 "maxValue": max(values),
                 "maxValueTokenIndex": values.index(max(values)),
@@ -161,15 +144,28 @@ def _activations(index: Index, drawn: Sequence[Group], place: JSON) -> list[JSON
                 "dfaMaxValue": None,
                 "lossValues": [],
                 "logitContributions": None,
-                "binMin": round(group.low, DIGITS),
-                "binMax": round(group.high, DIGITS),
-                "binContains": round(group.share, DIGITS),
-                "qualifyingTokenIndex": example.position,
+                "binMin": low,
+                "binMax": high,
+                "binContains": share,
+                "qualifyingTokenIndex": context.at,
                 "dataIndex": None,
                 "dataSource": None,
             }
         )
     return rows
+
+
+def _interval(feature: Feature, context: Context) -> tuple[float, float, float]:
+    """The activations between which a group of examples lies, and the share of all tokens that it
+    stands for; of the strongest −1, the maximum and −1, as SAEDashboard marks them."""
+    n = feature.numbers
+    if context.kind == "top":
+        return -1, round(n["maximum"], DIGITS), -1
+    middle = [n["quantiles"][QUANTILES.index(q)] for q in (0.75, 0.5, 0.25)]
+    edges = [n["maximum"], *middle, 0.0]
+    quarter = min(3, int(4 * (1 - context.share)))
+    low, high, share = edges[quarter + 1], edges[quarter], n["density"] / 4
+    return round(low, DIGITS), round(high, DIGITS), round(share, DIGITS)
 
 
 def _release(kind: str, about: About, by: JSON) -> JSON:
@@ -241,69 +237,3 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 def _rounded(values: Any) -> list[float]:
     return [round(float(value), DIGITS) for value in values]
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One window of the text and a feature's activation at each of its tokens."""
-
-    window: int
-    position: int
-    """Where the firing is that the example was drawn for."""
-    values: Float[np.ndarray, " s"]
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Examples of one kind. Of the strongest, `low` and `share` are −1 and `high` is the maximum,
-    as SAEDashboard marks them."""
-
-    low: float
-    high: float
-    share: float
-    """Share of all tokens, zeros included, with an activation from `low` to `high`."""
-    examples: tuple[Example, ...]
-
-
-def groups(
-    firings: Firings, numbers: Sequence[int], seed: int = 0
-) -> Iterator[tuple[int, tuple[Group, ...]]]:
-    """Draw each feature's examples from its firings, strongest interval first; no group of a
-    feature that never fires.
-
-    Formula: edges = linspace(0, max, GROUPS + 1); at most one of the strongest examples of each
-    window"""
-    length, tokens = firings.tokens.shape[1], int(firings.kept.sum())
-    for number in numbers:
-        block = firings.block(number, number + 1)
-        draw = rng.generator(seed, "dashboard/examples", number)
-        yield number, _groups(block, length, tokens, draw) if len(block.value) else ()
-
-
-def _groups(block: Block, length: int, tokens: int, draw: np.random.Generator) -> tuple[Group, ...]:
-    maximum = float(block.value.max())
-    strongest = block.strongest
-    first = np.unique(block.row[strongest] // length, return_index=True)[1]
-    interval_groups = [
-        Group(-1, maximum, -1, _examples(block, strongest[np.sort(first)[:TOP]], length))
-    ]
-    edges = np.linspace(0, maximum, GROUPS + 1)
-    for low, high in zip(edges[-2::-1], edges[:0:-1], strict=True):
-        inside = np.flatnonzero((block.value >= max(low, LEAST)) & (block.value <= high))
-        share = (len(inside) + (tokens - len(block.value) if low == 0 else 0)) / tokens
-        sample = draw.choice(inside, min(EACH, len(inside)), replace=False)
-        interval_groups.append(
-            Group(float(low), float(high), share, _examples(block, sample, length))
-        )
-    return tuple(interval_groups)
-
-
-def _examples(block: Block, places: Int[np.ndarray, " n"], length: int) -> tuple[Example, ...]:
-    examples = []
-    for place in places:
-        window, position = divmod(int(block.row[place]), length)
-        a, b = np.searchsorted(block.row, (window * length, (window + 1) * length))
-        values = np.zeros(length)
-        values[block.row[a:b] - window * length] = block.value[a:b]
-        examples.append(Example(window, position, values))
-    return tuple(examples)

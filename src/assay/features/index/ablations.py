@@ -14,23 +14,13 @@ from jaxtyping import Bool, Int
 from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
-from assay.features.importance import STREAM, finish, importance_sums
+from assay.features.importance import finish, importance_sums
 from assay.features.index.blocks import LEAST
 from assay.features.index.firings import CELLS, Block, Firings, Place
-from assay.features.live.logits import promoted, split_paths
-from assay.features.live.reader import Reader, Reading
 
-SHOWN = 2
-"""Firings of each feature whose paths and exact logits are worked out: its strongest in windows of
-the sample."""
 STEP = 4
 """Windows that are read at once: few, as most features are taken out on the first ones, and what is
 done is to be seen."""
-PATHS = ("direct_share", "direct_signed", "norm_cosine", "norm_overlap")
-"""Shares of the direct path, and how far exact logits are those of the decoder row."""
-HELD = 16
-"""Readings that are held at once: each has the activations of a whole window."""
-
 Arrays = dict[str, np.ndarray]
 
 
@@ -72,10 +62,7 @@ def ablate(
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
-    stream = place.writes.kind in STREAM
-    work = int(window_mask.sum()) + (
-        2 * SHOWN * len(chosen) if stream else 0
-    )  # of each firing shown, a reading and a pass without it
+    work = int(window_mask.sum())
     for a in range(0, len(used), STEP):
         some = slice(a, a + STEP)
         rows = np.flatnonzero(window_mask[:, used[some]].any(1))
@@ -100,15 +87,11 @@ def ablate(
         tick(int(window_mask[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
-    columns |= _at_firings(
-        place,
-        firings,
-        chosen,
-        window_mask,
-        sample,
-        sums["tokens"].sum(1),
-        lambda remaining: tick(work - remaining, work),
-        parts,
+    columns["gradient_sample"] = np.array(
+        [
+            _first_order(firings.block(int(k), int(k) + 1), mask, sample.tokens.shape[1], tokens)
+            for k, mask, tokens in zip(chosen, window_mask, sums["tokens"].sum(1), strict=True)
+        ]
     )
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
@@ -257,108 +240,10 @@ def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
     return min(bounds.low, bounds.t_low), max(bounds.high, bounds.t_high)
 
 
-def _at_firings(
-    place: Place,
-    firings: Firings,
-    chosen: np.ndarray,
-    window_mask: np.ndarray,
-    sample: Sample,
-    tokens: np.ndarray,
-    tick: Callable[[int], None],
-    parts: Path,
-) -> Arrays:
-    """What each feature's firings on the sample say, each read once: the first-order estimate of
-    their sum, and the paths of the strongest.
-
-    `tick` hears how many passes for paths are left.
-    """
-    stream = place.writes.kind in STREAM
-    columns = {
-        name: np.full(len(chosen), np.nan)
-        for name in ("gradient_sample", *(PATHS if stream else ()))
-    }
-    strongest = _strongest(place, sample) if stream else None
-    for i, k in enumerate(chosen):
-
-        def measure(i: int = i, k: int = int(k)) -> Arrays:
-            block = firings.block(k, k + 1)
-            in_sample = window_mask[i, block.row // sample.tokens.shape[1]]
-            numbers = {
-                "gradient_sample": _first_order(block, in_sample, sample.tokens.shape[1], tokens[i])
-            }
-            if strongest is not None:
-                numbers |= dict(zip(PATHS, strongest(k, block, in_sample), strict=True))
-            return {name: np.array(float(value)) for name, value in numbers.items()}
-
-        for name, value in _load_or_make(parts / f"firings-{int(k):07}.npz", measure).items():
-            columns[name][i] = value
-        tick(2 * SHOWN * (len(chosen) - i - 1) if stream else 0)
-    return columns
-
-
-def _first_order(block: Block, in_sample: np.ndarray, length: int, tokens: float) -> float:
-    """The first-order estimate of the change of the loss by one feature's firings in the sample,
+def _first_order(block: Block, windows: np.ndarray, length: int, tokens: float) -> float:
+    """The first-order estimate of the change of the loss by one feature's firings in these windows,
     per predicted token; NaN without gradients."""
     if block.effect is None or not tokens:
         return float("nan")
-    predicts = in_sample & (block.row % length < length - 1)
+    predicts = windows[block.row // length] & (block.row % length < length - 1)
     return float(block.effect[predicts].astype(np.float64).sum() / tokens)
-
-
-def _strongest(
-    place: Place, sample: Sample
-) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
-    """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest
-    ones."""
-    reader = Reader(
-        place.subject,
-        place.dictionary,
-        place.reads,
-        place.writes,
-        skip_first=place.skip_first,
-        outlier=0.0,
-    )
-    readings: dict[int, Reading] = {}
-
-    def numbers(k: int, block: Block, in_sample: np.ndarray) -> tuple[float, ...]:
-        places = np.flatnonzero(in_sample)
-        rows = block.row[places[np.argsort(-block.value[places], kind="stable")[:SHOWN]]]
-        pairs = [
-            _read_firing(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1]))
-            for r in rows
-        ]
-        pairs = [(reading, some) for reading, some in pairs if len(some)]
-        if not pairs:
-            return (float("nan"),) * len(PATHS)
-        split = [split_paths(reader, reading, some) for reading, some in pairs]
-        logits = promoted(reader, k, pairs)
-        return (
-            _mean([s.share for s in split]),
-            _mean([s.signed for s in split]),
-            logits.cosine,
-            logits.overlap[0],
-        )
-
-    return numbers
-
-
-def _read_firing(
-    reader: Reader,
-    readings: dict[int, Reading],
-    sample: Sample,
-    feature: int,
-    window: int,
-    position: int,
-) -> Any:
-    if window not in readings:
-        if len(readings) >= HELD:
-            readings.pop(next(iter(readings)))
-        readings[window] = reader.read_ids(sample.tokens[window].tolist())
-    some = readings[window].firings.of(feature)
-    return readings[window], some[some.position == position]
-
-
-def _mean(parts: Sequence[np.ndarray]) -> float:
-    values = np.concatenate(list(parts))
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")

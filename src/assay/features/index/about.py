@@ -98,8 +98,6 @@ class About:
     """Features on per token."""
     correlation_tokens: int = 0
     """Tokens that correlations of features are from."""
-    neuron_tokens: int = 0
-    """Tokens that correlations with neurons are from."""
     ablated: int = 0
     """Features that were taken out."""
     ablation_tokens: int = 0

@@ -40,8 +40,6 @@ class Directions:
     unembedding: Float[np.ndarray, "d vocabulary"] | None = None
     """The final norm's weight folded in; None where the decoder does not write to the residual
     stream."""
-    neurons: bool = False
-    """Whether the decoder's axes are neurons."""
     seeds: Mapping[str, Float[np.ndarray, "g d"]] = field(default_factory=dict)
     """Decoder rows of other dictionaries of the same site, by name."""
 
@@ -124,7 +122,6 @@ def build(
         gradients=firings.has_effects,
         l0=firings.count / max(1, text.rows),
         correlation_tokens=acts.rows,
-        neuron_tokens=len(acts.neuron_rows),
         seeds=tuple(directions.seeds),
         ablated=0 if ablated is None else len(ablated["feature"]),
     )
@@ -186,8 +183,6 @@ def _block(
         rows, nearest = relations.by_direction(unit, first, end)
         near.append(rows)
         columns |= nearest
-    if directions.neurons:
-        near.append(relations.axes(directions.decoder[first:end], first))
     if seed_directions:
         columns |= relations.of_seeds(unit[first:end], seed_directions, MATCHED)
     if ablated is not None:

@@ -60,10 +60,8 @@ def write(
     document: Int[np.ndarray, " w"],
     keep: Bool[np.ndarray, "w s"],
     effect: Float[np.ndarray, " n"] | None = None,
-    neurons: Float[np.ndarray, "r m"] | None = None,
 ) -> None:
-    """Write one shard of whole windows; rows count from its start. `neurons` are of its first `r`
-    kept rows.
+    """Write one shard of whole windows; rows count from its start.
 
     What is not above 0 is no firing. Raises: DataError for firings where nothing is kept.
     """
@@ -84,8 +82,6 @@ def write(
     }
     if effect is not None:
         arrays["effect"] = effect[order].astype(np.float32)
-    if neurons is not None:
-        arrays["neurons"] = neurons.astype(np.float32)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
 
@@ -186,16 +182,6 @@ class Firings:
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
         return feature, row, value
 
-    def neurons(self) -> tuple[Int[np.ndarray, " r"], Float[np.ndarray, "r m"]] | None:
-        """The rows at which neurons were read, and the neurons; None where they were not."""
-        rows, values = [], []
-        for shard, start in zip(self.shards, self._starts, strict=True):
-            if (shard / "neurons.npy").exists():
-                neurons = _open(shard, "neurons")
-                rows.append(np.flatnonzero(_open(shard, "kept"))[: len(neurons)] + start)
-                values.append(neurons)
-        return (np.concatenate(rows), np.concatenate(values)) if rows else None
-
 
 def _open(shard: Path, name: str) -> np.ndarray:
     try:
@@ -226,8 +212,6 @@ class Place:
     """Lengths of activations above which a token does not count, where the dictionary reads and
     where it writes."""
     skip_first: int
-    neurons: Site | None = None
-    """Where neurons are read beside; None: nowhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +225,6 @@ class Windows:
     """Rise of the loss of all later tokens, in nats and to first order, if the firing were taken
     out."""
     kept: Bool[np.ndarray, "w s"]
-    neurons: Float[np.ndarray, "r m"] | None
-    """At the kept rows."""
     sums: dict[str, float]
     """`loss` and `predictions`; `rows`, `error` and `square`, sums over kept rows and dimensions;
     `sum` is apart."""
@@ -284,7 +266,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     Raises: DataError for features that are not finite.
     """
     subject, dictionary = place.subject, place.dictionary
-    sites = [site for site in {place.reads, place.writes, place.neurons} if site is not None]
+    sites = list({place.reads, place.writes})
     ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)
     leaf: list[torch.Tensor] = []
 
@@ -333,11 +315,6 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
             "the site right?"
         )
     effect = torch.cat(effects).cpu().numpy() if gradients else None
-    neurons = (
-        None
-        if place.neurons is None
-        else trace.acts[place.neurons].detach().flatten(2).float()[keep].cpu().numpy()
-    )
     sums |= {"rows": float(len(x)), "error": error, "square": float(y.double().square().sum())}
     return Windows(
         feature.cpu().numpy(),
@@ -345,7 +322,6 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
         value.float().cpu().numpy(),
         effect,
         keep.cpu().numpy(),
-        neurons,
         sums,
         y.double().sum(0).cpu().numpy(),
     )

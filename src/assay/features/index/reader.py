@@ -40,26 +40,20 @@ HELD, MOST_HELD = {"features", "logits", "feature_tokens", "tokens", "documents"
 read from their files every time."""
 
 
-class Index:
-    """The tables of one index; safe to be read by many threads at once.
+class _Tables:
+    """The files of one index, its tables asked by SQL from many threads at once.
 
     Raises: DataError for a folder that is no index, or one that is damaged.
     """
 
-    def __init__(self, folder: Path, given_names: Mapping[int, names.Name] | None = None):
-        self.folder, self.given_names = folder, given_names or {}
-        self.about = About.read(folder)
+    def __init__(self, folder: Path):
+        self.folder, self.about = folder, About.read(folder)
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(folder, f"{name}.parquet")
         if integrity.noted(folder) and (fault := integrity.wrong(folder)):
             file, _, why = fault.partition(" ")
             raise Damaged(folder, file, why)
-        self._lookup = {
-            name: Lookup(folder / f"{name}.parquet")
-            for name, columns in TABLES.items()
-            if columns[0].name == "feature"
-        }
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -118,6 +112,37 @@ class Index:
             raise Damaged(
                 self.folder, " or ".join(f"{name}.parquet" for name in tables), error
             ) from error
+
+    @cached_property
+    def windows(self) -> Int[np.ndarray, "window s"]:
+        """The text."""
+        try:
+            tokens: np.ndarray = np.load(self.folder / "windows.npy")
+        except (OSError, ValueError, EOFError) as error:
+            raise Damaged(self.folder, "windows.npy", error) from error
+        if tokens.shape != (expected := (self.about.windows, self.about.context)):
+            raise Damaged(
+                self.folder,
+                "windows.npy",
+                f"it has the shape {tokens.shape} where the index says {expected}",
+            )
+        return tokens
+
+
+class Index(_Tables):
+    """The tables of one index; safe to be read by many threads at once.
+
+    Raises: DataError for a folder that is no index, or one that is damaged.
+    """
+
+    def __init__(self, folder: Path, given_names: Mapping[int, names.Name] | None = None):
+        super().__init__(folder)
+        self.given_names = given_names or {}
+        self._lookup = {
+            name: Lookup(folder / f"{name}.parquet")
+            for name, columns in TABLES.items()
+            if columns[0].name == "feature"
+        }
 
     def count(self, where: Sequence[Condition] = ()) -> int:
         """Count the features that meet conditions. Raises: DataError for a column that is not there
@@ -295,21 +320,6 @@ class Index:
         arrays = self.arrays(sql, [self.windows.shape[1]])
         order = np.argsort(arrays["row"], kind="stable")
         return tuple(np.asarray(arrays[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
-
-    @cached_property
-    def windows(self) -> Int[np.ndarray, "window s"]:
-        """The text."""
-        try:
-            tokens: np.ndarray = np.load(self.folder / "windows.npy")
-        except (OSError, ValueError, EOFError) as error:
-            raise Damaged(self.folder, "windows.npy", error) from error
-        if tokens.shape != (expected := (self.about.windows, self.about.context)):
-            raise Damaged(
-                self.folder,
-                "windows.npy",
-                f"it has the shape {tokens.shape} where the index says {expected}",
-            )
-        return tokens
 
     @cached_property
     def all_names(self) -> names.Names:

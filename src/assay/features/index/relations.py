@@ -1,5 +1,5 @@
-"""How features stand to each other, to neurons and to the features of other dictionaries: by
-direction and by activation."""
+"""How features stand to each other and to the features of other dictionaries: by direction and by
+activation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST = 200_000
 """A wider dictionary's rows are not all compared with each other: the work grows with the square of
 the width."""
 CELLS = 2**24
-"""Cells of a matrix of features by features, or of tokens by neurons, that is held at once."""
+"""Cells of a matrix of features by features that is held at once."""
 MOST = 6_000_000
 """Firings, at most, that correlations are worked out from; of a longer text an even sample of
 windows."""
@@ -94,25 +94,11 @@ def of_seeds(
     }
 
 
-def axes(decoder: Float[np.ndarray, "f d"], first: int) -> Arrays:
-    """The largest components of raw decoder rows by magnitude, with their sign and their share of
-    the row's absolute sum."""
-    other = largest(np.abs(decoder), COMPANIONS)
-    value = np.take_along_axis(decoder, other, 1).astype(np.float64)
-    total = np.abs(decoder).sum(1, dtype=np.float64)[:, None]
-    share = np.divide(np.abs(value), total, out=np.zeros_like(value), where=total > 0)
-    return _rows("axis", np.arange(first, first + len(decoder)), other, value=value, share=share)
-
-
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """Firings of all features at some rows of the text, as a sparse matrix; and neurons at some of
-    those rows."""
+    """Firings of all features at some rows of the text, as a sparse matrix."""
 
     matrix: scipy.sparse.csc_matrix
-    neurons: Float[np.ndarray, "r m"] | None
-    neuron_rows: Int[np.ndarray, " r"]
-    """Rows of `matrix` at which the neurons were read."""
 
     @property
     def rows(self) -> int:
@@ -129,11 +115,6 @@ class Activations:
         """Sums over its rows."""
         return Moments.of(self.matrix)
 
-    @cached_property
-    def at_neurons(self) -> scipy.sparse.csc_matrix:
-        """Its rows at which neurons were read."""
-        return self.by_row[self.neuron_rows].tocsc()
-
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -145,12 +126,10 @@ class Moments:
     """Σ (a − ā)²; ∞ where a column does not vary, so that its correlations are 0."""
 
     @classmethod
-    def of(cls, columns: scipy.sparse.csc_matrix | Float[np.ndarray, "r n"]) -> Moments:
+    def of(cls, columns: scipy.sparse.csc_matrix) -> Moments:
         """Work them out in the precision of the columns."""
         total = np.asarray(columns.sum(0)).ravel()
-        square = np.asarray(
-            (columns**2 if isinstance(columns, np.ndarray) else columns.multiply(columns)).sum(0)
-        ).ravel()
+        square = np.asarray(columns.multiply(columns).sum(0)).ravel()
         centred = np.maximum(square - total * total / columns.shape[0], 0)
         return cls(total, square, np.where(centred > 1e-10 * square, centred, np.inf))
 
@@ -160,113 +139,59 @@ class Moments:
 
 
 def activations(firings: Firings, features: int) -> Activations:
-    """Firings of at most `MOST` in all, of an even sample of windows, the windows at which neurons
-    were read first."""
-    windows, length = firings.tokens.shape
-    read = firings.neurons()
+    """Firings of at most `MOST` in all, of an even sample of windows."""
+    windows = len(firings.tokens)
     share = min(1.0, MOST / max(1, firings.count))
-    used = np.zeros(windows, bool)
-    used[np.diff(np.floor(share * np.arange(windows + 1) + 1e-9)) > 0] = True
-    if read is not None:
-        used[np.unique(read[0] // length)] = True
+    used = np.diff(np.floor(share * np.arange(windows + 1) + 1e-9)) > 0
     row_mask = (firings.kept & used[:, None]).ravel()
     feature, row, value = firings.rows(row_mask)
     place = np.cumsum(row_mask) - 1
     matrix = scipy.sparse.csc_matrix(
         (value.astype(np.float64), (place[row], feature)), shape=(int(row_mask.sum()), features)
     )
-    if read is None:
-        return Activations(matrix, None, np.zeros(0, np.int64))
-    return Activations(matrix, read[1], place[read[0]])
+    return Activations(matrix)
 
 
 def correlated(acts: Activations, first: int, end: int) -> Arrays:
-    """Features and neurons whose activations go with those of features `first` to `end` − 1: rows
-    of `neighbours`.
+    """Features whose activations go with those of features `first` to `end` − 1: rows of
+    `neighbours`.
 
     Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in
     float64; a column that does not vary has ρ = 0; a feature is no neighbour of itself
     """
     neighbour_tables = []
     for some in _chunks(first, end, acts.matrix.shape[1]):
-        part = slice(some[0], some[-1] + 1)
-        products = (acts.matrix[:, part].T @ acts.by_row).tocsr()
-        neighbour_tables.append(
-            _nearest(
-                "feature",
-                products,
-                acts.rows,
-                acts.moments.part(part),
-                acts.moments,
-                some,
-                exclude_self=True,
-            )
-        )
-    if acts.neurons is not None:
-        x = acts.at_neurons[:, first:end]
-        products, y = _with_neurons(x, acts.neurons)
-        neighbour_tables.append(
-            _nearest(
-                "neuron",
-                products,
-                len(acts.neuron_rows),
-                Moments.of(x),
-                y,
-                np.arange(first, end),
-                exclude_self=False,
-            )
-        )
+        products = (acts.matrix[:, some[0] : some[-1] + 1].T @ acts.by_row).tocsr()
+        neighbour_tables.append(_nearest(products, acts, some))
     return concatenate_tables(neighbour_tables)
 
 
-def _with_neurons(
-    x: scipy.sparse.csc_matrix, neurons: Float[np.ndarray, "r m"]
-) -> tuple[Float[np.ndarray, "f m"], Moments]:
-    """Sums of products of features and neurons, and the moments of the neurons; some neurons in
-    float64 at a time."""
-    products, moments = [], []
-    for some in _chunks(0, neurons.shape[1], len(neurons)):
-        y = neurons[:, some].astype(np.float64)
-        products.append(np.asarray(x.T @ y))
-        moments.append(Moments.of(y))
-    total, square, centred = (
-        np.concatenate([getattr(m, name) for m in moments])
-        for name in ("total", "square", "centred")
-    )
-    return np.concatenate(products, 1), Moments(total, square, centred)
-
-
 def _nearest(
-    kind: str,
-    products: scipy.sparse.csr_matrix | Float[np.ndarray, "f n"],
-    rows: int,
-    x: Moments,
-    y: Moments,
-    features: Int[np.ndarray, " f"],
-    *,
-    exclude_self: bool,
+    products: scipy.sparse.csr_matrix, acts: Activations, features: Int[np.ndarray, " f"]
 ) -> Arrays:
-    """The columns y of largest ρ with each column x that varies, one x at a time: memory holds no
-    dense matrix of correlations."""
-    n = len(y.total)
-    count = min(COMPANIONS, n - exclude_self)
+    """The features of largest ρ with each that varies, one at a time: memory holds no dense matrix
+    of correlations."""
+    moments, n = acts.moments, len(acts.moments.total)
+    x = moments.part(slice(features[0], features[-1] + 1))
+    count = min(COMPANIONS, n - 1)
     varying = np.flatnonzero(np.isfinite(x.centred))
     other, pearson, cosine = (
         np.zeros((len(varying), count), np.int64),
         *np.zeros((2, len(varying), count)),
     )
     for k, i in enumerate(varying.tolist()):
-        columns, product = _row(products, i)
-        rho = _pearson(product, rows, x, i, y, columns)
-        if exclude_self:
-            rho[columns == features[i]] = -np.inf
+        stored = slice(*products.indptr[i : i + 2])
+        columns, product = products.indices[stored], products.data[stored]
+        rho = _pearson(product, acts.rows, x, i, moments, columns)
+        rho[columns == features[i]] = -np.inf
         if (
             (rho > 0).sum() < count
         ):  # where nothing is on with it ρ is at most 0, so those columns only count here
-            columns, product = np.arange(n), _dense(products, i)
-            rho = _pearson(product, rows, x, i, y, columns)
-            if exclude_self:
-                rho[features[i]] = -np.inf
+            row = np.zeros(n)
+            row[columns] = product
+            columns, product = np.arange(n), row
+            rho = _pearson(product, acts.rows, x, i, moments, columns)
+            rho[features[i]] = -np.inf
         reach = (
             np.flatnonzero(rho >= np.partition(rho, -count)[-count])
             if count
@@ -275,25 +200,10 @@ def _nearest(
         best = reach[np.lexsort((columns[reach], -rho[reach]))[:count]]
         other[k], pearson[k] = columns[best], rho[best]
         with np.errstate(invalid="ignore", divide="ignore"):
-            cosine[k] = np.nan_to_num(product[best] / np.sqrt(x.square[i] * y.square[other[k]]))
-    return _rows(kind, features[varying], other, cosine=cosine, pearson=pearson)
-
-
-def _row(
-    products: scipy.sparse.csr_matrix | np.ndarray, i: int
-) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-    """Places and values of a row's numbers that are not known to be 0."""
-    if isinstance(products, np.ndarray):
-        return np.arange(products.shape[1]), products[i]
-    some = slice(*products.indptr[i : i + 2])
-    return products.indices[some], products.data[some]
-
-
-def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.ndarray, " n"]:
-    columns, value = _row(products, i)
-    row = np.zeros(products.shape[1])
-    row[columns] = value
-    return row
+            cosine[k] = np.nan_to_num(
+                product[best] / np.sqrt(x.square[i] * moments.square[other[k]])
+            )
+    return _rows("feature", features[varying], other, cosine=cosine, pearson=pearson)
 
 
 def _pearson(
@@ -315,9 +225,7 @@ def _rows(kind: str, features: np.ndarray, other: np.ndarray, **columns: np.ndar
     }
     nothing = np.full(n * count, np.nan)
     flat = {name: values.ravel().astype(np.float64) for name, values in columns.items()}
-    return table | {
-        name: flat.get(name, nothing) for name in ("cosine", "pearson", "value", "share")
-    }
+    return table | {name: flat.get(name, nothing) for name in ("cosine", "pearson")}
 
 
 def concatenate_tables(tables: Sequence[Arrays]) -> Arrays:

@@ -18,7 +18,6 @@ from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
 from assay.features.effects import added
 from assay.features.importance import check_direct, end_of_stream
-from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Reader, Reading
 
 
@@ -310,8 +309,8 @@ def firing_effect(
     try:
         direct = without(change(reader, reading, out, mode="direct"))
         if following is not None:
-            logits = Unembedding.of(reader.subject).linear(reader.parts(reading, firing))
-            contribution = float(logits[0, following])
+            logit = reader.subject.unembed()[:, following]
+            contribution = float(reader.parts(reading, firing)[0].float() @ logit)
     except ModelError:  # outside the residual stream no path is direct
         pass
     return FiringEffect(

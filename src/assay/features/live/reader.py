@@ -85,8 +85,6 @@ class Reading:
     where it writes."""
     passage: Passage = field(repr=False)
     """The text as one window, with its activations."""
-    stream: Float[torch.Tensor, "s d"] = field(repr=False)
-    """The residual stream before the final norm."""
     final: Float[torch.Tensor, "s d"] = field(repr=False)
     """What the unembedding reads."""
 
@@ -134,7 +132,6 @@ class Reading:
             uncounted,
             self.limits,
             passage,
-            self.stream[:length],
             self.final[:length],
         )
 
@@ -242,15 +239,9 @@ class Reader:
             raise DataError(
                 f"the text has {len(whole)} tokens, at most {self.limit} are read; shorten it"
             )
-        subject, last = self.subject, Site("resid_post", self.subject.layers - 1)
-        passage, trace = capture(
-            subject,
-            self.target,
-            torch.tensor([whole], device=subject.device),
-            None,
-            self.reads,
-            (last,),
-        )
+        subject = self.subject
+        tokens = torch.tensor([whole], device=subject.device)
+        passage, trace = capture(subject, self.target, tokens, None, self.reads)
         inputs = passage.acts if passage.inputs is None else passage.inputs
         limits = self.outlier_limits(inputs[:, : len(ids)], passage.acts[:, : len(ids)])
         keep = select_positions(inputs, passage.acts, limits, self.skip_first)
@@ -280,7 +271,6 @@ class Reader:
             everywhere[~counts[everywhere.position]],
             limits,
             passage,
-            trace.acts[last][0],
             trace.final[0],
         )
 

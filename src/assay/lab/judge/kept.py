@@ -127,10 +127,10 @@ def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
         if verdict.scope:
             by_scope.setdefault(verdict.scope, []).append(str(number))
     for scope, numbers in by_scope.items():
-        many, several = len(numbers) > 1, len(by_scope) > 1
-        which = f"claim{'s' * many} {', '.join(numbers)} " if several else ""
+        claims = f"claim{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
+        which = f"scope of {claims}" if len(by_scope) > 1 else "scope"
         words = experiment.materials.scope(scope) if experiment.materials else scope
-        yield f"{which}speak{'' if many and several else 's'} for: {words}"
+        yield f"{which}: {words}"
 
 
 def described(

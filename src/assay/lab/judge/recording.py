@@ -148,7 +148,7 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
     for arm, data in record["arms"].items():
         if arm not in experiment.arms:
             raise ExperimentError(
-                f"the record of {experiment.name} has an arm {arm!r}, which is none now; "
+                f"the record of {experiment.name} has an arm {arm!r}, which no longer exists; "
                 f"{nearest(arm, experiment.arms)}"
             )
         specs = specs_in(experiment, record, arm)

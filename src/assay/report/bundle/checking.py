@@ -183,17 +183,13 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
 
 
 def _left_out(claim: Mapping[str, Any], index: Mapping[str, Any]) -> Iterator[str]:
-    """Say which arms are judged on fewer units than were measured, without those that diverged: an
-    early look, at a stricter level than all claims of its sweep need, judges the first ones."""
-    early = judge.level_of(claim) > judge.LEVEL ** (1 / claim.get("together", 1))
+    """Say which arms are judged on fewer units than were measured, without those that diverged."""
     for name, table in claim["arms"].items():
         arm = index.get(name, {"levels": {}, "runs": {}})
         for unit, levels in table["unit_levels"].items():
-            measured = sorted({*(arm["levels"].get(unit) or arm["runs"].get(unit) or levels)})
+            n = len({*(arm["levels"].get(unit) or arm["runs"].get(unit) or levels)})
             lost = table["dropped"] if unit == table["run_unit"] else 0
-            first = early and sorted(levels)[-1:] == measured[len(levels) + lost - 1 :][:1]
-            if len(measured) != len(levels) + lost and not first:
-                n = len(measured)
+            if n != len(levels) + lost:
                 yield f"{name}: judged on {len(levels)} of {n} levels of {unit} that were measured"
 
 

@@ -57,24 +57,11 @@ class _Call(NamedTuple):
 
 
 def carry_all(
-    every: Iterable[Claim], looks: Sequence[tuple[float, Arms]], scope: Scope = ""
+    every: Iterable[Claim], arms: Arms, scope: Scope = "", level: float = USUAL
 ) -> list[Carried]:
-    """Judge claims, each at the first look that settles it, and write down what was judged.
-
-    Args:
-        every: the claims.
-        looks: the level of each look and the measures of its runs, the last on all of them.
-        scope: for what verdicts speak.
-    Raises: ClaimError as `judge`.
-    """
-    carried: dict[str, Carried] = {}
-    for number, (level, arms) in enumerate(looks, 1):
-        with remembering(arms):
-            for claim in (c for c in every if c.text not in carried):
-                one = carry(claim, arms, scope, level)
-                if number == len(looks) or one.judged.outcome != "undecided":
-                    carried[claim.text] = one
-    return [carried[claim.text] for claim in every]
+    """Judge claims at a level, and write down what was judged. Raises: ClaimError as `judge`."""
+    with remembering(arms):
+        return [carry(claim, arms, scope, level) for claim in every]
 
 
 def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> Carried:
@@ -89,7 +76,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
 
     judged = judge(replace(claim, value=value), arms, level, scope)
     judged = structs.replace(judged, claim=claim)
-    numbers = _Numbers()
+    numbers: dict[str, np.ndarray] = {}
     described = _describe_claim(claim) | {"arms": {}, "level": claim.level(level)}
     described["must_fail"] = [*judged.controls]  # without those that could not be made
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
@@ -102,12 +89,12 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
         described["arms"][name] = table | {"gates": stated}
     why = _why_not(claim, judged)
     try:
-        described["statistics"] = [] if why else _statistics(claim, described, numbers.kept)
-    except steps.Untold as e:
+        described["statistics"] = [] if why else _statistics(claim, described, numbers)
+    except steps.NoSteps as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
     if why:
         return Carried(described | {"arms": {}, "carried": False, "why_not": why}, {}, judged)
-    return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
+    return Carried(described | {"carried": True, "why_not": ""}, numbers, judged)
 
 
 def _why_not(claim: Claim, judged: Judged) -> str:
@@ -119,24 +106,18 @@ def _why_not(claim: Claim, judged: Judged) -> str:
     return ""
 
 
-class _Numbers:
-    """Arrays by key; equal ones are kept once."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, np.ndarray] = {}
-        self.known: dict[tuple[tuple[int, ...], bytes], str] = {}
-
-    def key(self, x: np.ndarray) -> str:
-        """Keep an array, and give its key."""
-        x = np.ascontiguousarray(x, dtype=np.float64)
-        key = self.known.setdefault((x.shape, x.tobytes()), f"n{len(self.known)}")
-        self.kept[key] = x
-        return key
+def _kept(numbers: dict[str, np.ndarray], x: np.ndarray) -> str:
+    """Keep an array, and give its key; equal ones are kept once."""
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    known = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
+    key = next(known, f"n{len(numbers)}")
+    numbers[key] = x
+    return key
 
 
 PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
-beats distance empty threshold kind source rounding together
+beats distance empty threshold kind source rounding
 """
 """What of a claim goes out as it is."""
 
@@ -158,7 +139,7 @@ def _edge(x: float) -> float | None:
     return float(x) if math.isfinite(x) else None
 
 
-def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
+def _arm(claim: Claim, calls: Sequence[_Call], numbers: dict[str, np.ndarray]) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
     first = next(c for c in calls if not c.reader.without)
@@ -175,7 +156,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
         levels.setdefault(unit, [x for x in runs.tolist() if x not in lost])
     within_runs = all(u in dims and u != "run" for u in claim.units) and "run" in dims
     return {
-        "terms": {name: numbers.key(x) for name, x in terms.items()},
+        "terms": {name: _kept(numbers, x) for name, x in terms.items()},
         "dropped": len(bad),
         "run_unit": unit,
         "before": len(runs),
@@ -190,7 +171,7 @@ def _statistics(
 ) -> list[Described]:
     """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
     how it compares controls with the method where it has a way of its own; each table says which.
-    Raises: Untold."""
+    Raises: NoSteps."""
     statistics: list[Described] = []
     arms, plain = described["arms"], claim.statistic is mean
 
@@ -280,22 +261,25 @@ def reading(text: str, main_arm: str, index: Mapping[str, Any]) -> Described:
         reads[key] = {"arm": arm, "measure": name, "at": chosen, "over": list(c.over)}
         return key
 
-    def sums(c: Column, prefix: str) -> None:
-        for part in parts(c):
-            term = f"{prefix}.{'' if parts(c) == (c.name,) else part}"
-            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+    def is_summed(c: Column) -> bool:
+        return parts(c) != (c.name,)
 
     columns = read.parsed.columns
-    for side, c in zip("abcd", itertools.chain(*read.pairs), strict=False) if read.equal else ():
-        sums(replace(c, name=read.equal), f"{side}.{read.equal}")
-        sums(c, f"{side}.{c.name}")
-    if terms:
-        return {"reads": reads, "terms": terms}
-    if "value" in read.parsed.terms and any(len(parts(c)) > 1 for c in columns):
-        for c in columns:
-            sums(c, str(c))
-        return {"reads": reads, "terms": terms}
-    keys = {c: column(c, c.name) for c in columns}
-    for term, walk in read.parsed.terms.items():
-        terms[term] = steps.arithmetic(walk, keys, ROUNDING)
+    summed: list[tuple[str, Column]] = []
+    if read.equal:
+        sides = zip("abcd", itertools.chain(*read.pairs), strict=False)
+        pairs = (
+            (side, replace(c, name=name)) for side, c in sides for name in (read.equal, c.name)
+        )
+        summed = [(f"{side}.{c.name}", c) for side, c in pairs]
+    elif "value" in read.parsed.terms and any(map(is_summed, columns)):
+        summed = [(str(c), c) for c in columns]
+    for prefix, c in summed:
+        for part in parts(c):
+            term = f"{prefix}.{part if is_summed(c) else ''}"
+            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+    if not summed:
+        keys = {c: column(c, c.name) for c in columns}
+        for term, walk in read.parsed.terms.items():
+            terms[term] = steps.arithmetic(walk, keys, ROUNDING)
     return {"reads": reads, "terms": terms}

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 DRAWS, BOUNDED_DRAWS, CHUNK = 10_000, 20_000, 500
 EDITION = 2
 LEVEL = 0.95
-"""Of the intervals that decide, where a claim was not judged at one of several looks."""
+"""Of the intervals that decide, where a claim is not one of several along a sweep."""
 FEWEST, FOLD, FEWEST_FOLDS = 6, "fold", 5
 """Units from which on skew is corrected for, and two arms are compared unit by unit; of a unit that
 is a fold of a cross-validation, fewer are enough."""
@@ -332,7 +332,8 @@ SCALES = {
 
 
 def level_of(claim):
-    """The level of the intervals that decide a claim: an early look's is stricter."""
+    """The level of the intervals that decide a claim: stricter where those of several along a sweep
+    hold at once."""
     return max(LEVEL, claim.get("level", LEVEL))
 
 
@@ -430,7 +431,7 @@ def judge_arm(claim, name, gated=False, level=None):
 
 def units_agree(claim, function, i):
     """Whether half of the units or more have one and the same number, so that how far others may
-    lie cannot be told."""
+    lie is not known."""
     if i.bounds or i.rounding or min(i.n) < 2:
         return False
     points = i.points[np.isfinite(i.points)]
@@ -483,15 +484,16 @@ def judge_claim(claim):
     rivals = {arm: judge_arm(claim, arm, level=usual) for arm in claim["arms"] if arm not in judged}
     every = {**controls, **planted, **violations, **rivals}
 
-    def with_outcome(arms, *outcomes):
+    def having(arms, *outcomes):
         return [name for name, v in arms.items() if v["outcome"] in outcomes]
 
-    missed, passing = with_outcome(planted, "fails", "undecided"), with_outcome(controls, "holds")
-    unbeaten = with_outcome(controls, "undecided")
-    lacking = [name for name in with_outcome(every, "holds") if every[name]["lacks"]]
+    missed, passing = having(planted, "fails", "undecided"), having(controls, "holds")
+    unbeaten, also = having(controls, "undecided"), having(rivals, "holds")
+    lacking = [name for name in having(every, "holds") if every[name]["lacks"]]
     null = is_null(claim, every)
     blindness = blind(claim, controls, violations) if null else ""
-    unlearned = f"{', '.join(lacking)} satisf{'y' if lacking[1:] else 'ies'} it too, unlearned"
+    satisfy = "satisfy" if lacking[1:] else "satisfies"
+    unlearned = f"{', '.join(lacking)} {satisfy} it too, unlearned"
     outcome, reason = method["outcome"], method["reason"]
     missed = [] if reason.startswith(EARLY) else missed
     rules = (  # the first that applies decides; only what holds can be unspecific
@@ -506,8 +508,8 @@ def judge_claim(claim):
     )
     _, outcome, reason = next(rule for rule in rules if rule[0])
     roles = {"controls": controls, "planted": planted, "violations": violations}
-    also = {name: rivals[name] for name in with_outcome(rivals, "holds")}
-    return {**method, **roles, "also": also, "outcome": outcome, "reason": reason}
+    roles["also"] = {name: rivals[name] for name in also}
+    return {**method, **roles, "outcome": outcome, "reason": reason}
 
 
 def as_control(claim, method, name):
@@ -688,8 +690,7 @@ def read_here(name):
 
 def arrays(content):
     """The arrays of a .npz file by their keys."""
-    with np.load(io.BytesIO(content)) as file:
-        return {key: file[key] for key in file.files}
+    return dict(np.load(io.BytesIO(content)))
 
 
 def changed_files(read=read_here):
@@ -734,12 +735,12 @@ def differences(stated, verdict):
     if stated["n"] != verdict["n"]:
         lines.append(f"{verdict['n']} units, stated are {stated['n']}")
     keys = ("estimate", "low", "high")
-    numbers = [nan if stated[k] is None else stated[k] for k in keys]
-    width = numbers[2] - numbers[1] if math.isfinite(numbers[2] - numbers[1]) else 0.0
-    for k, a in zip(keys, numbers, strict=True):
-        close = abs(a - verdict[k]) <= CLOSE * width + 1e-9 * abs(a) + 1e-12
-        if not close and (math.isfinite(a) or math.isfinite(verdict[k])):
-            lines.append(f"{k} is {verdict[k]:.9g}, stated is {a:.9g}")
+    theirs = [nan if stated[k] is None else stated[k] for k in keys]
+    ours = [verdict[k] if math.isfinite(verdict[k]) else nan for k in keys]
+    width = theirs[2] - theirs[1] if math.isfinite(theirs[2] - theirs[1]) else 0.0
+    close = np.isclose(ours, theirs, 1e-9, CLOSE * width + 1e-12, equal_nan=True)
+    off = [(k, a, b) for k, a, b, same in zip(keys, ours, theirs, close, strict=True) if not same]
+    lines += [f"{k} is {a:.9g}, stated is {b:.9g}" for k, a, b in off]
     return [f"{verdict['arm']}: {line}" for line in lines]
 
 

@@ -68,7 +68,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     stated = _read(folder / "verdicts.json")
     inference, preset = str(stated["inference"]), stated["preset"]
     if Path(preset).name != preset:
-        raise ValueError(f"preset {preset[:80]!r} is no name of a file")
+        raise ValueError(f"preset {preset[:80]!r} is not a valid file name")
     if inference == EXPLORATORY:
         page = html.unescape((folder / "report.html").read_text("utf-8"))
         said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
@@ -130,17 +130,17 @@ def _unlike(what: str, frozen: JSON, found: JSON) -> Iterator[str]:
 
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare what is stated of the registration with the file."""
-    told = stated.get("registration") or {}
+    claimed = stated.get("registration") or {}
     facts: dict[str, Any] = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
     facts |= {name: frozen.content.get(name) for name in ("seeds", "alpha")}
     about = {"experiment": frozen.content.get("experiment")}
     yield from _unlike("the registration", about, {"experiment": stated["experiment"]})
-    yield from _unlike("the registration", facts, {name: told.get(name) for name in facts})
-    lacking = told.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
+    yield from _unlike("the registration", facts, {name: claimed.get(name) for name in facts})
+    lacking = claimed.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
     yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
-        yield from (f"{name}, as is stated: {phrase}" for phrase in told.get(name, ()))
-    if not told.get("followed") or stated.get("arm", "main") != "main":
+        yield from (f"{name}, as is stated: {phrase}" for phrase in claimed.get(name, ()))
+    if not claimed.get("followed") or stated.get("arm", "main") != "main":
         yield "it is not stated that what was frozen was followed"
 
 
@@ -151,17 +151,19 @@ def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str
     now = {s["text"] for kind in kinds for s in stated[kind]}
     for text in sorted(frozen.keys() ^ now):
         yield f"{'it was frozen, and is not stated' if text in frozen else 'not frozen'}: {text}"
-    looks = [look["level"] for look in content["looks"]]
+    usual = content["looks"][-1]["level"]
     for claim in (claim for claim in claims if claim["text"] in frozen):
         held, text = frozen[claim["text"]], claim["text"]
         # intervals of claims along a sweep hold for all of them at once
-        levels = [level ** (1 / content.get("together", {}).get(text, 1)) for level in looks]
-        level = claim.get("level", levels[-1])
+        level = usual ** (1 / content.get("together", {}).get(text, 1))
         edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
         before = {name: _plain(held.get(name), name) for name in ALIKE}
-        before |= {"range": edges, "level": level if level in levels else levels[-1]}
+        before |= {"range": edges, "level": level}
         judged = {name: _plain(claim.get(name), name) for name in ALIKE}
-        judged |= {"range": [*claim["range"], *claim["fail_range"]], "level": level}
+        judged |= {
+            "range": [*claim["range"], *claim["fail_range"]],
+            "level": claim.get("level", level),
+        }
         yield from _unlike(text, before, judged)
 
 
@@ -206,13 +208,10 @@ def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
         if inference != CONFIRMATORY:  # what an older version froze has not all inputs
             read = {key: value for key, value in read.items() if key in frozen}
         yield from _unlike(f"read by arm {name}", frozen, read)
-        yield from _unlike("prompts", frozen, {**frozen, **_part_of(prompts, frozen)})
+        whole = {key: prompts.get(key, held) for key, held in frozen.items()}
+        yield from _unlike("prompts", frozen, whole)
     if inference == CONFIRMATORY and "text" in content and not any(inputs.values()):
         yield from _unlike("read by the author's own code", {}, environment.get("inputs", {}))
-
-
-def _part_of(values: JSON, names: JSON) -> JSON:
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _prompts(content: JSON, path: Path) -> Iterator[str]:

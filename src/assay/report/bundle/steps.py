@@ -31,7 +31,7 @@ Step = dict[str, Any]
 _tape: ContextVar[list[Step]] = ContextVar("what was done so far")
 
 
-class Untold(ClaimError):
+class NoSteps(ClaimError):
     """A statistic does something that steps cannot say."""
 
 
@@ -46,7 +46,7 @@ class Noted(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
         if "out" in more:
-            raise Untold("it changes an array in place")
+            raise NoSteps("it changes an array in place")
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         return _apply(name, getattr(ufunc, method), inputs, more)
 
@@ -71,13 +71,13 @@ class Noted(np.lib.mixins.NDArrayOperatorsMixin):
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
-        raise Untold("it chooses its way by what the numbers are")
+        raise NoSteps("it chooses its way by what the numbers are")
 
     def __float__(self) -> float:
-        raise Untold("it takes a number out of NumPy")
+        raise NoSteps("it takes a number out of NumPy")
 
     def __array__(self, *args: Any, **more: Any) -> np.ndarray:
-        raise Untold("it leaves NumPy on its way")
+        raise NoSteps("it leaves NumPy on its way")
 
     @property
     def T(self) -> Any:
@@ -95,7 +95,7 @@ class Noted(np.lib.mixins.NDArrayOperatorsMixin):
     def astype(self, kind: Any, **more: Any) -> Any:
         """Convert truth values and whole numbers to numbers, noted."""
         if np.dtype(kind) != np.float64:
-            raise Untold(f"it converts to {np.dtype(kind)}")
+            raise NoSteps(f"it converts to {np.dtype(kind)}")
         return _apply("astype", judge.OPERATIONS["astype"], (self,), {})
 
     def copy(self, *args: Any, **more: Any) -> Any:
@@ -105,24 +105,24 @@ class Noted(np.lib.mixins.NDArrayOperatorsMixin):
 
 def record(compute: Callable[[], Any]) -> list[Step]:
     """The steps that a computation on noted arrays does, the last of which is its value. Raises:
-    Untold."""
+    NoSteps."""
     tape: list[Step] = []
     token = _tape.set(tape)
     try:
         with np.errstate(all="ignore"):
             value = _encode(compute())
             return [*tape, {"do": "add", "with": [value, 0.0]}]
-    except Untold:
+    except NoSteps:
         raise
     except Exception as e:
-        raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
+        raise NoSteps(f"it cannot be followed ({type(e).__name__}: {e})") from e
     finally:
         _tape.reset(token)
 
 
 def trace(statistic: Statistic, means: Means) -> list[Step]:
     """Write a statistic down as steps, the last of which is its value, by calling it on means
-    [draw, ...]. Raises: Untold, a ClaimError that says why there are no steps."""
+    [draw, ...]. Raises: NoSteps, a ClaimError that says why there are no steps."""
     terms: Any = {name: Noted(x[:TRIED], {"term": name}) for name, x in means.items()}
     return record(lambda: statistic(terms))
 
@@ -147,11 +147,11 @@ def arithmetic(
 def _apply(name: str, function: Callable[..., Any], args: Sequence[Any], more: Step) -> Any:
     """Do an operation, and note it."""
     if name not in judge.OPERATIONS:
-        raise Untold(f"it calls {name}")
+        raise NoSteps(f"it calls {name}")
     more = {k: v for k, v in more.items() if v is not None}
     plain = function(*map(_bare, args), **{k: _bare(v) for k, v in more.items()})
     if not isinstance(plain, np.ndarray | np.generic):
-        raise Untold(f"{name} gives no array")
+        raise NoSteps(f"{name} gives no array")
     step: Step = {"do": name, "with": [_encode(a) for a in args]}
     tape = _tape.get()
     tape.append(step | ({"and": {k: _encode(v) for k, v in more.items()}} if more else {}))
@@ -172,14 +172,14 @@ def _encode(value: Any) -> Any:
     for kinds, encoded in ENCODED:
         if isinstance(value, kinds):
             return encoded(value)
-    raise Untold(f"it uses a {type(value).__name__}")
+    raise NoSteps(f"it uses a {type(value).__name__}")
 
 
 def _numbers(value: np.ndarray) -> Any:
     """Constant numbers; where they are the same for each draw, of one."""
     kind = value.dtype.kind
     if kind not in "biuf":
-        raise Untold(f"it uses numbers of kind {value.dtype}")
+        raise NoSteps(f"it uses numbers of kind {value.dtype}")
     if value.ndim and len(value) == TRIED:
         first = np.broadcast_to(value[:1], value.shape)
         value = value[:1] if np.array_equal(value, first, equal_nan=kind == "f") else value
@@ -191,7 +191,7 @@ def _numbers(value: np.ndarray) -> Any:
 def _whole(value: Any) -> Any:
     if value is None or isinstance(value, int | np.integer):
         return None if value is None else int(value)
-    raise Untold("it slices by something else than whole numbers")
+    raise NoSteps("it slices by something else than whole numbers")
 
 
 ENCODED: Sequence[tuple[Any, Callable[[Any], Any]]] = (

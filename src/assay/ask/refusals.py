@@ -1,0 +1,284 @@
+"""Refusals: what a statement of a study names and the study has not, and runs that it could not be
+judged on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from assay.ask.measure.measuring import Task
+from assay.ask.text import EstimateEntry, Plain, Said
+from assay.ask.wording import dims_over, hold, made_of
+from assay.core.claims import Claim, Estimate
+from assay.core.columns import Column, refuse_other_levels
+from assay.core.errors import nearest
+from assay.core.experiment import Experiment, Joint
+from assay.core.spec import Spec, per_run_fields
+
+if TYPE_CHECKING:
+    from assay.ask.composing import _Statement, _Study
+
+FEW = 12
+"""So many measures are listed where one is misspelt."""
+
+
+def hold_to(
+    study: _Study, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
+    is neither named nor one of these; `judged` are the arms that stand for the first."""
+    main, measured = judged[0], study.measured
+    for c in s.read.columns:
+        arm = c.arm or main
+        have = tuple(measured[arm].axes) if arm in measured else (c.name,)
+        if c.name not in (offered := (*have, *made_of(have))):
+            quoted = [a for a in study.arms if a.startswith(f"{c.name}/")]
+            hint = (
+                f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
+                if quoted and have
+                else _listed(c.name, have, offered)
+            )
+            of = measured[arm].side if arm in measured else None
+            hint += f"; assay list {of.of.name} says what each is" if of else ""
+            raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+    for key, names in dims.items():
+        for name in names if main in measured else ():
+            if name not in (offered := measured[main].units):
+                kind = "unit" if key == "units" else "swept field"
+                hint = nearest(name, offered)
+                raise s.error(key, f"what arm {main} measures has no {kind} {name!r}; {hint}")
+    for c in s.read.columns:
+        for arm in judged if c.arm in (None, main) else (c.arm,):
+            if arm in measured:
+                fields = dict.fromkeys(measured[arm].fields, ())
+                axes = {
+                    m: {**{f: fields[f] for f in c.named if f in fields}, **a}
+                    for m, a in measured[arm].axes.items()
+                }
+                with study.text.located(s.table, s.i, s.key):
+                    hold(
+                        dataclasses.replace(c, arm=arm),
+                        axes,
+                        [name for names in dims.values() for name in names],
+                        settled=measured[arm].settled,
+                        loosely=c.name == s.read.equal,
+                    )
+
+    for whole in s.read.parsed.together:
+        for own in judged:
+            arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
+            some = [
+                measured[a].axes.get(c.name, {}) if a in measured else {}
+                for a, c in zip(arms, whole.columns, strict=True)
+            ]
+            if all(some):
+                with study.text.located(s.table, s.i, s.key):
+                    refuse_other_levels(whole.text, whole.over, some)
+
+
+def refuse_unknown(
+    study: _Study, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
+) -> None:
+    """Refuse an arm that a statement names and the study has not, by where it does."""
+    names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
+    if isinstance(entry, Said):
+        keys = ("control", "near", "also", "planted", "violations")
+        names |= {key: getattr(entry, key) for key in keys}
+    for key, arms in names.items():
+        for name in (a for a in arms if a not in study.arms or a in study.idle):
+            known = [a for a in study.arms if a not in study.idle]
+            hint = (
+                _left_out(study, name)
+                or _called(study, name)
+                or _per_run(study, name)
+                or nearest(name, known)
+            )
+            raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+
+def _called(study: _Study, name: str) -> str:
+    """What an arm is called here that somebody names by its label and some of its fields;
+    nothing of any other name."""
+    prefix, _, arm = name.rpartition("/")
+    words = {word for word in prefix.split(",") if word}
+    called = [
+        side.named(arm)
+        for side in study.sides
+        if arm in side.arms
+        and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
+    ]
+    if not words or not called:
+        return ""
+    return (
+        f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
+        "[[experiment]] keep their names, and other values stand before them"
+    )
+
+
+def _left_out(study: _Study, name: str) -> str:
+    """What to write where an arm of an experiment is named that the study does not list;
+    nothing of any other name."""
+    for side in study.sides:
+        arm = next((a for a in side.of.arms if side.named(a) == name), None)
+        if arm is not None:
+            return (
+                f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
+                f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
+                f"{side.of.name} has {', '.join(side.of.arms)}"
+            )
+    return ""
+
+
+def _per_run(study: _Study, name: str) -> str:
+    """What to write where an arm is named after a value in which the runs of one arm differ;
+    nothing of any other name."""
+    fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
+    for part in study.text.study.experiment:
+        for field, values in part.fields.items():
+            if field in fields and isinstance(values, list | tuple):
+                return (
+                    f"runs of one arm differ in {field}; for an arm of each value write paired "
+                    f"= {{ {field} = {list(values)} }} in place of it"
+                )
+    return ""
+
+
+def refuse_unlearned(study: _Study, s: _Statement, judged: Claim) -> None:
+    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
+    was not learned."""
+    parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
+    for part in (p for p in judged.credits if parts and p not in parts):
+        what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+        raise s.error("credits", what)
+    for key, names in (("also", judged.also), ("planted", judged.must_hold)):
+        for name in (n for n in names if judged.lacks(study.arms[n].learned)):
+            credited = " and ".join(judged.credits) or "every part"
+            what = (
+                f"in {name} not all was learned that the claim credits, {credited}; leave it "
+                "out, or say in credits what the claim is about"
+            )
+            raise s.error(key, what)
+
+
+def refuse_mixed(s: _Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
+    """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
+    apart, and a curve over what no runs differ in: better before training than after."""
+    if isinstance(statement, Claim):
+        names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
+    else:
+        names = s.read.parsed.arms or ("main",)
+    sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
+    for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
+        of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
+        columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+        if _varying(s, statement, arm, columns, whole.specs_of(arm, whole.default)):
+            sweeping.add(arm)
+    for pair in s.read.pairs if s.read.equal else ():
+        arms = [c.arm or names[0] for c in pair]
+        if sweeping.isdisjoint(arms):
+            what = (
+                f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
+                "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
+                "nothing but the seed"
+            )
+            raise s.error(s.key, what)
+
+
+def _varying(
+    s: _Statement,
+    statement: Claim | Estimate | Any,
+    arm: str,
+    columns: Sequence[Column],
+    specs: Sequence[Spec],
+) -> list[str]:
+    """The fields in which runs of an arm differ, and which a statement at equal something may
+    sweep. Raises: ExperimentError for any other, and where there are no runs."""
+    overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
+    chosen = [x for x in specs if all(getattr(x, k, None) == v for k, v in statement.where.items())]
+    if not chosen:
+        raise s.error("where", _no_runs(arm, specs, statement.where))
+    fields = per_run_fields(type(chosen[0]))
+    levels = {name: {getattr(x, name) for x in chosen} for name in fields}
+    for over in (d for d in overs if d in levels and len(levels[d]) < 2):
+        what = (
+            f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
+            f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
+        )
+        raise s.error("over", what)
+    named_levels = [(c, *x) for c in columns for x in c.levels if x[0] in levels]
+    for c, dim, level in named_levels:
+        with s.text.located(s.table, s.i, s.key):
+            c.place(dim, level, sorted(levels[dim], key=str))
+    named = [n for n in fields if columns and all(n in c.named for c in columns)]
+    units = ("seed", *overs, *statement.units, *named)
+    varying = [n for n in fields if n not in units and len(levels[n]) > 1]
+    if s.read.equal and len(varying) > 1:
+        what = (
+            f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
+            f"differ in {', '.join(varying)}"
+        )
+        raise s.error(s.key, what)
+    if varying and not s.read.equal:
+        field = varying[0]
+        how = (
+            f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
+            "say, or make an arm of each value with paired"
+            if isinstance(statement, Claim)
+            else f'draw a curve with over = "{field}", or say which is meant with where = '
+            f"{{ {field} = … }}"
+        )
+        values = ", ".join(map(str, sorted(levels[field])))
+        raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+    return varying
+
+
+def refuse_equal_runs(study: _Study, s: _Statement, judged: Claim, whole: Experiment) -> None:
+    """Refuse a control with the same runs as an arm that it would be compared with: the
+    difference is nought, so that it cannot but fail."""
+
+    def runs(name: str) -> set[tuple[Any, ...]]:
+        arm = study.borrowed.get(name)
+        if arm is None or arm.train is None or arm.after or isinstance(arm.train, Joint):
+            return set()
+        how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
+        return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
+
+    for control in s.entry.control:
+        task = part.task if (part := study.asked.by_label.get(control)) else None
+        if isinstance(task, Task) and task.is_idle:
+            what = f"{control} adds 0 times a direction, so that it cannot but fail; name an arm"
+            raise s.error("control", f"{what} that does something")
+    compared = (a for a in s.read.parsed.arms if a != judged.of)
+    for control, other in itertools.product(s.entry.control, compared):
+        if runs(control) & runs(other):
+            what = (
+                f"{control} has the same runs as {other}, with which it would be compared, so "
+                "that it cannot but fail; name an arm that could come out the other way"
+            )
+            raise s.error("control", what)
+
+
+def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
+    """What an arm measures, where that is few; else the name that is like this one."""
+    known = [x for x in have if x not in ("diverged", "parameters")]
+    if not 0 < len(known) <= FEW:
+        return nearest(name, offered)
+    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+
+
+def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    if not specs:
+        return f"arm {arm} has no runs"
+    absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))
+    field = next(absent, next(iter(where), ""))
+    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+    fields = (f.name for f in dataclasses.fields(specs[0]))
+    hint = f"it has {', '.join(have)}" if have else nearest(field, fields)
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"

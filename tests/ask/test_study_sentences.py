@@ -1,0 +1,184 @@
+"""Sentences over levels, of two changes, of controls and of two probes: what was planted into a
+model's weights holds, and the same sentence where it is false does not."""
+
+import json
+
+import pytest
+from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
+
+from assay.ask import missing, text
+from assay.ask.asked import Asked
+from assay.ask.parts import narrowed
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+OTHER = capitals('ablate = "zero"\nheads = ["1.2"]')
+LOOKS = """
+[[read]]
+name = "looks"
+pattern = "1.{head}"
+to = "{country}"
+sweep = { head = [0, 1, 2, 3] }
+"""
+TRACE = """
+[[intervene]]
+name = "noised"
+noise = 3
+site = "hook_embed"
+position = "{country}"
+[[intervene]]
+name = "restored"
+after = "noised"
+patch = "clean"
+"""
+
+
+def swept(levels, more=""):
+    return capitals(
+        f'ablate = "zero"\nheads = ["1.{{head}}"]\nsweep = {{ head = {levels} }}\n{more}'
+    )
+
+
+def traced(layer, position):
+    site = f'site = "blocks.{layer}.hook_resid_pre"\nposition = {position}\n'
+    return CUT + TRACE + site
+
+
+MOST = "max(main.right - changed.right, over=head) > 2"
+BACK = "restored.right - noised.right > 0.3"
+LITTLE = "'changed/heads'.right - 0.7 * main.right > 0"
+CASES = {
+    "one of the heads": (swept([0, 1, 2, 3], 'controls = ["damage"]'), MOST, "holds"),
+    "none of the heads": (swept([0, 2, 3], 'controls = ["damage"]'), MOST, "undecided"),
+    "any head": (swept([0, 1, 2, 3]), MOST, "unspecific"),
+    "at least one head looks": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 0.7", "holds"),
+    "two heads look": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 1.5", "fails"),
+    "other heads do little": (CUT, LITTLE, "holds"),
+    "other heads do much": (OTHER, LITTLE, "undecided"),
+    "put back at the country": (traced(1, '"{country}"'), BACK, "holds"),
+    "put back after it was read": (traced(3, '"{country}"'), BACK, "fails"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F811
+    tables, holds, outcome = CASES[case]
+    experiment = catalogue.find(str(study(folder, f"sentence {case}", tables, holds)))
+    [judged] = Lab(tmp_path, Inline()).run(experiment).judged
+    assert judged.outcome == outcome, judged
+    note = any("changed/heads changes others of these heads" in r for r in experiment.remarks)
+    assert note == (case == "any head")
+
+
+def made(path):
+    return Asked(text.read(path)), catalogue.find(str(path))
+
+
+def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F811
+    path = study(folder, "control", CUT, "main.right - 'changed/heads'.right > 2")
+    with pytest.raises(ExperimentError, match="is a control of changed, and a claim that it does"):
+        catalogue.find(str(path))
+    path = study(
+        folder, "own", CUT, "main.right - 'changed/heads'.right > 2\"\ncontrol=['changed'] #"
+    )
+    assert catalogue.find(str(path)).claims[0].must_fail == ("changed",)
+
+
+def test_controls_run_at_the_levels_that_are_claimed_unless_all_were_frozen(folder):  # noqa: F811
+    path = study(folder, "levels", swept([0, 1, 2]), "changed.right[head=1] < 2")
+    asked, experiment = made(path)
+    assert asked.by_label["changed/heads"].task.intervention.sweep == {"head": (1,)}
+    assert asked.by_label["changed"].task.intervention.sweep == {"head": (0, 1, 2)}
+    specs = experiment.specs_of("changed/heads", experiment.default)
+    whole = json.loads(specs[0].asked)
+    assert whole["intervention"]["sweep"] == {"head": [1]}
+    task = asked.by_label["changed"].task
+    frozen = {"intervention": {"sweep": {"head": [0, 1, 2]}}}
+    assert narrowed(task, "changed", asked.text.study, frozen) == task
+    path = study(folder, "max", swept([0, 1, 2]), "max(changed.right, over=head) < 2")
+    assert made(path)[0].by_label["changed/heads"].task.intervention.sweep == {"head": (0, 1, 2)}
+
+
+PROBES = """
+[[prompts]]
+text = "{who} says the {thing} is"
+file = "speakers.csv"
+unit = "prompt"
+[[probe]]
+name = "early"
+site = "blocks.0.hook_resid_post"
+[[probe]]
+name = "late"
+site = "blocks.3.hook_resid_post"
+"""
+
+
+@pytest.mark.parametrize(
+    ("holds", "of"),
+    [
+        ("early.accuracy - late.accuracy < 0.05", "late"),
+        ("late.accuracy - early.accuracy > -0.05", "late"),
+        ("early.accuracy - late.accuracy > 0.05", "early"),
+    ],
+)
+def test_of_two_probes_the_one_that_breaks_the_claim_has_the_controls(holds, of, folder):  # noqa: F811
+    experiment = catalogue.find(str(study(folder, f"probes {of} {holds[:4]}", PROBES, holds)))
+    claim = experiment.claims[0]
+    assert claim.of == of and f"{of}/permuted" in claim.must_fail
+    equal = any("also holds where no probe tells anything" in r for r in experiment.remarks)
+    assert equal == ("> 0" not in holds)
+
+
+def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
+    more = '[[prompts]]\nname = "more"\ntext = "{who} is in {country} the capital is"\n'
+    tables = CUT + more + 'file = "capitals.csv"\nunit = "prompt"\n'
+    path = study(folder, "more", tables, "main.right - more.right > 2")
+    lacks = missing.of_models(text.read(path), catalogue.find(str(path)))
+    assert not [x for x in lacks if x.where == "prompts"]
+    path = study(folder, "unused", tables, "main.right > 2")
+    lacks = missing.of_models(text.read(path), catalogue.find(str(path)))
+    assert [x.default[:4] for x in lacks if x.where == "prompts"] == ["more"]
+
+
+def test_a_patch_is_called_a_change_of_the_input_where_that_is_claimed(folder):  # noqa: F811
+    what = 'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
+    tables = capitals(what + "sweep = { layer = [0, 2] }\n")
+    for level, told in ((0, True), (2, False)):
+        path = study(folder, f"input {level}", tables, f"changed.right[layer={level}] < -2")
+        remarks = catalogue.find(str(path)).remarks
+        assert any("this is a change of the input" in r for r in remarks) == told
+
+
+def test_a_trained_model_that_loses_nothing_may_have_learned_nothing(folder):  # noqa: F811
+    train = '[[train]]\nname = "tuned"\nof = "./planted"\nprompts = "prompts"\nsteps = 2\n'
+    path = study(folder, "tuned none", CUT + train, "main.right - tuned.right < 0.1")
+    remarks = catalogue.find(str(path)).remarks
+    assert any("also holds where nothing happens" in r for r in remarks)
+
+
+def test_texts_that_are_written_out_are_grouped_by_their_wording(folder):  # noqa: F811
+    words = ["room", "meal", "film", "town", "house", "garden"]
+    said = ["anna saw the {} now and it was", "then ben bought a {} here and it is"]
+    rows = [s.format(w) for s in said for w in words]
+    (folder / "said.csv").write_text("\n".join(["text", *rows]))
+    tables = """[[prompts]]
+text = "{text}"
+file = "said.csv"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+    [claim] = catalogue.find(str(study(folder, "said", tables, "main.good > 0"))).claims
+    wording = claim.groups["prompt"]["wording"]
+    assert [wording[str(i)] == wording["0"] for i in range(12)] == [True] * 6 + [False] * 6
+
+
+def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa: F811
+    more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
+    tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
+    path = study(folder, "some units", tables, "main.right - more.right > 2")
+    with pytest.raises(ExperimentError, match="are measured on other prompt levels"):
+        catalogue.find(str(path))

@@ -1,0 +1,135 @@
+"""Two changes in one arm, and parts that are chosen by what changing them does, against hooks of
+one's own."""
+
+import numpy as np
+import pytest
+from naive_asking import Naive, intervention, make, measured, rows_of
+
+from assay.ask.measure import interventions
+from assay.ask.tables import Intervention, Read, Top
+from assay.core.errors import DataError
+
+MLP, STREAM = "blocks.0.hook_mlp_out", "blocks.1.hook_resid_pre"
+CLOSE = {"rtol": 0, "atol": 2e-4}
+ZERO = Intervention(name="zero", ablate="zero", site=MLP)
+NOISY = Intervention(name="noisy", noise=3, site="blocks.0.hook_resid_pre")
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory):
+    folder = make(tmp_path_factory.mktemp("two") / "llama", "llama")
+    return folder, Naive(folder)
+
+
+@pytest.fixture
+def shown():
+    words = ["x", "sum of all", "def y", "the name", "return", "a list"] * 2
+    return rows_of(*({"what": f"{w} = {n}"} for n, w in enumerate(words)), text="{what} and so")
+
+
+def no_head(head):
+    def change(z):
+        z = z.clone()
+        z[:, :, head] = 0
+        return z
+
+    return change
+
+
+def test_two_changes_are_made_in_one_arm(subject, shown):
+    folder, naive = subject
+    table = intervention(ablate="zero", heads=("1.1",), after="zero")
+    got = measured(folder, shown, table, first=ZERO)[0]["one"][0]
+    hooks = {MLP: lambda x: 0 * x, "blocks.1.attn.hook_z": no_head(1)}
+    expected = [naive.reads(row.text, hooks)[0] for row in shown.rows]
+    np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+def test_what_the_untouched_model_has_is_put_back_at_a_token(subject, shown):
+    folder, naive = subject
+    back = {"patch": "clean", "site": STREAM, "after": "zero"}
+    whole = measured(folder, shown, intervention(**back), first=ZERO)[0]["one"][0]
+    untouched = [naive.reads(row.text)[0] for row in shown.rows]
+    np.testing.assert_allclose(whole, untouched, **CLOSE)
+    at = measured(folder, shown, intervention(**back, position=2), first=ZERO)[0]["one"][0]
+    for row, number in zip(shown.rows, at, strict=True):
+        clean = naive.acts(row.text, STREAM)[2]
+
+        def put(x, clean=clean):
+            x = x.clone()
+            x[:, 2] = clean
+            return x
+
+        expected = naive.reads(row.text, {MLP: lambda x: 0 * x, STREAM: put})[0]
+        assert number == pytest.approx(expected, abs=2e-4)
+
+
+def test_noise_is_as_large_as_it_says_and_another_of_each_seed(subject, shown):
+    folder, naive = subject
+    read = Read(name="size", norm=True, site="blocks.0.hook_resid_pre", position=2)
+    seeds = tuple(range(12))
+    got = measured(folder, shown, NOISY, reads=(read,), seeds=seeds)[0]["size"]
+    assert len({*got[:, 0].round(5)}) == len(seeds)
+    acts = [naive.acts(row.text, "blocks.0.hook_resid_pre").numpy() for row in shown.rows]
+    spread = np.concatenate([x[1:] for x in acts]).std()
+    added = len(acts[0][2]) * (3 * spread) ** 2
+    expected = np.mean([(x[2] ** 2).sum() + added for x in acts])
+    assert np.mean(got**2) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("table", "tables", "why"),
+    [
+        ({"after": "other"}, (ZERO,), "no other intervention of this name"),
+        ({"after": "zero"}, (Intervention(name="zero", after="x"),), "which has after"),
+        ({}, (), 'say with after = "…"'),
+    ],
+)
+def test_changes_that_cannot_come_first_are_refused(table, tables, why):
+    changed = intervention(patch="clean", site=STREAM, **table)
+    with pytest.raises(DataError, match=why):
+        interventions.check(changed, ())
+        interventions.before(changed, tables)
+
+
+def test_two_changes_of_one_site_are_refused(subject, shown):
+    with pytest.raises(DataError, match="both change blocks"):
+        measured(subject[0], shown, intervention(ablate="mean", site=MLP, after="zero"), first=ZERO)
+
+
+def test_heads_are_chosen_by_what_each_does_on_the_other_half(subject, shown):
+    folder, naive = subject
+    table = intervention(ablate="zero", top=Top(n=2, of="heads", by="one"))
+    got, _ = measured(folder, shown, table, chooses=True)
+    learned, judged = ([shown.rows[i].text for i in rows] for rows in shown.halves())
+    heads = [(layer, head) for layer in range(2) for head in range(naive.heads)]
+
+    def read(text, some):
+        by_layer = {n: [h for layer, h in some if layer == n] for n, _ in some}
+        hooks = {f"blocks.{n}.attn.hook_z": no_head(hs) for n, hs in by_layer.items()}
+        return naive.reads(text, hooks)[0]
+
+    falls = [np.mean([read(t, []) - read(t, [h]) for t in learned]) for h in heads]
+    best = sorted(np.argsort(falls)[::-1][:2])
+    assert sorted(got["chosen_parts"][0].astype(int)) == best
+    expected = [read(t, [heads[k] for k in best]) for t in judged]
+    np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
+
+
+def test_neurons_are_chosen_by_what_each_does(subject, shown):
+    folder, _ = subject
+    post = "blocks.1.mlp.hook_post"
+    by = {"ablate": "zero", "site": post}
+    got, _ = measured(
+        folder, shown, intervention(**by, top=Top(n=1, of="neurons", by="one")), chooses=True
+    )
+    (best,) = got["chosen_parts"][0].astype(int)
+    learned = shown.halves()[0]
+    plain = measured(folder, shown)[0]["one"][0][learned].mean()
+    width = range(0, 32)
+    each = [
+        measured(folder, shown, intervention(**by, neurons=(n,)))[0]["one"][0][learned].mean()
+        for n in {*width, int(best)}
+    ]
+    of_best = measured(folder, shown, intervention(**by, neurons=(int(best),)))[0]["one"][0]
+    assert plain - of_best[learned].mean() == pytest.approx(max(plain - x for x in each), abs=1e-5)
