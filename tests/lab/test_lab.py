@@ -14,8 +14,8 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
+from assay.lab.store.health import removable, remove
 from assay.lab.store.journal import judgings as looks
-from assay.lab.store.removal import removable, remove
 
 WALK = str(Path(__file__).with_name("walk.py"))
 

@@ -15,7 +15,7 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import origin
-from assay.lab.store.removal import remove
+from assay.lab.store.health import remove
 
 WALK = Path(__file__).with_name("walk.py").read_text()
 STEMS = st.text(

@@ -20,7 +20,7 @@ from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups, index
-from assay.lab.store.removal import removable, remove
+from assay.lab.store.health import removable, remove
 from assay.lab.work.work import Work
 from assay.lab.work.workbench import Workbench
 

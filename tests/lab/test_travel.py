@@ -12,13 +12,12 @@ from assay.core.errors import EngineError
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Parcel
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Progress, Started, to_line
+from assay.lab.work.events import Progress, Relay, Started, to_line
 from executor_contract import measured
 from stored_bytes import files_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.verbs import recorded, serve
+from assay.verbs import pages, serve
 from assay.verbs.new import write_experiment
 
 
@@ -52,16 +52,16 @@ def test_a_record_is_a_page_until_its_experiment_is_run(
     known: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, err, page = reported(capsys)
-    assert code == 0 and recorded.NOTE in " ".join(err.split())
+    assert code == 0 and pages.NOTE in " ".join(err.split())
     assert err.strip().endswith("assay run early")
-    assert f"{recorded.NOTE[1:]}; run it with: assay run early" in page
+    assert f"{pages.NOTE[1:]}; run it with: assay run early" in page
     assert page.count('href="early.html"') == 1, "the index lists it"
     served = serve.experiments(known / "assay-store").page("early", "default")
     assert served is not None and "run it with: assay run early" in served[0]
 
     Path("first").rename("assay-store")
     code, err, page = reported(capsys)
-    assert code == 0 and recorded.NOTE not in page + err
+    assert code == 0 and pages.NOTE not in page + err
     assert "Figures</h2>" in page and page.count('href="early.html"') == 1
 
 

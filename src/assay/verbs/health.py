@@ -16,9 +16,10 @@ from typing import Literal
 from assay.ask.related import subjects
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.store import groups, origin, removal
+from assay.lab.store import groups, origin
 from assay.lab.store import health as store_health
 from assay.lab.store.folder import mend_header
+from assay.lab.store.health import removable, remove
 from assay.lab.store.provenance import cores
 from assay.lab.store.store import Store
 from assay.subjects import fetch, hub
@@ -106,7 +107,7 @@ def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | R
     can be asked."""
     store, entry = place.lab().store, catalogue.entry(name)
     origin.check(store, entry.name, entry.origin)
-    paths = tuple(removal.removable(store, entry.name))
+    paths = tuple(removable(store, entry.name))
     if not paths:
         return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
     bytes_ = megabytes(sum(count for _, count in paths))
@@ -119,7 +120,7 @@ def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | R
         door.aside(f"{path}  {megabytes(count)}")
     if not yes and not door.asks(f"Delete these, {bytes_}? [y/N] "):
         return Answer(None)
-    freed = removal.remove(store, entry.name, subjects(store, entry.name))
+    freed = remove(store, entry.name, subjects(store, entry.name))
     return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])
 
 

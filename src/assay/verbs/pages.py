@@ -18,15 +18,17 @@ from assay.lab import catalogue
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.records import contests
+from assay.lab.records import contests, records
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
-from assay.verbs import recorded
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place, writable
 from assay.verbs.verb import Answer, Door, Line, verb
+
+NOTE = "this is the committed record: nothing of this experiment is stored here"
+"""What such a page says first."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def write(
     for experiment, preset in selection:
         page, data, figures = _page(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
-        notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(recorded.NOTE)]
+        notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(NOTE)]
         if export is not None:
             header = catalogue.entry(_origin(experiment)).header()
             folder = export / slug(experiment.name, preset.title)
@@ -122,9 +124,9 @@ def _page(
         known = name in {entry.name for entry in catalogue.entries()}
         if not known or any(lab.store.list(name)) or any(results):
             raise
-        if (record := recorded.read(name, title)) is None:
+        if (record := read_record(name, title)) is None:
             raise
-        return recorded.page(record, name, title, "index.html"), ResultData.from_json(record), ()
+        return record_page(record, name, title, "index.html"), ResultData.from_json(record), ()
     return page, result.data, result.figures
 
 
@@ -204,17 +206,48 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
     for name, entry in headers.items():
         path = out / f"{slug(name, 'default')}.html"
         stored_too = (lab.store.root / "results" / name / "default.json") in results
-        said = recorded.NOTE[1:]  # a page begins it with a capital
+        said = NOTE[1:]  # a page begins it with a capital
         if path.exists() and not stored_too and said in path.read_text(encoding="utf-8"):
             try:
-                data = ResultData.from_json(recorded.read(name) or {})
-                turned = recorded.turned(name, "default")
+                data = ResultData.from_json(read_record(name) or {})
+                now = turned(name, "default")
             except (DataError, ExperimentError) as e:
                 left_out.append(str(e))
                 continue
             listed = {"data": data, "href": path.name, "header": entry.header()}
-            index_entries.append(listed | {"turned": turned})
+            index_entries.append(listed | {"turned": now})
     return index_entries, left_out
+
+
+def read_record(name: str, title: str = "default") -> dict[str, Any] | None:
+    """Read the record of a catalogue experiment's preset, with a note of what would run it; None
+    where there is none. Raises: ExperimentError for a file that is no record."""
+    usual = title == "default"
+    origin = catalogue.entry(name).origin
+    record = records.read(name if usual else f"{name}.{title}", origin)
+    if record is None:
+        return None
+    run = f"assay run {name}" if usual else f"assay run {name} --preset {title}"
+    notes = [*record.get("notes", ()), f"{NOTE}; run it with: {run}"]
+    whole = {key: value for key, value in record.items() if key != "arms"}  # megabytes of measures
+    return {**whole, "notes": notes}
+
+
+def record_page(record: Mapping[str, Any], name: str, title: str, home: str) -> str:
+    """Make the page of a record, or of a stored result whose runs are gone; `home` is the address
+    of the page over all experiments."""
+    return pages.page(
+        ResultData.from_json(record),
+        header=catalogue.entry(name).header(),
+        home=home,
+        turned=turned(name, title),
+    )
+
+
+def turned(name: str, title: str) -> Mapping[str, str]:
+    """Tell the outcome now of each claim of a catalogue experiment's preset that a contest
+    turned."""
+    return contests.turned(contests.of_preset(name, title, catalogue.entry(name).origin))
 
 
 def slug(name: str, title: str) -> str:

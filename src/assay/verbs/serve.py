@@ -19,7 +19,7 @@ from assay.lab import catalogue as known
 from assay.lab.records import records
 from assay.lab.store.sealed import unseal
 from assay.report import pages
-from assay.verbs import background, recorded
+from assay.verbs import background
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
@@ -196,6 +196,8 @@ def _changed(path: Path) -> int:
 def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str, Any]] | None:
     """Make the page of a result: with its figures where the runs are there, else of the stored
     verdicts, else of the record."""
+    from assay.verbs.pages import page_of, read_record, record_page  # which loads the lab
+
     home = "/experiments"
     if stored is not None and name not in {entry.name for entry in known.entries()}:
         study: dict[str, Any] = unseal(stored)
@@ -206,7 +208,6 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             from assay.lab.engines import Inline
             from assay.lab.lab import Lab
             from assay.lab.plan.preset import override
-            from assay.verbs.pages import page_of
 
             experiment = known.find(name)
             html, result = page_of(
@@ -219,6 +220,6 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         ) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
-            return recorded.page(data, name, stored.stem, home), data
-    record = recorded.read(name)
-    return None if record is None else (recorded.page(record, name, "default", home), record)
+            return record_page(data, name, stored.stem, home), data
+    record = read_record(name)
+    return None if record is None else (record_page(record, name, "default", home), record)

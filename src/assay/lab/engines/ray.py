@@ -19,10 +19,9 @@ from typing import Any
 from assay.core import heavy
 from assay.core.errors import EngineError
 from assay.core.plain import plain
-from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Files, Parcel
 from assay.lab.store.provenance import cores
-from assay.lab.work.events import Outcome, Report, Task, to_line
+from assay.lab.work.events import Outcome, Relay, Report, Task, to_line
 
 RETRIES = 3
 """How often Ray begins a group again whose process or node was lost."""
@@ -60,11 +59,11 @@ class Ray:
         """How many tasks run at the same time. Raises: EngineError where no node has room."""
         if self._workers:
             return self._workers
-        needs = {what: n for what, n in self._needs.items() if n}
+        needs = [(what, n) for what, n in self._needs.items() if n]
         nodes = [node["Resources"] for node in _connect(self._address).nodes() if node["Alive"]]
-        room = sum(int(min(node.get(what, 0) // n for what, n in needs.items())) for node in nodes)
+        room = sum(int(min(node.get(what, 0) // n for what, n in needs)) for node in nodes)
         if not room:
-            words = ", ".join(f"{n} {what}" for what, n in needs.items())
+            words = ", ".join(f"{n} {what}" for what, n in needs)
             raise EngineError(f"no node of the Ray cluster has {words}, which a group needs")
         return room
 
@@ -109,8 +108,7 @@ def _work(parcel: Parcel, heard: Any) -> tuple[Outcome, list[Files]]:
 def _result(ray: Any, ref: Any, group: str) -> tuple[Outcome, list[Files]]:
     """How a task ended, and the runs that it gave."""
     try:
-        ended: tuple[Outcome, list[Files]] = ray.get(ref)
-        return ended
+        return ray.get(ref)
     except ray.exceptions.RayError as e:  # an experiment's own errors come as an outcome
         if type(e).__name__ in LOST:
             kind, text = "RunError", f"Ray lost its process or node {RETRIES + 1} times: {_last(e)}"
@@ -143,7 +141,7 @@ def _connect(address: str) -> Any:
                 continue
             where = "on this machine" if address in ("auto", "local") else f"at {address}"
             advice = "; see that the port is that of Ray Client (10001), and that a token is set"
-            advice = advice if address.startswith("ray://") else ""
+            advice *= address.startswith("ray://")
             raise EngineError(f"no Ray cluster {where} can be reached: {_last(e)}{advice}") from e
     return ray
 

@@ -24,14 +24,13 @@ from assay.core import foreign, heavy
 from assay.core.errors import EngineError
 from assay.core.heavy import torch
 from assay.core.plain import plain
-from assay.lab.engines.relay import Relay
 from assay.lab.store import groups
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.folder import discard
 from assay.lab.store.groups import RunGroup
 from assay.lab.store.provenance import THREADS
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Report, Said, Task, from_line, to_line
+from assay.lab.work.events import Outcome, Relay, Report, Said, Task, from_line, to_line
 from assay.lab.work.worker import note_failure, run_group
 
 TRIES = 3

@@ -21,14 +21,13 @@ from assay.core import cache, inputs
 from assay.core.errors import AssayError, EngineError
 from assay.core.heavy import torch
 from assay.lab.catalogue import load
-from assay.lab.engines.relay import Relay
 from assay.lab.store import groups, provenance
 from assay.lab.store.atomic import write_folders
 from assay.lab.store.folder import discard
 from assay.lab.store.groups import RunGroup
 from assay.lab.store.origin import code, files, home, watch
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Report, Task
+from assay.lab.work.events import Outcome, Relay, Report, Task
 from assay.lab.work.worker import note_failure, run_group
 
 Files = Mapping[str, bytes]

@@ -1,5 +1,6 @@
 """Health: everything in a store that is not as it was written, and what is done about it; every
-byte is read. And migration: what an older version stored, brought by one command to how this one
+byte is read. What of an experiment can be removed; the ledger notes which runs may have been seen.
+And migration: what an older version stored, brought by one command to how this one
 stores it; nothing is judged anew, and nothing is lost.
 
 Older are the stores whose header says nothing of hashes: their artefacts, results and checkpoints
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,10 @@ from typing import Any
 from assay.core import foreign, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
-from assay.lab.store import groups, journal
+from assay.lab.store import groups, journal, origin
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.folder import size
+from assay.lab.store.journal import Ledger
 from assay.lab.store.runs import PARAMS
 from assay.lab.store.sealed import SEAL, NewerError, seal, unseal
 from assay.lab.store.store import Store
@@ -95,7 +98,7 @@ def harms(store: Store) -> Iterator[Harm]:
         name = data.get("experiment"), data.get("preset")
         if path not in older and name != (path.parent.name, path.stem):
             yield removed("result", path, "holds something else of this store")
-    ledger = journal.Ledger(store)
+    ledger = Ledger(store)
     referenced = ledger.references()
     damaged = list(journal.harmed(store))
     if gone := ledger.wrong(referenced):
@@ -116,6 +119,46 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+# what is removed ---------------------------------------------------------------------------------
+
+
+def removable(store: Store, experiment: str) -> list[tuple[Path, int]]:
+    """Return what `remove` would delete: folders and files with their bytes, results first. Looks
+    stay, since they cannot be rebuilt.
+
+    Artefacts (harvests, most of a store's bytes) are shared: they go with the last experiment that
+    has runs. Raises: StoreError for a name that is not one experiment's folder."""
+    root = store.root
+    origin.sound(experiment)
+    paths = sorted((root / "results" / experiment).glob("*.json"))
+    begun = list(groups.unfinished(store))
+    paths += [g.folder for g in begun if g.experiment == experiment]
+    paths += (root / "runs").glob(experiment)
+    names = {g.experiment for g in begun} | {p.name for p in (root / "runs").glob("*")}
+    paths += [] if names - {experiment} else sorted((root / "artefacts").glob("*"))
+    return [(p, size(p)) for p in paths]
+
+
+def remove(store: Store, experiment: str, about: Collection[str] = ()) -> int:
+    """Delete the stored runs and results of an experiment, and return how many bytes that freed;
+    `about` names the experiment and those that it borrows from. Raises: StoreError."""
+    freed = 0
+    if runs := list(store.list(experiment)):
+        store.prepare()
+        with explained(store.root):
+            Ledger(store).note_removed(experiment, runs, about)
+    for path, n in removable(store, experiment):
+        if path.parent.name == "groups":
+            with groups.locked(store, path.name, wait=True):
+                if path.exists():
+                    store.remove(path)
+        else:
+            store.remove(path)
+        freed += n
+    origin.forget(store, experiment)
+    return freed
 
 
 # what an older version wrote ----------------------------------------------------------------------

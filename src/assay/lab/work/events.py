@@ -6,6 +6,7 @@ Planned → (Started, Progress …, Saved or Failed) for each group, Partial now
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -152,6 +153,29 @@ def from_line(line: str) -> Started | Progress | Outcome:
 
 
 Report = Callable[[Any], None]
+
+
+class Relay:
+    """Reports that a group started, once however often it is begun again, and how far it is."""
+
+    def __init__(self, report: Report):
+        self._report = report
+        self._begun = set[str]()
+
+    def begin(self, group: RunGroup) -> None:
+        """Report that a group started."""
+        if group.name not in self._begun:
+            self._begun.add(group.name)
+            self._report(Started.describe(group))
+
+    def line(self, line: str, groups: Mapping[str, RunGroup]) -> None:
+        """Report what a line of `to_line` says of one of these groups; any other says nothing."""
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            event = from_line(line)
+            if (group := groups.get(event.group)) is not None:
+                self.begin(group)
+                if isinstance(event, Progress):
+                    self._report(event)
 
 
 @dataclass(frozen=True)
