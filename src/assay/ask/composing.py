@@ -128,8 +128,8 @@ class _Statement:
             self.read: Condition = condition(words, compared=table == "claim")
         controls = getattr(self.entry, "control", ())
         named = [name for name in self.read.parsed.arms if name not in controls]
+        # the arm that it is about
         self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
-        """The arm that it is about."""
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""

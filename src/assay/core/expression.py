@@ -257,8 +257,8 @@ class _Claim(Reader):
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
+        # the dimensions over which something is taken of what is being read
         self.kept: tuple[str, ...] = ()
-        """The dimensions over which something is taken of what is being read."""
 
     def parsed(self) -> Parsed:
         """The whole claim, or the whole quantity."""
