@@ -247,7 +247,7 @@ def test_a_head_that_looks_at_a_place_does_not_look_at_what_stands_there(
 REFUSED = {
     "a slot that is no column": (
         capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
-        "{citty} is no column",
+        "{citty} is not one of its columns",
     ),
     "a head that the model lacks": (
         capitals('ablate = "zero"\nheads = ["1.4"]'),
