@@ -338,7 +338,7 @@ def test_places_that_nothing_fills_are_refused_in_one_line():
     for note, says in (
         ("{mian.k}", "main"),
         ("{main.kk}", "no field kk"),
-        ("{of-32.k}", "no arm that trains"),
+        ("{of-32.k}", "not an arm that trains"),
     ):
         with pytest.raises(ExperimentError, match=says):
             made(note)

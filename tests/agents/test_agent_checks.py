@@ -79,7 +79,7 @@ def test_what_goes_wrong_in_a_function_is_said_in_one_line(gate: Any) -> None:
     [
         ({"file": "../hook.py"}, "outside"),
         ({"file": "no.py"}, "no Python file"),
-        ({"function": "a b"}, "is no name"),
+        ({"function": "a b"}, "is not a name"),
         ({"credits": {"vektor": "v.npy"}}, "did you mean vector"),
         ({"credits": {"vector": "/etc/passwd"}}, "outside"),
         ({"prompts": []}, "same columns"),

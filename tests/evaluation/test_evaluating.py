@@ -439,7 +439,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
         evaluate(plain(), site="blocks.1.mlp.hook_post", **ask)
     with pytest.raises(ModelError, match="has 3 blocks"):
         evaluate(plain(), plain(("blocks.7.hook_resid_post",), seed=1), **ask)
-    with pytest.raises(DataError, match="say so with --site"):
+    with pytest.raises(DataError, match="give --site"):
         evaluate(plain(()), **ask)
     with pytest.raises(DataError, match="reads at most 64 tokens at once, --context asks for 65"):
         evaluate(plain(), context=65, **ask)
