@@ -135,7 +135,7 @@ def test_there_is_one_bos_or_none_where_that_is_said(models, kind):
 def test_a_template_that_writes_bos_twice_is_refused(tmp_path):
     twice = "{{ bos_token }}" + chat_templates.LLAMA3
     folder = chat_templates.make(tmp_path / "twice", "llama", text=twice)
-    with pytest.raises(DataError, match="stands 2 times before the text"):
+    with pytest.raises(DataError, match="2 times before the text"):
         prompt(find(str(folder)), rows(SHAPES["question"])[0])
 
 
