@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -130,6 +130,21 @@ class Grouping:
             return f"{self.words}: too few for an interval that allows for this"
         low, high = self.limits
         return f"{self.words}: allowing for this, the interval is [{low:.4g}, {high:.4g}]"
+
+
+def lines(groupings: Iterable[Grouping]) -> list[str]:
+    """Say what was found, of several ways of one name, such as patterns in one order, the one with
+    the widest interval."""
+    widest: dict[str, Grouping] = {}
+    for grouping in groupings:
+        known = widest.get(grouping.name)
+        if known is None or _width(grouping.limits) > _width(known.limits):
+            widest[grouping.name] = grouping
+    return [grouping.line for grouping in widest.values()]
+
+
+def _width(limits: Limits) -> float:
+    return limits[1] - limits[0] if limits.known else np.inf
 
 
 def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:

@@ -264,19 +264,18 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     found += _missing(question, claim, arms, level)
-    lines, against = dict[str, None](), list[dependence.Grouping]()
+    against: list[dependence.Grouping] = []
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
         decided = grouping.decides and judgement.outcome in ("holds", "fails")
         against += [grouping] if decided and not same else []
-        if grouping.carries or grouping in against:
-            lines[grouping.line] = None
+    lines = dependence.lines(g for g in found if g.carries or g in against)
     if not against:
-        return judgement, [*lines]
+        return judgement, lines
     first = max(against, key=lambda g: g.carries)
     price = Price(f"more rows of the same groups do not help: {first.advice}")
     reason = f"{GROUPED}{first.name}"
-    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), [*lines]
+    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
 
 def _missing(
@@ -614,7 +613,7 @@ def _shared(question: _Question, statement: Estimate, level: float) -> list[str]
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
     found = _groupings(question, rows, question.labels, cells_of, level)
-    return [grouping.line for grouping in found if grouping.carries]
+    return dependence.lines(grouping for grouping in found if grouping.carries)
 
 
 def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
