@@ -3,12 +3,18 @@ model's weights holds, and the same sentence where it is false does not."""
 
 import json
 
+import numpy as np
 import pytest
+import xarray as xr
+from scipy import stats
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.ask import missing, text
+from assay.ask import comparing, missing, text
 from assay.ask.arms import narrowed
 from assay.ask.asked import Asked
+from assay.ask.text import Said
+from assay.ask.wording import condition
+from assay.core import judging
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -182,3 +188,24 @@ def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa
     path = study(folder, "some units", tables, "main.right - more.right > 2")
     with pytest.raises(ExperimentError, match="are measured on other prompt levels"):
         catalogue.find(str(path))
+
+
+def test_arms_of_other_units_are_compared_as_welchs_test_compares_groups():
+    draw = np.random.default_rng(3)
+    values = {"near": draw.normal(0.9, 0.1, 14), "far": draw.normal(0.5, 0.2, 24)}
+
+    def arm(name):
+        x = values[name] + draw.normal(0, 0.01, (8, len(values[name])))
+        places = {"group": [f"{name}{i}" for i in range(x.shape[1])], "seed": ("run", range(8))}
+        return xr.Dataset({"right": (("run", "group"), x)}, coords=places)
+
+    arms = {name: arm(name) for name in values}
+    arms["third"] = arms["far"] + 0.5
+    holds = "near.right - far.right > 0.1"
+    said = Said(text="near is better", holds=holds, threshold="plan: .1", control=("third",))
+    claim = comparing.of_groups(said, ("seed", "group"), "group", "near", condition(holds))
+    verdict = judging.judge(claim, arms, 0.95).verdict
+    welch = stats.ttest_ind(*values.values(), equal_var=False).confidence_interval()
+    assert verdict.estimate == pytest.approx(arms["near"].right.mean() - arms["far"].right.mean())
+    assert verdict.low <= welch.low + 0.01 and verdict.high >= welch.high - 0.01
+    assert verdict.high - verdict.low < 1.3 * (welch.high - welch.low)

@@ -62,7 +62,7 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
             )
             for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
-        (("run", "catalog"), "no experiment is called 'catalog'; the known ones: "),
+        (("run", "catalog"), "no experiment is called 'catalog'; assay list shows them all"),
         (("verify", "early", "--keep", "here"), "--keep names the store of --rerun"),
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (

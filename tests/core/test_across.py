@@ -125,6 +125,10 @@ def test_something_is_taken_of_arithmetic_over_levels():
         f"max(main.x - 2 * main.y, {over})": d.max((1, 2)),
         f"min(main.z - main.x, {over}) + main.z": (z[:, None, None] - x).min((1, 2)) + z,
         f"sum(abs(main.x), {over})": np.abs(x).sum((1, 2)),
+        f"median(main.x - main.y, {over})": np.median(x - y, (1, 2)),
+        "argmax(main.x[head=1] - main.y[head=2], over=layer)": [
+            2 * max(range(4), key=row.__getitem__) for row in x[:, :, 1] - y[:, :, 2]
+        ],
         f"mean(main.x * main.y, {over})": (x * y).mean((1, 2)),
         f"count(main.x > 0.4, {over})": (x > 0.4).sum((1, 2)),
         f"share(main.x - main.y <= 0, {over})": (x <= y).mean((1, 2)),

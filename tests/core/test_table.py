@@ -1151,6 +1151,15 @@ def test_a_difference_of_right_and_wrong_answers_has_its_bounds():
     assert v.low <= wide.low and v.high == pytest.approx(wide.high)
 
 
+def test_a_share_of_units_has_clopper_and_pearsons_interval():
+    rows = pd.DataFrame({"arm": ["a"] * 40 + ["b"] * 40, "item": [*range(40)] * 2})
+    of = np.random.default_rng(0)
+    rows["x"] = np.r_[of.permutation([2.0] * 31 + [-1.0] * 9), np.full(80 - 40, -1.0)]
+    v = assay.judge(rows, claim="share(a.x > 0) > 0.5", unit="item", control="b")
+    exact = scipy.stats.binomtest(31, 40).proportion_ci(0.95, "exact")
+    assert (v.low, v.high) == pytest.approx((exact.low, exact.high), abs=1e-6)
+
+
 def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
     wide = pd.DataFrame({"seed": range(6), "main": 0.8, "base": 0.7})
     ask = {"claim": "main.x - base.x > 0.05", "unit": "seed"}

@@ -101,7 +101,7 @@ def test_one_file_opens_without_a_server_and_runs_nothing_when_served(world):
         ("list?features=0-39,0-39,0-39", 400, "at most 100 features, got 120"),
         ("list?features=x", 400, "0 to 39"),
         (f"list?features={','.join(str(i % 40) for i in range(101))}", 400, "at most 100"),
-        ("list/csv?features=", 400, "say features=12,40"),
+        ("list/csv?features=", 400, "give features=12,40"),
         ("list/xml?features=1", 404, "html or csv"),
     ],
 )

@@ -138,11 +138,11 @@ BREAK = {
     ),
     "an index that leads elsewhere": (
         lambda f: index(f, "../other/model.safetensors"),
-        "names '../other/model.safetensors', which is no file",
+        "names '../other/model.safetensors', which is not a file",
     ),
     "an index of a lost part": (
         lambda f: index(f, "model-00002-of-00002.safetensors"),
-        "names 'model-00002-of-00002.safetensors', which is no",
+        "names 'model-00002-of-00002.safetensors', which is not",
     ),
     "an index of nothing": (
         lambda f: index(f, 3),

@@ -180,7 +180,7 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
         else (f"{low:.3g} to {high:.3g}")
     )
     was = float(before.mean())
-    yield (f"{label}: the loss on unrelated text{of} rises by {by} nats a token, from {was:.3g}")
+    yield f"{label}: the loss on unrelated text{of} changes by {by} nats a token, from {was:.3g}"
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:

@@ -3,6 +3,8 @@ it compares where a control takes that of one."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,9 +17,11 @@ from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Model
-from assay.ask.wording import Condition
+from assay.ask.text import Said
+from assay.ask.wording import Condition, claim
 from assay.controls.table import FEATURE, RANDOM, TOKENS
-from assay.core.claims import Value
+from assay.core import apart
+from assay.core.claims import Claim, Value
 from assay.core.columns import Column
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.heavy import xr
@@ -137,6 +141,30 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
         )
     violations = entry.violations or ((part.of,) if low < nothing < high else ())
     return msgspec.structs.replace(entry, control=(part.of,), violations=violations)
+
+
+def unit_apart(asked: Asked, arms: Sequence[str]) -> str:
+    """Give the unit of which no two of the arms that are compared have a level in common, such as
+    the groups that a probe is judged on and those that it is carried over to; "" where there is
+    none."""
+    parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
+    units = {part.task.unit for part in parts}
+    levels = [{*part.task.levels} for part in parts]
+    alone = all(a.isdisjoint(b) for a, b in itertools.combinations(levels, 2))
+    return units.pop() if len(parts) > 1 and len(units) == 1 and alone else ""
+
+
+def of_groups(entry: Said, units: Sequence[str], unit: str, main: str, read: Condition) -> Claim:
+    """Make a claim that compares the means of arms whose units are apart. Raises: ClaimError where
+    it is no sum of such means."""
+    units = (unit, *(u for u in units if u != unit))
+    parsed = apart.by_means(read.parsed, main)
+    made = claim(
+        msgspec.structs.replace(entry, units=units, bounds=None),
+        main,
+        dataclasses.replace(read, parsed=parsed),
+    )
+    return dataclasses.replace(made, value=apart.put_apart(made.value, unit))
 
 
 def refuse_unpaired(asked: Asked, arms: Sequence[str]) -> None:
@@ -331,7 +359,11 @@ def is_of_nothing(
     if not task.is_difference:
         if task.intervention is None and not of_trained:
             return False
-        alike = len({c.arm or part.label for c in columns}) > 1
+        swept = task.intervention.sweep if task.intervention else {}
+        levels = len({c.name for c in columns}) == 1 < len(columns) and all(
+            dim in swept for c in columns for dim, _ in c.levels
+        )
+        alike = levels or len({c.arm or part.label for c in columns}) > 1
         if not alike and any(c.name not in compares for c in columns):
             return False  # how the number would be that nothing changed, nobody knows
     usual = 0.0 if task.is_difference else 1.0

@@ -327,13 +327,17 @@ class _Study:
                     raise s.error(key, what)
         units = self._units(s)
         refusals.hold_to(self, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
+        compared = (s.main, *s.read.parsed.arms)
         with self.text.located("claim", s.i):
-            judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+            if unit := comparing.unit_apart(self.asked, compared) if self.asked.parts else "":
+                judged = comparing.of_groups(s.entry, units, unit, s.main, s.read)
+            else:
+                judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
         refusals.refuse_unlearned(self, s, judged)
         if not self.asked.parts:
             return judged
         with self.text.located(s.table, s.i, s.key):
-            comparing.refuse_unpaired(self.asked, (s.main, *s.read.parsed.arms))
+            comparing.refuse_unpaired(self.asked, compared)
         told = self.asked, s.main, s.read, s.entry.control
         if twins := comparing.twins(*told):
             judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
@@ -411,7 +415,7 @@ class _Study:
                     return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
 
         def ends(c: Column) -> tuple[float | None, float | None]:
-            if c.how == "first":
+            if c.how in ("first", "argmax"):
                 return self._levels(c.arm or s.main, c)
             if self.asked.parts and c.name not in QUANTITIES:
                 return self.asked.range_of(c.arm or s.main, c.name)

@@ -175,8 +175,17 @@ def _any_size(asking: Asking) -> Iterator[str]:
 
 def _each_by_itself(asking: Asking) -> Iterator[str]:
     """Of levels that are chosen unit by unit, where a curve of means may be meant."""
-    chosen = dict.fromkeys(re.findall(r"\b(first|max|min|count)\(", asking.read.parsed.text))
-    words = {"first": "first level", "max": "maximum", "min": "minimum", "count": "count"}
+    chosen = dict.fromkeys(
+        re.findall(r"\b(first|argmax|max|min|median|count)\(", asking.read.parsed.text)
+    )
+    words = {
+        "first": "first level",
+        "max": "maximum",
+        "min": "minimum",
+        "median": "median",
+        "argmax": "level of the maximum",
+        "count": "count",
+    }
     for way in chosen:
         unit = asking.units[0] if asking.units else "unit"
         mean = f"of the mean over {plural(unit, 2)}"

@@ -123,6 +123,7 @@ def refuse_unknown(
                 _left_out(study, name)
                 or _called(study, name)
                 or _per_run(study, name)
+                or _first_trained(study, name)
                 or nearest(name, known)
             )
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
@@ -173,6 +174,17 @@ def _per_run(study: Study, name: str) -> str:
                     f"= {{ {field} = {list(values)} }} in place of it"
                 )
     return ""
+
+
+def _first_trained(study: Study, name: str) -> str:
+    """What a model is called that is trained without a table of models; nothing of any other."""
+    trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
+    is_first = trains[:1] == [name] and not study.text.study.model
+    return (
+        "the first [[train]] is the arm main where there is no [[model]], so write main"
+        if is_first
+        else ""
+    )
 
 
 def refuse_unlearned(study: Study, s: Statement, judged: Claim) -> None:

@@ -51,7 +51,7 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
-_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|share|count)\(")
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|share|count|argmax)\(")
 """What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
@@ -344,6 +344,8 @@ def natural(
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
     bends = _BENDS.search(read.parsed.text) or any("first" in t.text for t in read.parsed.together)
+    if read.parsed.share:
+        return 0.0, 1.0
     if walk is None or read.equal or len(columns) > LARGEST or bends:
         return None
     known = [of(c) for c in columns]

@@ -129,11 +129,11 @@ def over_levels(
     x: xr.DataArray, how: str, over: Sequence[str], beyond: tuple[str, float] | None, text: str
 ) -> xr.DataArray:
     """Take something over the levels of dimensions, unit by unit: of `first`, `count` and `share`
-    the level at which, how many times and in which share of them a number is `beyond` another; what
-    meets NaN is NaN. Raises: ClaimError for `first` of levels that are no numbers."""
-    if how == "first":
-        assert beyond is not None
-        return _first(x, over, beyond, text)
+    the level at which, how many times and in which share of them a number is `beyond` another; of
+    `argmax` the level of the largest, the first of several. What meets NaN is NaN. Raises:
+    ClaimError for `first` and `argmax` of levels that are no numbers."""
+    if how in ("first", "argmax"):
+        return _place(x, over, beyond, text)
     if beyond is not None:
         so = BEYOND[beyond[0]](x, beyond[1]).astype(float).where(x.notnull())
         x, how = so, {"count": "sum", "share": "mean"}[how]
@@ -141,21 +141,25 @@ def over_levels(
     return together
 
 
-def _first(
-    x: xr.DataArray, over: Sequence[str], beyond: tuple[str, float], text: str
+def _place(
+    x: xr.DataArray, over: Sequence[str], beyond: tuple[str, float] | None, text: str
 ) -> xr.DataArray:
     """The first level at which each unit is beyond a number; where none is, the level that would
-    follow the last. Raises: ClaimError for levels that are no numbers."""
-    dim, (sign, edge) = over[0], beyond
+    follow the last. Without a number the level at which it is largest. Raises: ClaimError for
+    levels that are no numbers."""
+    dim = over[0]
     levels = x[dim].values if dim in x.coords else np.arange(x.sizes[dim])
     if over[1:] or levels.dtype.kind not in "iuf":
         raise ClaimError(f"{text} is over one dimension whose levels are numbers")
     step = levels[-1] - levels[-2] if len(levels) > 1 else 1
     known = np.append(levels, levels[-1] + step).astype(float)
-    so = BEYOND[sign](x, edge)
-    index = so.argmax(dim).where(so.any(dim), len(levels))
-    first = index.copy(data=known[index.values.astype(int)])
-    return first.where(x.notnull().all(dim))
+    if beyond is None:
+        index = x.fillna(-np.inf).argmax(dim)
+    else:
+        so = BEYOND[beyond[0]](x, beyond[1])
+        index = so.argmax(dim).where(so.any(dim), len(levels))
+    place = index.copy(data=known[index.values.astype(int)])
+    return place.where(x.notnull().all(dim))
 
 
 def refuse_other_levels(text: str, over: Sequence[str], some: Sequence[Axes]) -> None:

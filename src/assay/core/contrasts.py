@@ -148,11 +148,11 @@ def _on_units_of_both(method: Table, control: Table, unit: str) -> tuple[Table, 
     every = np.union1d(method.levels[unit], control.levels[unit])
 
     def spread(table: Table) -> Table:
-        terms = {name: np.zeros(len(every)) for name in table.terms}
+        terms = {name: np.zeros((len(every), *x.shape[1:])) for name, x in table.terms.items()}
         places = np.searchsorted(every, table.levels[unit])
         for name, x in table.terms.items():
             terms[name][places] = x
-        return Table(terms, {unit: every})
+        return Table(terms, {**table.levels, unit: every})
 
     return spread(method), spread(control)
 

@@ -208,7 +208,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     near = (
         [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
     )
-    close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=0.5)
+    # letters in another order are a slip, however short the name is
+    close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=0.7) or [
+        n for n in near if sorted(n) == sorted(name)
+    ]
     more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
     return (
         f"did you mean {close[0]}?"

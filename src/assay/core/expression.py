@@ -10,7 +10,8 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     main.slope[kind=rare] < -0.9            one level of a dimension;
     auroc[task=gender, probe=lr] > 0.5      of several
     mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
-                                            of several: over=(kind, probe); so are sum, max, min
+                                            of several: over=(kind, probe); so are sum, max,
+                                            min, median, and argmax, the level of the largest
     max(a.x - b.x, over=layer) > 1          of arithmetic as well
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so
@@ -186,6 +187,8 @@ class Parsed:
     """In the order of the text, each once."""
     plain: bool = False
     """Whether what is compared is a single column, without any arithmetic."""
+    share: bool = False
+    """Whether it is the share of units in which a comparison is so."""
     together: tuple[Together, ...] = ()
     """What is taken over levels of arithmetic."""
 
@@ -215,13 +218,15 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
-HOW = ("sum", "max", "min", "first", "count")
+HOW = ("sum", "max", "min", "median", "argmax", "first", "count")
 """Functions over the levels of a dimension, besides the mean."""
 _EXAMPLES = {
     "mean": "mean(main.slope, over=kind)",
     "sum": "sum(main.slope, over=kind)",
     "max": "max(main.slope, over=kind)",
     "min": "min(main.slope, over=kind)",
+    "median": "median(main.slope, over=kind)",
+    "argmax": "argmax(main.effect, over=layer)",
     "count": "count(main.slope > 0.4, over=kind)",
     "first": "first(main.rank <= 10, over=layer)",
     "share": "share(main.loss > 3)",
@@ -287,6 +292,7 @@ class _Claim(Reader):
             statistic,
             tuple(dict.fromkeys(self.columns)),
             self._named(body) is not None,
+            isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
         )
 
@@ -502,7 +508,7 @@ class _Claim(Reader):
 def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:
     """What is taken over the levels of something that has this number at each of them; NaN where
     that hangs on which levels there are."""
-    if how in ("first", "corr"):
+    if how in ("first", "argmax", "corr"):
         return np.float64(np.nan)
     return np.where(BEYOND[beyond[0]](values[0], beyond[1]), 1.0, 0.0) if beyond else values[0]
 

@@ -408,7 +408,7 @@ def _statement(
     within = all(0 <= edge <= 1 for edge in edges)
     if bounds is None and within and _is_share(question.rows, parsed):
         bounds = (0.0, 1.0)
-        name = question.columns[0]
+        name = "each unit" if parsed.share else question.columns[0]
         exact = f"{name} is 0 or 1 in every row: judged by an exact interval for shares"
         notes += [exact] if len(units) == 1 else []
     statement = Claim(
@@ -648,9 +648,12 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> Bounded | Non
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
-    """Whether what is asked for is one column by itself, which is 0 or 1 in every row."""
-    return parsed.plain and all(
-        bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns
+    """Whether what is asked for is a share of units, or one column by itself which is 0 or 1 in
+    every row."""
+    return (
+        parsed.share
+        or (parsed.plain
+        and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns))
     )
 
 

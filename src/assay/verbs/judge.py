@@ -142,7 +142,7 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
     if not unit:
         raise ClaimError(
-            "judge needs --unit UNIT: a column whose levels are independent units, such as seed"
+            "judge needs --unit UNIT: a column whose values are independent units, such as seed"
         )
 
 

@@ -208,7 +208,10 @@ def check(task: ProbeTask) -> None:
         raise DataError(f"no kind of probe is called {table.kind!r}; {nearest(table.kind, KINDS)}")
     slots = [*SLOT.findall(table.site), *SLOT.findall(table.test_site)]
     if task.source.table.levels or task.prompts.table.levels:
-        raise DataError(f"{table.name!r}: prompts with levels or shots are read, not probed")
+        raise DataError(
+            f"{table.name!r}: prompts with levels or shots cannot be probed; write a second "
+            "[[prompts]] without them, and name it in the probe's prompts"
+        )
     for name in table.sweep:
         if name not in (*SWEPT, *slots):
             hint = nearest(name, (*SWEPT, *slots))
