@@ -208,10 +208,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     near = (
         [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
     )
-    # letters in another order are a slip, however short the name is
-    close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=0.7) or [
-        n for n in near if sorted(n) == sorted(name)
-    ]
+    # of three letters one that is wrong is a third
+    cutoff = 0.5 if len(name) <= 3 else 0.7
+    close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=cutoff)
     more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
     return (
         f"did you mean {close[0]}?"

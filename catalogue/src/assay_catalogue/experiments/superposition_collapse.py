@@ -43,9 +43,6 @@ Groups are the units."""
 GROUPS = 36
 """Groups of `main`: if a share is 1 in all of them, the exact interval lies above 0.9."""
 
-PUBLISHED = tuple(float(p) for p in np.round(20.0 ** -np.linspace(1, 0, 10), 4))
-"""Densities of the notebook that the paper comes with."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Collapse(Spec):

@@ -7,7 +7,6 @@ places back is one of these", or "one of these is among the last 16 tokens".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +33,6 @@ _SPOKEN = {
     -3: "the third before it",
     -4: "the fourth before it",
 }
-_QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|‘[^’]*’|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 
 
 @dataclass(frozen=True, eq=False)

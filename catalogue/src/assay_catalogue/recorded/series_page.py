@@ -14,6 +14,7 @@ from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.report import statements, tables
 from assay.report.pages import together
+from assay.verbs.verb import duration
 from assay_catalogue.recorded import listings
 
 JSON = Mapping[str, Any]
@@ -59,12 +60,12 @@ def facts(series: JSON) -> list[tuple[str, str]]:
     commit = [
         p["software"]["commit"] for p in provenances if (p.get("software") or {}).get("commit")
     ]
-    took = f"{time(series['seconds'])}, {series['cpu_seconds']:,.0f} CPU-seconds"
+    took = f"{duration(series['seconds'])}, {series['cpu_seconds']:,.0f} CPU-seconds"
     if series["seconds"]:
         took += f": on average {series['cpu_seconds'] / series['seconds']:.2f} cores at work"
     if series["planned_seconds"] and any(e["trained"] for e in series["experiments"]):
         planned = Range(*series["planned_seconds"]).middle
-        took += f"; planned for what was missing: about {time(planned)}"
+        took += f"; planned for what was missing: about {duration(planned)}"
     runs, trained = (sum(e[k] for e in series["experiments"]) for k in ("runs", "trained"))
     rows = [
         ("preset", series["preset"]),
@@ -126,11 +127,6 @@ def markdown(
 
 def _describe_selection(names: str) -> str:
     return "the whole catalogue" if names == ALL else f"all experiments called {names}"
-
-
-def time(seconds: float) -> str:
-    """Seconds as minutes where they are many: "47.3 min", "52 s"."""
-    return f"{seconds / 60:,.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _when(began: float | None, ended: float | None) -> str:

@@ -23,7 +23,18 @@ from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
 from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable_file
 from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.verb import Answer, AnswerPart, Aside, Door, Line, Table, batch, lasting, verb
+from assay.verbs.verb import (
+    Answer,
+    AnswerPart,
+    Aside,
+    Door,
+    Line,
+    Table,
+    batch,
+    duration,
+    lasting,
+    verb,
+)
 from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page
 from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed
@@ -150,10 +161,7 @@ def ended(event: Ended) -> str:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"
     data = ResultData.from_json(part.data)
     signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
-    cost = (
-        f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds" if part.trained else "stored"
-    )
-    return f"{part.name}: {signs}, {cost}"
+    return f"{part.name}: {signs}, {duration(data.seconds) if part.trained else 'stored'}"
 
 
 def series(
