@@ -343,5 +343,5 @@ def test_a_watcher_sees_what_is_at_work() -> None:
     assert (
         "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, about 2 min 30 s"
     ) in said
-    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds" in said
+    assert "1 of 3  late: ● 1, 1 min 1 s" in said
     assert "2 of 3  sick: no result, it fell here" in said

@@ -209,7 +209,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
         [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
     )
     # of three letters one that is wrong is a third
-    cutoff = 0.5 if len(name) <= 3 else 0.7
+    cutoff = 0.5 if len(name) <= 3 else 0.65
     close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=cutoff)
     more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
     return (

@@ -213,9 +213,7 @@ def series(
 
 
 def words(outcome: Series) -> Iterator[AnswerPart]:
-    """Report the verdicts and cost of each experiment, how many errors to expect, and where the
-    page is."""
-
+    """Report each experiment's verdicts and cost, the errors to expect, and the page."""
     rows: list[tuple[str, ...]] = []
     claims: list[Judged] = []
     for part in outcome.experiments:
@@ -245,8 +243,7 @@ def spent(seconds: float, cpu_seconds: float) -> tuple[str, str]:
 
 
 def described(lab_outcome: lab_series.Series) -> Series:
-    """Summarise a series, with how many errors to expect among its claims. No page is written
-    yet."""
+    """Summarise a series, with how many errors to expect among its claims."""
     experiments = tuple(map(_ran, lab_outcome.parts))
     claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
     return Series(
