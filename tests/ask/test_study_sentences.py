@@ -42,6 +42,15 @@ patch = "clean"
 """
 
 
+CHANGED = """
+[[intervene]]
+name = "{name}"
+ablate = "zero"
+heads = ["1.{{head}}"]
+sweep = {{ head = {levels} }}
+"""
+
+
 def swept(levels, more=""):
     return capitals(
         f'ablate = "zero"\nheads = ["1.{{head}}"]\nsweep = {{ head = {levels} }}\n{more}'
@@ -106,6 +115,18 @@ def test_controls_run_at_the_levels_that_are_claimed_unless_all_were_frozen(fold
     assert narrowed(task, "changed", asked.text.study, frozen) == task
     path = study(folder, "max", swept([0, 1, 2]), "max(changed.right, over=head) < 2")
     assert made(path)[0].by_label["changed/heads"].task.intervention.sweep == {"head": (0, 1, 2)}
+
+
+def test_two_sweeps_of_one_slot_have_their_own_levels(folder):  # noqa: F811
+    late = CHANGED.format(name="late", levels=[3])
+    tables = capitals('ablate = "zero"\nheads = ["1.{head}"]\nsweep = { head = [0, 1] }') + late
+    holds = "changed.right[head=1] - main.right < -2"
+    path = study(folder, "two sweeps", tables, holds)
+    second = 'text = "b"\nthreshold = "plan: b"\nholds = "late.right[head=3] - main.right < 1"'
+    path.write_text(f"{path.read_text()}\n[[claim]]\n{second}\n")
+    by_label = made(path)[0].by_label
+    sweeps = [by_label[f"{arm}/heads"].task.intervention.sweep for arm in ("changed", "late")]
+    assert sweeps == [{"head": (1,)}, {"head": (3,)}]
 
 
 PROBES = """

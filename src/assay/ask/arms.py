@@ -325,7 +325,7 @@ def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | Non
         return task
     sweep = dict(table.sweep)
     for dim, levels in table.sweep.items():
-        named = {c.place(dim, x, levels) for c in columns for d, x in c.levels if d == dim}
+        named = {c.place(dim, x, levels) for c in own for d, x in c.levels if d == dim}
         if named and all(dim in dict(c.levels) for c in own):
             sweep[dim] = tuple(levels[i] for i in sorted(named))
     return dataclasses.replace(task, intervention=msgspec.structs.replace(table, sweep=sweep))
