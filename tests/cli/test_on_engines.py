@@ -78,7 +78,7 @@ def test_what_is_typed_is_what_an_engine_is_made_with(here: Path) -> None:
         ("--on slurm --memory 16", "--memory is an amount such as 16G or 900M, got '16'"),
         ("--on slurm --slurm =x", "--slurm is name=value, such as partition=gpu; got '=x'"),
         ("--on ray --time 1h", "--time goes with --on slurm, not with --on ray"),
-        ("--executor none", "no executor 'none'; did you mean inline?"),
+        ("--executor none", "no executor 'none'; known: inline"),
     ],
 )
 def test_what_cannot_be_is_one_line(
