@@ -159,6 +159,7 @@ def test_a_phone_and_the_dark(page, tiny):
             "getComputedStyle(document.documentElement).backgroundColor]"
         )
         assert ink != paper
+        page.wait_for_load_state("networkidle")  # what a page that is left still asks for fails
 
 
 def test_hostile_texts_stay_texts(page, tiny):

@@ -3,10 +3,14 @@ against loops; circuits of growing size."""
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from drawn_decoders import KINDS, drawn, posed
 
+from assay.core.errors import DataError
 from assay_catalogue.circuits.find.attribution import (
     by_cutting,
     by_gradient,
@@ -14,7 +18,13 @@ from assay_catalogue.circuits.find.attribution import (
     by_integrated_gradients,
     pairs_of_parts,
 )
-from assay_catalogue.circuits.find.cutting import effects
+from assay_catalogue.circuits.find.cutting import effects, without_edges
+from assay_catalogue.circuits.find.faithfulness import (
+    PROPORTIONS,
+    Curve,
+    circuits,
+    curve,
+)
 from assay_catalogue.subjects.parts import run_by_parts
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -87,3 +97,54 @@ def test_pairs_of_parts_are_two_parts_replaced():
         both = {q.parts[k]: lambda _, new=q.donor[q.parts[k]]: new for k in (i, j)}
         lost = q.full - q.measured(run_by_parts(q.params, q.tokens, "gelu", written=both).logits)
         torch.testing.assert_close(pairs[..., i, j], lost)
+
+
+def test_circuits_are_the_first_edges_of_the_ranking():
+    scores = torch.tensor([0.5, -3.0, 2.0, 0.0, 0.0])
+    assert circuits(scores, (0.2, 0.6, 1.0), absolute=False).int().tolist() == [
+        [0, 0, 1, 0, 0],
+        [1, 0, 1, 1, 0],
+        [1, 1, 1, 1, 1],
+    ]
+    assert circuits(scores, (0.0, 0.2, 0.59), absolute=True).int().tolist() == [
+        [0, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0],
+        [0, 1, 1, 0, 0],
+    ]
+    for wrong in ((), (0.5, 0.2), (0.1, 1.5), (-0.1, 1.0), (0.1, 0.1)):
+        with pytest.raises(DataError, match="shares of all edges that rise"):
+            circuits(scores, wrong, absolute=True)
+
+
+def test_areas_are_mibs_by_hand():
+    """f = 1 everywhere leaves nothing between it and 1; MIB's sizes begin at a thousandth, so that
+    the area under it is .999."""
+    whole = torch.ones(1, 10, dtype=torch.float64)
+    one = Curve(PROPORTIONS, whole)
+    assert float(one.cpr) == pytest.approx(0.999) and float(one.cmd) == 0
+    f = torch.tensor([[0.0, 0, 0, 0, 0, 0, 0, 0.5, 2.0, 1.0]], dtype=torch.float64)
+    steps = [(0.1, 0.2, 0, 0.5), (0.2, 0.5, 0.5, 2.0), (0.5, 1.0, 2.0, 1.0)]
+    assert float(Curve(PROPORTIONS, f).cpr) == pytest.approx(
+        sum((b - a) * (y + z) / 2 for a, b, y, z in steps)
+    )
+    far = [(0.001, 0.1, 1, 1), (0.1, 0.2, 1, 0.5), (0.2, 0.5, 0.5, 1), (0.5, 1.0, 1, 0)]
+    assert float(Curve(PROPORTIONS, f).cmd) == pytest.approx(
+        sum((b - a) * (y + z) / 2 for a, b, y, z in far)
+    )
+
+
+@ALL
+def test_a_curve_goes_from_0_to_1_and_is_its_circuits_one_by_one(kind):
+    q = posed(drawn(*kind))
+    scores, shares = by_cutting(q), tuple(np.linspace(0, 1, len(q.edges) + 1).tolist())
+    found = curve(q, scores, absolute=True, shares=shares).faithfulness
+    torch.testing.assert_close(
+        found[:, [0, -1]], torch.tensor([[0.0, 1.0]] * 2, dtype=torch.float64)
+    )
+    for run, size in itertools.product(range(2), (1, 5, 9)):
+        best = scores.mean()[run].abs().argsort(descending=True)[:size]
+        cut = torch.ones(2, 1, len(q.edges), dtype=torch.bool)
+        cut[:, :, best] = False
+        m = without_edges(q, cut)[run, 0].mean()
+        one = (m - q.empty[run].mean()) / (q.full[run].mean() - q.empty[run].mean())
+        assert float(found[run, size]) == pytest.approx(float(one), abs=1e-9)

@@ -12,10 +12,9 @@ from typing import Any
 from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
-from assay.report import statements, tables
+from assay.report import listings, statements, tables
 from assay.report.pages import together
 from assay.verbs.verb import duration
-from assay_catalogue.recorded import listings
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
@@ -92,8 +91,9 @@ def markdown(
     """The page in Markdown; `titles` are the experiments' own, `links` the addresses of their
     documentation, where there is some."""
     results_by_name, wrong = results(series), failures(series)
+    which = "the whole catalogue" if names == ALL else f"all experiments called {names}"
     lines = [
-        f"# A run of {_describe_selection(names)}\n",
+        f"# A run of {which}\n",
         f"Written by `{command}`: all experiments were run at this preset in one store and shared "
         "artefacts.\n",
     ]
@@ -123,10 +123,6 @@ def markdown(
             listings.listed(data),
         ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _describe_selection(names: str) -> str:
-    return "the whole catalogue" if names == ALL else f"all experiments called {names}"
 
 
 def _when(began: float | None, ended: float | None) -> str:

@@ -387,7 +387,6 @@ ARMS = {
     "sampled-half": Arm(derive=predicted_by(NATURAL_HALF, by_drawn_sets), note="sampled half-way"),
     "confined-half": Arm(derive=CONFINED_HALF, note="confined half-way"),
 }
-RANDOM_SETS = "random sets interfere as well"
 PAGE = """
 **The hypothesis.** Networks that add mod p answer through a handful of frequencies. Rohin Shah
 guessed (a) that they use those that were strongest at initialisation, and (b) that the interference
