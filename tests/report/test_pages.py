@@ -15,8 +15,7 @@ from msgspec import structs
 
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
-from assay.report import pages, tables
-from assay_catalogue.recorded import listings
+from assay.report import listings, pages, tables
 from marks import sections
 
 STYLE = files("assay.report").joinpath("style.css").read_text()

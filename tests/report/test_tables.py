@@ -18,8 +18,7 @@ from assay.core.curves import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
-from assay.report import export, pages, statements, tables
-from assay_catalogue.recorded import listings
+from assay.report import export, listings, pages, statements, tables
 from marks import sections
 
 
