@@ -1,12 +1,15 @@
 """Probes read what was planted, and nothing of the label that reaches a judged prompt by another
 way is counted as read: tokens, groups, chance."""
 
+import dataclasses
 import json
 
 import msgspec
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 import tiny_models
 from assay.ask.measure import places, probe_fits, probe_tasks, probes, prompts
@@ -500,6 +503,103 @@ def test_a_number_is_regressed_and_its_r2_is_a_ratio_of_sums(tiny, lab):
     verdict = result.judged[0].verdict
     assert verdict.outcome == "unspecific"
     assert "truth/bag" in verdict.reason
+
+
+FOLDS = STUDY.replace("sweep", "folds = 5\nsweep")
+
+
+def test_folds_are_the_unit_and_their_interval_allows_for_what_they_share(tiny, lab):
+    """Mean ± t s √(1/k + n_test/n_train) of the folds' own accuracies (Nadeau and Bengio 2003)."""
+    table_rows = rows(60, label=["yes", "no"] * 30)
+    text = FOLDS.replace("> 0.8", "> 0.2")
+    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    (judged,) = result.judged
+    x = result.arms["truth"]["accuracy"].sel(layer=2)
+    assert x.dims == ("run", "fold") and (x == x[0]).all()  # whatever the seed
+    half = stats.t.ppf(0.975, 4) * np.sqrt(1 / 5 + 1 / 4) * x.values[0].std(ddof=1)
+    assert judged.n == {"fold": 5} and judged.estimate == pytest.approx(x.values[0].mean())
+    assert (judged.low, judged.high) == pytest.approx(
+        (judged.estimate - half, judged.estimate + half)
+    )
+    assert "1.5 times as wide as that of independent units" in judged.warning
+    assert judged.natural == (0, 1)
+
+
+def test_folds_learn_from_all_other_groups_and_judge_each_once(tiny, monkeypatch):
+    """A group is a point far from all others, its label a coin: nothing of it can be learned."""
+    group = np.repeat(np.arange(20), 6)
+    labels = np.where(np.random.default_rng(4).permutation(20) % 2, "yes", "no")[group]
+    x = 9 * np.random.default_rng(5).normal(size=(20, 40))[group]
+    plant(monkeypatch, x + 0.01 * np.random.default_rng(6).normal(size=x.shape))
+    columns = rows(120, label=labels.tolist(), city=[str(g) for g in group])
+    task = a_task(tiny, columns, split="city", folds=5, sweep={"layer": (1,)})
+    probe_tasks.check(task)
+    judged = [row for _, held in task.parts for row in held]
+    assert sorted(judged) == [*range(120)] and task.levels == [*"12345"]
+    for learned, held in task.parts:
+        assert not {*group[learned]} & {*group[held]} and len(learned) + len(held) == 120
+    values, coords = measured(task, tiny, SEEDS[:2])
+    assert coords["fold"] == [*"12345"] and abs(values["accuracy"].mean() - 0.5) < 0.25
+    labels, x = labelled(120, size=3)
+    plant(monkeypatch, x)
+    task = a_task(tiny, rows(120, label=labels), folds=5, sweep={"layer": (1,)})
+    assert measured(task, tiny, SEEDS[:2])[0]["accuracy"].mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields", "words"),
+    [
+        ({"label": ["yes", "no"] * 20}, {"folds": 3}, "a verdict needs 5 or more"),
+        ({"label": ["yes", "no"] * 20, "city": [str(i % 8) for i in range(40)]},
+         {"folds": 10, "split": "city"}, "10 folds need as many values of city, and there are 8"),
+        ({"label": ["yes"] * 3 + ["no"] * 37}, {"folds": 5}, "no row with label = 'yes'"),
+    ],
+)  # fmt: skip
+def test_folds_that_decide_nothing_are_refused(tiny, columns, fields, words):
+    with pytest.raises(DataError, match=words):
+        probe_tasks.check(a_task(tiny, rows(40, **columns), **fields))
+
+
+def test_the_auroc_of_a_probe_is_scikit_learns(tiny, monkeypatch):
+    """Also of groups of unequal sizes, of which no part is the AUROC of its own rows, and of
+    folds, of which each is."""
+    labels, x = labelled(120, size=0.25)
+    plant(monkeypatch, x)
+    group = np.sqrt(np.arange(120)).astype(int)
+    labels = np.array(labels)[np.random.default_rng(1).permutation(120)].tolist()
+    kept = {}
+    scores = probe_fits.Learning.scores
+    monkeypatch.setattr(
+        probe_fits.Learning,
+        "scores",
+        lambda self, *a, **k: kept.setdefault(tuple(self.judged), (self, scores(self, *a, **k)))[1],
+    )
+    for fields in ({"split": "city"}, {"folds": 5}):
+        kept.clear()
+        columns = rows(120, label=labels, city=[str(g) for g in group])
+        task = a_task(tiny, columns, sweep={"layer": (1,)}, **fields)
+        values, _ = measured(dataclasses.replace(task, ranks=True), tiny, SEEDS[:1])
+        truth = [
+            roc_auc_score(learning.index[learning.count :] == 1, got[0, :, 1])
+            for learning, got in kept.values()
+        ]
+        got = values["auroc"][0, 0]
+        np.testing.assert_allclose(got if "folds" in fields else [got.mean()], truth, atol=1e-9)
+
+
+def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, lab):
+    table_rows = rows(80, label=["yes", "no"] * 40)
+    plain = catalogue.find(study(tiny, table_rows))
+    text = STUDY.replace("truth.accuracy[layer=2]", "truth.auroc[layer=2]")
+    whole = catalogue.find(study(tiny, table_rows, text))
+    (claim,) = whole.claims
+    assert claim.empty == 0.5 and claim.natural == (0, 1) and claim.bounds is None
+    names = ("accuracy", "balanced_accuracy", "margin")
+    assert {*lab.run(plain, "smoke").arms["truth"].data_vars} - {"diverged"} == {*names}
+    found = lab.run(whole).arms
+    assert {*found["truth"].data_vars} - {"diverged"} == {*names, "auroc"}
+    assert abs(float(found["truth/permuted"]["auroc"].mean()) - 0.5) < 0.1
+    assert float(found["main"]["auroc"].mean()) == 0.5
 
 
 def test_what_a_claim_compares_with_is_no_control_of_it(tiny, lab):

@@ -14,17 +14,18 @@ import numpy as np
 from assay.ask.asked import Asked, Part
 from assay.ask.measure import models, prompts, reads
 from assay.ask.measure.measuring import Task
-from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
+from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Model
 from assay.ask.text import Said
-from assay.ask.wording import Condition, claim
+from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import FEATURE, RANDOM, TOKENS
 from assay.core import apart
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.heavy import xr
+from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
 
 
@@ -172,6 +173,11 @@ def refuse_unpaired(asked: Asked, arms: Sequence[str]) -> None:
     could be compared neither unit by unit nor as two groups. Raises: ExperimentError."""
     parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
     for part in parts[1:]:
+        if len({p.task.unit == FOLD for p in (parts[0], part)}) > 1:
+            raise ExperimentError(
+                f"{parts[0].label} and {part.label} are compared fold by fold, and one of them has "
+                "no folds; write folds under both, the same number"
+            )
         first, levels = parts[0], {*part.task.levels}
         own = {*first.task.levels}
         if part.task.unit != first.task.unit or levels == own or levels.isdisjoint(own):
@@ -246,16 +252,31 @@ def proposed(asked: Asked, arm: str, measure: str, runs: int) -> dict[str, Any]:
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if not isinstance(task, ProbeTask):
         return {}
-    if measure == "balanced_accuracy":
-        return {"empty": 1 / len(task.classes)}
-    if measure != "accuracy":
+    nothing = {"balanced_accuracy": 1 / max(1, len(task.classes)), "auroc": 0.5}
+    nothing |= {"accuracy": task.chance}
+    if measure not in nothing:
         return {}
     unit = task.prompts.unit
-    proposed: dict[str, Any] = {"empty": task.chance}
-    if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
+    proposed: dict[str, Any] = {"empty": nothing[measure]}
+    if measure != "accuracy":
+        return proposed
+    if not task.table.folds and len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
         fixed = f"{runs} draws of what is learned from"
         proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
     return proposed
+
+
+def ends_of_shares(asked: Asked, main: str, read: Condition) -> tuple[float, float] | None:
+    """Give the least and the greatest mean that a claim about shares of probes can have, though a
+    unit by itself may be beyond; None of any other claim."""
+
+    def ends(c: Column) -> tuple[float | None, float | None]:
+        part = asked.by_label.get(c.arm or main)
+        is_share = part is not None and isinstance(part.task, ProbeTask) and c.name in SHARES
+        return (0.0, 1.0) if is_share else (None, None)
+
+    known = natural(read, ends)
+    return known if known is not None and np.isfinite(known).all() else None
 
 
 def unlike_kinds(asked: Asked, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:

@@ -345,7 +345,14 @@ class _Study:
         groups = (
             {"prompt": comparing.groups(self.asked, s.main)} if "prompt" in judged.units else {}
         )
-        return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
+        ends = judged.natural or comparing.ends_of_shares(self.asked, s.main, s.read)
+        facts: dict[str, Any] = {
+            "unlike": unlike,
+            "ceiling": self._ceiling(s),
+            "groups": groups,
+            "natural": ends,
+        }
+        return dataclasses.replace(judged, **facts)
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
         """What both models, or arms, that a claim compares have by one measure, with its bounds;

@@ -18,6 +18,7 @@ from assay.core import power, scopes
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.intervals import FEWEST_FOLDS, FOLD
 from assay.core.reading import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
@@ -161,7 +162,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
         unit, count = part.task.unit, len(part.task.levels)
-        fewest = SEVERAL if "seed" in c.units else ALONE
+        fewest = SEVERAL if "seed" in c.units else FEWEST_FOLDS if unit == FOLD else ALONE
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}, but fewer than {fewest} decide nothing"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"

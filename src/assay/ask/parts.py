@@ -32,6 +32,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Probe, Train
 from assay.ask.text import Study, Text, frozen_arms, frozen_words, is_left_out
+from assay.ask.wording import condition
 from assay.controls.table import (
     FROZEN,
     PLACES,
@@ -234,7 +235,14 @@ class Parts:
         test = self.prompts.get(table.test)
         test = test and prompts.alike(test, source)
         frozen = frozen_words(self.text.path, f"{prefix}{table.name}/untrained")
-        task = ProbeTask(model, table, source, test, one_twin=frozen is None or "twin" in frozen)
+        task = ProbeTask(
+            model,
+            table,
+            source,
+            test,
+            ranks=self._ranks(f"{prefix}{table.name}"),
+            one_twin=frozen is None or "twin" in frozen,
+        )
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
@@ -246,8 +254,20 @@ class Parts:
             parts.append(Part(f"{name}/{control.name}", changed, control, name))
         if not self.parts:
             plain = msgspec.structs.replace(table, sweep={})
-            parts.insert(0, Part("main", ProbeTask(model, plain, source, test, MAJORITY)))
+            majority = dataclasses.replace(task, table=plain, control=MAJORITY, one_twin=True)
+            parts.insert(0, Part("main", majority))
         return parts
+
+    def _ranks(self, probe: str) -> bool:
+        """Whether a statement names the AUROC of a probe, which is measured only then."""
+        study = self.text.study
+        texts = [(c.holds, True) for c in study.claim] + [(e.value, False) for e in study.estimate]
+        named = set[str]()
+        for text, compared in texts:
+            with suppress(AssayError):  # reported where it is read
+                columns = condition(text, compared=compared).columns
+                named |= {c.arm or "main" for c in columns if c.name == "auroc"}
+        return any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in named)
 
     def _resolved(self) -> tuple[Model, ...]:
         """The models, each twin with the name of the model that it is like."""

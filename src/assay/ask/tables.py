@@ -323,7 +323,8 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be told from activations, learned from one half of the prompts and judged on the
-    other: an arm of this name with the measures `accuracy` and, of a number, `r2`."""
+    other: an arm of this name with the measures `accuracy`, `balanced_accuracy` and `auroc`, and,
+    of a number, `r2`."""
 
     name: str
     label: str = "label"
@@ -347,6 +348,9 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     from."""
     test_site: str = ""
     """Another site of the same width that it is judged at; left out: where it learns."""
+    folds: int = 0
+    """5, say: a cross-validation, in which each fold of the prompts is judged by what is learned
+    from the others; with `test`, a fold of those prompts. The unit is then `fold`."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None

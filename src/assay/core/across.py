@@ -58,7 +58,7 @@ def auroc(score: Any, label: Any) -> Any:
     Source: DeLong et al., Comparing the areas under two or more correlated ROC curves, Biometrics
     44 (1988)
     """
-    return _by_unit("auroc", _auroc, score, label)
+    return _by_unit("auroc", auroc_by_unit, score, label)
 
 
 def _corr(x: Rows, y: Rows) -> Rows:
@@ -70,7 +70,19 @@ def _corr(x: Rows, y: Rows) -> Rows:
     return r + a * b - r * (a**2 + b**2) / 2
 
 
-def _auroc(score: Rows, label: Rows) -> Rows:
+def auroc_by_unit(score: Rows, label: Rows) -> Rows:
+    """Compute of each unit what `auroc` takes the mean of. Raises: ClaimError for labels of more
+    than two values.
+
+    Args:
+        score: of each unit.
+        label: of each unit, one of two numbers.
+    Example:
+        >>> import numpy as np
+        >>> from assay.core.across import auroc_by_unit
+        >>> float(auroc_by_unit(np.array([1.0, 3.0, 2.0, 4.0]), np.array([0, 0, 1, 1])).mean())
+        0.75
+    """
     kinds = np.unique(label)
     if len(kinds) > 2:
         raise ClaimError(

@@ -1010,6 +1010,7 @@ def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     """20 where units are only levels that were measured in trained runs (documents) and no run is
     resampled; else 6, of folds 5."""
     trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
+    trained_only = trained_only and tuple(units) != (FOLD,)
     return FEWEST_ALONE if trained_only else fewest_of(units)
 
 

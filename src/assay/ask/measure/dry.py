@@ -16,6 +16,7 @@ from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Read
 from assay.core import compute
 from assay.core.errors import DataError, ModelError
+from assay.core.intervals import FOLD
 from assay.core.reading import plural
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats, sizes
@@ -44,11 +45,11 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
 def few_in_words(task: Task | ProbeTask) -> str:
     """Say that units are few, of a measure with bounds that most may share; "" where they are
     not."""
-    count, unit = len(task.levels), task.prompts.unit
+    count, unit = len(task.levels), task.unit
     bounded = isinstance(task, ProbeTask) or any(
         None not in task.range_of(read.name) for read in task.reads
     )
-    if not bounded or count >= ENOUGH:
+    if not bounded or count >= ENOUGH or unit == FOLD:
         return ""
     return (
         f"{count} {plural(unit, count)} are measured: where nearly all agree, fewer than {ENOUGH} "
@@ -58,6 +59,14 @@ def few_in_words(task: Task | ProbeTask) -> str:
 
 def split_in_words(task: Task | ProbeTask) -> str:
     """Say which prompts are learned from and which are measured; "" where all are measured."""
+    if isinstance(task, ProbeTask) and (k := task.table.folds):
+        table, count = task.source.table, len(task.source.rows)
+        by = f" by {table.split}" if table.split else ""
+        return (
+            f"{task.table.name}: {count} prompts are dealt out{by} to {k} folds; "
+            + (f"a fold of {task.table.test}" if task.test else "each")
+            + " is judged by what is learned from the others"
+        )
     if not task.learns_here:
         return ""
     learned = len(task.prompts.rows) - len(task.rows)

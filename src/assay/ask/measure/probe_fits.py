@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Probe
 from assay.core import rng
+from assay.core.across import auroc_by_unit
 from assay.core.heavy import torch
 from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
 from assay.features.linear_probe import INNER, folds, kernel_ridge
@@ -27,10 +28,9 @@ DECAYS = (1e-3, 1e-2, 1e-1)
 COLUMNS, STEPS, RATE = 32, 150, 0.05
 """Principal components of the tokens that an attention probe reads; how often and how fast its
 weights are moved."""
-DEALS, FEW = 4, 4
+DEALS = 4
 """How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
-direction stands out, a probe of such labels is right nearly always or nearly never. Into how many
-parts numbers are sorted, in which labels are dealt out alike."""
+direction stands out, a probe of such labels is right nearly always or nearly never."""
 
 Rows: TypeAlias = "list[torch.Tensor]"
 """Of each point of the sweep what is read: [row, d]; of an attention probe [row, token, d]."""
@@ -39,34 +39,47 @@ _Fit: TypeAlias = "Callable[[np.ndarray, np.ndarray], torch.Tensor]"
 
 
 class Learning:
-    """The rows of an arm, what is read of them, and the probes of each seed."""
+    """The rows of an arm, or of one fold of it, what is read of them, and the probes of each
+    seed."""
 
-    def __init__(self, task: ProbeTask, rows: Sequence[int]) -> None:
-        self.task, self.count = task, len(task.learned)
+    def __init__(
+        self, task: ProbeTask, rows: Sequence[int], learned: Sequence[int], judged: Sequence[int]
+    ) -> None:
+        """Take rows of an arm.
+
+        Args:
+            task: what the arm measures.
+            rows: all rows that it measures, which are read behind all that it learns from.
+            learned: the rows that are learned from here.
+            judged: the rows that are judged here.
+        """
+        self.task, self.count, self.learned, self.judged = task, len(learned), learned, judged
         label = task.table.label
         self.labels = [
-            *task.source.column(label, task.learned),
-            *task.prompts.column(label, rows),
+            *task.source.column(label, learned),
+            *task.prompts.column(label, judged),
         ]
+        first = {row: i for i, row in enumerate(task.learned)}
+        then = {row: i for i, row in enumerate(rows, len(task.learned))}
+        self.at = [*(first[row] for row in learned), *(then[row] for row in judged)]
+        self.columns = [then[row] - len(task.learned) for row in judged]
         if task.classes:
             self.index = np.array([task.classes.index(name) for name in self.labels])
             self.y = torch.eye(len(task.classes), dtype=torch.float64)[self.index]
         else:
             self.y = torch.tensor([[float(name)] for name in self.labels], dtype=torch.float64)
-        value = self.index if task.classes else self.y[:, 0].numpy()
-        few = [*np.quantile(value, np.arange(1, FEW) / FEW)]
-        self.order = value if task.classes else np.searchsorted(few, value)
+        self.order = task.kinds(self.labels)
         self.held = np.arange(self.count, len(self.labels))
-        self.groups = np.array(task.source.groups(task.learned))
+        self.groups = np.array(task.source.groups(learned))
 
     def read(self, points: Sequence[Probe], inputs: Rows, lengths: Sequence[int]) -> None:
         """Take in what is read, each column less its mean over its deviation in the learning
         half; `lengths` are the tokens of each row."""
         self.points = points
         if self.task.table.kind == "attention":
-            self._read_tokens(inputs, lengths)
+            self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
             return
-        self.x = [_scaled(x.cpu().double(), self.count) for x in inputs]
+        self.x = [_scaled(x[self.at].cpu().double(), self.count) for x in inputs]
         if self.task.table.kind != "sparse":
             self.kernels = torch.stack([x @ x.mT for x in self.x])
 
@@ -99,14 +112,14 @@ class Learning:
         self, seed: int, *, shuffled: bool = False, deal: int = 0
     ) -> Float[torch.Tensor, "point row y"]:
         """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
-        learning half; shuffled, from labels that tell nothing, dealt out once more."""
-        task = self.task
-        chosen = set(
-            task.source.sample(
-                task.learned, seed, labelled=bool(task.classes), label=task.table.label
-            )
-        )
-        train = np.array([k for k, row in enumerate(task.learned) if row in chosen])
+        learning half, or from all other folds; shuffled, from labels that tell nothing, dealt out
+        once more."""
+        task, labelled = self.task, bool(self.task.classes)
+        chosen = {*self.learned}
+        if not task.table.folds:
+            label = task.table.label
+            chosen = {*task.source.sample(self.learned, seed, labelled=labelled, label=label)}
+        train = np.array([k for k, row in enumerate(self.learned) if row in chosen])
         y = self.y.clone()
         if shuffled:
             y[train] = self.y[shuffled_rows(self.order, train, self.groups[train], seed, deal)]
@@ -188,7 +201,9 @@ class Learning:
         y = self.y[self.count :]
         if not self.task.classes:
             off = (y[None] - scores)[..., 0].square().numpy()
-            spread = (y - y.mean(0))[:, 0].square().numpy()
+            every = self.task.prompts.column(self.task.table.label, self.task.rows)
+            mean = float(np.mean([*map(float, every)])) if self.task.table.folds else y.mean(0)
+            spread = (y - mean)[:, 0].square().numpy()
             return {"error": off, "variance": np.broadcast_to(spread, off.shape)}
         index = self.index[self.count :]
         right = (scores.argmax(-1).numpy() == index).astype(float)
@@ -199,9 +214,29 @@ class Learning:
         return {
             "accuracy": right,
             "balanced_accuracy": right * weight,
+            **({"auroc": self._areas(scores)} if self.task.ranks else {}),
             "margin": (true_score - other).numpy(),
             "log_prob": true_score.numpy(),
         }
+
+    def _areas(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
+        """Of each judged row what the AUROC is the mean of over units, whatever their sizes: that
+        of each label against the others, and then of all labels.
+
+        Formula: A + (n_u U / N) (a − A) of a row, a as `across.auroc_by_unit` has it, n_u the rows
+        of its unit, U the units, N the rows
+        Source: Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 53 (1997)
+        """
+        units = np.unique(self.task.units(self.judged), return_inverse=True)[1]
+        sizes, index = np.bincount(units), self.index[self.count :]
+        share = sizes[units] * len(sizes) / len(units)
+        areas = [
+            [auroc_by_unit(point[:, c].numpy(), index == c) for point in scores]
+            for c in range(scores.shape[-1])
+        ]
+        a = np.mean(areas, 0)
+        area = a.mean(1, keepdims=True)
+        return area + share * (a - area)
 
 
 def _scaled(x: Float[torch.Tensor, "row d"], count: int) -> Float[torch.Tensor, "row d"]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
+from jaxtyping import Int
 
 from assay.ask.measure import interventions
 from assay.ask.measure.measuring import stated
@@ -19,6 +20,8 @@ from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Model, Place, Probe, Read
 from assay.core.errors import DataError, nearest
+from assay.core.intervals import FEWEST_FOLDS, FOLD
+from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
@@ -30,6 +33,7 @@ MAJORITY = "majority"
 MEASURES = {
     "accuracy": ("whether the label has the highest score", "1", "higher"),
     "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
+    "auroc": ("how likely a prompt of a label scores higher for it than another", "1", "higher"),
     "margin": ("score of the label less the highest other", "1", "higher"),
     "log_prob": ("log-probability of the label", "nats", "higher"),
     "error": ("sum of (y − ŷ)² over the prompts of a unit", "{label}²", "lower"),
@@ -38,6 +42,11 @@ MEASURES = {
 """What a probe measures: in words, its unit, and which way is better."""
 LARGEST = 5000
 """Prompts that are learned from and judged, at most."""
+SPREAD = ("balanced_accuracy", "auroc")
+"""Shares that rows or groups by themselves have no part of between 0 and 1."""
+SHARES = ("accuracy", *SPREAD)
+FEW = 4
+"""Into how many parts numbers are sorted, in which labels and folds are dealt out alike."""
 LEAST = 6
 """Groups from which a probe is learned at least."""
 
@@ -61,6 +70,8 @@ class ProbeTask:
     is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
+    ranks: bool = False
+    """Whether a statement names its AUROC, so that it is measured."""
     one_twin: bool = True
     """Whether the control `untrained` has one twin for all seeds; what was frozen before has a new
     one for every second seed."""
@@ -88,27 +99,42 @@ class ProbeTask:
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
+            **({"auroc": True} if self.ranks else {}),
             **({"twin": "one"} if self.control == "untrained" and self.one_twin else {}),
         }
 
     @property
     def levels(self) -> list[str]:
         """The levels of the unit that is generalised over."""
-        return list(dict.fromkeys(self.prompts.units(self.rows)))
+        return (
+            sorted({*self.units(self.rows)}, key=int)
+            if self.table.folds
+            else list(dict.fromkeys(self.units(self.rows)))
+        )
 
     @property
     def unit(self) -> str:
         """What is generalised over beside seeds."""
-        return self.prompts.unit
+        return FOLD if self.table.folds else self.prompts.unit
+
+    def units(self, rows: Sequence[int]) -> list[str]:
+        """The unit of each of these rows that are judged: its fold, counted from 1, or that of the
+        prompts."""
+        if not self.table.folds:
+            return self.prompts.units(rows)
+        fold = {row: k for k, (_, judged) in enumerate(self.parts, 1) for row in judged}
+        return [str(fold[row]) for row in rows]
 
     @property
     def learns_here(self) -> bool:
         """Whether it learns from the other half of the prompts that it is judged on."""
-        return self.test is None
+        return self.test is None and not self.table.folds
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
-        return {"accuracy": (0.0, 1.0), "log_prob": (None, 0.0)}.get(measure, (None, None))
+        if measure == "accuracy" or (measure in SPREAD and self.table.folds):
+            return 0.0, 1.0
+        return (None, 0.0) if measure == "log_prob" else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
         """Say what a measure is, its unit, and which way is better."""
@@ -123,17 +149,51 @@ class ProbeTask:
     @cached_property
     def learned(self) -> list[int]:
         """The rows of `source` that seeds draw from."""
-        return [*range(len(self.source.rows))] if self.test else self.source.halves()[0]
+        whole = self.test or self.table.folds
+        return [*range(len(self.source.rows))] if whole else self.source.halves()[0]
 
     @cached_property
     def rows(self) -> list[int]:
         """The rows of `prompts` that are measured."""
-        return [*range(len(self.test.rows))] if self.test else self.source.halves()[1]
+        whole = self.test or self.table.folds
+        return [*range(len(self.prompts.rows))] if whole else self.source.halves()[1]
+
+    @cached_property
+    def parts(self) -> list[tuple[list[int], list[int]]]:
+        """Rows of `source` that are learned from, with the rows of `prompts` that are judged by
+        what was learned: one such pair, or one for each fold."""
+        k = self.table.folds
+        if not k:
+            return [(self.learned, self.rows)]
+        learned, judged = (
+            stratified_folds(
+                np.unique(some.groups(rows), return_inverse=True)[1],
+                self.kinds(some.column(self.table.label, rows)),
+                k,
+            )
+            for some, rows in ((self.source, self.learned), (self.prompts, self.rows))
+        )
+        return [
+            (
+                [row for row, f in zip(self.learned, learned, strict=True) if f != i],
+                [row for row, f in zip(self.rows, judged, strict=True) if f == i],
+            )
+            for i in range(k)
+        ]
+
+    def kinds(self, labels: Sequence[str]) -> Int[np.ndarray, " row"]:
+        """The class of each of these labels, counted from 0; of numbers in which quarter of them
+        each is."""
+        if self.classes:
+            return np.array([self.classes.index(name) for name in labels])
+        values = np.array([float(name) for name in labels])
+        return np.searchsorted([*np.quantile(values, np.arange(1, FEW) / FEW)], values)
 
     @property
     def drawn(self) -> bool:
-        """Whether seeds differ: all but those that learn nothing."""
-        return self.control != MAJORITY
+        """Whether seeds differ: all but those that learn nothing; those of folds, which learn from
+        all other folds, in models that do."""
+        return self.control != MAJORITY and (not self.table.folds or bool(self.model.like))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -239,7 +299,31 @@ def check(task: ProbeTask) -> None:
     if (count := len(task.learned) + len(task.rows)) > LARGEST:
         raise DataError(f"{table.name!r} has {count:,} prompts, at most {LARGEST:,} are probed")
     _check_labels(task)
+    if table.folds:
+        _check_folds(task)
     _check_leaks(task)
+
+
+def _check_folds(task: ProbeTask) -> None:
+    """Refuse folds that are too few for a verdict, or too many for their groups and labels."""
+    table, k = task.table, task.table.folds
+    if k < FEWEST_FOLDS:
+        raise DataError(f"{table.name!r}: folds = {k}; a verdict needs {FEWEST_FOLDS} or more")
+    for some, rows in ((task.source, task.learned), (task.prompts, task.rows)):
+        what = some.table.split or "prompt"
+        if (count := len({*some.groups(rows)})) < k:
+            values = f"values of {what}" if some.table.split else "prompts"
+            raise DataError(
+                f"{table.name!r}: {k} folds need as many {values}, and there are {count}"
+            )
+    for name in task.classes:
+        for learned, judged in task.parts:
+            known = task.source.column(table.label, learned)
+            if name not in known or name not in task.prompts.column(table.label, judged):
+                raise DataError(
+                    f"{table.name!r}: a fold would have no row with {table.label} = {name!r}; "
+                    "write fewer folds, or more rows of it"
+                )
 
 
 def _check_labels(task: ProbeTask) -> None:
@@ -270,7 +354,7 @@ def _check_labels(task: ProbeTask) -> None:
         )
     if (count := len(set(source.groups(task.learned)))) < LEAST:
         what = f"values of {source.table.split}" if source.table.split else "prompts"
-        halved = task.test is None
+        halved = task.learns_here
         every, more = len(set(source.groups(range(len(source.rows))))), 1
         while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
             more += 1
@@ -287,6 +371,9 @@ def _check_leaks(task: ProbeTask) -> None:
     table, label = task.table, task.table.label
     learned = [task.source.rows[i] for i in task.learned]
     judged = [task.prompts.rows[i] for i in task.rows]
+    parts = [
+        ([task.source.rows[i] for i in a], [task.prompts.rows[i] for i in b]) for a, b in task.parts
+    ]
     places = {point.position for point in every_point(table)}
     if not (table.controls is None or {"bag", "embedding"} <= {*table.controls}):
         for row in (r for r in (*learned, *judged) if _reads(r, label, places)):
@@ -301,11 +388,10 @@ def _check_leaks(task: ProbeTask) -> None:
                 f"{table.name!r}: every prompt has its {label} as a word, and no other; probe what "
                 "the text does not say"
             )
-        before = {_seen_text(row, place): row for row in learned}
-        if same := [row for row in judged if _seen_text(row, place) in before]:
-            other = before[_seen_text(same[0], place)]
+        same = [(row, other) for part in parts for row, other in _alike(*part, place)]
+        for row, other in same[:1]:
             raise DataError(
-                f"{same[0].place} and {other.place} have the same text before the probe, and one "
+                f"{row.place} and {other.place} have the same text before the probe, and one "
                 f"is learned from, the other judged ({len(same)} such rows); leave one out, or "
                 "split by a column that they share"
             )
@@ -318,9 +404,10 @@ def _check_leaks(task: ProbeTask) -> None:
                 f"from and among those of {table.test!r}; no group may be in both"
             )
     if task.classes and not split:
-        for column in _giving(learned, judged, label):
+        for column in _giving(parts, label):
+            both = "both halves" if not table.folds else "several folds"
             raise DataError(
-                f"{table.name!r}: each {column} has only one {label}, and most are in both halves, "
+                f"{table.name!r}: each {column} has only one {label}, and most are in {both}, "
                 f'so that a probe may know the {column}; write split = "{column}" under prompts'
             )
 
@@ -359,18 +446,31 @@ def _names_itself(row: PromptRow, place: Place, label: str, classes: Sequence[st
     return words == {row.columns[label]}
 
 
-def _giving(learned: Sequence[PromptRow], judged: Sequence[PromptRow], label: str) -> list[str]:
-    """The columns whose value says the label and stands in both halves: those by which rows could
-    be split, as each label has several values of it."""
+def _alike(
+    learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Place
+) -> Iterator[tuple[PromptRow, PromptRow]]:
+    """The rows that are judged, each with one that is learned from and has the same text before
+    the probe."""
+    before = {_seen_text(row, place): row for row in learned}
+    for row in judged:
+        if (text := _seen_text(row, place)) in before:
+            yield row, before[text]
+
+
+def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str) -> list[str]:
+    """The columns whose value says the label and is in both halves, or in several folds: those by
+    which rows could be split, as each label has several values of it."""
     giving = []
-    rows = [*learned, *judged]
+    rows = list({id(row): row for part in parts for some in part for row in some}.values())
     for column in dict.fromkeys(name for row in rows for name in ("template", *row.spans)):
         if column == label or not all(column in row.columns for row in rows):
             continue
         pairs = {(row.columns[column], row.columns[label]) for row in rows}
         values = {value for value, _ in pairs}
         fewest = min(Counter(kind for _, kind in pairs).values())
-        both = {r.columns[column] for r in learned} & {r.columns[column] for r in judged}
+        both = set[str]()
+        for learned, judged in parts:
+            both |= {r.columns[column] for r in learned} & {r.columns[column] for r in judged}
         if len(pairs) == len(values) and fewest >= LEAST and len(both) > len(values) / 2:
             giving.append(column)
     return giving
@@ -386,6 +486,10 @@ def in_words(task: ProbeTask) -> str:
     what = f"{count} {'of ' + table.test if task.test else 'others'}"
     new = f" with a new {split}" if split else ""
     words = f"{label} by {table.kind}, learned from {len(task.learned)} prompts, judged on {what}"
+    if table.folds:
+        on = f"{what}, a fold each" if task.test else "the fold that it did not learn from"
+        words = f"{label} by {table.kind}, {table.folds} folds of {len(task.learned)} prompts, "
+        words += f"each judged on {on}"
     if task.classes:
         frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
         words += f"{new}, where {frequent}"

@@ -51,7 +51,7 @@ what a probe costs."""
 
 def axes(task: ProbeTask) -> dict[str, Axes]:
     """What an arm measures, with its dimensions and their levels."""
-    dims: Axes = {**task.table.sweep, task.prompts.unit: task.levels}
+    dims: Axes = {**task.table.sweep, task.unit: task.levels}
     return dict.fromkeys(_units(task), dims)
 
 
@@ -61,7 +61,8 @@ def _units(task: ProbeTask) -> dict[str, str]:
         square = f"{task.table.label}²"
         return {"error": square, "variance": square}
     more = {"ridge": {"margin": "1"}}.get(task.table.kind, {"log_prob": "nats"})
-    return {"accuracy": "1", "balanced_accuracy": "1", **({} if not task.drawn else more)}
+    measures = {"accuracy": "1", "balanced_accuracy": "1", **({"auroc": "1"} if task.ranks else {})}
+    return measures | ({} if task.control == MAJORITY else more)
 
 
 def measure(
@@ -80,8 +81,10 @@ def measure(
     highest other, `log_prob` its log-probability in nats. Of numbers there are the sums of
     (y − ŷ)² and of (y − ȳ)² over the rows of a unit, ȳ the mean of all that are judged."""
     rows = task.rows[:SMOKE] if smoke else task.rows
-    distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
-    points, learning = every_point(task.table), Learning(task, rows)
+    distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [0]
+    points = every_point(task.table)
+    pairs = [(a, [row for row in b if row in {*rows}]) for a, b in task.parts]
+    learnings = [Learning(task, rows, a, b) for a, b in pairs if b]
     size = (len(distinct), len(points), len(rows))
     values = {name: np.full(size, np.nan) for name in _units(task)}
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
@@ -89,22 +92,30 @@ def measure(
     reader = _Reader(task, rows, folder, device)
     last: int | None = None
     for s, seed in enumerate(distinct):
-        if task.control == MAJORITY:
-            scores = [learning.majority(len(points))]
-        else:
+        if task.control != MAJORITY:
             twin = 0 if single else seed // twins if twins else None
             if not s or twin != last:
                 inputs, last = reader.inputs(points, twin), twin
-                learning.read(points, inputs, [len(ids) for ids in reader.ids(points[0])])
-            if task.control == "permuted":
-                scores = [learning.scores(seed, shuffled=True, deal=k) for k in range(DEALS)]
-            else:
-                scores = [learning.scores(seed)]
-        every = [learning.measured(x) for x in scores]
-        for name, value in values.items():
-            value[s] = np.mean([measures[name] for measures in every], 0)
+                lengths = [len(ids) for ids in reader.ids(points[0])]
+                for learning in learnings:
+                    learning.read(points, inputs, lengths)
+        for learning in learnings:
+            every = [learning.measured(x) for x in _scores(learning, len(points), seed)]
+            for name, value in values.items():
+                value[s][:, learning.columns] = np.mean([measures[name] for measures in every], 0)
         tick(s + 1, len(distinct))
     return _tidy(task, rows, seeds, distinct, values)
+
+
+def _scores(learning: Learning, points: int, seed: int) -> list[Float[torch.Tensor, "point row y"]]:
+    """The scores of the rows that are judged together; of shuffled labels those of several
+    deals."""
+    control = learning.task.control
+    if control == MAJORITY:
+        return [learning.majority(points)]
+    if control == "permuted":
+        return [learning.scores(seed, shuffled=True, deal=k) for k in range(DEALS)]
+    return [learning.scores(seed)]
 
 
 def _tidy(
@@ -116,8 +127,8 @@ def _tidy(
 ) -> tuple[Measured, dict[str, list[Plain]]]:
     """The numbers with a dimension for each swept field, of each unit: the mean of its rows, of
     numbers the sum."""
-    unit, names = task.prompts.unit, task.prompts.units(rows)
-    levels = list(dict.fromkeys(names))
+    unit, names = task.unit, task.units(rows)
+    levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
     share /= share.sum(0) if task.classes else 1
     sweep = task.table.sweep
@@ -142,10 +153,11 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     tokens = sum(len(row.text) for row in rows) / SIGNS
     shared = {"untrained": SHARING}.get(task.control, 1 if task.model.like else runs)
-    shared = runs if task.control == "untrained" and task.one_twin else shared
+    shared = runs if (task.control == "untrained" and task.one_twin) or not task.drawn else shared
     passes = 0 if task.control in WITHOUT_MODEL else -(-runs // shared)
     points = len(interventions.points(task.table))
     solving = points * (len(task.learned) / 100) ** 2 * 0.02
+    solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
 
