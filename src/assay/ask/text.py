@@ -476,7 +476,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 f"{field_path}: the controls that come by themselves are left out where they come "
                 "from: controls = [] under the model, intervention, probe or diff"
             )
-        where = f"; see docs/asking.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
+        where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         other = OTHERWISE.get((str(keys[0]), unknown[1]))
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         return f"{field_path} is not a field of a study; {hint}{where}"

@@ -48,7 +48,7 @@ def way_of(table: Intervention) -> str:
             raise DataError(
                 f"{table.name!r}: at {site} a position is the token that attends, so what others "
                 f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
-                "layers = […] } in place of a site (docs/asking.md, Blocked attention)"
+                "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
             )
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
         if way == name and (value := getattr(table, name)) not in known:
