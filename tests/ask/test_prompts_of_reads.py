@@ -172,7 +172,7 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     asked = Asked(parsed(subject[0] / "study.toml", whole.replace('"copies" }', '"good" }')))
     assert [r.name for r in asked.by_label["main"].task.reads] == ["good"]
     assert [r.name for r in asked.by_label["random"].task.reads] == ["copies", "good"]
-    (note,) = (r for r in asked.remarks if "needs it" in r)
+    note, *_ = (r for r in asked.remarks if "needs it" in r)
     assert note.startswith(
         "copies is left out of main, where no statement needs it: prompts, row 1"
     )
