@@ -201,6 +201,13 @@ KNOWN = {
         "log_prob": (" a", " b")
     },
     'log P(" a") behind the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
+    'P(" a") − P(" b") behind the prompt, over all tokens (-1 to 1)': {"prob": (" a", " b")},
+    "number of words of the next 5 likeliest tokens (0 or more)": {"written": "words", "tokens": 5},
+    "length of the activation at hook_embed at every token of who (activation, 0 or more)": {
+        "norm": True,
+        "site": "hook_embed",
+        "position": "all of {who}",
+    },
     'whether " a" is more probable than " b", " c" (0 to 1, higher is better)': {
         "accuracy": (" a", " b", " c")
     },

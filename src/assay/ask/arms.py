@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
 
+from assay.ask import placing
 from assay.ask.measure import controls, damage, interventions, models, reads, sentences, training
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.tables import Diff, Intervention, Model, Train
 from assay.ask.text import Study, frozen_words, is_left_out
@@ -71,39 +71,79 @@ def ask(parts: Parts, m: int, model: Model) -> None:
         with text.located("intervene", i):
             interventions.check(table, study.direction)
             table = interventions.expanded(table, study.direction)
-            name = f"{prefix}{table.name}"
             task = parts._task(model, msgspec.structs.replace(table, damage=""))
-            parts.parts.append(Part(name, task))
-            whole = task
-            for control in controls.of_intervention(table, study.direction):
-                if control.name == "layer" and _has_one_block(parts, model):
-                    what = "the model has one block, and so no other layer"
-                    _leave_out(parts, f"{name}/layer", what)
-                    continue
-                label = f"{name}/{control.name}"
-                task = narrowed(whole, name, study, frozen_words(text.path, label))
-                if control == DAMAGE:
-                    _add_unrelated(parts, name, control, task, table.damage, "damage")
-                    continue
-                changed = dataclasses.replace(task, control=control.name)
-                parts.parts.append(Part(label, changed, control, name))
+            _add_changed(parts, f"{prefix}{table.name}", table, task)
 
 
-def compare(parts: Parts, i: int, diff: Diff, names: tuple[str, str]) -> None:
-    """Add the arms of a difference between two models."""
+def _add_changed(parts: Parts, name: str, table: Intervention, whole: Task) -> None:
+    """Add the arm of an intervention, and its controls."""
+    text, study = parts.text, parts.text.study
+    parts.parts.append(Part(name, whole))
+    for control in controls.of_intervention(table, study.direction):
+        if control.name == "layer" and _has_one_block(parts, whole.model):
+            _leave_out(parts, f"{name}/layer", "the model has one block, and so no other layer")
+            continue
+        label = f"{name}/{control.name}"
+        task = narrowed(whole, name, study, frozen_words(text.path, label))
+        if control == DAMAGE:
+            _add_unrelated(parts, name, control, task, table.damage, "damage")
+            continue
+        changed = dataclasses.replace(task, control=control.name)
+        parts.parts.append(Part(label, changed, control, name))
+
+
+def ask_on_others(parts: Parts, m: int, model: Model) -> None:
+    """Add the arms of a model, as it is and under each intervention, on the prompts that a read
+    names as its own, where a statement has it of them."""
+    study, prefix = parts.text.study, parts._prefix(m, model)
+    statements = {arm for arm, _ in placing.named(study)}
+    for prompts in dict.fromkeys(r.prompts for r in study.read if r.prompts):
+        main = placing.on(prefix.rstrip("/") or "main", prompts)
+        if any(arm.startswith(main) for arm in statements):
+            task = on_prompts(parts, parts._task(model), prompts)
+            parts.parts.append(Part(main, task))
+            _add_controls_of_model(parts, main, task, model.controls)
+        for i, table in enumerate(study.intervene):
+            name = placing.on(f"{prefix}{table.name}", prompts)
+            if any(arm.startswith(name) for arm in statements):
+                with parts.text.located("intervene", i):
+                    table = interventions.expanded(table, study.direction)
+                    task = parts._task(model, msgspec.structs.replace(table, damage=""))
+                    _add_changed(parts, name, table, on_prompts(parts, task, prompts))
+
+
+def on_prompts(parts: Parts, task: Task, prompts: str) -> Task:
+    """Measure other prompts; what is learned or chosen stays that of those it was learned for."""
+    usual = task.prompts.table.name
+    return dataclasses.replace(
+        task,
+        prompts=parts.prompts[prompts],
+        reads=placing.of(parts.text.study.read, prompts, first=False),
+        directions=tuple(
+            msgspec.structs.replace(d, prompts=d.prompts or usual) for d in task.directions
+        ),
+        made_for=task.prompts if task.intervention else None,
+        chooses=False,
+        choosers=parts.text.study.read,
+    )
+
+
+def compare(parts: Parts, i: int, diff: Diff, names: tuple[str, str], on: str = "") -> None:
+    """Add the arms of a difference between two models, on their prompts or on others."""
     first, second = (_model(parts, i, name) for name in names)
     if first == second:
         raise parts.text.error(("diff", i, "models"), "a model less itself is 0")
     if (steps := models.levels(first)) and steps != models.levels(second):
         what = "the first has checkpoints and the second not the same ones; give both the same"
         raise parts.text.error(("diff", i, "models"), what)
+    name = placing.on(diff.name, on) if on else diff.name
     task = parts._task(second, _under(parts, i, diff))
-    task = dataclasses.replace(task, less=first)
+    task = dataclasses.replace(on_prompts(parts, task, on) if on else task, less=first)
     folders = [parts._folder(models.states(m)[0]) for m in (first, second)]
     if not models.same_tokens(*folders):
         some = tuple(r for r in task.reads if reads.kind_of(r) not in reads.COMPARING)
         task = dataclasses.replace(task, reads=some)
-    parts.parts.append(Part(diff.name, task))
+    parts.parts.append(Part(name, task))
     table = task.intervention
     pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
     known = controls.of_diff(
@@ -113,9 +153,9 @@ def compare(parts: Parts, i: int, diff: Diff, names: tuple[str, str]) -> None:
         known += [DAMAGE, OTHER_TEXT]
     if table and DAMAGE in controls.of_intervention(table, parts.text.study.direction):
         known += [DAMAGE]
-    for control in chosen(diff.name, known, diff.controls):
+    for control in chosen(name, known, diff.controls):
         if control in (DAMAGE, OTHER_TEXT):
-            _add_unrelated(parts, diff.name, control, task, _unrelated(parts, diff))
+            _add_unrelated(parts, name, control, task, _unrelated(parts, diff))
             continue
         other = task
         if control == CHANGED:
@@ -123,7 +163,7 @@ def compare(parts: Parts, i: int, diff: Diff, names: tuple[str, str]) -> None:
         elif control == TWINS:
             one, two = (m if m.like else _twin(m) for m in (first, second))
             other = dataclasses.replace(task, model=two, less=one)
-        _add_control(parts, diff.name, control, other)
+        _add_control(parts, name, control, other)
 
 
 def _under(parts: Parts, i: int, diff: Diff) -> Intervention | None:
@@ -190,16 +230,15 @@ def _add_controls_of_model(
 def ask_other_prompts(parts: Parts, m: int, model: Model) -> None:
     """Add the arms of a model as it is on further prompts that a statement names as an arm."""
     study = parts.text.study
-    conditions = [*(c.holds for c in study.claim), *(e.value for e in study.estimate)]
+    statements = {arm for arm, _ in placing.named(study)}
     for entry in study.prompts[1:]:
         name = f"{parts._prefix(m, model)}{entry.name}"
-        arm = re.compile(rf"(?<![\w./-]){re.escape(name)}\"?\.\w")
-        if any(map(arm.search, conditions)) and all(p.label != name for p in parts.parts):
+        if name in statements and all(p.label != name for p in parts.parts):
             task = dataclasses.replace(parts._task(model), prompts=parts.prompts[entry.name])
             columns = {*task.prompts.rows[0].columns}
             some = tuple(
                 r
-                for r in task.reads
+                for r in placing.of(study.read, entry.name, first=True)
                 if reads.fits(r, columns) and reads.kind_of(r) not in reads.COMPARING
             )
             task = dataclasses.replace(task, reads=some)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.ask import applying
 from assay.ask.measure import (
     controls,
     damage,
@@ -31,13 +32,15 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Measured, Task
+from assay.ask.measure.measuring import Measured
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
 from assay.ask.measure.seen import Prompt
+from assay.ask.measure.tasks import Task
 from assay.ask.part import AskedSpec, Part, ReadingsSpec
 from assay.ask.tables import Read
+from assay.ask.text import Text
 from assay.ask.trained import Trained as TrainedParts
 from assay.core import foreign
 from assay.core.bench import Bench
@@ -61,6 +64,10 @@ from assay.subjects.folder import ModelFolder, otherwise
 class Asked(TrainedParts):
     """What a study asks of models, for whoever composes its experiment. Raises: ExperimentError
     with line and column, for what the text and its files show to be wrong."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        applying.leave_out_reads(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
         """The near controls of an arm, for a claim that reads these measures: those that could come
@@ -295,12 +302,11 @@ class Asked(TrainedParts):
             remarks += dry.ends_in_words(task, folder)
             texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
             remarks += [said] if (said := otherwise(folder, texts)) else []
-        opened = cache(partial(self._opened, folder))
-        code = partial(own_code.load, folder=self.folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
-                ready = partial(_remarks, task, read, rows, folder, opened, code)
-                remarks += self.once((*at, "read", read.name), ready)
+                remarks += self.remarks_of(task, read, folder)
+        opened = cache(partial(self._opened, folder))
+        code = partial(own_code.load, folder=self.folder)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
@@ -310,6 +316,20 @@ class Asked(TrainedParts):
                     (*at, "intervene", task.intervention.name), check
                 )  # as its controls have it
         return remarks
+
+    def remarks_of(self, task: Task, read: Read, folder: ModelFolder) -> list[str]:
+        """What to know of a read on the prompts of a task. Raises: AssayError where it cannot be
+        read."""
+
+        def ready() -> list[str]:
+            opened = cache(partial(self._opened, folder))
+            code = partial(own_code.load, folder=self.folder)
+            rows = dry.prompts_of(task, folder)
+            return _remarks(task, read, rows, folder, opened, code)
+
+        key = (folder, task.prompts.table.name, *task.rows, "read", read.name)
+        found: list[str] = self.once(key, ready)
+        return found
 
     def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
         """A dictionary by its name; of one that the study trains as much as is known before."""

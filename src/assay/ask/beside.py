@@ -16,9 +16,9 @@ from assay.ask.asked import Asked, Part
 from assay.ask.measure import sentences
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.measuring import CHOSEN, OTHERS, Task
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import CHOSEN, OTHERS, Task
 from assay.ask.missing import ALONE
 from assay.ask.notes import Asking, falls_only, follows
 from assay.controls import picks

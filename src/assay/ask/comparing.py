@@ -13,9 +13,9 @@ import numpy as np
 
 from assay.ask.asked import Asked, Part
 from assay.ask.measure import models, prompts, reads
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Model
 from assay.ask.text import Said
 from assay.ask.wording import Condition, claim

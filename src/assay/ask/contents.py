@@ -14,9 +14,9 @@ from assay.ask import rehearsal
 from assay.ask.asked import Asked
 from assay.ask.measure import interventions, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import Part, at_levels
 from assay.ask.tables import Model
 from assay.ask.text import Study
@@ -27,11 +27,11 @@ from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
+ANSWERS = ("log_prob", "prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
 
 
-ANSWERED = ("log_prob", "accuracy", "rank")
+ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
 
 TRAINED = "for these trained runs only"

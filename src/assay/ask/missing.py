@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from assay.ask import sides
 from assay.ask.asked import Asked
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.ask.text import Text
 from assay.core import power, scopes
@@ -181,6 +181,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
     used |= {part.prompts for part in parts}
     used |= {p.test for p in study.probe} | {arm.rpartition("/")[2] for arm in arms}
     used |= {i.damage for i in study.intervene} | {t.damage for t in study.train}
+    used |= {r.prompts for r in study.read} | {t.top.prompts for t in study.intervene if t.top}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
     idle = [name for name in names if name not in (*first, *used)]

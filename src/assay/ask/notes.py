@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from assay.ask import comparing
 from assay.ask.asked import Asked
 from assay.ask.measure import controls, directions, interventions, prompts, reads
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
@@ -231,7 +231,7 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
     if read is None or len(controls.answers(read)) < 2 or controls.varies(read, task.prompts):
         return
     kind = reads.kind_of(read)
-    if kind not in ("log_prob", "accuracy", "logit_lens"):
+    if kind not in ("log_prob", "prob", "accuracy", "logit_lens"):
         return
     texts = controls.answers(read)
     yield (

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask import arms
+from assay.ask import arms, placing
 from assay.ask.measure import (
+    choosing,
     controls,
     directions,
     interventions,
@@ -25,10 +26,10 @@ from assay.ask.measure import (
     sentences,
     training,
 )
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Probe, Train
 from assay.ask.text import Study, Text, frozen_arms, frozen_words, is_left_out
@@ -98,6 +99,7 @@ class Parts:
             if train.name in self.saes and train.context is None:
                 self._shorten(i, self.saes[train.name])
         self._refuse_latents()
+        self._refuse_lost()
         if self.prompts:
             self._ask_all()
             self._refuse_leaks()
@@ -152,10 +154,35 @@ class Parts:
                     raise ExperimentError(f"{diff.name!r}: {what}")
                 if diff.models:
                     arms.compare(self, i, diff, diff.models)
+                    for on in self._others_of(diff.name):
+                        arms.compare(self, i, diff, diff.models, on)
                 else:
                     arms.compare_prompts(self, i, diff)
         for m, model in enumerate(self.models if study.read else ()):
             arms.ask_other_prompts(self, m, model)
+            arms.ask_on_others(self, m, model)
+
+    def _others_of(self, arm: str) -> list[str]:
+        """The prompts of reads, on which a statement has an arm."""
+        statements = {label for label, _ in placing.named(self.text.study)}
+        names = dict.fromkeys(r.prompts for r in self.text.study.read if r.prompts)
+        return [name for name in names if placing.on(arm, name) in statements]
+
+    def _refuse_lost(self) -> None:
+        """Refuse a read of prompts that there are not, and first prompts of which nothing is
+        read."""
+        study, first = self.text.study, next(iter(self.prompts), "")
+        for i, read in enumerate(study.read):
+            if read.prompts and read.prompts not in self.prompts:
+                hint = nearest(read.prompts, self.prompts)
+                what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
+                raise self.text.error(("read", i, "prompts"), what)
+        if study.read and not placing.of(study.read, first, first=True):
+            what = (
+                f"every read names other prompts than {first}, which the arms measure; write those "
+                "[[prompts]] first, and leave out what no read is of"
+            )
+            raise self.text.error(("prompts", 0), what)
 
     def _of_dictionary(self, i: int, table: Train) -> list[Part]:
         """The arms of a dictionary that is trained; before the first of a study that asks nothing
@@ -344,15 +371,18 @@ class Parts:
         return Task(
             model,
             measured,
-            study.read,
+            placing.of(study.read, measured.table.name, first=True),
             table,
             directions=study.direction,
             sources=self.prompts,
             first=interventions.before(table, study.intervene) if table else None,
             chooses=any(
-                t.top and self.prompts.get(t.prompts, self.first) is measured
+                t.top
+                and self.prompts.get(t.prompts, self.first) is measured
+                and choosing.prompts_of(t.top, study.read) in ("", measured.table.name)
                 for t in study.intervene
             ),
+            choosers=study.read if any(r.prompts for r in study.read) else (),
         )
 
     def _refuse_duplicates(self) -> None:

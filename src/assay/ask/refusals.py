@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from assay.ask.asked import Asked
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.ask.sides import Side
 from assay.ask.text import EstimateEntry, Plain, Said, Text
 from assay.ask.wording import Condition, dims_over, hold, made_of

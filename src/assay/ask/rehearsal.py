@@ -9,7 +9,7 @@ from assay.ask import costs
 from assay.ask.asked import Asked, Part
 from assay.ask.measure import measuring, models
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.core.errors import AssayError, DataError
 from assay.lab.plan.plan import ROOT
 

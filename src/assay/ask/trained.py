@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, saes, training
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
+from assay.ask.measure.tasks import Task
 from assay.ask.parts import Parts
 from assay.ask.tables import Model, Train
 from assay.controls.table import FROZEN, NOT_TRAINED

@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import interventions
-from assay.ask.measure.measuring import stated
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
+from assay.ask.measure.tasks import stated
 from assay.ask.tables import Model, Place, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.subjects.folder import ModelFolder
@@ -44,7 +44,7 @@ LEAST = 6
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """What one arm of a probe measures; studies know it by what `measuring.Task` has as well."""
+    """What one arm of a probe measures; studies know it by what `tasks.Task` has as well."""
 
     model: Model
     table: Probe

@@ -13,16 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import interventions, places, probe_tasks
-from assay.ask.measure.measuring import (
-    PASS,
-    SIGNS,
-    SMOKE,
-    Measured,
-    Tick,
-    all_activations,
-    blocks,
-    read_activations,
-)
+from assay.ask.measure.harvests import all_activations, read_activations
+from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
 from assay.ask.measure.models import as_it_is, located, said
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
