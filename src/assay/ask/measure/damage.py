@@ -26,7 +26,7 @@ from jaxtyping import Int
 from assay.ask.measure import measuring, models, reads, sentences
 from assay.ask.measure.measuring import Measured, Task, Tick
 from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.tables import Intervention, Model, Place, Read
+from assay.ask.tables import Intervention, Model, Position, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import xr
@@ -91,7 +91,7 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     loss of their text could not show it."""
     slots = [name for name in other.rows[0].spans if name != sentences.END]
 
-    def place(position: Place) -> Place:
+    def place(position: Position) -> Position:
         if isinstance(position, int):
             return position if -FIRST <= position < FIRST else -1
         if (slot := SLOT.fullmatch(position)) and slot[1] not in slots:

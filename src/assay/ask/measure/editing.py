@@ -17,7 +17,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.interventions import Put
 from assay.ask.measure.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Read
+from assay.ask.tables import Block, Direction, Intervention, Plain, Position, Read
 from assay.controls import picks, vectors
 from assay.core import rng
 from assay.core.errors import DataError
@@ -448,7 +448,7 @@ class Editing:
             ]
         if table.ablate == "mean":
             return self._means(table, sites, some, shift)
-        place: Place = table.position
+        place: Position = table.position
         measured = self.learner.measured
         if table.patch == "corrupted" and self.control != "unrelated":
             partners = self._pairs(some)
@@ -514,7 +514,7 @@ class Editing:
                 self._others[p.row.place, p.row.text] = corrupted(self.learner.measured, p)
         return [self._others[p.row.place, p.row.text] for p in prompts]
 
-    def _partners(self, prompts: Sequence[Prompt], place: Place, seed: int) -> list[Prompt]:
+    def _partners(self, prompts: Sequence[Prompt], place: Position, seed: int) -> list[Prompt]:
         """Draw for each prompt another one: of as many tokens where all are changed and there is
         one, else of more, else of fewer. Raises: DataError where there is none."""
         distinct = {q.tokens: q for q in self.prompts}
@@ -604,7 +604,7 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     return prompt(p.folder, filled(p.row, str(text)) if text else plain)
 
 
-def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
+def misfit(p: Prompt, other: Prompt, place: Position, prompts: PromptSet) -> str:
     """Say why a pair cannot be patched, without its row; "" where it can be."""
     if p.tokens == other.tokens:
         return "both texts of the pair are the same, so nothing changes"
@@ -622,7 +622,7 @@ def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
     return ""
 
 
-def _source(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> int | None:
+def _source(p: Prompt, other: Prompt, place: Position, prompts: PromptSet) -> int | None:
     """Which token of another text stands for one of a prompt's: that of the same slot; of texts as
     long that of the same number; else that of the slot which the other text has in its place. None
     where none does."""
@@ -645,7 +645,7 @@ def _aligned(
     rows: Rows,
     p: Prompt,
     other: Prompt,
-    place: Place,
+    place: Position,
     prompts: PromptSet,
     shift: int = 0,
 ) -> Rows:

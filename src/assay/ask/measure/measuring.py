@@ -32,7 +32,7 @@ from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.logits import Rows
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
-from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
+from assay.ask.tables import Direction, Intervention, Model, Plain, Position, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -858,24 +858,24 @@ def _captured(model: Pretrained, sites: Iterable[Site], length: int) -> int:
 
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
 """What changes of single parts do, which an arm and its controls ask for alike."""
-_known: dict[tuple[str, str, str, Place], torch.Tensor] = {}
+_known: dict[tuple[str, str, str, Position], torch.Tensor] = {}
 """Activations that directions are learned from: (model, prompts, site, position)."""
 KEPT = 64
 
 
 def activations(
-    model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Place
+    model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Position
 ) -> Float[torch.Tensor, "row d"]:
     """The activations of all rows at a site and a position; the last few are kept."""
     return all_activations(model, model_key, prompts, [site], position)[0]
 
 
 def all_activations(
-    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Place
+    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Position
 ) -> list[Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass for all that are not known yet."""
 
-    def key(site: Site) -> tuple[str, str, str, Place]:
+    def key(site: Site) -> tuple[str, str, str, Position]:
         return (model_key, prompts.digest, str(site), position)
 
     got = {site: _known[key(site)] for site in sites if key(site) in _known}
@@ -888,7 +888,7 @@ def all_activations(
 
 
 def read_activations(
-    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Place
+    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Position
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass; nothing is kept."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}

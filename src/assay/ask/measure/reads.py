@@ -13,7 +13,7 @@ from assay.ask.measure import activations, directions, interventions, next_token
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of
-from assay.ask.tables import Answer, Direction, Place, Plain, Read
+from assay.ask.tables import Answer, Direction, Plain, Position, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
 
@@ -431,7 +431,7 @@ def _check_point(
     if read.pattern:
         head_of(read.pattern)
     for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
-        place: Place = getattr(read, field_name)
+        place: Position = getattr(read, field_name)
         if isinstance(place, str) and place not in words and not SLOT.fullmatch(place):
             known = " or ".join(f'"{w}"' for w in words)
             raise DataError(

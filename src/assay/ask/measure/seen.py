@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import PromptRow
-from assay.ask.tables import Answer, Direction, Place, Read
+from assay.ask.tables import Answer, Direction, Position, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -98,7 +98,7 @@ class Prompt:
         """The positions of its own tokens, without the opening."""
         return [*range(self.opening, len(self.tokens))]
 
-    def at(self, place: Place) -> int:
+    def at(self, place: Position) -> int:
         """The position of one token. Raises: DataError where the prompt has none there."""
         n = len(self.tokens)
         if isinstance(place, int):
@@ -125,7 +125,7 @@ class Prompt:
         begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
-    def covered(self, place: Place) -> list[int]:
+    def covered(self, place: Position) -> list[int]:
         """The positions of all tokens of a slot, those that reach into it included; else that of
         one token. Raises: DataError where the prompt has none there."""
         last = self.at(place)
@@ -232,11 +232,11 @@ class PassOutput:
     written: tuple[int, ...] = ()
     """The tokens that the model wrote on, where a read asks for them."""
 
-    def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
+    def act(self, site: Site, place: Position) -> Float[torch.Tensor, "..."]:
         """What a site has at a token, or its mean over tokens, as `rows` has them."""
         return self.rows(site, place).mean(0)
 
-    def rows(self, site: Site, place: Place) -> Float[torch.Tensor, "n ..."]:
+    def rows(self, site: Site, place: Position) -> Float[torch.Tensor, "n ..."]:
         """What a site has at a token; at "mean" at all tokens but the first that the model reads,
         whose stream is often a hundred times as long as any other."""
         if place == "mean":
