@@ -12,6 +12,7 @@ from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask.checks import check
+from assay.ask.inputs import inputs
 from assay.ask.measure import logits, measuring, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
