@@ -9,7 +9,7 @@ import torch
 from naive_asking import Naive, intervention, make, measured, rows_of
 
 from assay.ask import placing
-from assay.ask.asked import Asked
+from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Read
 from assay.ask.text import parsed
 
@@ -156,7 +156,7 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     claim = text.study.claim[0]
     assert claim.holds == '"main on random".copies - "cut on random".copies > 0.1'
     assert claim.control == ("cut on random/heads",)
-    parts = Asked(text).by_label
+    parts = ModelStudy(text).by_label
     task = parts["cut on random"].task
     assert [r.name for r in task.reads] == ["copies"] and len(task.rows) == 2
     assert [r.name for r in parts["cut"].task.reads] == ["good"] and len(
@@ -169,7 +169,7 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
 
 def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_needed(subject):
     whole = STUDY.format(model=subject[0], read=COPIES, holds="main.good - random.copies > 1")
-    asked = Asked(parsed(subject[0] / "study.toml", whole.replace('"copies" }', '"good" }')))
+    asked = ModelStudy(parsed(subject[0] / "study.toml", whole.replace('"copies" }', '"good" }')))
     assert [r.name for r in asked.by_label["main"].task.reads] == ["good"]
     assert [r.name for r in asked.by_label["random"].task.reads] == ["copies", "good"]
     note, *_ = (r for r in asked.remarks if "needs it" in r)

@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 
 Plain = bool | int | float | str
-Place = int | str
+Position = int | str
 """A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of what
 stands in this slot; "all"; to read also "mean". Of activations that is the mean over all tokens
 but the first that the model reads, such as a BOS."""
-Places = int | str | tuple[Place, ...]
+Positions = int | str | tuple[Position, ...]
 """A place, or several tokens: a list of places, or "all of {slot}", every token of a slot."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
@@ -162,7 +162,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pattern: str = ""
     """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
     0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
-    to: Place = 0
+    to: Position = 0
     """To which token; or "previous", the one before; "self"; "induction", the one behind the last
     earlier occurrence of the token that attends."""
     projection: str = ""
@@ -192,7 +192,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A function of your own, "FILE.py:NAME": it takes by name any of acts, before (of the
     untouched model), logits, tokens and columns of a prompt that was read under each of b changes,
     and returns b numbers."""
-    position: Places = -1
+    position: Positions = -1
     """Where it is read, of several tokens the mean; "mean" leaves out an opening such as a BOS, and
     of activations the first token of a prompt without one."""
     site: str = ""
@@ -216,7 +216,7 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     site: str = ""
     """A residual site, such as blocks.15.hook_resid_pre."""
-    position: Place = -1
+    position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
     """The prompts that it is learned from; left out: those that are measured, of which it sees the
@@ -247,9 +247,9 @@ class Block(
     """Attention that is blocked: from some tokens to others, in some layers or heads. A slot stands
     for all of its tokens."""
 
-    from_: Place = -1
+    from_: Position = -1
     """The tokens that attend; left out: the last."""
-    to: Place
+    to: Position
     """The tokens that they no longer see; their attention goes to all others that they see."""
     layers: tuple[int | str, ...] = ()
     """The numbers of blocks, or slots of a sweep; left out, without heads: all."""
@@ -320,7 +320,7 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     { n = 10, of = "heads", by = "norm" }."""
     heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
-    position: Places = "all"
+    position: Positions = "all"
     """At which token, or tokens; all: every one of the text, a BOS before it left as it is. No
     feature is set at the first token that a model reads."""
     prompts: str = ""
@@ -351,7 +351,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many features a sparse probe reads."""
     dictionary: str = ""
     """A dictionary's file or stored run, whose codes are read in place of activations."""
-    position: Place = -1
+    position: Position = -1
     """At which token; "mean" over all. No probe and no control sees a token behind it."""
     prompts: str = ""
     """The prompts that are probed; left out: the first."""

@@ -122,7 +122,7 @@ class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     note: str = ""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A claim in the author's words, with the condition under which it holds."""
 
     text: str
@@ -213,7 +213,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read: tuple[Read, ...] = ()
     probe: tuple[Probe, ...] = ()
     diff: tuple[Diff, ...] = ()
-    claim: tuple[Said, ...] = ()
+    claim: tuple[ClaimEntry, ...] = ()
     estimate: tuple[EstimateEntry, ...] = ()
 
 
@@ -457,7 +457,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         "read": Read,
         "probe": Probe,
         "diff": Diff,
-        "claim": Said,
+        "claim": ClaimEntry,
         "estimate": EstimateEntry,
     }
     if unknown := re.search(r"unknown field `([^`]+)`", error):

@@ -15,7 +15,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.reads import kind_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
-from assay.ask.tables import Direction, Intervention, Places, Plain, Read, Top
+from assay.ask.tables import Direction, Intervention, Plain, Positions, Read, Top
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -296,7 +296,7 @@ def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | No
 
 
 def _at(
-    x: Float[torch.Tensor, "s ..."], p: Prompt, position: Places, first: int = 0
+    x: Float[torch.Tensor, "s ..."], p: Prompt, position: Positions, first: int = 0
 ) -> Float[torch.Tensor, "n ..."]:
     """What a site has where a change is made, but for the first token that the model reads."""
     if position != "all":

@@ -28,7 +28,7 @@ from assay.ask.measure.measuring import Measured, Tick
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.seen import whole_slot
 from assay.ask.measure.tasks import Task
-from assay.ask.tables import Intervention, Model, Place, Read
+from assay.ask.tables import Intervention, Model, Position, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import xr
@@ -95,7 +95,7 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     loss of their text could not show it."""
     slots = [name for name in other.rows[0].spans if name != sentences.END]
 
-    def place(position: Place) -> Place:
+    def place(position: Position) -> Position:
         if whole := whole_slot(position):
             return place(whole)
         if isinstance(position, int):

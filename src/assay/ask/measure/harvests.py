@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import PassOutput, prompt
-from assay.ask.tables import Place
+from assay.ask.tables import Position
 from assay.core.heavy import torch
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.pretrained import Pretrained
@@ -20,23 +20,23 @@ READ = 2**28
 """Activations that are there at once where nothing is edited, of all sites together."""
 KEPT = 64
 """So many activations, of a site each, are kept."""
-_known: dict[tuple[str, str, str, Place], torch.Tensor] = {}
+_known: dict[tuple[str, str, str, Position], torch.Tensor] = {}
 """Activations that directions are learned from: (model, prompts, site, position)."""
 
 
 def activations(
-    model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Place
+    model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Position
 ) -> Float[torch.Tensor, "row d"]:
     """The activations of all rows at a site and a position; the last few are kept."""
     return all_activations(model, model_key, prompts, [site], position)[0]
 
 
 def all_activations(
-    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Place
+    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Position
 ) -> list[Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass for all that are not known yet."""
 
-    def key(site: Site) -> tuple[str, str, str, Place]:
+    def key(site: Site) -> tuple[str, str, str, Position]:
         return (model_key, prompts.digest, str(site), position)
 
     got = {site: _known[key(site)] for site in sites if key(site) in _known}
@@ -49,7 +49,7 @@ def all_activations(
 
 
 def read_activations(
-    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Place
+    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Position
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass; nothing is kept."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}

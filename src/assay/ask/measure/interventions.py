@@ -16,7 +16,7 @@ from assay.ask.measure import directions, edges
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Prompt, whole_slot
-from assay.ask.tables import Block, Direction, Intervention, Places, Plain, Probe, Read, Top
+from assay.ask.tables import Block, Direction, Intervention, Plain, Positions, Probe, Read, Top
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
@@ -166,7 +166,7 @@ def _check_block(table: Intervention) -> None:
             )
 
 
-def _toml(place: Places) -> str:
+def _toml(place: Positions) -> str:
     place = place[0] if isinstance(place, tuple) else whole_slot(place) or place
     return str(place) if isinstance(place, int) else f'"{place}"'
 
@@ -467,7 +467,7 @@ def heads_in_words(heads: Sequence[str]) -> str:
     return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
 
 
-def token_in_words(place: Places) -> str:
+def token_in_words(place: Positions) -> str:
     """Say a position, or several: the last token, token 3, every token, or that at which a slot
     ends."""
     if isinstance(place, tuple):

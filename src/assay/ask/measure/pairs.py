@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from assay.ask.measure.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.measure.seen import Prompt, prompt, whole_slot
-from assay.ask.tables import Place, Places
+from assay.ask.tables import Position, Positions
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.site import Site
@@ -37,7 +37,7 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     return prompt(p.folder, filled(p.row, str(text)) if text else plain)
 
 
-def misfit(p: Prompt, other: Prompt, place: Places, prompts: PromptSet) -> str:
+def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> str:
     """Say why a pair cannot be patched, without its row; "" where it can be."""
     if p.tokens == other.tokens:
         return "both texts of the pair are the same, so nothing changes"
@@ -64,7 +64,7 @@ def misfit(p: Prompt, other: Prompt, place: Places, prompts: PromptSet) -> str:
     return ""
 
 
-def _sources(p: Prompt, other: Prompt, places: Places, prompts: PromptSet) -> list[int] | None:
+def _sources(p: Prompt, other: Prompt, places: Positions, prompts: PromptSet) -> list[int] | None:
     """Which tokens of another text stand for those of a prompt; None where none do."""
     if isinstance(places, tuple):
         parts = [_sources(p, other, place, prompts) for place in places]
@@ -80,7 +80,7 @@ def _sources(p: Prompt, other: Prompt, places: Places, prompts: PromptSet) -> li
     return [other.at(place)]
 
 
-def _stand_in(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> Place | None:
+def _stand_in(p: Prompt, other: Prompt, place: Position, prompts: PromptSet) -> Position | None:
     """Which place of another text stands for one of a prompt's: the same slot; of texts as long the
     token of the same number; else the slot which the other text has in its place. None where none
     does."""
@@ -103,7 +103,7 @@ def aligned(
     rows: Rows,
     p: Prompt,
     other: Prompt,
-    place: Places,
+    place: Positions,
     prompts: PromptSet,
     shift: int = 0,
 ) -> Rows:

@@ -15,7 +15,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt
-from assay.ask.tables import Intervention, Places
+from assay.ask.tables import Intervention, Positions
 from assay.controls import picks
 from assay.core import rng
 from assay.core.errors import DataError
@@ -147,7 +147,7 @@ class Replacements:
                 self._others[p.row.place, p.row.text] = pairs.corrupted(self.shown, p)
         return [self._others[p.row.place, p.row.text] for p in prompts]
 
-    def partners(self, prompts: Sequence[Prompt], place: Places, seed: int) -> list[Prompt]:
+    def partners(self, prompts: Sequence[Prompt], place: Positions, seed: int) -> list[Prompt]:
         """Draw for each prompt another one: of as many tokens where all are changed and there is
         one, else of more, else of fewer. Raises: DataError where there is none."""
         distinct = {q.tokens: q for q in self.prompts}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import SLOT, PromptRow
-from assay.ask.tables import Answer, Direction, Place, Places, Read
+from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -98,7 +98,7 @@ class Prompt:
         """The positions of its own tokens, without the opening."""
         return [*range(self.opening, len(self.tokens))]
 
-    def at(self, place: Place) -> int:
+    def at(self, place: Position) -> int:
         """The position of one token. Raises: DataError where the prompt has none there."""
         n = len(self.tokens)
         if isinstance(place, int):
@@ -125,7 +125,7 @@ class Prompt:
         begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
-    def all_at(self, places: Places) -> list[int]:
+    def all_at(self, places: Positions) -> list[int]:
         """The positions of one token or of several, each once. Raises: DataError where the prompt
         has none there."""
         if isinstance(places, tuple):
@@ -134,7 +134,7 @@ class Prompt:
             return self.covered(slot)
         return [self.at(places)]
 
-    def covered(self, place: Place) -> list[int]:
+    def covered(self, place: Position) -> list[int]:
         """The positions of all tokens of a slot, those that reach into it included; else that of
         one token. Raises: DataError where the prompt has none there."""
         last = self.at(place)
@@ -158,7 +158,7 @@ class Prompt:
         return [start for start, _ in encoded.offsets][self.inside :]
 
 
-def whole_slot(place: Place) -> str:
+def whole_slot(place: Position) -> str:
     """The slot of which a place is every token, as in "all of {city}"; "" of any other place."""
     slot = place.removeprefix("all of ") if isinstance(place, str) else ""
     return slot if slot != place and SLOT.fullmatch(slot) else ""
@@ -249,11 +249,11 @@ class PassOutput:
     losses: tuple[float, ...] = ()
     """The loss of each of these by the model without a change, where a read asks for it."""
 
-    def act(self, site: Site, place: Places) -> Float[torch.Tensor, "..."]:
+    def act(self, site: Site, place: Positions) -> Float[torch.Tensor, "..."]:
         """What a site has at a token, or its mean over tokens, as `rows` has them."""
         return self.rows(site, place).mean(0)
 
-    def rows(self, site: Site, place: Places) -> Float[torch.Tensor, "n ..."]:
+    def rows(self, site: Site, place: Positions) -> Float[torch.Tensor, "n ..."]:
         """What a site has at a token, or at several; at "mean" at all tokens but the first that the
         model reads, whose stream is often a hundred times as long as any other."""
         if place == "mean":
