@@ -112,23 +112,21 @@ def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
 
 def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
     """Measure other prompts; what is learned or chosen stays that of those it was learned for."""
-    usual = task.prompts.table.name
+    usual, tables = task.prompts.table.name, study.text.study
     return dataclasses.replace(
         task,
         prompts=study.prompts[prompts],
-        reads=placing.of(study.text.study.read, prompts, first=False),
+        reads=placing.of(tables.read, prompts, first=False),
         directions=tuple(
             msgspec.structs.replace(d, prompts=d.prompts or usual) for d in task.directions
         ),
         made_for=task.prompts if task.intervention else None,
         chooses=False,
-        choosers=study.text.study.read,
+        choosers=tables.read,
     )
 
 
-def compare(
-    study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on: str = ""
-) -> None:
+def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on: str = "") -> None:
     """Add the arms of a difference between two models, on their prompts or on others."""
     first, second = (_model(study, i, name) for name in names)
     if first == second:

@@ -78,29 +78,6 @@ def _check_tables(study: ResolvedStudy) -> None:
         raise text.error(("intervene", 0), what)
 
 
-def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
-    """The prompts of reads, on which a statement has an arm."""
-    statements = {label for label, _ in placing.named(study.text.study)}
-    names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
-    return [name for name in names if placing.on(arm, name) in statements]
-
-
-def _refuse_lost(study: ResolvedStudy) -> None:
-    """Refuse a read of prompts that there are not, and first prompts of which nothing is read."""
-    tables, first = study.text.study, next(iter(study.prompts), "")
-    for i, read in enumerate(tables.read):
-        if read.prompts and read.prompts not in study.prompts:
-            hint = nearest(read.prompts, study.prompts)
-            what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
-            raise study.text.error(("read", i, "prompts"), what)
-    if tables.read and not placing.of(tables.read, first, first=True):
-        what = (
-            f"every read names other prompts than {first}, which the arms measure; write those "
-            "[[prompts]] first, and leave out what no read is of"
-        )
-        raise study.text.error(("prompts", 0), what)
-
-
 def _refuse_leaks(study: ResolvedStudy) -> None:
     """Refuse prompts of which a unit is both learned from and measured, and a direction that is
     learned from the texts on which it is judged."""
@@ -146,6 +123,29 @@ def _ask_all(study: ResolvedStudy) -> None:
     for m, model in enumerate(study.models if tables.read else ()):
         arms.ask_other_prompts(study, m, model)
         arms.ask_on_others(study, m, model)
+
+
+def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
+    """The prompts of reads, on which a statement has an arm."""
+    statements = {label for label, _ in placing.named(study.text.study)}
+    names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
+    return [name for name in names if placing.on(arm, name) in statements]
+
+
+def _refuse_lost(study: ResolvedStudy) -> None:
+    """Refuse a read of prompts that there are not, and first prompts of which nothing is read."""
+    tables, first = study.text.study, next(iter(study.prompts), "")
+    for i, read in enumerate(tables.read):
+        if read.prompts and read.prompts not in study.prompts:
+            hint = nearest(read.prompts, study.prompts)
+            what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
+            raise study.text.error(("read", i, "prompts"), what)
+    if tables.read and not placing.of(tables.read, first, first=True):
+        what = (
+            f"every read names other prompts than {first}, which the arms measure; write those "
+            "[[prompts]] first, and leave out what no read is of"
+        )
+        raise study.text.error(("prompts", 0), what)
 
 
 def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:

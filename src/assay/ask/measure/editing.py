@@ -15,7 +15,7 @@ import msgspec
 
 from assay.ask.measure import choosing, interventions, own_code
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.elsewhere import Elsewhere, Positions
+from assay.ask.measure.elsewhere import Elsewhere, Places
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
@@ -145,7 +145,7 @@ class Editing:
                 )
         return self._edits(table, places, vector=vector)
 
-    def _edits(self, table: Intervention, places: Positions, **what: Any) -> list[Edits]:
+    def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""
         return [interventions.edits_of(table, p, places, **what) for p in self.prompts]
 

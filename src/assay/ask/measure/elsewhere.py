@@ -21,7 +21,7 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-Positions: TypeAlias = list[tuple[Site, list[int] | None]]
+Places: TypeAlias = list[tuple[Site, list[int] | None]]
 """Sites, each with the heads that are changed there; None: all of it."""
 FEW = 8
 """So many other heads are all asked, a seed each."""
@@ -43,7 +43,7 @@ class Elsewhere:
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
     """The heads that the control `heads` took, as block and number, by seed and named heads."""
 
-    def places(self, table: Intervention, seed: int) -> Positions:
+    def places(self, table: Intervention, seed: int) -> Places:
         """Where an ablation or a patch acts: at its own place, or where the control has it."""
         places = interventions.where(table, None)
         for site, heads in places:
@@ -59,7 +59,7 @@ class Elsewhere:
             ]
         return places
 
-    def _other_heads(self, table: Intervention, places: Positions, seed: int) -> Positions:
+    def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
         """Take for the heads of each block as many others of the block, those that follow in turn
         where the last seed's end, so that all are asked. Heads that write nothing are no excuse:
         where others are few, all are taken in which the same change changes anything, else that

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from assay.ask.measure import dictionaries, directions, interventions
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.elsewhere import FEW, Positions
+from assay.ask.measure.elsewhere import FEW, Places
 from assay.ask.measure.interventions import Put
 from assay.ask.measure.replacements import Replacements
 from assay.ask.tables import Direction, Intervention
@@ -32,7 +32,7 @@ class Steering:
     learner: Learner
     source: Replacements
 
-    def places(self, table: Intervention, direction: Direction) -> Positions:
+    def places(self, table: Intervention, direction: Direction) -> Places:
         """Give the sites at which a direction is added or taken out."""
         if table.site or direction.site:
             return interventions.where(table, direction)
