@@ -602,6 +602,66 @@ def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, 
     assert float(found["main"]["auroc"].mean()) == 0.5
 
 
+CHANGED = STUDY.replace("[[claim]]", '''
+[[intervene]]
+name = "cut"
+ablate = "zero"
+site = "blocks.2.hook_mlp_out"
+
+[[probe]]
+name = "after"
+site = "blocks.2.hook_resid_post"
+intervention = "cut"
+
+[[probe]]
+name = "between"
+site = "blocks.2.hook_resid_mid"
+
+[[claim]]''')  # fmt: skip
+
+
+def test_under_a_change_a_probe_reads_what_the_changed_model_has(tiny, lab):
+    """Without what its MLP adds, a block hands on what it has before its MLP."""
+    table_rows = rows(80, label=["yes", "no"] * 40)
+    text = CHANGED.replace("truth.accuracy[layer=2]", "after.accuracy + 0 * between.accuracy")
+    arms = lab.run(catalogue.find(study(tiny, table_rows, text))).arms
+    assert np.array_equal(arms["after"]["accuracy"], arms["between"]["accuracy"])
+    plain = lab.run(catalogue.find(study(tiny, table_rows))).arms["truth"]["accuracy"].sel(layer=2)
+    assert not np.array_equal(arms["after"]["accuracy"], plain)
+
+
+@pytest.mark.parametrize(
+    ("holds", "controls"),
+    [
+        ("after.accuracy > 0.7", {"bag", "embedding", "places", "untrained", "permuted"}),
+        ("after.auroc < 0.6", {"layer"}),
+        ("between.accuracy - after.accuracy > 0.1", {"layer"}),
+        ("between.accuracy - after.accuracy < 0.1",
+         {"bag", "embedding", "places", "untrained", "permuted"}),
+    ],
+)  # fmt: skip
+def test_that_less_can_be_read_has_the_controls_of_the_change(tiny, holds, controls):
+    text = CHANGED.replace("truth.accuracy[layer=2] > 0.8", holds)
+    (claim,) = catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text)).claims
+    assert claim.of == "after" and {c.partition("/")[2] for c in claim.must_fail} == controls
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('intervention = "cut"', 'intervention = "cat"', "no intervention 'cat'; did you mean cut"),
+        ('ablate = "zero"', 'ablate = "zero"\nsweep = { position = [0, 1] }', "has a sweep"),
+        ('intervention = "cut"', 'intervention = "cut"\nkind = "attention"', "model as it is"),
+        ("blocks.2.hook_mlp_out", "blocks.9.hook_mlp_out", "blocks.9"),
+    ],
+)
+def test_a_change_under_which_no_probe_can_read_is_refused(tiny, before, after, words):
+    text = CHANGED.replace("truth.accuracy[layer=2]", "after.accuracy").replace(before, after)
+    with pytest.raises(AssayError, match=words) as e:
+        catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
+    assert "line" in str(e.value)
+
+
 def test_what_a_claim_compares_with_is_no_control_of_it(tiny, lab):
     table_rows = rows(80, label=["yes", "no"] * 40)
     words = "truth.accuracy[layer=2] - 'truth/bag'.accuracy[layer=2] > 0.1"

@@ -78,7 +78,7 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
     for control in controls.of_intervention(table, tables.direction):
-        if control.name == "layer" and _has_one_block(study, whole.model):
+        if control.name == "layer" and has_one_block(study, whole.model):
             _leave_out(study, f"{name}/layer", "the model has one block, and so no other layer")
             continue
         label = f"{name}/{control.name}"
@@ -308,7 +308,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
     return True
 
 
-def _has_one_block(study: ResolvedStudy, model: Model) -> bool:
+def has_one_block(study: ResolvedStudy, model: Model) -> bool:
     """Whether a model is known to have one block."""
     with suppress(AssayError):
         small = study.trains.get(model.name)

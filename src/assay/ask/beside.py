@@ -101,7 +101,12 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
             "",
         )
         alike = {asking.main, base} <= {*arms} and column.name in arms.get(base, ())
-        if task.intervention is None or not alike or asking.read.parsed.terms.keys() != {"value"}:
+        if (
+            not isinstance(task, Task)
+            or task.intervention is None
+            or not alike
+            or asking.read.parsed.terms.keys() != {"value"}
+        ):
             continue
         with contextlib.suppress(AssayError):
             units = ["run", *asking.units]
@@ -147,7 +152,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
 
 def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
     """Tell what each draw of other heads gave."""
-    if claim.scale != "plain":
+    if claim.scale != "plain" or not isinstance(part.task, Task):
         return
     arm, name = arms[part.label], part.label
     by_heads: dict[tuple[str, ...], list[int]] = {}

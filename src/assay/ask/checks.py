@@ -62,6 +62,8 @@ def _check_places(study: ResolvedStudy, part: Part, folder: ModelFolder) -> None
         names = [p.name for p in tables.probe]
         with _located_in(study, "", "probe", names.index(task.table.name)):
             probe_tasks.check_sites(task, folder)
+            if task.change:
+                dry.check_places(task.change, folder)
     else:
         for read in task.reads:
             with _located_in(study, "", "read", tables.read.index(read)):
@@ -97,6 +99,10 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             probe_tasks.check_sites(task, folder)
             if not part.control:
                 probe_tasks.check_prompts(task, folder)
+            if task.change and not part.control:
+                opened = cache(partial(_opened, study, folder))
+                code = partial(own_code.load, folder=study.folder)
+                dry.check_intervention(task.change, rows, folder, opened, code)
         return probe_tasks.remarks(task)
     if part.control is None:
         remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]

@@ -91,6 +91,27 @@ def rivals(
     return tuple(a for a in others if is_done(a))
 
 
+def bearing(
+    asked: ModelStudy, main: str, read: Condition, near: Sequence[Part]
+) -> tuple[Part, ...]:
+    """Choose among the near controls of a probe that reads under a change: those of the change
+    where the claim is that less can be read, which chance satisfies; else those of the probe."""
+    part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
+    if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
+        return (*near,)
+    task, falls = part.task, False
+    if walk is not None:
+        nothing = {"accuracy": task.chance, "auroc": 0.5}
+
+        def number(c: Column) -> float:
+            chance = nothing.get(c.name, 1 / len(task.classes) if task.classes else 0.0)
+            return chance if (c.arm or main) == main else 1.0
+
+        falls = read.parsed.low < worked_out(walk, number) < read.parsed.high
+    probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
+    return tuple(p for p, of in probes if of.changes_otherwise == falls)
+
+
 def twins(
     asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> dict[str, dict[str, str]]:
@@ -105,6 +126,8 @@ def twins(
             twin = f"{other}/{part.label.rpartition('/')[2]}"
             if twin in by_label and not are_one_draw(asked, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
+    if asked.frozen is None and _breaking(asked, read) == main:
+        return pairs  # of two that learned nothing it is so as well
     others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})

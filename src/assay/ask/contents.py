@@ -140,7 +140,9 @@ class Contents:
         elif isinstance(task, Task):
             what |= {"read": self._read(task, measure), "change": self._change(task)}
         else:
-            what |= {"of": self._bare(task.table), "measure": measure}
+            of = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
+            what |= {"of": of, "measure": measure}
+            what |= {"change": self._bare(task.intervention)} if task.intervention else {}
         return inputs, json.loads(self._slots(task, json.dumps(what, sort_keys=True)))
 
     def _part(self, arm: str) -> Part | None:

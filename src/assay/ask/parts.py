@@ -13,6 +13,7 @@ from assay.ask import arms, placing
 from assay.ask.measure import (
     controls,
     directions,
+    interventions,
     probe_tasks,
     prompts,
     reads,
@@ -22,6 +23,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
+from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
@@ -30,8 +32,10 @@ from assay.ask.tables import Model, Probe, Train
 from assay.ask.text import Study, frozen_words, is_left_out
 from assay.ask.wording import condition
 from assay.controls.table import (
+    DAMAGE,
     FROZEN,
     PLACES,
+    Control,
     chosen,
 )
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
@@ -74,7 +78,7 @@ def _check_tables(study: ResolvedStudy) -> None:
     if not (tables.read or tables.probe or study.saes):
         what = 'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
         raise text.error(("model",), what)
-    if tables.intervene and not tables.read:
+    if tables.intervene and not tables.read and not any(p.intervention for p in tables.probe):
         what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
         raise text.error(("intervene", 0), what)
 
@@ -82,13 +86,14 @@ def _check_tables(study: ResolvedStudy) -> None:
 def _refuse_leaks(study: ResolvedStudy) -> None:
     """Refuse prompts of which a unit is both learned from and measured, and a direction that is
     learned from the texts on which it is judged."""
+    changes = [p.task.change for p in study.parts if isinstance(p.task, ProbeTask)]
     tasks = [p.task for p in study.parts if isinstance(p.task, Task)]
     learned = {task.prompts.table.name for task in tasks if task.learns_here}
     for i, entry in enumerate(study.text.study.prompts):
         if entry.name in learned:
             with study.text.located("prompts", i):
                 study.prompts[entry.name].halves()
-    for task in tasks if study.frozen is None else ():
+    for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
         for table in task.own_directions:
             i = [d.name for d in study.text.study.direction].index(table.name)
             with study.text.located("direction", i, "prompts"):
@@ -216,23 +221,68 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
         table,
         source,
         test,
+        change=_change(study, model, table, source),
         ranks=_ranks(study, f"{prefix}{table.name}"),
         one_twin=frozen is None or "twin" in frozen,
     )
     probe_tasks.check(task)
     parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
-    for control in controls.of_probe(table, trained=not model.like):
+    changes = _controls_of_change(study, task)
+    for control in controls.of_probe(table, trained=not model.like, changes=changes):
         if is_left_out(f"{name}/{control.name}", study.frozen):
             continue
         changed = dataclasses.replace(task, control=control.name)
+        if control in changes and task.change:
+            change = dataclasses.replace(task.change, control=control.name)
+            changed = dataclasses.replace(changed, change=change)
         if control == PLACES:
             changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
         parts.append(Part(f"{name}/{control.name}", changed, control, name))
     if not study.parts:
         plain = msgspec.structs.replace(table, sweep={})
-        majority = dataclasses.replace(task, table=plain, control=MAJORITY, one_twin=True)
+        plain = msgspec.structs.replace(plain, intervention="")
+        majority = dataclasses.replace(
+            task, table=plain, control=MAJORITY, one_twin=True, change=None
+        )
         parts.insert(0, Part("main", majority))
     return parts
+
+
+def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:
+    """What is done to a model while a probe reads it. Raises: ExperimentError, DataError."""
+    tables = study.text.study
+    if not table.intervention:
+        return None
+    by_name = {t.name: t for t in tables.intervene}
+    if table.intervention not in by_name:
+        hint = nearest(table.intervention, by_name)
+        raise ExperimentError(f"there is no intervention {table.intervention!r}; {hint}")
+    changed = msgspec.structs.replace(by_name[table.intervention], damage="", prompts="")
+    interventions.check(changed, tables.direction)
+    if interventions.expanded(changed, tables.direction).sweep:
+        raise ExperimentError(
+            f"{table.name!r} reads under one change, and {changed.name!r} has a sweep; write an "
+            "[[intervene]] without it"
+        )
+    return Task(
+        model,
+        source,
+        (),
+        changed,
+        directions=tables.direction,
+        sources=study.prompts,
+        first=interventions.before(changed, tables.intervene),
+    )
+
+
+def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
+    """The near controls of the change under which a probe reads: how much other texts suffer is
+    no question of what can be read in these."""
+    if task.intervention is None:
+        return []
+    known = controls.of_intervention(task.intervention, study.text.study.direction)
+    alone = arms.has_one_block(study, task.model)
+    return [c for c in known if c != DAMAGE and not (alone and c.name == "layer")]
 
 
 def _ranks(study: ResolvedStudy, probe: str) -> bool:

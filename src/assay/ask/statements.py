@@ -112,6 +112,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     entry = msgspec.structs.replace(s.entry, credits=credited)
     measures = [c.name for c in s.read.columns]
     every, compared = study.asked.controls_of(s.main, measures), s.read.parsed.arms
+    every = comparing.bearing(study.asked, s.main, s.read, every)
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls stand beside those that come by themselves; a claim of no effect, which any
     # arm without one satisfies, has those alone that its author names, or what breaks it.

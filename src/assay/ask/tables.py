@@ -361,14 +361,16 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     from."""
     test_site: str = ""
     """Another site of the same width that it is judged at; left out: where it learns."""
+    intervention: str = ""
+    """The name of an intervention under which the model reads all prompts; left out: as it is."""
     folds: int = 0
     """5, say: a cross-validation, in which each fold of the prompts is judged by what is learned
     from the others; with `test`, a fold of those prompts. The unit is then `fold`."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: bag, embedding, places, untrained and
-    permuted."""
+    """The near controls that are made; left out: bag, embedding, places, untrained and permuted;
+    of a claim that less can be read under an intervention those of the intervention."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

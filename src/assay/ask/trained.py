@@ -30,7 +30,9 @@ def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
     """A task with the folders and files of what the study trains, trained now or before."""
     if isinstance(task, ProbeTask):
         table = _with_files(task.table, _files(study, bench, [task.table], smoke))
-        return dataclasses.replace(task, table=table, model=_opened_from(study, bench, task.model))
+        changed = task.change and ready(study, bench, task.change, smoke=smoke)
+        model = _opened_from(study, bench, task.model)
+        return dataclasses.replace(task, table=table, model=model, change=changed)
     model = _opened_from(study, bench, task.model)
     if isinstance(task, SaeTask):
         return dataclasses.replace(task, model=model)
@@ -110,7 +112,9 @@ def used(study: ResolvedStudy, task: Task | ProbeTask | SaeTask) -> set[str]:
     if isinstance(task, SaeTask):
         return {task.table.name}
     if isinstance(task, ProbeTask):
-        return _named([task.table]) & {*study.saes}
+        return (_named([task.table]) & {*study.saes}) | (
+            used(study, task.change) if task.change else set()
+        )
     about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
     return _named(about) & {*study.saes}
 

@@ -104,11 +104,14 @@ def _in_a_block(site: str) -> bool:
     return site.startswith("blocks.")
 
 
-def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:
-    """The near controls of a probe: all, or those that it names. Raises: DataError for a name that
-    is none of them, as `untrained` of a model that is not trained."""
+def of_probe(
+    table: Probe, *, trained: bool = True, changes: Sequence[Control] = ()
+) -> tuple[Control, ...]:
+    """The near controls of a probe: all, or those that it names, among them those of the change
+    under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
+    model that is not trained."""
     known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
-    return chosen(table.name, known, table.controls)
+    return chosen(table.name, (*known, *changes), table.controls)
 
 
 # of models as they are ----------------------------------------------------------------------------

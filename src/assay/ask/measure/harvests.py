@@ -12,6 +12,7 @@ from assay.ask.measure.seen import PassOutput, prompt
 from assay.ask.tables import Position
 from assay.core.heavy import torch
 from assay.subjects.batches import ROWS, run_many
+from assay.subjects.edits import Edits
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
@@ -49,15 +50,22 @@ def all_activations(
 
 
 def read_activations(
-    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Position
+    model: Pretrained,
+    prompts: PromptSet,
+    sites: Sequence[Site],
+    position: Position,
+    edits: Sequence[Sequence[Edits]] | None = None,
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
-    """The activations of all rows at several sites, of one pass; nothing is kept."""
+    """The activations of all rows at several sites, of one pass, under one edit of each row, if
+    there are some; nothing is kept."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
     every = [prompt(model.folder, row) for row in prompts.rows]
     numbers = captured(model, rows, max(len(p.tokens) for p in every))
     size = max(1, min(4 * ROWS, READ // numbers))
-    for some in (every[i : i + size] for i in range(0, len(every), size)):
-        traces = run_many(model, [p.tokens for p in some], capture=list(rows), logits=False)
+    for i in range(0, len(every), size):
+        some = every[i : i + size]
+        done = edits[i : i + size] if edits else [[{}]] * len(some)
+        traces = run_many(model, [p.tokens for p in some], done, capture=list(rows), logits=False)
         for p, traced in zip(some, traces, strict=True):
             seen = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:

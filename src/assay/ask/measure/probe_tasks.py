@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.ask.measure import interventions
+from assay.ask.measure.directions import LEARNED, way_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.measure.tasks import stated
-from assay.ask.tables import Model, Position, Probe, Read
+from assay.ask.measure.tasks import Task, stated
+from assay.ask.tables import Intervention, Model, Position, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.intervals import FEWEST_FOLDS, FOLD
 from assay.features.linear_probe import stratified_folds
@@ -64,7 +65,8 @@ class ProbeTask:
     control: str = ""
     reads: tuple[Read, ...] = ()
     """Empty: what it measures are its own measures."""
-    intervention: None = None
+    change: Task | None = None
+    """What is done to the model while it reads, or a control of it."""
     less: None = None
     than: None = None
     is_difference: ClassVar[bool] = False
@@ -77,6 +79,11 @@ class ProbeTask:
     one for every second seed."""
 
     @property
+    def intervention(self) -> Intervention | None:
+        """The change of the model under which it reads."""
+        return self.change.intervention if self.change else None
+
+    @property
     def models(self) -> tuple[Model, ...]:
         """The model whose activations it reads."""
         return (self.model,)
@@ -84,7 +91,9 @@ class ProbeTask:
     @property
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are judged first."""
-        return (self.prompts, *([self.source] if self.test else []))
+        own = (self.prompts, *([self.source] if self.test else []))
+        learned = self.change.sets[1:] if self.change else ()
+        return (*own, *(some for some in learned if some not in own))
 
     @property
     def phrase(self) -> str:
@@ -100,7 +109,26 @@ class ProbeTask:
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
             **({"auroc": True} if self.ranks else {}),
+            **(self._change_in_words if self.change else {}),
             **({"twin": "one"} if self.control == "untrained" and self.one_twin else {}),
+        }
+
+    @property
+    def changes_otherwise(self) -> bool:
+        """Whether it is a control of the change under which it reads."""
+        return self.change is not None and bool(self.change.control)
+
+    @property
+    def _change_in_words(self) -> dict[str, Any]:
+        """What decides a change."""
+        assert self.change is not None
+        known = self.change.words
+        first = {"first": known["first"]} if "first" in known else {}
+        return {
+            "intervention": known["intervention"],
+            "changed": known["control"],
+            "directions": known["directions"],
+            **first,
         }
 
     @property
@@ -192,8 +220,9 @@ class ProbeTask:
     @property
     def drawn(self) -> bool:
         """Whether seeds differ: all but those that learn nothing; those of folds, which learn from
-        all other folds, in models that do."""
-        return self.control != MAJORITY and (not self.table.folds or bool(self.model.like))
+        all other folds, in models that do, or under changes that do."""
+        reads_anew = bool(self.model.like) or (self.change is not None and self.change.drawn)
+        return self.control != MAJORITY and (not self.table.folds or reads_anew)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -301,6 +330,11 @@ def check(task: ProbeTask) -> None:
     _check_labels(task)
     if table.folds:
         _check_folds(task)
+    if table.kind == "attention" and task.change:
+        raise DataError(
+            f"{table.name!r}: an attention probe reads the model as it is; write another kind, or "
+            "leave intervention out"
+        )
     _check_leaks(task)
 
 
@@ -315,6 +349,12 @@ def _check_folds(task: ProbeTask) -> None:
             values = f"values of {what}" if some.table.split else "prompts"
             raise DataError(
                 f"{table.name!r}: {k} folds need as many {values}, and there are {count}"
+            )
+    for direction in task.change.own_directions if task.change else ():
+        if way_of(direction) in LEARNED and direction.prompts in ("", task.source.table.name):
+            raise DataError(
+                f"{table.name!r}: {direction.name!r} is learned from prompts that folds judge; "
+                "learn it from other prompts, or leave folds out"
             )
     for name in task.classes:
         for learned, judged in task.parts:
@@ -447,7 +487,7 @@ def _names_itself(row: PromptRow, place: Position, label: str, classes: Sequence
 
 
 def _alike(
-    learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Place
+    learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Position
 ) -> Iterator[tuple[PromptRow, PromptRow]]:
     """The rows that are judged, each with one that is learned from and has the same text before
     the probe."""
@@ -495,6 +535,8 @@ def in_words(task: ProbeTask) -> str:
         words += f"{new}, where {frequent}"
     else:
         words += f"{new}, as a number"
+    if task.intervention:
+        words += f", under {interventions.in_words(task.intervention)}"
     rows = [task.prompts.rows[i] for i in task.rows]
     single = [c for c in dict.fromkeys(n for r in rows for n in r.spans) if _says(rows, c, label)]
     if single and task.classes:

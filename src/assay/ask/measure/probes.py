@@ -6,27 +6,33 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask.measure import interventions, places, probe_tasks
+from assay.ask.measure import interventions, own_code, places, probe_tasks
+from assay.ask.measure.changes import Changes
+from assay.ask.measure.dictionaries import opened
 from assay.ask.measure.harvests import all_activations, read_activations
 from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
 from assay.ask.measure.models import as_it_is, located, said
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
+from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.tables import Plain, Position, Probe
+from assay.ask.tables import Intervention, Plain, Position, Probe, Read
 from assay.core.columns import Axes
+from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.evaluation import sources
 from assay.evaluation.sources import Source
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.subjects.batches import ROWS, run_many
+from assay.subjects.edits import Edits
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -82,12 +88,14 @@ def measure(
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
     single = task.control == "untrained" and task.one_twin
     reader = _Reader(task, rows, folder, device)
-    last: int | None = None
+    last: tuple[int | None, int] | None = None
+    moves = task.change is not None and task.change.drawn
     for s, seed in enumerate(distinct):
         if task.control != MAJORITY:
             twin = 0 if single else seed // twins if twins else None
-            if not s or twin != last:
-                inputs, last = reader.inputs(points, twin), twin
+            drawn = (twin, seed if moves else 0)
+            if drawn != last:
+                inputs, last = reader.inputs(points, *drawn), drawn
                 lengths = [len(ids) for ids in reader.ids(points[0])]
                 for learning in learnings:
                     learning.read(points, inputs, lengths)
@@ -165,6 +173,11 @@ def dictionaries(tables: Sequence[Probe], folder: Path) -> dict[str, Source]:
     return {name: sources.find([paths[name]], Store(ROOT.get()))[0] for name in names}
 
 
+def _no_effects(read: Read, table: Intervention, *where: Any) -> Any:
+    """Refuse parts that are chosen by what they do to a read, of which a probe has none."""
+    raise DataError(f"{table.name!r}: under a probe, choose parts by norm, labels or a direction")
+
+
 class _Reader:
     """What stands in rows: those that are learned from first, then those that are judged."""
 
@@ -193,8 +206,9 @@ class _Reader:
         DataError."""
         return [probe_tasks.seen_tokens(p, table.position) for p in self.prompts]
 
-    def inputs(self, points: Sequence[Probe], seed: int | None) -> Rows:
-        """What is read at each point; with a seed, of the untrained twin that it draws."""
+    def inputs(self, points: Sequence[Probe], seed: int | None, change_seed: int = 0) -> Rows:
+        """What is read at each point; with a seed, of the untrained twin that it draws, and under
+        what is done to the model as `change_seed` draws that."""
         attends = self.task.table.kind == "attention"
         if self.task.control in WITHOUT_MODEL:
             ways = {"bag": self._bag, "embedding": self._embedding, "places": self._placed}
@@ -207,7 +221,10 @@ class _Reader:
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
             model = self._twin
-        acts = self._tokens(model, points) if attends else self._acts(model, key, points)
+        if attends:
+            acts = self._tokens(model, points)
+        else:
+            acts = self._acts(model, key, points, change_seed)
         if not any(p.dictionary for p in points):
             return acts
         known = dictionaries([self.task.table], self.study)
@@ -217,17 +234,31 @@ class _Reader:
                 for p, x in zip(points, acts, strict=True)
             ]
 
-    def _acts(self, model: Pretrained, key: str, points: Sequence[Probe]) -> Rows:
+    def _edits(
+        self, model: Pretrained, key: str, some: PromptSet, seed: int
+    ) -> list[list[Edits]] | None:
+        """What is done to the model on each of these prompts; None where nothing is."""
+        if self.task.change is None:
+            return None
+        every = [prompt(model.folder, row) for row in some.rows]
+        known = cache(partial(opened, folder=self.study, root=ROOT.get()))
+        code = cache(partial(own_code.load, folder=self.study))
+        asked: Any = (model, every, range(len(every)), [seed], [{}], key, known, code, _no_effects)
+        return Changes(self.task.change, *asked).edits
+
+    def _acts(self, model: Pretrained, key: str, points: Sequence[Probe], seed: int) -> Rows:
         sets = [(self.task.source, self.task.learned), (self.task.prompts, self.rows)]
         acts: dict[tuple[str, str, Position], torch.Tensor] = {}
+        whole = {p.digest: p for p, _ in sets}.values()
+        edits = {some.digest: self._edits(model, key, some, seed) for some in whole}
         for place in dict.fromkeys(p.position for p in points):
             here = [(p.site, p.test_site or p.site) for p in points if p.position == place]
             names = list(dict.fromkeys(name for pair in here for name in pair))
             sites = [Site.parse(name) for name in names]
             read = {}
-            for some in {p.digest: p for p, _ in sets}.values():
-                if model is self._twin:  # which nobody reads again
-                    by_site = read_activations(model, some, sites, place)
+            for some in whole:
+                if model is self._twin or self.task.change:  # which nobody reads again
+                    by_site = read_activations(model, some, sites, place, edits[some.digest])
                     read[some.digest] = [by_site[site] for site in sites]
                 else:
                     read[some.digest] = all_activations(model, key, some, sites, place)
