@@ -303,26 +303,26 @@ class _Study:
         refusals.refuse_unknown(self, s.table, s.i, s.entry, s)
         if s.entry.empty is not None and not math.isfinite(s.entry.empty):
             what = (
-                "empty is the number that comes out where there is nothing, got "
-                f"{s.entry.empty:g}; leave it out where none does"
+                f"empty is the number that means no effect, got {s.entry.empty:g}; leave it "
+                "out if there is none"
             )
             raise s.error("empty", what)
         s.entry = self._with_proposals(s, s.entry)
         s.entry = self._completed(s)
         if not s.entry.control:
             what = (
-                "no verdict is given without a control, and none comes by itself here: write "
-                'control = ["…"], an arm for which it should fail; or leave out controls = [] '
-                "where the controls would come from"
+                "a verdict needs a control, and none is added automatically here: write "
+                'control = ["…"], an arm for which the claim should fail; or remove '
+                "controls = [] from the table that the controls come from"
             )
             raise s.error("control", what)
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
                     what = (
-                        f"{name} is in the condition, where it would be compared with itself; "
-                        f"a control takes the place of {s.main}: name another arm, such as a "
-                        "baseline or one trained once more"
+                        f"{name} is in the condition, so it would be compared with itself; "
+                        f"a control takes the place of {s.main}: name another arm, such as "
+                        "a baseline or a second training"
                     )
                     raise s.error(key, what)
         units = self._units(s)
@@ -544,9 +544,9 @@ def _check_words(text: Text) -> None:
     for i, entry in enumerate(text.study.claim):
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
             what = (
-                "a threshold says where the number in the claim comes from: write "
-                'threshold = "plan: …" before anything was looked at, or "paper: …", "theory: …", '
-                f'"pilot: …"; got {entry.threshold!r}'
+                "a threshold says where the number in the claim comes from: write threshold "
+                '= "plan: …" if it was chosen before anyone looked at results, or "paper: '
+                f'…", "theory: …", "pilot: …"; got {entry.threshold!r}'
             )
             raise text.error(("claim", i, "threshold"), what)
 

@@ -93,7 +93,7 @@ def curve(
     numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
     if crosses is not None and not numeric:
         raise ClaimError(
-            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
+            f"a crossing of {crosses} needs levels that are numbers; {over} has {levels[0]!r}"
         )
     complete = _complete(terms, levels, over, factors)
 

@@ -253,7 +253,7 @@ class _Claim(Reader):
     MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
     EXAMPLE: ClassVar[str] = (
-        'it is no arithmetic; names with other signs are quoted, as in "no-aux".fvu or '
+        'it is not arithmetic; quote names with other signs, as in "no-aux".fvu or '
         'relu["dead share"]; levels too, as in fvu[kind="top-k"]'
     )
 
@@ -335,8 +335,8 @@ class _Claim(Reader):
             )
             if not low <= high:
                 raise self.no(
-                    f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller "
-                    "number first"
+                    f"no number is between {numbers[0]:g} and {numbers[2]:g}; put the "
+                    "smaller number first"
                 )
         else:
             raise self.no(f"one side must be a number; {self._difference(tree) or example}")
@@ -371,8 +371,8 @@ class _Claim(Reader):
             return None
         if inside:
             raise self.no(
-                f"{_describe_node(node)} is outside mean(…); where mean is used, every column "
-                "has to be inside one"
+                f"{_describe_node(node)} is outside mean(…); if one column is inside "
+                "mean(…), every column has to be"
             )
         over = tuple(dim for dim in self.kept if dim not in column.named)
         kept = replace(column, over=over, how="each") if over and not column.over else column
@@ -463,7 +463,7 @@ class _Claim(Reader):
             edge = _number(node.comparators[0])
             if edge is not None and math.isfinite(edge):
                 return node.left, (signs[type(node.ops[0])], edge)
-        raise self.no(f"{_describe_node(node)} is no comparison with a number; write {example}")
+        raise self.no(f"{_describe_node(node)} does not compare with a number; write {example}")
 
     def _named(self, node: ast.expr) -> Column | None:
         """The column that a node names, with its levels and what it is averaged over; else None."""

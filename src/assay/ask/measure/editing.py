@@ -319,8 +319,8 @@ class Editing:
                 missing -= len(chosen)
             if missing:
                 raise DataError(
-                    f"{table.name!r}: the model has not as many other heads as there are named "
-                    "ones; name fewer heads, or other controls"
+                    f"{table.name!r}: the model does not have as many other heads as are "
+                    "named; name fewer heads, or other controls"
                 )
         by_layer: dict[int, list[int]] = {}
         for layer, head in sorted(replacements):
@@ -610,8 +610,8 @@ def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
         return "both texts of the pair are the same, so nothing changes"
     if place == "all" and len(p.tokens) != len(other.tokens):
         return (
-            "its pair has another number of tokens; where all are patched both have as many: write "
-            "such pairs, or a token at which each has its own, as position = -1"
+            "the other text of its pair has another number of tokens: to patch all positions, "
+            "write pairs of equal length; or patch one token, as with position = -1"
         )
     if place != "all" and _source(p, other, place, prompts) is None:
         return (
@@ -657,14 +657,14 @@ def _aligned(
     if "q" in site.dims.split():
         if n != m:
             raise DataError(
-                f"{p.row.place} has {n} tokens, what is put there {m}; {site} has a number for "
-                "each pair of them, so that both must have as many"
+                f"{p.row.place} has {n} tokens, and the text that is patched in has {m}; {site} "
+                "has a number for each pair of tokens, so both must have the same number"
             )
         return rows
     if place == "all":
         return rows[:n] if n <= m else torch.cat([rows, rows[-1:].expand(n - m, *rows.shape[1:])])
     source = _source(p, other, place, prompts)
     if source is None:
-        raise DataError(f"{p.row.place}: what is put there has no slot {place}")
+        raise DataError(f"{p.row.place}: the text that is patched in has no slot {place}")
     # a pair's other text may end sooner; at every token, as no other is put
     return rows[min(max(0, source + shift), m - 1)].expand(n, *rows.shape[1:])
