@@ -355,7 +355,7 @@ kl = true
     lengths = '[[read]]\nname = "each"\nloss = true\n'
     for holds, there in (("gained.each > 1", True), ("gained.constant > 1", False)):
         remarks = study(here, HEAD + pair + lengths + prompts(8) + claim(holds)).remarks
-        assert any("cut texts into other tokens" in r for r in remarks) == there
+        assert any("cut texts into different tokens" in r for r in remarks) == there
     result = run(here, HEAD + pair + prompts(8) + claim("gained.constant > 90"))
     assert set(result.judged[0].controls) == {"gained/untrained"}
     ours = result.arms["gained"].constant.values[0]
