@@ -87,7 +87,7 @@ WRONG = {
     study(name="../own.py"): "lies outside the workspace",
     study(name="/etc/own.py"): "lies outside the workspace",
     study(name="~/own.py"): "lies outside the workspace",
-    study(name="./gone.py"): "is no Python file in the workspace",
+    study(name="./gone.py"): "is not a Python file in the workspace",
     study(seeds="0:999999999"): "and at most 2,000 are taken",
     study(steps=f"[{MANY}]"): "and at most 2,000 are taken",
     study() + '[[estimate]]\ntext = "x"\nvalue = "main.angle"\n' * 70: "at most 64",

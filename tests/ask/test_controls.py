@@ -136,7 +136,7 @@ def test_a_direction_of_a_label_that_tells_nothing_does_not_hold(folder, tmp_pat
 def test_a_control_that_does_nothing_is_refused(folder, tmp_path):
     idle = '[[intervene]]\nname = "idle"\nadd = "d"\nstrength = 0\n'
     text = STEERED.format(way="difference", label="tone", first="good", second="bad", strength=1)
-    with pytest.raises(ExperimentError, match="adds 0 times a direction, so that it cannot but"):
+    with pytest.raises(ExperimentError, match="adds 0 times a direction, so it always fails"):
         verdict(folder, tmp_path, f'{text}control = ["idle"]\n{idle}')
 
 
@@ -281,7 +281,7 @@ def test_each_other_head_that_writes_anything_is_asked_in_turn(folder, table):
         (s.layer, h) for s, hs in [(site, heads), *more] for h in hs
     }
     table = intervention(ablate="zero", heads=[f"{n}.{h}" for n in range(3) for h in range(3)])
-    with pytest.raises(DataError, match="not as many other heads"):
+    with pytest.raises(DataError, match="not have as many other heads"):
         places(editing(folder, table, "heads"), table, 0)
 
 

@@ -459,9 +459,7 @@ def test_pairs_that_do_not_fit_are_told_with_their_row(llama):
     folder, _ = llama
     uneven = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE.replace("{who}", "{other}"))
     table = intervention(patch="corrupted", site=SITE)
-    with pytest.raises(
-        DataError, match=r"row 1: its pair has another number of tokens; .* position = -1"
-    ):
+    with pytest.raises(DataError, match=r"row 1: the other text of its pair .* position = -1"):
         measured(folder, uneven, table)
     same = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE)
     with pytest.raises(DataError, match="row 1: both texts of the pair are the same"):
@@ -483,7 +481,7 @@ def test_a_dictionary_of_another_width_or_two_places_is_refused(llama, three, tm
         SITE, sites_out=(MLP,), b_pre=torch.zeros(1, 24), mean_out=torch.zeros(1, 24)
     )
     write(through, tmp_path / "through.safetensors", "assay")
-    with pytest.raises(DataError, match="does not read and write at one site"):
+    with pytest.raises(DataError, match="reads and writes at different sites"):
         measured(folder, three, intervention(clamp=(str(tmp_path / "through.safetensors"), 1)))
     write(dictionary(SITE), tmp_path / "it.safetensors", "assay")
     with pytest.raises(DataError, match="latents 0 to 9, got 10"):

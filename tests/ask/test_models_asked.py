@@ -355,7 +355,7 @@ kl = true
     lengths = '[[read]]\nname = "each"\nloss = true\n'
     for holds, there in (("gained.each > 1", True), ("gained.constant > 1", False)):
         remarks = study(here, HEAD + pair + lengths + prompts(8) + claim(holds)).remarks
-        assert any("cut texts into other tokens" in r for r in remarks) == there
+        assert any("cut texts into different tokens" in r for r in remarks) == there
     result = run(here, HEAD + pair + prompts(8) + claim("gained.constant > 90"))
     assert set(result.judged[0].controls) == {"gained/untrained"}
     ours = result.arms["gained"].constant.values[0]
@@ -562,7 +562,7 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
     study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
     assert unused(path) == [
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
-        'prompts; write prompts = "spare" under what is to use them, or put them first'
+        'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
     assert "prompts" in [r.where for r in find_unsaid(path, Lab(here / "store", Inline())).unsaid]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)

@@ -89,7 +89,7 @@ SHOWN = texts(
         ({"projection": "along", "site": "blocks.1.mlp.hook_post"}, None),
         ({"feature": ("mine", 3)}, r"mine reads 9 numbers a token, blocks\.1\.hook_resid_pre of"),
         ({"rank": " a", "name": "a b"}, "letters, digits and _"),
-        ({"rank": " a", "name": "rank"}, 'as in "rank_of_answer"'),
+        ({"rank": " a", "name": "rank"}, 'such as "rank_of_answer"'),
     ],
 )
 def test_a_read_that_cannot_be_is_refused_before_anything_is_run(naive, fields, said):

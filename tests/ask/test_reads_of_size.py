@@ -107,7 +107,7 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         ({"cosine": ("along", "along")}, "the cosine of 'along' and itself is 1"),
         ({"cosine": "alone"}, "no direction 'alone'; did you mean along"),
         ({"norm": True, "site": "blocks.0.attn.hook_pattern"}, "each pair of positions"),
-        ({"logit": ("a", "a")}, "'a' less itself is 0"),
+        ({"logit": ("a", "a")}, "'a' minus itself is 0"),
     ],
 )
 def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):

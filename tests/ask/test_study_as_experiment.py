@@ -320,7 +320,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             'threshold = "plan: a degree"',
             "empty = nan",
-            "empty is the number that comes out where there is nothing, got nan",
+            "empty is the number that means no effect, got nan",
         ),
         (
             'threshold = "plan: a degree"',

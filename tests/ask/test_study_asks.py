@@ -271,8 +271,8 @@ REFUSED = {
         capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
             'corrupted = "{who} went', 'corrupted = "now {who} went'
         ),
-        f"capitals.csv line {', '.join(map(str, range(2, 26)))}: its pair has another number of "
-        "tokens; where all are patched both have as many",
+        f"capitals.csv line {', '.join(map(str, range(2, 26)))}: the other text of its pair "
+        "has another number of tokens: to patch all positions, write pairs of equal length",
     ),
     "a token of a pair of another form": (
         capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{country}"').replace(

@@ -43,7 +43,7 @@ def test_shots_put_the_next_rows_before_each_and_count_as_levels():
     [
         ({"shots": (0, 1)}, "belong together"),
         ({"shots": (0, 3), "example": "{a}"}, "fewer than the 3 rows"),
-        ({"levels": "b"}, "write as unit another column"),
+        ({"levels": "b"}, "as unit, write another column"),
         ({"levels": "b", "unit": "a"}, "'red' has no row with b = 'two'"),
     ],
 )

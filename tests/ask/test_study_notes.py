@@ -19,14 +19,14 @@ from assay.lab.lab import Lab
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
 FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
-HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of saying it would do"
+HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it would be enough"
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
     "24 prompts of prompts are combinations (8 of country × 3 of who): a verdict has to stand with "
     "each of these as units, and with every two crossed"
 )
-HANGS = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: it also holds where nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"

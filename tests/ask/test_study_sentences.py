@@ -94,7 +94,7 @@ def made(path):
 
 def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F811
     path = study(folder, "control", CUT, "main.right - 'changed/heads'.right > 2")
-    with pytest.raises(ExperimentError, match="is a control of changed, and a claim that it does"):
+    with pytest.raises(ExperimentError, match="is a control of changed, and a claim that it has"):
         catalogue.find(str(path))
     path = study(
         folder, "own", CUT, "main.right - 'changed/heads'.right > 2\"\ncontrol=['changed'] #"
@@ -155,7 +155,7 @@ def test_of_two_probes_the_one_that_breaks_the_claim_has_the_controls(holds, of,
     experiment = catalogue.find(str(study(folder, f"probes {of} {holds[:4]}", PROBES, holds)))
     claim = experiment.claims[0]
     assert claim.of == of and f"{of}/permuted" in claim.must_fail
-    equal = any("also holds where no probe tells anything" in r for r in experiment.remarks)
+    equal = any("is also true if no probe learns anything" in r for r in experiment.remarks)
     assert equal == ("> 0" not in holds)
 
 

@@ -135,6 +135,6 @@ def test_another_experiment_shows_no_study():
 def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811
     path = folder / "alone.toml"
     path.write_text(ASKED.replace("sweep =", "controls = []\nsweep ="))
-    with pytest.raises(ExperimentError, match=r"line 18 .*: no verdict is given without") as told:
+    with pytest.raises(ExperimentError, match=r"line 18 .*: a verdict needs a control") as told:
         catalogue.find(str(path))
     assert 'write control = ["…"]' in str(told.value) and "must_fail" not in str(told.value)

@@ -264,7 +264,7 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
 @pytest.mark.parametrize(
     ("options", "error", "why"),
     [
-        ({"vector": None}, DataError, "say what the claim credits"),
+        ({"vector": None}, DataError, "say what the claim is about"),
         ({"layer": 3}, DataError, "got vector= and layer="),
         ({"of": 7}, DataError, "vector= has no option of="),
         ({"vector": None, "layer": 3}, DataError, "layer= needs others="),
@@ -505,5 +505,5 @@ def test_a_patch_that_says_the_answer_is_noted():
 
     saying = [f"It is {row['right']}" for row in ROWS]
     notes = check(copied, vector=None, source=saying).notes
-    assert any("says the prompt's own right" in n for n in notes)
+    assert any("contains the prompt's own right" in n for n in notes)
     assert not any("own right" in n for n in check(copied, vector=None, source=saying[::-1]).notes)

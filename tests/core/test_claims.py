@@ -693,7 +693,7 @@ def test_all_runs_diverged_gives_a_verdict_and_no_crash():
 def test_a_control_that_would_compare_an_arm_with_itself_is_refused():
     c = claim(value=lambda arm, arms: arms["control"].x - arm.x)
     with pytest.raises(
-        ClaimError, match="'control' is under judgement and would be compared with itself"
+        ClaimError, match="'control' is being judged, so it would be compared with itself"
     ):
         judge(c, {"main": arm(1.0), "control": arm(2.0)})
 

@@ -254,7 +254,7 @@ def test_seeds_that_diverged_leave_the_whole_curve():
         (
             xr.Dataset({"x": (("seed", "kind"), np.ones((6, 2)))}, {"kind": ["a", "b"]}),
             {"over": "kind", "crosses": 0.5},
-            "what crosses 0.5 is asked over numbers; kind has levels such as 'a'",
+            "a crossing of 0.5 needs levels that are numbers; kind has 'a'",
         ),
     ],
 )

@@ -117,9 +117,9 @@ def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.eval", b"no zip", "is no log of Inspect, or is damaged"),
-        ("a.eval", ABLE.read_bytes()[:2000], "is no log of Inspect, or is damaged"),
-        ("samples_x.jsonl", b'{"a": 1}\n', "line 1 is no sample of lm-evaluation-harness"),
+        ("a.eval", b"no zip", "is not a log of Inspect, or is damaged"),
+        ("a.eval", ABLE.read_bytes()[:2000], "is not a log of Inspect, or is damaged"),
+        ("samples_x.jsonl", b'{"a": 1}\n', "line 1 is not a sample of lm-evaluation-harness"),
         ("samples_x.jsonl", b"{", "line 1 is not readable JSON"),
         ("a.json", b'{"eval": 3, "samples": []}', "does not say what was evaluated"),
         ("b.json", b'{"eval": {"model": "m", "task": "t"}}', "has no scored samples"),

@@ -30,7 +30,7 @@ RECORDS = [
         ("violation drawn not found", "the planted violation drawn is not found"),
         (
             "drawn satisfies it too, unlearned",
-            "drawn satisfies it too, although what is credited was not learned there",
+            "drawn satisfies it too, although the credited part was not learned there",
         ),
         ("blind", "blind: not shown to find violations of up to twice the threshold"),
     ],

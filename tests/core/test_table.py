@@ -1013,7 +1013,7 @@ def test_a_row_index_tells_no_rows_apart(tmp_path, number):
     f.drop(columns="depth").to_csv(tmp_path / "without.csv", index=False)
     known = [assay.judge(tmp_path / f"{name}.csv", **ask) for name in ("with", "without")]
     says = [(j.notes, j.verdict.outcome, j.verdict.estimate, j.verdict.low) for j in known]
-    assert says[0] == says[1] and any("no column tells" in note for note in known[0].notes)
+    assert says[0] == says[1] and any("no column distinguishes" in note for note in known[0].notes)
     repeated = f.rename(columns={"depth": "run"})
     assert not any("no column" in note for note in assay.judge(repeated, **ask).notes)
     f.to_csv(tmp_path / "with.csv")
@@ -1171,7 +1171,7 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
         assay.judge(wide.rename(columns=lambda c: c if c == "seed" else f"{c}_x"), **ask)
     for name in ("t.json", "t.parquet"):
         long.to_json(tmp_path / name, orient="records")
-        with pytest.raises(DataError, match=r"is no CSV: .* hand the DataFrame to assay.judge"):
+        with pytest.raises(DataError, match=r"is not CSV: .* give the DataFrame to assay.judge"):
             assay.judge(tmp_path / name, **ask)
 
 
@@ -1181,7 +1181,7 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
         ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
         ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
         ("arm;seed;x\na;0;0,5\n", "values are separated by ';'; write commas, and decimal points"),
-        ("arm,seed,x\na,0,failed\n", "got 'failed' in row 1; leave the cell empty"),
+        ("arm,seed,x\na,0,failed\n", "got 'failed' in row 1; if .* leave the cell empty"),
         ("arm,seed,x\na,0,inf\n", "infinite in row 1; .* leave the cell empty"),
         ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
         ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),

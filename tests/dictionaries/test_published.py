@@ -258,7 +258,7 @@ TABLES = {
     "a path that leaves it": (
         "tiny-res: {repo_id: a/b, saes: [{id: x, path: ../../x}]}",
         "saelens:tiny-res:x",
-        r"'a/b' with '\.\./\.\./x' is no place on a hub",
+        r"'a/b' with '\.\./\.\./x' is not a place on a hub",
     ),
     "a repository that is none": (
         "tiny-res: {repo_id: 7, saes: [{id: x, path: x}]}",

@@ -255,7 +255,7 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
         ({"clamp": "3:1e9"}, "the amount is a number up to 1,000,000, got 1e9"),
         ({"scale": "3"}, "give the amount that feature 3 is multiplied by"),
         ({"clamp": "3:"}, "give the amount that feature 3 is set to"),
-        ({"rows": "x"}, "is no choice of rows: effect, share, size"),
+        ({"rows": "x"}, "is not a choice for rows: effect, share, size"),
         ({"out": list(range(11))}, "at most 10 features"),
     ],
 )

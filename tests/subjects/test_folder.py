@@ -236,7 +236,7 @@ def test_a_tokenizer_of_more_tokens_than_the_model_reads_is_one_line(folder, tmp
 
 def test_a_broken_tokenizer_is_one_clear_line(folder):
     (folder / "tokenizer.json").write_text('{"version": 3}')
-    with pytest.raises(ModelError, match=r"tokenizer\.json is no tokenizer"):
+    with pytest.raises(ModelError, match=r"tokenizer\.json is not a tokenizer"):
         load(str(folder)).encode("x")
 
 

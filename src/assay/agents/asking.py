@@ -96,7 +96,7 @@ class Bounds:
         path = path / OPENS if (path / OPENS).is_file() else path
         if path.suffix != ".py" or not path.is_file():
             raise ExperimentError(
-                f"{location}: {name[:SHOWN]!r} is no Python file in the workspace"
+                f"{location}: {name[:SHOWN]!r} is not a Python file in the workspace"
             )
         return path
 

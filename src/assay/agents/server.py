@@ -106,7 +106,7 @@ class _Offered:
     def _advice(self, what: str, where: str) -> str:
         field = what.rpartition(" field ")[2].strip("`")[:HINTS]
         if "unknown field" in what and not where:
-            return f"{field} is no argument of it; {nearest(field, self.properties)}"
+            return f"{field} is not an argument of this tool; {nearest(field, self.properties)}"
         if "missing required" in what and not where:
             about = self.properties[field].get("description", "")
             return f"{field} is missing" + (f": {about}" if about else "")

@@ -373,9 +373,9 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     names = f"{first.table.name} and {second.table.name}"
     if len(first.rows) != len(second.rows):
         what = f"they have {len(first.rows)} and {len(second.rows)}"
-        raise DataError(f"{names} are compared row by row, and {what}; give as many rows of both")
+        raise DataError(f"{names} are compared row by row, and {what}; give equally many rows")
     if first.digest == second.digest:
-        raise DataError(f"{names} are the same prompts, so that their difference is 0")
+        raise DataError(f"{names} are the same prompts, so their difference is 0")
     every = range(len(second.rows))
     if second.unit != first.unit or (
         second.unit != "prompt" and first.units(every) != second.units(every)

@@ -224,8 +224,8 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
             at = means.argmax([*c.over])
             levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in c.over)
             yield (
-                f"{c}: each unit has its own maximum, which is no less than at any one level; the "
-                f"mean over units is highest at {levels}, {float(means.max()):.3g}"
+                f"{c}: each unit has its own maximum, so the mean of these is at least that of any "
+                f"level; the mean over units is highest at {levels}, {float(means.max()):.3g}"
             )
 
 

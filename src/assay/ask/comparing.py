@@ -163,9 +163,9 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
     is_none = is_none or is_of_nothing(part, read, or_nearly=True)
     if part.of in read.parsed.arms or not is_none:
         raise ExperimentError(
-            f"{part.label} is a control of {part.of}, and a claim that it does something needs a "
-            f'control of its own: write control = ["…"], an arm for which the claim should fail, '
-            f"or claim that {part.label} does little, which {part.of} then has to break"
+            f"{part.label} is a control of {part.of}, and a claim that it has an effect needs a "
+            'control: write control = ["…"], an arm for which the claim should fail; or claim '
+            f"that {part.label} has little effect, which should be false of {part.of}"
         )
     violations = entry.violations or ((part.of,) if low < nothing < high else ())
     return msgspec.structs.replace(entry, control=(part.of,), violations=violations)

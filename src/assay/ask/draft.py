@@ -137,7 +137,7 @@ def _check_words(text: Text) -> None:
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
             what = (
                 "a threshold says where the number in the claim comes from: write "
-                'threshold = "plan: …" before anything was looked at, or "paper: …", "theory: …", '
+                'threshold = "plan: …" before you look at any result, or "paper: …", "theory: …", '
                 f'"pilot: …"; got {entry.threshold!r}'
             )
             raise text.error(("claim", i, "threshold"), what)

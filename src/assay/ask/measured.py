@@ -109,8 +109,8 @@ def _text(function: Loop) -> str:
         return of_function(function)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise ExperimentError(
-            f"the text of {function.__name__} cannot be read ({error}), so that a stored run could "
-            "be one of another; write it into a file or a notebook"
+            f"the source of {function.__name__} cannot be read ({error}), so its runs cannot be "
+            "told from those of another function; put it into a file or a notebook"
         ) from error
 
 
@@ -238,8 +238,8 @@ def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
             raise wrong(f"returned {name!r} with two dims of one name, {' '.join(dims)}")
         if not np.isfinite(array).all():
             raise wrong(
-                f"returned {name!r} that is not finite; what a failed training is worth is for you "
-                "to say: return a number, such as chance"
+                f"returned a {name!r} that is not finite; decide what a failed training "
+                "counts as, and return that number, such as chance"
             )
         coords |= {d: value[d].values.tolist() for d in dims if d in getattr(value, "coords", ())}
         entries[name] = " ".join(("run", *dims)), array[None], unit
@@ -280,8 +280,8 @@ def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
     for arm in said.control:
         if arm in compared:
             raise ClaimError(
-                f"claim {said.text!r}: {arm} is in the claim itself, where it would be "
-                "compared with itself; a control is another arm"
+                f"claim {said.text!r}: {arm} is in the claim itself, so it would be "
+                "compared with itself; name another arm as the control"
             )
     excused = {*said.also, *said.planted, *said.violations}
     others = tuple(arm for arm in arms if arm not in compared | excused)

@@ -106,7 +106,7 @@ def assumed(text: Text) -> list[Missing]:
         assumptions.append(
             Missing(
                 "budget",
-                'write budget = "10m" to refuse what takes longer',
+                'write budget = "10m" to refuse longer studies',
                 "none: there is no limit",
             )
         )
@@ -190,7 +190,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
         return []
     default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
     default += f"; the first are read, {first[0]}" if first else ""
-    how = f'write prompts = "{idle[0]}" under what is to use them, or put them first'
+    how = f'write prompts = "{idle[0]}" under the table that should use them, or put them first'
     return [Missing("prompts", how, default)]
 
 

@@ -98,8 +98,8 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
         walk = parsed.terms.get("value")
         if walk and parsed.low < comparing.worked_out(walk, lambda c: 0.75) < parsed.high:
             yield (
-                "it also holds where no probe tells anything: claim as well that the first of them "
-                "is right, as in p.accuracy > 0.7"
+                "the claim is also true if no probe learns anything: also claim that the "
+                "first of them is right, as in p.accuracy > 0.7"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
     if not asking.violations and done_by_none:
@@ -190,9 +190,9 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
         unit = asking.units[0] if asking.units else "unit"
         mean = f"of the mean over {plural(unit, 2)}"
         yield (
-            f"{way}(…) is worked out for each {unit} by itself, and then averaged; where the "
-            f"{words[way]} {mean} is meant, claim it at a "
-            "level, as in main.right[layer=9] > 0.85, or estimate a curve with crosses"
+            f"{way}(…) is computed for each {unit} separately, and then averaged; if you "
+            f"mean the {words[way]} {mean}, claim it at a level, as in "
+            "main.right[layer=9] > 0.85, or estimate a curve with crosses"
         )
 
 
@@ -217,8 +217,8 @@ def _lowered(asking: Asking) -> Iterator[str]:
     parsed = asking.read.parsed
     if re.search(r"\bcorr\(", parsed.text) and math.isinf(parsed.low):
         yield (
-            "noise alone lowers a correlation, so that few or noisy numbers satisfy it: claim as "
-            "well one that has to be high, as of two halves of the prompts"
+            "noise alone lowers a correlation, so few or noisy numbers satisfy this claim; also "
+            "claim one that has to be high, such as that of two halves of the prompts"
         )
 
 
@@ -235,8 +235,8 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
         return
     texts = controls.answers(read)
     yield (
-        f"{texts[0]!r} is right behind every prompt, so that a habit of saying it would do; add "
-        "prompts where it is wrong, and write the answers as columns"
+        f"{texts[0]!r} is right after every prompt, so a habit of saying it would be "
+        "enough; add prompts for which it is wrong, and write the answers as columns"
     )
 
 
@@ -271,7 +271,7 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
         yield (
             f"{count} prompts have only {shared[column]} values of {column}, on which the answer "
-            f'hangs: write unit = "{column}" under prompts, or they count as {count} units'
+            f'depends: write unit = "{column}" under prompts, or they count as {count} units'
         )
         return
     if shared and len(shared) == len([n for n in values.values() if n > 1]):
@@ -321,8 +321,8 @@ def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
         if comparing.cut_alike(questions, [*every]):
             continue
         yield (
-            f"{asking.where}: these models cut texts into other tokens, so that {name} of a token "
-            "is of different things; log_prob of a text is of the same"
+            f"{asking.where}: these models cut texts into different tokens, so {name} of "
+            "a token refers to different things; log_prob of a text can be compared"
         )
 
 
@@ -418,9 +418,9 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     some = [t for t in tables if t.patch and t.patch != "clean"]
     if (early := [t for t in some if _unmixed(t)]) and len(early) == len(some):
         yield (
-            f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: what "
-            "is put there is another text, so this is a change of the input, and no finding about "
-            "the model's inside"
+            f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: "
+            "the patch puts another text there, so this is a change of the input, and not a "
+            "finding about the inside of the model"
         )
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (

@@ -49,7 +49,7 @@ def hold_to(
             if name not in (offered := measured[main].units):
                 kind = "unit" if key == "units" else "swept field"
                 hint = nearest(name, offered)
-                raise s.error(key, f"what arm {main} measures has no {kind} {name!r}; {hint}")
+                raise s.error(key, (f"the measures of arm {main} have no {kind} {name!r}; {hint}"))
     for c in s.read.columns:
         for arm in judged if c.arm in (None, main) else (c.arm,):
             if arm in measured:
@@ -261,14 +261,14 @@ def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Exp
     for control in s.entry.control:
         task = part.task if (part := study.asked.by_label.get(control)) else None
         if isinstance(task, Task) and task.is_idle:
-            what = f"{control} adds 0 times a direction, so that it cannot but fail; name an arm"
+            what = f"{control} adds 0 times a direction, so it always fails; name another arm"
             raise s.error("control", f"{what} that does something")
     compared = (a for a in s.read.parsed.arms if a != judged.of)
     for control, other in itertools.product(s.entry.control, compared):
         if runs(control) & runs(other):
             what = (
-                f"{control} has the same runs as {other}, with which it would be compared, so "
-                "that it cannot but fail; name an arm that could come out the other way"
+                f"{control} has the same runs as {other}, with which it would be "
+                "compared, so it always fails; name an arm that could pass"
             )
             raise s.error("control", what)
 

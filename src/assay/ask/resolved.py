@@ -177,7 +177,7 @@ def _models(text: Text) -> tuple[Model, ...]:
     for i, model in enumerate(tables):
         other = by_name.get(model.like) if model.like else None
         if other is not None and other.like:
-            what = f"{model.like!r} is untrained itself; name the model that both are like"
+            what = f"{model.like!r} is untrained itself; name the model that both are twins of"
             raise text.error(("model", i, "like"), what)
         like = models.states(other)[0] if other else model.like
         bos = other.bos if other and model.bos is None else model.bos

@@ -27,26 +27,26 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     refusals.refuse_unknown(study, s.table, s.i, s.entry, s)
     if s.entry.empty is not None and not math.isfinite(s.entry.empty):
         what = (
-            "empty is the number that comes out where there is nothing, got "
-            f"{s.entry.empty:g}; leave it out where none does"
+            f"empty is the number that means no effect, got {s.entry.empty:g}; leave it out if "
+            "there is none"
         )
         raise s.error("empty", what)
     s.entry = _with_proposals(study, s, s.entry)
     s.entry = _completed(study, s)
     if not s.entry.control:
         what = (
-            "no verdict is given without a control, and none comes by itself here: write "
-            'control = ["…"], an arm for which it should fail; or leave out controls = [] '
-            "where the controls would come from"
+            "a verdict needs a control, and none is added automatically here: write "
+            'control = ["…"], an arm for which the claim should fail; or remove controls = [] '
+            "from the table that the controls come from"
         )
         raise s.error("control", what)
     for key in ("control", "planted"):
         for name in getattr(s.entry, key):
             if name != s.main and name in s.read.parsed.arms:
                 what = (
-                    f"{name} is in the condition, where it would be compared with itself; "
-                    f"a control takes the place of {s.main}: name another arm, such as a "
-                    "baseline or one trained once more"
+                    f"{name} is in the condition, so it would be compared with itself; a "
+                    f"control takes the place of {s.main}: name another arm, such as a "
+                    "baseline or a second training"
                 )
                 raise s.error(key, what)
     units = _units(study, s)

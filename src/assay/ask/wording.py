@@ -414,8 +414,8 @@ def _terms(
         return {"": _measure(arm, column, main_arm, claim_entry, sweep=sweep)}
     if missing := [t for t in terms if t not in arm]:
         message = (
-            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, of which {name} "
-            "is made"
+            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, from "
+            f"which {name} is computed"
         )
         raise ClaimError(f"{message}; {nearest(name, known(arm))}")
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}

@@ -229,9 +229,9 @@ class _Asked:
             return
         if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
             raise NotAFunctionOfItError(
-                f"{self.calls.name} gives the same numbers with the {self.what.kind}, without it, "
-                "and with every control: it ignores what it is handed, or nothing of it reaches "
-                "what is measured"
+                f"{self.calls.name} gives the same numbers with the {self.what.kind}, "
+                "without it, and with every control: it ignores its argument, or the "
+                "argument does not affect what is measured"
             )
 
     def all(self) -> None:

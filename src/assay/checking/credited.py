@@ -176,8 +176,8 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     elif around is None:
         around = thing[None][:0]
         credited.notes.append(
-            "random directions are drawn from all dimensions alike, of which models fill few; "
-            "around=activations draws those that are filled"
+            "random directions are drawn from all dimensions, of which models use few; "
+            "around=activations draws from those that are used"
         )
     elif around.ndim != 2 or around.shape[1] != len(thing):
         raise DataError(f"around= has the shape {tuple(around.shape)}; give [row, {len(thing)}]")
@@ -333,8 +333,8 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
         said = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
         if name != value and np.mean([bool(x) for x in said]) >= SAID and len({*values}) > 1:
             credited.notes.append(
-                f"what is patched in says the prompt's own {name}: a patch of no more than this "
-                "token does it as well; give others= that say it, too"
+                f"the text that is patched in contains the prompt's own {name}: a patch of "
+                "this token alone has the effect, too; give others= that contain it as well"
             )
     for seed in range(options.draws):
         if options.others is not None:
@@ -365,7 +365,7 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
         credited.add(PARAPHRASE, *options.paraphrases)
     else:
         credited.missing(
-            PARAPHRASE, "where the claim credits this wording, give paraphrases=[other wordings]"
+            PARAPHRASE, "if the claim credits this wording, give paraphrases=[other wordings]"
         )
     return credited
 
@@ -471,7 +471,7 @@ def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Cre
     if len(named) != 1:
         got = " and ".join(f"{k}=" for k in named) or "none of them"
         raise DataError(
-            f"say what the claim credits, by one of {', '.join(f'{k}=' for k in KINDS)}; got {got}"
+            f"say what the claim is about: {', '.join(f'{k}=' for k in KINDS)}; got {got}"
         )
     make, known = KINDS[named[0]]
     if extra := [o for o in options.given() if o not in known]:

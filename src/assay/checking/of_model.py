@@ -48,7 +48,7 @@ def read(
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
         found[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
     else:
-        notes.append("no control untrained: say site=, where X was read")
+        notes.append("no control untrained: give site=, where X was read")
     if question:
         found[ASKED] = _asked(opened, texts, question, answers)
     else:

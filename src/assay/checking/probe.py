@@ -385,7 +385,7 @@ def _judged(
         raise ClaimError(
             f"a condition names accuracy or auroc, got {wrong[0]!r}"
             + (
-                ": true positives at 1 % hang on a few negatives, and have no number for each group"
+                ": the rate at 1 % false positives has no number for each group"
                 if wrong[0] == "tpr"
                 else f"; {nearest(wrong[0], MEASURES)}"
             )
@@ -467,7 +467,7 @@ def _with_near_copies(
     if count == shape[0]:
         return group, []
     if count < FEWEST:
-        return group, [f"{sets.words}, across groups: give groups= of what was drawn independently"]
+        return group, [f"{sets.words}, across groups: group what was sampled independently"]
     return of[group], [f"{sets.words}: rows of one set are taken as one group, {count} in all"]
 
 
@@ -501,7 +501,7 @@ def _parts(
             held = values == value
             train = ~held & ~np.isin(group, group[held])
             parts.append((np.flatnonzero(train), np.flatnonzero(held)))
-        note = f"each of {len(parts)} values of shift= is judged by what learned from the others"
+        note = f"each of {len(parts)} values of shift= is judged by a probe of the others"
     for train, held in parts:
         if len(np.unique(y[train])) < 2 or not len(held):
             raise DataError("under this shift a part has rows of one label, or none, to learn from")
@@ -534,7 +534,7 @@ def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:
         of.setdefault(spelling(text), set()).add(g)
     several = sum(len(x) > 1 for x in of.values())
     return (
-        [f"{several} texts are in several groups, so that they are both learned from and judged"]
+        [f"{several} texts are in several groups, so the probe is trained and judged on them"]
         if several
         else []
     )

@@ -138,8 +138,8 @@ class Given:
         unit = enough[0]
         few = [f"{counts[n]} of {n}" for n in counts if n in crossed and counts[n] < FEWEST]
         note = (
-            f"the prompts are a product of columns ({', '.join(sorted(crossed))}), so that the unit"
-            f" is {unit}; unit= names another one"
+            f"the prompts are a product of columns ({', '.join(sorted(crossed))}), so the "
+            f"unit is {unit}; unit= names another one"
         )
         fixed = f"the verdict is about these values alone: {', '.join(few)}" if few else ""
         return (unit,), [note, *filter(None, [fixed])]

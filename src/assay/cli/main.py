@@ -89,7 +89,7 @@ def main(words: Sequence[str] | None = None) -> int:
     _speak()
     if odd := next((w for w in words if any("\ud800" <= c <= "\udfff" for c in w)), None):
         return refuse(
-            f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
+            f"the argument {plain(odd)} is not UTF-8 text; rename the file, or write it as UTF-8"
         )
     if words and words[0] not in app and (text := removed.instead(words)):
         return refuse(text)

@@ -24,7 +24,7 @@ def another(number: int, count: int, seed: int) -> int:
     """Give another one of so many, each in turn as seeds go on. Raises: DataError where there is
     none."""
     if count < 2:
-        raise DataError("a block has one head, so that no other can stand in; name other controls")
+        raise DataError("a block has only one head, so no other can replace it; name controls")
     return (number + 1 + seed % (count - 1)) % count
 
 

@@ -44,8 +44,8 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
         if not _is_linear(walk, columns):
             arms = " and ".join(dict.fromkeys(c.arm or main_arm for c in columns))
             raise ClaimError(
-                f"{parsed.text!r}: {arms} have no unit in common, so that nothing can be worked "
-                "out unit by unit; compare means, as in mean(a.x) - mean(b.x)"
+                f"{parsed.text!r}: {arms} have no unit in common, so nothing can be "
+                "computed unit by unit; compare means, as in mean(a.x) - mean(b.x)"
             )
         terms = {str(i): _single(c) for i, c in enumerate(columns)}
 

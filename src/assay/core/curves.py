@@ -144,7 +144,7 @@ def _check_levels(levels: Sequence[Any], over: str, crosses: float | str | None)
     numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
     if crosses is not None and not numeric:
         raise ClaimError(
-            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
+            f"a crossing of {crosses} needs levels that are numbers; {over} has {levels[0]!r}"
         )
     return numeric
 

@@ -262,8 +262,8 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
             continue
         if sets.plain and sets.dims > 1:
             raise DataError(
-                f"{sets.words}: near-copies of a unit are no further units; keep one of each set, "
-                "or name what was drawn independently: ",
+                f"{sets.words}: near-copies of a unit do not count as further units; keep one of "
+                "each set, or name what was sampled independently: ",
                 Argument("unit", ("NAME",)),
             )
         plain = sets.apart > DECIDES or sets.nearly_all > NEARLY_ALL
@@ -370,7 +370,7 @@ def _in_order(
             f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
             clustered(cells.terms, cells.statistic, groups, level),
             True,
-            "name what was drawn independently with --unit",
+            "name what was sampled independently with --unit",
         )
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
@@ -379,7 +379,7 @@ def _in_order(
             f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
             serial(values[order], level),
             False,
-            "name what was drawn independently with --unit",
+            "name what was sampled independently with --unit",
         )
 
 

@@ -71,7 +71,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     header, samples = _inspect_json(path) if path.suffix == ".json" else _inspect_eval(path)
     spec = header.get("eval")
     if not isinstance(spec, Mapping):
-        raise DataError(f"{path} is no log of Inspect: it does not say what was evaluated")
+        raise DataError(f"{path} is not a log of Inspect: it does not say what was evaluated")
     arguments = spec.get("task_args") or {}
     about = {"model": str(spec.get("model")), "task": str(spec.get("task"))}
     about |= {f"task {k}": str(v) for k, v in arguments.items() if isinstance(v, str | int | float)}
@@ -129,13 +129,13 @@ def _inspect_eval(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             names = archive.namelist()
             start = "header.json" if "header.json" in names else "_journal/start.json"
             if start not in names:
-                raise DataError(f"{path} is no log of Inspect: it has no header.json")
+                raise DataError(f"{path} is not a log of Inspect: it has no header.json")
             header = _part(archive, path, start)
             if "summaries.json" in names:
                 return header, _part(archive, path, "summaries.json")
             return header, [_part(archive, path, n) for n in names if n.startswith("samples/")]
     except (zipfile.BadZipFile, EOFError, OSError) as e:
-        raise DataError(f"{path} is no log of Inspect, or is damaged: {e}") from e
+        raise DataError(f"{path} is not a log of Inspect, or is damaged: {e}") from e
 
 
 def _part(archive: zipfile.ZipFile, path: Path, name: str) -> Any:
@@ -188,7 +188,7 @@ def _of_harness(path: Path) -> Iterator[dict[str, Any]]:
             continue
         sample = _json(line.encode(), path, f"line {n}")
         if not isinstance(sample, dict) or "doc_id" not in sample:
-            raise DataError(f"{path}: line {n} is no sample of lm-evaluation-harness: no doc_id")
+            raise DataError(f"{path}: line {n} is not a sample of lm-evaluation-harness: no doc_id")
         measures = {
             k: float(v)
             for k, v in sample.items()

@@ -253,7 +253,7 @@ class _Claim(Reader):
     MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
     EXAMPLE: ClassVar[str] = (
-        'it is no arithmetic; names with other signs are quoted, as in "no-aux".fvu or '
+        'it is not arithmetic; quote names with other signs, as in "no-aux".fvu or '
         'relu["dead share"]; levels too, as in fvu[kind="top-k"]'
     )
 
@@ -302,8 +302,8 @@ class _Claim(Reader):
             return None
         if inside:
             raise self.no(
-                f"{_describe_node(node)} is outside mean(…); where mean is used, every column "
-                "has to be inside one"
+                f"{_describe_node(node)} is outside mean(…); if one column is inside "
+                "mean(…), every column has to be"
             )
         over = tuple(dim for dim in self.kept if dim not in column.named)
         kept = replace(column, over=over, how="each") if over and not column.over else column
@@ -437,7 +437,7 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
             ends = _edge(reader, low, ops[0], math.inf), _edge(reader, high, ops[1], -math.inf)
             if not ends[0] <= ends[1]:
                 raise reader.no(
-                    f"nothing lies between {low:g} and {high:g}; put the smaller number first"
+                    f"no number is between {low:g} and {high:g}; put the smaller number first"
                 )
             return *ends, parts[1]
     raise reader.no(f"one side must be a number; {_difference(reader.text, tree) or example}")
@@ -491,7 +491,7 @@ def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, t
         edge = _number(node.comparators[0])
         if edge is not None and math.isfinite(edge):
             return node.left, (WRITTEN[type(node.ops[0])], edge)
-    raise reader.no(f"{_describe_node(node)} is no comparison with a number; write {example}")
+    raise reader.no(f"{_describe_node(node)} does not compare with a number; write {example}")
 
 
 def _once(reader: Reader, column: Column, count: int) -> Column:

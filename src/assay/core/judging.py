@@ -501,7 +501,7 @@ def _with_others(
     for name, (v, *_) in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price(
-                "more units do not help: the planted effect itself was judged absent"
+                "more units do not help: the planted effect itself was found to be absent"
             )
             return structs.replace(
                 verdict,

@@ -278,7 +278,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     if off <= 0:
         return Price(
             f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
-            "the threshold is no farther away; give more decimals"
+            "the threshold is not farther away than this; give more decimals"
         )
     if FOLD in claim.units:
         return Price(

@@ -70,8 +70,8 @@ class Others(Mapping):
     def __getitem__(self, name: str) -> xr.Dataset:
         if name == self.under:
             raise ClaimError(
-                f"arm {name!r} is under judgement and would be compared with itself; a "
-                "control must be another arm"
+                f"arm {name!r} is being judged, so it would be compared with itself; name "
+                "another arm as the control"
             )
         return self.take(name)
 

@@ -12,9 +12,9 @@ GATES = {
 """The gates that every claim may meet; any other is a condition of the claim's own."""
 WAYS = {
     "near-copies": "near-copies: undecided with each set of copies as one unit",
-    "missing numbers": "numbers are missing: undecided where those may be as low, or as high, as "
+    "missing numbers": "numbers are missing: undecided if they could be as low, or as high, as "
     "the others",
-    "order": "units depend on their order: undecided where that is allowed for",
+    "order": "units depend on their order: undecided if this is allowed for",
 }
 """How units may depend on each other that no column names."""
 GIVEN = "given with the claim"
@@ -76,7 +76,7 @@ def explain_reason(reason: str) -> str:
         return f"the planted {reason.removesuffix(' not found')} is not found"
     if reason.endswith(" too, unlearned"):
         holds = reason.removesuffix(", unlearned")
-        return f"{holds}, although what is credited was not learned there"
+        return f"{holds}, although the credited part was not learned there"
     return reason
 
 

@@ -39,7 +39,7 @@ OTHER_FORMATS = frozenset(
     )
 )
 """Ends of the names of files that hold tables in other ways."""
-EMPTY = "; leave the cell empty where there is no number"
+EMPTY = "; if there is no number, leave the cell empty"
 """What is advised of a cell that is none."""
 
 
@@ -114,8 +114,8 @@ def _check_header(path: Path, text: bytes, separator: str, source: str, arm_colu
 
     if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
         raise DataError(
-            f"{source} is no CSV: tables are read as text, separated by commas, or by tabs "
-            "in a .tsv; write one with pandas' to_csv(…, index=False), or in Python hand "
+            f"{source} is not CSV: tables are read as text, separated by commas, or by tabs "
+            "in a .tsv; write one with pandas' to_csv(…, index=False), or in Python give "
             "the DataFrame to assay.judge"
         )
     columns = text.partition(b"\n")[0].count(separator.encode()) + 1
@@ -128,7 +128,7 @@ def _check_header(path: Path, text: bytes, separator: str, source: str, arm_colu
     names = Counter(str(c).strip() for c in header.iloc[0])
     if twice := [name for name, n in names.items() if name and n > 1]:
         raise DataError(
-            f"{source} has several columns called {twice[0]!r}; a column has one name of its own"
+            f"{source} has several columns called {twice[0]!r}; each column needs its own name"
         )
 
 

@@ -92,7 +92,7 @@ def mean(m: Means) -> np.ndarray:
     """
     if len(m) != 1:
         raise ClaimError(
-            f"mean needs exactly one term, got {', '.join(m)}; say what to make of them: "
+            f"mean needs exactly one term, got {', '.join(m)}; combine them, as in "
             "ratio('err', 'var')"
         )
     return next(iter(m.values()))

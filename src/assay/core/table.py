@@ -303,7 +303,7 @@ def _missing(
             "number, which may be as low, or as high, as the others are",
             limits,
             False,
-            "give each row its number, or say in the sentence of which rows it speaks",
+            "give each row its number, or say in the sentence which rows it is about",
         )
     ]
 
@@ -650,10 +650,8 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> Bounded | Non
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     """Whether what is asked for is a share of units, or one column by itself which is 0 or 1 in
     every row."""
-    return (
-        parsed.share
-        or (parsed.plain
-        and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns))
+    return parsed.share or (
+        parsed.plain and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
     )
 
 

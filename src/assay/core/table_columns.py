@@ -194,8 +194,8 @@ def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
     if cells.ngroups == len(rows) or any((cells[c].nunique() > 1).any() for c in telling):
         return []
     return [
-        "no column tells the averaged rows apart: where they are of several settings, a column "
-        "must say which"
+        "no column distinguishes the averaged rows: if they have different settings, add a "
+        "column that says which"
     ]
 
 
@@ -210,8 +210,8 @@ def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> No
         if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
             raise DataError(
                 f"the {len(numbers)} levels of {unit} have only {len(sets)} different "
-                f"{plural('set', len(sets))} of numbers: copies of a unit are no further units; "
-                "keep the rows of one level of each set, or name what was drawn independently: ",
+                f"{plural('set', len(sets))} of numbers: copies do not count as further "
+                "units; keep one level of each set, or name what was sampled independently: ",
                 Argument("unit", ("NAME",)),
             )
 

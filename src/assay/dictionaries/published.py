@@ -158,7 +158,7 @@ def _row(name: HubName) -> tuple[HubName, str, dict[str, Any]]:
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise DataError(f"{file} is not a table of SAELens: {release} must be {_FORM}") from error
     if parsed is None or not _within(path):
-        raise DataError(f"{file}: {repository!r} with {path!r} is no place on a hub")
+        raise DataError(f"{file}: {repository!r} with {path!r} is not a place on a hub")
     row = {"release": release, "id": identifier, "norm_scaling_factor": factor}
     row |= {"config_overrides": json.loads(json.dumps(overrides, default=str))}
     return replace(name, repository=parsed.repository), path, row

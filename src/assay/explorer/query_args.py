@@ -44,7 +44,7 @@ def choice(query: QueryParams, name: str, known: Sequence[str], default: str) ->
     text = query.get(name, "") or default
     if text not in known:
         end = ", ".join(known) if len(known) <= FEW else nearest(text[:40], known)
-        raise Problem(ASKED, f"{text[:40]!r} is no choice of {name}: {end}")
+        raise Problem(ASKED, f"{text[:40]!r} is not a choice for {name}: {end}")
     return text
 
 

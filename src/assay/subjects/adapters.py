@@ -139,7 +139,7 @@ def merge(adapter: Adapter, model: Any) -> None:
         weight = getattr(module, "weight", None)
         where = f"{adapter.path / WEIGHTS}: {name}"
         if weight is None or not _is_targeted(adapter.settings, name):
-            what = "is no module of its base" if weight is None else f"is not targeted by {FILE}"
+            what = "is not a module of its base" if weight is None else f"is not targeted by {FILE}"
             raise ModelError(f"{where} {what}, so it would be left out")
         if weight.data_ptr() in tied:
             raise ModelError(

@@ -177,7 +177,7 @@ def _read(folder: Path, *known: tuple[str, int]) -> Template:
     except ValueError:
         raise ModelError(
             f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.BESIDE[0]}, so "
-            "it is no chat model; write text in place of messages"
+            "it is not a chat model; write text in place of messages"
         ) from None
     return Template(path, str(text), inner)
 

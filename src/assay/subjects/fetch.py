@@ -156,7 +156,7 @@ class PackagedModel:
         if override:  # checked even when the cache has it, so that a wrong path is never hidden
             if not Path(override).is_file():
                 raise ModelError(
-                    f"{self.variable} names {override}, which is no file; give the path of "
+                    f"{self.variable} names {override}, which is not a file; give the path of "
                     f"{self.gguf} or unset it"
                 )
             return self._convert(Path(override), cache)

@@ -74,7 +74,7 @@ def _adapted(name: str, path: Path, base: str, bos: bool | None) -> ModelFolder:
     if not path.is_dir() and (hub_name := hub.parse(str(path))) is not None:
         path = hub.find(hub_name)
     if not (path / adapters.FILE).is_file():
-        raise ModelError(f"{path} is no adapter: it has no {adapters.FILE}, so it is on no base")
+        raise ModelError(f"{path} is not an adapter: it has no {adapters.FILE}, so it has no base")
     try:
         whole = find(base, bos)
     except ModelError as error:

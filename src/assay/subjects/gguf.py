@@ -124,7 +124,7 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
             if missing
             else f"has unknown tensors {', '.join(sorted(extra)[:3])}"
         )
-        raise ModelError(f"{path} is no {config['model_type']} model: it {what}")
+        raise ModelError(f"{path} is not a {config['model_type']} model: it {what}")
     sizes.check_stored(
         config, {name: w.shape for name, w in weights.items()}, path, "fetch it again"
     )

@@ -326,7 +326,7 @@ def prove(subject: Pretrained) -> None:
     assert trace.logits is not None and beginning is not None
     if not _off(beginning.float(), trace.logits[:, :half].float()) <= PROOF[subject.dtype]:
         raise ModelError(
-            f"{subject.name}: what comes later changes its logits, so it is no decoder; Assay "
+            f"{subject.name}: later tokens change its logits, so it is not a decoder; Assay "
             f"cannot read this {wrong}"
         )
     if not (off := _off(trace.logits.float(), logits)) <= PROOF[subject.dtype]:

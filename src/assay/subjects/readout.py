@@ -302,7 +302,7 @@ def readout(model: Pretrained, layer: int) -> Readout:
     unembedding: Any = model.model.get_output_embeddings()
     W, after = _output(model, layer)
     if not isinstance(model.head, torch.nn.Module):
-        raise ModelError(f"{model.name} caps its logits: they are no linear map of the last norm")
+        raise ModelError(f"{model.name} caps its logits: they are not linear in the last norm")
     norm, bias = final_norm(model), getattr(_matrix(model, layer), "bias", None)
     return Readout(
         W_out=W if after is None else W * gain(after).cpu(),

@@ -134,7 +134,8 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
 
     path, folder = known[0], known[0].parent
     _prove_prefix(path)
-    inner: Any = _call(f"{path} is no tokenizer", lambda: tokenizers.Tokenizer.from_file(str(path)))
+    read = tokenizers.Tokenizer.from_file
+    inner: Any = _call(f"{path} is not a tokenizer", lambda: read(str(path)))
     if getattr(inner.model, "dropout", None):
         raise ModelError(
             f"{path}: dropout {inner.model.dropout} in its model cuts a text differently each "

@@ -253,7 +253,7 @@ def _array(path: Path) -> np.ndarray:
     try:
         return np.asarray(np.load(foreign.regular(path, "an .npy file", LARGEST)))
     except (ValueError, EOFError) as e:
-        raise DataError(f"{path} is no .npy file of numbers: {e}") from e
+        raise DataError(f"{path} is not an .npy file of numbers: {e}") from e
 
 
 def _one(text: str) -> Any:

@@ -402,7 +402,7 @@ def summary(reproduction: Reproduction) -> list[str]:
     differ = (
         f"{many} {'statement differs' if many == 1 else 'statements differ'}"
         if many
-        else "what is claimed is no longer the same"
+        else "the claims are not the same as in the record"
     )
     verdict = (
         "reproduced: every statement came out as recorded"

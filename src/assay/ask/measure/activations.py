@@ -223,8 +223,8 @@ def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
     width."""
     if not (read.site or table.site):
         raise DataError(
-            f"{read.name} is along {table.name!r}, which has no site of its own; write site = "
-            '"blocks.0.hook_resid_pre", say'
+            f"{read.name} is along {table.name!r}, which has no site of its own; write "
+            'site, such as "blocks.0.hook_resid_pre"'
         )
     site = Site.parse(read.site or table.site)
     width, direction_width = (

@@ -120,7 +120,7 @@ def check(
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
                 raise DataError(
-                    f"{table.name!r}: none of the {len(rows)} prompts from which is chosen has "
+                    f"{table.name!r}: none of the {len(rows)} prompts to choose from has "
                     f"{top.label} = {label!r}"
                 )
         return

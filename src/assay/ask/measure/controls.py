@@ -196,7 +196,7 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, P
         row = prompts.rows[i]
         candidates = [k for k in rows if prompts.rows[k].text != row.text]
         if not candidates:
-            raise DataError(f"{row.place}: there is no other prompt to ask its answers behind")
+            raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
         other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
         partners[i] = replace(other, columns=row.columns, place=row.place)
     return partners

@@ -114,8 +114,8 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     places = {*(at if several else (at,)), *swept.get("position", ())}
     if -1 in places and read_on(other)[0] == "loss":
         raise DataError(
-            f"{other.table.name} has no column {sentences.END}, and the loss of its own text does "
-            "not show what is changed at the last token"
+            f"{other.table.name} has no column {sentences.END}, and the loss on its text "
+            "does not show a change at the last token"
         )
     if table.patch == "other":  # texts of other lengths
         changes |= {"patch": "", "ablate": "resample"}

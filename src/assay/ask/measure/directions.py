@@ -67,7 +67,7 @@ def check(table: Direction) -> None:
     for name in ("unembedding", "embedding"):
         texts = getattr(table, name)
         if isinstance(texts, tuple) and texts[0] == texts[1]:
-            raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} less itself is 0")
+            raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} minus itself is 0")
 
 
 def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: PromptSet) -> None:
@@ -112,7 +112,7 @@ def one_token(name: str, way: str, text: str, ids: Sequence[int]) -> int:
 def _check_site(name: str, site: Site) -> None:
     if len(site.dims.split()) != 3:
         raise DataError(
-            f"the direction {name!r}: {site} has no one vector for each token; a direction lies at "
+            f"the direction {name!r}: {site} does not have one vector for each token; use "
             f"a site such as blocks.{site.layer or 0}.hook_resid_pre"
         )
 
@@ -207,8 +207,8 @@ class Learner:
                 raise DataError(
                     f"direction {table.name!r}: "
                     + (
-                        f"none of the {len(rows)} prompts that may be learned from has "
-                        f"{table.label} = {name!r}, the {every.count(name)} that have it are "
+                        f"none of the {len(rows)} prompts to learn from has {table.label} "
+                        f"= {name!r}, and the {every.count(name)} that have it are "
                         "measured; write more of them"
                         if name in every
                         else f"no prompt has {table.label} = {name!r}; "
@@ -416,8 +416,8 @@ def site_of(name: str, dictionary: Dictionary) -> Site:
     writes elsewhere."""
     if len(dictionary.sites) > 1 or dictionary.sites_out not in ((), dictionary.sites):
         raise DataError(
-            f"{name} does not read and write at one site, so that one of its features is no change "
-            "of one"
+            f"{name} reads and writes at different sites, so one of its features is not a "
+            "direction there"
         )
     if not dictionary.sites:
         raise DataError(

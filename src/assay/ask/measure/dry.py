@@ -52,8 +52,8 @@ def few_in_words(task: Task | ProbeTask) -> str:
     if not bounded or count >= ENOUGH or unit == FOLD:
         return ""
     return (
-        f"{count} {plural(unit, count)} are measured: where nearly all agree, fewer than {ENOUGH} "
-        "decide nothing"
+        f"{count} {plural(unit, count)} are measured: if nearly all agree, fewer than "
+        f"{ENOUGH} decide nothing"
     )
 
 
@@ -305,7 +305,7 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         count = labels.count(str(label))
         if count < FEWEST:
             raise DataError(
-                f"direction {table.name!r} is learned from {len(rows)} prompts, of which {count} "
+                f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST}"
             )
 

@@ -88,8 +88,8 @@ class Elsewhere:
                 missing -= len(chosen)
             if missing:
                 raise DataError(
-                    f"{table.name!r}: the model has not as many other heads as there are named "
-                    "ones; name fewer heads, or other controls"
+                    f"{table.name!r}: the model does not have as many other heads as are "
+                    "named; name fewer heads, or other controls"
                 )
         by_layer: dict[int, list[int]] = {}
         for layer, head in sorted(replacements):

@@ -71,8 +71,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
         if swept_table.patch == "clean" and not table.after:
             raise DataError(
-                f'{table.name!r}: patch = "clean" puts back what the untouched model has; say with '
-                'after = "…" which other intervention is made before it'
+                f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
+                'intervention that comes before it with after = "…"'
             )
         if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
@@ -96,15 +96,15 @@ def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention 
     if table.after not in by_name:
         hint = nearest(table.after, by_name)
         raise DataError(
-            f"{table.name!r} comes after {table.after!r}, and there is no other intervention of "
+            f"{table.name!r} comes after {table.after!r}, but no other intervention has "
             f"this name; {hint}"
         )
     first = by_name[table.after]
     if first.sweep or first.after or first.top:
         field = next(f for f in ("sweep", "after", "top") if getattr(first, f))
         raise DataError(
-            f"{table.name!r} comes after {first.name!r}, which has {field}; make one change by "
-            f"itself come first, and sweep {table.name!r}"
+            f"{table.name!r} comes after {first.name!r}, which has {field}; the first "
+            f"of two changes must be a single one, so sweep {table.name!r} instead"
         )
     return msgspec.structs.replace(first, damage="", prompts="", controls=None)
 
@@ -113,8 +113,8 @@ def both(name: str, first: Edits, second: Edits) -> Edits:
     """Two changes of one prompt as one. Raises: DataError where both are of one site."""
     if same := sorted(str(site) for site in {*first} & {*second}):
         raise DataError(
-            f"{name!r} and what comes before it both change {same[0]}; change another site, or "
-            'write one function of your own that does both (function = "FILE.py:NAME")'
+            f"{name!r} and the change before it both change {same[0]}; change another "
+            'site, or write one function that does both (function = "FILE.py:NAME")'
         )
     return {**first, **second}
 

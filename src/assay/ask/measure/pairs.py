@@ -43,8 +43,8 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
         return "both texts of the pair are the same, so nothing changes"
     if place == "all" and len(p.tokens) != len(other.tokens):
         return (
-            "its pair has another number of tokens; where all are patched both have as many: write "
-            "such pairs, or a token at which each has its own, as position = -1"
+            "the other text of its pair has another number of tokens: to patch all positions, "
+            "write pairs of equal length; or patch one token, as with position = -1"
         )
     if place == "all":
         return ""
@@ -115,15 +115,15 @@ def aligned(
     if "q" in site.dims.split():
         if n != m:
             raise DataError(
-                f"{p.row.place} has {n} tokens, what is put there {m}; {site} has a number for "
-                "each pair of them, so that both must have as many"
+                f"{p.row.place} has {n} tokens, and the text that is patched in has {m}; {site} "
+                "has a number for each pair of tokens, so both must have the same number"
             )
         return rows
     if place == "all":
         return rows[:n] if n <= m else torch.cat([rows, rows[-1:].expand(n - m, *rows.shape[1:])])
     sources = _sources(p, other, place, prompts)
     if sources is None:
-        raise DataError(f"{p.row.place}: what is put there has no slot {place}")
+        raise DataError(f"{p.row.place}: the text that is patched in has no slot {place}")
     # a pair's other text may end sooner; of one token at every one, as no other is put
     index = [min(max(0, k + shift), m - 1) for k in sources]
     at = p.all_at(place)

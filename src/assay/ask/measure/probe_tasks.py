@@ -255,8 +255,8 @@ def seen_tokens(p: Prompt, place: Position) -> list[int]:
     end = len(p.tokens) if place == "mean" else p.at(place) + 1
     if end <= p.opening:
         raise DataError(
-            f"{p.row.place}: position {place} is what every text begins with, so nothing can be "
-            "read there"
+            f"{p.row.place}: every text has the same token at position {place}, so a "
+            "probe cannot read anything there"
         )
     return list(p.tokens[p.opening : end])
 
@@ -425,8 +425,8 @@ def _check_leaks(task: ProbeTask) -> None:
     for place in sorted(places, key=str):
         if all(_names_itself(row, place, label, task.classes) for row in (*learned, *judged)):
             raise DataError(
-                f"{table.name!r}: every prompt has its {label} as a word, and no other; probe what "
-                "the text does not say"
+                f"{table.name!r}: in every prompt, the {label} itself is a word, so the "
+                "tokens alone are enough; probe something that the text does not say"
             )
         same = [(row, other) for part in parts for row, other in _alike(*part, place)]
         for row, other in same[:1]:
@@ -440,15 +440,15 @@ def _check_leaks(task: ProbeTask) -> None:
         shared = set(task.source.column(split)) & set(task.test.column(split))
         if shared:
             raise DataError(
-                f"{split} {sorted(shared)[0]!r} is among the prompts that {table.name!r} learns "
-                f"from and among those of {table.test!r}; no group may be in both"
+                f"{split} {sorted(shared)[0]!r} is both among the prompts that {table.name!r} "
+                f"learns from and among those of {table.test!r}; a group can be in one of them"
             )
     if task.classes and not split:
         for column in _giving(parts, label):
             both = "both halves" if not table.folds else "several folds"
             raise DataError(
                 f"{table.name!r}: each {column} has only one {label}, and most are in {both}, "
-                f'so that a probe may know the {column}; write split = "{column}" under prompts'
+                f'so a probe may recognise the {column}; write split = "{column}" under prompts'
             )
 
 

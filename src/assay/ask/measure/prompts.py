@@ -125,8 +125,9 @@ class PromptSet:
         unit = self.table.unit
         if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(rest)}):
             raise DataError(
-                f"{unit} {min(both)!r} is both among the prompts that are learned from and among "
-                f'those that are measured; write split = "{unit}" under {self.table.name}'
+                f"{unit} {min(both)!r} is both among the prompts to learn from and among "
+                f'those that are measured; write split = "{unit}" under '
+                f"{self.table.name}"
             )
         return train, rest
 
@@ -305,8 +306,8 @@ def _check_levels(prompts: PromptSet) -> None:
     every = range(len(prompts.rows))
     if prompts.unit in ("prompt", table.levels):
         raise DataError(
-            f'{table.name} has levels = "{table.levels}"; write as unit another column, whose '
-            "values say which rows belong together"
+            f'{table.name} has levels = "{table.levels}"; as unit, write another '
+            "column, whose values say which rows belong together"
         )
     names = prompts.column(table.levels)
     there = {*zip(prompts.units(every), names, strict=True)}
@@ -469,10 +470,7 @@ def _of_csv(name: str, text: str) -> Iterator[Record]:
             header = cells
             _check_header(place, header)
         elif len(cells) != len(header):
-            raise DataError(
-                f"{place} has not as many cells as the header: {len(cells)}, and the header "
-                f"{len(header)}"
-            )
+            raise DataError(f"{place} has {len(cells)} cells, and the header has {len(header)}")
         else:
             yield place, dict(zip(header, cells, strict=True))
 
@@ -493,7 +491,7 @@ def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
             why = str(e)
             if "unexpected end of data" in why:
                 why = "a quote that opens in it is never closed"
-            raise DataError(f"{name} line {line} is no CSV: {why}") from None
+            raise DataError(f"{name} line {line} is not CSV: {why}") from None
         finally:
             csv.field_size_limit(before)
     yield from rows
@@ -508,8 +506,8 @@ def _check_header(place: str, header: Sequence[str]) -> None:
     if twice:
         numbers = [str(n) for n, column in enumerate(header, 1) if column == twice[0]]
         raise DataError(
-            f"{place}: columns {' and '.join(numbers)} are both called {twice[0]!r}; a column has "
-            "one name of its own"
+            f"{place}: columns {' and '.join(numbers)} are both called {twice[0]!r}; "
+            "each column needs its own name"
         )
 
 
@@ -545,7 +543,7 @@ def _object(place: str, line: str) -> dict[str, object]:
         if (end := _skip(line, at + 1)) < len(line):
             raise json.JSONDecodeError("more text follows the object", line, end)
     except json.JSONDecodeError as e:
-        raise DataError(f"{place} column {e.pos + 1} is no JSON: {e.msg}") from None
+        raise DataError(f"{place} column {e.pos + 1} is not JSON: {e.msg}") from None
     except RecursionError:
         raise DataError(f"{place} must be an object of texts and numbers") from None
     return record

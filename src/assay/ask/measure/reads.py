@@ -72,7 +72,7 @@ def _pattern_words(read: Read) -> str:
     targets = {
         "previous": "the token before",
         "self": "itself",
-        "induction": "the token behind the last earlier occurrence of its own",
+        "induction": "the token after the last earlier occurrence of the same token",
     }
     to = targets.get(str(read.to), f"token {read.to}")
     start = "a token pays, mean over tokens," if read.position == "mean" else ""
@@ -348,8 +348,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
     if read.name in TAKEN or read.name in dir(np.ndarray):
         raise DataError(
-            f"a read cannot be called {read.name!r}, because arrays use this name; say what "
-            f'it is of, as in "{read.name}_of_answer"'
+            f"a read cannot be called {read.name!r}, because arrays use this name; choose "
+            f'another, such as "{read.name}_of_answer"'
         )
     for other in ("position", "to", "tokens", "site", "sites"):
         if getattr(read, other) != _USUAL[other] and other not in kind.fields:
@@ -360,7 +360,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(f"{read.name}: accuracy takes the right text first, then others")
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
-        raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
+        raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
     if name in ANSWERS:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):

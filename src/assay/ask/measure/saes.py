@@ -468,8 +468,8 @@ def refuse_many(table: Train) -> None:
     """Refuse a name that stands for several dictionaries. Raises: DataError."""
     if table.per_seed:
         raise DataError(
-            f"each seed trains a {table.name!r} of its own, with different latents; leave "
-            "per_seed out, and there is one"
+            f"each seed trains its own {table.name!r}, with different latents; remove "
+            "per_seed to train only one"
         )
 
 
@@ -489,11 +489,11 @@ def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
         raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
     if crosses(table):
         raise DataError(
-            f"{table.name!r} reads several sites, so that no single one says what a latent of it "
-            "is; train a dictionary of one site to read one"
+            f"{table.name!r} reads several sites, so a latent does not belong to any one of "
+            "them; train a dictionary of one site"
         )
     if writes and table.site_out:
         raise DataError(
-            f"{table.name!r} writes at another site than it reads, so that one of its latents is "
-            "no change of one; read it, or train a dictionary without site_out"
+            f"{table.name!r} reads and writes at different sites, so one of its latents cannot be "
+            "changed; read it, or train a dictionary without site_out"
         )

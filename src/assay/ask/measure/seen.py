@@ -74,7 +74,7 @@ class Prompt:
         if tuple(whole[: len(tokens)]) != tokens or len(whole) == len(tokens):
             hint = "begin it with a space" if filled[:1] != " " else "end the prompt without one"
             raise DataError(
-                f"{self.row.place}: {filled!r} joins the prompt's last token, so that its "
+                f"{self.row.place}: {filled!r} joins the last token of the prompt, so its "
                 f"probability cannot be read; {hint}"
             )
         return Behind(filled, tuple(whole[len(tokens) :]))
@@ -115,8 +115,8 @@ class Prompt:
         if name in self.row.repeated:
             raise DataError(
                 f"{self.row.place}: {place} is in the prompt more than once, so its "
-                "position is ambiguous; give the one that you mean a column of its own, with the "
-                "same words"
+                "position is ambiguous; give the occurrence that you mean a column of its "
+                "own, with the same words"
             )
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")

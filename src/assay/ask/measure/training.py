@@ -314,7 +314,7 @@ def _sequences(
     ]
     texts = [text[: table.context] for text in texts]
     if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
-        raise DataError(f"{short[0].place} has one token, of which nothing is learned")
+        raise DataError(f"{short[0].place} has one token, so nothing can be learned from it")
     return texts
 
 

@@ -57,7 +57,7 @@ def read(source: Source, hints: Hints) -> Reading:
         )
     if config.get("sae_type", "sae") != "sae":
         raise DataError(
-            f"{path}: sae_type {config['sae_type']!r} is no coder of one activation; only sae is"
+            f"{path}: sae_type {config['sae_type']!r} does not encode one activation; sae does"
         )
     norms = {
         n.removeprefix(f"{_NORM}."): v

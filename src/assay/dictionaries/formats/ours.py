@@ -70,7 +70,7 @@ def _whole(path: Path) -> Dictionary:
     if bad:
         raise DataError(
             f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file "
-            "is no use as it is"
+            "cannot be used"
         )
     return dictionary
 
@@ -94,7 +94,7 @@ def _wrong(dictionary: Dictionary) -> str:
     kind = dictionary.nonlinearity
     known = {*kind.init(1, dictionary.width), *getattr(kind, "encoders", ())}
     if extra := sorted(dictionary.own.keys() - known):
-        return f"{', '.join(extra)} are no tensors of a {type(kind).__name__} dictionary"
+        return f"{', '.join(extra)} are not tensors of a {type(kind).__name__} dictionary"
     if whole := sorted(
         name for name, value in dictionary.tensors().items() if not value.is_floating_point()
     ):

@@ -46,8 +46,8 @@ _KINDS = {
 }
 _OTHERS = {
     "matching_pursuit": (
-        "it encodes by a search that goes on until the residual is small, which is no function of "
-        "one projection"
+        "it encodes by a search that goes on until the residual is small, which is not a function "
+        "of one projection"
     ),
     "temporal": "it attends to earlier tokens, so that single activations have no code",
 }

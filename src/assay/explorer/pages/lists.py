@@ -111,7 +111,7 @@ def _numbers(query: QueryParams, index: Index) -> list[int]:
         if not first <= last < index.about.d_sae:
             raise Problem(
                 ASKED,
-                f"{word[:40]!r} is no feature: they are numbered 0 to {index.about.d_sae - 1}; "
+                f"{word[:40]!r} is not a feature: they are numbered 0 to {index.about.d_sae - 1}; "
                 "write numbers with commas between them, and ranges as 40-45",
             )
         ranges.append(range(first, last + 1))

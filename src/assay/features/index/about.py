@@ -150,8 +150,8 @@ class About:
             return cls(**values)
         except FileNotFoundError as error:
             raise DataError(
-                f"{folder} is no index: it has no {FILE}; make one with: assay export DICTIONARY "
-                "--format index"
+                f"{folder} is not an index: it has no {FILE}; make one with: assay export "
+                "DICTIONARY --format index"
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(folder, FILE, error) from error

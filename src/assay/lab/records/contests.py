@@ -102,7 +102,7 @@ def read_all(folder: Path, record_name: str) -> tuple[Contest, ...]:
             contest = Contest.from_json(data["contest"])
             whole = data["sealed"] == contest.digest
         except (OSError, ValueError, LookupError, TypeError, DataError) as e:
-            raise ExperimentError(f"{file} is no contest ({type(e).__name__}); remove it") from e
+            raise ExperimentError(f"{file} is not a contest ({type(e).__name__}); remove it") from e
         if not whole:
             raise ExperimentError(f"{file} was changed after it was written; remove it")
         contests.append(contest)

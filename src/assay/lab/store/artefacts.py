@@ -66,8 +66,8 @@ class Artefacts(Folder):
         """Move an artefact that is not as it should be to `tmp`, and say so; it is built again."""
         if not path.is_relative_to(self.root / "artefacts"):
             raise StoreError(
-                f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be "
-                "built again"
+                f"{path} is damaged: {why}; it is not an artefact of {self.root}, so it cannot "
+                "be built again"
             )
         aside = self.root / "tmp" / f"{state.replace(' ', '-')}-{path.name}-{uuid.uuid4().hex[:12]}"
         try:
