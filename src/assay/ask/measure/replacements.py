@@ -90,7 +90,9 @@ class Replacements:
 
     def own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
         """What a user's own function makes of a site at some tokens."""
-        return own_code.changed(table.function, self.code(table.function), site, x, p)
+        return own_code.changed(
+            table.function, self.code(table.function), site, x, p, self.model.model
+        )
 
     def _noise(self, p: Prompt, site: Site, x: Rows, seed: int) -> Rows:
         """Noise as large as what a site has over the prompts, of a prompt and a seed."""
