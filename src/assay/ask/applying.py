@@ -5,13 +5,13 @@ it is read."""
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from assay.ask import checks, placing
 from assay.ask.measure import models
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.tasks import Task
 from assay.ask.resolved import ResolvedStudy
+from assay.ask.tables import Read
 from assay.core.errors import AssayError
 
 
@@ -38,7 +38,7 @@ def leave_out_reads(study: ResolvedStudy) -> None:
             ]
 
 
-def _refusal(study: ResolvedStudy, task: Task, read: Any) -> str:
+def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
     """Say why an arm cannot have a read; "" where it can, as far as that is known."""
     if isinstance(task, DamageTask):
         return ""

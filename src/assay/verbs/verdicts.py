@@ -181,7 +181,7 @@ def run(
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
     planned = lab.plan(experiment, preset)
-    if (known := lab.known(experiment, preset, planned)) is not None:
+    if (known := lab.known(experiment, planned)) is not None:
         return known
     if experiment.origin.endswith(STUDIES):
         _refuse_beyond_budget(lab, experiment, planned)
@@ -223,8 +223,6 @@ def show(
     no claim is the one, or several."""
     from assay.verbs.one_claim import choose
 
-    if arm == "main" and claim is None and (known := lab.known(experiment, preset)) is not None:
-        return known
     result = lab.judge(experiment, preset, arm)
     return (result if claim is None else choose(result, claim)).data
 
