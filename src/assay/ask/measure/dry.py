@@ -12,9 +12,9 @@ from assay.ask.measure import (
     edges,
     interventions,
     own_code,
-    pairs,
     paths,
     reads,
+    replacements,
 )
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
@@ -257,8 +257,8 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:
-        other = pairs.corrupted(source, p)
-        if why := pairs.misfit(p, other, table.position, source):
+        other = replacements.corrupted(source, p)
+        if why := replacements.misfit(p, other, table.position, source):
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)

@@ -482,8 +482,8 @@ def top_in_words(top: Top, site: str = "") -> str:
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     return (
-        f"the {top.n} {top.of}{where} with the highest {by}, chosen on the prompts that are not "
-        "measured"
+        f"the {top.n} {top.of}{where} with the highest {by}, chosen on "
+        f"{top.prompts or 'the prompts that are not measured'}"
     )
 
 
