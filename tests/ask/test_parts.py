@@ -233,7 +233,10 @@ def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
     ("fields", "why"),
     [
         ({"add": "x", "neurons": (1,)}, "neurons are ablated or patched at one site"),
-        ({"ablate": "zero", "top": Top(n=2, of="neurons")}, "at one site, without neurons"),
+        (
+            {"ablate": "zero", "neurons": ("1.2",), "top": Top(n=2, of="neurons")},
+            "leave out neurons",
+        ),
         ({"ablate": "zero", "site": POST, "top": Top(n=2, of="heads")}, "without a site or heads"),
         ({"clamp": ("s", (1,)), "top": Top(n=2, of="latents")}, r'clamp = \["DICTIONARY", \[\]\]'),
         ({"ablate": "zero", "top": Top(n=0, of="heads")}, "at least 1, got 0"),
@@ -245,3 +248,33 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
 
     with pytest.raises(DataError, match=why):
         interventions.check(intervention(**fields), [Direction(name="x", unembedding="a")])
+
+
+def test_neurons_of_all_blocks_are_chosen_cut_and_swept(subject, shown):
+    """Those that are on most for label a less for b over all blocks; each is read by itself."""
+    folder, naive = subject
+    table = intervention(ablate="zero", top=Top(n=3, of="neurons", by=("a", "b")))
+    width = naive.model.config.intermediate_size
+    one = Read(name="one", log_prob=(" a", " b"))
+    numbers = measured(folder, shown, table, reads=(one,), chooses=True)[0]
+    chosen, measured_rows = shown.halves()
+    acts = {"a": [], "b": []}
+    for i in chosen:
+        row = shown.rows[i]
+        posts = [kept(naive, row.text, n)["post"][1:].mean(0) for n in range(3)]
+        acts[row.columns["label"]].append(torch.cat(posts))
+    gap = torch.stack(acts["a"]).mean(0) - torch.stack(acts["b"]).mean(0)
+    best = gap.argsort(descending=True)[:3].tolist()
+    assert {*numbers["chosen_parts"][0]} == {*best}
+
+    named = tuple(f"{n // width}.{n % width}" for n in best)
+    same = measured(folder, shown, intervention(ablate="zero", neurons=named), reads=(one,))[0]
+    np.testing.assert_allclose(numbers["one"][0], same["one"][0][measured_rows], **CLOSE)
+    sweep = {"neuron": tuple(range(4))}
+    read = Read(name="act", neurons=("{neuron}",), site=POST, position="mean", sweep=sweep)
+    each = measured(folder, shown, reads=(read,))[0]["act"][0]
+    for i, row in enumerate(shown.rows):
+        expected = kept(naive, row.text)["post"][1:, :4].mean(0)
+        np.testing.assert_allclose(each[:, i], expected, **CLOSE)
+    with pytest.raises(DataError, match=r"without a site, each .BLOCK\.NEURON"):
+        measured(folder, shown, intervention(ablate="zero", neurons=(1,)), reads=(one,))

@@ -183,6 +183,9 @@ CHANGES = {
     "by_direction": 'ablate = "mean"\ntop = { n = 1, of = "heads", by = "along" }',
     "by_labels": 'ablate = "zero"\n'
     'top = { n = 1, of = "heads", by = ["france", "italy"], label = "country" }',
+    "path": 'patch = "corrupted"\nheads = ["1.1"]\nposition = -1\npath = { to = ["logits"] }',
+    "neurons_of_blocks": 'ablate = "zero"\ntop = { n = 2, of = "neurons" }',
+    "two_tokens": 'ablate = "zero"\nsite = "hook_embed"\nposition = ["{country}", -1]',
     "latents": 'clamp = ["sae.safetensors", [0, 2]]\nsite = "blocks.2.hook_resid_pre"',
     "top_latents": 'clamp = ["sae.safetensors", []]\nsite = "blocks.2.hook_resid_pre"\n'
     'top = { n = 1, of = "latents", by = "along" }',
@@ -224,7 +227,7 @@ def test_every_choice_of_parts_that_is_planned_is_run_with_its_controls(folder, 
     [
         ("intervene", "mask = 3", "write block = { from"),
         ("prompts", "examples = 3", r"write shots = \[0, 1, 4\] and example"),
-        ("model", "quantize = 3", "write weights = { round = 3 }"),
+        ("model", "quantize = 3", r"write weights = { bits = 4"),
         ("read", "nonsense = 3", r"; see docs/asking-tables.md, \[\[read\]\]"),
     ],
 )

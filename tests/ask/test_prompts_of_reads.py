@@ -154,7 +154,7 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     whole = STUDY.format(model=subject[0], read=COPIES + 'prompts = "random"', holds=holds)
     text = parsed(subject[0] / "study.toml", whole)
     claim = text.study.claim[0]
-    assert claim.holds == '"main on random".copies - "cut on random".copies > 0.1'
+    assert claim.holds == '"random".copies - "cut on random".copies > 0.1'
     assert claim.control == ("cut on random/heads",)
     parts = ModelStudy(text).by_label
     task = parts["cut on random"].task

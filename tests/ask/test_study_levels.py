@@ -81,6 +81,16 @@ def test_weights_are_rounded_and_scaled_where_their_names_say(tmp_path):
         assert torch.equal(y, expected)
         changed += "layers.1.mlp" in name
     assert changed == 3 and models.said(table) != models.said(Model(name=table.name))
+    four = Model(name=table.name, weights=Weights(bits=4, per="group", group=8, of="layers.1.mlp"))
+    rounded = dict(models.as_it_is(table.name, "cpu", four).model.named_parameters())
+    for name, x in plain.model.named_parameters():
+        if "layers.1.mlp" in name:
+            for row, other in zip(x.reshape(-1, 8), rounded[name].reshape(-1, 8), strict=True):
+                levels = (row.abs().max() / 7) * torch.arange(-8, 8)
+                nearest = (row[:, None] - levels).abs().min(1).values
+                torch.testing.assert_close((row - other).abs(), nearest, atol=1e-6, rtol=0)
+        else:
+            assert torch.equal(x, rounded[name])
     with pytest.raises(DataError, match=r"no weight of .* has 'layer.9'"):
         models.check_weights(
             Model(name=table.name, weights=Weights(scale=2, of="layer.9")), plain.folder

@@ -91,16 +91,11 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
 
 
 def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of a model, as it is and under each intervention, on the prompts that a read
-    names as its own, where a statement has it of them."""
+    """Add the arms of a model under each intervention on the prompts that a read names as its own,
+    where a statement has it of them."""
     tables, prefix = study.text.study, study.prefix(m, model)
     statements = {arm for arm, _ in placing.named(tables)}
     for prompts in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
-        main = placing.on(prefix.rstrip("/") or "main", prompts)
-        if any(arm.startswith(main) for arm in statements):
-            task = on_prompts(study, study.task(model), prompts)
-            study.parts.append(Part(main, task))
-            _add_controls_of_model(study, main, task, model.controls)
         for i, table in enumerate(tables.intervene):
             name = placing.on(f"{prefix}{table.name}", prompts)
             if any(arm.startswith(name) for arm in statements):

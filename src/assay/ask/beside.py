@@ -235,12 +235,12 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
     if CHOSEN not in arm or table is None or table.top is None:
         return
     with contextlib.suppress(AssayError):  # the model is no longer here
-        count = read_sizes(questions.found_of(part).config)["h"]
+        size = read_sizes(questions.found_of(part).config)
+        of_blocks = table.top.of != "latents" and not table.site
+        count = size["h"] if table.top.of == "heads" else size.get("m", 1)
         x = arm[CHOSEN].isel(run=0)
         numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
-        names = [
-            f"{n // count}.{n % count}" if table.top.of == "heads" else f"{n}" for n in numbers
-        ]
+        names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
         yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
 
 

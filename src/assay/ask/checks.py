@@ -1,14 +1,16 @@
 """Checks: what can be known to be wrong of an arm before a model is opened, and what its author
-should know."""
+should know. A read that an arm cannot have, as of attention to a repeated token where
+none is, is left out of it, if no statement has it of this arm."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
+from assay.ask import placing
 from assay.ask.measure import (
     dictionaries,
     dry,
@@ -20,6 +22,7 @@ from assay.ask.measure import (
     saes,
     training,
 )
+from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.seen import Prompt
@@ -51,6 +54,46 @@ def check(study: ResolvedStudy, part: Part) -> None:
             who = f"model {model.label or name}: " if len(study.models) > 1 else ""
             remarks = _check(study, part, folder, who)
             study.remarks += [r for r in remarks if r not in study.remarks]
+
+
+def leave_out_reads(study: ResolvedStudy) -> None:
+    """Take the reads that an arm cannot have, and that no statement has of it, out of the arm and
+    its controls, and remember which."""
+    named = placing.named(study.text.study)
+    arms, used = {arm for arm, _ in named} | {"main"}, {name for _, name in named}
+    for part in study.parts:
+        task = part.task
+        if part.of or not isinstance(task, Task) or part.label not in arms:
+            continue
+        idle = [r for r in task.reads if (part.label, r.name) not in named and r.name in used]
+        out = {r.name: why for r in idle if (why := _refusal(study, task, r))}
+        if out and len(out) < len(task.reads):
+            for i, other in enumerate(study.parts):
+                if part.label in (other.label, other.of):
+                    some = tuple(r for r in other.task.reads if r.name not in out)
+                    changed = dataclasses.replace(other.task, reads=some)
+                    study.parts[i] = dataclasses.replace(other, task=changed)
+            study.remarks += [
+                f"{name} is left out of {part.label}, where no statement needs it: {why}"
+                for name, why in out.items()
+            ]
+
+
+def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
+    """Say why an arm cannot have a read; "" where it can, as far as that is known."""
+    if isinstance(task, DamageTask):
+        return ""
+    sides = [p for p in (task.prompts, task.than) if p is not None]
+    for model in (m for m in task.models if not m.like):
+        with suppress(AssayError):  # reported where what it reads is asked for
+            folder = study.found(models.states(model)[0], model.bos)
+            for prompts in sides:
+                side = dataclasses.replace(task, prompts=prompts, than=None)
+                try:
+                    remarks_of(study, side, read, folder)
+                except AssayError as e:
+                    return str(e)
+    return ""
 
 
 def _check_places(study: ResolvedStudy, part: Part, folder: ModelFolder) -> None:

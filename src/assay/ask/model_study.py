@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import applying, inputs, parts, trained
+from assay.ask import checks, inputs, parts, trained
 from assay.ask.measure import (
     controls,
     damage,
@@ -51,7 +51,7 @@ class ModelStudy(ResolvedStudy):
     def __init__(self, text: Text) -> None:
         super().__init__(text)
         parts.add_arms(self)
-        applying.leave_out_reads(self)
+        checks.leave_out_reads(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
         """The near controls of an arm, for a claim that reads these measures: those that could come

@@ -2,7 +2,8 @@
 
 A read that names prompts of its own is measured on these alone. Where a condition has it of an arm,
 as in `cut.copies`, that arm is made on these prompts as well, and the condition then names this
-one: `"cut on random".copies`. Controls of it follow, as of any arm."""
+one: `"cut on random".copies`; of the model as it is the arm of the prompts' own name, as in
+`random.copies`. Controls of it follow, as of any arm."""
 
 from __future__ import annotations
 
@@ -55,17 +56,17 @@ def written_out(study: S) -> S:
     apart = {r.name: r.prompts for r in every.read if r.prompts not in ("", first)}
     if not apart:
         return study
-    labels = [m.label for m in every.model[1:]] + [t.name for t in every.train]
+    labels = [*(m.label for m in every.model[1:]), *(t.name for t in every.train)]
+    plain = {"main": ""} | {label: f"{label}/" for label in labels}
     tables = {t.name: t.prompts for t in every.intervene} | {d.name: "" for d in every.diff}
-    known = {"main": "", **{p.name: p.name for p in every.prompts[1:]}, **tables}
-    known |= dict.fromkeys(labels, "")
-    known |= {f"{label}/{name}": p for label in labels for name, p in tables.items()}
+    changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in tables.items()}
 
     def placed(arm: str, prompts: str) -> str:
-        of, slash, control = arm.rpartition("/") if arm not in known else (arm, "", "")
-        if known.get(of, prompts) == prompts:
-            return arm
-        return f"{on(of, prompts)}{slash}{control}"
+        of, slash, control = arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
+        if of in plain:
+            return f"{plain[of]}{prompts}{slash}{control}"
+        usual = changed.get(of, prompts) == prompts
+        return arm if usual else f"{on(of, prompts)}{slash}{control}"
 
     def spelled(match: re.Match[str]) -> str:
         arm, name = match[1].strip("\"'"), match[2]

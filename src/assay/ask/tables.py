@@ -35,6 +35,12 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """To how many decimals they are rounded."""
     scale: float = 1.0
     """What they are multiplied by."""
+    bits: Annotated[int, msgspec.Meta(ge=2, le=16)] | None = None
+    """To how many bits the matrices among them are rounded, to nearest, symmetrically."""
+    per: Literal["channel", "group", "tensor"] = "channel"
+    """What shares a scale, the largest number by that of the bits: an output channel, `group`
+    weights of one, or a matrix."""
+    group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
     """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
 
@@ -175,9 +181,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cosine: str | tuple[str, str] = ""
     """The cosine of the activation and a direction, by its name; of two names that of these
     directions, whatever the prompt."""
-    neurons: tuple[int, ...] = ()
-    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post: their mean activation; with
-    position = "all" the highest over the prompt's tokens."""
+    neurons: tuple[int | str, ...] = ()
+    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or a slot of a sweep: their
+    mean activation; with position = "all" the highest over the prompt's tokens."""
     cka: bool = False
     """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
     models of a difference, from 0 to 1: linear CKA."""
@@ -257,6 +263,15 @@ class Block(
     """Heads as "LAYER.HEAD", in place of layers."""
 
 
+class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a patch of heads or of an MLP leads, in place of everywhere."""
+
+    to: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Later heads as "LAYER.HEAD", MLPs as "LAYER.mlp", or "logits"."""
+    input: Literal["", "q", "k", "v"] = ""
+    """Of heads: by which input alone, their queries, keys or values; left out: by all."""
+
+
 class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parts of a model that are chosen on one half of the prompts, and changed on the other, which
     is measured: those that have most of something."""
@@ -264,7 +279,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     n: int | str
     """How many, or a slot of a sweep."""
     of: Literal["heads", "neurons", "latents"]
-    """Heads of `layers`; neurons at the intervention's site; latents of its dictionary."""
+    """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
+    `layers`; latents of its dictionary."""
     by: str | tuple[Plain, Plain] = "norm"
     """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
     the name of a direction, how much they write along it; of heads also that of a read of a
@@ -276,7 +292,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     prompts: str = ""
     """Other prompts, of which all choose; left out: one half of those that are measured."""
     layers: tuple[int, ...] = ()
-    """The blocks among whose heads is chosen; left out: all."""
+    """The blocks among whose heads or neurons is chosen; left out: all."""
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -308,13 +324,17 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     block: Block | None = None
     """Attention from some tokens to others that is blocked, such as { from = "{answer}",
     to = "{name}", layers = [8, 9] }."""
+    path: Path | None = None
+    """Of a patch: the path along which alone it goes, such as { to = ["10.4"], input = "k" }, with
+    all else held as it was."""
     function: str = ""
     """A function of your own, "FILE.py:NAME": it takes x, [1, token, …], and by name any of site,
     tokens and columns, and returns what goes on in the place of x."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
-    neurons: tuple[int, ...] = ()
-    """Numbers at the site that are ablated or patched, in place of all of it."""
+    neurons: tuple[int | str, ...] = ()
+    """Numbers at the site that are ablated or patched, in place of all of it; of several blocks,
+    without a site, as "BLOCK.NEURON": those of mlp.hook_post."""
     top: Top | None = None
     """In place of heads, neurons or latents by number: those that have most of something, such as
     { n = 10, of = "heads", by = "norm" }."""

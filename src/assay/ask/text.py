@@ -68,6 +68,8 @@ OTHERWISE = {
     ("intervene", "layer"): 'write site = "blocks.9.hook_resid_pre", say',
     ("intervene", "mask"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
     ("intervene", "attention"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
+    ("intervene", "noise_std"): "write noise = 3, in standard deviations of the site",
+    ("intervene", "to"): 'write path = { to = ["10.4"] } next to a patch of heads',
     ("intervene", "latents"): 'write clamp = ["sae.safetensors", [1, 2, 3]] and value',
     ("intervene", "code"): 'write function = "mine.py:edit"',
     ("intervene", "weights"): "write weights under a second [[model]] of the same name",
@@ -79,7 +81,7 @@ OTHERWISE = {
     ("prompts", "sweep"): "write levels, the column whose values are levels, or shots = [0, 1, 4]",
     ("probe", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
     ("model", "round"): "write weights = { round = 3 }",
-    ("model", "quantize"): "write weights = { round = 3 }",
+    ("model", "quantize"): 'write weights = { bits = 4, per = "channel" }',
     (
         "dictionary",
         "dictionary",

@@ -128,11 +128,16 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean activation of named neurons: at a token, or the mean or the highest over all."""
     site = _own_site(read, prompt)
     width = prompt.folder.width(site)
-    if beyond := [n for n in read.neurons if not 0 <= n < width]:
-        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
+    if beyond := [n for n in read.neurons if not 0 <= int(n) < width]:
+        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]}")
 
     def number(reading: PassOutput) -> float:
-        rows = reading.rows(site, read.position).flatten(1)[:, [*read.neurons]].double().mean(1)
+        rows = (
+            reading.rows(site, read.position)
+            .flatten(1)[:, [*map(int, read.neurons)]]
+            .double()
+            .mean(1)
+        )
         return float(rows.max() if read.position == "all" else rows.mean())
 
     positions(read, prompt)
@@ -198,6 +203,7 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
             "logits": lambda: context.head(torch.stack([s.acts[final] for s in reading])),
             "tokens": lambda: torch.tensor(prompt.tokens),
             "columns": lambda: dict(prompt.row.columns),
+            "model": lambda: context.model,
         }
         with torch.no_grad():
             arguments = {name: offered[name]() for name in asked}

@@ -112,7 +112,11 @@ class Changes:
             else:
                 heads = [(b, n) for b, some in heads_by_layer(table.heads) for n in some]
             numbers = [layer * each + head for layer, head in heads]
-            numbers = numbers or [*(table.neurons or interventions.latents_of(table))]
+            if table.neurons and not table.site:  # numbered through all blocks
+                sites = interventions.neurons_by_site(table).items()
+                wide = read_sizes(self.model.folder.config).get("m", 0)
+                numbers = [(site.layer or 0) * wide + n for site, some in sites for n in some]
+            numbers = numbers or [*map(int, table.neurons), *interventions.latents_of(table)]
             s, w = divmod(v, len(self.sweep))
             stand_ins[s, w, : len(numbers)] = numbers
 

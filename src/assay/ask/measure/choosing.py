@@ -112,7 +112,8 @@ def check(
         if beyond := [n for n in layers if not 0 <= n < size["layers"]]:
             raise DataError(f"{table.name!r}: {folder.name} has no block {beyond[0]}")
         site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
-        most = folder.width(site) if site else size["h"] * len(layers)
+        each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
+        most = folder.width(site) if site else each * len(layers)
         if int(top.n) >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
@@ -128,7 +129,8 @@ def check(
     by_name = [msgspec.structs.replace(top, by=r.name) for r in reads]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_pattern(t, reads)]
-    known += [r.name for r, t in zip(reads, tops, strict=True) if by_effect(t, reads)]
+    if top.of == "heads" or table.site:  # each neuron of all blocks takes too many passes
+        known += [r.name for r, t in zip(reads, tops, strict=True) if by_effect(t, reads)]
     if top.by not in known:
         swept = any(r.name == top.by and r.sweep for r in reads)
         more = (
@@ -164,7 +166,7 @@ def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     if top.of == "heads":
         changes["heads"] = tuple(f"{layer}.{head}" for layer, head in picked)
     elif top.of == "neurons":
-        changes["neurons"] = tuple(n for _, n in picked)
+        changes["neurons"] = tuple(n if table.site else f"{layer}.{n}" for layer, n in picked)
     else:
         assert table.clamp is not None
         changes["clamp"] = (table.clamp[0], tuple(n for _, n in picked))
@@ -255,13 +257,17 @@ def _neurons(
     table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How large each neuron is; of labels its activation itself."""
-    assert isinstance(table.site, str)
-    site = Site.parse(table.site)
+    model = known.learner.model
+    layers = top.layers or range(model.layers)
+    sites = [Site.parse(str(table.site))] if table.site else [Site("mlp_post", n) for n in layers]
     rows = []
-    for p, acts in _seen(known.learner.model, prompts, [site]):
-        x = _at(acts[site], p, table.position).flatten(1)
-        rows.append((x.abs() if isinstance(top.by, str) else x).mean(0))
-    return [(site.layer or 0, n) for n in range(len(rows[0]))], torch.stack(rows)
+    for p, acts in _seen(model, prompts, sites):
+        each = [_at(acts[site], p, table.position).flatten(1) for site in sites]
+        if isinstance(top.by, str):
+            each = [x.abs() for x in each]
+        rows.append(torch.cat([x.mean(0) for x in each]))
+    widths = [(site.layer or 0, model.folder.width(site)) for site in sites]
+    return [(layer, n) for layer, width in widths for n in range(width)], torch.stack(rows)
 
 
 def _latents(

@@ -89,6 +89,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         place = (NEURONS,)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
+    elif table.path:
+        place = ()  # another MLP may come behind what it leads to
     puts_back = table.patch in ("corrupted", "clean")
     return (UNRELATED, *place) if puts_back else (*place, DAMAGE)
 

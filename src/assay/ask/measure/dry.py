@@ -6,7 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from assay.ask.measure import choosing, directions, edges, interventions, own_code, pairs, reads
+from assay.ask.measure import (
+    choosing,
+    directions,
+    edges,
+    interventions,
+    own_code,
+    paths,
+    reads,
+    replacements,
+)
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.probes import ProbeTask
@@ -198,6 +207,8 @@ def _check_place(
         places = interventions.where(table, direction)  # a dictionary's site is known when read
         for site, heads in places:
             _site(table.name, site, heads, folder)
+        if table.path is not None:
+            paths.check(table, places, folder)
         if direction is not None and prompts:
             _direction(direction, places[0][0], task, folder)
 
@@ -233,14 +244,13 @@ def check_intervention(
             measured = task.made_for or task.prompts
             source = choosing.source_of(table.top, measured, task.sources, some)
             choosing.check(table, table.top, source, task.directions, some, folder)
-        for site, _ in interventions.where(table, None) if table.neurons else ():
-            if max(table.neurons) >= (width := folder.width(site)):
+        for site, numbers in interventions.neurons_by_site(table).items():
+            if max(numbers) >= (width := folder.width(site)):
                 raise DataError(
-                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got "
-                    f"{max(table.neurons):,}"
+                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got {max(numbers):,}"
                 )
         for site, _ in interventions.where(table, None) if table.function else ():
-            for p in prompts[:2]:
+            for p in prompts[:2] if own_code.can_be_tried(code(table.function)) else ():
                 x = own_code.tried(p, [site]).acts[site][None]
                 own_code.changed(table.function, code(table.function), site, x, p)
         for p in prompts:
@@ -256,8 +266,8 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:
-        other = pairs.corrupted(source, p)
-        if why := pairs.misfit(p, other, table.position, source):
+        other = replacements.corrupted(source, p)
+        if why := replacements.misfit(p, other, table.position, source):
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask.measure import choosing, interventions, own_code
+from assay.ask.measure import choosing, interventions, own_code, paths
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.elsewhere import Elsewhere, Places
 from assay.ask.measure.prompts import PromptSet
@@ -127,6 +127,8 @@ class Editing:
         if table.ablate == "zero":
             return self._edits(table, places, shift=shift)
         put_there = self.source.rows(table, sites, seed, shift=shift)
+        if table.path is not None:
+            return paths.edits(table, places, put_there, self.source)
         return [
             interventions.edits_of(table, p, places, rows=rows, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)

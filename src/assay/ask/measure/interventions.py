@@ -13,10 +13,20 @@ import msgspec
 from jaxtyping import Float
 
 from assay.ask.measure import directions, edges
-from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Prompt, whole_slot
-from assay.ask.tables import Block, Direction, Intervention, Plain, Positions, Probe, Read, Top
+from assay.ask.tables import (
+    Block,
+    Direction,
+    Intervention,
+    Path,
+    Plain,
+    Positions,
+    Probe,
+    Read,
+    Top,
+)
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
@@ -29,8 +39,8 @@ ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
-NUMBERED, NUMBER = ("position", "to"), re.compile(r"-?\d+")
-"""Fields that are a token; a slot of one may be filled by its number."""
+NUMBERED, NUMBER = ("position", "to", "neurons"), re.compile(r"-?\d+")
+"""Fields that have numbers, a slot of which may be filled by one."""
 LATENT = ("feature", "clamp")
 """Fields that are a dictionary and its latent."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
@@ -74,6 +84,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
                 'intervention that comes before it with after = "…"'
             )
+        if table.path and (way != "patch" or table.neurons or not isinstance(table.site, str)):
+            raise DataError(f"{table.name!r}: a path is that of a patch of heads, or of one MLP")
         if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
         if (latents := latents_of(swept_table)) and min(latents) < 0:
@@ -125,12 +137,29 @@ def latents_of(table: Intervention) -> tuple[int, ...]:
     return (latents,) if isinstance(latents, int) else latents
 
 
+def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
+    """The neurons that an intervention changes: of its site, or each "BLOCK.NEURON" of the MLP of
+    its block. Raises: DataError, ModelError."""
+    by_site: dict[Site, list[int]] = {}
+    for neuron in table.neurons:
+        if isinstance(neuron, str) == bool(table.site):
+            raise DataError(
+                f"{table.name!r}: neurons are numbers at one site, or, without a site, each "
+                f'"BLOCK.NEURON", such as "9.41"; got {neuron!r}'
+            )
+        layer, number = head_of(neuron) if isinstance(neuron, str) else (0, neuron)
+        site = Site.parse(str(table.site)) if table.site else Site("mlp_post", layer)
+        by_site.setdefault(site, []).append(number)
+    return by_site
+
+
 def _check_parts(table: Intervention, way: str) -> None:
     """Refuse neurons, latents and a choice of parts that do not go together."""
     top, cut = table.top, way in ("ablate", "patch")
     if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
         raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
-    if table.neurons and (len({*table.neurons}) < len(table.neurons) or min(table.neurons) < 0):
+    numbers = [n for some in neurons_by_site(table).values() for n in some]
+    if numbers and (len({*table.neurons}) < len(table.neurons) or min(numbers) < 0):
         raise DataError(f"{table.name!r}: each neuron once, numbered from 0")
     if way == "clamp" and not (latents_of(table) or top):
         raise DataError(
@@ -142,13 +171,14 @@ def _check_parts(table: Intervention, way: str) -> None:
         raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
     fits = {
         "heads": cut and not (table.heads or table.site or table.neurons),
-        "neurons": cut and bool(table.site) and not (table.neurons or table.heads),
+        "neurons": cut and not (table.neurons or table.heads),
         "latents": way == "clamp" and not latents_of(table),
     }
     if not fits[top.of] or not isinstance(table.site, str):
         how = {
             "heads": "are ablated or patched, without a site or heads",
-            "neurons": "are ablated or patched at one site, without neurons",
+            "neurons": "are ablated or patched, at one site or without a site over blocks; leave "
+            "out neurons = … and heads",
             "latents": 'are set by clamp = ["DICTIONARY", []], without numbers',
         }[top.of]
         raise DataError(f"{table.name!r}: {top.of} that are chosen {how}")
@@ -247,7 +277,7 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
 
 
 def _numbered(value: Any) -> Any:
-    """A place, or several, with the numbers that slots were filled by as numbers."""
+    """A value, or several, with the numbers that slots were filled by as numbers."""
     if isinstance(value, tuple):
         return tuple(map(_numbered, value))
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
@@ -272,7 +302,7 @@ def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
         return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
     if isinstance(value, tuple | list):
         return tuple(_filled(v, point) for v in value)
-    if isinstance(value, Block | Top):
+    if isinstance(value, Block | Top | Path):
         parts = msgspec.to_builtins(value)
         return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, type(value))
     return value
@@ -285,7 +315,9 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
         raise DataError(f"{table.name!r}: say a site or heads, not both")
     if table.heads:
         return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
-    if table.top and table.top.of == "heads":
+    if table.neurons and not table.site:
+        return [(site, None) for site in neurons_by_site(table)]
+    if table.top and not table.site and table.top.of != "latents":
         return []  # known when they are chosen
     sites = (table.site,) if isinstance(table.site, str) else table.site
     if sites == ("",):
@@ -344,9 +376,10 @@ def edits_of(
             combined |= edits.zero(site, positions=positions, heads=heads)
         else:
             assert rows is not None
-            combined |= _put(site, rows[site], positions, heads, bool(table.ablate))
+            combined |= put(site, rows[site], positions, heads, bool(table.ablate))
     if table.neurons:
-        return {site: _of_neurons(edit, table.neurons) for site, edit in combined.items()}
+        named = neurons_by_site(table)
+        return {site: _of_neurons(edit, named[site]) for site, edit in combined.items()}
     return combined
 
 
@@ -372,12 +405,12 @@ def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice |
     return slice(first, None) if first else None
 
 
-def _put(
+def put(
     site: Site,
     rows: Float[torch.Tensor, "s ..."],
-    positions: slice | list[int] | None,
-    heads: list[int] | None,
-    goes_on: bool,
+    positions: slice | list[int] | None = None,
+    heads: list[int] | None = None,
+    goes_on: bool = False,
 ) -> Edits:
     """Put a row of its own at each token of the prompt; the last one at those that are read or
     written on behind it, if it goes on."""
@@ -386,7 +419,7 @@ def _put(
     chosen = chosen if positions is None else chosen[edits.stretch(positions, len(chosen))]
     chosen = chosen if heads is None else chosen[:, edits.stretch(heads, chosen.shape[1])]
 
-    def put(x: torch.Tensor) -> torch.Tensor:
+    def change(x: torch.Tensor) -> torch.Tensor:
         new = x.clone()
         if by_pair:
             new[:, :, : len(chosen), :keys] = chosen.transpose(0, 1).to(x)
@@ -396,7 +429,7 @@ def _put(
             new[:, len(chosen) :] = chosen[-1].to(x)
         return new
 
-    return {site: Change(site, put, positions, heads, goes_on and not by_pair)}
+    return {site: Change(site, change, positions, heads, goes_on and not by_pair)}
 
 
 PATCHED = {
@@ -430,6 +463,10 @@ def in_words(table: Intervention) -> str:
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
+    if table.path:
+        ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
+        ends = f"{ways.get(table.path.input, '')}{', '.join(table.path.to)}"
+        token += f", along the path to {ends} alone"
     return f"{what}{f' at {place}' if place else ''}{token}"
 
 
@@ -445,8 +482,8 @@ def top_in_words(top: Top, site: str = "") -> str:
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     return (
-        f"the {top.n} {top.of}{where} with the highest {by}, chosen on the prompts that are not "
-        "measured"
+        f"the {top.n} {top.of}{where} with the highest {by}, chosen on "
+        f"{top.prompts or 'the prompts that are not measured'}"
     )
 
 

@@ -206,7 +206,8 @@ def remarks(
     for table in _tables([read]):
         head = partial(own_code.any_logits, read_sizes(prompts[0].folder.config)["v"])
         of_each = _ready(task, table, prompts, dictionary, code, head=head)
-        for p, ready in [*zip(prompts, of_each, strict=True)][:2] if read.function else ():
+        tried = read.function and own_code.can_be_tried(code(read.function))
+        for p, ready in [*zip(prompts, of_each, strict=True)][:2] if tried else ():
             ready.numbers([own_code.tried(p, ready.sites)] * 2)
         for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
@@ -287,7 +288,7 @@ class Readings:
             by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
         by_table = [
-            _ready(task, table, prompts, dictionary, code, self._learned, lambda x: model.head(x))
+            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model.model)
             for table in tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
@@ -415,6 +416,7 @@ def _ready(
     code: Callable[[str], Callable[..., Any]],
     vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
     head: Callable[[torch.Tensor], torch.Tensor] = Context.head,
+    model: Any = None,
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
@@ -422,7 +424,7 @@ def _ready(
         reads.filled(directions.find(task.directions, name), point)
         for name in reads.directions_of(read)
     )
-    context = Context(along, vector, dictionary, task.stands_in == "heads", code, head)
+    context = Context(along, vector, dictionary, task.stands_in == "heads", code, head, model)
     return [reads.ready(read, p, context) for p in prompts]
 
 

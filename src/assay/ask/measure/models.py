@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 import msgspec
 import numpy as np
+from jaxtyping import Float
 
 from assay.ask.tables import DType, Model, Weights
 from assay.core import rng
@@ -39,8 +40,12 @@ def check(model: Model) -> None:
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of name, like and checkpoints of a model, got {got}")
-    if (w := model.weights) and ((w.round is None and w.scale == 1) or not model.name):
-        raise DataError("weights are those of a name, as { round = 3 } or { scale = 0.9 }")
+    if (w := model.weights) and (
+        (w.round is None and w.scale == 1 and not w.bits) or not model.name
+    ):
+        raise DataError(
+            "weights are those of a name, as { round = 3 }, { bits = 4 } or { scale = 0.9 }"
+        )
     if model.base and not model.name:
         raise DataError("a base belongs to the name of an adapter's folder")
     if model.like and (model.dtype or model.device):
@@ -111,13 +116,36 @@ def _reweighted(
 ) -> Pretrained:
     """A model with changed weights; the last one stays open."""
     model = load(name, device, dtype or "float32", apart=True)
+    # GPT-2 has its output channels last
+    modules = model.model.named_modules()
+    transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
     with torch.no_grad():
-        for parameter, weight in model.model.named_parameters():
-            if weights.of in parameter:
+        for name, weight in model.model.named_parameters():
+            if weights.of in name:
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
+                if weights.bits is not None and weight.dim() == 2:
+                    out_last = name.removesuffix(".weight") in transposed
+                    weight.copy_(
+                        _quantised(weight.mT if out_last else weight, weights, name, out_last)
+                    )
     return model
+
+
+def _quantised(
+    weight: Float[torch.Tensor, "out in"], weights: Weights, name: str, out_last: bool
+) -> torch.Tensor:
+    """Round a matrix to nearest, to so many bits; as it is stored. Raises: DataError."""
+    count, width = weight.shape
+    size = {"channel": width, "group": weights.group, "tensor": count * width}[weights.per]
+    if (count * width if weights.per == "tensor" else width) % size:
+        raise DataError(f"{name} has {width} weights a channel, which {size} do not divide")
+    grouped, most = weight.reshape(-1, size), 2 ** ((weights.bits or 2) - 1)
+    scale = grouped.abs().amax(1, keepdim=True).clamp_min(1e-30) / (most - 1)
+    rounded = (grouped / scale).round().clamp(-most, most - 1) * scale
+    rounded = rounded.reshape(count, width)
+    return rounded.mT if out_last else rounded
 
 
 def reweighted_in_words(table: Model) -> str:
@@ -126,6 +154,8 @@ def reweighted_in_words(table: Model) -> str:
         return ""
     ways = [f"times {w.scale:g}"] if w.scale != 1 else []
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
+    each = f"{w.group} weights" if w.per == "group" else w.per
+    ways += [f"rounded to {w.bits} bits, a scale for each {each}"] if w.bits else []
     return f"{f'those of {w.of}' if w.of else 'all'} weights {' and '.join(ways)}"
 
 

@@ -20,12 +20,13 @@ from assay.lab import catalogue
 from assay.lab.store.user_code import first_line
 from assay.subjects.site import Site
 
-READ = ("acts", "before", "logits", "tokens", "columns")
+READ = ("acts", "before", "logits", "tokens", "columns", "model")
 """What a function that reads may take: {site: [b, token, …]}, the same of the untouched model, or
-of the one that it is compared with, [b, token, vocabulary], [token], and the row's columns."""
-CHANGE = ("x", "site", "tokens", "columns")
+of the one that it is compared with, [b, token, vocabulary], [token], the row's columns, and the
+model of transformers."""
+CHANGE = ("x", "site", "tokens", "columns", "model")
 """What a function that changes may take: what the site has at the changed tokens, [1, token, …];
-its name; the prompt's tokens; and the row's columns."""
+its name; the prompt's tokens; the row's columns; and the model of transformers."""
 
 
 def is_written(place: str) -> bool:
@@ -80,6 +81,11 @@ def asked(function: Callable[..., Any], known: Sequence[str], place: str) -> tup
     return names
 
 
+def can_be_tried(function: Callable[..., Any]) -> bool:
+    """Whether a function can be tried without a model."""
+    return "model" not in inspect.signature(function).parameters
+
+
 def _call(place: str, function: Callable[..., Any], arguments: Mapping[str, Any], row: str) -> Any:
     try:
         return function(**arguments)
@@ -106,7 +112,12 @@ def numbers(
 
 
 def changed(
-    place: str, function: Callable[..., Any], site: Site, x: torch.Tensor, p: Prompt
+    place: str,
+    function: Callable[..., Any],
+    site: Site,
+    x: torch.Tensor,
+    p: Prompt,
+    model: torch.nn.Module | None = None,
 ) -> torch.Tensor:
     """What a function makes of a site. Raises: DataError where that has another shape."""
     offered = {
@@ -114,6 +125,7 @@ def changed(
         "site": str(site),
         "tokens": torch.tensor(p.tokens),
         "columns": dict(p.row.columns),
+        "model": model,
     }
     arguments = {name: offered[name] for name in asked(function, CHANGE, place)}
     output = _call(place, function, arguments, p.row.place)

@@ -305,6 +305,8 @@ class Context:
     """The user's own function of a name."""
     head: Callable[[torch.Tensor], torch.Tensor] = _absent
     """What makes logits of what the unembedding reads."""
+    model: Any = None
+    """The model of transformers, for a user's own function."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:

@@ -119,11 +119,14 @@ class Steering:
             on |= (dictionary.encode(some)[0] != 0).any(0)
         return [int(k) for k in on.nonzero()[:, 0]]
 
-    def other_neurons(self, table: Intervention, seed: int) -> tuple[int, ...]:
-        """As many other neurons of the site, as large and as often on."""
-        assert isinstance(table.site, str)
-        acts = self.source.around(Site.parse(table.site)).flatten(1).abs()
-        return tuple(_matched(table.neurons, acts, range(acts.shape[1]), seed))
+    def other_neurons(self, table: Intervention, seed: int) -> tuple[int | str, ...]:
+        """As many other neurons of each site, as large and as often on."""
+        others: list[int | str] = []
+        for site, named in interventions.neurons_by_site(table).items():
+            acts = self.source.around(site).flatten(1).abs()
+            some = _matched(named, acts, range(acts.shape[1]), seed)
+            others += some if table.site else [f"{site.layer}.{n}" for n in some]
+        return tuple(others)
 
 
 def _matched(
