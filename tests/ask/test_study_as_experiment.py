@@ -335,7 +335,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             "fields =",
             'learned = { "width=3/flat" = [] }\nfields =',
-            "line 14 column 8: in width=3/flat, something that the claim credits was not learned, every",
+            "line 14 column 8: in width=3/flat, something that the claim credits was not learned",
         ),
         (
             "fields =",
