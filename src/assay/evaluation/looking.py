@@ -118,7 +118,7 @@ def look(
     device: str = "cpu",
     watch: Watch = warn,
 ) -> Look:
-    """The strongest features of each token, and those that matter most on this text.
+    """Find the strongest features of each token, and those that matter most on this text.
 
     `by_token` has each token's `per_token` largest activations. `features` are those that change
     the loss most when one is taken out wherever it is on.
