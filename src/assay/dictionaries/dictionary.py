@@ -393,8 +393,8 @@ class Dictionary(Shown):
         return {**standard_tensors, **self.own}
 
     def to_trained(self) -> Trained:
-        """Give the dictionaries as the result of an arm's `train`, for those that are made from others
-        and not by `fit`."""
+        """Give the dictionaries as the result of an arm's `train`, for those that are made from
+        others and not by `fit`."""
         steps = np.zeros(0, dtype=np.int64)
         return Trained(self.tensors(), self.header(), {}, steps, np.zeros(len(self), dtype=bool))
 
