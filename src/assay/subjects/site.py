@@ -158,8 +158,8 @@ class Site:
     @property
     def dims(self) -> str:
         """Give its axes, separated by spaces: b batch, s sequence, d stream, h head, kv heads of
-        keys and values, e width of a head, q and k positions that attend and are attended to, m width of
-        the MLP; c channels, n state."""
+        keys and values, e width of a head, q and k positions that attend and are attended to, m
+        width of the MLP; c channels, n state."""
         return self._named[1]
 
     @property
