@@ -213,8 +213,8 @@ def standing() -> str:
     return (
         f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
         f"[confirmatory]({page}): frozen with all of their inputs, before anyone saw a result. "
-        f"Another {counts['frozen without inputs']} were frozen without a hash of the model or "
-        "text that their runs read.\n"
+        f"Another {counts['frozen without inputs']} were frozen in advance as well, but without "
+        "hashes of the models or texts that their runs read.\n"
     )
 
 

@@ -34,7 +34,7 @@ def leads(source, prompts):
     return {"lead": scores}
 
 
-claim = "With another country's stream at its token, that one's capital leads by two nats"
+claim = "Patching in another country's residual stream puts its capital ahead by two nats"
 prompts = Path(__file__).parents[1] / "capitals.csv"
 verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
 print(verdict, verdict.save(OUT), sep="\n")

@@ -121,7 +121,7 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
         "as 'y' (prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
-        assert "of which the first is looked at" in told(naive, shown, **fields)[0]
+        assert "of which only the first is used" in told(naive, shown, **fields)[0]
     assert told(naive, shown, log_prob=" a") == []
 
 
@@ -317,7 +317,7 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
 def test_copies_of_prompts_are_refused_where_prompts_are_the_unit():
     rows = ({"country": "France"}, {"country": "Peru"}) * 2
     table = Prompts(text="The capital of {country} is", rows=rows)
-    with pytest.raises(DataError, match="of the 4 prompts of prompts 2 are different"):
+    with pytest.raises(DataError, match="of the 4 prompts of prompts, 2 are different"):
         load(table, Path())
     assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 4
     twice = tuple(row | {"number": str(i)} for i, row in enumerate(rows))

@@ -182,11 +182,11 @@ fields = { inputs = 6, steps = 30, width = 2 }
         # are told by the study's seeds alone
         (
             PART + AGAIN.replace("width = 2", 'width = 2, seed = "0:6"') + CLAIM,
-            "every experiment of a study has the study's seeds",
+            "a study has the same seeds for all of its experiments",
         ),
         (
             PART.replace("width = [2, 3]", "width = 2") + "paired = { seed = [7, 9] }\n" + CLAIM,
-            "every experiment of a study has the study's seeds",
+            "a study has the same seeds for all of its experiments",
         ),
         # the same runs under two names: their difference is nought, whatever is claimed, so the
         # control cannot but fail
@@ -335,7 +335,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             "fields =",
             'learned = { "width=3/flat" = [] }\nfields =',
-            "line 14 column 8: in width=3/flat not all was learned that the claim credits, every",
+            "line 14 column 8: in width=3/flat, something that the claim credits was not learned",
         ),
         (
             "fields =",
@@ -379,7 +379,7 @@ def test_a_study_says_what_was_learned_and_what_is_credited(own):
     assert [name for name, parts in learned.items() if claim.lacks(parts)] == ["flat"]
     assert role(claim.also["width=3/flat"]) == "rival"
     for credited, said in (
-        ("encoder", "in width=3/flat not all was learned that the claim credits, encoder"),
+        ("encoder", "in width=3/flat, something that the claim credits was not learned, encoder"),
         ("encodr", "no arm says that 'encodr' was learned; did you mean encoder"),
     ):
         wrong = ROLES.replace('"decoder"', f'"{credited}"')
@@ -398,7 +398,7 @@ def test_what_exceeds_its_budget_is_not_begun(own, capsys):
     )
     assert main(["run", path.name, "--executor", "inline"]) == 2
     told = capsys.readouterr().err
-    assert "dear.toml line 6 column 10: what is missing takes" in told
+    assert "dear.toml line 6 column 10: the missing runs would take" in told
     assert "nothing was run" in told
     assert not (own / "assay-store" / "runs" / "dear").exists()
 

@@ -87,7 +87,7 @@ def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(
     assert "claim changed: The subspace is missed" in refused(capsys, *FREEZE)
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     out, err = capsys.readouterr()
-    assert "not as it was frozen, so what follows is exploratory: claim changed" in err
+    assert "not as it was frozen, so these verdicts are exploratory: claim changed" in err
     assert err.index("exploratory") < err.index("started"), "before anything is trained"
     assert "exploratory: frozen on" in out and "not as frozen: claim changed" in out
 

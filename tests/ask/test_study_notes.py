@@ -23,12 +23,12 @@ HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it w
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
-    "24 prompts of prompts are combinations (8 of country × 3 of who): a verdict has to stand with "
-    "each of these as units, and with every two crossed"
+    "24 prompts of prompts are combinations (8 of country × 3 of who): the verdict has to be "
+    "the same with each of these as units, and with any two crossed"
 )
 HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
-NOTHING = "claim 1: it also holds where nothing happens"
+NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
 BREAKS = """
 [[intervene]]
@@ -70,7 +70,7 @@ CASES = {
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
-        "(2 of verb × 3 of when × 4 of who): a verdict has to stand with each",
+        "(2 of verb × 3 of when × 4 of who): the verdict has to be the same with each",
         True,
     ),
     "one answer": (MOOD, "main.good > 0", HABIT, True),

@@ -183,7 +183,7 @@ def test_a_trained_model_that_loses_nothing_may_have_learned_nothing(folder):  #
     train = '[[train]]\nname = "tuned"\nof = "./planted"\nprompts = "prompts"\nsteps = 2\n'
     path = study(folder, "tuned none", CUT + train, "main.right - tuned.right < 0.1")
     remarks = catalogue.find(str(path)).remarks
-    assert any("also holds where nothing happens" in r for r in remarks)
+    assert any("is also true if nothing happens" in r for r in remarks)
 
 
 def test_texts_that_are_written_out_are_grouped_by_their_wording(folder):  # noqa: F811

@@ -304,7 +304,7 @@ def test_a_full_disk_loses_nothing(world: Path, forks: Forks, tmp_path: Path) ->
     # room for small files, not for checkpoints
     done = forks.execute(LIMITED.format(2000, words), own, environment(own))
     assert done.code == 2 and "Traceback" not in done.err, done.err
-    assert "is full; what was stored so far is whole" in done.err.splitlines()[-1]
+    assert "is full; everything stored so far is intact" in done.err.splitlines()[-1]
     assert before.items() <= tree(own / STORE / "runs").items()
     again = forks.run(words, own, environment(own))
     assert again.code == 0, again.err

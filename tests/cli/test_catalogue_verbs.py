@@ -54,7 +54,7 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("new", "catalogue"), "what all experiments together are called"),
+        (("new", "catalogue"), "means all experiments together"),
         *(
             (
                 (*verb, "catalogue"),
@@ -207,7 +207,7 @@ def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(
 def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
     code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "assay-store")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "assay-store already holds own (runs/own), which would be read and not reproduced" in err
+    assert "assay-store already contains own (runs/own), which would be read instead" in err
 
 
 def test_a_record_of_another_preset_is_refused(

@@ -96,7 +96,7 @@ def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -
 
 
 def test_an_arm_drawn_again_shares_no_random_number(tmp_path: Path) -> None:
-    experiment = catalogue.find(str(made("An arm like another one, drawn again", tmp_path)))
+    experiment = catalogue.find(str(made("A null comparison: the same arm, drawn again", tmp_path)))
     result = Lab(tmp_path / "store", Inline()).run(experiment, "smoke")
     flat, again = (result.arms[arm].angle.values for arm in ("flat", "flat-again"))
     assert (flat != again).all()

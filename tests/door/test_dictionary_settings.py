@@ -404,7 +404,9 @@ def test_a_key_that_nobody_knows_is_named_in_one_note(case, models, texts, tmp_p
     )
     told = [note for note in entry["notes"] if "neither uses nor knows" in note]
     assert told == (
-        [f"its settings say what Assay neither uses nor knows: {', '.join(names)}"] if names else []
+        [f"its settings have fields that Assay neither uses nor knows: {', '.join(names)}"]
+        if names
+        else []
     )
 
 

@@ -396,7 +396,7 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
     )
     assert "evaluated on the test part" in found.notes[-1]
     for part in ("all", "train"):
-        with pytest.raises(DataError, match=f"--part {part} would evaluate it on what it has seen"):
+        with pytest.raises(DataError, match=f"--part {part} would evaluate it on its training"):
             evaluate(trained, part=part, **ask)
     seen = there.documents[5]
     listed = plain(

@@ -331,7 +331,7 @@ def test_a_process_whose_number_was_not_written_down_does_nothing(root, monkeypa
 ENDS = {
     "print('x\\nno such model', file=sys.stderr); sys.exit(2)": "no such model",
     "print(f'{root}/y is damaged', file=sys.stderr); sys.exit(3)": "the store/y is damaged",
-    "os._exit(7)": "ended with exit code 7; what is stored is kept",
+    "os._exit(7)": "ended with exit code 7; stored runs are kept",
     "os.kill(os.getpid(), 9)": "ended with signal 9 (often: out of memory)",
     "print(result[:-3])": "ended with exit code 0",
     "print(f'[{result}]')": "ended with exit code 0",

@@ -112,7 +112,7 @@ def test_shares_are_bought_by_the_binomial_law():
 
 def test_other_units_are_not_bought_with_seeds():
     by_entry = outlook(claim(units=("entry",)), arms(12))
-    assert by_entry.why == "seeds do not buy its units, entries, one by one"
+    assert by_entry.why == "more seeds do not add entries, which are its units"
     assert (by_entry.fewest, by_entry.half_width) == (None, outlook(claim(), arms(12)).half_width)
     assert outlook(claim(units=("entry",)), arms(12), 20).half_width is None
 

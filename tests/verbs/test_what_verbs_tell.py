@@ -105,8 +105,8 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough() 
     known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
     prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
     told = outlined(prospect)
-    assert "holds by itself; with its controls decided in 0% of such experiments" in told
-    assert told.endswith("underpowered as planned; 6 seeds are enough without controls")
+    assert "holds by itself; together with its controls decided in 0% of such experiments" in told
+    assert told.endswith("underpowered; 6 seeds are enough without controls")
     assert outlined(replace(prospect, power=1.0)).endswith(
         "holds, decided in 100% of such experiments, controls included; 6 seeds are enough"
     )

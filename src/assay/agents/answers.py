@@ -30,7 +30,7 @@ WORDS = {
     "done": ("it is done", "result has the verdicts"),
     "failed": ("it failed: {error}", "fix what the error says, and run it again"),
     "cancelled": (
-        "it was cancelled, and keeps what it stored",
+        "it was cancelled, and its stored runs are kept",
         "run with the same arguments resumes it",
     ),
 }
@@ -148,8 +148,8 @@ def judged(data: ResultData, job: Job, state: State, looks: Looks, unlike: str =
         "source": basis.of_store(data, state.cached),
         "notes": data.notes,
         "next": (
-            "a verdict speaks for its scope alone; an undecided one says in would_decide what it "
-            "would take, on fresh seeds"
+            "a verdict is about its scope only; an undecided one says in would_decide what "
+            "it would take, on fresh seeds"
         ),
     }
 
@@ -294,6 +294,6 @@ def written(
         "next": (
             "run(study=…) with this text"
             if ready
-            else "call write_study again with what is missing or wrong corrected"
+            else "correct what is missing or wrong, and call write_study again"
         ),
     }

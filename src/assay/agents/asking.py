@@ -73,8 +73,8 @@ class Bounds:
                 else "the workspace"
             )
             raise ExperimentError(
-                f"{location}: {text[:SHOWN]!r} lies outside {named}; nothing else of this machine "
-                "may be named"
+                f"{location}: {text[:SHOWN]!r} lies outside {named}; no other file of "
+                "this machine may be named"
             )
         return path
 

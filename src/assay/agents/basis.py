@@ -177,7 +177,7 @@ def of_plan(plan: Planned) -> Source:
     runs = plan.cached + plan.missing
     return Source(
         kind="nothing yet",
-        told=f"{plan.cached} of {runs} runs are stored, {plan.missing} would be made",
+        told=f"{plan.cached} of {runs} runs are stored, and {plan.missing} would be made",
         runs=runs,
         cached=plan.cached,
         new=0,

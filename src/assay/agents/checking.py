@@ -57,8 +57,8 @@ def check_claim(
             process.terminate()
             process.wait()
             raise AssayError(
-                f"it took more than {seconds:g} s; what was asked is kept: call check_claim again "
-                "with the same arguments"
+                f"it took more than {seconds:g} s; finished calls are kept: call "
+                "check_claim again with the same arguments"
             ) from None
         text = out.read_text()
         if process.returncode or not text.strip():

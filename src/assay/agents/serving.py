@@ -83,7 +83,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         why = error.strerror or error
-        raise AssayError(f"{host}:{port} cannot be had ({why}); name another --http") from error
+        raise AssayError(f"{host}:{port} is not available ({why}); name another --http") from error
 
 
 def address(listening: socket.socket) -> str:

@@ -110,7 +110,7 @@ def _text(function: Loop) -> str:
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise ExperimentError(
             f"the source of {function.__name__} cannot be read ({error}), so its runs cannot be "
-            "told from those of another function; put it into a file or a notebook"
+            "distinguished from those of others; put it into a file or a notebook"
         ) from error
 
 

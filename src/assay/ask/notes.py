@@ -69,9 +69,9 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
     if blind:
         notes.append(
-            f"{', '.join(blind)}: prompts of every label have the same tokens equally often, so "
-            f"that {'these controls are' if blind[1:] else 'this control is'} at chance whatever "
-            "the model does, and not counted as beaten"
+            f"{', '.join(blind)}: prompts of every label have the same tokens equally "
+            f"often, so {'these controls are' if blind[1:] else 'this control is'} at "
+            "chance whatever the model does, and not counted as beaten"
         )
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
@@ -111,8 +111,8 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
     if not asking.violations and done_by_none:
         yield (
-            "it also holds where nothing happens, as it may in its controls: name under violations "
-            "an arm that breaks it, by less than as much again; that is its control then"
+            "the claim is also true if nothing happens: name under violations an arm with an "
+            "effect less than twice as large as the claim allows; it is then the control"
         )
 
 
@@ -319,9 +319,9 @@ def _combined(some: PromptSet, counts: Mapping[str, int], count: int) -> str:
     """Tell that prompts are combinations, and with what as units a verdict has to stand."""
     each = " × ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
     return (
-        f"{count} prompts of {some.table.name} are combinations ({each}): a verdict has to stand "
-        "with each of these as units, and with every two crossed; write unit = the one that you "
-        'generalise over, or unit = "prompt" where each prompt is an independent one'
+        f"{count} prompts of {some.table.name} are combinations ({each}): the verdict has "
+        "to be the same with each of these as units, and with any two crossed; write unit = the "
+        'one that you generalise over, or unit = "prompt" if prompts are independent'
     )
 
 

@@ -42,7 +42,7 @@ def hold_to(
                 else _listed(c.name, have, offered)
             )
             of = measured[arm].side if arm in measured else None
-            hint += f"; assay list {of.of.name} says what each is" if of else ""
+            hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
     for key, names in dims.items():
         for name in names if main in measured else ():
@@ -152,7 +152,7 @@ def _first_trained(study: StudyDraft, name: str) -> str:
     trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
     is_first = trains[:1] == [name] and not study.text.study.model
     return (
-        "the first [[train]] is the arm main where there is no [[model]], so write main"
+        "without a [[model]], the first [[train]] is the arm main, so write main"
         if is_first
         else ""
     )
@@ -169,8 +169,8 @@ def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:
         for name in (n for n in names if judged.lacks(study.arms[n].learned)):
             credited = " and ".join(judged.credits) or "every part"
             what = (
-                f"in {name} not all was learned that the claim credits, {credited}; leave it "
-                "out, or say in credits what the claim is about"
+                f"in {name}, something that the claim credits was not learned, "
+                f"{credited}; leave it out, or say in credits what the claim is about"
             )
             raise s.error(key, what)
 

@@ -106,8 +106,8 @@ def sides(text: Text) -> list[Side]:
         for key in ("fields", "paired"):
             if "seed" in getattr(part, key):  # a freezing names the study's seeds alone
                 what = (
-                    "every experiment of a study has the study's seeds, so that looks at all of "
-                    'them are counted; write seeds = "…" above the first [[…]] in place of seed'
+                    "a study has the same seeds for all of its experiments; write seeds = "
+                    '"…" above the first [[…]], in place of the field seed'
                 )
                 raise text.error(("experiment", i, key), what)
         arms, needed = _chosen(text, i, base, part)

@@ -475,8 +475,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             )
         if unknown[1] == "controls":
             return (
-                f"{field_path}: the controls that come by themselves are left out where they come "
-                "from: controls = [] under the model, intervention, probe or diff"
+                f"{field_path}: automatic controls are removed in the table that they come "
+                "from: write controls = [] under the model, intervention, probe or diff"
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         other = OTHERWISE.get((str(keys[0]), unknown[1]))

@@ -100,9 +100,9 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     for whole in parsed.together:
         if sums := [c.name for c in whole.columns if c.name in QUANTITIES]:
             raise ClaimError(
-                f"cannot read the {kind} '{text[:80]}': {sums[0]} is a ratio of sums, of which "
-                f"nothing is taken over the levels of a difference; write {whole.text} of each side"
-                " by itself"
+                f"cannot read the {kind} '{text[:80]}': {sums[0]} is a ratio of sums, "
+                "which cannot be combined over the levels of a difference; write "
+                f"{whole.text} of each side separately"
             )
         if whole.is_ratio:
             means = whole.text

@@ -87,7 +87,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Check(Shown):
-    """What comes of `assay.check`.
+    """The verdict of `assay.check`, with its numbers and controls.
 
     Example:
         >>> import assay
@@ -111,28 +111,28 @@ class Check(Shown):
 
     @property
     def outcome(self) -> str:
-        """holds, fails, unspecific or undecided."""
+        """Give the outcome: holds, fails, unspecific or undecided."""
         return self.judged.outcome
 
     @property
     def reason(self) -> str:
-        """Why it is unspecific or undecided, in words; "" otherwise."""
+        """Say why it is unspecific or undecided; "" otherwise."""
         return explain_reason(self.judged.reason)
 
     @property
     def estimate(self) -> float:
-        """The number that is judged."""
+        """Give the number that is judged."""
         return self.judged.estimate
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+        """Give its 95 % interval."""
         return self.judged.low, self.judged.high
 
     @property
     def controls(self) -> dict[str, Verdict]:
-        """By name the verdict on each control: of several draws the one that comes closest to the
-        claim."""
+        """Give the verdict on each control, by name: of several draws, the one that comes closest
+        to the claim."""
         strongest: dict[str, Verdict] = {}
         for arm, verdict in self.judged.controls.items():
             name = self.question.placed[arm].control
@@ -153,7 +153,7 @@ class Check(Shown):
         return sum(p.control == control for p in self.question.placed.values())
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for what is credited and for each draw of each control: outcome, estimate,
+        """Give a row for what is claimed and for each draw of each control: outcome, estimate,
         interval, units, and what the control would explain."""
         import pandas as pd
 
@@ -197,13 +197,13 @@ class Check(Shown):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """All that a reader should know next to the number: what makes its interval doubtful, and
+        """List what a reader should know next to the number: what makes its interval doubtful, and
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
         return (*warning, *self.judged.notes, *self.notes)
 
     def row(self, control: str) -> tuple[str, str, str]:
-        """Say of a control its number, whether it fails, as it should, and what it would
+        """Give the number of a control, whether it fails, as it should, and what it would
         explain."""
         v = self.controls[control]
         why = next(p.why for p in self.question.placed.values() if p.control == control)

@@ -128,8 +128,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if not memory.lacked(error):
             raise
         return refuse(
-            "there is not enough memory; what is stored so far is whole: free some, or raise the "
-            "limit, and run the same command again",
+            "there is not enough memory; everything stored so far is intact: free some "
+            "memory, or raise the limit, and run the same command again",
             3,
         )
     except OSError as error:

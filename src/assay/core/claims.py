@@ -256,7 +256,7 @@ class Claim:
 
     @property
     def fail_range(self) -> tuple[float, float]:
-        """(fail_low, fail_high), the range outside of which the claim fails."""
+        """Give (fail_low, fail_high), the range outside of which the claim fails."""
         return (
             self.low if self.fail_low is None else self.fail_low,
             self.high if self.fail_high is None else self.fail_high,
@@ -295,7 +295,7 @@ class Claim:
 
     @property
     def threshold_since(self) -> str:
-        """Where the threshold comes from, and what of the claim an earlier look had otherwise."""
+        """Say where the threshold comes from, and what an earlier look had otherwise."""
         return (
             f"{self.threshold_from}; pilot-set, since {self.after_look}"
             if self.after_look
@@ -304,7 +304,7 @@ class Claim:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What of the claim stands with each verdict on it."""
+        """List what is shown of the claim with each verdict on it."""
         return {
             "text": self.text,
             "kind": self.kind,
@@ -330,7 +330,7 @@ class Claim:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Every arm that the claim names, its own first."""
+        """List every arm that the claim names, its own first."""
         halves = (*self.half, *self.half.values())
         return (
             *(self.of, *self.must_fail, *self.must_hold),
@@ -363,7 +363,7 @@ class Claim:
 
     @property
     def threshold(self) -> str:
-        """The range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
+        """Give the range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
         return _range_in_words(self)
 
     def about(self, arm: str) -> Claim:

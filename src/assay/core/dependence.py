@@ -311,8 +311,8 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     plain = min(_nearness(way)[0] for way in ways) > PLAIN
     count = max(2, round(n / times))
     words = (
-        f"the {n} {plural(unit, n)} lie in about {count} sets of {times} that are more alike than "
-        "independent ones"
+        f"the {n} {plural(unit, n)} fall into about {count} sets of {times} that are "
+        "more alike than independent ones"
     )
     tree = scipy.cluster.hierarchy.linkage(x, "ward")
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1

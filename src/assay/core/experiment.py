@@ -392,7 +392,7 @@ class Experiment(Generic[S]):
         return file_name if self.origin.endswith((".py", ".toml", ".md")) else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
-        """The specs of a preset. Raises: ExperimentError for an unknown one."""
+        """Give the specs of a preset. Raises: ExperimentError for an unknown one."""
         if name not in self.presets:
             raise ExperimentError(f"no preset {name!r}; presets: {', '.join(self.presets)}")
         other = self.elsewhere.get(name)
@@ -400,7 +400,7 @@ class Experiment(Generic[S]):
 
     @property
     def presets(self) -> tuple[str, ...]:
-        """The names of its presets."""
+        """List the names of its presets."""
         return (*PRESETS, *(("full",) if self.full else ()), *self.elsewhere)
 
     def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
@@ -482,11 +482,11 @@ class Experiment(Generic[S]):
         return scopes.sentence(words, [s for specs in runs.values() for s in specs])
 
     def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
-        """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""
+        """Give an arm's specs for those of a preset: by the arm it builds on, then its own map."""
         return tuple(spec for spec, _ in self.pairs(arm, specs))
 
     def pairs(self, arm: str, specs: tuple[S, ...]) -> tuple[tuple[S, S | None], ...]:
-        """An arm's specs, each with the spec of the run it builds on, if any.
+        """Give an arm's specs, each with the spec of the run it builds on, if any.
 
         The map of an arm with `after` is asked for each parent's spec by itself, so it may leave
         runs out."""

@@ -305,9 +305,9 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
             first = levels_by_arm.get(read[0], levels)
             if not np.array_equal(levels, first):
                 return (
-                    f"{read[0]!r} and {name!r} have other levels of {unit!r}: "
-                    f"{_lacking(unit, (read[0], first), (name, levels))}; add what is missing, or "
-                    "drop these levels in both; arms that are not to be paired share no level"
+                    f"{read[0]!r} and {name!r} have different levels of {unit!r}: "
+                    f"{_lacking(unit, (read[0], first), (name, levels))}; add what is "
+                    "missing, or drop these levels in both; arms that are not pairs share none"
                 )
     return ""
 

@@ -168,7 +168,7 @@ class Dictionary(Shown):
 
     @property
     def width(self) -> int:
-        """Number of features."""
+        """Give the number of features."""
         return self.W_enc.shape[-1]
 
     @property
@@ -197,7 +197,7 @@ class Dictionary(Shown):
         return self._map(lambda value: value.to(device))
 
     def normalise(self, x: Rows) -> Float[torch.Tensor, "run b d_in"]:
-        """Raw activations, centred and scaled as in training.
+        """Centre and scale raw activations as in training.
 
         Args:
             x: raw activations, [b, d_in] or [run, b, d_in].
@@ -221,7 +221,7 @@ class Dictionary(Shown):
         return x if self.scale is None else multiply(x, self.scale)
 
     def encode(self, x: Rows) -> Float[torch.Tensor, "run b f"]:
-        """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d]).
+        """Encode activations, shared by the runs ([b, d]) or each run's own ([run, b, d]).
 
         Args:
             x: raw activations, [b, d_in] or [run, b, d_in].
@@ -241,7 +241,7 @@ class Dictionary(Shown):
     def decode(
         self, features: Float[torch.Tensor, "run b f"], x: Rows | None = None
     ) -> Float[torch.Tensor, "run b d_out"]:
-        """Activations that features stand for; x, the input they came from, where a skip or each
+        """Decode features to activations; x, the input they came from, where a skip or each
         row's own scale needs it.
 
         Args:
@@ -277,7 +277,7 @@ class Dictionary(Shown):
         return out * back + shift
 
     def reconstruct(self, x: Rows) -> Float[torch.Tensor, "run b d_out"]:
-        """Activations after a pass through the dictionary: decode(encode(x), x).
+        """Reconstruct activations: decode(encode(x), x).
 
         Args:
             x: raw activations, [b, d_in] or [run, b, d_in].
@@ -291,7 +291,7 @@ class Dictionary(Shown):
         return self.decode(self.encode(x), x)
 
     def active(self, x: Rows) -> Sparse:
-        """The features that are on, ordered by run, row and feature.
+        """List the features that are on, ordered by run, row and feature.
 
         Args:
             x: raw activations, [b, d_in] or [run, b, d_in].
@@ -310,7 +310,7 @@ class Dictionary(Shown):
 
     @classmethod
     def of(cls, trained: Trained, nonlinearity: Nonlinearity | None = None) -> Self:
-        """The dictionaries that `fit` trained, or a store gave back; a `nonlinearity`
+        """Read the dictionaries that `fit` trained, or a store gave back; a `nonlinearity`
         of one's own is given again.
 
         Args:
@@ -332,7 +332,7 @@ class Dictionary(Shown):
         header: Mapping[str, Any],
         nonlinearity: Nonlinearity | None = None,
     ) -> Self:
-        """Dictionaries from tensors by name and the header that says how to read them.
+        """Make dictionaries from tensors by name and the header that says how to read them.
 
         Args:
             tensors: [run, …] by the names of the fields; other names are the nonlinearity's.
@@ -372,7 +372,7 @@ class Dictionary(Shown):
         )
 
     def header(self) -> dict[str, Any]:
-        """What a reader needs beside the tensors, as JSON; a field that is empty is left out."""
+        """Give what a reader needs besides the tensors, as JSON, without empty fields."""
         more = {
             "per_token": self.per_token,
             "sites_out": list(self.sites_out),
@@ -386,15 +386,15 @@ class Dictionary(Shown):
         return plain | {name: value for name, value in more.items() if value}
 
     def tensors(self) -> dict[str, Float[torch.Tensor, "run ..."]]:
-        """All tensors by name, the nonlinearity's own among them."""
+        """Give all tensors by name, the nonlinearity's own among them."""
         standard_tensors = {
             name: getattr(self, name) for name in STANDARD if getattr(self, name) is not None
         }
         return {**standard_tensors, **self.own}
 
     def to_trained(self) -> Trained:
-        """The dictionaries as the result of an arm's `train`, for those made from others and not by
-        `fit`."""
+        """Give the dictionaries as the result of an arm's `train`, for those that are made from
+        others and not by `fit`."""
         steps = np.zeros(0, dtype=np.int64)
         return Trained(self.tensors(), self.header(), {}, steps, np.zeros(len(self), dtype=bool))
 
@@ -418,8 +418,8 @@ class Dictionary(Shown):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The dictionaries of a file that `save` wrote, or the one that a store keeps as a run's
-        params.safetensors.
+        """Load the dictionaries of a file that `save` wrote, or the one that a store keeps as
+        params.safetensors of a run.
 
         Args:
             path: a .safetensors file.
@@ -437,7 +437,7 @@ class Dictionary(Shown):
 
     @classmethod
     def join(cls, dictionaries: Sequence[Dictionary]) -> Dictionary:
-        """Dictionaries of one shape and nonlinearity with their runs one after the other.
+        """Join dictionaries of one shape and nonlinearity, their runs one after the other.
 
         Args:
             dictionaries: at least one.

@@ -78,7 +78,7 @@ def unread(origin: Mapping[str, Any]) -> list[str]:
     names = [str(name)[:_LONGEST] for name in origin.get("unread", ())]
     if not names:
         return []
-    return [f"its settings say what Assay neither uses nor knows: {', '.join(names)}"]
+    return [f"its settings have fields that Assay neither uses nor knows: {', '.join(names)}"]
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:
@@ -242,9 +242,9 @@ def choose(
         )
     if same and not documents and part in ("all", part_then):
         raise DataError(
-            f"{name} was trained on the {part_then} part of this text, so --part {part} would "
-            "evaluate it on what it has seen; "
-            f"use --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
+            f"{name} was trained on the {part_then} part of this text, so --part {part} "
+            "would evaluate it on its training data; use --part "
+            f"{'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
     overlapping = overlap(documents, corpus, part)
     if overlapping:

@@ -118,7 +118,7 @@ def look(
     device: str = "cpu",
     watch: Watch = warn,
 ) -> Look:
-    """The strongest features of each token, and those that matter most on this text.
+    """Find the strongest features of each token, and those that matter most on this text.
 
     `by_token` has each token's `per_token` largest activations. `features` are those that change
     the loss most when one is taken out wherever it is on.
@@ -240,8 +240,8 @@ def _ids(text: str, folder: models.ModelFolder, bos: bool, skip_first: int) -> l
     ids = [*folder.beginning(bos), *folder.tokenizer.encode(text)]
     if len(ids) < skip_first + 2:
         raise DataError(
-            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
-            "is something to predict"
+            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that "
+            "there is a token to predict"
         )
     check_context(folder, len(ids), explicit=True)
     return ids

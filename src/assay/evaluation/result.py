@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
-    """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
+    """The result of `evaluate`. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
     high, n, and why there is no interval.
 
     Example:
@@ -54,7 +54,7 @@ class Evaluation(Shown):
 
     @property
     def dictionaries(self) -> Sequence[Mapping[str, Any]]:
-        """One entry for each dictionary, in the order they were named."""
+        """Give an entry for each dictionary, in the order in which they were named."""
         return self.data["dictionaries"]  # type: ignore[no-any-return]
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
@@ -88,8 +88,8 @@ class Evaluation(Shown):
 
     @property
     def notes(self) -> list[str]:
-        """What was assumed and what cannot be known, each once, with the dictionaries of which it
-        is true."""
+        """List what was assumed and what cannot be known, each once, with the dictionaries of which
+        it is true."""
         names_by_note: dict[str, list[str]] = {}
         for entry in self.dictionaries:
             for note in entry["notes"]:
@@ -100,7 +100,7 @@ class Evaluation(Shown):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values, with the definition of every measure."""
+        """Give everything as plain values, with the definition of every measure."""
         definitions = {
             m.name: {"unit": m.unit, "better": m.better, "formula": m.formula}
             for m in measures.TABLE
@@ -108,7 +108,7 @@ class Evaluation(Shown):
         return {**self.data, "notes": self.notes, "definitions": definitions}
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit,
+        """Give a row for each dictionary and measure: estimate, limits of its 95 % interval, unit,
         documents; NaN without an interval."""
         import pandas as pd
 
@@ -131,7 +131,7 @@ class Evaluation(Shown):
 
     @property
     def documents(self) -> pd.DataFrame:
-        """One row for each dictionary and document, as `judge` takes it: its name as `arm`, and
+        """Give a row for each dictionary and document, as `judge` takes it: its name as `arm`, and
         the sums over the document's tokens; NaN where it has nothing of a kind."""
         import pandas as pd
 
@@ -143,12 +143,12 @@ class Evaluation(Shown):
 
     @property
     def figure(self) -> Figure:
-        """FVU over L0, a point for each dictionary."""
+        """Draw FVU over L0, a point for each dictionary."""
         return self.figures[0]
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """FVU over L0; the loss recovered over L0 where losses were measured; and how often
+        """Draw FVU over L0; the loss recovered over L0 where losses were measured; and how often
         features fire, of up to four."""
         figure_list = [
             _pareto(

@@ -189,7 +189,7 @@ class Runner:
         else:
             how = f"its process ended with exit code {code}"
         printed = f"; it printed last: {last}" if last else ""
-        return self._line(f"{how}; what is stored is kept, and run resumes it{printed}")
+        return self._line(f"{how}; stored runs are kept, and run resumes it{printed}")
 
     def _line(self, text: str) -> str:
         """A line without the place of the store, which means nothing to the one who asked."""

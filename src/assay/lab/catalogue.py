@@ -48,8 +48,8 @@ from assay.lab.store.user_code import checked
 _GROUP = "assay.experiments"
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MISSING = (
-    "no experiment is installed; those on papers and comments are a package of their own: "
-    "pip install ./catalogue in a clone of Assay"
+    "no experiment is installed; those on papers and comments are in another package: pip "
+    "install ./catalogue in a clone of Assay"
 )
 """How to get what `assay list` would list."""
 
@@ -130,8 +130,8 @@ def entry(name_or_path: str) -> Entry:
     if _name(path) in known:
         # The same name would find the stored runs of the other experiment.
         raise ExperimentError(
-            f"{name_or_path} would be called {_name(path)!r}, which is another experiment; "
-            "rename the file"
+            f"{name_or_path} would be called {_name(path)!r}, which is the name of "
+            "another experiment; rename the file"
         )
     return Entry(_name(path), str(path.resolve()), path.resolve())
 

@@ -176,7 +176,7 @@ def prospect(
     factor, units = claim.units[k], int(i.n[k] * seeds / known)
     found = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
     if not by_seed:
-        why = f"seeds do not buy its units, {plural(factor, 2)}, one by one"
+        why = f"more seeds do not add {plural(factor, 2)}, which are its units"
         found = replace(found, why=why)
         if seeds != known:
             return found

@@ -34,7 +34,7 @@ OWN = 0.7e9
 
 
 class Lab:
-    """A store, and something that runs tasks.
+    """A store of runs, and something that runs tasks.
 
     Args:
         root: a folder, made when first written to.
@@ -72,7 +72,7 @@ class Lab:
         self.device = device
 
     def plan(self, experiment: Experiment, preset: PresetChoice = "default") -> Plan:
-        """What `run` would do, per run; nothing is written."""
+        """Say what `run` would do, per run; nothing is written."""
         return plan(
             self.store,
             experiment,
@@ -87,7 +87,7 @@ class Lab:
         on_event: OnEvent | None = None,
         planned: Plan | None = None,
     ) -> Result:
-        """The result, after training and measuring whatever is missing; what was killed is
+        """Train and measure what is missing, and judge; what was interrupted is
         continued. A notebook shows a bar. `planned` is what `plan` gave just now, if it was asked.
 
         Raises: RunError when training crashed (what could be stored is stored); StoreError before
@@ -156,8 +156,8 @@ class Lab:
         return listen
 
     def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
-        """The result of what is stored, written into the store. Raises: StoreError when runs are
-        missing; ClaimError."""
+        """Judge what is stored, and write the result into the store. Raises: StoreError when runs
+        are missing; ClaimError."""
         frozen = frozen or followed.following(self.store, experiment, now, models=True)
         result = frozen.judged(now)
         self.store.prepare()
@@ -183,7 +183,7 @@ class Lab:
     def judge(
         self, experiment: Experiment, preset: PresetChoice = "default", arm: str = "main"
     ) -> Result:
-        """The verdicts on what is stored; nothing is trained or written. Another `arm` is judged as
+        """Judge what is stored; nothing is trained or written. Another `arm` is judged as
         if it were the method.
 
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
@@ -201,7 +201,7 @@ class Lab:
     show = judge
 
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
-        """The stored result of a plan, where judging would say the same again; None where it might
+        """Give the stored result of a plan if judging would say the same again; None if it might
         not."""
         if planned.missing:
             return None

@@ -58,8 +58,8 @@ def load(
     tokenizer: Any = None,
     apart: bool = False,
 ) -> Pretrained:
-    """The model of a name, of a local folder or of a hub's name that was fetched, ready to run; or
-    one that is in memory already, which is left as it is.
+    """Open a model by its name, its local folder or a hub's name that was fetched; or wrap one that
+    is in memory already, which is left as it is.
 
     Args:
         name: "smollm2", "gemma3-270m", a folder with config.json, tokenizer.json and

@@ -137,7 +137,7 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """The site that a name like "blocks.9.hook_resid_pre" stands for. Raises: ModelError,
+        """Read the name of a site, such as "blocks.9.hook_resid_pre". Raises: ModelError,
         listing the sites.
 
         Args:
@@ -157,9 +157,9 @@ class Site:
 
     @property
     def dims(self) -> str:
-        """Its axes, space separated: b batch, s sequence, d stream, h head, kv heads of keys and
-        values, e width of a head, q and k positions that attend and are attended to, m width of
-        the MLP; c channels, n state."""
+        """Give its axes, separated by spaces: b batch, s sequence, d stream, h head, kv heads of
+        keys and values, e width of a head, q and k positions that attend and are attended to, m
+        width of the MLP; c channels, n state."""
         return self._named[1]
 
     @property

@@ -141,8 +141,8 @@ JUDGE = {
     "earlier": "is that of an earlier version",
     "missing": "is missing",
     "unknown": (
-        "is not one that this version knows: it was changed, or is from a later Assay; do "
-        "not trust what it prints"
+        "is not one that this version knows: it was changed, or is from a later version of "
+        "Assay; do not trust what it prints"
     ),
 }
 """What the `judge.py` of a bundle is, in words."""
@@ -244,7 +244,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     if record is None or record["preset"] != preset.title:
         raise StoreError(
             f"no result of {experiment.name} ({preset.title}) is stored in "
-            f"{lab.store.root.absolute()}, and there is no record of it; run: ",
+            f"{lab.store.root.absolute()}, and it has no record; run: ",
             preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))

@@ -197,7 +197,7 @@ def export(
         if format == "index":
             return in_store(indexed())
         if out is None:
-            raise AssayError(f"--out is missing: where format {format} is to be written")
+            raise AssayError(f"--out is missing: the place where {format} is to be written")
         if format == "saelens" or format == "assay":
             return of_dictionary(name, out, format, run, model, place)
         shown = export_features(

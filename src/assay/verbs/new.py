@@ -105,9 +105,7 @@ def _free(name: str, folder: Path, ending: str) -> Path:
             f"{stem.replace('_', '-')} is an experiment already; choose another name"
         )
     if stem == ALL:
-        raise ExperimentError(
-            f"{ALL!r} is what all experiments together are called; choose another name"
-        )
+        raise ExperimentError(f"{ALL!r} means all experiments together; choose another name")
     if path.exists():
         raise ExperimentError(
             f"{path} is already there and stays as it is; choose another name or move it away"

@@ -170,7 +170,7 @@ def outlined(c: Prospect) -> str:
     if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
         outcome = f"{outcome} by itself"
         need = f"{need} without controls" if c.fewest is not None else need
-    line = f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound"
+    line = f"half-width {number(c.half_width)}{sample_size}, threshold {number(c.distance)} away"
     line += f": {outcome}{powered(c.power)}; {need}"
     return line + (f"; {c.warning}" if c.warning else "")
 
@@ -183,7 +183,7 @@ def powered(power: float | None) -> str:
     words = f"decided in {power:.0%} of such experiments"
     if power >= CHANCE:
         return f", {words}, controls included"
-    return f"; with its controls {words}: underpowered as planned"
+    return f"; together with its controls {words}: underpowered"
 
 
 def timed(planned: Planned) -> str:

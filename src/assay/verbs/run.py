@@ -228,7 +228,7 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
         for line in (*lines, *unused(Path(name))):
             door.aside(f"! {line}")
         if lines:
-            door.aside("It runs all the same; Ctrl-C stops it, and what is measured by then stays.")
+            door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")
 
 
 def run_several(

@@ -168,7 +168,7 @@ def command(
     """
     if showcase:
         if (site, out, text, method, reading) != ("", None, "stdlib", AS_USUAL, FULLY):
-            raise AssayError("--showcase has settings of its own; leave the others out")
+            raise AssayError("--showcase has its own settings; leave the others out")
         with trust.raised():
             return shown(make_showcase(model, device_here(device), place, door), place)
     if not site or out is None:

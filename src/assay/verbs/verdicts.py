@@ -205,9 +205,9 @@ def _refuse_beyond_budget(lab: Lab, experiment: Experiment, planned: Plan) -> No
     took = forecast(planned, experiment, width, claims=False).command
     if took is not None and took[0].low > most:
         what = (
-            f"what is missing takes {took[0].low:,.0f} s or more, and the budget is "
-            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; nothing "
-            "was run"
+            f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; "
+            "nothing was run"
         )
         raise text.error(("budget",), what)
 

@@ -461,7 +461,7 @@ def require_unused(lab: Lab, experiment: Experiment) -> None:
     held += [g.folder for g in groups.unfinished(lab.store, experiment.name)]
     if held:
         raise StoreError(
-            f"{root} already holds {experiment.name} ({held[0].relative_to(root)}), which would "
-            "be read and not reproduced; "
-            "leave --keep out, or name an empty folder"
+            f"{root} already contains {experiment.name} ({held[0].relative_to(root)}), "
+            "which would be read instead of being reproduced; leave --keep out, or name an "
+            "empty folder"
         )

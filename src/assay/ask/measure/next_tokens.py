@@ -64,7 +64,7 @@ def _notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) ->
     return tuple(dict.fromkeys(notes))
 
 
-ALL, FIRST = "whose log-probabilities are added up", "of which the first is looked at"
+ALL, FIRST = "whose log-probabilities are added up", "of which only the first is used"
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:

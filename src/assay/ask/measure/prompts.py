@@ -262,9 +262,9 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     different = len({json.dumps([row.text, *_read_of(row, study)]) for row in rows})
     if 2 * different <= len(rows) and not (table.unit or table.split):
         raise DataError(
-            f"of the {len(rows)} prompts of {table.file or table.name} {different} are different, "
-            "others have the same text and answers: copies count as no units; take them out, or "
-            "write what you generalise over as unit"
+            f"of the {len(rows)} prompts of {table.file or table.name}, {different} are "
+            "different, and the others repeat a text and its answers: copies do not count as "
+            "units; remove them, or write what you generalise over as unit"
         )
     made = PromptSet(table, tuple(rows))
     _check_levels(made)

@@ -66,7 +66,7 @@ class Method:
     loss: Loss
     """A function of `assay.dictionaries.training.losses`, or one of the same form."""
     width: int
-    """Number of features."""
+    """Give the number of features."""
     lr: Float[np.ndarray, " run"]
     """Adam's learning rate of each run at the top of its schedule."""
     penalty: Float[np.ndarray, " run"]

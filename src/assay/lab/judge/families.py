@@ -59,8 +59,8 @@ def lines(claims: Collection[Claim]) -> Iterator[str]:
         singly = {c.text for c in claims if c.together == 1}
         if any(c.text in singly for c in family):
             yield (
-                f"{which}, each judged by itself: one of {together} holds by luck up to "
-                f"{together} times as often as one alone"
+                f"{which}, each judged by itself: by chance, one of {together} holds up "
+                f"to {together} times as often as one alone"
             )
         else:
             yield f"{which}: their intervals hold for all {together} at once; --each undoes that"

@@ -53,7 +53,8 @@ class Followed:
         """Say that what was frozen is not what runs, and why; "" where it is."""
         if not self.departures:
             return ""
-        return "not as it was frozen, so what follows is exploratory: " + "; ".join(self.departures)
+        why = "; ".join(self.departures)
+        return f"not as it was frozen, so these verdicts are exploratory: {why}"
 
     def judged(self, plan: Plan, arm: str = "main") -> Result:
         """The verdicts on what is stored; another `arm` is judged as if it were the method. Raises:

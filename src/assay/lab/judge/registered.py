@@ -153,7 +153,7 @@ def _unchanged(
     if not changes and known.content["judging"] == content["judging"]:
         return known
     raise TooLate(
-        f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
+        f"{experiment.name} was frozen differently on {known.time} ({known.hash[:12]}, "
         f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
         "what was frozen stays: give the new one another name and fresh units"
     )
@@ -265,7 +265,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
     experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
     if order and order[0] < JUDGED:
         raise ExperimentError(
-            f"seed {order[0]} is a pilot's: what is frozen is judged on seeds from "
+            f"seed {order[0]} is a pilot's: frozen claims are judged on seeds from "
             f"{JUDGED} on, which no one has looked at"
         )
     claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]

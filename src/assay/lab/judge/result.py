@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Result(Shown):
-    """What an experiment's stored runs say. Nothing in it was computed from anything but measures
-    and statements.
+    """The verdicts on an experiment's stored runs. Everything in it was computed from measures and
+    statements alone.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -134,7 +134,7 @@ class Result(Shown):
 
     @property
     def data(self) -> ResultData:
-        """What of it is printed and stored."""
+        """Give what is printed and stored of it."""
         return ResultData(
             schema=SCHEMA,
             experiment=self.experiment,
@@ -159,13 +159,13 @@ class Result(Shown):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact,
+        """Give plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact,
         findings."""
         return dict(self.data.to_json())
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per claim and arm (method, planted, control) with outcome, estimate, interval,
-        units and reason."""
+        """Give a row for each claim and arm (method, planted, control), with outcome, estimate,
+        interval, units and reason."""
         import pandas as pd
 
         rows = []
@@ -195,11 +195,11 @@ class Result(Shown):
         return pd.DataFrame(rows)
 
     def path(self, store: Store) -> Path:
-        """Where the result lies in a store."""
+        """Give the place of the result in a store."""
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """The file that now holds this result, new looks noted beside it.
+        """Write the result to its file, and note new looks next to it.
 
         Nothing is written when it says the same already. Raises: StoreError.
         """

@@ -272,8 +272,8 @@ class _Shelf:
         if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
                 f"{len(other)} cached runs were made by another text of {self.experiment.name}'s "
-                "file; if that changed training or measuring, raise version= or measured= in its "
-                "Experiment, so that they are made anew"
+                "file; if the change affects training or measuring, raise version= or measured= "
+                "in its Experiment, so that they are made again"
             )
         if all(r.state == "missing" for r in rows) and (
             old := origin.earlier(self.store, self.experiment.name, self.experiment.origin)

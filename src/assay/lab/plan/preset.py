@@ -109,8 +109,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     for name, sentence in experiment.frozen.items():
         if {getattr(s, name) for s in specs} != {was := getattr(experiment.default[0], name)}:
             raise SpecError(
-                f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave "
-                f"it at {was}, or ask in other words, in a study"
+                f"{name} of {experiment.name} cannot be set: {sentence} would be false; "
+                f"leave it at {was}, or ask in other words, in a study"
             )
     # a size that a sentence names and nothing has is reported before anything is trained
     experiment.sized(chosen.specs)

@@ -42,7 +42,7 @@ def explained(root: Path) -> Iterator[None]:
             errno.EFBIG,
         ):
             raise StoreError(
-                f"the disk of {root} is full; what was stored so far is whole: free some "
+                f"the disk of {root} is full; everything stored so far is intact: free some "
                 "space and run the same command again"
             ) from e
         if number in (errno.EROFS, errno.EACCES, errno.EPERM):

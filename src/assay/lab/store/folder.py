@@ -85,7 +85,7 @@ class Folder:
         own, and for a disk that cannot be written."""
         if self.older:
             raise StoreError(
-                f"the store {self.root} is of an older version of Assay, and is only read as it is",
+                f"the store {self.root} was written by an older Assay, and can only be read",
                 Operator(
                     f"; `assay doctor --migrate --root {self.root}` brings it up to date, then run "
                     "the same command again"

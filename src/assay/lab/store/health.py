@@ -36,7 +36,7 @@ ASIDE = "older"
 THEN = {
     "run": "it is never used; `assay run` trains it again",
     "parameters": "it is never used; `assay run` trains it again",
-    "group": "nothing goes on from it; `assay run` starts those runs again",
+    "group": "it is not resumed; `assay run` starts those runs again",
     "checkpoint": "nothing goes on from it; `assay run` starts that group again",
     "artefact": "it is never used; the next command that needs it builds it again",
     "result": "it is never shown; `assay run` writes it again",

@@ -53,14 +53,14 @@ def unseal(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise StoreError(
-            f"{path} is damaged, or older than hashes of results; what it was made from is "
-            "stored, so ask again"
+            f"{path} is damaged, or older than hashes of results; its sources are stored, "
+            "so run the same command again"
         ) from e
     known(path, data)
     if held != digest:
         raise StoreError(
-            f"{path} was changed after it was written; what it was made from is stored, so "
-            "ask again"
+            f"{path} was changed after it was written; its sources are stored, so run the "
+            "same command again"
         )
     return dict(data)
 

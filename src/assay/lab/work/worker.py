@@ -117,7 +117,7 @@ class _GroupWork(Setting):
                 (arm,) = group.arms
                 raise RunError(
                     f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
-                    f"({message}); make it smaller by --set, or run it where there is more"
+                    f"({message}); make it smaller with --set, or use a larger machine"
                 )
             print(
                 f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
