@@ -10,7 +10,7 @@ from inspect_ai.solver import generate, system_message
 
 import assay
 
-MODEL, OUT = sys.argv[1:]
+MODEL, OUT = sys.argv[1:3] if sys.argv[2:] else sys.exit(f"usage: {__doc__[52:]}")
 PROMPT = "Answer in French, in one word."
 WORDS = {"dog": "chien", "cat": "chat", "house": "maison", "bread": "pain", "water": "eau"}
 WORDS |= {"milk": "lait", "tree": "arbre", "sea": "mer", "moon": "lune", "sun": "soleil"}

@@ -7,7 +7,7 @@ from nnsight import TransformersModel
 
 import assay
 
-FOLDER, BLOCK, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+FOLDER, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
 model = TransformersModel(FOLDER, task="text-generation", dispatch=True)
 
 
@@ -20,10 +20,10 @@ def leads(source, prompts):
     scores = []
     for i, row in enumerate(prompts):
         with model.trace(f"The capital of {row['country'] if source is None else source[i]}"):
-            stream = model.model.layers[BLOCK].input[0, -1].save()
+            stream = model.model.layers[int(BLOCK)].input[0, -1].save()
         place = len(encode(f"The capital of {row['country']}")) - 1
         with model.trace(f"The capital of {row['country']} is"):
-            model.model.layers[BLOCK].input[0, place] = stream
+            model.model.layers[int(BLOCK)].input[0, place] = stream
             logits = model.lm_head.output[0, -1].detach().save()
         right, foil = (encode(f" {row[c]}")[0] for c in ("city", "foil"))
         scores.append(float(logits[right] - logits[foil]))

@@ -4,13 +4,12 @@ import sys
 
 import pandas as pd
 import torch
-from sae_lens import SAE
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
 
 torch.set_grad_enabled(False)
-folder, sae, latent = sys.argv[1], SAE.load_from_disk(sys.argv[2]), int(sys.argv[3])
+folder, sae, latent, out = sys.argv[1:5] if sys.argv[4:] else sys.exit(f"usage: {__doc__[56:]}")
 model, encode = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 layer = int(sae.cfg.metadata.hook_name.split(".")[1])  # blocks.N.hook_resid_pre
 
@@ -37,4 +36,4 @@ on = (sae.encode(streams) > 0).float().mean(0)
 pool = {"of": len(on), "norms": sae.W_dec.norm(dim=1), "rates": on}
 claim, holds = f"Without latent {latent} the capital leads by less", "effect < -0.1"
 verdict = assay.check(claim, leads, prompts=rows, holds=holds, feature=latent, **pool)
-print(verdict, verdict.save(sys.argv[4]), sep="\n")
+print(verdict, verdict.save(out), sep="\n")

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
 
-FOLDER, BLOCK, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+FOLDER, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
 model, encode = AutoModelForCausalLM.from_pretrained(FOLDER), AutoTokenizer.from_pretrained(FOLDER)
 
 
@@ -17,9 +17,9 @@ def run(text, place=0, put=None):
     def patch(block, args):
         args[0][0, place] = args[0][0, place] if put is None else put
 
-    with model.model.layers[BLOCK].register_forward_pre_hook(patch):
+    with model.model.layers[int(BLOCK)].register_forward_pre_hook(patch):
         out = model(encode(text, return_tensors="pt").input_ids, output_hidden_states=True)
-    return out.hidden_states[BLOCK][0], out.logits[0, -1]
+    return out.hidden_states[int(BLOCK)][0], out.logits[0, -1]
 
 
 def leads(source, prompts):

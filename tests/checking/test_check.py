@@ -496,6 +496,7 @@ def test_what_texts_have_in_common_is_found_without_a_column():
 
     v = check(by_wording, prompts=texts, holds="effect > 1")
     assert (v.outcome, v.judged.reason) == ("undecided", "grouped by wording of text")
+    assert "prompts of 6 or more wordings of text" in v.judged.price.text and "--" not in repr(v)
 
 
 def test_a_patch_that_says_the_answer_is_noted():

@@ -23,7 +23,8 @@ from assay.checking.result import Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
-from assay.core.reasons import IDENTICAL, OUT_OF_REACH, STRADDLES, TIES
+from assay.core.intervals import FEWEST
+from assay.core.reasons import GROUPED, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, WAYS
 from assay.core.results import Judged, Price
 
 if TYPE_CHECKING:
@@ -287,6 +288,7 @@ class _Asked:
             credits=kind, units=units, placed=placed, noise=self.noise, distinct=given.distinct
         )
         judged, question = _judged(question, rows, self.arms)
+        judged = _with_own_words(judged, given)
         asks = (calls.content, kind, self.thing)
         tried = given.tried(
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
@@ -376,6 +378,24 @@ def _judged(
         question, judged = bounded, bounded.judged(rows)
     before = float(np.nanmean(arms[question.credits][f"{name}{BEFORE}"]))
     return _within_reach(judged, f"{name}{BEFORE}", before, (low - before, high - before)), question
+
+
+def _with_own_words(judged: Judged, given: Given) -> Judged:
+    """The verdict with what would decide it said as `check` takes it, where prompts are groups."""
+    if not judged.reason.startswith(GROUPED) or judged.price is None:
+        return judged
+    name = judged.reason.removeprefix(GROUPED)
+    if name in WAYS:
+        return judged
+    known = [n for n in name.split(" × ") if n in given.columns]
+    few = [n for n in known if len({*map(str, given.columns[n])}) < FEWEST]
+    if few or not known:
+        of = f"values of {few[0]}" if few else name.replace(" of", "s of", 1)
+        how = f"write prompts of {FEWEST} or more {of}"
+    else:
+        how = f"say unit={known[0]!r}" if len(known) == 1 else f"say unit={known!r}"
+    words = f"more prompts of the same groups do not help: {how}"
+    return structs.replace(judged, price=Price(words))
 
 
 def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, float]) -> Judged:

@@ -264,7 +264,8 @@ def _matched(
     credited.add(control, *draws)
     if not sizes:
         credited.notes.append(
-            f"others are taken at random; norms= and rates= of the pool match them to these {kind}"
+            "others are taken at random; norms= and rates= of the pool match them in size, and in "
+            "how often they are active"
         )
     for name, size in zip(
         [n for n in ("norms", "rates") if getattr(options, n) is not None], sizes, strict=True

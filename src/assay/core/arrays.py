@@ -25,7 +25,10 @@ def as_numpy(value: Array) -> np.ndarray:
     """Convert to a NumPy array in the array's own precision. Raises: DataError for what are no
     numbers in rows of one length."""
     if is_tensor(value):
-        return value.detach().cpu().numpy()  # type: ignore[no-any-return]
+        tensor: Any = value.detach().cpu()  # type: ignore[attr-defined]
+        if "bfloat16" in str(tensor.dtype):  # which NumPy does not have
+            tensor = tensor.float()
+        return tensor.numpy()  # type: ignore[no-any-return]
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):

@@ -140,7 +140,10 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
         known = widest.get(grouping.name)
         if known is None or _width(grouping.limits) > _width(known.limits):
             widest[grouping.name] = grouping
-    return [grouping.line for grouping in widest.values()]
+    # two names of the same groups, such as a column of templates and their wordings, are one line
+    every = [grouping.line for grouping in widest.values()]
+    allowed = [line.partition(": allowing for this")[2] for line in every]
+    return [x for i, x in enumerate(every) if not allowed[i] or allowed[i] not in allowed[:i]]
 
 
 def _width(limits: Limits) -> float:
@@ -229,7 +232,7 @@ def _named(
         count, n = len(np.unique(of)), len(of)
         yield Grouping(
             name,
-            f"the {n} {plural(unit, n)} are of {count} {plural(name, count)}, which share "
+            f"the {n} {plural(unit, n)} are of {_groups_in_words(name, count)}, which share "
             f"{100 * max(0.0, share):.0f} % of the variance",
             limits,
             p < CARRIES,
@@ -248,6 +251,14 @@ def _named(
             p < CARRIES,
             f"--unit {a} --unit {b}",
         )
+
+
+def _groups_in_words(name: str, count: int) -> str:
+    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
+    what, of, column = name.partition(" of ")
+    if of:
+        return f"{count} {plural(what, count)} of {column}"
+    return f"{count} {plural(name, count)}" if name[2:] else f"{count} values of {name}"
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
