@@ -30,7 +30,10 @@ def asked(study: str) -> tuple[str, ...]:
 
 DOORS = {
     "a table": ("table.csv", ("judge", "table.csv", *CLAIM)),
-    "weights": ("d.safetensors", ("import", "d.safetensors", "--out", "new.safetensors")),
+    "weights": (
+        "d.safetensors",
+        ("export", "d.safetensors", "--format", "assay", "--out", "new.safetensors"),
+    ),
     "weights to export": ("d.safetensors", ("export", "d.safetensors", "--out", "new")),
     "weights to evaluate": ("d.safetensors", TRIED),
     "weights to look at": (
@@ -46,20 +49,29 @@ DOORS = {
             "store",
         ),
     ),
-    "settings": ("sae/cfg.json", ("import", "sae", "--out", "new.safetensors")),
+    "settings": (
+        "sae/cfg.json",
+        ("export", "sae", "--format", "assay", "--out", "new.safetensors"),
+    ),
     "weights beside settings": (
         "sae/sae_weights.safetensors",
-        ("import", "sae", "--out", "new.safetensors"),
+        ("export", "sae", "--format", "assay", "--out", "new.safetensors"),
     ),
-    "a torch file": ("it.pt", ("import", "it.pt", "--out", "new.safetensors")),
-    "an npz file": ("params.npz", ("import", "params.npz", "--out", "new.safetensors")),
+    "a torch file": (
+        "it.pt",
+        ("export", "it.pt", "--format", "assay", "--out", "new.safetensors"),
+    ),
+    "an npz file": (
+        "params.npz",
+        ("export", "params.npz", "--format", "assay", "--out", "new.safetensors"),
+    ),
     "activations": (
         "acts.safetensors",
         ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
     ),
     "activations to try": (
         "acts.safetensors",
-        ("import", "d.safetensors", "--acts", "acts.safetensors", "--out", "new.safetensors"),
+        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--out", "new"),
     ),
     "a model's settings": ("model/config.json", TRIED),
     "a model's other settings": ("model/generation_config.json", TRIED),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from assay.ask.fields import Dimension
 from assay.cli.main import main, schema_of
-from assay.verbs.fields import Dimension, levels
+from assay.verbs.fields import levels
 from assay.verbs.new import write_experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))

@@ -1,5 +1,4 @@
-"""Unsaid: what a study does not say, what its claims cannot decide, and what a store has of it
-already."""
+"""Gaps: what a study leaves open, what its claims cannot decide, and what a store has of it."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from pathlib import Path
 from assay.ask import missing
 from assay.ask.asked import Asked as Questions
 from assay.ask.composing import composed
+from assay.ask.planned import Gap, Planned, StudyGaps
 from assay.ask.text import Text, read
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -17,11 +17,10 @@ from assay.core.reading import plural
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store.journal import Ledger, subject
-from assay.verbs.plan import Planned, StudyGaps, Unsaid
 
 
-def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
-    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+def find_gaps(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
+    """Report what a study does not say, what is taken in its place, and what that costs; `known` is
     its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
@@ -32,9 +31,9 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> StudyG
             assumed = missing.of_models(text, known)
         assumed = [*assumed, *missing.of_claims(known)]
     seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
-    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
-    return StudyGaps(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+    rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
+    rows += [Gap(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
 
 
 def undecidable(path: Path, known: Experiment) -> list[str]:
@@ -44,7 +43,7 @@ def undecidable(path: Path, known: Experiment) -> list[str]:
     return hopeless([*lacks, *missing.of_claims(known)])
 
 
-def hopeless(gaps: Iterable[missing.Missing | Unsaid]) -> list[str]:
+def hopeless(gaps: Iterable[missing.Missing | Gap]) -> list[str]:
     """Say of what a study does not say which claims it leaves open whatever comes out, those of
     which the same is to be said together."""
     numbers: dict[str, list[str]] = {}
