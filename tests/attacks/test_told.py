@@ -9,7 +9,6 @@ import multiprocessing
 import re
 import shutil
 import sys
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -94,45 +93,6 @@ def test_json_reads_back_the_same_and_no_terminal_obeys_it(text):
         and plain(written) == written
         and written.encode()
     )
-
-
-@given(TEXT)
-def test_bibtex_sets_any_words_and_loses_none(text):
-    found = export.tex(text)
-    assert found.count("{") == found.count("}")
-    for character, escape in sorted(export.TEX.items(), key=lambda pair: -len(pair[1])):
-        found = found.replace(escape, {"\\": "\0"}.get(character, character))
-    words = " ".join(unicodedata.normalize("NFC", plain(text)).split())
-    assert found.replace("\0", "\\") == words or set(words) & {"\\"}
-
-
-def fields(text):
-    """The entries of a BibTeX file, read as BibTeX does: braces are counted, whatever stands before
-    them."""
-    found, depth, start = [], 0, 0
-    for i, c in enumerate(text):
-        depth += (c == "{") - (c == "}")
-        assert depth >= 0, text[: i + 1]
-        if c == "{" and depth == 1:
-            start = i
-        if c == "}" and depth == 0:
-            found.append(text[start : i + 1])
-    assert depth == 0
-    return found
-
-
-@given(TEXT)
-def test_a_bibtex_file_has_two_entries_whatever_their_words(text):
-    header = type("Header", (), {"title": text, "paper": text + " 2024"})
-    found = export.bibtex(
-        ResultData(
-            experiment=text,
-            preset=text,
-            provenance={"finished": "2026", "software": {"commit": text}},
-        ),
-        header,
-    )
-    assert len(fields(found)) == 2 and found.count("\n@misc{") + found.startswith("@misc{") == 2
 
 
 def evil_table(path):

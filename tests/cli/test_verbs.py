@@ -226,7 +226,6 @@ def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], wor
     assert "of own there is one: name its file or preset" in capsys.readouterr().err
     assert {Path(path).suffix for path in found["exported"]} >= {
         ".csv",
-        ".bib",
         ".svg",
         ".png",
         ".pdf",

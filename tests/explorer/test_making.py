@@ -185,11 +185,12 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
 
     first, then, whole = located(site="blocks.0.hook_resid_post", context=32).steps
     assert (first["tokens"], first["gradients"], first["ablate"]) == (background.FIRST, False, 0)
-    assert (then.tokens, then.gradients, then.ablate) == (8192, True, 0) and whole.ablate == 32
-    assert {step.site for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
+    assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
+    assert whole["ablate"] == 32
+    assert {step["site"] for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
     assert [step["tokens"] for step in located(tokens=6000).steps] == [background.FIRST, 6000]
     few = located(tokens=2000).steps  # as early as it can be, however few are asked for
-    assert [(step.tokens, step.gradients, bool(step.ablate)) for step in few] == [
+    assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (2000, False, False),
         (2000, True, True),
     ]

@@ -3,11 +3,10 @@
 import dataclasses
 import shlex
 import shutil
-import threading
 
 import pytest
 
-from assay.core import foreign, spec
+from assay.core import spec
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError, ModelError, StoreError
 from assay.core.experiment import Arm, Cost, Experiment
@@ -19,7 +18,7 @@ from assay.lab.forecast import forecast
 from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
-from assay.lab.store import groups, index
+from assay.lab.store import groups
 from assay.lab.store.health import removable, remove
 from assay.lab.work.work import Work
 from assay.lab.work.workbench import Workbench
@@ -104,41 +103,7 @@ def test_never_run_then_cached(lab):
     assert reasons(lab, experiment) == {""}
 
 
-def test_a_stored_run_more_costs_a_plan_no_file_and_no_text_that_all_share(lab, monkeypatch):
-    monkeypatch.setattr(index, "WORTH", 1)
-    monkeypatch.setattr(index, "SETTLED", 0.0)
-    lab.run(experiment)
-    calls, thread = [], threading.get_ident()
-
-    def count(module, name):
-        function = getattr(module, name)
-
-        def counted(*a, **k):
-            if threading.get_ident() == thread:
-                calls.append(name)
-            return function(*a, **k)
-
-        monkeypatch.setattr(module, name, counted)
-
-    count(foreign, "_opened")
-    count(spec, "_write")
-    count(spec.hashlib, "sha256")
-
-    def work(seeds):
-        chosen = override(experiment, "default", (f"seed={seeds}",))
-        plan = lab.plan(experiment, chosen)  # keeps what it opens
-        calls.clear()
-        again = lab.plan(experiment, chosen)
-        assert again.rows == plan.rows and not again.missing
-        return calls.count("_opened"), calls.count("_write"), calls.count("sha256")
-
-    few, more = work("1000:1002"), work("1000:1006")
-    assert more[:2] == few[:2]
-    assert more[2] - few[2] == 8, "one hash for each run's key"
-
-
-def test_a_plan_by_the_index_is_that_of_every_run_read_by_itself(lab, monkeypatch):
-    monkeypatch.setattr(index, "SETTLED", 0.0)
+def test_a_plan_finds_what_is_lost_or_damaged_whatever_else_lies_there(lab, monkeypatch):
     monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": 3.0})
     mixed = dataclasses.replace(
         experiment,
@@ -159,14 +124,7 @@ def test_a_plan_by_the_index_is_that_of_every_run_read_by_itself(lab, monkeypatc
     (runs / "notes.txt").write_text("of somebody else")
     shutil.copytree(runs, lab.store.root / "runs" / "other")
 
-    def planned(worth):
-        monkeypatch.setattr(index, "WORTH", worth)
-        return lab.plan(mixed)
-
-    plain, first, again = planned(10**6), planned(1), planned(1)
-    for plan in (first, again):
-        assert dataclasses.replace(plan, free=plain.free) == plain
-        assert (plan.cpu_spent, plan.sessions) == (plain.cpu_spent, plain.sessions)
+    plain = lab.plan(mixed)
     assert plain.per_run == dict.fromkeys(mixed.arms, 3.0)
     assert len(plain.missing) == 3
     assert len({row.job.key for row in plain.rows}) == len(plain.rows) == 3 * 16 + 3

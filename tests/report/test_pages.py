@@ -182,7 +182,6 @@ def test_order_of_the_page(page):
         'id="features"',
         'id="more"',
         'id="scope"',
-        'id="cite"',
     ]
     places = [page.index(m) for m in marks]
     assert places == sorted(places)
@@ -200,7 +199,6 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "about",
         "features",
         "scope",
-        "cite",
     ]
     places = [page.index(f'id="{part}"') for part in parts]
     assert places == sorted(places)
@@ -213,7 +211,6 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "intervals",
         "verdicts",
         "scope",
-        "cite",
     ]
     index = pages.index([{"data": sample.result(), "href": "a.html", "header": HEADER}])
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))

@@ -258,24 +258,9 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
-def test_bibtex_names_result_paper_and_years():
-    from assay.core.experiment import Header
-
-    text = export.bibtex(
-        sample.result(), Header("Title", "Gated SAEs, section 4, 2024", "c", "b", "1 min")
-    )
-    assert (
-        text.count("@misc{") == 2
-        and "year = {2024}" in text
-        and "year = {2026}" in text
-        and "0123abcd4567" in text
-    )
-    assert text.count("{") == text.count("}")
-
-
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".bib", ".svg", ".png", ".pdf"} and all(
+    assert {p.suffix for p in paths} == {".csv", ".svg", ".png", ".pdf"} and all(
         p.stat().st_size for p in paths
     )
 

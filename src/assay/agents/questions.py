@@ -12,7 +12,7 @@ from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Pla
 from assay.agents.asking import Asked, Lacking, opened
 from assay.agents.opening import Opening
 from assay.ask.planned import Gap
-from assay.ask.text import EstimateEntry, Said
+from assay.ask.text import ClaimEntry, EstimateEntry
 from assay.core.errors import AssayError
 
 
@@ -53,7 +53,7 @@ class Questions(Opening):
         self,
         question: Line,
         experiment: Name,
-        claims: Annotated[tuple[Said, ...], Meta(max_length=MANY)] = (),
+        claims: Annotated[tuple[ClaimEntry, ...], Meta(max_length=MANY)] = (),
         estimates: Annotated[tuple[EstimateEntry, ...], Meta(max_length=MANY)] = (),
         fields: Annotated[dict[Name, Plain | list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
         paired: Annotated[dict[Name, list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006

@@ -75,7 +75,7 @@ class Running(Opening):
             known = None
             if job.state.status != "done" and not planned.missing:
                 now = self._lab.plan(ready.experiment, ready.preset)
-                known = self._lab.known(ready.experiment, ready.preset, now)
+                known = self._lab.known(ready.experiment, now)
             if known is None:
                 return self._progress(job)
             answer = self._judged(known, job, ready.experiment, ready.preset)

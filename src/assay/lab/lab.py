@@ -8,17 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
-
 from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, kept, looks, questions, registered
+from assay.lab.judge import followed, kept, looks, questions
 from assay.lab.judge.followed import Followed
 from assay.lab.judge.questions import Questions
-from assay.lab.judge.result import Result, replaced, stored_result
+from assay.lab.judge.result import Result, replaced
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups as grouping
@@ -202,20 +200,14 @@ class Lab:
 
     show = judge
 
-    def known(
-        self, experiment: Experiment, preset: PresetChoice = "default", planned: Plan | None = None
-    ) -> ResultData | None:
-        """The stored result, where judging would say the same again; None where it might not.
-
-        With what was `planned` also None where `run` would train anything: what a run read from
-        outside may have changed since."""
-        chosen = _preset(experiment, preset)
-        if registered.find(self.store, experiment, chosen) is not None:
-            return None  # what was frozen is compared with what is, every time
-        current_plan = planned or self._stored(experiment, chosen)
-        data = stored_result(self.store, experiment, current_plan)
-        changed = looks.changed(experiment, current_plan, self.store)
-        return data and structs.replace(data, changed=tuple(changed))
+    def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
+        """The stored result of a plan, where judging would say the same again; None where it might
+        not."""
+        if planned.missing:
+            return None
+        place = self.store.root, experiment.name, experiment.origin, planned.preset.title
+        stored = kept.read(*place, is_planned=True)
+        return stored and stored.data
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

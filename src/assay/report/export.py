@@ -1,4 +1,4 @@
-"""A result for other programs: CSV, BibTeX, and its figures as PNG, SVG and PDF."""
+"""A result for other programs: CSV, and its figures as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import csv
 import io
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
-from assay.core.plain import cell, plain
+from assay.core.plain import cell
 from assay.core.results import Estimated, Other, ResultData, Verdict, Verified
 from assay.report import draw, tables
 
@@ -36,27 +35,12 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-TEX = {
-    **{c: f"\\{c}" for c in "&%$#_"},
-    "{": r"\textbraceleft{}",
-    "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-"""How a character is written that LaTeX would obey; the file is in UTF-8."""
 
 
-def export(
-    data: ResultData, folder: Path, figures: Sequence[Figure] = (), header: Any = None
-) -> list[Path]:
-    """The files written into `folder`: verdicts.csv, references.bib, and each figure as CSV, SVG,
-    PNG and PDF."""
+def export(data: ResultData, folder: Path, figures: Sequence[Figure] = ()) -> list[Path]:
+    """The files written into `folder`: verdicts.csv, and each figure as CSV, SVG, PNG and PDF."""
     folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, bytes] = {
-        "verdicts.csv": verdicts_csv(data).encode(),
-        "references.bib": bibtex(data, header).encode(),
-    }
+    files: dict[str, bytes] = {"verdicts.csv": verdicts_csv(data).encode()}
     for name, figure in zip(names(figures), figures, strict=True):
         files |= {
             f"{name}.csv": figure_csv(figure).encode(),
@@ -148,34 +132,3 @@ def _points(finding: Estimated) -> list[tuple[str, Mapping[str, Any]]]:
         words = {"text": finding.text, "reason": crossing.words, "unit": curve.over}
         lines.append(("crossing", {**words, "kind": finding.kind, **_numbers(crossing)}))
     return lines
-
-
-def tex(words: str) -> str:
-    """Set words on one line of BibTeX, special characters escaped."""
-    line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
-    return "".join(TEX.get(c, c) for c in line)
-
-
-def bibtex(data: ResultData, header: Any = None) -> str:
-    """References: this result, and the paper whose claim it judges."""
-    commit = (data.provenance.get("software") or {}).get("commit", "")
-    name = data.experiment or "result"
-    title = getattr(header, "title", "") or name
-    when = re.search(r"\b20\d\d\b", str(data.provenance.get("finished", "")))
-    fields = {
-        "title": f"{title} (verdicts measured with Assay)",
-        "year": when.group() if when else "",
-        "note": f"experiment {name}, preset {data.preset}"
-        + (f", commit {commit}" if commit else ""),
-    }
-    entries = [_entry(f"assay-{name}", fields)]
-    paper = getattr(header, "paper", "")
-    if paper:
-        year = re.findall(r"\b(?:19|20)\d\d\b", paper)
-        entries.append(_entry(f"{name}-paper", {"title": paper, "year": year[-1] if year else ""}))
-    return "\n".join(entries)
-
-
-def _entry(key: str, fields: Mapping[str, str]) -> str:
-    body = ",\n".join(f"  {name} = {{{tex(value)}}}" for name, value in fields.items() if value)
-    return f"@misc{{{re.sub('[^A-Za-z0-9-]+', '-', key)},\n{body}\n}}\n"

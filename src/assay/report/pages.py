@@ -158,7 +158,7 @@ def page(
     parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
     parts |= {"verdicts": ("Table", True), "findings": ("Estimates", numbers)}
     parts |= {"notes": ("Notes", data.notes), "about": ("About", text or study)}
-    parts |= {"features": ("Features", cards), "scope": ("Scope", True), "cite": ("Cite", True)}
+    parts |= {"features": ("Features", cards), "scope": ("Scope", True)}
     return (
         environment()
         .get_template("page.html")
@@ -182,7 +182,6 @@ def page(
             figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
-            bibtex=export.bibtex(data, header),
             whole=as_json(stored.to_json(), indent=1, default=str),
         )
     )

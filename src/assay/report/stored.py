@@ -55,9 +55,8 @@ def write(
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
         notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(NOTE)]
         if export is not None:
-            header = catalogue.entry(_origin(experiment)).header()
             folder = export / slug(experiment.name, preset.title)
-            exported += exporting.export(data, folder, figures, header)
+            exported += exporting.export(data, folder, figures)
     entries, left_out = _entries(lab, out)
     index = pages.write(out, {"index.html": pages.index(entries)})[0]
     return Pages(tuple(written), index, tuple(exported), tuple(left_out), tuple(notes))

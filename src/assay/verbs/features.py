@@ -4,6 +4,7 @@ on the loss of it."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,12 +79,6 @@ def features(
     if html is not None:
         writable_file(html, "--html")
 
-    def watch(event: Warned | SoFar | Begun) -> None:
-        if isinstance(event, Begun):
-            door.aside(f"features: {event.text}")
-        if isinstance(event, Warned):
-            door.aside(f"warning: {event.dictionary}: {event.text}")
-
     with trust.raised():
         data = looking.look(
             text,
@@ -97,7 +92,7 @@ def features(
             outlier=outlier,
             root=place.root,
             device=device_here(device),
-            watch=watch,
+            watch=partial(hear, door),
         ).data
     if html is not None:
         html.write_text(evaluations.look_page(data), encoding="utf-8")
@@ -109,6 +104,14 @@ def features(
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
     return Answer(looked, written("features", k=looked, shown=shown, **facts))
+
+
+def hear(door: Door, event: Warned | SoFar | Begun) -> None:
+    """Print what begins, and warnings."""
+    if isinstance(event, Begun):
+        door.aside(f"features: {event.text}")
+    if isinstance(event, Warned):
+        door.aside(f"warning: {event.dictionary}: {event.text}")
 
 
 def tokens_table(tokens: Sequence[Mapping[str, Any]], second: str) -> Table:

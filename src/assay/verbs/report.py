@@ -33,8 +33,7 @@ def report(
     out
         The folder of the pages.
     export
-        A folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG,
-        PNG and PDF.
+        A folder for the verdicts as CSV, and the figures as CSV, SVG, PNG and PDF.
     open
         Open them in the browser.
 

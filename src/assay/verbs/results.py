@@ -42,7 +42,7 @@ def judged(
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
     planned = lab.plan(experiment, preset)
-    if (known := lab.known(experiment, preset, planned)) is not None:
+    if (known := lab.known(experiment, planned)) is not None:
         return known
     if experiment.origin.endswith(STUDIES):
         from assay.ask.budget import refuse_beyond_budget
@@ -59,7 +59,5 @@ def shown(lab: Lab, experiment: Experiment, preset: Preset, claim: str | None = 
     Raises: StoreError where runs are missing; ClaimError where no claim is the one, or several."""
     from assay.verbs.one_claim import choose
 
-    if claim is None and (known := lab.known(experiment, preset)) is not None:
-        return known
     result = lab.judge(experiment, preset)
     return (result if claim is None else choose(result, claim)).data

@@ -16,7 +16,6 @@ from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.forecast import START, command
-from assay.lab.judge.result import stored_result
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import Plan, replan, spanned
 from assay.lab.plan.preset import override
@@ -210,7 +209,7 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> ExperimentOutcome:
     part = ExperimentOutcome(experiment.name, runs=len(first.rows), trained=len(first.missing))
     try:
         current_plan = replan(lab.store, experiment, first)
-        stored = stored_result(lab.store, experiment, current_plan)
+        stored = lab.known(experiment, current_plan)
         data = (stored or lab.finish(experiment, current_plan).data).to_json()
     except Exception as e:
         return replace(part, error=_to_error(e))

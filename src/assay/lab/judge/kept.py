@@ -60,6 +60,8 @@ class Around(Written, frozen=True, kw_only=True):
 class Made(Written, frozen=True, kw_only=True):
     """What a stored result was made from."""
 
+    OPTIONAL = ("is_read",)
+
     code: str
     """64 hex digits of the code that judged."""
     files: Mapping[str, str]
@@ -70,6 +72,8 @@ class Made(Written, frozen=True, kw_only=True):
     """Of journals of the whole store how long they were, and the hash of that much."""
     asked: Mapping[str, Any]
     """What the claims ask, as `questions.written` has it."""
+    is_read: bool = False
+    """Whether its runs read files from outside, which only planning compares."""
 
 
 class Kept(NamedTuple):
@@ -133,10 +137,8 @@ def described(
 ) -> dict[str, Any] | None:
     """Describe what a result is kept with, which is written into its file; None where nothing short
     of judging it again would tell that it is still true."""
-    if plan.preset.sets or result.failed or result.registration is not None:
+    if result.failed or result.registration is not None:
         return None
-    if any(run.read or run.unchecked for run in plan.stored):
-        return None  # files that may change, each looked at by planning
     files = dict[str, str]()
     if in_file(experiment.origin):
         if experiment.materials is None or experiment.borrows:
@@ -154,21 +156,26 @@ def described(
         journals=_journals(folder),
         growing={n: _beginning(store.root / n) for n in GROWING},
         asked=asked,
+        is_read=any(run.read or run.unchecked for run in plan.stored),
     )
     about = around(experiment, plan.preset, result.data)
     return {"made": made.to_json(), "around": about.to_json(), "notes": [*plan.notes]}
 
 
-def read(root: Path, name: str, origin: str, preset: str) -> Kept | None:
+def read(
+    root: Path, name: str, origin: str, preset: str, *, is_planned: bool = False
+) -> Kept | None:
     """Read the stored result of an experiment that lives at `origin`; None where it is not stored,
     or where judging might say anything else now. Reads nothing of the experiment but its files'
-    hashes."""
+    hashes; with `is_planned` a plan has found that its runs would read now what they read."""
     try:
         values = unseal(root / "results" / name / f"{preset}.json")
         kept, evidence = values[KEPT], values["evidence"]
         made, about = Made.from_json(kept["made"]), Around.from_json(kept["around"])
         data = ResultData.from_json(values)
     except (AssayError, KeyError, TypeError):
+        return None
+    if made.is_read and not is_planned:
         return None
     if _is_frozen(root, name, origin, preset) or made.code != catalogue.unchanged(origin):
         return None

@@ -40,15 +40,13 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab import catalogue
-from assay.lab.judge import families
 from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.store import journal, provenance
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import digests_by_name, in_file
-from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
+from assay.lab.store.origin import digests_by_name
+from assay.lab.store.sealed import SCHEMA, evidence, seal
 from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
 
@@ -111,8 +109,6 @@ class Result(Shown):
     followed; None where nothing was."""
     ledger: Mapping[str, Any] | None = None
     """The line of the store's ledger that notes this judging; None where none does."""
-    stamp: str = ""
-    """What it was made from, the judging code included; "" where that cannot be told."""
     kept: Mapping[str, Any] | None = None
     """What `assay.lab.judge.kept` needs to show it as it was written; None where nothing would
     do."""
@@ -210,11 +206,8 @@ class Result(Shown):
         self.note(store)
         path = self.path(store)
         figures = to_json(self.figures)
-        stamped: dict[str, Any] = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        stamped |= {"kept": self.kept} if self.kept else {}
-        text = seal(
-            {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
-        )
+        told: dict[str, Any] = {"kept": self.kept} if self.kept else {}
+        text = seal({**self.to_json(), **told, "evidence": dict(self.evidence), "figures": figures})
         if not _says(path, text):
             store.prepare()
             with explained(store.root):
@@ -367,7 +360,6 @@ def judge_all(
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
         skipped=(*statements.skipped, *(failure if changed else ())),
         failed=(*statements.failed, *(() if changed else failure)),
-        stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
 
@@ -498,52 +490,16 @@ def judge_statements(
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 
-def stamp(experiment: Experiment, plan: Plan) -> str:
-    """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
-    code cannot be named.
-
-    That of a user's file cannot, since it may read others, nor can any while somebody edits it."""
-    if in_file(experiment.origin) or not (code := catalogue.unchanged(experiment.origin)):
-        return ""
-    # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
-    runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]
-    head = {"preset": plan.preset.title, "rows": len(plan.rows), "code": code}
-    if together := families.counted(experiment):
-        head["together"] = together
-    return provenance.digest("\n".join([canonical_json(head), *runs]))
-
-
-def stored_result(store: Store, experiment: Experiment, plan: Plan) -> ResultData | None:
-    """The stored result of this plan; None where judging it now might say anything else."""
-    current_stamp = "" if plan.missing else stamp(experiment, plan)
-    try:
-        data = unseal(_path(store, plan))
-    except StoreError:
-        return None
-    if (
-        not current_stamp
-        or data.get("stamp") != current_stamp
-        or data.get("claims_key") != claims_key(experiment.sized(plan.preset.specs).claims)
-    ):
-        return None
-    # what has come to the store since
-    notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
-    return ResultData.from_json({**data, "notes": notes})
-
-
 def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
     """Say where stored runs are not those that the stored result of this plan judged."""
+    path = store.root / "results" / plan.experiment / f"{plan.preset.title}.json"
     try:
-        judged = evidence(foreign.read_stored(_path(store, plan)))
+        judged = evidence(foreign.read_stored(path))
     except OSError:
         return ()
     changed = sum(judged.get(run.key[:16], run.id) != run.id for run in plan.stored)
     subject = f"{changed} of {len(plan.cached)} runs are others than those that the stored result "
     return (f"{subject}judged; `assay run` judges these",) if changed else ()
-
-
-def _path(store: Store, plan: Plan) -> Path:
-    return store.root / "results" / plan.experiment / f"{plan.preset.title}.json"
 
 
 @contextlib.contextmanager

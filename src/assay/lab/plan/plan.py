@@ -27,7 +27,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
-from assay.lab.store import index, journal, origin
+from assay.lab.store import journal, origin
 from assay.lab.store.folder import size
 from assay.lab.store.groups import RunGroup, WantedRun, unfinished
 from assay.lab.store.origin import STUDIES
@@ -198,7 +198,7 @@ class _Shelf:
     def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
         self.store, self.experiment, self.preset = store, experiment, preset
         self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
-        stored_runs = index.every(store, experiment.name)
+        stored_runs = list(store.every(experiment.name))
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
         self.groups: dict[str, RunGroup] = {}

@@ -69,7 +69,7 @@ def write(whole: Whole) -> dict[str, bytes]:
     to be carried."""
     index, array_files = _measures(whole)
     claims_json, number_files = _claims(whole, judge.Measures(index, array_files.__getitem__))
-    internal = ("provenance", "stamp", "evidence", "figures")
+    internal = ("provenance", "stamp", "evidence", "figures")  # older results have a stamp
     files = {
         "claims.json": _json(claims_json),
         "measures/index.json": _json(index),
