@@ -18,7 +18,7 @@ from typing import Any
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
-from assay.evaluation.indexing import index
+from assay.evaluation.indexing import IndexSetting, index
 from assay.evaluation.remaining import Remaining
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
@@ -30,8 +30,6 @@ from assay.subjects.folder import find
 
 FIRST = 4096
 """Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
-TOKENS, ABLATED = 32_768, 32
-"""Tokens of an index, and features that are ablated for it, where nothing else is asked for."""
 YIELDS = 5
 """How far the process steps back (`nice`), so that pages are answered at once."""
 AGAIN = "start assay serve again to resume"
@@ -78,7 +76,8 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     if make:  # a model, or a site of it, that is not there is told in the terminal
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
-    whole = {"tokens": TOKENS, "gradients": True, "ablate": ABLATED} | given
+    usual = IndexSetting()
+    whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
     quick = whole | {"tokens": min(FIRST, whole["tokens"]), "gradients": False, "ablate": 0}
     first = whole | {"tokens": INDEX_SHARD, "ablate": 0}
     steps = [

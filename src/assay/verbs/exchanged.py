@@ -1,4 +1,4 @@
-"""Exchanged: a dictionary converted for another library, or from one."""
+"""Exchanged: a dictionary converted for another library or from one, and a result as a bundle."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from assay.dictionaries.kinds import to_json
 from assay.evaluation import file_statements
 from assay.evaluation.sources import find, open_dictionary
 from assay.lab.store.store import Store
-from assay.verbs.options import Place
+from assay.report.amounts import megabytes
+from assay.report.bundle.making import Bundled, export_bundle
+from assay.verbs.options import Choice, Place
 from assay.verbs.parts import written
 from assay.verbs.verb import Answer
-from assay.verbs.writable import writable
+from assay.verbs.writable import writable, writable_file
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,16 @@ def of_dictionary(
     exchange = _described(dictionary if run is None else dictionary[run], files)
     unread = file_statements.unread(exchange.origin)
     return Answer(exchange, written("dictionary_written", d=exchange, unread=unread))
+
+
+def of_result(
+    name: str, out: Path | None, choice: Choice, place: Place, *, hide_prompts: bool
+) -> Answer[Bundled]:
+    """Write the bundle of a result."""
+    if out is not None:
+        writable_file(out, "--out")
+    bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
+    return Answer(bundle, written("bundle", b=bundle, size=megabytes(bundle.bytes)))
 
 
 def _hinted(text: str) -> tuple[str, str | float]:

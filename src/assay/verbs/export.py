@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from assay.core.errors import AssayError
 from assay.features.index.reader import Index
 from assay.report.amounts import megabytes
-from assay.report.bundle.making import Bundled, export_bundle
+from assay.report.bundle.making import Bundled
 from assay.verbs.dashboards import FIRST, NOBODY, FeatureFiles, Which, export_features
-from assay.verbs.exchanged import Exchanged, of_dictionary
+from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
 from assay.verbs.options import (
@@ -30,7 +30,7 @@ from assay.verbs.options import (
 )
 from assay.verbs.parts import written
 from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.writable import writable, writable_file
+from assay.verbs.writable import writable
 
 FEATURES = ("html", "neuronpedia")
 """Formats of features, which come from an index."""
@@ -107,10 +107,7 @@ def export(
         return make(name, lm, text, also, reading, device, network, place, door)
 
     if format == "bundle":
-        if out is not None:
-            writable_file(out, "--out")
-        bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
-        return Answer(bundle, written("bundle", b=bundle, size=megabytes(bundle.bytes)))
+        return of_result(name, out, choice, place, hide_prompts=hide_prompts)
     with trust.raised():
         if format == "index":
             return in_store(indexed())
