@@ -297,15 +297,7 @@ CASES = {
     ),
     "settings of 20 MiB": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
-        (
-            "cfg.json has 20,971,520 bytes; at most 16,777,216 are read: --limits 2 or "
-            "ASSAY_LIMITS=2 raises that"
-        ),
-    ),
-    "settings of 20 MiB, raised": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
-        "cfg.json is not readable JSON",
-        ("--limits", "2"),
+        ("cfg.json has 20,971,520 bytes; at most 16,777,216 are read: ASSAY_LIMITS=2 raises that"),
     ),
     "unknown architecture": Case(
         copied(STANDARD, {"architecture": "standart"}), "did you mean standard"
@@ -549,7 +541,7 @@ CASES = {
         alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)),
         (
             "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: "
-            "--limits 2 or ASSAY_LIMITS=2 raises that"
+            "ASSAY_LIMITS=2 raises that"
         ),
         path="params.npz",
     ),

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from assay.ask import missing
 from assay.ask.composing import composed
-from assay.ask.model_study import ModelStudy
-from assay.ask.planned import Gap, Planned, StudyGaps
+from assay.ask.planned import Gap, StudyGaps
 from assay.ask.text import Text, read
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import Preset, override
-from assay.lab.store.journal import Ledger, subject
+from assay.lab.plan.preset import override
 
 
 def find_gaps(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
@@ -77,33 +75,3 @@ def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
         f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
         "in all"
     )
-
-
-def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planned: Planned) -> str:
-    """Say what a store has of a study that asks a model and has not run: what other studies have
-    measured, and whose verdicts are about the same arms; "" where it has nothing."""
-    text = read(path)
-    if not (text.study.model or text.study.train) or not planned.missing:
-        return ""
-    study, missing_seeds = ModelStudy(text), dict[str, list[int]]()
-    for run in planned.runs:
-        if run.state == "missing":
-            missing_seeds.setdefault(run.arm, []).append(run.seed)
-    smoke = preset.name == "smoke"
-    measured = [
-        arm
-        for arm, seeds in missing_seeds.items()
-        if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
-    ]
-    runs = sum(len(missing_seeds[arm]) for arm in measured)
-    about = subject(experiment, preset.specs)
-    others = dict.fromkeys(
-        line["experiment"]
-        for line in Ledger(lab.store).looks
-        if line["what"] == "judged" and line["experiment"] != experiment.name and about.alike(line)
-    )
-    parts = [f"{runs} of {planned.missing} missing runs are measured, by other studies"] * bool(
-        runs
-    )
-    parts += [f"verdicts of {', '.join(others)} are about some of the same arms"] * bool(others)
-    return f"in this store {'; '.join(parts)}" if parts else ""

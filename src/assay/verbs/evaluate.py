@@ -12,7 +12,7 @@ from assay.report import evaluations
 from assay.verbs.evaluated import words
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import AS_WRITTEN, HERE, Device, Flat, More, Place, Trust
+from assay.verbs.options import HERE, Device, Flat, More, Place
 from assay.verbs.verb import Answer, Door, verb
 from assay.verbs.writable import writable
 
@@ -71,7 +71,6 @@ def evaluate(
     batch: Annotated[int | None, More] = None,
     out: Path | None = None,
     network: Network = OFFLINE,
-    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Evaluated]:
@@ -94,7 +93,7 @@ def evaluate(
     assay evaluate gated-sae/showcase --model smollm2 --text stdlib --tokens 6000
     """
     network.bring(door, on.model, *dictionaries)
-    with trust.raised(), door.measuring() as bar:
+    with door.measuring() as bar:
         if out is not None:
             writable(out, "--out")
         evaluation = evaluating.evaluate(

@@ -15,7 +15,6 @@ from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
 from assay.verbs.options import (
-    AS_WRITTEN,
     DEFAULT,
     HERE,
     Choice,
@@ -26,7 +25,6 @@ from assay.verbs.options import (
     Place,
     Several,
     Text,
-    Trust,
 )
 from assay.verbs.parts import written
 from assay.verbs.verb import Answer, Door, verb
@@ -55,7 +53,6 @@ def export(
     device: Annotated[Device, More] = "cpu",
     choice: Choice = DEFAULT,
     network: Network = OFFLINE,
-    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Exchanged | Indexed | FeatureFiles | Bundled]:
@@ -108,18 +105,17 @@ def export(
 
     if format == "bundle":
         return of_result(name, out, choice, place, hide_prompts=hide_prompts)
-    with trust.raised():
-        if format == "index":
-            return in_store(indexed())
-        if out is None:
-            raise AssayError(f"--out is missing: where format {format} is to be written")
-        if format == "saelens" or format == "assay":
-            return of_dictionary(name, out, format, hint, run, model, place)
-        writable(out.absolute().parent, "--out")
-        shown = export_features(
-            name, out, format, which, root=place.root, creator=creator, make=indexed
-        )
-        return Answer(shown, written("features_written", f=shown, size=megabytes(shown.bytes)))
+    if format == "index":
+        return in_store(indexed())
+    if out is None:
+        raise AssayError(f"--out is missing: where format {format} is to be written")
+    if format == "saelens" or format == "assay":
+        return of_dictionary(name, out, format, hint, run, model, place)
+    writable(out.absolute().parent, "--out")
+    shown = export_features(
+        name, out, format, which, root=place.root, creator=creator, make=indexed
+    )
+    return Answer(shown, written("features_written", f=shown, size=megabytes(shown.bytes)))
 
 
 def refuse_mixture(

@@ -16,7 +16,7 @@ from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import AS_WRITTEN, HERE, Device, Flag, Model, More, Place, Trust
+from assay.verbs.options import HERE, Device, Flag, Model, More, Place
 from assay.verbs.parts import Cell, Shaded, Table, written
 from assay.verbs.verb import Answer, Door, verb
 from assay.verbs.writable import writable_file
@@ -39,7 +39,6 @@ def features(
     device: Device = "cpu",
     html: Path | None = None,
     network: Network = OFFLINE,
-    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Looked]:
@@ -79,21 +78,20 @@ def features(
     if html is not None:
         writable_file(html, "--html")
 
-    with trust.raised():
-        data = looking.look(
-            text,
-            dictionary,
-            model=model,
-            features=many,
-            per_token=per_token,
-            site=site,
-            bos=bos,
-            skip_first=skip_first,
-            outlier=outlier,
-            root=place.root,
-            device=device_here(device),
-            watch=partial(hear, door),
-        ).data
+    data = looking.look(
+        text,
+        dictionary,
+        model=model,
+        features=many,
+        per_token=per_token,
+        site=site,
+        bos=bos,
+        skip_first=skip_first,
+        outlier=outlier,
+        root=place.root,
+        device=device_here(device),
+        watch=partial(hear, door),
+    ).data
     if html is not None:
         html.write_text(evaluations.look_page(data), encoding="utf-8")
     fields: dict[str, Any] = {

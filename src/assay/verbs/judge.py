@@ -14,7 +14,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected
-from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, More, Several, Trust
+from assay.verbs.options import Bare, Expected, Flag, More, Several
 from assay.verbs.parts import Aside
 from assay.verbs.verb import Answer, verb
 
@@ -44,7 +44,6 @@ def judge(
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
     expect: Expected = None,
-    trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:
     """Judge a claim about a table of your own results, or estimate a number from it. The table is a
     CSV file with a column `arm`, a column for each unit, and the numbers.
@@ -108,14 +107,11 @@ def judge(
     owned = of_claims | {"expect": expect}
     refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
-    with trust.raised():
-        if estimate:
-            number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
-            return Answer(number, [ResultData(findings=(number,)), *known(number)])
-        verdict = table_of.judge(
-            table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers
-        )
-        lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
+    if estimate:
+        number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
+        return Answer(number, [ResultData(findings=(number,)), *known(number)])
+    verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
+    lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
     other = unexpected([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from assay.core import foreign
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 
@@ -83,20 +81,6 @@ class Place:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Trust:
-    """How far files that somebody else wrote are trusted."""
-
-    limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS", group=MORE)] = 1
-    """If a file is refused as too large: how many times larger than usual it may be. Only for files
-    that you trust."""
-
-    def raised(self) -> AbstractContextManager[None]:
-        """Read within these limits."""
-        return foreign.limits(self.limits)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs are meant."""
 
@@ -125,5 +109,5 @@ class Choice:
         return experiment.sized(preset.specs), preset
 
 
-HERE, DEFAULT, AS_WRITTEN = Place(), Choice(), Trust()
+HERE, DEFAULT = Place(), Choice()
 """What verbs go by where nothing was typed."""

@@ -50,7 +50,7 @@ def command(
     lab = machine.lab(place.root)
     gaps: StudyGaps | None = None
     if name.endswith(STUDIES):
-        from assay.ask.gaps import already, find_gaps  # which loads what asks a model
+        from assay.ask.gaps import find_gaps  # which loads what asks a model
 
         gaps = find_gaps(entry(name).path, lab)
         if gaps.exit_code:
@@ -58,8 +58,6 @@ def command(
             return Answer(gaps, lacking, gaps.exit_code)
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset)
-    if gaps is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
-        planned = replace(planned, notes=(*planned.notes, note))
     planned = replace(planned, sent=of_study(name, prompts))
     return Answer(planned, words(planned, gaps, name, place.options))
 

@@ -17,7 +17,6 @@ from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 from assay.verbs.machine import device_here
 from assay.verbs.options import (
-    AS_WRITTEN,
     HERE,
     Device,
     Flag,
@@ -26,7 +25,6 @@ from assay.verbs.options import (
     More,
     Place,
     Text,
-    Trust,
 )
 from assay.verbs.parts import written
 from assay.verbs.verb import Answer, Door, verb
@@ -88,7 +86,6 @@ def command(
     method: Annotated[Method, Flat] = AS_USUAL,
     reading: Annotated[Reading, Flat] = FULLY,
     device: Device = "cpu",
-    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
 ) -> Answer[TrainedDictionary | Showcase]:
@@ -113,15 +110,14 @@ def command(
     if showcase:
         if (site, out, text, method, reading) != ("", None, "stdlib", AS_USUAL, FULLY):
             raise AssayError("--showcase has settings of its own; leave the others out")
-        with trust.raised():
-            made = make_showcase(model, device_here(device), place, door)
-            return Answer(made, written("showcase", made=made, options=place.options))
+        made = make_showcase(model, device_here(device), place, door)
+        return Answer(made, written("showcase", made=made, options=place.options))
     if not site or out is None:
         raise AssayError(
             "train-dictionary needs a site, such as blocks.9.hook_resid_post, and --out FOLDER; or "
             "--showcase"
         )
-    with trust.raised(), door.bar("train-dictionary", "steps") as bar:
+    with door.bar("train-dictionary", "steps") as bar:
         spec = HarvestSpec(subject=model, site=site, corpus=text, windows=0)
         desk = Desk(Store(place.root), device_here(device), lambda done, total, unit: None)
         writable(out, "--out")

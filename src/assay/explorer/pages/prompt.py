@@ -266,7 +266,7 @@ def _padded(reader: Reader, ids: list[int]) -> list[int]:
 def _mattering(
     loaded: Loaded, key: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The features that matter most to the prediction to first order, and what taking each out
+    """The features that matter most to the prediction to first order, and what ablating each
     really does, where that was asked."""
     target_position, features, sums = key[1], *first.by_feature()
     chosen = [
