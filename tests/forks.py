@@ -206,8 +206,8 @@ SHARED = (
     "assay.cli.main",
     "assay.core.judging",
     "assay.lab.judge.result",
-    "assay.verbs.planning",
-    "assay.verbs.unsaid",
+    "assay.verbs.plan",
+    "assay.ask.gaps",
     "assay.verbs.verdicts",
     "xarray",
 )
@@ -216,7 +216,7 @@ HEAVY = (
     "torch",
     "assay.dictionaries.formats.opening",
     "assay.dictionaries.formats.writing",
-    "assay.verbs.exchange",
+    "assay.verbs.export",
 )
 HEAVY += (
     "transformers.models.auto.modeling_auto",

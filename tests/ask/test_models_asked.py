@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
+from assay.ask.gaps import find_gaps, undecidable, unused
 from assay.ask.measure import controls, measuring, models
 from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
@@ -17,7 +18,6 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
-from assay.verbs.unsaid import find_unsaid, undecidable, unused
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """
@@ -564,7 +564,7 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
         'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
-    assert "prompts" in [r.where for r in find_unsaid(path, Lab(here / "store", Inline())).unsaid]
+    assert "prompts" in [r.where for r in find_gaps(path, Lab(here / "store", Inline())).gaps]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
     assert unused(path) == []
@@ -573,11 +573,11 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
-    rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
+    rows = find_gaps(path, Lab(here / "store", Inline())).gaps
     few = "8 prompts, but fewer than 20 decide nothing"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
-    rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
+    rows = find_gaps(path, Lab(here / "store", Inline())).gaps
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage left out, as no statement needs them")
     ]

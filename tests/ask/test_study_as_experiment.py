@@ -249,7 +249,7 @@ control = ["relu=False/main"]
 def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):
     path = write(own, 'question = "Well?"\n' + PART + '\n[[claim]]\ntext = "It is"\n')
     assert main(["plan", path.name, "--json"]) == 2
-    unsaid = {u["where"]: u for u in json.loads(capsys.readouterr().out)["unsaid"]}
+    unsaid = {u["where"]: u for u in json.loads(capsys.readouterr().out)["gaps"]}
     assert unsaid["claim 1: holds"]["default"] is None
     assert unsaid["claim 1: control"]["default"] is None
     assert "flat" in unsaid["claim 1: control"]["text"]

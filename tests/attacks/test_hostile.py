@@ -64,7 +64,6 @@ WORDS = (
     "verify",
     "judge",
     "report",
-    "import",
     "export",
     "doctor",
     "--remove",
@@ -174,11 +173,13 @@ def imported(tmp_path, seed):
         else harm(victim, rng)
     )
     out = tmp_path / f"o{seed}.safetensors"
-    code, _, err = said("import", str(here), "--out", str(out))
+    code, _, err = said("export", str(here), "--format", "assay", "--out", str(out))
     found = wrong(code, err) or ("written although refused" if code and out.exists() else "")
     if not code:
         assert out.exists()
-        again, _, err = said("import", str(out), "--out", str(tmp_path / f"p{seed}.safetensors"))
+        again, _, err = said(
+            "export", str(out), "--format", "assay", "--out", str(tmp_path / f"p{seed}.safetensors")
+        )
         found = found or wrong(again, err) or ("cannot be read again" if again else "")
     shutil.rmtree(here)
     return f"import {fixture.relative_to(DATA)}/{victim.name}", how, found

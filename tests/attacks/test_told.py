@@ -23,7 +23,7 @@ from assay.core.plain import as_json, cell, plain
 from assay.core.results import ResultData
 from assay.evaluation.result import Evaluation
 from assay.report import export, pages
-from assay.verbs.pages import slug
+from assay.report.stored import slug
 
 TEXT = st.text(st.characters(), max_size=40)
 FORMULA = (
@@ -172,7 +172,7 @@ def test_no_page_of_an_experiment_is_the_index():
         ("features", "some text", "--html"),
         ("report", "walk.py", "--out"),
         ("report", "walk.py", "--export"),
-        ("import", "d", "--out"),
+        ("export", "d", "--format", "assay", "--out"),
     ],
 )
 @pytest.mark.parametrize("where", ["file/report.md", "/proc/assay/report.md"])

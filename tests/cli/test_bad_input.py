@@ -135,9 +135,6 @@ CASES = {
         "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"
     ),
     "plan all at once": case("plan", "catalogue", says="which only assay series and assay verify"),
-    "unknown arm": case(
-        "show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"
-    ),
     "no threads": case("run", "own.py", "--threads", "0", says="at least 1, got 0"),
     "no such device": case("run", "own.py", "--device", "cuda:99", says="this machine has cpu"),
     "nothing stored": case("show", "own.py", says="are not stored .* run: assay run"),

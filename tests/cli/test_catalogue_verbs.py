@@ -201,7 +201,7 @@ def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(
     found = json.loads(out)
     (difference,) = found["differences"]
     assert (code, found["records"], found["judged"]) == (1, 1, "the record's own measures")
-    assert difference["recorded"].startswith("●") and "(another outcome)" in difference["what"]
+    assert difference["recorded"].startswith("holds") and "(another outcome)" in difference["what"]
 
 
 def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:

@@ -13,8 +13,8 @@ import tiny_models
 from assay.cli.main import main
 from assay.dictionaries.training import showcase
 from assay.evaluation.sources import find
+from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
-from assay.verbs.train_dictionary import Desk
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 

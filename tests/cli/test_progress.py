@@ -12,7 +12,7 @@ from assay.cli.progress import Display
 from assay.core.compute import Range
 from assay.core.results import Judged
 from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
-from assay.verbs.verb import duration, lasting
+from assay.report.amounts import duration, lasting
 
 VERDICT = {
     "outcome": "undecided",

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from assay.ask import gaps
+from assay.ask import planned as plan
 from assay.cli.main import app, main, schema_of
 from assay.cli.schemas import VERBS
 from assay.core.schema import to_json
@@ -16,8 +18,8 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
-from assay.verbs import catalogue as listing
-from assay.verbs import new, others, plan, unsaid, verdicts
+from assay.report import overview as listing
+from assay.verbs import new, others, results
 from assay.verbs.health import examine
 
 ROOT = Path(__file__).parents[2]
@@ -65,19 +67,17 @@ def test_what_verbs_give_is_what_the_schemas_say(
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke))
-    valid("plan", unsaid.find_unsaid(study.path, lab))
-    ran = verdicts.run(lab, experiment, smoke)
+    valid("plan", gaps.find_gaps(study.path, lab))
+    ran = results.judged(lab, experiment, smoke)
     valid("run", ran)
-    valid("run", verdicts.run(lab, experiment, smoke))  # as it is stored
-    valid("show", verdicts.show(lab, experiment, smoke))
-    valid("show", verdicts.show(lab, experiment, smoke, "main", "1"))
-    other = next(name for name in experiment.arms if name != "main")
-    valid("show", verdicts.show(lab, experiment, smoke, other))
+    valid("run", results.judged(lab, experiment, smoke))  # as it is stored
+    valid("show", results.shown(lab, experiment, smoke))
+    valid("show", results.shown(lab, experiment, smoke, "1"))
     shutil.copy(
         ROOT / "tests/lab/walk.py", tmp_path / "stroll.py"
     )  # with exact statements and findings as well
     walk = catalogue.find(str(tmp_path / "stroll.py"))
-    strolled = verdicts.run(lab, walk, override(walk, "default"))
+    strolled = results.judged(lab, walk, override(walk, "default"))
     assert strolled.exact and strolled.findings and strolled.verdicts
     valid("run", strolled)
     found = judge(

@@ -24,14 +24,15 @@ from assay.core.spec import Spec
 from assay.data.harvest import HarvestSpec, cut_text, dtype_of, windows_in
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import streamed
 from assay.dictionaries.training.losses import mse
+from assay.dictionaries.training.streamed import lengths_of
 from assay.dictionaries.training.train import Method as Trained
 from assay.dictionaries.training.train import fit_dictionaries
+from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
-from assay.verbs import train_dictionary
-from assay.verbs.train_dictionary import Desk, Method, Reading, lengths_of
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 SITE = "blocks.1.hook_resid_post"
@@ -106,7 +107,7 @@ def assert_wanted() -> None:
 def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
     world: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_dictionary, "INTERVAL", 0.0)
+    monkeypatch.setattr(streamed, "INTERVAL", 0.0)
     assert main([*WORDS, "--json"]) == 0
     printed = capsys.readouterr()
     assert "the first step comes after" in printed.err, "a harvest is silent"
@@ -153,7 +154,7 @@ def test_another_text_under_the_same_name_is_refused(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(train_dictionary, "measure", stop)
+        patched.setattr(streamed, "measure", stop)
         assert main(WORDS) == 130
     for path in Path("text").iterdir():
         path.write_text(path.read_text().replace("return", "return 2 *"))
@@ -166,7 +167,7 @@ def test_another_text_under_the_same_name_is_refused(
 @pytest.mark.parametrize("buffer", [100, 2**14, 2**18])
 @pytest.mark.parametrize("batch", [2, 512, 4096])
 def test_buffers_hold_the_vectors_of_all_steps(steps: int, buffer: int, batch: int) -> None:
-    lengths = lengths_of(Method(steps=steps, batch=batch), Reading(buffer=buffer))
+    lengths = lengths_of({"steps": steps, "batch": batch}, {"buffer": buffer})
     assert sum(lengths) == steps * batch and min(lengths) > 0
     assert set(lengths[:-1]) <= {max(buffer, batch)} and lengths[-1] <= max(buffer, batch)
 

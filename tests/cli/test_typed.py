@@ -50,7 +50,7 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(
         (["show", "superpositon", "1"], "show superposition 1"),
         (["shwo", "superposition"], "show superposition"),
         (["verify", "superposition", "--recrod"], "verify superposition --record"),
-        (["show", "superposition", "--arm", "linera"], "show superposition --arm linear"),
+        (["list", "superposition", "--arm", "linera"], "list superposition --arm linear"),
     ],
 )
 def test_a_misspelt_word_is_answered_with_the_whole_command(

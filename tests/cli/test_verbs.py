@@ -78,7 +78,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
 def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     own = "check judge evaluate features serve list plan preregister run show verify report new mcp"
-    files = "train-dictionary import export fetch doctor"
+    files = "train-dictionary export fetch doctor"
     of_catalogue = "challenge-claim puzzle score-circuit series"
     assert verbs == {*own.split(), *files.split(), *of_catalogue.split()}
     for word in verbs:
@@ -171,12 +171,6 @@ def test_the_table_fits_and_says_what_to_type_next(capsys: pytest.CaptureFixture
     lines = said(capsys, "show", *SMOKE).splitlines()
     assert all(len(line) <= 100 for line in lines)
     assert lines[-1] == "Read the pages: assay report own.py --preset smoke"
-
-
-def test_any_arm_can_be_judged_as_if_it_were_the_method(capsys: pytest.CaptureFixture[str]) -> None:
-    result = told(capsys, "show", *SMOKE, "--arm", "flat")
-    (verdict,) = result["verdicts"]
-    assert (result["arm"], verdict["arm"], list(verdict["controls"])) == ("flat", "flat", ["main"])
 
 
 def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], world: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
         (
             "dictionary_learning",
             "topk_no_config",
-            "--architecture",
+            "--hint architecture=",
             {"architecture": "AutoEncoderTopK"},
             TopK(4),
         ),
@@ -239,8 +239,14 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
             {"architecture": "JumpReluAutoEncoder"},
             JumpReLU(),
         ),
-        ("dictionary_learning", "batchtopk_unset", "--threshold", {"threshold": 0.5}, JumpReLU()),
-        ("openai", "training", "--k", {"architecture": "TopK", "k": 4}, TopK(4)),
+        (
+            "dictionary_learning",
+            "batchtopk_unset",
+            "--hint threshold=",
+            {"threshold": 0.5},
+            JumpReLU(),
+        ),
+        ("openai", "training", "--hint k=", {"architecture": "TopK", "k": 4}, TopK(4)),
     ],
 )
 def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind) -> None:
@@ -269,7 +275,7 @@ def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
     folder = tmp_path / "sae"
     shutil.copytree(ROOT / "saelens/checkpoint_standard", folder)
     (folder / "activation_scaler.json").unlink()
-    with pytest.raises(DataError, match="--scale"):
+    with pytest.raises(DataError, match="--hint scale="):
         load(folder)
     x = EXPECTED["saelens"]["x"].double()
     assert_same(
@@ -297,7 +303,7 @@ def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
     values = load_file(folder / "sae_weights.safetensors")
     mean = values.pop("dataset_average_activation_norm.blocks.3.hook_resid_post").item()
     save_file(values, folder / "sae_weights.safetensors")
-    with pytest.raises(DataError, match="--scale"):
+    with pytest.raises(DataError, match="--hint scale="):
         load(folder)
     x = EXPECTED["llama_scope"]["x"].double()
     assert_same(
@@ -308,7 +314,7 @@ def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
         values | {"dataset_average_activation_norm.blocks.3.hook_resid_post": torch.ones(3)},
         folder / "sae_weights.safetensors",
     )
-    with pytest.raises(DataError, match="--scale"):
+    with pytest.raises(DataError, match="--hint scale="):
         load(folder)
 
 
@@ -345,7 +351,7 @@ def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Pat
 
 def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path: Path) -> None:
     path = shutil.copy(path_of("qwen_scope", "topk"), tmp_path / "layer3.sae.pt")
-    with pytest.raises(DataError, match="--k 50"):
+    with pytest.raises(DataError, match="--hint k=50"):
         load(path)
     assert (
         load(path, k=5).nonlinearity == load(path_of("qwen_scope", "topk")).nonlinearity == TopK(5)
@@ -372,7 +378,7 @@ def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) 
         {name: value.contiguous() for name, value in square.items()},
         tmp_path / "layer_8.safetensors",
     )
-    with pytest.raises(DataError, match="--format circuit-tracer"):
+    with pytest.raises(DataError, match="--hint format=circuit-tracer"):
         load(tmp_path / "layer_8.safetensors")
     assert load(tmp_path / "layer_8.safetensors", format="circuit-tracer").W_dec.shape == (1, 8, 8)
 

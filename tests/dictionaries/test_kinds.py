@@ -244,5 +244,5 @@ def test_what_a_user_can_get_wrong(tmp_path):
     ):
         replace(d, W_enc=d.W_enc[0])
     save_file({"W_enc": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(DataError, match=r"holds no dictionary of Assay's own.*assay import"):
+    with pytest.raises(DataError, match=r"holds no dictionary of Assay's own.*assay export"):
         Dictionary.load(tmp_path / "foreign.safetensors")

@@ -10,8 +10,8 @@ import pytest
 from shelf import HOME, replace, shelve, simulated
 
 from assay.explorer.app import application
+from assay.explorer.experiments import experiments
 from assay.explorer.library import Library
-from assay.verbs.serve import experiments
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"

@@ -153,10 +153,10 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
         f"Fires on {100 * share:.3g} % of tokens, on many different ones: the commonest, ["
     )
     assert words[4].endswith(
-        "Taking it out raises the loss by 0.012 [0.010, 0.015] nat where it is on: it helps."
+        "Ablating it raises the loss by 0.012 [0.010, 0.015] nat where it is on: it helps."
     )
     assert words[5].endswith(
-        "Taking it out lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts."
+        "Ablating it lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts."
     )
     pushes = "along the direct path it pushes towards ["
     named = index.names(list(words))
@@ -165,10 +165,10 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
         assert (pushes in words[k]) == promoted, "only where its name says so"
     row = index.feature(
         7
-    ).numbers  # not taken out, so what is known is the estimate on all of the text
+    ).numbers  # not ablated, so what is known is the estimate on all of the text
     spans = row["gradient_low"] <= 0 <= row["gradient_high"]
     assert (
-        "To first order, on all of the text, taking it out " in words[7]
+        "To first order, on all of the text, ablating it " in words[7]
         and words[7].endswith("cannot be distinguished from no effect.") == spans
     )
 
@@ -184,12 +184,12 @@ def test_what_was_measured_is_said_before_what_was_estimated() -> None:
     taken = {"importance": 0.01, "importance_low": -0.02, "importance_high": 0.05}
     estimated = {"gradient_active": -0.02, "gradient_low": -0.03, "gradient_high": -0.01}
     said = (
-        "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
+        "Ablating it changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
         "distinguished from no effect."
     )
     assert feature._worth(taken | estimated, True) == said
     said = (
-        "To first order, on all of the text, taking it out lowers the loss by 0.020 [0.010, "
+        "To first order, on all of the text, ablating it lowers the loss by 0.020 [0.010, "
         "0.030] nat where it is on: it hurts."
     )
     assert feature._worth(dict.fromkeys(taken) | estimated, True) == said
@@ -203,7 +203,7 @@ def test_what_was_measured_is_said_before_what_was_estimated() -> None:
     many = unknown | {"documents": 60}
     assert feature._worth(many, True) == f"{begins}this index is older than intervals of it."
     assert feature._worth(many | {"importance": 0.1}, False) == (
-        f"{begins}it was taken out in too few documents for an interval."
+        f"{begins}it was ablated in too few documents for an interval."
     )
 
 
@@ -219,7 +219,7 @@ def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_
         "recurs in 1 of 2 other dictionaries",
     ):
         assert part in text
-    assert "Not taken out in this index, in which 3 features were." in " ".join(
+    assert "Not ablated in this index, in which 3 features were." in " ".join(
         read(world, f"{BASE}/7").text.split()
     )
 

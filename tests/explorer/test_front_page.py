@@ -9,10 +9,10 @@ import sys
 import pytest
 from shelf import HOME, client, shelve, simulated
 
+from assay.explorer import experiments as serve
 from assay.explorer.library import Experiments
 from assay.lab import catalogue
-from assay.verbs import serve
-from assay.verbs.catalogue import listed
+from assay.report.overview import listed
 
 EXPERIMENT = {
     "name": "toy",
@@ -187,7 +187,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from assay.explorer.app import application
 from assay.explorer.library import Library
-from assay.verbs.serve import experiments
+from assay.explorer.experiments import experiments
 store = Path(sys.argv[1])
 client = TestClient(application(Library(store, experiments(store))), base_url="http://127.0.0.1")
 statuses = [client.get(page).status_code for page in ("/", "/experiments", "/model/made-up", "/experiments/superposition")]

@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 
 import tiny_models
 from assay.core.errors import AssayError
+from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
-from assay.verbs import background
 
 HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0)
 
@@ -184,12 +184,13 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
 
     first, then, whole = located(site="blocks.0.hook_resid_post", context=32).steps
-    assert (first.tokens, first.gradients, first.ablate) == (background.FIRST, False, 0)
-    assert (then.tokens, then.gradients, then.ablate) == (8192, True, 0) and whole.ablate == 32
-    assert {step.site for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
-    assert [step.tokens for step in located(tokens=6000).steps] == [background.FIRST, 6000]
+    assert (first["tokens"], first["gradients"], first["ablate"]) == (background.FIRST, False, 0)
+    assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
+    assert whole["ablate"] == 32
+    assert {step["site"] for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
+    assert [step["tokens"] for step in located(tokens=6000).steps] == [background.FIRST, 6000]
     few = located(tokens=2000).steps  # as early as it can be, however few are asked for
-    assert [(step.tokens, step.gradients, bool(step.ablate)) for step in few] == [
+    assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (2000, False, False),
         (2000, True, True),
     ]
@@ -211,8 +212,10 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     )
     monkeypatch.setattr(background, "_abouts", lambda root: iter([about]))
     again = located()
-    assert again.there and again.make and [step.gradients for step in again.steps] == [True, True]
-    assert {(s.site, s.context, s.bos) for s in again.steps} == {
+    assert (
+        again.there and again.make and [step["gradients"] for step in again.steps] == [True, True]
+    )
+    assert {(s["site"], s["context"], s["bos"]) for s in again.steps} == {
         ("blocks.1.hook_resid_post", 24, True)
     }, "as it was begun"
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pytest
 from shelf import client
 
+from assay.explorer import experiments as serve
 from assay.explorer.app import WAITING
 from assay.explorer.library import Experiments
 from assay.lab.records.records import read
 from assay.lab.store.sealed import seal
-from assay.verbs import serve
 
 NAME = "superposition"
 
@@ -71,7 +71,7 @@ def test_a_result_that_changed_is_shown_as_it_is_now(stored):
 
 
 def test_runs_are_counted_by_folders_and_nothing_else(tmp_path):
-    from assay.verbs.catalogue import find_stored
+    from assay.report.overview import find_stored
 
     runs = tmp_path / "runs" / NAME
     assert find_stored(tmp_path, NAME).runs == 0

@@ -32,7 +32,7 @@ def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, s
     page.locator(".strip a").nth(6).click()
     playwright.expect(page.locator("#prediction h2")).to_have_text("The prediction of token 7")
     playwright.expect(page.locator("#why")).to_contain_text("Both measures agree")
-    page.get_by_role("link", name=re.compile("^take out feature")).first.click()
+    page.get_by_role("link", name=re.compile("^ablate feature")).first.click()
     playwright.expect(page.locator("#changed h2")).to_have_text("With 1 feature changed")
     first = page.locator("#changed .question").inner_text()
     page.get_by_role("link", name=re.compile("^set feature")).nth(1).click()

@@ -65,10 +65,7 @@ def test_public_names_are_documented(path: Path) -> None:
         f"line {node.lineno}: {node.name}" for node in public(module) if not ast.get_docstring(node)
     ]
     assert ast.get_docstring(module), f"{name(path)} does not say what it is"
-    # The template's train, measure and value functions have the meaning that `Experiment` documents
-    # once for all.
-    if path.name != "template.py":
-        assert not missing, f"{name(path)}: no docstring on {missing}"
+    assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
 def sentences(path: Path) -> Iterator[tuple[int, str, ast.AST]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from assay.ask import planned as planning
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Elsewhere
 from assay.core.spec import canonical_json, grid
 from assay.lab import catalogue
+from assay.lab import verifying as verify
 from assay.lab.engines import Inline
 from assay.lab.judge import looks, recording
 from assay.lab.lab import Lab
@@ -18,8 +20,6 @@ from assay.lab.plan.preset import everywhere, override
 from assay.lab.records import records
 from assay.lab.store import journal
 from assay.lab.store.provenance import digest
-from assay.verbs import plan as planning
-from assay.verbs import verify
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import journal
-from assay.verbs.verify import write
+from assay.lab.verifying import write
 from marks.sections import violations
 
 

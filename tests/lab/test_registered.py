@@ -14,6 +14,7 @@ from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
 from assay.core.results import Price, ResultData
 from assay.lab import catalogue
+from assay.lab import verifying as verify
 from assay.lab.engines import Inline
 from assay.lab.judge import history, recording, registered
 from assay.lab.judge.followed import another_study
@@ -24,7 +25,6 @@ from assay.lab.store import journal
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Partial
 from assay.report.statements import frozen_lines
-from assay.verbs import verify
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",

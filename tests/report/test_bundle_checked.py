@@ -18,7 +18,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.report.bundle import checking, judge
-from assay.verbs.bundle import is_bundle
+from assay.report.bundle.checking import is_bundle
 
 
 def said(*words: str) -> tuple[int, str]:

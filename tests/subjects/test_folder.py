@@ -114,7 +114,7 @@ BREAK = {
     ),
     "too many blocks": (
         lambda f: config(f, num_hidden_layers=2500),
-        "2,500 num_hidden_layers; at most 1,000 are read: --limits 3 or",
+        "2,500 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=3 ",
     ),
     "a size that is a truth": (
         lambda f: config(f, num_hidden_layers=True),

@@ -184,14 +184,14 @@ def counted(path, place, value):
         (
             8,
             10**12,
-            "values and tensors in its header; at most 2,000,000 are read: --limits 500000 or",
+            "values and tensors in its header; at most 2,000,000 are read: ASSAY_LIMITS=500000 ",
         ),
         (
             16,
             3_000_000,
             (
                 r"3,000,\d+ values and tensors in its header; at most 2,000,000 are read: "
-                r"--limits 2 or"
+                r"ASSAY_LIMITS=2 "
             ),
         ),
         (
@@ -199,7 +199,7 @@ def counted(path, place, value):
             10**9,
             (
                 "has 1,000,000,000 bytes in one text of its header; at most 1,048,576 are read: "
-                "--limits 954 or"
+                "ASSAY_LIMITS=954 "
             ),
         ),
         (24, 2**20, "it ends within its header"),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from assay.ask.fields import Dimension
 from assay.cli.main import main, schema_of
-from assay.verbs.fields import Dimension, levels
+from assay.verbs.fields import levels
 from assay.verbs.new import write_experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
@@ -118,23 +119,6 @@ def test_a_study_of_experiments_has_their_fields_and_quantities(
     known = by_name(answer)
     assert known["gamma"]["better"] == "nearer 1" and known["gamma"]["dimensions"] == []
     assert known["norm"]["dimensions"][0]["name"] == "document"
-
-
-def test_a_plan_says_what_other_studies_have_measured(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    planted.write_all(folder)
-    for name, least in (("first", 0.5), ("second", 0.1)):
-        (folder / f"{name}.toml").write_text(
-            f'{ASKED}[[claim]]\ntext = "{name}"\nholds = "main.known - changed.known > {least}"\n'
-            'threshold = "plan: by construction"\n'
-        )
-    assert not any("in this store" in n for n in answered(capsys, "plan", "second.toml")["notes"])
-    assert main(["run", "first.toml", "--executor", "inline"]) == 0
-    planned = answered(capsys, "plan", "second.toml")
-    (note,) = (n for n in planned["notes"] if "in this store" in n)
-    missing = planned["missing"]
-    assert f"{missing} of {missing} missing runs" in note and "verdicts of first" in note
 
 
 def test_arms_are_listed_with_what_they_change_and_fields_with_what_a_study_may_do(

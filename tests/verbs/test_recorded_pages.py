@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import main
+from assay.explorer import experiments as serve
 from assay.lab import catalogue
-from assay.verbs import pages, serve
+from assay.report import stored as pages
 from assay.verbs.new import write_experiment
 
 

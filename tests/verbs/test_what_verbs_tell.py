@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from assay.ask import planned as plan
+from assay.ask.planned import Planned
 from assay.cli.main import main
 from assay.core.schema import schema, to_json
 from assay.lab import catalogue
@@ -16,14 +18,13 @@ from assay.lab.engines import Inline
 from assay.lab.forecast import Prospect
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.verbs import plan
-from assay.verbs.catalogue import Catalogue
-from assay.verbs.health import Health, Removed
+from assay.lab.store.checks import Health
+from assay.lab.verifying import Compared, Written
+from assay.report.overview import Catalogue
+from assay.report.stored import Pages
+from assay.verbs.doctor import Removed
 from assay.verbs.new import New, write_experiment
-from assay.verbs.pages import Pages
-from assay.verbs.plan import Planned
-from assay.verbs.planning import outlined
-from assay.verbs.verify import Compared, Written
+from assay.verbs.plan import outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -88,17 +89,6 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
     unknown: Any = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
     assert unknown["command_seconds"] is None
-
-
-def test_what_taking_out_a_feature_does_says_sum_and_direction():
-    from assay.verbs.features import worth
-
-    assert worth({"feature": 3917, "delta": -2.77}).endswith(
-        "it lowers the sum over this text by 2.770 nats, so the feature hurts here"
-    )
-    assert "raises the sum" in worth({"feature": 1, "delta": 0.5}) and worth(
-        {"feature": 1, "delta": 0.5}
-    ).endswith("helps here")
 
 
 def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough() -> None:

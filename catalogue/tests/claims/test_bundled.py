@@ -13,7 +13,8 @@ from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.report.bundle import contents, files, judge
-from assay.verbs.bundle import check_bundle, export_bundle
+from assay.report.bundle.checking import check_bundle
+from assay.report.bundle.making import export_bundle
 
 NOT_CARRIED: dict[str, str] = {}
 """Claims whose statistic cannot be written as steps, and why: none, and none may be added without a

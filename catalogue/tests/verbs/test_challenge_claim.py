@@ -11,13 +11,13 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment
 from assay.lab import catalogue
+from assay.lab import verifying as verify
 from assay.lab.engines import Inline
 from assay.lab.judge import recording
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import contests, records
-from assay.verbs import verify
-from assay.verbs.pages import page_of
+from assay.report.stored import page_of
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
 from assay_catalogue.verbs.challenge_claim import again

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from assay.ask.planned import plan
 from assay.core.errors import AssayError
 from assay.core.spec import Spec
 from assay.lab import catalogue, forecast
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.verbs.plan import plan
 
 
 def others(spec: Spec) -> Iterator[tuple[str, Any]]:

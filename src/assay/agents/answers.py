@@ -10,6 +10,8 @@ from typing import Any
 from assay.agents import basis
 from assay.agents.basis import Looks, Source, Standing
 from assay.agents.verdicts import estimate, verdict
+from assay.ask.freezing import Registered
+from assay.ask.planned import Gap, Planned
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
@@ -20,8 +22,6 @@ from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
 from assay.lab.work.slots import WAITING
 from assay.report import tables
-from assay.verbs.plan import Planned, Unsaid
-from assay.verbs.preregister import Registered
 
 WAIT = 'status(key="{key}", wait_s=30) waits for it'
 WORDS = {
@@ -41,9 +41,7 @@ MANY = 12
 """So many estimates of a result are told."""
 
 
-def planned(
-    key: str, plan: Planned, unsaid: Sequence[Unsaid], looks: Looks, rests: Standing
-) -> Answer:
+def planned(key: str, plan: Planned, gaps: Sequence[Gap], looks: Looks, rests: Standing) -> Answer:
     """Answer with a plan without the list of its runs; nothing was run for it, and it has no
     estimate."""
     time = plan.command_seconds
@@ -79,7 +77,7 @@ def planned(
             }
             for c in plan.claims
         ],
-        "unsaid": unsaid,
+        "gaps": gaps,
         "scope": plan.scope,
         "looks": looks,
         "frozen": plan.frozen,
@@ -277,8 +275,8 @@ def written(
     *,
     plan: Answer | None = None,
     wrong: str = "",
-    missing: Sequence[Unsaid] = (),
-    assumed: Sequence[Unsaid] = (),
+    missing: Sequence[Gap] = (),
+    assumed: Sequence[Gap] = (),
 ) -> Answer:
     """Answer with a study's text, and whether it can run: why not, or what it lacks; else its
     plan."""
@@ -289,8 +287,8 @@ def written(
         "ready": ready,
         "wrong": wrong,
         "missing": missing,
-        "assumed": plan["unsaid"] if plan else assumed,
-        "plan": plan and {name: value for name, value in plan.items() if name != "unsaid"},
+        "assumed": plan["gaps"] if plan else assumed,
+        "plan": plan and {name: value for name, value in plan.items() if name != "gaps"},
         "next": (
             "run(study=…) with this text"
             if ready

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.ask.planned import Planned, frozen
 from assay.ask.related import about, kin
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
@@ -19,7 +20,6 @@ from assay.lab.records import records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report.statements import frozen_others
-from assay.verbs.plan import Planned, frozen
 
 JSON = Mapping[str, Any]
 NAMED = 5

@@ -11,6 +11,7 @@ from typing import Any
 from assay.agents import basis
 from assay.agents.answers import Answer
 from assay.agents.verdicts import verdict
+from assay.ask.fields import fields, variants
 from assay.ask.wording import made_of
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
@@ -21,8 +22,7 @@ from assay.lab.records import contests, records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report import tables
-from assay.verbs.catalogue import listed
-from assay.verbs.fields import fields, variants
+from assay.report.overview import listed
 
 PART = 16_000
 """Characters of a page that one answer holds."""

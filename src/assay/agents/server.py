@@ -31,13 +31,14 @@ from mcp.types import (
     ToolAnnotations,
 )
 
-from assay.agents.tools import SHORT, TOOLS, WRITING, Tools
+from assay.agents.arguments import SHORT
+from assay.agents.tools import TOOLS, WRITING, Tools
+from assay.ask.fields import meanings
 from assay.ask.text import ClaimEntry, EstimateEntry, Literature
 from assay.core import heavy
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
-from assay.verbs.fields import meanings
 
 LONGEST = 600
 """Characters of a refusal."""
@@ -54,6 +55,10 @@ Numbers of your own: judge(rows, claim, control).
 Report an estimate with its interval, control and scope, as you got it. Before a run is done there is no verdict. A claim that is
 written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""  # noqa: E501
 RESOURCE, ONE, JOB = "assay://experiments", "assay://experiments/{name}", "assay://jobs/{key}"
+TEMPLATES = {
+    ONE: "One experiment in full: fields, arms, measures, verdicts.",
+    JOB: "How far a run is; its verdicts, once it is done.",
+}
 log = logging.getLogger(__name__)
 
 
@@ -122,26 +127,8 @@ def make_server(tools: Tools) -> Server[Any]:
         return ListToolsResult(tools=[each.tool for each in offered.values()])
 
     async def call_tool(context: Any, params: CallToolRequestParams) -> CallToolResult:
-        def call() -> CallToolResult:
-            name = params.name
-            if name not in offered:
-                near = nearest(name[:HINTS], offered)
-                return _refused(f"no tool is called {plain(name[:HINTS])!r}; {near}")
-            try:
-                arguments = offered[name].read(params.arguments or {})
-                text = _written(getattr(tools, name)(**arguments))
-            except AssayError as error:
-                return _refused(f"{name}: {error.request()}")
-            except Exception as error:
-                if isinstance(error, ModuleNotFoundError) and (lacks := heavy.need(error)):
-                    return _refused(f"{name}: {lacks}")
-                log.exception("a tool failed: %s", name)
-                return _refused(
-                    f"{name} failed by a mistake of Assay, which its log has; nothing was decided"
-                )
-            return CallToolResult(content=[TextContent(type="text", text=text)])
-
-        return await anyio.to_thread.run_sync(call)
+        arguments = params.arguments or {}
+        return await anyio.to_thread.run_sync(_called, tools, offered, params.name, arguments)
 
     async def list_resources(context: Any, params: Any) -> ListResourcesResult:
         words = "Every experiment of the catalogue, as the tool lists it."
@@ -149,38 +136,21 @@ def make_server(tools: Tools) -> Server[Any]:
         return ListResourcesResult(resources=[listed])
 
     async def list_templates(context: Any, params: Any) -> ListResourceTemplatesResult:
-        words = {
-            ONE: "One experiment in full: fields, arms, measures, verdicts.",
-            JOB: "How far a run is; its verdicts, once it is done.",
-        }
-        return ListResourceTemplatesResult(
-            resource_templates=[
-                ResourceTemplate(
-                    uri_template=uri, name=uri.split("/")[2], mime_type=JSON, description=text
-                )
-                for uri, text in words.items()
-            ]
-        )
+        templates = [
+            ResourceTemplate(
+                uri_template=uri, name=uri.split("/")[2], mime_type=JSON, description=text
+            )
+            for uri, text in TEMPLATES.items()
+        ]
+        return ListResourceTemplatesResult(resource_templates=templates)
 
     async def read_resource(context: Any, params: ReadResourceRequestParams) -> ReadResourceResult:
-        def read() -> str:
-            kind, _, name = str(params.uri).removeprefix("assay://").partition("/")
-            name = unquote(name)[: SHORT + 1]
-            if str(params.uri) == RESOURCE:
-                return _written(tools.experiments())
-            if kind == "experiments" and name:
-                return _written(tools.experiments(name=name))
-            if kind == "jobs":
-                return _written(tools.status(name))
-            raise AssayError(f"no resource is there; known: {RESOURCE}, {ONE}, {JOB}")
-
         try:
-            text = await anyio.to_thread.run_sync(read)
+            text = await anyio.to_thread.run_sync(_read, tools, str(params.uri))
         except AssayError as error:
             raise MCPError(INVALID_PARAMS, line(error.request())) from None
-        return ReadResourceResult(
-            contents=[TextResourceContents(uri=params.uri, mime_type=JSON, text=text)]
-        )
+        contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
+        return ReadResourceResult(contents=[contents])
 
     return Server(
         "assay",
@@ -193,6 +163,40 @@ def make_server(tools: Tools) -> Server[Any]:
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
     )
+
+
+def _called(
+    tools: Tools, offered: Mapping[str, _Offered], name: str, arguments: Mapping[str, Any]
+) -> CallToolResult:
+    """Call a tool; what went wrong is an answer in one line."""
+    if name not in offered:
+        near = nearest(name[:HINTS], offered)
+        return _refused(f"no tool is called {plain(name[:HINTS])!r}; {near}")
+    try:
+        text = _written(getattr(tools, name)(**offered[name].read(arguments)))
+    except AssayError as error:
+        return _refused(f"{name}: {error.request()}")
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (lacks := heavy.need(error)):
+            return _refused(f"{name}: {lacks}")
+        log.exception("a tool failed: %s", name)
+        return _refused(
+            f"{name} failed by a mistake of Assay, which its log has; nothing was decided"
+        )
+    return CallToolResult(content=[TextContent(type="text", text=text)])
+
+
+def _read(tools: Tools, uri: str) -> str:
+    """Read a resource. Raises: AssayError for an address that has none."""
+    kind, _, name = uri.removeprefix("assay://").partition("/")
+    name = unquote(name)[: SHORT + 1]
+    if uri == RESOURCE:
+        return _written(tools.experiments())
+    if kind == "experiments" and name:
+        return _written(tools.experiments(name=name))
+    if kind == "jobs":
+        return _written(tools.status(name))
+    raise AssayError(f"no resource is there; known: {RESOURCE}, {ONE}, {JOB}")
 
 
 def _written(answer: Any) -> str:

@@ -40,7 +40,6 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
-from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 
 
@@ -194,12 +193,6 @@ class ModelStudy(ResolvedStudy):
         read = inputs.inputs(self, runs.specs[0])
         files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
         return part.readings(runs, hashes, files)
-
-    def stored(self, store: Store, arm: str, seeds: Sequence[int], *, smoke: bool) -> bool:
-        """Whether a store has by content what these runs of an arm measure, from any study."""
-        part = self.by_label[arm]
-        runs = Runs(tuple(part.spec(seed, smoke=smoke) for seed in seeds))
-        return store.built(self._readings(part, runs)) is not None
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""

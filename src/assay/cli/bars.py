@@ -14,8 +14,8 @@ from assay.cli.progress import QUIET, LiveLines, blocks
 from assay.core.plain import plain
 from assay.evaluation.remaining import Remaining
 from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.report.amounts import duration
 from assay.report.evaluations import so_far
-from assay.verbs.verb import duration
 
 
 class Bar(LiveLines):

@@ -27,8 +27,8 @@ from assay.lab.work.events import (
     Saved,
     Started,
 )
+from assay.report.amounts import batch, duration, lasting
 from assay.report.tables import SIGNS, estimate_of
-from assay.verbs.verb import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters

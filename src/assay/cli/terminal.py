@@ -23,7 +23,8 @@ from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.verb import Answer, AnswerPart, Aside, Call, Cell, InFull, Line, Shaded, Table
+from assay.verbs.parts import AnswerPart, Aside, Cell, InFull, Line, Shaded, Table
+from assay.verbs.verb import Answer, Call
 
 if TYPE_CHECKING:
     from rich.text import Text

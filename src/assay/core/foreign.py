@@ -1,7 +1,8 @@
 """Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and
 how much it holds, is looked at before it is read.
 
-Every limit is a number of what known files have, many times over. `limits` multiplies all of them.
+Every limit is a number of what known files have, many times over. The variable ASSAY_LIMITS
+multiplies all of them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -37,34 +36,15 @@ KINDS = {
 }
 followers: list[Callable[[Path], None]] = []
 """Each is called with every file that passes this door, before it is read."""
-_times: ContextVar[int | None] = ContextVar("limits", default=None)
-
-
-@contextmanager
-def limits(times: int) -> Iterator[None]:
-    """Multiply every limit by this number, for whoever trusts a file. Raises: DataError for a
-    number below 1."""
-    if times < 1:
-        raise DataError(f"limits are multiplied by a whole number of at least 1, got {times}")
-    before = _times.set(times)
-    try:
-        yield
-    finally:
-        _times.reset(before)
 
 
 def limit(most: int) -> int:
-    """Give a limit as it stands: as it is written, times what `limits` or the variable ASSAY_LIMITS
-    says. Raises: DataError."""
-    times = _times.get()
-    if times is None:
-        setting = os.environ.get("ASSAY_LIMITS") or "1"
-        if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
-            raise DataError(
-                f"ASSAY_LIMITS must be a whole number of at least 1, got {setting[:40]!r}"
-            )
-        times = int(setting)
-    return most * times
+    """Give a limit as it is written, times the variable ASSAY_LIMITS, for whoever trusts a file.
+    Raises: DataError for a number that is none."""
+    setting = os.environ.get("ASSAY_LIMITS") or "1"
+    if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
+        raise DataError(f"ASSAY_LIMITS must be a whole number of at least 1, got {setting[:40]!r}")
+    return most * int(setting)
 
 
 def within(amount: int, most: int, what: object, unit: str) -> None:
@@ -73,7 +53,7 @@ def within(amount: int, most: int, what: object, unit: str) -> None:
         times = -(-amount // most)
         raise DataError(
             f"{what} has {amount:,} {unit}; at most {limit(most):,} are read",
-            Operator(f": --limits {times} or ASSAY_LIMITS={times} raises that"),
+            Operator(f": ASSAY_LIMITS={times} raises that"),
         )
 
 

@@ -54,3 +54,13 @@ def show_token(token: str) -> str:
     """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
     are."""
     return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
+
+
+_write = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    return _write(value)

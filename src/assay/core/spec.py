@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from assay.core.errors import HeldError, SpecError, nearest
+from assay.core.plain import canonical_json
 from assay.core.ranges import in_words, within
 
 T = TypeVar("T")
@@ -292,16 +293,6 @@ class Removed:
 def removed(name: str, *, was: object) -> Any:
     """Declares, as a ClassVar, a field that no longer exists; keys keep it at `was`."""
     return Removed(name, was)
-
-
-def canonical_json(value: object) -> str:
-    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
-    return _write(value)
-
-
-_write = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
 
 
 @functools.cache

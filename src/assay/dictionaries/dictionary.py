@@ -585,6 +585,6 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise DataError(
             f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save "
             "wrote. "
-            "Files of other libraries: assay.dictionaries.formats.load, or `assay import`"
+            "Files of other libraries: assay.dictionaries.formats.load, or `assay export`"
         )
     return tensors, header

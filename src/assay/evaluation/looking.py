@@ -347,3 +347,45 @@ def _feature(
 
 def _rounded(values: Any) -> list[float]:
     return [float(f"{float(v):.5g}") for v in values]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """One text through one dictionary: each token with its losses and strongest features, and the
+    features that matter most."""
+
+    dictionary: str
+    sha256: str
+    model: str
+    model_sha256: str
+    site: str
+    site_out: str
+    bos: bool
+    width: int
+    text: str
+    tokens: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """A site that was given or a model that is not the one in the dictionary's file."""
+    notes: tuple[str, ...]
+    """The warnings, and what cannot be known."""
+    losses: tuple[float, ...]
+    """Of each token given those before it; null for the first."""
+    loss: float
+    loss_spliced: float
+    """The mean loss with the reconstruction in place."""
+    skip_first: int
+    outlier: float
+    left_out: tuple[int, ...]
+    """Positions that are neither counted nor ablated."""
+    by_token: tuple[Mapping[str, Any], ...]
+    """Each token that counts: position, token, loss, length in medians, how many features are on,
+    and the strongest of them."""
+    sinks: tuple[Mapping[str, Any], ...]
+    """The tokens at the left-out positions, in the same form."""
+    l0: float
+    on: int
+    """Features that are on anywhere."""
+    tried: int
+    features: tuple[Mapping[str, Any], ...]
+    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed;
+    the largest change first."""

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
+from assay.core.schema import OPTIONAL
 from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
@@ -235,3 +237,28 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
     """  # noqa: E501
     known = _luck().get(nonlinearity.lower())
     return None if known is None else {**known, "kind": nonlinearity}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What was measured of each dictionary, what it was measured on, and the files that were
+    written."""
+
+    model: str | None = field(default=None, metadata=OPTIONAL)
+    model_sha256: str | None = field(default=None, metadata=OPTIONAL)
+    text: str | None = field(default=None, metadata=OPTIONAL)
+    corpus: str | None = field(default=None, metadata=OPTIONAL)
+    acts: str | None = field(default=None, metadata=OPTIONAL)
+    """In place of model and text: the file of activations."""
+    acts_sha256: str | None = field(default=None, metadata=OPTIONAL)
+    setting: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    """Empty where every number was stored before."""
+    dictionaries: tuple[Mapping[str, Any], ...]
+    """One entry for each, in the order they were named; `measures` has estimate, low, high and n by
+    the measure's name, `luck` the smallest differences that are not seed noise, or null; `compared`
+    has leading measures of random directions, principal components and the mean, or is null."""
+    notes: tuple[str, ...]
+    definitions: Mapping[str, Mapping[str, str]]
+    """Unit, better direction and formula of every measure."""
+    written: tuple[Path, ...]

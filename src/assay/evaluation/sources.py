@@ -97,15 +97,15 @@ def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
 def open_dictionary(
     name: str | Path, *, root: str | Path = "assay-store", **hints: str | float
 ) -> Dictionary:
-    """Open a dictionary: a file or folder of any library that `assay import` reads, a published one
+    """Open a dictionary: a file or folder of any known library, a published one
     by its name once it was fetched, a stored run such as "gated-sae/showcase", or a showcase such
     as "showcase/smollm2".
 
     Args:
         name: its path or name; ~ is your home.
         root: the store in which runs are looked for.
-        **hints: what a file leaves open, as `assay import` takes it: format, site, site_out, scale,
-            architecture, k, threshold.
+        **hints: what a file leaves open, as `assay export --hint` takes it: format, site, site_out,
+            scale, architecture, k, threshold.
     Raises: DataError, one line, for what is none, cannot be read, or has two readings.
     Example:
         >>> import tempfile, torch

@@ -115,7 +115,7 @@ def link(path: str, state: Iterable[tuple[str, Any]]) -> str:
 
 CHANGED = 10
 """Features that are changed at once."""
-WAYS = {"out": "take out", "scale": "multiply by", "clamp": "set to"}
+WAYS = {"out": "ablate", "scale": "multiply by", "clamp": "set to"}
 LARGEST = 1e6
 
 
@@ -141,7 +141,7 @@ class Wanted:
     def words(self) -> str:
         """Say it in words."""
         return {
-            "out": "taken out",
+            "out": "ablated",
             "scale": f"multiplied by {render.number(self.amount)}",
             "clamp": f"set to {render.number(self.amount)}",
         }[self.way]

@@ -7,16 +7,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from assay.core import foreign
+from assay.core.errors import AssayError
 from assay.core.figures import Figure
+from assay.core.plain import as_json
 from assay.core.reading import plural
 from assay.dictionaries.measuring import measures
+from assay.evaluation.result import Evaluation
 from assay.evaluation.watching import SoFar
 from assay.features.card import Example
-from assay.report import pages, tables
+from assay.report import draw, export, pages, tables
 
 JSON = Mapping[str, Any]
 BASELINES = ("dictionary", "random", "pca", "mean")
@@ -25,6 +30,8 @@ COMPARED = ("l0", "fvu", "loss_recovered_mean")
 """In which measures."""
 EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
+TABLE = "documents.csv"
+"""The sums over each document, a row for each dictionary and document."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -267,6 +274,32 @@ def headline(entry: JSON, with_name: bool) -> str:
     return f"{entry['name']}: {text}" if with_name else text
 
 
+def evaluated_in(out: Path) -> tuple[str, ...]:
+    """Name the dictionaries whose evaluation a folder holds; none where it holds none that can be
+    read."""
+    try:
+        data = foreign.json_object(out / "evaluation.json")
+        return tuple(str(entry["name"]) for entry in data["dictionaries"])
+    except (OSError, ValueError, LookupError, TypeError, AssayError):
+        return ()
+
+
+def write(evaluation: Evaluation, out: Path) -> list[Path]:
+    """Write into a folder the report, every measure as CSV and JSON, the sums over each document,
+    which `assay judge` reads, and each figure as SVG with its data."""
+
+    out.mkdir(parents=True, exist_ok=True)
+    files = {"evaluation.html": page(evaluation.to_json(), evaluation.figures)}
+    files["evaluation.csv"] = export.table_csv(evaluation.to_pandas())
+    files[TABLE] = export.table_csv(evaluation.documents)
+    files["evaluation.json"] = as_json(evaluation.to_json(), indent=1)
+    for name, figure in zip(export.names(evaluation.figures), evaluation.figures, strict=True):
+        files |= {f"{name}.svg": draw.svg(figure), f"{name}.csv": export.figure_csv(figure)}
+    for name, content in files.items():
+        (out / name).write_text(content, encoding="utf-8")
+    return [out / name for name in files]
+
+
 # a look at one text
 
 NAMED_TOKENS = 6
@@ -328,3 +361,22 @@ def plain(token: str) -> str:
 def quoted(token: str) -> str:
     """A token by itself, its spaces seen."""
     return f'"{plain(token)}"'
+
+
+def logits(pairs: Sequence[Sequence[Any]]) -> str:
+    """Write tokens with what a feature adds to their logits."""
+    return ", ".join(f"{quoted(token)} {value:+.2f}" for token, value in pairs)
+
+
+def token_rows(tokens: Sequence[JSON], second: str) -> list[tuple[str, ...]]:
+    """List tokens downwards, each with its strongest features; `second` is loss, or length in
+    medians."""
+    return [
+        (
+            quoted(t["token"]),
+            nats(t) if second == "loss" else f"{t['length']:.1f} medians",
+            str(t["on"]),
+            strongest(t),
+        )
+        for t in tokens
+    ]

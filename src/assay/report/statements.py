@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import functools
 import json
+import re
+import shlex
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assay.core.results import Judged, Registration, ResultData
+from assay.core.errors import AssayError
+from assay.core.reasons import explain_reason
+from assay.core.results import Estimated, Judged, Registration, ResultData
+from assay.report import tables
+
+if TYPE_CHECKING:
+    from assay.lab.judge.kept import Around
 
 SHORT = 12
 """Words up to which a claim is shown whole; a longer one is cut at its colon."""
@@ -126,3 +136,107 @@ def frozen_others(registration: Registration) -> list[str]:
             for other in registrations
         ),
     ]
+
+
+FEW = 3
+"""So many changes of a kind are listed one by one."""
+
+
+def changes_in_words(changes: Sequence[str]) -> list[str]:
+    """Say what changed: of each kind what it was, or how many where those are many; the report and
+    --json have each."""
+    by_kind: dict[str, list[str]] = {}
+    for change in changes:
+        kind, colon, what = change.partition(": ")
+        by_kind.setdefault(kind if colon else change, []).append(what)
+    words = []
+    for kind, names in by_kind.items():
+        if len(names) > FEW:
+            words.append(f"{kind}: {len(names)} (the report has each)")
+        else:
+            words += [f"{kind}: {name}" if name else kind for name in names]
+    return words
+
+
+def summary(data: ResultData) -> list[str]:
+    """Say how the claims came out: how many in which way, then each in a line; nothing of one
+    alone, which stands right above."""
+    judged = data.verdicts
+    if len(judged) < 2:
+        return []
+    short = heads([v.text for v in judged])
+    lines = [
+        f"{tables.SIGNS[v.outcome]} {number} {words}"
+        for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)
+    ]
+    if data.preset == tables.SMOKE:  # the table is as short
+        return ["", tables.tallied(judged)]
+    return [
+        "",
+        tables.tallied(judged),
+        *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines),
+        "",
+    ]
+
+
+def next_commands(name: str, data: ResultData, around: Around, place: str) -> list[str]:
+    """Say what to type next: what decides a claim, and the pages."""
+    typed, options = shlex.quote(name), f"{around.options}{place}"
+    lines = [f"Read the pages: assay report {typed}{options}"]
+    if data.preset == tables.SMOKE and around.has_default:
+        return [
+            f"smoke checks that everything works; for verdicts: assay run {typed}{place}",
+            f"All that is known of a claim: assay show {typed} 1{options}",
+            *lines,
+        ]
+    decide = []
+    for command, numbers in around.deciding.items():
+        listed = f"claim{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        which = "it" if len(data.verdicts) == 1 else listed
+        here = command.replace(f"run {around.typed}", f"run {typed}", 1)
+        decide.append(f"To decide {which}: assay {here}{place}")
+    return decide + lines
+
+
+def unexpected(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, ...]:
+    """Say of each verdict that did not come out as expected how it did; nothing where nothing was
+    expected."""
+    return tuple(
+        f"expected {expected}, {v.outcome}"
+        f"{f' ({explain_reason(v.reason)})' if v.reason else ''}: {v.text}"
+        for v in verdicts
+        if expected is not None and v.outcome != expected
+    )
+
+
+def recorded(data: ResultData, origin: str) -> list[str]:
+    """Say of a smoke run how each claim came out in the record, which is of the default preset;
+    nothing where there is none."""
+    from assay.lab.records import contests, records
+
+    try:
+        record = records.read(data.experiment, origin, measures=False)
+    except AssayError:
+        return []
+    if record is None:
+        return []
+    past = contests.of_record(data.experiment, origin)
+    verdicts = contests.after(ResultData.from_json(record).verdicts, past)
+    if len(verdicts) != len(data.verdicts):
+        return []
+    signs = [f"{n} {tables.SIGNS[v.outcome]} {v.outcome}" for n, v in enumerate(verdicts, 1)]
+    return [f"recorded, of the preset {record['preset']}: {', '.join(signs)}", ""]
+
+
+LISTED = re.compile(r"(claim \d+: )?each \w+: ")
+"""A note that has the number of every unit, which is shown where everything is."""
+
+
+def notes(data: ResultData, *, all_of_them: bool) -> list[str]:
+    """Give the notes of a result; those that list every unit only where all are wanted."""
+    return [note for note in data.notes if all_of_them or not LISTED.match(note)]
+
+
+def known(number: Judged | Estimated) -> tuple[str, ...]:
+    """Say what there is to know of a number: notes, scope, and how its interval was made."""
+    return (*number.notes, f"scope: {number.scope}", f"interval: {number.method}")

@@ -22,27 +22,26 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "judge": "assay.verbs.judge:judge",
             "evaluate": "assay.verbs.evaluate:evaluate",
             "features": "assay.verbs.features:features",
-            "serve": "assay.cli.doors:serve",
+            "serve": "assay.verbs.serve:serve",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",
-            "plan": "assay.verbs.planning:command",
+            "plan": "assay.verbs.plan:command",
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",
             "show": "assay.verbs.verdicts:command",
             "verify": "assay.verbs.verify:command",
-            "report": "assay.verbs.pages:report",
+            "report": "assay.verbs.report:report",
             "new": "assay.verbs.new:new",
-            "mcp": "assay.cli.doors:mcp",
+            "mcp": "assay.cli.mcp:mcp",
         },
         "Files": {
             "train-dictionary": "assay.verbs.train_dictionary:command",
-            "import": "assay.verbs.exchange:import_",
-            "export": "assay.verbs.exchange:export",
+            "export": "assay.verbs.export:export",
         },
         "Upkeep": {
             "fetch": "assay.verbs.fetch:fetch",
-            "doctor": "assay.verbs.health:doctor",
+            "doctor": "assay.verbs.doctor:doctor",
         },
     }
 )

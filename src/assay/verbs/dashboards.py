@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,6 @@ from assay.features.index.about import decoder_rows
 from assay.features.index.reader import Index
 from assay.lab.store import atomic, provenance
 from assay.lab.store.store import Store
-from assay.verbs.options import writable
-from assay.verbs.verb import AnswerPart, Line, megabytes
 
 NOBODY = "assay"
 """Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
@@ -74,7 +72,6 @@ def export_features(
     store = Store(root)
     if out.exists():
         raise AssayError(f"{out} exists already; remove it, or name another --out")
-    writable(out.absolute().parent, "--out")
     index = indexing.known(dictionary, store) or (make() if make is not None else None)
     if index is None:
         raise DataError(
@@ -95,13 +92,6 @@ def export_features(
         written=tuple(written),
         bytes=sum(path.stat().st_size for path in written),
     )
-
-
-def exported(shown: FeatureFiles) -> Iterator[AnswerPart]:
-    """Tell which features were written, and where."""
-    size = megabytes(shown.bytes)
-    yield f"{len(shown.features)} features of {shown.address}, {shown.chosen}; {size}"
-    yield from map(Line, map(str, shown.written))
 
 
 def choose(index: Index, which: Which) -> tuple[list[int], str]:

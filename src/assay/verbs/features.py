@@ -3,73 +3,23 @@ on the loss of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from assay.core.schema import to_json
 from assay.evaluation import looking
+from assay.evaluation.looking import Looked
 from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
-from assay.verbs.options import (
-    AS_WRITTEN,
-    HERE,
-    Device,
-    Flag,
-    Model,
-    More,
-    Place,
-    Trust,
-    device_here,
-    writable_file,
-)
-from assay.verbs.verb import Answer, AnswerPart, Cell, Door, Shaded, Table, verb
-
-
-@dataclass(frozen=True, kw_only=True)
-class Looked:
-    """One text through one dictionary: each token with its losses and strongest features, and the
-    features that matter most."""
-
-    dictionary: str
-    sha256: str
-    model: str
-    model_sha256: str
-    site: str
-    site_out: str
-    bos: bool
-    width: int
-    text: str
-    tokens: tuple[str, ...]
-    warnings: tuple[str, ...]
-    """A site that was given or a model that is not the one in the dictionary's file."""
-    notes: tuple[str, ...]
-    """The warnings, and what cannot be known."""
-    losses: tuple[float, ...]
-    """Of each token given those before it; null for the first."""
-    loss: float
-    loss_spliced: float
-    """The mean loss with the reconstruction in place."""
-    skip_first: int
-    outlier: float
-    left_out: tuple[int, ...]
-    """Positions that are neither counted nor ablated."""
-    by_token: tuple[Mapping[str, Any], ...]
-    """Each token that counts: position, token, loss, length in medians, how many features are on,
-    and the strongest of them."""
-    sinks: tuple[Mapping[str, Any], ...]
-    """The tokens at the left-out positions, in the same form."""
-    l0: float
-    on: int
-    """Features that are on anywhere."""
-    tried: int
-    features: tuple[Mapping[str, Any], ...]
-    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed;
-    the largest change first."""
+from assay.verbs.machine import device_here
+from assay.verbs.options import HERE, Device, Flag, Model, More, Place
+from assay.verbs.parts import Cell, Shaded, Table, written
+from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.writable import writable_file
 
 
 @verb("one text through one dictionary")
@@ -89,7 +39,6 @@ def features(
     device: Device = "cpu",
     html: Path | None = None,
     network: Network = OFFLINE,
-    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Looked]:
@@ -129,113 +78,52 @@ def features(
     if html is not None:
         writable_file(html, "--html")
 
-    def watch(event: Warned | SoFar | Begun) -> None:
-        if isinstance(event, Begun):
-            door.aside(f"features: {event.text}")
-        if isinstance(event, Warned):
-            door.aside(f"warning: {event.dictionary}: {event.text}")
-
-    with trust.raised():
-        data = looking.look(
-            text,
-            dictionary,
-            model=model,
-            features=many,
-            per_token=per_token,
-            site=site,
-            bos=bos,
-            skip_first=skip_first,
-            outlier=outlier,
-            root=place.root,
-            device=device_here(device),
-            watch=watch,
-        ).data
+    data = looking.look(
+        text,
+        dictionary,
+        model=model,
+        features=many,
+        per_token=per_token,
+        site=site,
+        bos=bos,
+        skip_first=skip_first,
+        outlier=outlier,
+        root=place.root,
+        device=device_here(device),
+        watch=partial(hear, door),
+    ).data
     if html is not None:
         html.write_text(evaluations.look_page(data), encoding="utf-8")
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
     }
     looked = Looked(**fields)
-    return Answer(looked, words(looked, by_feature))
+    shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
+    sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
+    facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
+    return Answer(looked, written("features", k=looked, shown=shown, **facts))
 
 
-def words(looked: Looked, by_feature: bool = False) -> Iterator[AnswerPart]:
-    """Tell the losses, then each token with its strongest features, or each feature that
-    matters."""
-    yield f"{looked.model}, {looked.site}; {looked.dictionary}, {looked.width} features"
-    yield (
-        f"{len(looked.tokens)} tokens; loss {looked.loss:.3f} nats per prediction, "
-        f"{looked.loss_spliced:.3f} with the reconstruction in place; {looked.l0:.1f} features on "
-        f"per token, {looked.on} in all; {looked.tried} tried, {len(looked.features)} shown"
-    )
-    yield from (features_in_words if by_feature else tokens_in_words)(looked)
-    yield from looked.notes
+def hear(door: Door, event: Warned | SoFar | Begun) -> None:
+    """Print what begins, and warnings."""
+    if isinstance(event, Begun):
+        door.aside(f"features: {event.text}")
+    if isinstance(event, Warned):
+        door.aside(f"warning: {event.dictionary}: {event.text}")
 
 
-def tokens_in_words(looked: Looked) -> Iterator[AnswerPart]:
-    """Tell the text downwards, each token with its strongest features; the tokens that are left out
-    below it."""
-    yield ""
-    yield Table(
-        ("token", "loss", "on", "strongest features: #feature activation"),
-        [
-            (
-                evaluations.quoted(t["token"]),
-                evaluations.nats(t),
-                str(t["on"]),
-                evaluations.strongest(t),
-            )
-            for t in looked.by_token
-        ],
-        right=("loss", "on"),
-    )
-    yield ""
-    yield evaluations.left_out(to_json(looked))
-    if looked.sinks:
-        rows = [
-            (
-                evaluations.quoted(t["token"]),
-                f"{t['length']:.1f} medians",
-                str(t["on"]),
-                evaluations.strongest(t),
-            )
-            for t in looked.sinks
-        ]
-        names = ("token", "length", "on", "strongest features there: #feature activation")
-        yield Table(names, rows, right=("length", "on"))
-    yield ""
-    if looked.features:
-        yield f"{worth(looked.features[0])}; --by-feature shows such features."
+def tokens_table(tokens: Sequence[Mapping[str, Any]], second: str) -> Table:
+    """List tokens with their strongest features; `second` is loss, or length in medians."""
+    heads = ("token", second, "on", "strongest features: #feature activation")
+    return Table(heads, evaluations.token_rows(tokens, second), right=(second, "on"))
 
 
-def worth(most: Mapping[str, Any]) -> str:
-    """Say what taking out the feature that matters most does to the loss, and so whether the
-    feature helps the model or hurts it."""
-    rise, part = most["delta"], "helps" if most["delta"] > 0 else "hurts"
-    way = "raises" if rise > 0 else "lowers"
-    return (
-        f"Taking out {most['feature']} changes the loss most: it {way} the sum over this text by "
-        f"{abs(rise):.3f} nats, so the feature {part} here"
-    )
-
-
-def features_in_words(looked: Looked) -> Iterator[AnswerPart]:
-    """Tell of each feature its effect, where it is on, and what it promotes."""
-    yield evaluations.left_out(to_json(looked))
-    if not looked.features:
-        yield "no feature is on"
-        return
-    yield ""
+def features_table(looked: Looked) -> Table:
+    """List each feature with its effect, where it is on, and what it promotes."""
     rows = [
         (str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(looked, f)) for f in looked.features
     ]
-    yield Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
-    yield ""
-    yield (
-        "Δ: by how much the loss of this text rises, summed over its predictions, when the "
-        "feature is taken out wherever it is on; "
-        "above 0 it helps. Promoted and suppressed tokens: direct path only."
-    )
+    return Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
 
 
 def feature_cell(looked: Looked, feature: Mapping[str, Any]) -> list[Cell]:
@@ -251,11 +139,9 @@ def feature_cell(looked: Looked, feature: Mapping[str, Any]) -> list[Cell]:
         f"on {strongest}",
     ]
     if feature["promoted"]:
-        promoted, suppressed = logits(feature["promoted"]), logits(feature["suppressed"][:3])
+        promoted, suppressed = (
+            evaluations.logits(feature["promoted"]),
+            evaluations.logits(feature["suppressed"][:3]),
+        )
         cell.append(("", f"promoted {promoted}; suppressed {suppressed}"))
     return cell
-
-
-def logits(pairs: Sequence[Sequence[Any]]) -> str:
-    """Write tokens with what a feature adds to their logits."""
-    return ", ".join(f"{evaluations.quoted(token)} {value:+.2f}" for token, value in pairs)

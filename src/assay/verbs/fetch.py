@@ -14,7 +14,8 @@ from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
 from assay.verbs.options import Flag, More
-from assay.verbs.verb import Answer, Door, Line, verb
+from assay.verbs.parts import Line
+from assay.verbs.verb import Answer, Door, verb
 
 
 @dataclass(frozen=True)

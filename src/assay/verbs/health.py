@@ -1,5 +1,5 @@
-"""Health: what is installed or missing and how to fix it; threads, devices, model, disk, and the
-store: its health, and what of it is deleted."""
+"""Health: what is installed or missing and how to fix it; threads, devices, models, disk and the
+store."""
 
 from __future__ import annotations
 
@@ -8,137 +8,29 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
 
-from assay.ask.related import subjects
-from assay.core.errors import AssayError
-from assay.lab import catalogue
-from assay.lab.store import groups, origin
 from assay.lab.store import health as store_health
-from assay.lab.store.folder import mend_header
-from assay.lab.store.health import removable, remove
+from assay.lab.store.checks import Check, Health, cleaned, of_store, size
 from assay.lab.store.provenance import cores
 from assay.lab.store.store import Store
 from assay.subjects import fetch, hub
-from assay.verbs.options import HERE, Flag, Place
-from assay.verbs.verb import Answer, Door, Line, megabytes, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
 """What may be installed, the smallest first: judging numbers, experiments, models."""
-FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: whether it is well, what was found, and how to fix it."""
-
-    about: str
-    state: Literal["well", "missing", "broken"]
-    found: str
-    mend: str = ""
-
-
-@dataclass(frozen=True)
-class Health:
-    """Every check, in the order in which one thing needs another, and what was mended before."""
-
-    healthy: bool
-    done: tuple[str, ...]
-    checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True)
-class Removed:
-    """How many bytes were freed."""
-
-    bytes: int
-
-
-@verb("what is installed or missing, and how a store is; or what was deleted")
-def doctor(
-    *,
-    clean: Flag = False,
-    migrate: Flag = False,
-    remove: str = "",
-    yes: Flag = False,
-    place: Place = HERE,
-    door: Door,
-) -> Answer[Health | Removed]:
-    """Check the installation, devices, models, disk and store, and say how to fix what is wrong;
-    also cleans the store.
-
-    Parameters
-    ----------
-    clean
-        Delete damaged runs, and files left by killed processes and broken downloads.
-    migrate
-        Convert the store of an older version to the format of this one. It is converted as a whole
-        or not at all, and nothing is lost.
-    remove
-        List, and then delete, the stored runs and results of this experiment or file, and the
-        artefacts that no other one uses.
-    yes
-        Delete without asking.
-
-    Examples
-    --------
-    assay doctor
-    assay doctor --migrate
-    assay doctor --remove superposition
-    """
-    if remove:
-        return removed(remove, yes, place, door)
-    if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
-        for harm in harms:
-            door.aside(f"{harm.path} ({harm.why})")
-        if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
-            return Answer(None)
-    health = examine(place.root, clean, migrate)
-    lines = [*health.done, *map(in_words, health.checks)]
-    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
-
-
-def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:
-    """Delete what is stored of an experiment, if that is wanted. Raises: AssayError where nobody
-    can be asked."""
-    store, entry = place.lab().store, catalogue.entry(name)
-    origin.check(store, entry.name, entry.origin)
-    paths = tuple(removable(store, entry.name))
-    if not paths:
-        return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
-    bytes_ = megabytes(sum(count for _, count in paths))
-    if not yes and not door.attended:
-        raise AssayError(
-            f"{', '.join(str(path) for path, _ in paths)} ({bytes_}) would be deleted; to confirm, "
-            f"type: assay doctor --remove {name} --yes"
-        )
-    for path, count in paths:
-        door.aside(f"{path}  {megabytes(count)}")
-    if not yes and not door.asks(f"Delete these, {bytes_}? [y/N] "):
-        return Answer(None)
-    freed = remove(store, entry.name, subjects(store, entry.name))
-    return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])
-
-
-def in_words(check: Check) -> str:
-    """Write one check as a line: its sign, what was found, and how to fix it."""
-    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
-    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")
 
 
 def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
-    """Look at what Assay stands on and at a store; with `clean` remove from it first what is
-    damaged or left behind.
-
-    With `migrate` a store of an older version is brought up to date before that.
-    """
-    repairs = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
-    checks = (python(), *packages(), *hardware(), *models(), disk(root), *store(root))
-    return Health(not any(check.state == "broken" for check in checks), repairs, checks)
+    """Check the installation and a store; with `clean` remove first what is damaged, left behind or
+    half downloaded, and with `migrate` bring a store of an older version up to date before that."""
+    repairs = store_health.migrate(Store(root)) if migrate else []
+    if clean:
+        broken = [f"removed {f}, a download that broke off" for f in hub.remove_unfinished()]
+        repairs += [*broken, *cleaned(root)]
+    checks = (python(), *packages(), *hardware(), *models(), disk(root), *of_store(root))
+    return Health(not any(check.state == "broken" for check in checks), tuple(repairs), checks)
 
 
 def python() -> Check:
@@ -149,7 +41,7 @@ def python() -> Check:
 
 
 def packages() -> Iterator[Check]:
-    """Look at each package that Assay stands on, then at those that only an extra needs; one that
+    """Look at each package that Assay needs, then at those that only an extra needs; one that
     lacks is missing, not broken."""
     pattern = r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?"
     try:
@@ -234,75 +126,3 @@ def disk(root: Path) -> Check:
             f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root",
         )
     return Check("disk", "well", f"{size(free)} free")
-
-
-def store(root: Path) -> Iterator[Check]:
-    """Look through the store: whole runs, damaged folders, what kills left behind."""
-    try:
-        run_store = Store(root)
-    except AssayError as error:
-        yield Check("store", "broken", str(error))
-        return
-    if not root.exists():
-        yield Check("store", "well", f"{root} does not exist yet; the first `assay run` makes it")
-        return
-    whole = sum(1 for _ in run_store.list())
-    yield Check("store", "well", f"{root}: {whole} runs, {size(run_store.size())}")
-    if run_store.older:
-        dated = sum(1 for _ in store_health.steps(run_store))
-        lacks = f"{dated} files to bring up to date; until then it is only read"
-        yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
-    for group in groups.unfinished(run_store):
-        state = f"stopped at step {group.step}" + (
-            f" ({group.error.splitlines()[0]})" if group.error else ""
-        )
-        yield Check(
-            "unfinished",
-            "missing",
-            f"{group.experiment}, {', '.join(group.arms)}: {state}",
-            "`assay run` goes on from there",
-        )
-    for harm in store_health.harms(run_store):
-        mend = "keeps the other lines" if harm.what == "looks" else "removes it"
-        yield Check(
-            f"damaged {harm.what}",
-            "broken",
-            f"{harm.path}: {harm.why}",
-            f"{harm.then}; `assay doctor --clean` {mend}",
-        )
-    if leftovers := sorted((root / "tmp").glob("*")):
-        yield Check(
-            "leftovers",
-            "missing",
-            f"{len(leftovers)} half-written files or folders in {root / 'tmp'}",
-            "assay doctor --clean deletes old ones",
-        )
-
-
-def migrated(root: Path) -> list[str]:
-    """Bring a store of an older version up to date; a line for each file, none where nothing is
-    older."""
-    return store_health.migrate(Store(root))
-
-
-def cleaned(root: Path) -> list[str]:
-    """Remove what is damaged, what kills left in the store's `tmp`, and downloads that were broken
-    off; a line for each."""
-    lines = (
-        [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
-    )
-    run_store = Store(root)
-    for harm in list(store_health.harms(run_store)):
-        harm.mend()
-        lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
-    lines += [f"removed {folder}, a download that broke off" for folder in hub.remove_unfinished()]
-    freed = run_store.clean()
-    return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
-
-
-def size(count: int) -> str:
-    """Write a number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
-    for unit, unit_size in FRACTIONS.items():
-        if count >= unit_size:
-            return f"{count / unit_size:.1f} {unit}"
-    return f"{count} bytes"

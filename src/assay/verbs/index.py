@@ -3,17 +3,61 @@ Python to read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
 from assay.verbs.fetch import Network
-from assay.verbs.options import Place, Reading, device_here
-from assay.verbs.verb import Answer, AnswerPart, Door, Line
+from assay.verbs.machine import device_here
+from assay.verbs.options import More, Place
+from assay.verbs.parts import written
+from assay.verbs.verb import Answer, Door
 
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a text is read for an index; what is not given comes from the dictionary's own file."""
+
+    tokens: int = 32_768
+    """For an index: the number of tokens to read, at most. A larger number later reads only the new
+    ones."""
+    context: Annotated[int | None, More] = None
+    """Tokens in a window, including a BOS; 128 if the file does not say."""
+    bos: Annotated[bool | None, More] = None
+    """Whether each window starts with the model's BOS token. By default as in the dictionary's
+    file, or as the model's tokenizer does."""
+    skip_first: Annotated[int, More] = 1
+    """Positions at the start of each window that are left out."""
+    outlier: Annotated[float, More] = 6.0
+    """Activations longer than this many times the median do not count either; 0: all count."""
+    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
+    """The part of the text; files are split by the hash of their path. auto: what the dictionary
+    was not trained on, if that is known."""
+    site: Annotated[str, More] = ""
+    """Where activations are read, such as blocks.9.hook_resid_post."""
+    site_out: Annotated[str, More] = ""
+    """The site that a transcoder reconstructs."""
+    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
+    """The number format in which the model computes."""
+    gradients: Annotated[bool, More] = True
+    """Also run a backward pass, for the first-order effect of every firing on the loss; this
+    doubles the time."""
+    ablate: Annotated[int, More] = 32
+    """The number of features to ablate on a sample, of all densities; 0: none."""
+    ablate_windows: Annotated[int, More] = 16
+    """Windows on which each of them is ablated."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What differs from what is usual."""
+        return {n: v for n, v in vars(self).items() if v != getattr(Reading, n)}
+
+
+USUAL = Reading()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,68 +127,19 @@ def make(
 def in_store(index: Index) -> Answer[Indexed]:
     """Answer with what an index has in it."""
     indexed = to_indexed(index)
-    return Answer(indexed, words(indexed))
+    return Answer(indexed, written("index", i=indexed, classes=CLASSES))
 
 
-def words(index: Indexed) -> Iterator[AnswerPart]:
-    """Tell the sizes, the classes of features and what was taken out; then what to type next."""
-    yield f"{index.name}: {index.width:,} features at {index.site} of {index.model}"
-    yield (
-        f"on {index.tokens:,} tokens of {index.documents:,} documents ({index.text}, part "
-        f"{index.part})"
-    )
-    quality = "" if index.fvu is None else f"; FVU {index.fvu:.3f}"
-    loss = "" if index.loss is None else f"; the model's loss here {index.loss:.3f} nats"
-    yield f"{index.l0:.1f} features on per token{quality}{loss}"
-    some = ", ".join(f"{n:,} {name}" for name in CLASSES if (n := index.classes.get(name)))
-    antipodal = f"; {index.antipodal:,} antipodal" if index.antipodal else ""
-    yield f"features by how often they fire: {some}{antipodal}"
-    if index.ablated:
-        agreement = (
-            ""
-            if index.agreement is None
-            else f"; rank correlation with the first-order estimate {index.agreement:.2f}"
-        )
-        yield (
-            f"{index.ablated} features taken out: {index.helpful} lower the loss where they are "
-            f"on, {index.harmful} raise it, of {index.ablated - index.helpful - index.harmful} "
-            f"the 95 % interval holds 0{agreement}"
-        )
-    if index.seeds:
-        yield (
-            f"{index.recurring:,} features recur in all of {len(index.seeds)} other "
-            "dictionaries (cosine at least .7)"
-        )
-    yield from index.notes
-    yield ""
-    yield Line(f"folder   {index.folder}")
-    yield Line(f"address  {index.address}")
-
-
-def to_indexed(feature_index: Index) -> Indexed:
+def to_indexed(index: Index) -> Indexed:
     """Describe an index, and count what is in it."""
-    about, counts = feature_index.about, feature_index.summary
-    plain: dict[str, Any] = {
-        name: counts[name]
-        for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")
-    }
+    about = index.about
+    counted = ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")
+    same = "address name site part tokens windows documents l0 fvu loss seeds agreement notes"
     return Indexed(
-        address=about.address,
-        folder=str(feature_index.folder),
-        name=about.name,
+        folder=str(index.folder),
         model=about.model_words,
-        site=about.site,
         text=about.corpus,
-        part=about.part,
-        tokens=about.tokens,
-        windows=about.windows,
-        documents=about.documents,
         width=about.d_sae,
-        l0=about.l0,
-        fvu=about.fvu,
-        loss=about.loss,
-        seeds=about.seeds,
-        agreement=about.agreement,
-        notes=about.notes,
-        **plain,
+        **{name: getattr(about, name) for name in same.split()},
+        **{name: index.summary[name] for name in counted},
     )

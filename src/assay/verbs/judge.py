@@ -13,9 +13,10 @@ from assay.core.errors import ClaimError, DataError, nearest_beside
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
-from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, More, Several, Trust
-from assay.verbs.verb import Answer, AnswerPart, Aside, verb
-from assay.verbs.verdicts import unexpected
+from assay.report.statements import known, unexpected
+from assay.verbs.options import Bare, Expected, Flag, More, Several
+from assay.verbs.parts import Aside
+from assay.verbs.verb import Answer, verb
 
 UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
 
@@ -43,7 +44,6 @@ def judge(
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
     expect: Expected = None,
-    trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:
     """Judge a claim about a table of your own results, or estimate a number from it. The table is a
     CSV file with a column `arm`, a column for each unit, and the numbers.
@@ -99,44 +99,29 @@ def judge(
     assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
     assay judge my.csv --estimate 'mine.x - old.x' --unit seed
     """
-    of_claims: dict[str, Any] = {"--control": control, "--must-hold": must_hold, "--also": also}
-    of_claims |= {"--bounds": bounds, "--fixed": fixed, "--expect": expect}
+    of_claims: dict[str, Any] = {
+        **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
+        **{"violation": violation, "fixed": fixed, "bounds": bounds},
+    }
     refuse_unusable(table, unit)
-    refuse_mixture(claim, estimate, of_claims, {"--over": over, "--crosses": crosses})
+    owned = of_claims | {"expect": expect}
+    refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
-    with trust.raised():
-        if estimate:
-            number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
-            return Answer(number, [ResultData(findings=(number,)), *known(number)])
-        verdict = table_of.judge(
-            table,
-            claim=claim,
-            control=control,
-            must_hold=must_hold,
-            also=also,
-            unlearned=unlearned,
-            violation=violation,
-            fixed=fixed,
-            beats=beats,
-            empty=empty,
-            bounds=bounds,
-            **numbers,
-        )
-        lines = [UNCOUNTED] if no_ledger else noted(table, verdict, unit, arm_column)
+    if estimate:
+        number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
+        return Answer(number, [ResultData(findings=(number,)), *known(number)])
+    verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
+    lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
     other = unexpected([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
-    words: list[AnswerPart] = [
-        ResultData(verdicts=(verdict,)),
-        f"verdict: {verdict.outcome}{why}",
-        *known(verdict),
-        *map(Aside, other),
-    ]
-    return Answer(verdict, words, int(bool(other)))
+    head = f"verdict: {verdict.outcome}{why}"
+    data = ResultData(verdicts=(verdict,))
+    return Answer(verdict, [data, head, *known(verdict), *map(Aside, other)], int(bool(other)))
 
 
 def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
-    """Refuse a table that is not there, then the lack of a unit. Raises: DataError; ClaimError."""
+    """Refuse a table that is not there, and a missing unit. Raises: DataError; ClaimError."""
     if not table.exists():
         near = nearest_beside(table)
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
@@ -144,19 +129,6 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         raise ClaimError(
             "judge needs --unit UNIT: a column whose values are independent units, such as seed"
         )
-
-
-def noted(table: Path, verdict: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
-    """Note that a claim was tried on a table, and say how many were."""
-    try:
-        return tried.note(table, verdict, unit, arm_column)
-    except OSError as e:
-        return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
-
-
-def known(number: Judged | Estimated) -> tuple[str, ...]:
-    """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    return (*number.notes, f"scope: {number.scope}", f"interval: {number.method}")
 
 
 def refuse_mixture(
@@ -171,4 +143,4 @@ def refuse_mixture(
         )
     given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
     if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
-        raise ClaimError(f"{wrong} belongs to --{kind}; leave it out")
+        raise ClaimError(f"--{wrong.replace('_', '-')} belongs to --{kind}; leave it out")

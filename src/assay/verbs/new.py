@@ -1,5 +1,4 @@
-"""New: a commented one-file experiment or study, copied from a template under the user's own
-name."""
+"""New: a commented experiment or study, copied from a template under the user's own name."""
 
 from __future__ import annotations
 
@@ -11,7 +10,10 @@ from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
 from assay.verbs.options import Flag
-from assay.verbs.verb import Answer, Line, verb
+from assay.verbs.parts import Line
+from assay.verbs.verb import Answer, verb
+
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,10 @@ def write_experiment(name: str, folder: Path) -> New:
     Raises: ExperimentError when the name is no Python name or taken, or the file is already there.
     """
     path = _free(name, folder, ".py")
-    stem = path.stem
-    text = Path(__file__).with_name("template.py").read_text()
-    title = "".join(part.capitalize() for part in stem.split("_"))
-    if re.search(
-        rf"\b{title}\b", text.replace("MyClaim", "")
-    ):  # `assay new claim` must not define a second Claim
-        title += "Spec"
+    text = (TEMPLATES / "experiment.txt").read_text()
+    title = "".join(part.capitalize() for part in path.stem.split("_"))
+    if re.search(rf"\b{title}\b", text.replace("MyClaim", "")):
+        title += "Spec"  # `assay new claim` must not define a second Claim
     path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
     return New(path)
 
@@ -76,9 +75,7 @@ def write_study(name: str, folder: Path) -> New:
     """Write a study's file called after `name`, in snake case, into a folder. Raises:
     ExperimentError as `write_experiment`."""
     path = _free(name, folder, ".toml")
-    path.write_text(
-        Path(__file__).with_name("template.toml").read_text().replace("THIS_FILE", path.name)
-    )
+    path.write_text((TEMPLATES / "study.txt").read_text().replace("THIS_FILE", path.name))
     return New(path)
 
 
@@ -86,7 +83,7 @@ def write_loop(name: str, folder: Path) -> New:
     """Write a file around a training loop, called after `name`, in snake case, into a folder.
     Raises: ExperimentError as `write_experiment`."""
     path = _free(name, folder, ".py")
-    path.write_text(Path(__file__).with_name("template_loop.txt").read_text())
+    path.write_text((TEMPLATES / "loop.txt").read_text())
     return New(path)
 
 

@@ -1,4 +1,4 @@
-"""One claim: all that is known of it; and what another arm makes of every claim."""
+"""One claim: all that is known of it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assay.controls.table import in_words
-from assay.core.claims import Claim
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
-from assay.core.reasons import explain_reason
-from assay.core.results import Judged, ResultData, Verdict
-from assay.lab.judge.result import Result, judge_statements
+from assay.core.results import Judged, ResultData
+from assay.lab.judge.result import Result
 from assay.report import tables
-from assay.verbs.verb import AnswerPart, Table
-
-CAME = {
-    "other": "does not",
-    "also": "does, and may: its author says so",
-    "true": "does, as another arm may",
-    "unnamed": "DOES, and lacks what is credited",
-}
-"""Whether an arm that is no control satisfies a claim, in words."""
+from assay.verbs.parts import AnswerPart, Table
 
 
 def asked(
-    every: Result, claim: str | None, experiment: Experiment
+    every: Result, claim: str, experiment: Experiment
 ) -> tuple[ResultData, Iterator[AnswerPart]]:
-    """Give what is asked for of a result, one claim or all claims for another arm than the method,
-    and the same in words. Raises: ClaimError where no claim is the one, or several."""
-    chosen = every if claim is None else choose(every, claim)
-    if every.arm != "main":
-        return chosen.data, arm_in_words(chosen, experiment)
-    from assay.verbs.pages import slug  # which loads templates
+    """Give one claim of a result, and the same in words. Raises: ClaimError where no claim is the
+    one, or several."""
+    from assay.report.stored import slug  # which loads templates
 
+    chosen = choose(every, claim)
     number = every.judged.index(chosen.judged[0]) + 1
     page = f"report/{slug(experiment.name, every.preset)}.html#claim-{number}"
     words = claim_in_words(chosen.judged[0], number, f"{page}, once the pages are written (below)")
@@ -41,7 +29,7 @@ def asked(
 
 
 def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[AnswerPart]:
-    """Tell all that is known of one claim, a line for each thing; `page` says where its figure
+    """List all that is known of one claim, a line for each thing; `page` says where its figure
     is."""
     claim, row = judged_claim.claim, tables.row(judged_claim)
     why = row.why.removeprefix(f"{row.outcome}: ")
@@ -83,72 +71,6 @@ def published(judged_claim: Judged) -> str:
         return "new: no paper that we know prints it" if paper else ""
     note = f"; {paper.note}" if paper.note else ""
     return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"
-
-
-def arm_in_words(result: Result, experiment: Experiment) -> Iterator[AnswerPart]:
-    """Tell the arm, and for every claim its number beside that of the arm that the claim is about,
-    and whether it satisfies it. A control is told as the verdict on the claim has it."""
-    arm, note = result.arm, experiment.arms[result.arm].note
-    claims = [s for s in experiment.claims if isinstance(s, Claim)]
-    yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
-    yield "Does it satisfy the claims? Controls and arms that lack a credited part should not."
-    yield ""
-    judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
-    other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
-    judgements = judge_statements(other_claims, result.arms, origin=experiment.origin)
-    judged_by_text |= {judged_claim.text: judged_claim for judged_claim in judgements.judged}
-    as_claimed = judge_statements(claims, result.arms, origin=experiment.origin).judged
-    method = {judged_claim.text: judged_claim for judged_claim in as_claimed}
-    lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
-    rows, own_numbers, undecided = [], [], dict[str, list[int]]()
-    for i, s in enumerate(claims, 1):
-        claimed = method.get(s.text)
-        verdict = (claimed.controls.get(arm) if claimed else None) or judged_by_text.get(s.text)
-        if s.of == arm and arm != "main":
-            own_numbers.append(i)
-        elif verdict is not None:
-            sign, came = satisfied(s, verdict)
-            answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
-            rows.append((sign, f"{i} {s.text}", number(verdict), number(claimed), answer))
-            if verdict.outcome == "undecided":
-                undecided.setdefault(explain_reason(verdict.reason), []).append(i)
-    if rows:
-        names = ("", "claim", arm, "method", "satisfies it?")
-        yield Table(names, rows, wide={"claim": 1}, narrow={"satisfies it?": 18})
-    for reason, numbers in undecided.items():
-        yield f"Undecided, {reason}: {', '.join(f'claim {i}' for i in numbers)}"
-    missing = [s.text for s in claims if s.text in lacking]
-    if missing:
-        yield (
-            f"Not asked, since they compare {arm} itself or need what it lacks: "
-            f"{'; '.join(missing)}"
-        )
-    for i in own_numbers:
-        claimed = method.get(claims[i - 1].text)
-        value = f" ({claimed.outcome}, {' '.join(number(claimed).split())})" if claimed else ""
-        yield f"Claim {i} is about {arm} itself{value}: {claims[i - 1].text}"
-
-
-def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
-    """The sign of an arm that satisfies a claim, or does not, and whether it may."""
-    arm = verdict.arm
-    if arm in claim.must_fail:
-        control = tables.control("control", arm, verdict)
-        return control.sign, f"a control: {control.state}"
-    if verdict.outcome == "undecided":
-        return tables.CHECKS[None], "undecided"
-    if verdict.outcome == "fails":
-        return tables.CHECKS[True], CAME["other"]
-    if verdict.lacks:
-        return tables.CHECKS[False], CAME["unnamed"]
-    return "", CAME["also" if arm in claim.may_hold or arm in claim.must_hold else "true"]
-
-
-def number(verdict: Verdict | None) -> str:
-    """Write an estimate with its interval; "" of an arm that was not asked."""
-    if verdict is None:
-        return ""
-    return "\n".join(tables.estimate(verdict.estimate, verdict.low, verdict.high))
 
 
 def choose(result: Result, claim: str) -> Result:

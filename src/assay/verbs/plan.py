@@ -1,264 +1,144 @@
-"""Plan: what a run would take and bring, as plain data."""
+"""Plan: what a run would take and bring, in words; and what a study leaves open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from assay.ask.wording import condition
-from assay.core.claims import Claim, Estimate
-from assay.core.compute import Range
-from assay.core.experiment import Experiment
-from assay.core.measures import sizes
+from assay.ask.planned import Arm, Planned, StudyGaps, plan
+from assay.ask.sent import of_study
+from assay.core import heavy
+from assay.core.garbage import uncollected
+from assay.core.power import CHANCE
 from assay.core.reading import plural
-from assay.core.schema import BESIDE
-from assay.core.spec import Spec
-from assay.lab.forecast import Prospect, forecast
-from assay.lab.judge.followed import following
-from assay.lab.judge.registered import read_looks
-from assay.lab.lab import Lab
-from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import Preset, scope
-from assay.lab.store.store import Store
-from assay.verbs.sent import Sent
+from assay.lab.catalogue import entry
+from assay.lab.forecast import Prospect
+from assay.lab.store.origin import STUDIES
+from assay.report.amounts import amount, lasting, megabytes, number
+from assay.verbs.machine import CPU, Machine
+from assay.verbs.options import DEFAULT, HERE, Choice, Name, Place
+from assay.verbs.parts import AnswerPart, Table, written
+from assay.verbs.verb import Answer, verb
 
 
-@dataclass(frozen=True)
-class Unsaid:
-    """Something that a study does not say."""
+@verb(
+    "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
+)
+@uncollected()
+def command(
+    name: Name,
+    /,
+    *,
+    prompts: int = 0,
+    choice: Choice = DEFAULT,
+    machine: Machine = CPU,
+    place: Place = HERE,
+) -> Answer[Planned | StudyGaps]:
+    """Show what would run and why, its cost, the power of each claim, and what a study leaves
+    open.
 
-    where: str
-    """The field, such as `claim 1: control`."""
-    text: str
-    """What to write."""
-    default: str | None
-    """What is taken in its place; null where nothing can be, so that it has to be said."""
-    cost: str
-    """What that costs, in words."""
+    Parameters
+    ----------
+    prompts
+        For a study: show this many prompts of each table token by token, as each model reads them.
 
+    Examples
+    --------
+    assay plan superposition
+    """
+    lab = machine.lab(place.root)
+    gaps: StudyGaps | None = None
+    if name.endswith(STUDIES):
+        from assay.ask.gaps import find_gaps  # which loads what asks a model
 
-@dataclass(frozen=True, kw_only=True)
-class StudyGaps:
-    """What a study does not say."""
-
-    study: str
-    unsaid: tuple[Unsaid, ...]
-    exit_code: int = field(metadata=BESIDE)
-    """2 where something has to be said before it can run."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: whether it is stored, and if not, why."""
-
-    arm: str
-    seed: int
-    key: str
-    state: Literal["cached", "missing"]
-    why: str
-
-
-@dataclass(frozen=True)
-class Arm:
-    """The runs of one arm, and what each takes."""
-
-    name: str
-    runs: int
-    missing: int
-    cpu_seconds: float | None
-    """CPU-seconds of a run, where known."""
-    why: str
-    """Why runs are missing."""
+        gaps = find_gaps(entry(name).path, lab)
+        if gaps.exit_code:
+            lacking = written("plan_lacking", gaps=gaps.gaps, assumed=assumed(gaps))
+            return Answer(gaps, lacking, gaps.exit_code)
+    experiment, preset = choice.of(name)
+    planned = plan(lab, experiment, preset)
+    planned = replace(planned, sent=of_study(name, prompts))
+    return Answer(planned, words(planned, gaps, name, place.options))
 
 
-@dataclass(frozen=True)
-class Expected(Prospect):
-    """What is to be expected of a claim, and how many units of each factor the arms bring that it
-    asks."""
+def words(
+    planned: Planned, gaps: StudyGaps | None, name: str, place: str = ""
+) -> Iterator[AnswerPart]:
+    """Report what would run, arm by arm, what it will take, and what is to be expected of each
+    claim; then commands for this name and store. The claims that stay undecided come first."""
+    options = planned.options  # the name as it was typed: a file may be in another folder
+    typed = f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
+    undecided: list[str] = []
+    if gaps is not None:
+        from assay.ask.gaps import hopeless  # which loads what asks a model
 
-    judged: Mapping[str, str] = field(default_factory=dict)
-    controls: Mapping[str, str] = field(default_factory=dict)
-    reads: tuple[str, ...] = ()
-    """Of a study's claim: the measures that it reads, at which levels, and what is averaged."""
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """A number that is estimated, and what it reads; nothing judges it."""
-
-    text: str
-    over: str
-    """Of a curve: the field over whose levels it goes."""
-    crosses: float | str | None
-    reads: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frozen:
-    """What was frozen of what is planned."""
-
-    hash: str
-    """SHA-256 of what was frozen, 64 hex digits."""
-    time: str
-    looked: str | None
-    """When it was judged; null before that."""
-    changed: tuple[str, ...]
-    """What is not as it was frozen: with any of it verdicts are exploratory."""
-    told: str
-    """All of this in a sentence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """What one experiment's command would do, run by run, what it takes, and what is to be expected
-    of each claim; null where nothing is known."""
-
-    experiment: str
-    preset: str
-    scope: str = field(metadata=BESIDE)
-    """For which model, site and corpus its verdicts would speak, as the experiment says it, and
-    what was changed."""
-    cached: int
-    missing: int
-    seconds: float | None
-    cpu_seconds: float | None
-    cost_from: str
-    disk_bytes: int
-    free_bytes: int
-    notes: tuple[str, ...]
-    runs: tuple[Run, ...]
-    command_seconds: Range | None
-    """Seconds by the clock of the whole command."""
-    command_cpu_seconds: Range | None
-    memory_bytes: int | None
-    """Bytes that one process holds, as recorded."""
-    spread_from: str
-    """Whose spread the half-widths are extrapolated from."""
-    options: str = field(metadata=BESIDE)
-    """What to type after `assay run` or `assay show` for this preset."""
-    claims: tuple[Expected, ...]
-    estimates: tuple[Estimated, ...]
-    frozen: Frozen | None
-    """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
-    arms: tuple[Arm, ...] = field(metadata=BESIDE)
-    sent: tuple[Sent, ...] = ()
-    """The prompts that --prompts asks for, as models read them."""
-
-
-def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
-    """Plan a run of one experiment; the store stays as it is."""
-    experiment = experiment.sized(preset.specs)
-    width = lab.executor_for([experiment]).width
-    estimate = forecast(lab.plan(experiment, preset), experiment, width)
-    plan, (clock, cpu) = estimate.plan, estimate.command or (None, None)
-    counts, columns = units(plan, experiment), reads(experiment)
-    return Planned(
-        experiment=plan.experiment,
-        preset=plan.preset.title,
-        scope=scope(experiment, plan.preset),
-        cached=len(plan.cached),
-        missing=len(plan.missing),
-        seconds=plan.seconds,
-        cpu_seconds=plan.cpu_seconds,
-        cost_from=plan.cost_from,
-        disk_bytes=plan.disk,
-        free_bytes=plan.free,
-        notes=(*experiment.remarks, *plan.notes),
-        runs=tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in plan.rows),
-        command_seconds=clock,
-        command_cpu_seconds=cpu,
-        memory_bytes=estimate.memory,
-        spread_from=estimate.spread_from,
-        options=f"{experiment.typed}{plan.preset.options}",
-        claims=tuple(
-            Expected(**vars(c), **counts[c.text], reads=columns.get(c.text, ()))
-            for c in estimate.claims
-        ),
-        estimates=tuple(
-            Estimated(s.text, s.over, s.crosses, columns.get(s.text, ()))
-            for s in experiment.claims
-            if isinstance(s, Estimate)
-        ),
-        frozen=frozen(lab.store, experiment, plan),
-        arms=arms(plan),
+        undecided = hopeless(gaps.gaps)
+    return written(
+        "plan",
+        p=planned,
+        undecided=undecided,
+        arms=arms(planned.arms),
+        claims=[(c, outlined(c)) for c in planned.claims],
+        time=timed(planned),
+        disk=megabytes(planned.disk_bytes),
+        free=megabytes(planned.free_bytes),
+        typed=typed,
+        lacks=heavy.missing("torch"),
+        assumed=assumed(gaps),
     )
 
 
-def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Say for each claim or estimate in words, by its text, which measures it reads, at which
-    levels, and over what they are averaged."""
-    worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
-    return {
-        s.text: tuple(map(str, condition(s.condition, compared=isinstance(s, Claim)).columns))
-        for s in worded
-    }
+def assumed(gaps: StudyGaps | None) -> list[AnswerPart]:
+    """List what a study does not say, what is taken in its place, and what that costs."""
+    open_fields = gaps.gaps if gaps is not None else ()
+    rows = [(g.where, g.default, g.cost, g.text) for g in open_fields if g.default is not None]
+    heads = ("not specified", "default used", "cost", "alternative")
+    return ["", Table(heads, rows)] if rows else []
 
 
-def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
-    """Say what was frozen of an experiment, and whether it was judged; None where nothing was
-    frozen. Raises: StoreError for a file that was changed."""
-    state, preset = following(store, experiment, plan, models=True), plan.preset
-    if (known := state.frozen) is None:
-        return None
-    looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")
-    what = f"judged on {looked}" if looked else "not judged yet"
-    if state.departures:
-        changes = "; ".join(state.departures)
-        what = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
-    return Frozen(
-        hash=known.hash,
-        time=known.time,
-        looked=looked or None,
-        changed=state.departures,
-        told=f"frozen on {known.time} ({known.hash[:12]}), {what}",
-    )
+def arms(rows: Sequence[Arm]) -> Table:
+    """Give for each arm its runs, what is stored, and the CPU-seconds of a run."""
+    numbers = ("runs", "stored", "missing", "CPU-s a run")
+    lines = []
+    for arm in rows:
+        cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
+        counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
+        lines.append((arm.name, *counts, cost, arm.why))
+    return Table(("arm", *numbers, "why"), lines, right=numbers)
 
 
-def arms(plan: Plan) -> tuple[Arm, ...]:
-    """Count the runs of each arm, and say why some are missing and what one takes."""
-    arm_counts = []
-    for name, rows in plan.by_arm().items():
-        missing = [row for row in rows if row.state == "missing"]
-        why = "; ".join(dict.fromkeys(row.why for row in missing))
-        arm_counts.append(Arm(name, len(rows), len(missing), plan.per_run.get(name), why))
-    return tuple(arm_counts)
+def outlined(c: Prospect) -> str:
+    """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
+    if c.half_width is None and c.fewest is None:
+        return f"half-width unknown: {c.why or 'nothing is measured yet'}"
+    spent = f", {amount(c.seconds)} CPU-seconds" if c.seconds is not None else ""
+    need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
+    sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
+    outcome = c.expected
+    # what these units decide of the claim by itself, they need not decide of its controls
+    if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
+        outcome = f"{outcome} by itself"
+        need = f"{need} without controls" if c.fewest is not None else need
+    line = f"half-width {number(c.half_width)}{sample_size}, threshold {number(c.distance)} away"
+    line += f": {outcome}{powered(c.power)}; {need}"
+    return line + (f"; {c.warning}" if c.warning else "")
 
 
-def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """Count, for each claim by its text, how many units of each factor the judged arm and every
-    control bring."""
+def powered(power: float | None) -> str:
+    """Say in which share of such experiments a claim is decided, and whether that is too seldom; ""
+    where nothing is known."""
+    if power is None:
+        return ""
+    words = f"decided in {power:.0%} of such experiments"
+    if power >= CHANCE:
+        return f", {words}, controls included"
+    return f"; together with its controls {words}: underpowered"
 
-    def count(claim: Claim, arm: str) -> str:
-        rows = plan.by_arm().get(arm)
-        if rows is None:
-            return "derived from other arms"
-        specs: list[Spec] = [row.job.spec for row in rows]
-        matching_specs = [
-            spec
-            for spec in specs
-            if all(getattr(spec, name, value) == value for name, value in claim.where.items())
-        ]
-        stored = next((row.stored for row in rows if row.stored is not None), None)
-        levels = experiment.arms[arm].levels
-        lengths = sizes(*stored.tensors()) if stored is not None else levels
-        factors = []
-        for unit in claim.units:
-            if hasattr(specs[0], unit):
-                factors.append(
-                    f"{len({getattr(spec, unit) for spec in matching_specs})} {plural(unit, 2)}"
-                )
-            else:  # a dimension of the measures, such as documents: counted once a run is stored
-                factors.append(
-                    f"{lengths[unit]} {plural(unit, 2)}" if unit in lengths else plural(unit, 2)
-                )
-        return " × ".join(factors)
 
-    return {
-        c.text: {
-            "judged": {c.of: count(c, c.of)},
-            "controls": {arm: count(c, arm) for arm in (*c.must_fail, *c.must_hold)},
-        }
-        for c in experiment.claims
-        if isinstance(c, Claim)
-    }
+def timed(planned: Planned) -> str:
+    """Say how long a command takes, and where that is known from."""
+    clock, cpu = planned.command_seconds, planned.command_cpu_seconds
+    if clock is None or cpu is None:
+        return "time unknown"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, estimated from {planned.cost_from})"

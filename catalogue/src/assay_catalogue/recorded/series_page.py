@@ -13,8 +13,8 @@ from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.report import listings, statements, tables
+from assay.report.amounts import duration
 from assay.report.pages import together
-from assay.verbs.verb import duration
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}

@@ -12,12 +12,14 @@ from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.records import contests, records
 from assay.lab.records.contests import Contest
+from assay.lab.verifying import empty_store
 from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.tables import SIGNS
-from assay.verbs.options import CPU, HERE, Flag, Machine, Name, Place, Several
-from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, verb
-from assay.verbs.verify import empty_store
+from assay.verbs.machine import CPU, Machine
+from assay.verbs.options import HERE, Flag, Name, Place, Several
+from assay.verbs.parts import AnswerPart, Line, Table
+from assay.verbs.verb import Answer, Door, verb
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
 

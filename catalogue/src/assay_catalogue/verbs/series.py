@@ -21,20 +21,12 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
-from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable_file
-from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.verb import (
-    Answer,
-    AnswerPart,
-    Aside,
-    Door,
-    Line,
-    Table,
-    batch,
-    duration,
-    lasting,
-    verb,
-)
+from assay.report.amounts import batch, duration, lasting
+from assay.verbs.elsewhere import NOT_ELSEWHERE, Elsewhere
+from assay.verbs.options import DEFAULT, HERE, Choice, Place
+from assay.verbs.parts import AnswerPart, Aside, Line, Table
+from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.writable import writable_file
 from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page
 from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed

@@ -16,7 +16,7 @@ from assay.core.plain import plain
 from assay.lab import catalogue
 from assay.lab.store.runs import Job
 from assay.lab.store.store import Store
-from assay.verbs.verb import AnswerPart, Table
+from assay.verbs.parts import AnswerPart, Table
 from assay_catalogue.circuits import heads, known
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import load

@@ -232,8 +232,8 @@ def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
 def command_for(path: Path, **hints: str) -> str:
     """Give the command that states what a file leaves open, and the keywords in Python."""
     path = path.parent if path.suffix in (".json", ".yaml") else path  # settings beside weights
-    options = " ".join(f"--{name} {value}" for name, value in hints.items())
-    command = f"assay import {shlex.quote(str(path))} {options} --out d.safetensors"
+    options = " ".join(f"--hint {name}={value}" for name, value in hints.items())
+    command = f"assay export {shlex.quote(str(path))} --format assay {options} --out d.safetensors"
     return f"`{command}` keeps it so; in Python {' and '.join(f'{name}=' for name in hints)}"
 
 

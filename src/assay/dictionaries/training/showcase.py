@@ -84,3 +84,37 @@ def _train(spec: ShowcaseSpec, path: Path, bench: Bench) -> None:
     (trained,) = fit_on(data, [(runs, method)], checkpoint)
     Dictionary.of(trained).save(path / FILE)
     checkpoint.file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showcase:
+    """The dictionary that shows a model best."""
+
+    name: str
+    """What `assay serve`, `evaluate` and `assay.load` take."""
+    file: Path
+    model: str
+    site: str
+    text: str
+    width: int
+    k: int
+    tokens: int
+    """Tokens of the text that it was trained on, many times over."""
+    found: bool
+    """Whether it was trained before, and nothing was run now."""
+
+
+def shown(model: str, spec: ShowcaseSpec, file: Path, found: bool) -> Showcase:
+    """Describe the showcase of a model."""
+    text = spec.text("train")
+    return Showcase(
+        name=f"{PREFIX}{model}",
+        file=file,
+        model=model,
+        site=text.site,
+        text=spec.corpus,
+        width=spec.width,
+        k=spec.k,
+        tokens=text.windows * text.context,
+        found=found,
+    )

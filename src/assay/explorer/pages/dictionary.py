@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -54,19 +54,12 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         limit=ROWS,
     )
     summary = {**index.summary, **names.legible(index), **names.namesakes(index)}
-    siblings = [entry_to_row(e) for e in library.beside(entry)]
-    numbers = [row["feature"] for row in table.rows]
-    name_of, promoted = index.names(numbers), index.promoted(numbers)
-    rows = [
-        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
-        for row in table.rows
-    ]
     start = dict(index.start)
     values = {
         "address": entry.address,
         "about": index.about,
         "this": entry_to_row(entry),
-        "beside": siblings,
+        "beside": [entry_to_row(e) for e in library.beside(entry)],
         "rise_tokens": (index.about.compared or {}).get("tokens"),
         "summary": summary,
         "start": lists.cards(index, list(start), start),
@@ -76,7 +69,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "total": table.total,
             "hidden": index.about.d_sae - table.total,
             "first": view.skip,
-            "rows": rows,
+            "rows": _rows(index, table.rows),
         },
     }
     columns = view.columns()
@@ -111,6 +104,16 @@ def typed(library: Library, path_params: Mapping[str, str], query: QueryParams) 
         if entry.address.startswith(f"{model}/") and name in (entry.about.source, entry.about.name):
             return Moved(f"/{entry.address}")
     raise Problem(UNKNOWN, "there is no page at this address")
+
+
+def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the table, each with the feature's name and what it promotes."""
+    numbers = [row["feature"] for row in features]
+    name_of, promoted = index.names(numbers), index.promoted(numbers)
+    return [
+        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
+        for row in features
+    ]
 
 
 @lru_cache(8)

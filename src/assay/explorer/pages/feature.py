@@ -79,7 +79,7 @@ class OwnText:
     """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken
     out at that token."""
     removed: float
-    """Rise of the whole text's loss, in nats, when it is taken out wherever it is on."""
+    """Rise of the whole text's loss, in nats, when it is ablated wherever it is on."""
 
 
 def own_text(reader: Reader, number: int, text: str) -> OwnText:
@@ -216,14 +216,14 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
 
 def _worth(n: Row, estimated_all: bool) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
-    measured by taking it out where that was done, else to first order.
+    measured by ablating it where that was done, else to first order.
 
     `estimated_all` says that the first-order effect of every feature was read."""
     measured = _describe_effect(
-        "Taking it out", n["importance"], n["importance_low"], n["importance_high"]
+        "Ablating it", n["importance"], n["importance_low"], n["importance_high"]
     )
     estimated = _describe_effect(
-        "To first order, on all of the text, taking it out",
+        "To first order, on all of the text, ablating it",
         n["gradient_active"],
         n["gradient_low"],
         n["gradient_high"],
@@ -238,7 +238,7 @@ def _worth(n: Row, estimated_all: bool) -> str:
         elif estimated_all:
             why = "this index is older than intervals of it"
         else:
-            why = "it was taken out in too few documents for an interval"
+            why = "it was ablated in too few documents for an interval"
         return f"Its effect on the loss is unknown: {why}."
     return sentences[0]
 

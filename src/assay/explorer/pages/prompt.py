@@ -1,5 +1,5 @@
 """Prompt: which features are on in a text, which of them matter to one prediction, and what the
-model says with some taken out or set."""
+model says with some ablated or set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNT, MORE, ROWS = 10, 40, 16
 """Features listed as mattering; listed after them to first order alone; rows of
 the heat map."""
 DRAWS = 2
-"""Random directions taken out in the place of each feature: by luck the furthest of ten features
+"""Random directions ablated in the place of each feature: by luck the furthest of ten features
 and these twenty is a feature at one prompt in three, which the page says; more would double the
 wait."""
 LINK = 6000
@@ -60,7 +60,7 @@ class Question:
     probable."""
     rows: str
     exact: bool
-    """Whether features are really taken out, which takes longer than the first-order estimate."""
+    """Whether features are really ablated, which takes longer than the first-order estimate."""
     wanted: tuple[Wanted, ...]
 
     def link(self, **changed: Any) -> str:
@@ -266,7 +266,7 @@ def _padded(reader: Reader, ids: list[int]) -> list[int]:
 def _mattering(
     loaded: Loaded, key: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The features that matter most to the prediction to first order, and what taking each out
+    """The features that matter most to the prediction to first order, and what ablating each
     really does, where that was asked."""
     target_position, features, sums = key[1], *first.by_feature()
     chosen = [

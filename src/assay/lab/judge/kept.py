@@ -53,8 +53,6 @@ class Around(Written, frozen=True, kw_only=True):
     is_own: bool = False
     """Whether it is a user's own, of which no page says what was planned."""
     has_default: bool = True
-    rival: str = ""
-    """The arm to judge first as if it were the method."""
     deciding: Mapping[str, tuple[int, ...]] = {}
     """Commands that decide what is undecided, each with the numbers of its claims."""
 
@@ -87,8 +85,6 @@ class Kept(NamedTuple):
 
 def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
     """Tell what is said around the verdicts of an experiment."""
-    rivals = [arm for arm in experiment.arms if arm.startswith("no-")]
-    rivals += [arm for verdict in data.verdicts for arm in verdict.controls]
     decide = _deciding(data.verdicts, experiment, preset)
     return Around(
         typed=experiment.typed,
@@ -98,7 +94,6 @@ def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
         is_study=experiment.origin.endswith(STUDIES),
         is_own=in_file(experiment.origin),
         has_default=bool(experiment.default),
-        rival=rivals[0] if rivals else "",
         deciding={command: tuple(numbers) for command, numbers in decide.items()},
     )
 

@@ -214,7 +214,7 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
         for c in result.changed
     ]
     return differences + [
-        Difference(t, _describe(a), _describe(b))
+        Difference(t, described(a), described(b))
         for _, t, a, b in paired(result.data, ResultData.from_json(record))
         if departs(a, b)
     ]
@@ -274,7 +274,8 @@ def _within(x: float, other: tuple[float, float, float]) -> bool:
     return low - slack <= x <= high + slack
 
 
-def _describe(s: Statement) -> str:
+def described(s: Statement) -> str:
+    """Write how a statement came out, with its number."""
     if s is None:
         return "absent"
     outcome = getattr(s, "outcome", "estimate")

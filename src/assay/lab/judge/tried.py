@@ -38,8 +38,8 @@ def file() -> Path:
 
 
 def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
-    """Note that a claim was judged on a table, and say how many were, this one included. Raises:
-    OSError where that cannot be noted.
+    """Note that a claim was judged on a table, and say how many were, this one included, or why
+    that is not known.
 
     Args:
         table: as `assay.judge` takes it.
@@ -53,9 +53,11 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
     question, threshold = key({}, parts), str(judged.threshold)
     said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
-    earlier = {
-        x["text"]: x for x in _noted(question, parts, units, said) if x["text"] != judged.text
-    }
+    try:
+        noted = _noted(question, parts, units, said)
+    except OSError as e:
+        return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
+    earlier = {x["text"]: x for x in noted if x["text"] != judged.text}
     return [_count(len(earlier) + 1, "this table"), *_others([*earlier.values()], question)]
 
 

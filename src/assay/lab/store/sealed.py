@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import StoreError
-from assay.core.spec import canonical_json
+from assay.core.plain import canonical_json
 
 SEAL = "sha256"
 """The field that holds the hash of all others."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from assay.ask.wording import condition
@@ -100,6 +101,23 @@ def unpack(path: Path, into: Path) -> Path:
     if len(folders) != 1:
         raise DataError(f"{path} has no {SUMS} at its top or in its folder; {EXPECTED}")
     return folders[0]
+
+
+def is_bundle(name: str) -> bool:
+    """Whether this names a bundle: a zip, or the folder of one that was unpacked."""
+    return name.endswith(".zip") or (Path(name) / "SHA256SUMS").is_file()
+
+
+def check_bundle(path: Path, trusted: Path | None = None) -> CheckedBundle:
+    """Judge a bundle again by this Assay's own code, whatever code is in it, and compare;
+    `trusted` has the certificates of authorities whose time stamps are believed.
+
+    Raises: DataError where it cannot be read.
+    """
+    if path.is_dir():
+        return check(path, path, trusted)
+    with TemporaryDirectory() as folder:
+        return check(path, unpack(path, Path(folder)), trusted)
 
 
 def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundle:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.errors import AssayError
-from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.store.origin import STUDIES
-from assay.verbs.verb import AnswerPart, Line
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,3 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
                             continue
                     words = tuple(folder.tokenizer.token_text(one.tokens))
                     yield Sent(name, some.table.name, row.place, words, one.tokens, places)
-
-
-def shown(some: Sequence[Sent]) -> Iterator[AnswerPart]:
-    """Show prompts as models read them, each token between bars, and where each slot ends."""
-    for one in some:
-        n = len(one.ids)
-        yield f"{one.place}, as {one.model} reads it ({n} {plural('token', n)}):"
-        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
-        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
-        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
-        yield ""

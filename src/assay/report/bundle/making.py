@@ -1,15 +1,14 @@
-"""Bundle: a stored result, or a committed record, as one zip that a sceptic can judge again with
+"""Making: a stored result, or a committed record, as one zip that a sceptic can judge again with
 NumPy alone."""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from assay.core.claims import Claim
@@ -22,7 +21,6 @@ from assay.core.plain import as_json
 from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.judge import history, looks, recording
-from assay.lab.judge.anchors import Anchor
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
@@ -31,15 +29,19 @@ from assay.lab.records import records
 from assay.lab.store import journal
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
-from assay.report.bundle import checking
 from assay.report.bundle import files as bundle
-from assay.report.bundle.checking import CheckedBundle
 from assay.report.bundle.contents import carry_all
 from assay.report.bundle.files import Whole
-from assay.report.bundle.standing import EXPLORATORY, Standing
-from assay.verbs.options import writable_file
-from assay.verbs.pages import page_of, slug
-from assay.verbs.verb import AnswerPart, Line, megabytes
+from assay.report.bundle.standing import EXPLORATORY
+from assay.report.stored import page_of, slug
+
+HIDDEN = "(hidden)"
+"""The text in place of a prompt that may not be passed on."""
+
+
+STORED = "a store of Assay, whose runs this result was judged from"
+RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
+"""Where measures come from."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,6 @@ def export_bundle(
     out = out or Path(f"{name}.zip")
     if out.suffix != ".zip":
         raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
-    writable_file(out, "--out")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
     whole = (_of_store if stored.exists() else _of_record)(lab, experiment, preset)
     whole = _without_prompts(whole) if hide_prompts else whole
@@ -104,120 +105,6 @@ def _without_prompts(whole: Whole) -> Whole:
         page = page.replace(html.escape(text), HIDDEN).replace(text, HIDDEN)
         data = data.replace(as_json(text)[1:-1], HIDDEN)
     return replace(whole, prompts=digests, page=page, data=json.loads(data))
-
-
-def bundled(bundle: Bundled) -> Iterator[AnswerPart]:
-    """Say which bundle was written, its hash, and which claims it cannot judge."""
-    claims = len(bundle.judged) + len(bundle.not_judged)
-    yield (
-        f"{len(bundle.judged)} of {claims} claims can be judged again by `python judge.py` in "
-        f"it; measures: {bundle.origin}"
-    )
-    for text, why in bundle.not_judged:
-        yield f"not judged there: {text} ({why})"
-    yield f"{megabytes(bundle.bytes)}, SHA-256 {bundle.sha256}"
-    yield Line(str(bundle.written))
-
-
-def is_bundle(name: str) -> bool:
-    """Whether this names a bundle: a zip, or the folder of one that was unpacked."""
-    return name.endswith(".zip") or (Path(name) / "SHA256SUMS").is_file()
-
-
-def check_bundle(path: Path, trusted: Path | None = None) -> CheckedBundle:
-    """Judge a bundle again by this Assay's own code, whatever code is in it, and compare;
-    `trusted` has the certificates of authorities whose time stamps are believed.
-
-    Raises: DataError where it cannot be read.
-    """
-    if path.is_dir():
-        return checking.check(path, path, trusted)
-    with TemporaryDirectory() as folder:
-        return checking.check(path, checking.unpack(path, Path(folder)), trusted)
-
-
-JUDGE = {
-    "released": "is the released one",
-    "earlier": "is that of an earlier version",
-    "missing": "is missing",
-    "unknown": (
-        "is not one that this version knows: it was changed, or is from a later version of "
-        "Assay; do not trust what it prints"
-    ),
-}
-"""What the `judge.py` of a bundle is, in words."""
-
-
-def compared(bundle: CheckedBundle) -> Iterator[AnswerPart]:
-    """Say what in a bundle is not as it states, what its judge.py is, and what was read again."""
-    every = (*bundle.claims, *bundle.exact)
-    yield from (f"judged {s.outcome}: {s.text}: {s.number}" for s in bundle.claims if s.judged)
-    for statement in every:
-        for line in statement.differs:
-            yield f"DIFFERS  {statement.text}: {line}"
-        if not statement.judged and not statement.differs:
-            yield f"not judged: {statement.text} ({statement.why_not})"
-    for name in bundle.changed:
-        yield f"CHANGED  {name} is not as SHA256SUMS says"
-    judged, total = sum(claim.judged for claim in bundle.claims), len(bundle.claims)
-    off = sum(bool(statement.differs) for statement in every)
-    yield (
-        f"{judged} of {total} claims judged again by this Assay's own judge.py; "
-        f"{f'{off} not as stated' if off else 'all as stated' if judged == total else 'as stated'}"
-    )
-    yield from stood(bundle.standing)
-    changed = len(bundle.changed)
-    listed = f"{changed} files are not" if changed else f"all {bundle.files} files are"
-    yield f"{listed} as SHA256SUMS says"
-    digest = f" (SHA-256 {bundle.judge_sha256})" if bundle.judge_sha256 else ""
-    yield f"the judge.py in it {JUDGE[bundle.judge]}{digest}"
-    yield (
-        "judged from the numbers in the bundle: nothing was trained or measured, and the report "
-        "and the source were not looked at"
-    )
-
-
-def stood(standing: Standing) -> Iterator[AnswerPart]:
-    """Say whether the standing of a bundle follows from what is in it, and what is only stated of
-    it."""
-    for why in standing.against:
-        yield f"DIFFERS  the standing that is stated, {standing.stated}, does not follow: {why}"
-    if standing.derived == EXPLORATORY:
-        yield "exploratory: nothing in the bundle shows that it was frozen before it was run"
-        return
-    yield (
-        f"{standing.stated}: follows from the registration ({standing.hash[:12]}), the looks and "
-        "the inputs in the bundle"
-    )
-    yield (
-        f"stated, not checked: frozen on {standing.time}, runs finished on {standing.finished}, by "
-        "the author's clock; nothing was seen elsewhere"
-    )
-    for anchor in standing.anchors:
-        late = anchor.checked and anchor.time > standing.finished
-        yield anchored(anchor) + ", but after its runs were finished" * late
-
-
-def anchored(anchor: Anchor) -> str:
-    """Say what an anchor shows."""
-    head = f"{anchor.kind} of {anchor.time or 'unknown time'} by {anchor.by}"
-    if anchor.wrong:
-        return f"DIFFERS  {head}: {anchor.wrong}"
-    if anchor.checked:
-        return f"{head}: verified, so it was frozen by then"
-    how = (
-        "the host that it was pushed to says when it came"
-        if anchor.kind == "git note"
-        else "signed by an authority that is not trusted here; name its certificate by --authority"
-    )
-    return f"{head}: stated, not checked ({how})"
-
-
-HIDDEN = "(hidden)"
-"""The text in place of a prompt that may not be passed on."""
-STORED = "a store of Assay, whose runs this result was judged from"
-RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
-"""Where measures come from."""
 
 
 def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:

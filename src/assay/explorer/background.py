@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ from typing import Any
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
-from assay.evaluation.indexing import index
+from assay.evaluation.indexing import IndexSetting, index
 from assay.evaluation.remaining import Remaining
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
@@ -27,7 +27,6 @@ from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
 from assay.subjects.folder import find
-from assay.verbs.options import Reading
 
 FIRST = 4096
 """Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
@@ -49,7 +48,7 @@ class Wanted:
     dictionary: str
     model: str
     text: str
-    steps: tuple[Reading, ...]
+    steps: tuple[Mapping[str, Any], ...]
     """What is made one after the other, so that there is something to see soon: the start of the
     text without gradients, then with them, then all that is asked for."""
     root: str
@@ -58,7 +57,8 @@ class Wanted:
 def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
     """Find where in the explorer a dictionary is, and whether an index of it is to be made.
 
-    `options` are fields of `Reading`; what is None is as in an index that was begun.
+    `options` are those of `evaluation.indexing.index`; what is None is as in an index that was
+    begun.
     Raises: AssayError for a dictionary or a model that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
@@ -76,16 +76,17 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     if make:  # a model, or a site of it, that is not there is told in the terminal
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
-    whole = Reading(**given)
-    quick = replace(whole, tokens=min(FIRST, whole.tokens), gradients=False, ablate=0)
-    first = replace(whole, tokens=INDEX_SHARD, ablate=0)
+    usual = IndexSetting()
+    whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
+    quick = whole | {"tokens": min(FIRST, whole["tokens"]), "gradients": False, "ablate": 0}
+    first = whole | {"tokens": INDEX_SHARD, "ablate": 0}
     steps = [
         step
         for step, needed in (
             (quick, quick != whole and not address_abouts),
             (
                 first,
-                first.tokens < whole.tokens and not any(a.gradients for a in address_abouts),
+                whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts),
             ),
         )
         if needed
@@ -221,7 +222,7 @@ def _index(request: Wanted, tell: Callable[..., None]) -> None:
             text=request.text,
             root=Path(request.root),
             progress=tell,
-            **vars(reading),
+            **reading,
         )
         if earlier is not None and made.folder != earlier.folder:  # the later one has all of it
             Store(Path(request.root)).remove(earlier.folder)

@@ -1,4 +1,4 @@
-"""Pages: stored results as pages in a folder, an index over them, and the same results for other
+"""Stored results as pages in a folder, an index over them, and the same results for other
 programs."""
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
-from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place, writable
-from assay.verbs.verb import Answer, Door, Line, verb
 
 NOTE = "this is the committed record: nothing of this experiment is stored here"
 """What such a page says first."""
@@ -44,56 +42,11 @@ class Pages:
     """What is said of pages of committed records, a sentence for each."""
 
 
-@verb("where the pages are")
-def report(
-    name: str | None = None,
-    /,
-    *,
-    out: Path = Path("report"),
-    export: Path | None = None,
-    open: Flag = False,
-    choice: Choice = DEFAULT,
-    place: Place = HERE,
-    door: Door,
-) -> Answer[Pages]:
-    """Write the stored results as static pages, and print their paths.
-
-    Parameters
-    ----------
-    name
-        An experiment; by default every experiment that has a stored result.
-    out
-        The folder of the pages.
-    export
-        A folder for the verdicts as CSV, and the figures as CSV, SVG, PNG and PDF.
-    open
-        Open them in the browser.
-
-    Examples
-    --------
-    assay report gated-sae --open
-    """
-    names = stored(place.root) if name is None else [name]
-    written = write(place.lab(), map(choice.of, names), out, export)
-    if open:
-        page = written.pages[0] if name is not None and written.pages else written.index
-        door.open(page.absolute().as_uri())
-    for why in written.left_out:
-        door.aside(f"left out of the index: {why}")
-    for note in written.recorded:
-        door.aside(note)
-    files = (*written.pages, written.index, *written.exported)
-    return Answer(written, [Line(str(file)) for file in files])
-
-
 def write(
     lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
 ) -> Pages:
     """Write a page of each result into `out` with an index over all pages there, and the same for
     other programs into `export`."""
-    for folder, option in ((out, "--out"), (export, "--export")):
-        if folder is not None:
-            writable(folder, option)
     written: list[Path] = []
     exported: list[Path] = []
     notes: list[str] = []

@@ -1,5 +1,4 @@
-"""Unsaid: what a study does not say, what its claims cannot decide, and what a store has of it
-already."""
+"""Gaps: what a study leaves open, what its claims cannot decide, and what a store has of it."""
 
 from __future__ import annotations
 
@@ -9,19 +8,17 @@ from pathlib import Path
 
 from assay.ask import missing
 from assay.ask.composing import composed
-from assay.ask.model_study import ModelStudy
+from assay.ask.planned import Gap, StudyGaps
 from assay.ask.text import Text, read
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import Preset, override
-from assay.lab.store.journal import Ledger, subject
-from assay.verbs.plan import Planned, StudyGaps, Unsaid
+from assay.lab.plan.preset import override
 
 
-def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
-    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+def find_gaps(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
+    """Report what a study does not say, what is taken in its place, and what that costs; `known` is
     its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
@@ -32,9 +29,9 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> StudyG
             assumed = missing.of_models(text, known)
         assumed = [*assumed, *missing.of_claims(known)]
     seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
-    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
-    return StudyGaps(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+    rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
+    rows += [Gap(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
 
 
 def undecidable(path: Path, known: Experiment) -> list[str]:
@@ -44,7 +41,7 @@ def undecidable(path: Path, known: Experiment) -> list[str]:
     return hopeless([*lacks, *missing.of_claims(known)])
 
 
-def hopeless(gaps: Iterable[missing.Missing | Unsaid]) -> list[str]:
+def hopeless(gaps: Iterable[missing.Missing | Gap]) -> list[str]:
     """Say of what a study does not say which claims it leaves open whatever comes out, those of
     which the same is to be said together."""
     numbers: dict[str, list[str]] = {}
@@ -78,33 +75,3 @@ def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
         f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
         "in all"
     )
-
-
-def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planned: Planned) -> str:
-    """Say what a store has of a study that asks a model and has not run: what other studies have
-    measured, and whose verdicts are about the same arms; "" where it has nothing."""
-    text = read(path)
-    if not (text.study.model or text.study.train) or not planned.missing:
-        return ""
-    study, missing_seeds = ModelStudy(text), dict[str, list[int]]()
-    for run in planned.runs:
-        if run.state == "missing":
-            missing_seeds.setdefault(run.arm, []).append(run.seed)
-    smoke = preset.name == "smoke"
-    measured = [
-        arm
-        for arm, seeds in missing_seeds.items()
-        if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
-    ]
-    runs = sum(len(missing_seeds[arm]) for arm in measured)
-    about = subject(experiment, preset.specs)
-    others = dict.fromkeys(
-        line["experiment"]
-        for line in Ledger(lab.store).looks
-        if line["what"] == "judged" and line["experiment"] != experiment.name and about.alike(line)
-    )
-    parts = [f"{runs} of {planned.missing} missing runs are measured, by other studies"] * bool(
-        runs
-    )
-    parts += [f"verdicts of {', '.join(others)} are about some of the same arms"] * bool(others)
-    return f"in this store {'; '.join(parts)}" if parts else ""

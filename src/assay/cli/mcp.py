@@ -1,30 +1,20 @@
-"""Doors that a verb opens: the explorer for browsers, the Model Context Protocol for agents."""
+"""Mcp: the Model Context Protocol, for agents; it needs rooms that lie above the verbs."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import CycloptsError, Parameter
 
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.options import (
-    HERE,
-    USUAL,
-    Flag,
-    Flat,
-    Model,
-    More,
-    Place,
-    Reading,
-    Text,
-)
-from assay.verbs.verb import Answer, Aside, Door, Line, verb
+from assay.verbs.options import HERE, Flag, Flat, More, Place
+from assay.verbs.serve import opened
+from assay.verbs.verb import Answer, Door, verb
 
 
 @Parameter(name="*")
@@ -60,80 +50,6 @@ class ServedAgents:
 
 
 BY_STDIO = Agents()
-
-
-def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callable[[Any], None]:
-    """Give what tells where a door is as soon as it can be entered, and what is done meanwhile."""
-
-    def ready(served: Any) -> None:
-        door.answer(
-            Answer(served, [Line(served.address), *([Aside(meanwhile)] if meanwhile else [])])
-        )
-        if in_browser:
-            door.open(served.address)
-
-    return ready
-
-
-def served() -> Any:
-    """Give the type of what `serve` answers."""
-    from assay.verbs.serve import Served
-
-    return Served
-
-
-@verb("where the explorer answers", results=served)
-def serve(
-    dictionary: str | None = None,
-    /,
-    *,
-    model: Model = "smollm2",
-    text: Text = "stdlib",
-    reading: Annotated[Reading, Flat] = USUAL,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    token: str | None = None,
-    open: Flag = False,
-    names: Path | None = None,
-    place: Place = HERE,
-    door: Door,
-) -> Answer[Any]:
-    """Explore dictionaries in the browser: features, prompts, steering, search; and verdicts. Ends
-    with Ctrl-C.
-
-    Parameters
-    ----------
-    dictionary
-        A dictionary to open; if it has no index yet, one is made in the background.
-    host
-        The address to listen on. If other machines can reach it, a token is needed.
-    port
-        The port. By default 8377 if it is free, otherwise any free port.
-    token
-        The token that a browser has to send once, in the address. By default one is generated if it
-        is needed.
-    open
-        Open it in the browser.
-    names
-        A CSV file of names for the dictionary's features, such as those by a language model, with
-        the columns feature, words and, if known, score.
-
-    Examples
-    --------
-    assay serve gated-sae/showcase --open
-    """
-    from assay.verbs import background
-    from assay.verbs import serve as explorer
-
-    wanted, meanwhile = None, ""
-    if dictionary is not None:
-        wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        meanwhile = (
-            f"{wanted.name} is being indexed; the pages say how far that is, and Ctrl-C ends both"
-        )
-    ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
-    explorer.serve(place.root, host, port, token, wanted, names, ready=ready)
-    return Answer(None)
 
 
 @verb("where agents are answered")

@@ -1,0 +1,206 @@
+"""Questions: tools that say what can be asked, and write a study or check a claim."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from assay.agents import answers, checking, describing, writing
+from assay.agents.answers import Answer
+from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Plain, Rows, Tables
+from assay.agents.asking import Asked, Lacking, opened
+from assay.agents.opening import Opening
+from assay.ask.planned import Gap
+from assay.ask.text import ClaimEntry, EstimateEntry
+from assay.core.errors import AssayError
+
+
+class Questions(Opening):
+    """What can be asked, and how."""
+
+    def experiments(self, name: Name = "", find: Name = "") -> Answer:
+        """List the experiments that can be run or asked new questions; with `find`, those about
+        something, with what each asks, its claims, recorded verdicts and cost.
+
+        With `name`, give one in full: its fields (what a study may set), its arms (what a claim may
+        compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
+        recorded verdicts. For a language model of your choice: ask_model.
+
+        Args:
+            name: One experiment, in full; empty: the list.
+            find: Words that a listed experiment's text must have.
+        """
+        with self._one:
+            return (
+                describing.describe_experiment(self.root, name)
+                if name
+                else describing.every(self.root, find)
+            )
+
+    def page(self, name: Name = "", part: Annotated[int, Meta(ge=1, le=1000)] = 1) -> Answer:
+        """Read a page of the documentation as text: of an experiment, or of how verdicts come
+        about; without a name, the list of all pages. You need none of it to use the tools.
+
+        Args:
+            name: An experiment's name, or a page such as verdicts, studies, judge; empty: the
+                list.
+            part: Long pages have several parts, counted from 1.
+        """
+        return describing.page(self.root, name, part)
+
+    def write_study(
+        self,
+        question: Line,
+        experiment: Name,
+        claims: Annotated[tuple[ClaimEntry, ...], Meta(max_length=MANY)] = (),
+        estimates: Annotated[tuple[EstimateEntry, ...], Meta(max_length=MANY)] = (),
+        fields: Annotated[dict[Name, Plain | list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        paired: Annotated[dict[Name, list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        seeds: Name = "",
+        budget: Name = "",
+        preset: Chosen = "default",
+        arms: Names = (),
+    ) -> Answer:
+        """Write a study: a question to an experiment, with settings and claims of your own. Nothing
+        runs.
+
+        Gives its TOML, checked: whether it can run, what it lacks (a control, say), what it
+        assumes, and what running it takes. Then plan or run that text as it is. Write the claims
+        before you have seen any number on the same seeds.
+
+        Args:
+            question: What you want to know, in one sentence.
+            experiment: The experiment whose arms and measures you use, by its name.
+            claims: What you claim, each with its control.
+            estimates: Numbers and curves that you want to know, and claim nothing of.
+            fields: Fields to set. A list tries each value: of a field that is not `several`,
+                arms of the later ones are called FIELD=VALUE/ARM; of one that is, the runs of
+                one arm differ (use claims.where). Arms are compared by paired.
+            paired: Fields whose lists go together, first with first; one field is enough. Each
+                value makes arms: the first keeps their names, later ones are called
+                FIELD=VALUE/ARM.
+            seeds: Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below
+                1000: pilots.
+            budget: The longest that it may take here, such as 10m; more is refused.
+            arms: The arms to run; empty: all. What is left out is not asked.
+        """
+        part = {
+            "name": experiment,
+            "preset": preset if preset != "default" else "",
+            "fields": fields,
+            "paired": paired,
+            "arms": arms,
+        }
+        top = {"question": question, "seeds": seeds, "budget": budget}
+        said = {"claim": claims, "estimate": estimates}
+        tables = {name: list(map(writing.told, entries)) for name, entries in said.items()}
+        with self._one:
+            return self._written(writing.study(top, {"experiment": [part], **tables}))
+
+    def ask_model(
+        self,
+        question: Line,
+        model: Name,
+        prompts: Tables,
+        reads: Tables = (),
+        interventions: Tables = (),
+        directions: Tables = (),
+        probes: Tables = (),
+        diffs: Tables = (),
+        more_models: Tables = (),
+        claims: Tables = (),
+        estimates: Tables = (),
+        seeds: Name = "",
+        budget: Name = "",
+    ) -> Answer:
+        """Ask a language model a question about its inside: steer, ablate, patch, probe, or compare
+        models, on prompts of yours. Near controls are added by themselves. Nothing runs yet.
+
+        Gives a study's TOML, checked, as write_study does; then run it. `main` is the model as it
+        is; each intervention and probe is an arm by its name, each read a measure. Every field of
+        a table: page("asking").
+
+        Args:
+            question: What you want to know, in one sentence.
+            model: smollm2, a folder, or OWNER/NAME that was fetched.
+            prompts: {"text": "The capital of {country} is", "corrupted": "The capital of {other}
+                is", "rows": [{"country": "France", "other": "Italy", "city": "Paris"}]}; of
+                several tables each has a name.
+            reads: What is read off each prompt: {"name": "right", "log_prob": [" {city}", "
+                {foil}"]}; or accuracy, rank, entropy, loss, generates, pattern.
+            interventions: What is done while it reads: {"name": "patched", "patch": "corrupted",
+                "site": "blocks.5.hook_resid_pre", "position": "{country}"}; or ablate with heads
+                or a site, add or project_out with a direction.
+            directions: {"name": "praise", "prompts": "reviews", "site":
+                "blocks.15.hook_resid_pre", "difference": ["praise", "complaint"]}, by the column
+                label.
+            probes: {"name": "mood", "label": "mood", "site": "blocks.9.hook_resid_post"}.
+            diffs: What two models differ by: {"name": "tuned", "models": ["main", "other"]}.
+            more_models: Further models: {"name": "FOLDER", "label": "other"}.
+            claims: {"text": "…", "holds": "patched.right - main.right < -2", "threshold": "plan:
+                two nats"}; a control of your own is not needed.
+            estimates: Numbers that you claim nothing of: {"text": "…", "value": "patched.right"}.
+            seeds: Such as 1000000:1000008, end left out; empty: fresh ones are taken.
+            budget: The longest that it may take here, such as 10m.
+        """
+        top = {"question": question, "seeds": seeds, "budget": budget}
+        tables = {
+            "model": [{"name": model}, *more_models],
+            "prompts": prompts,
+            "direction": directions,
+            "intervene": interventions,
+            "read": reads,
+            "probe": probes,
+            "diff": diffs,
+            "claim": claims,
+            "estimate": estimates,
+        }
+        with self._one:
+            return self._written(writing.study(top, tables))
+
+    def check_claim(
+        self,
+        file: Name,
+        function: Name,
+        sentence: Line,
+        holds: Line,
+        prompts: Rows,
+        credits: Annotated[dict[Name, Plain], Meta(min_length=1, max_length=MANY)],
+        seconds: Annotated[float, Meta(ge=1, le=CHECKED)] = CHECKED,
+    ) -> Answer:
+        """Judge a claim about your own hook before you write "causes", "encodes" or "is responsible
+        for". Your function (thing, prompts) → a number for each prompt is called with what the
+        claim credits, without it (None), and with near controls in its place.
+
+        What is not done in time goes on where it stopped when it is asked again.
+
+        Args:
+            file: A Python file in the workspace.
+            function: The name of the function in it.
+            sentence: What is claimed, in words.
+            holds: The condition, such as effect > 0.3: with the thing, less without it.
+            prompts: The prompts: a list of objects, or CSV text; the function gets a list.
+            credits: What is credited, as the options of `assay check`: {"vector": "v.npy"};
+                {"acts": "a.npy", "labels": "l.npy"}; {"heads": "9.6", "of": "12x12"};
+                {"layer": 6, "others": 12}; {"source": "COLUMN"}; {"text": "…"}; {"feature": 7,
+                "of": 512, "rates": "r.npy"}; with "also": "FUNCTION" of another task.
+            seconds: The longest that it may take.
+        """
+        return checking.check_claim(
+            self.bounds, file, function, sentence, holds, prompts, credits, seconds
+        )
+
+    def _written(self, text: str) -> Answer:
+        """Check a study's text."""
+        try:
+            with opened(self.root, Asked(study=text), self.bounds) as ready:
+                return answers.written(text, plan=self._plan(ready))
+        except Lacking as error:
+            lacks, assumed = (
+                [Gap(m.where, m.text, m.default, "") for m in rows]
+                for rows in (error.lacks, error.assumed)
+            )
+            return answers.written(text, missing=lacks, assumed=assumed)
+        except AssayError as error:
+            return answers.written(text, wrong=error.request())

@@ -1,0 +1,323 @@
+"""Fields: what may be set in an experiment or a study, its arms, and the measures that a claim may
+read."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import math
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.ask import composing, sides
+from assay.ask.part import Part
+from assay.ask.sides import Side
+from assay.ask.text import read
+from assay.ask.wording import QUANTITIES, made_of
+from assay.core import syntax
+from assay.core.errors import AssayError, nearest
+from assay.core.experiment import Experiment
+from assay.core.spec import Spec, per_run_fields, ranges
+from assay.core.varying import How, changes
+from assay.core.varying import settable as in_studies
+from assay.dictionaries.measuring.measures import SUMS
+from assay.lab import catalogue
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import Preset
+from assay.lab.records import records
+from assay.lab.store.origin import STUDIES
+
+Chosen = Callable[[], tuple[Experiment, Preset]]
+"""Gives the experiment and the preset that are meant, where no study is."""
+FEW = 8
+"""Levels and values that are listed; of more only these."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an experiment."""
+
+    name: str
+    default: str
+    """Its value at the preset; of several the first."""
+    may_be: str
+    """Its bounds in words; "" where any value of its type is taken."""
+    meaning: str
+    several: bool
+    """Whether runs of one arm may differ in it."""
+    study: How
+    """What a list of values makes of it in a study, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An arm of an experiment."""
+
+    name: str
+    note: str
+    changes: Mapping[str, str]
+    """Fields that its runs have otherwise than main's, with their values."""
+    made_of: tuple[str, ...]
+    """Of an arm that is not trained: those whose measures it is made of; else the one that it
+    builds on."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Over what a measure goes beside runs."""
+
+    name: str
+    size: int | None
+    """How many levels it has; null where that is known once something ran."""
+    levels: tuple[str, ...]
+    """The first of them."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that runs give."""
+
+    name: str
+    words: str
+    """What it is, in a line; "" where neither a study nor the table of measures tells."""
+    unit: str
+    low: float | None
+    """The least that it can be; null for no end, or where nothing tells."""
+    high: float | None
+    better: str
+    """Which way is better; "" where neither is."""
+    measured: tuple[float, float] | None
+    """Least and greatest value in the record or the store."""
+    dimensions: tuple[Dimension, ...]
+    arms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What may be set in an experiment, or in those that a study borrows, and what is measured."""
+
+    experiment: str
+    measures: tuple[Measure, ...]
+    fields: Mapping[str, tuple[Field, ...]]
+    """By the name of the experiment."""
+    arms: Mapping[str, tuple[Variant, ...]]
+    """By the name of the experiment."""
+
+
+def described(name: str, chosen: Chosen, lab: Lab) -> Fields:
+    """List the arms of an experiment, its fields and its measures."""
+    experiment, by_arm = measured(name, chosen, lab)
+    return Fields(experiment, merged(by_arm), settable(name, chosen), arms_of(name, chosen))
+
+
+def of_arm(known: Fields, arm: str) -> Fields:
+    """Keep what one arm changes and measures. Raises: AssayError where there is none of this
+    name."""
+    own = tuple(m for m in known.measures if arm in m.arms)
+    variants = {name: tuple(a for a in some if a.name == arm) for name, some in known.arms.items()}
+    names = {a for m in known.measures for a in m.arms}
+    names |= {a.name for some in known.arms.values() for a in some}
+    if arm not in names:
+        raise AssayError(f"{known.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
+    return Fields(known.experiment, own, {}, variants)
+
+
+def arms_of(name: str, chosen: Chosen) -> dict[str, tuple[Variant, ...]]:
+    """List the arms of an experiment, or of those that a study borrows."""
+    if not name.endswith(STUDIES):
+        experiment, preset = chosen()
+        return {experiment.name: variants(experiment, preset.specs)}
+    borrowed = sides.sides(read(catalogue.entry(name).path))
+    return {s.of.name: variants(s.of, s.of.default) for s in borrowed}
+
+
+def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...]:
+    """List the arms of an experiment with what each changes at these specs."""
+    changed = changes(experiment, tuple(specs))
+    return tuple(
+        Variant(
+            str(name),
+            str(arm.note),
+            changed.get(name, {}),
+            sides.read_by(experiment, name) if arm.derive else (arm.after,) if arm.after else (),
+        )
+        for name, arm in experiment.sized(tuple(specs)).arms.items()
+    )
+
+
+def settable(name: str, chosen: Chosen) -> dict[str, tuple[Field, ...]]:
+    """List the fields of an experiment, or of those that a study borrows; a study that asks a model
+    has its tables for that."""
+    if not name.endswith(STUDIES):
+        experiment, preset = chosen()
+        return {experiment.name: fields(experiment, preset.specs)}
+    borrowed = sides.sides(read(catalogue.entry(name).path))
+    return {s.of.name: fields(s.of, s.of.default) for s in borrowed}
+
+
+def fields(experiment: Experiment, specs: Sequence[Spec]) -> tuple[Field, ...]:
+    """List the fields of an experiment's specs, with their values in the first one and what stands
+    under each in the class."""
+    held, specs = in_studies(experiment, tuple(specs)), specs[:1]
+    cls = type(specs[0])
+    texts, several = meanings(cls), per_run_fields(cls)
+
+    def values(name: str) -> str:
+        distinct = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
+        return ", ".join(distinct[:FEW]) + " …" * (len(distinct) > FEW)
+
+    return tuple(
+        Field(name, values(name), bounds, texts.get(name, ""), name in several, held[name])
+        for name, bounds in ranges(cls).items()
+    )
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """What stands under each field of a class and of those it is made of."""
+    meanings: dict[str, str] = {}
+    for base_class in reversed(cls.__mro__):
+        try:
+            (body,) = syntax.module(textwrap.dedent(inspect.getsource(base_class))).body
+        except (OSError, TypeError, SyntaxError, ValueError):
+            continue
+        parts: list[Any] = getattr(body, "body", [])
+        for field, after in itertools.pairwise(parts):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
+                meanings[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
+    return meanings
+
+
+def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[Measure]]]:
+    """Name the experiment, and list what each arm measures, as far as a study, a record or what is
+    stored says, also of a study that claims nothing yet."""
+    by_arm: dict[str, list[Measure]] = {}
+    if name.endswith(STUDIES):
+        entry = catalogue.entry(name)
+        recorded: dict[str, dict[str, list[Measure]]] = {}
+        for arm, axes, whose in composing.measured(read(entry.path)):
+            if isinstance(whose, Side):
+                lender = whose.of
+                if lender.name not in recorded:
+                    recorded[lender.name] = _recorded(lender.name, lender.origin)
+                arms = recorded[lender.name].items()
+                by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
+            else:
+                by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
+        return entry.name, by_arm
+    experiment, preset = chosen()
+    by_arm = _stored(lab, experiment, preset)
+    by_arm = by_arm or _recorded(experiment.name, experiment.origin)
+    return experiment.name, by_arm
+
+
+def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
+    """List the measures of all arms, with the quantities that can be made of them; what is the same
+    in several arms once."""
+    groups: dict[tuple[Any, ...], list[Measure]] = {}
+    for arm, known_measures in by_arm.items():
+        names = [m.name for m in known_measures]
+        quantities = [_described(name, {}, None) for name in made_of(names)]
+        for m in (*known_measures, *quantities):
+            same = (m.name, m.words, m.unit, m.low, m.high, m.dimensions)
+            groups.setdefault(same, []).append(_with(m, arms=(arm,)))
+    return tuple(
+        _with(
+            some[0],
+            arms=tuple(m.arms[0] for m in some),
+            measured=_span([x for m in some for x in m.measured or ()]),
+        )
+        for some in groups.values()
+    )
+
+
+def _described(name: str, axes: Mapping[str, Sequence[Any]], whose: Any) -> Measure:
+    """A measure before it was measured, of an arm of a model or a dictionary."""
+    dims = tuple(_dimension(dim, levels) for dim, levels in axes.items())
+    if isinstance(whose, Part):
+        words, unit, better = whose.task.about(name)
+        low, high = whose.task.range_of(name)
+        return Measure(name, words, unit, low, high, better, None, dims, ())
+    return _tabled(name, SUMS.get(name, ""), dims, None)
+
+
+def _tabled(
+    name: str, unit: str, dims: tuple[Dimension, ...], measured: tuple[float, float] | None
+) -> Measure:
+    """A measure with what the table of quantities says of its name."""
+    if name not in QUANTITIES:
+        summed = name in SUMS and "document" in (d.name for d in dims)
+        words = "sum over a document's tokens" if summed else ""
+        return Measure(name, words, unit, None, None, "", measured, dims, ())
+    m = QUANTITIES[name]
+    low, high = (x if math.isfinite(x) else None for x in (m.low, m.high))
+    better = "" if m.better == "neither" else m.better
+    words = f"{m.label}: {m.formula}"
+    return Measure(name, words, unit or m.unit, low, high, better, measured, dims, ())
+
+
+def _recorded(name: str, origin: str) -> dict[str, list[Measure]]:
+    """The measures of each arm, as the committed record of an experiment has them."""
+    known = {}
+    for arm, data in (records.read(name, origin) or {}).get("arms", {}).items():
+        coords, variables = data["measures"]["coords"], data["measures"]["variables"]
+        known[arm] = [
+            _tabled(m, v["unit"], _dimensions(v["dims"], v["values"].shape, coords), _range(v))
+            for m, v in variables.items()
+        ]
+    return known
+
+
+def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> dict[str, list[Measure]]:
+    """The measures of each arm, as the first stored run of it has them."""
+    known: dict[str, list[Measure]] = {}
+    for row in lab.plan(experiment, preset).cached:
+        if row.stored is None or row.job.arm in known:
+            continue
+        data = row.stored.measures()
+        coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
+        known[row.job.arm] = [
+            _tabled(
+                str(m),
+                v.attrs.get("units", "1"),
+                _dimensions([str(d) for d in v.dims], v.shape, coords),
+                _range({"values": v.values}),
+            )
+            for m, v in data.data_vars.items()
+        ]
+    return known
+
+
+def _dimensions(
+    dims: Sequence[str], shape: Sequence[int], coords: Mapping[str, Sequence[Any]]
+) -> tuple[Dimension, ...]:
+    return tuple(
+        _dimension(d, coords[d]) if d in coords else Dimension(d, int(n), ())
+        for d, n in zip(dims, shape, strict=True)
+        if d != "run"
+    )
+
+
+def _dimension(name: str, levels: Sequence[Any]) -> Dimension:
+    return Dimension(name, len(levels) or None, tuple(str(level) for level in levels[:FEW]))
+
+
+def _range(variable: Mapping[str, Any]) -> tuple[float, float] | None:
+    return _span(np.asarray(variable["values"], float).ravel().tolist())
+
+
+def _span(values: Sequence[float]) -> tuple[float, float] | None:
+    finite = [x for x in values if math.isfinite(x)]
+    return (min(finite), max(finite)) if finite else None
+
+
+def _with(measure: Measure, **changes: Any) -> Measure:
+    return Measure(**{**vars(measure), **changes})

@@ -1,0 +1,108 @@
+"""Freezing: what is to be judged, frozen before any result exists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.ask.related import kin
+from assay.ask.sides import sides
+from assay.ask.text import read
+from assay.core import scopes
+from assay.core.claims import Claim, Estimate
+from assay.core.errors import ExperimentError
+from assay.core.experiment import Experiment
+from assay.core.judging import FEWEST_ALONE
+from assay.core.power import FEWEST, decidable
+from assay.core.reading import plural
+from assay.lab.judge import registered
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import Preset
+from assay.lab.store.origin import STUDIES, claim
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What was frozen, and where it is written."""
+
+    experiment: str
+    preset: str
+    hash: str
+    """SHA-256 of what was frozen, 64 hex digits."""
+    time: str
+    already: bool
+    """Whether the same had been frozen before."""
+    claims: tuple[str, ...]
+    estimates: tuple[str, ...]
+    seeds: str
+    """All of them, as ranges whose end is left out: they are judged once, when every run is
+    stored."""
+    files: tuple[Path, ...]
+    anchor: str = ""
+    """The time stamp or the git note that was made of it."""
+
+
+def preregister(
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    *,
+    here: bool = True,
+    anyway: bool = False,
+) -> Registered:
+    """Freeze what is to be judged. Without `here` nothing is written but in the store: what was
+    submitted has no file of its author's next to which it could be.
+
+    Raises: ExperimentError, unless `anyway`, for a claim that no data could decide; StoreError
+    where results may have been seen, or something else was frozen."""
+    if not anyway and (hopeless := undecidable(experiment, preset)):
+        raise ExperimentError(
+            f"no data could decide {hopeless[0]}; set more seeds, or freeze it so with --anyway"
+        )
+    before, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
+    others = kin(lab.store, experiment.name, {experiment.name, *(e.name for e in related)})
+    registration = registered.freeze(
+        lab.store, experiment, preset, related, tuple(others), write_adjacent=here
+    )
+    if here:
+        claim(lab.store, experiment)
+    adjacent = registered.adjacent_path(experiment, preset) if here else None
+    places = (adjacent, registered.place(lab.store, experiment, preset))
+    statements = experiment.sized(preset.specs).claims
+    return Registered(
+        experiment=experiment.name,
+        preset=preset.title,
+        hash=registration.hash,
+        time=registration.time,
+        already=before is not None,
+        claims=tuple(c.text for c in statements if isinstance(c, Claim)),
+        estimates=tuple(s.text for s in statements if isinstance(s, Estimate)),
+        seeds=registration.content["seeds"],
+        files=tuple(p for p in places if p is not None and p.exists()),
+    )
+
+
+def undecidable(experiment: Experiment, preset: Preset) -> list[str]:
+    """The claims that no data could decide, each with its units: fewer than a verdict needs, or so
+    few that even the exact interval of equal ones spans the threshold."""
+    lines = []
+    for c in (c for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)):
+        if experiment.arms[c.of].train is None:
+            continue
+        specs = [s for s in experiment.specs_of(c.of, preset.specs) if scopes.fits(s, c.where)]
+        levels = experiment.arms[c.of].levels
+        for unit in (u for u in c.units if specs and (hasattr(specs[0], u) or u in levels)):
+            n = levels.get(unit) or len({getattr(s, unit) for s in specs})
+            fewest = FEWEST if any(hasattr(specs[0], u) for u in c.units) else FEWEST_ALONE
+            if not decidable(c, n, fewest):
+                lines.append(f"{c.text!r}, which has {n} {plural(unit, n)}")
+    return lines
+
+
+def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
+    """The experiments that a study borrows from: whoever looked at their seeds may know what the
+    study will find."""
+    if not experiment.origin.endswith(STUDIES):
+        return ()
+    return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())

@@ -1,0 +1,109 @@
+"""Serving: the explorer of a store at an address of this machine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError
+from assay.explorer import background
+from assay.explorer.background import Wanted
+from assay.explorer.experiments import experiments
+from assay.explorer.library import Library, Making
+from assay.features.index.names import read
+
+if TYPE_CHECKING:
+    from assay.explorer.guard import Rules
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the explorer of a store is."""
+
+    address: str
+    """What to open, with the token where one is asked for."""
+    root: str
+    """The folder of the store."""
+
+
+def serve(
+    root: Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    request: Wanted | None = None,
+    names: Path | None = None,
+    *,
+    ready: Callable[[Served], None],
+) -> Served:
+    """Answer at an address until interrupted; `ready` gets the address as soon as it can be opened:
+    that of the dictionary that `request` names.
+
+    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
+    which is made up where none is given. `names` is a file of names for the dictionary's
+    features.
+
+    Raises: AssayError for a store that is no folder, and where the address cannot be had."""
+    from assay.explorer.app import application
+
+    if names is not None and request is None:
+        raise AssayError("--names gives names to the features of a dictionary; say which one")
+    if names is not None:
+        read(names)
+    if root.exists() and not root.is_dir():
+        raise AssayError(f"{root} is not a folder; --root names the folder of a store")
+    making = (
+        None
+        if request is None or not request.make
+        else Making(request.address, request.name, request.there)
+    )
+    meanwhile = (
+        nullcontext()
+        if making is None or request is None
+        else background.index_in_background(making, request)
+    )
+    path = "" if request is None else request.address
+    return _run(
+        lambda rules: application(
+            Library(root, experiments(root), making, (path, names) if names else None),
+            rules,
+        ),
+        root,
+        host,
+        port,
+        token,
+        path,
+        ready,
+        meanwhile,
+    )
+
+
+def _run(
+    make: Callable[[Rules], Any],
+    root: Path,
+    host: str,
+    port: int | None,
+    token: str | None,
+    path: str,
+    ready: Callable[[Served], None],
+    meanwhile: AbstractContextManager[Any],
+) -> Served:
+    """Answer with an application at an address until interrupted, in the context `meanwhile`."""
+    from assay.explorer.connections import answer_at, is_here, names
+    from assay.explorer.guard import Rules
+
+    if token is not None and not token.isascii():
+        raise AssayError("--token is text of ASCII characters")
+    token = token or ("" if is_here(host) else secrets.token_urlsafe(16))
+
+    def served(address: str) -> Served:
+        return Served(address + path + (f"?token={token}" if token else ""), str(root))
+
+    app = make(Rules(names(host), token))
+    return served(
+        answer_at(app, host, port, lambda address: ready(served(address)), meanwhile=meanwhile)
+    )

@@ -1,0 +1,218 @@
+"""Verifying: a result compared with its committed record: from what is stored, from the record's
+own measures, or from an empty store."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import AssayError, ExperimentError, StoreError
+from assay.core.experiment import ALL, Experiment
+from assay.core.results import ResultData
+from assay.lab import catalogue
+from assay.lab.judge import recording
+from assay.lab.judge.recording import Difference, departs
+from assay.lab.judge.reproduction import Reproduction, reproduction
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import Preset, override
+from assay.lab.records import contests, records
+from assay.lab.store import groups
+from assay.lab.work.events import OnEvent
+
+CONTESTS = "assay.contests"
+"""The group of entry points in which another distribution names the function that judges a
+committed contest again."""
+STORED, MEASURES = "the stored runs", "the record's own measures"
+"""From what a result was judged that is compared with its record."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was judged again and compared with its record, and where it differs."""
+
+    experiment: str
+    judged: str
+    """From what: the stored runs, or the record's own measures."""
+    records: int
+    statements: int
+    contests: int
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file that a record was written to."""
+
+    path: Path
+
+
+def compare(lab: Lab, experiment: Experiment, preset: Preset) -> Compared:
+    """Compare what is stored with the committed record; where no run is stored, judge the record's
+    own measures. Raises: StoreError where some runs are missing; ExperimentError without a
+    record."""
+    stored_record = recorded(experiment, preset)
+    folder = lab.store.root / "runs" / experiment.name
+    plan = lab.plan(experiment, preset) if folder.exists() else None
+    if plan is None or len(plan.missing) == len(plan.rows):
+        return judged_again(experiment, preset.name, stored_record)
+    result = lab.judge(experiment, preset)
+    differences = tuple(recording.check(result, stored_record))
+    statements = len(recording.paired(result.data, ResultData.from_json(stored_record)))
+    return Compared(experiment.name, STORED, 1, statements, 0, differences)
+
+
+def judged_again(experiment: Experiment, preset: str, record: Mapping[str, Any]) -> Compared:
+    """Judge the measures in a record, and the contests of its claims, by today's rule, controls and
+    models; nothing is trained. Raises: ExperimentError; ClaimError."""
+    name = records.name_of(experiment, preset)
+    judged, exact, findings = recording.rejudge(experiment, record)
+    now = ResultData(verdicts=judged, exact=exact, findings=findings)
+    pairs = recording.paired(now, ResultData.from_json(record))
+    differences = [
+        Difference(f"{name}: {text} ({why})", recording.described(old), recording.described(new))
+        for _, text, old, new in pairs
+        if (why := departs(old, new))
+    ]
+    effects = [
+        (past, judge(experiment, past))
+        for judge in (point.load() for point in entry_points(group=CONTESTS))
+        for past in contests.of_record(name, experiment.origin)
+    ]
+    differences += [
+        Difference(f"{name}: contest {past.name}", past.effect, effect)
+        for past, effect in effects
+        if effect != past.effect
+    ]
+    differences += _other_inputs(experiment, preset, record)
+    return Compared(experiment.name, MEASURES, 1, len(pairs), len(effects), tuple(differences))
+
+
+def _other_inputs(
+    experiment: Experiment, preset: str, record: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """The inputs of a record, such as a model, that are other ones here."""
+    if experiment.inputs is None:
+        return
+    read = dict(record["provenance"]["inputs"])
+    with contextlib.suppress(AssayError):  # the model is not at hand: its revision is not known
+        for key, digest in experiment.inputs(override(experiment, preset).specs[0]).items():
+            if key in read and read[key] != digest:
+                what = f"{records.name_of(experiment, preset)}: {key} that it reads"
+                yield Difference(what, read[key][:12], digest[:12])
+
+
+def write(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
+    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds.
+
+    Raises: StoreError where runs are missing.
+    """
+    result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
+    if plan.missing:
+        raise StoreError(
+            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are "
+            f"missing ({plan.missing[0].why})"
+        )
+    return Written(recording.write_record(experiment, result, plan, lab.store))
+
+
+def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
+    """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it
+    is of another preset."""
+    stored_record = records.load_record(experiment, preset.name)
+    if stored_record is None:
+        typed = f"{experiment.typed}{preset.options}"
+        raise ExperimentError(
+            f"{records.name_of(experiment, preset.name)} has no record; "
+            f"make one: assay run {typed}, then assay verify {typed} --record"
+        )
+    recorded_preset = str(stored_record.get("preset", preset.name)).partition("-")[
+        0
+    ]  # fields that were set, such as seeds, may differ
+    if recorded_preset != preset.name:
+        raise ExperimentError(
+            f"the record of {experiment.name} is of preset {recorded_preset}, not {preset.name}; "
+            "compare "
+            f"with --preset {recorded_preset}"
+        )
+    return stored_record
+
+
+def reproduce(
+    experiment: Experiment,
+    preset: Preset,
+    make_lab: Callable[[Path], Lab],
+    root: Path | None = None,
+    on_event: OnEvent | None = None,
+    *,
+    record: bool = False,
+) -> Reproduction:
+    """Run an experiment from an empty store and compare with its record, claim by claim; with
+    `record` the record takes over what this run cost, if every number is equal.
+
+    `make_lab` makes the lab on a store; the store is at `root` and kept, or in a temporary folder.
+
+    Raises: ExperimentError without a record of this preset; StoreError where the store holds
+    anything of the experiment."""
+    known = recorded(experiment, preset)
+    with empty_store(root) as folder:
+        lab = make_lab(folder)
+        require_unused(lab, experiment)
+        result = lab.run(experiment, preset, on_event)
+        outcome = reproduction(result, known)
+        if record and outcome.equal:
+            recording.take_cost(experiment, known, result, lab.plan(experiment, preset))
+        return outcome
+
+
+@contextmanager
+def empty_store(root: Path | None) -> Iterator[Path]:
+    """A folder for the store: the one that was named, or a temporary one."""
+    if root is not None:
+        yield root
+        return
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        yield Path(folder) / "store"
+
+
+def require_unused(lab: Lab, experiment: Experiment) -> None:
+    """Refuse a store that holds anything of the experiment, which would be read and not reproduced.
+    Raises: StoreError."""
+    root = lab.store.root
+    held = [
+        p
+        for p in (root / "runs" / experiment.name, root / "results" / experiment.name)
+        if p.exists() and any(p.iterdir())
+    ]
+    held += [g.folder for g in groups.unfinished(lab.store, experiment.name)]
+    if held:
+        raise StoreError(
+            f"{root} already contains {experiment.name} ({held[0].relative_to(root)}), "
+            "which would be read instead of being reproduced; leave --keep out, or name an "
+            "empty folder"
+        )
+
+
+def every(progress: Callable[[int, int], None]) -> Compared:
+    """Judge every committed record again, those of presets elsewhere too. Those whose measures are
+    not here, as in a wheel, are left out. Raises: AssayError without a catalogue."""
+    if not (names := [entry.name for entry in catalogue.entries()]):
+        raise AssayError(catalogue.MISSING)
+    found = []
+    for done, name in enumerate(names):
+        progress(done, len(names))
+        experiment = catalogue.find(name)
+        for preset in ("default", *experiment.elsewhere):
+            if not records.carried(records.name_of(experiment, preset), experiment.origin):
+                continue
+            if (stored_record := records.load_record(experiment, preset)) is not None:
+                found.append(judged_again(experiment, preset, stored_record))
+    progress(len(names), len(names))
+    counts = (sum(f.statements for f in found), sum(f.contests for f in found))
+    differences = tuple(d for f in found for d in f.differences)
+    return Compared(ALL, MEASURES, len(found), *counts, differences)

@@ -1,0 +1,123 @@
+"""Overview: every experiment with its claim and cost, what is recorded of it, and what a store
+holds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.errors import DataError, StoreError
+from assay.core.experiment import PRESETS
+from assay.core.results import ResultData
+from assay.lab import catalogue
+from assay.lab.records import contests, records
+from assay.lab.store.origin import code
+from assay.report import tables
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a store holds of an experiment."""
+
+    runs: int
+    results: Mapping[str, Mapping[str, int]]
+    """How many claims came out how, for each preset with a result; empty where the file is not as
+    it was written."""
+    other_text: tuple[str, ...]
+    """The presets whose results another text of the experiment's file made."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One experiment: its header, how many recorded claims came out how, after contests, and what
+    is here."""
+
+    name: str
+    title: str
+    paper: str
+    claim: str
+    baselines: str
+    cost: str
+    presets: tuple[str, ...]
+    recorded: Mapping[str, int]
+    board: str
+    """Everything that is recorded, exact statements and estimates too, counted in signs."""
+    elsewhere: Mapping[str, Mapping[str, int]]
+    """Presets on another text, model or size that have a record of their own: how many of the same
+    claims came out how."""
+    contests: tuple[str, ...]
+    """What came of the contests of its recorded claims, a line each."""
+    local: Here
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every experiment that can be found by its name."""
+
+    experiments: tuple[Listed, ...]
+
+
+def listed(root: Path) -> Catalogue:
+    """List every experiment from its header, its record and a store; no experiment is imported."""
+    rows = []
+    for entry in catalogue.entries():
+        header, record = entry.header(), _recorded(entry.name, entry.origin)
+        past = contests.of_record(entry.name, entry.origin)
+        other_presets = records.elsewhere(entry.name, entry.origin)
+        rows.append(
+            Listed(
+                name=entry.name,
+                title=header.title,
+                paper=header.paper,
+                claim=header.claim,
+                baselines=header.baselines,
+                cost=header.cost,
+                presets=(*PRESETS, *other_presets),
+                recorded=tables.outcomes(contests.after(record.verdicts, past)),
+                board=tables.board(record),
+                elsewhere={
+                    p: tables.outcomes(_recorded(f"{entry.name}.{p}", entry.origin).verdicts)
+                    for p in other_presets
+                },
+                contests=contests.lines(past),
+                local=find_stored(root, entry.name, entry.origin),
+            )
+        )
+    return Catalogue(tuple(rows))
+
+
+def _recorded(name: str, origin: str) -> ResultData:
+    """What a record says; of none nothing."""
+    return ResultData.from_json(records.read(name, origin, measures=False) or {})
+
+
+def find_stored(root: Path, name: str, origin: str = "") -> Here:
+    """Look up what a store holds of an experiment, which lives at `origin`."""
+    from assay.lab.store.sealed import (
+        unseal,  # which loads numpy: where nothing is stored none is needed
+    )
+
+    runs = 0
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(root / "runs" / name) as folder_entries,
+    ):
+        # what the listing says already: thousands of runs are not asked one by one
+        runs = sum(folder_entry.is_dir() for folder_entry in folder_entries)
+    results: dict[str, Mapping[str, int]] = {}
+    older = []
+    result_paths = sorted((root / "results" / name).glob("*.json"))
+    text = code(origin) if result_paths and origin else ""  # of its file as it is now
+    for path in result_paths:
+        results[
+            path.stem
+        ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
+        with contextlib.suppress(StoreError, DataError):
+            data = unseal(path)
+            results[path.stem] = tables.outcomes(ResultData.from_json(data).verdicts)
+            if text and set(data["provenance"].get("code", [text])) != {text}:
+                older.append(path.stem)
+    return Here(runs, results, tuple(older))

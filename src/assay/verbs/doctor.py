@@ -1,0 +1,98 @@
+"""Doctor: what is installed or missing, how a store is, and what of it is deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay.ask.related import subjects
+from assay.core.errors import AssayError
+from assay.lab import catalogue
+from assay.lab.store import health as store_health
+from assay.lab.store import origin
+from assay.lab.store.checks import Check, Health
+from assay.lab.store.health import removable, remove
+from assay.lab.store.store import Store
+from assay.report.amounts import megabytes
+from assay.verbs.health import examine
+from assay.verbs.options import HERE, Flag, Place
+from assay.verbs.parts import Line
+from assay.verbs.verb import Answer, Door, verb
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How many bytes were freed."""
+
+    bytes: int
+
+
+@verb("what is installed or missing, and how a store is; or what was deleted")
+def doctor(
+    *,
+    clean: Flag = False,
+    migrate: Flag = False,
+    remove: str = "",
+    yes: Flag = False,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Health | Removed]:
+    """Check the installation, devices, models, disk and store, and say how to fix what is wrong;
+    also cleans the store.
+
+    Parameters
+    ----------
+    clean
+        Delete damaged runs, and files left by killed processes and broken downloads.
+    migrate
+        Convert the store of an older version to the format of this one. It is converted as a whole
+        or not at all, and nothing is lost.
+    remove
+        List, and then delete, the stored runs and results of this experiment or file, and the
+        artefacts that no other one uses.
+    yes
+        Delete without asking.
+
+    Examples
+    --------
+    assay doctor
+    assay doctor --migrate
+    assay doctor --remove superposition
+    """
+    if remove:
+        return removed(remove, yes, place, door)
+    if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
+        for harm in harms:
+            door.aside(f"{harm.path} ({harm.why})")
+        if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
+            return Answer(None)
+    health = examine(place.root, clean, migrate)
+    lines = [*health.done, *map(in_words, health.checks)]
+    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
+
+
+def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:
+    """Delete what is stored of an experiment, if that is wanted. Raises: AssayError where nobody
+    can be asked."""
+    store, entry = place.lab().store, catalogue.entry(name)
+    origin.check(store, entry.name, entry.origin)
+    paths = tuple(removable(store, entry.name))
+    if not paths:
+        return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
+    bytes_ = megabytes(sum(count for _, count in paths))
+    if not yes and not door.attended:
+        raise AssayError(
+            f"{', '.join(str(path) for path, _ in paths)} ({bytes_}) would be deleted; to confirm, "
+            f"type: assay doctor --remove {name} --yes"
+        )
+    for path, count in paths:
+        door.aside(f"{path}  {megabytes(count)}")
+    if not yes and not door.asks(f"Delete these, {bytes_}? [y/N] "):
+        return Answer(None)
+    freed = remove(store, entry.name, subjects(store, entry.name))
+    return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])
+
+
+def in_words(check: Check) -> str:
+    """Write one check as a line: its sign, what was found, and how to fix it."""
+    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
+    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")

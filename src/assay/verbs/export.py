@@ -1,0 +1,150 @@
+"""Export: a dictionary for another library or from one, its features, or the bundle of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from assay.core.errors import AssayError
+from assay.features.index.reader import Index
+from assay.report.amounts import megabytes
+from assay.report.bundle.making import Bundled
+from assay.verbs.dashboards import FIRST, NOBODY, FeatureFiles, Which, export_features
+from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
+from assay.verbs.fetch import OFFLINE, Network
+from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
+from assay.verbs.options import (
+    DEFAULT,
+    HERE,
+    Choice,
+    Device,
+    Flag,
+    Flat,
+    More,
+    Place,
+    Several,
+    Text,
+)
+from assay.verbs.parts import written
+from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.writable import writable
+
+FEATURES = ("html", "neuronpedia")
+"""Formats of features, which come from an index."""
+
+
+@verb("files for other libraries; features and their index; the bundle of a result")
+def export(
+    name: str,
+    /,
+    *,
+    out: Path | None = None,
+    format: Literal["saelens", "assay", "index", "html", "neuronpedia", "bundle"] = "saelens",
+    hint: Annotated[Several, More] = (),
+    run: Annotated[int | None, More] = None,
+    model: str | None = None,
+    text: Text = "stdlib",
+    reading: Annotated[Reading, Flat] = USUAL,
+    also: Annotated[Several, More] = (),
+    which: Annotated[Which, Flat] = FIRST,
+    creator: Annotated[str, More] = NOBODY,
+    hide_prompts: Annotated[Flag, More] = False,
+    device: Annotated[Device, More] = "cpu",
+    choice: Choice = DEFAULT,
+    network: Network = OFFLINE,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Exchanged | Indexed | FeatureFiles | Bundled]:
+    """Convert a dictionary for another library, or from one; write pages or tables of its features;
+    or a result as a bundle that anyone can judge again with NumPy.
+
+    Parameters
+    ----------
+    name
+        A dictionary: a file or folder of SAELens, dictionary_learning, sparsify, OpenAI, Gemma
+        Scope or Assay, or a stored run. For a bundle, an experiment.
+    out
+        The folder to write. For the formats assay and html, the file; for a bundle, the zip file,
+        by default NAME.zip. An index stays in the store.
+    format
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; assay:
+        one safetensors file; index: every feature on a text, as Parquet files in the store; html:
+        pages of features in one file that opens offline; neuronpedia: the files that it imports;
+        bundle: claims, measures, verdicts and code that judges. The features of html and
+        neuronpedia come from an index, which is made if the store has none.
+    hint
+        name=value: what a dictionary's file leaves open. Names are format, site, site_out,
+        architecture, scale, k and threshold. Repeatable.
+    run
+        The run to write, from 0; by default all.
+    model
+        The language model: its name for the other library's settings, or the one that is run for an
+        index: smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch).
+    also
+        For an index: a dictionary of another seed, in which to search for the features. Repeatable.
+        For a stored run, the default is the other seeds of its arm.
+    creator
+        The id of your account at Neuronpedia.
+    hide_prompts
+        For a bundle: write the hashes of prompts instead of their texts, if the texts may not be
+        published.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out for-saelens
+    assay export for-saelens --format assay --out mine.safetensors
+    assay export gated-sae/showcase --format index --tokens 8192
+    assay export superposition --format bundle
+    """
+    refuse_mixture(format, hint, run, which, creator, choice, out, hide_prompts=hide_prompts)
+
+    def indexed() -> Index:
+        lm = model or "smollm2"
+        return make(name, lm, text, also, reading, device, network, place, door)
+
+    if format == "bundle":
+        return of_result(name, out, choice, place, hide_prompts=hide_prompts)
+    if format == "index":
+        return in_store(indexed())
+    if out is None:
+        raise AssayError(f"--out is missing: the place where {format} is to be written")
+    if format == "saelens" or format == "assay":
+        return of_dictionary(name, out, format, hint, run, model, place)
+    writable(out.absolute().parent, "--out")
+    shown = export_features(
+        name, out, format, which, root=place.root, creator=creator, make=indexed
+    )
+    return Answer(shown, written("features_written", f=shown, size=megabytes(shown.bytes)))
+
+
+def refuse_mixture(
+    format: str,
+    hint: Sequence[str],
+    run: int | None,
+    which: Which,
+    creator: str,
+    choice: Choice,
+    out: Path | None,
+    *,
+    hide_prompts: bool,
+) -> None:
+    """Refuse options that belong to another format. Raises: AssayError."""
+    dictionary = format in ("saelens", "assay")
+    owned = (
+        ("--run", run is not None, dictionary, "whole dictionaries"),
+        ("--hint", bool(hint), dictionary, "whole dictionaries"),
+        (
+            "--features, --top or --by",
+            which != FIRST,
+            format in FEATURES,
+            "pages and files of features",
+        ),
+        ("--creator", creator != NOBODY, format == "neuronpedia", "--format neuronpedia"),
+        ("--preset or --set", choice != DEFAULT, format == "bundle", "--format bundle"),
+        ("--hide-prompts", hide_prompts, format == "bundle", "--format bundle"),
+        ("--out", out is not None, format != "index", "files; an index stays in the store"),
+    )
+    for option, typed, fits, what in owned:
+        if typed and not fits:
+            raise AssayError(f"{option} does not go with --format {format}: it is for {what}")

@@ -1,0 +1,57 @@
+"""Report: stored results as pages in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.report import stored
+from assay.report.stored import Pages
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
+from assay.verbs.parts import Line
+from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.writable import writable
+
+
+@verb("where the pages are")
+def report(
+    name: str | None = None,
+    /,
+    *,
+    out: Path = Path("report"),
+    export: Path | None = None,
+    open: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Pages]:
+    """Write the stored results as static pages, and print their paths.
+
+    Parameters
+    ----------
+    name
+        An experiment; by default every experiment that has a stored result.
+    out
+        The folder of the pages.
+    export
+        A folder for the verdicts as CSV, and the figures as CSV, SVG, PNG and PDF.
+    open
+        Open them in the browser.
+
+    Examples
+    --------
+    assay report gated-sae --open
+    """
+    writable(out, "--out")
+    if export is not None:
+        writable(export, "--export")
+    names = stored.stored(place.root) if name is None else [name]
+    written = stored.write(place.lab(), map(choice.of, names), out, export)
+    if open:
+        page = written.pages[0] if name is not None and written.pages else written.index
+        door.open(page.absolute().as_uri())
+    for why in written.left_out:
+        door.aside(f"left out of the index: {why}")
+    for note in written.recorded:
+        door.aside(note)
+    files = (*written.pages, written.index, *written.exported)
+    return Answer(written, [Line(str(file)) for file in files])

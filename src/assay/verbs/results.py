@@ -1,0 +1,63 @@
+"""Results: what is stored of an experiment or a study, trained and measured where it is missing."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.core.experiment import Experiment
+from assay.core.results import ResultData
+from assay.lab.store.origin import STUDIES
+from assay.verbs.verb import Door
+
+if TYPE_CHECKING:
+    from assay.lab.lab import Lab
+    from assay.lab.plan.preset import Preset
+    from assay.lab.work.events import OnEvent
+
+
+def warn(name: str, experiment: Experiment, door: Door) -> None:
+    """Say which claims of a study no data could decide, and which of its prompts nothing uses."""
+    if name.endswith(STUDIES):
+        from assay.ask.gaps import undecidable, unused
+
+        lines = undecidable(Path(name), experiment)
+        for line in (*lines, *unused(Path(name))):
+            door.aside(f"! {line}")
+        if lines:
+            door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")
+
+
+def judged(
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    watching: AbstractContextManager[OnEvent] | None = None,
+) -> ResultData:
+    """Train and measure what is missing, then judge; a study only within its budget. What is stored
+    is given at once.
+
+    `watching` is entered where something is to be done, and gives what hears of it.
+    Raises: ExperimentError for a study that would take longer than its budget; RunError;
+    StoreError; KeyboardInterrupt, resumable."""
+    planned = lab.plan(experiment, preset)
+    if (known := lab.known(experiment, planned)) is not None:
+        return known
+    if experiment.origin.endswith(STUDIES):
+        from assay.ask.budget import refuse_beyond_budget
+
+        refuse_beyond_budget(lab, experiment, planned)
+    with watching if watching is not None else nullcontext() as on_event:
+        return lab.run(experiment, preset, on_event, planned).data
+
+
+def shown(lab: Lab, experiment: Experiment, preset: Preset, claim: str | None = None) -> ResultData:
+    """Give the verdicts of what is stored, all or one claim, by its number or words of its text;
+    nothing is trained or written.
+
+    Raises: StoreError where runs are missing; ClaimError where no claim is the one, or several."""
+    from assay.verbs.one_claim import choose
+
+    result = lab.judge(experiment, preset)
+    return (result if claim is None else choose(result, claim)).data
