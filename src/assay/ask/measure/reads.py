@@ -287,7 +287,7 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
-    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name]]
+    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
@@ -361,7 +361,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
-    if name in ANSWERS:
+    if name in ANSWERS and name not in read.sweep:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
