@@ -584,9 +584,13 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     assert row.kind == "", "nobody spoke of a pilot"
     html = judged._repr_html_()
     assert "given with the claim" in html and "from given" not in html and "confirming" not in html
+    tied = assay.judge(frame, claim="mean(mine.acc) / 100 > 0.85", **asked)
+    assert tied.verdict.reason == "units agree" and "--bounds" not in tied.verdict.price.text, (
+        "a statistic of means takes no bounds"
+    )
     ratio = assay.judge(frame, claim="mean(mine.acc)/mean(mine.acc) > 0.5", **asked)
-    assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, (
-        "a ratio of means takes no bounds"
+    assert (ratio.verdict.outcome, ratio.verdict.price) == ("unspecific", None), (
+        "its control is 1 as well, which no number of units changes"
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,8 +24,10 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking, falls_only, follows
 from assay.ask.part import Part
 from assay.controls import picks
+from assay.core.bands import OfMeans
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
+from assay.core.expression import Together
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.reading import LEFT_OUT
@@ -52,11 +55,23 @@ def lines(
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
-    bearing = [*bearing, *_paired(questions, askings.values(), arms)]
+    numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
+    bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
         for line, of in by_line.items()
     ]
+
+
+def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[str]:
+    """Give what the plan said of claims by their numbers among the judged; not what it said of a
+    claim that is not judged."""
+    for line in bearing:
+        where, part, rest = line.partition(": ")
+        if not part or not re.fullmatch(r"claim \d+", where):
+            yield line
+        elif where in numbers:
+            yield f"claim {numbers[where]}: {rest}"
 
 
 def _of_claim(
@@ -201,7 +216,9 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
     """Tell at which level a measure whose maximum is claimed, or arithmetic of which it is, is
     highest on the mean over units."""
     for whole in asking.read.parsed.together if asking else ():
-        if whole.how == "max":
+        if whole.of_means and isinstance(claim.statistic, OfMeans):
+            yield from _largest(whole, claim, claim.statistic, arms)
+        elif whole.how == "max":
             values = {}
             for c in whole.columns:
                 x = arms[c.arm or claim.of][c.name]
@@ -222,6 +239,28 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
                 f"{c}: each unit has its own maximum, which is no less than at any one level; the "
                 f"mean over units is highest at {levels}, {float(means.max()):.3g}"
             )
+
+
+def _largest(whole: Together, claim: Claim, statistic: OfMeans, arms: Arms) -> Iterator[str]:
+    """Tell at which level the mean over units is that a claim calls the largest or the smallest."""
+    part = next(p for p in statistic.parts if p.text == whole.text)
+    if whole.how not in ("max", "min"):
+        return
+    value = claim.value(arms[claim.of], arms)
+    terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    known = [x for x in terms.values() if {*whole.over} <= {*x.dims}]
+    means = {t: x.mean([d for d in x.dims if d not in whole.over]) for t, x in terms.items()}
+    numbers = part.at_levels({t: x.values[None] for t, x in means.items()})[0][0]
+    at = int((numbers.argmax if whole.how == "max" else numbers.argmin)())
+    sizes = [max(x.sizes[d] for x in known) for d in whole.over]
+    if len(numbers) != math.prod(sizes):
+        return
+    wide = {
+        d: next(x for x in known if x.sizes[d] == n) for d, n in zip(whole.over, sizes, strict=True)
+    }
+    places = zip(whole.over, np.unravel_index(at, sizes), strict=True)
+    levels = ", ".join(f"{d} {wide[d][d].values[int(k)]}" for d, k in places)
+    yield f"{whole.text} is at {levels}, {numbers[at]:.3g}"
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

@@ -23,9 +23,10 @@ from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim
 from assay.controls.table import FEATURE, RANDOM, TOKENS
 from assay.core import apart
+from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
-from assay.core.errors import AssayError, ExperimentError
+from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST_ALONE
 
@@ -47,9 +48,9 @@ def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
 def _breaking(asked: ModelStudy, read: Condition) -> str:
     """Of a sentence that compares probes and is so where all are alike: the first probe that breaks
     it by getting worse; "" of any other sentence, or where none does."""
-    walk, parsed = read.parsed.terms.get("value"), read.parsed
+    walk, parsed = read.parsed.walk, read.parsed
     named = [p for p in map(asked.by_label.get, parsed.arms) if p is not None]
-    if walk is None or len(named) < 2 or not all(map(_is_probe, named)):
+    if len(named) < 2 or not all(map(_is_probe, named)):
         return ""
 
     def holds(worse: str) -> bool:
@@ -164,6 +165,11 @@ def of_groups(
     """Make a claim that compares the means of arms whose units are apart. Raises: ClaimError where
     it is no sum of such means."""
     units = (unit, *(u for u in units if u != unit))
+    if isinstance(read.parsed.statistic, OfMeans):
+        raise ClaimError(
+            f"{read.parsed.text!r}: the arms have no {unit} in common, so that nothing is taken "
+            "over the levels of both; claim each arm by itself"
+        )
     parsed = apart.by_means(read.parsed, main)
     made = claim(
         msgspec.structs.replace(entry, units=units, bounds=None),
@@ -361,8 +367,8 @@ def is_of_nothing(
     """Whether a claim about what is done to a model, or about a difference, also holds where
     nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
     where that lies on its edge."""
-    task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
-    if not isinstance(task, Task) or walk is None or read.equal:
+    task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
+    if not isinstance(task, Task) or read.equal:
         return False
     kinds = {r.name: reads.kind_of(r) for r in task.reads}
     compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}

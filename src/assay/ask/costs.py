@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.ask import trained
 from assay.ask.measure import measuring, models, sae_arms, saes, training
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.model_study import ModelStudy, engine
 from assay.ask.part import Part
@@ -18,8 +19,11 @@ from assay.core.experiment import Cost
 from assay.core.runs import Runs
 from assay.subjects import sizes
 
-LOADING, DRAWING = 5.0, 2e-8
-"""CPU-seconds to load a model, and to draw a weight."""
+LOADING, DRAWING = 0.3, 3e-9
+"""CPU-seconds of an arm by itself, whose model its worker has open, and to draw a weight."""
+PROMPTED, PROBED = 0.65, 0.4
+"""How much of what the passes of prompts, and those of probes, are guessed to take they took in
+eleven studies of SmolLM2 (2 to 40 CPU-seconds each)."""
 
 
 def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
@@ -33,12 +37,14 @@ def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
         whole = measuring.blocks(size) + size["d"] * size["v"]
         drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
         reading = engine(task).seconds(task, size, runs)
+        if not isinstance(task, SaeTask):
+            reading *= PROBED if isinstance(task, ProbeTask) else PROMPTED
         new = not part.of or part.control == OTHER_TEXT
         if new and (table := asked.trains.get(states[0])):
             table = training.usual(table)
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
             reading += 3 * measuring.PASS * tokens * whole
-        total += len(states) * (LOADING / 4 + drawing + reading) / runs
+        total += len(states) * (LOADING + drawing + reading) / runs
     return total + _dictionary_seconds(asked, part)
 
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+import numpy as np
 
 from assay.ask import comparing
 from assay.ask.measure import controls, directions, interventions, prompts, reads
@@ -21,6 +24,7 @@ from assay.ask.wording import Condition
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.reading import plural
+from assay.subjects.sizes import read_sizes
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -81,6 +85,9 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _cannot(part, asking)
     yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
+    yield from _at_least(part, asking)
+    yield from _at_nothing(questions, part, asking)
+    yield from _far(questions, part, asking)
     yield from _each_by_itself(asking)
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
@@ -95,8 +102,8 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and len(probes) > 1 and not asking.violations:
-        walk = parsed.terms.get("value")
-        if walk and parsed.low < comparing.worked_out(walk, lambda c: 0.75) < parsed.high:
+        walk = parsed.walk
+        if parsed.low < comparing.worked_out(walk, lambda c: 0.75) < parsed.high:
             yield (
                 "it also holds where no probe tells anything: claim as well that the first of them "
                 "is right, as in p.accuracy > 0.7"
@@ -115,11 +122,11 @@ WORST = {"accuracy": 0.0, "generates": 0.0, "rank": 1e4, "loss": 20.0}
 
 def _cannot(part: Part, asking: Asking) -> Iterator[str]:
     """Of a model as it is, that it does badly: which the untrained control does as well."""
-    task, walk, columns = part.task, asking.read.parsed.terms.get("value"), asking.read.columns
+    task, walk, columns = part.task, asking.read.parsed.walk, asking.read.columns
     if not isinstance(task, Task) or task.intervention or task.is_difference or task.model.like:
         return
     kinds = [reads.kind_of(reads.by_name(task.reads, c.name)) for c in columns]
-    if len(columns) != 1 or walk is None or kinds[0] not in WORST:
+    if len(columns) != 1 or kinds[0] not in WORST:
         return
     worst = comparing.worked_out(walk, lambda c: WORST[kinds[0]])
     if asking.read.parsed.low < worst < asking.read.parsed.high:
@@ -134,8 +141,8 @@ def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
     other claim."""
     part, parsed = questions.by_label.get(main), read.parsed
     table = part.task.intervention if part else None
-    walk, columns = parsed.terms.get("value"), parsed.columns
-    if table is None or walk is None or len(columns) != 2 or columns[0].name != columns[1].name:
+    walk, columns = parsed.walk, parsed.columns
+    if table is None or len(columns) != 2 or columns[0].name != columns[1].name:
         return ""
     if all(interventions.swept(table, p).patch != "corrupted" for p in interventions.points(table)):
         return ""
@@ -175,25 +182,90 @@ def _any_size(asking: Asking) -> Iterator[str]:
 
 def _each_by_itself(asking: Asking) -> Iterator[str]:
     """Of levels that are chosen unit by unit, where a curve of means may be meant."""
-    chosen = dict.fromkeys(
-        re.findall(r"\b(first|argmax|max|min|median|count)\(", asking.read.parsed.text)
-    )
+    parsed = asking.read.parsed
+    ways = [t.how for t in parsed.together if not t.of_means]
+    ways += [c.how for c in parsed.columns if c.over]
     words = {
-        "first": "first level",
-        "max": "maximum",
-        "min": "minimum",
-        "median": "median",
-        "argmax": "level of the maximum",
-        "count": "count",
+        "first": ("first level", "first(mean(main.right) > 0.85, over=layer)"),
+        "count": ("count", "count(mean(main.drop) > 0.1, over=head)"),
+        **{n: (name, f"{n}(mean(main.right), over=layer)") for n, name in NAMED.items()},
     }
-    for way in chosen:
+    for way in (w for w in dict.fromkeys(ways) if w in words):
         unit = asking.units[0] if asking.units else "unit"
-        mean = f"of the mean over {plural(unit, 2)}"
+        name, example = words[way]
         yield (
             f"{way}(…) is worked out for each {unit} by itself, and then averaged; where the "
-            f"{words[way]} {mean} is meant, claim it at a "
-            "level, as in main.right[layer=9] > 0.85, or estimate a curve with crosses"
+            f"{name} of the mean over {plural(unit, 2)} is meant, write {example}"
         )
+
+
+NAMED = {
+    "max": "maximum",
+    "min": "minimum",
+    "median": "median",
+    "argmax": "level of the maximum",
+}
+"""What is taken over levels of arithmetic, in words."""
+
+
+def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Of a threshold at which a control is that has no preference: no number of units tells it from
+    there."""
+    task, parsed = part.task, asking.read.parsed
+    signed = isinstance(task, Task) and all(
+        task.range_of(c.name) == (None, None) for c in parsed.columns
+    )
+    controls = [p for p in questions.controls_of(part.label) if p.task.model.like]
+    if not signed or not controls or parsed.share:
+        return
+    edges = [e for e in (parsed.low, parsed.high) if math.isfinite(e)]
+    at = comparing.worked_out(parsed.walk, lambda c: 0.0)
+    if any(abs(edge - at) < LEAST for edge in edges):
+        yield (
+            f"{controls[0].label} has no preference, so that its number is about {at:g}, which is "
+            "the threshold: it is not beaten with any number of units; name a size, such as a "
+            "tenth of what you expect"
+        )
+
+
+def _at_least(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a claim that every number which the measure can be satisfies."""
+    parsed, columns = asking.read.parsed, asking.read.columns
+    if len(columns) != 1 or isinstance(part.task, ProbeTask) or parsed.share:
+        return
+    ends = part.task.range_of(columns[0].name)
+    low, high = (
+        x if x is not None else y for x, y in zip(ends, (-math.inf, math.inf), strict=True)
+    )
+    with np.errstate(all="ignore"):
+        values = [float(parsed.walk(lambda c, x=x: np.float64(x))) for x in (low, high)]
+    if parsed.low <= min(values) + LEAST and max(values) - LEAST <= parsed.high:
+        yield (
+            f"every number that {columns[0].name} can be satisfies it, so that its controls do as "
+            "well: name a size"
+        )
+
+
+def _far(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Of a control in other blocks, where these may be the first."""
+    task, label = part.task, f"{part.label}/layer"
+    if label not in questions.by_label or not isinstance(task.intervention, Intervention):
+        return
+    with suppress(AssayError):
+        count = read_sizes(questions.found_of(part).config)["layers"]
+        names = [*_sites(task.intervention), *(f"blocks.{h}." for h in task.intervention.heads)]
+        own = {int(m[1]) for name in names if (m := re.match(r"blocks\.(\d+)\.", name))}
+        free, step = [n for n in range(count) if n not in own], max(1, count // 3)
+        earlier = {x: [n for n in free if n < x] for x in own}
+        # the nearest to a third of the model away, of those that nothing is done to
+        nearest_to = {
+            x: np.abs(x - np.array(ns) - step).argmin() for x, ns in earlier.items() if ns
+        }
+        if any(earlier[x][i] == 0 for x, i in nearest_to.items()):
+            yield (
+                f"{label} may be in block 0, without which models hardly work, so that it may "
+                "satisfy the claim for that reason: write controls without layer then"
+            )
 
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:

@@ -78,10 +78,7 @@ def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
 
 def _scales(stated: Condition) -> bool:
     """Whether what is computed grows as its measures do, as a weighted sum does."""
-    columns, walk = stated.parsed.columns, stated.parsed.terms.get("value")
-
-    if walk is None:
-        return False
+    columns, walk = stated.parsed.columns, stated.parsed.walk
     once, thrice = (
         float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
     )

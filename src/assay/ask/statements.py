@@ -85,9 +85,11 @@ def _ceiling(study: StudyDraft, s: Statement) -> Bounded | None:
             base = sides[0] if len(sides) == 2 else ""
             columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
         ends = study.asked.range_of(columns[0].arm or s.main, columns[0].name)
-    if len(columns) < 2 or len({c.key for c in columns}) > 1 or s.read.parsed.together:
+    every_level = any(c.how == "each" for c in columns)
+    if len(columns) < 2 or len({c.name for c in columns}) > 1 or every_level:
         return None
-    low, high = ends
+    # of other levels, or what is taken of them, nothing is said of bounds
+    low, high = ends if len({c.key for c in columns}) == 1 else (None, None)
 
     def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
         x, dims = arm[c.name], {str(d) for d in arm[c.name].dims}

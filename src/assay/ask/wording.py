@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 
 from assay.ask.text import ClaimEntry, EstimateEntry, Literature
+from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate, Published
 from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
@@ -103,6 +104,14 @@ def condition(text: str, *, compared: bool = True) -> Condition:
                 f"nothing is taken over the levels of a difference; write {whole.text} of each side"
                 " by itself"
             )
+        if whole.is_ratio:
+            means = whole.text
+            for c in dict.fromkeys(str(dataclasses.replace(c, over=())) for c in whole.columns):
+                means = re.sub(rf"(?<![\w.]){re.escape(c)}(?![\w\[])", f"mean({c})", means)
+            raise ClaimError(
+                f"cannot read the {kind} '{text[:80]}': a ratio of each unit is no ratio of "
+                f"means, and one unit near 0 decides it; write {means}"
+            )
         if match:
             raise ClaimError(
                 f"cannot read the {kind} '{text[:80]}': at equal {match[1]} takes a plain "
@@ -160,6 +169,11 @@ def claim(claim_entry: ClaimEntry, main_arm: str, read: Condition) -> Claim:
 def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     """Make the Estimate of what an author wants to know. Raises: ClaimError."""
     units, over = entry.units or ("seed",), dims_over(entry)
+    if over and isinstance(read.parsed.statistic, OfMeans):
+        raise ClaimError(
+            f"over draws a curve of a mean, and {read.parsed.text} is one number for all levels; "
+            "leave out over, or name the level in it, as in main.right[layer=9]"
+        )
     about = ClaimEntry(text=entry.text, units=(*units, *over), where=entry.where)
     value, statistic = computed(read, main_arm, about)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from assay.core.bands import rank_correlation
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 
@@ -24,6 +25,15 @@ def corr(x: Any, y: Any) -> Any:
     Biometrika 62 (1975)
     """
     return _by_unit("corr", _corr, x, y)
+
+
+def spearman(x: Any, y: Any) -> Any:
+    """Spearman's rank correlation, ties at their mean rank.
+
+    Formula: r + (n − 1)(mean of r without one unit − r without this one)
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982)
+    """
+    return _by_unit("spearman", _spearman, x, y)
 
 
 def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
@@ -68,6 +78,15 @@ def _corr(x: Rows, y: Rows) -> Rows:
     a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     r = float((a * b).mean())
     return r + a * b - r * (a**2 + b**2) / 2
+
+
+def _spearman(x: Rows, y: Rows) -> Rows:
+    n, every = len(x), np.arange(len(x))
+    if n < 3:
+        return np.full(n, np.nan)
+    rest = np.array([every[every != i] for i in every])
+    without = rank_correlation(x[rest], y[rest])
+    return float(rank_correlation(x, y)) + (n - 1) * (without.mean() - without)
 
 
 def _auroc(score: Rows, label: Rows) -> Rows:

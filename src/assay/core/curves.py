@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from assay.core.bands import correlation
+from assay.core.bands import wider as wider_by
 from assay.core.bounded import Bounds
 from assay.core.errors import ClaimError
-from assay.core.heavy import scipy
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
 from assay.core.judging import UNDEFINED, exact_bounds, exactly
 from assay.core.reading import Table
 from assay.core.results import Crossing, Curve
 
-_DRAWS, _NORMAL = 10_000, 60
-"""Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
-normal."""
 _HALVINGS = 12
 """Of a stretch between two levels, to find where an interval begins to contain what is crossed."""
 
@@ -103,7 +101,7 @@ def curve(
     freedom = int(min(p.df for p in points))
     wider = math.nan
     if freedom >= 1:
-        wider = _wider(_correlation(complete, statistic, factors), freedom, level)
+        wider = wider_by(_correlation(complete, statistic, factors), freedom, level)
     # Without spread a hull has no width; exact limits share out what the whole band may err.
     known = [_flat_bounds(p, complete, k, statistic, natural) for k, p in enumerate(points)]
     each = 1 - (1 - level) / len(levels)
@@ -222,29 +220,7 @@ def _correlation(
             ]
         off = np.nan_to_num(np.stack(values, 1) - np.mean(values, 1))
         covariance = covariance + (len(off) - 1) / max(len(off), 1) * off.T @ off
-    spread = np.sqrt(np.diag(covariance))
-    with np.errstate(all="ignore"):
-        r = np.nan_to_num(covariance / np.outer(spread, spread))
-    np.fill_diagonal(r, 1.0)
-    return r
-
-
-def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
-    """How many times as wide intervals are that cover all levels together."""
-    off = r[~np.eye(len(r), dtype=bool)]
-    square = float(np.mean(off**2))
-    # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
-    if freedom > 1 and square > 0:
-        unbiased = max(0.0, (square * freedom - 1) / (freedom - 1) / square)
-        r = np.sqrt(unbiased) * r + (1 - np.sqrt(unbiased)) * np.eye(len(r))
-    values, vectors = np.linalg.eigh(r)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    freedom = min(freedom, _NORMAL)
-    rng = np.random.Generator(np.random.Philox(key=freedom))
-    draws = rng.standard_normal((_DRAWS, freedom + 1, len(r))) @ root.T
-    t = np.abs(draws.mean(1)) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
-    single = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
-    return max(1.0, float(np.quantile(t.max(1), level)) / single)
+    return correlation(covariance)
 
 
 def _between(

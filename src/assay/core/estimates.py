@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from assay.core.bands import OfMeans, interval_of
 from assay.core.claims import Estimate, Exact
 from assay.core.curves import curve, limits
 from assay.core.errors import ClaimError
-from assay.core.intervals import Interval, interval
+from assay.core.intervals import Interval
 from assay.core.judging import (
     UNDEFINED,
     Arms,
@@ -119,7 +120,7 @@ def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, di
 def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, dict[str, Any]]:
     """A single number of an estimate: its interval, and what is kept of it."""
     factors = len(statement.units)
-    i = interval(
+    i = interval_of(
         data.or_empty(factors),
         statement.statistic,
         factors=factors,
@@ -127,6 +128,8 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
         units=statement.units,
     )
     method = describe_method(statement.units, level, n=i.n)
+    if isinstance(statement.statistic, OfMeans) and i.band:
+        method += f"; {statement.statistic.words}"
     bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
     if bounds is not None and min(i.n) > 1:
         i = exactly(i, bounds, level)

@@ -17,7 +17,10 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so
     share(main.loss > 3) < 0.1              in which share of units it is so
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
-    corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units
+    corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units; spearman as well
+    max(mean(a.x), over=layer) > 1          the largest mean over units, where above it is the
+                                            maximum of each unit; so are min, median, argmax,
+                                            first(mean(a.x) > .9, over=layer), count and share
 
 Numbers, + - * /, log, log2, exp, sqrt, abs and these; nothing else. Nothing is averaged that the
 text does not name: a dimension that is neither a unit nor named is refused with its levels."""
@@ -29,8 +32,8 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
@@ -38,8 +41,10 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from assay.core import across, syntax
+from assay.core.bands import OfMeans, OverLevels
 from assay.core.columns import BEYOND, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
+from assay.core.heavy import xr
 from assay.core.stats import Statistic, mean
 
 Walk = Callable[[Any], Any]
@@ -170,6 +175,10 @@ class Together:
     walk: Walk
     inner: Walk
     """What computes the arithmetic itself."""
+    of_means: bool = False
+    """Whether it is taken of means over units, and not of each unit."""
+    is_ratio: bool = False
+    """Whether a measure is divided by another one, unit by unit."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,8 @@ class Parsed:
     """Whether it is the share of units in which a comparison is so."""
     together: tuple[Together, ...] = ()
     """What is taken over levels of arithmetic."""
+    walk: Walk = field(default=lambda names: math.nan, compare=False)
+    """What computes it of one number for each column, be these numbers of one unit or means."""
 
     @property
     def kind(self) -> str:
@@ -219,6 +230,8 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
 
 
 HOW = ("sum", "max", "min", "median", "argmax", "first", "count")
+PAIRED = ("corr", "spearman")
+"""Functions of two measures, over units or over the levels of a dimension."""
 """Functions over the levels of a dimension, besides the mean."""
 _EXAMPLES = {
     "mean": "mean(main.slope, over=kind)",
@@ -249,6 +262,7 @@ class _Claim(Reader):
         "abs": (1, np.abs),
         "corr": (2, across.corr),
         "auroc": (2, across.auroc),
+        "spearman": (2, across.spearman),
     }
     MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
@@ -262,6 +276,9 @@ class _Claim(Reader):
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
+        # what is taken over the levels of means, and the terms whose means stand by themselves
+        self.over_levels: list[OverLevels] = []
+        self.plain: list[str] = []
         # the dimensions over which something is taken of what is being read
         self.kept: tuple[str, ...] = ()
 
@@ -274,13 +291,11 @@ class _Claim(Reader):
             }[self.kind]
             raise ClaimError(f"the {self.kind} is empty; write {example}")
         low, high, body = _range(self, self.tree())
-        if any(_is_mean(n) and not n.keywords for n in ast.walk(body)):
-            walk = self.walk(body, inside=True)
-
-            def statistic(m: Mapping[str, np.ndarray]) -> np.ndarray:
-                return walk(lambda c: m[c.name])
+        if any(map(_marks, ast.walk(body))):
+            outer = self.walk(body, inside=True)
+            statistic, walk = self._of_terms(body, outer)
         else:
-            self.terms["value"] = self.walk(body)
+            walk = self.terms["value"] = self.walk(body)
             statistic = mean
         if not self.columns:
             raise self.no("it names no column, such as gated.fvu")
@@ -294,7 +309,26 @@ class _Claim(Reader):
             self._named(body) is not None,
             isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
+            walk,
         )
+
+    def _of_terms(self, body: ast.expr, outer: Walk) -> tuple[Statistic, Walk]:
+        """The statistic of the means that a text marks, and what computes it of numbers."""
+        walks = {**self.terms, **{t.text: t.walk for t in self.together if t.of_means}}
+
+        def walk(names: Any) -> Any:
+            return outer(lambda c: walks[c.name](names))
+
+        if not self.over_levels:
+            return lambda m: outer(lambda c: m[c.name]), walk
+        names = [_how(n) for n in _outside(body) if not getattr(n, "keywords", ())]
+        if bent := [name for name in names if name in self.FUNCTIONS]:
+            raise self.no(
+                f"{bent[0]}(…) of what is taken over the levels of means has no interval; there "
+                "are + - * / around it"
+            )
+        plain = tuple(dict.fromkeys(self.plain))
+        return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(self.over_levels)), walk
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         column = self._named(node)
@@ -311,7 +345,7 @@ class _Claim(Reader):
         return lambda names: names(kept)
 
     def call(self, node: ast.Call, inside: bool, more: Sequence[str] = MORE) -> Walk:
-        if node.keywords and _how(node) in ("mean", "share", "corr", *HOW):
+        if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
             return self._together(node, inside)
         if _how(node) == "share":
             return self._share(node, inside)
@@ -329,25 +363,43 @@ class _Claim(Reader):
         term = _unparsed(inner)  # whole: two long ones may start alike
         if len(self.columns) == before:
             raise self.no(f"mean({_describe_node(inner)}) names no column")
-        self.terms[term] = walk
+        if over := self.kept:
+            term = f"{term} over {', '.join(over)}"
+            self.terms[term] = lambda names: _with_axes(walk(names), over)
+        else:
+            self.plain.append(term)
+            self.terms[term] = walk
         return lambda names: names(Column(None, term))
 
     def _together(self, node: ast.Call, inside: bool) -> Walk:
         """Something that is taken of arithmetic over the levels of dimensions, unit by unit."""
         how, over, beyond = _how(node), _dims(self, node), None
-        count = 2 if how == "corr" else 1
+        count = 2 if how in PAIRED else 1
         if self.kept or len(node.args) != count:
             one = "cannot stand within another over=…" if self.kept else f"takes {count}"
             raise self.no(f"{_describe_node(node)}: {how}(…, over=…) {one}")
+        if how == "corr" and inside:
+            raise self.no("corr(…, over=…) is of the means over units: write it without mean(…)")
         bodies = [*node.args]
         if how in ("first", "count", "share"):
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
+        for n in (n for body in bodies for n in _outside(body)):
+            if _how(n) in (*PAIRED, "auroc"):
+                raise self.no(
+                    f"{_describe_node(n)} is one number of all units, of which a unit has no "
+                    f"{how}; claim it at each level by itself, as in {_at_level(n, over[0])}"
+                )
+        if how == "spearman":
+            bodies = [b if any(map(_marks, ast.walk(b))) else _mean_of(b) for b in bodies]
         before, self.kept = len(self.columns), over
         walks = [self.walk(body, inside) for body in bodies]
         self.kept = ()
         text, some = _unparsed(node), tuple(c for c in self.columns[before:] if c.how == "each")
         if not some:
             raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
+        if inside:
+            return self._of_means(text, how, over, beyond, walks, some)
+        ratio = any(map(_is_ratio, bodies))
 
         def number(names: Any) -> Any:
             values = [names(c) for c in some]
@@ -359,8 +411,31 @@ class _Claim(Reader):
                 return across.corr_over(walks[0](names), walks[1](names), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
-        self.together.append(Together(text, over, some, how, number, walks[0]))
+        whole = Together(text, over, some, how, number, walks[0], is_ratio=ratio)
+        self.together.append(whole)
         return number
+
+    def _of_means(
+        self,
+        text: str,
+        how: str,
+        over: tuple[str, ...],
+        beyond: tuple[str, float] | None,
+        walks: Sequence[Walk],
+        some: tuple[Column, ...],
+    ) -> Walk:
+        """Something that is taken of means over units, which the statistic does."""
+        levels = f"levels of {text}" if how in ("first", "argmax") else ""
+        if levels:
+            self.terms[levels] = lambda names: _level_numbers([names(c) for c in some], over, text)
+        self.over_levels.append(OverLevels(text, how, over, tuple(walks), beyond, levels))
+
+        def number(names: Any) -> Any:
+            values = [walk(lambda c: self.terms[c.name](names)) for walk in walks]
+            return _of_number(how, beyond, values)
+
+        self.together.append(Together(text, over, some, how, number, walks[0], of_means=True))
+        return lambda names: names(Column(None, text))
 
     def _share(self, node: ast.Call, inside: bool) -> Walk:
         """1 of each unit in which a comparison is so, else 0."""
@@ -508,9 +583,62 @@ def _once(reader: Reader, column: Column, count: int) -> Column:
 def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:
     """What is taken over the levels of something that has this number at each of them; NaN where
     that hangs on which levels there are."""
-    if how in ("first", "argmax", "corr"):
+    if how in ("first", "argmax", *PAIRED):
         return np.float64(np.nan)
     return np.where(BEYOND[beyond[0]](values[0], beyond[1]), 1.0, 0.0) if beyond else values[0]
+
+
+def _with_axes(x: Any, over: Sequence[str]) -> Any:
+    """Numbers with the dimensions of a function over levels last, of one level where they have
+    none; a plain number as it is."""
+    if not hasattr(x, "dims"):
+        return x
+    x = x.expand_dims([d for d in over if d not in x.dims])
+    return x.transpose(..., *over)
+
+
+def _level_numbers(values: Sequence[Any], over: Sequence[str], text: str) -> Any:
+    """The numbers that levels are called, for each unit. Raises: ClaimError where they are none."""
+    x = next((x for x in values if over[0] in getattr(x, "dims", ())), None)
+    if x is None:
+        return np.float64(1.0)  # tried on numbers
+    levels = x[over[0]].values if over[0] in x.coords else np.arange(x.sizes[over[0]])
+    if over[1:] or levels.dtype.kind not in "iuf":
+        raise ClaimError(f"{text} is over one dimension whose levels are numbers")
+    return _with_axes(xr.zeros_like(x, dtype=float) + xr.DataArray(levels, dims=over[0]), over)
+
+
+def _marks(node: ast.AST) -> bool:
+    """Whether a node says that its text is of means over units."""
+    called = isinstance(node, ast.Call) and bool(node.keywords)
+    return _how(node) == "spearman" if called else _how(node) == "mean"
+
+
+def _mean_of(node: ast.expr) -> ast.expr:
+    return ast.Call(func=ast.Name("mean"), args=[node], keywords=[])
+
+
+def _outside(node: ast.expr) -> Iterator[ast.expr]:
+    """Give a node and what is in it, but not within mean(…) or within a function over levels."""
+    yield node
+    if not (isinstance(node, ast.Call) and (_marks(node) or node.keywords)):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                yield from _outside(child)
+
+
+def _is_ratio(node: ast.expr) -> bool:
+    """Whether a measure is divided by something that names one."""
+    ratios = (n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div))
+    return any(_has_column(n.right) for n in ratios)
+
+
+def _at_level(node: ast.expr, dim: str) -> str:
+    """The call of a function with the first measure that it names at a level."""
+    text = _unparsed(node)
+    first = next((n for n in ast.walk(node) if isinstance(n, ast.Attribute)), None)
+    name = _unparsed(first) if first else ""
+    return text.replace(name, f"{name}[{dim}=…]", 1) if name else text
 
 
 def _number(node: ast.expr) -> float | None:

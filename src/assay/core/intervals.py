@@ -100,6 +100,9 @@ class Interval:
     """Between which numbers units lie, where the limits are exact."""
     rounding: float = 0.0
     """By how much the limits are wider on either side, as the numbers were rounded."""
+    band: Callable[..., tuple[float, float]] | None = None
+    """Of a number that is taken over levels: its limits at a level, from a band of all of them, and
+    with a band that is so many times as wide."""
 
     def limits(self, level: float = 0.95) -> tuple[float, float]:
         """Give the hull's limits at another level, where they are not exact.
@@ -113,6 +116,8 @@ class Interval:
             >>> i.limits() == (i.low, i.high), i.limits(0.8)[0] > i.low
             (True, True)
         """
+        if self.band is not None:
+            return self.band(level)
         if not self.df >= 1:
             return math.nan, math.nan
         t = float(scipy.special.stdtrit(self.df, (1 + level) / 2))
@@ -164,7 +169,7 @@ def interval(
     """
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
         return _nothing(math.nan, (0,) * factors, np.empty(0))
-    cells = _Cells(terms, factors)
+    cells = Cells(terms, factors)
     n = cells.n[:factors]
     points = cells.apply(statistic, cells.by_level(0))
     spread = _spread(cells, statistic, factors, units)
@@ -210,7 +215,7 @@ class _Spread(NamedTuple):
 
 
 def _spread(
-    cells: _Cells, statistic: Statistic, factors: int, units: Sequence[str]
+    cells: Cells, statistic: Statistic, factors: int, units: Sequence[str]
 ) -> _Spread | None:
     """The jackknife of a statistic; None where a factor has fewer than two units."""
     n = cells.n[:factors]
@@ -411,7 +416,7 @@ def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:
     return np.where(np.isfinite(c) & (np.abs(c) >= 1e-6), bent, q)
 
 
-class _Cells:
+class Cells:
     """Terms as one array [a, b, column]; the last column counts cells, the others are deviations
     from a reference.
 
@@ -482,19 +487,25 @@ class _Cells:
         while some := list(islice(parts, chunk // most)):
             yield np.concatenate(some)
 
-    def apply(
-        self, statistic: Statistic, sums: Float[np.ndarray, "draw column"]
-    ) -> Float[np.ndarray, " draw"]:
-        """The statistic of the means that belong to these weighted sums."""
+    def means(self, sums: Float[np.ndarray, "draw column"]) -> dict[str, np.ndarray]:
+        """The means of the terms that belong to these weighted sums, [draw, …]."""
         weight = sums[:, -1:]
         with np.errstate(all="ignore"):
             # A draw may pick no cell that is there; its mean is undefined, not 0.
             means = self.reference + sums[:, :-1] / np.where(weight > 0, weight, np.nan)
-            means_by_name, offset = {}, 0
-            for name, shape in self.shapes.items():
-                size = int(np.prod(shape))
-                means_by_name[name] = means[:, offset : offset + size].reshape(len(sums), *shape)
-                offset += size
+        means_by_name, offset = {}, 0
+        for name, shape in self.shapes.items():
+            size = int(np.prod(shape))
+            means_by_name[name] = means[:, offset : offset + size].reshape(len(sums), *shape)
+            offset += size
+        return means_by_name
+
+    def apply(
+        self, statistic: Statistic, sums: Float[np.ndarray, "draw column"]
+    ) -> Float[np.ndarray, " draw"]:
+        """The statistic of the means that belong to these weighted sums."""
+        means_by_name = self.means(sums)
+        with np.errstate(all="ignore"):
             values = np.asarray(statistic(means_by_name), dtype=np.float64)
         if values.shape != (len(sums),):
             dims = ", ".join(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from msgspec import structs
 
 from assay.core import power
+from assay.core.bands import OfMeans, interval_of
 from assay.core.bounded import Bounds, bounded_mean
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
@@ -174,7 +175,7 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
     lies outside of the range to hold, and the method lies beyond it on the range's side."""
     v, i, table, _ = control
     between = None
-    if min(*method.interval.n, *i.n) > 1:
+    if min(*method.interval.n, *i.n) > 1 and i.band is None:
         between = contrast(claim, method.table, table, level)
         of = between.interval
         v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
@@ -188,21 +189,26 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
         price = power.price_to_decide(strict(claim), i_at, at_level)
-    elif method.verdict.outcome == "holds" and between and not _beaten(claim, method, i, between):
+    elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
-        price = power.price_to_decide(beyond(claim, i), between.interval, level)
+        price = (
+            power.price_to_decide(beyond(claim, i), between.interval, level) if between else None
+        )
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
 
-def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between) -> bool:
-    target, i, ours = beyond(claim, control), between.interval, method.interval
-    if target.low < i.low and i.high < target.high and i.undefined <= UNDEFINED:
+def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | None) -> bool:
+    target, ours = beyond(claim, control), method.interval
+    if between is None and not (control.band and claim.beats):
+        return True  # bands lie on both sides of the threshold, and nothing more is asked
+    i = between.interval if between else None
+    if i and target.low < i.low and i.high < target.high and i.undefined <= UNDEFINED:
         return True
     # Exact limits that do not meet need no contrast, which units on two bounds make too wide.
     low, high = ours.low - control.high, ours.high - control.low
     apart = high < target.high if math.isinf(target.low) else low > target.low
-    return apart and None not in (ours.bounds, control.bounds)
+    return apart and (i is None or None not in (ours.bounds, control.bounds))
 
 
 def _power(
@@ -220,7 +226,7 @@ def _power(
     # No spread is known from which experiments could be simulated.
     if method.verdict.reason.startswith(("too few", OUT_OF_REACH)):
         return {}
-    if not i.variance and i.bounds is None:
+    if i.band is not None or (not i.variance and i.bounds is None):
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
@@ -440,6 +446,7 @@ def _price_of_ties(claim: Claim, i: Interval, tie_text: str) -> Price:
 def _method_in_words(claim: Claim, name: str, i: Interval, level: float) -> str:
     parts = (
         describe_method(claim.units, level, i.bounds, i.n),
+        claim.statistic.words if isinstance(claim.statistic, OfMeans) and i.band else "",
         f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
         _groups_in_words(claim) if name == claim.of else "",
         f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
@@ -509,18 +516,25 @@ def _with_others(
                 reason=f"planted {name} not found",
                 price=power.price_of_arm(name, price),
             )
-    # Only what holds can be unspecific: what fails needs no control.
-    if verdict.outcome != "holds":
+    passing = [name for name, (v, *_) in controls.items() if v.outcome == "holds"]
+    # Only what holds can be unspecific: what fails needs no control. Units that agree would hold as
+    # well if they had an interval, and none would tell them from a control that passes.
+    tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
+    if verdict.outcome != "holds" and not (tied and passing):
         return verdict
 
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
-        return structs.replace(verdict, outcome="unspecific", reason=reason)
+        told = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
+        words = "; ".join(filter(None, told))
+        return structs.replace(
+            verdict, outcome="unspecific", reason=reason, warning=words, price=None
+        )
 
     if not controls:
         return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
-    if passing := [name for name, (v, *_) in controls.items() if v.outcome == "holds"]:
+    if passing:
         return unspecific(passing, "control ", "")
     every = {**controls, **planted, **violations, **rivals}
     if _is_null(claim, every):
@@ -538,6 +552,13 @@ def _with_others(
                 price=power.price_of_arm(name, v.price),
             )
     return verdict
+
+
+def _both_perfect(claim: Claim, method: _Stand, passing: Sequence[_Stand | None]) -> str:
+    """Say that a method and a control are both as good as can be, in each unit; "" elsewhere."""
+    best, x = claim.bounds or claim.natural or (), method.interval.estimate
+    alike = any(s is not None and s.interval.estimate == x for s in passing)
+    return "both are perfect: ask something harder" if alike and x in best else ""
 
 
 def _is_null(claim: Claim, asked: Stands) -> bool:
@@ -657,7 +678,7 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
     """The interval that decides: the hull, or, where a unit has bounds, the exact one in its
     place."""
     factors, bounds = len(claim.units), _exact_bounds(claim, data)
-    i = interval(
+    i = interval_of(
         data.or_empty(factors),
         claim.statistic,
         factors=factors,
@@ -692,11 +713,11 @@ def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
                 continue  # one is nested in the other
             terms = {t: _by_group(x, axis, some) for t, x in data.terms.items()}
             factors = len(claim.units) - 1 + len(some)
-            of_groups = interval(terms, claim.statistic, factors=factors, level=level, draws=1)
+            of_groups = interval_of(terms, claim.statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
                 # However few the groups are: this only ever widens.
-                least = min(of_groups.t_low, of_groups.skew_low)
-                most = max(of_groups.t_high, of_groups.skew_high)
+                least = np.nanmin([of_groups.low, of_groups.t_low, of_groups.skew_low])
+                most = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
                 low = min(low, i.estimate + least - of_groups.estimate)
                 high = max(high, i.estimate + most - of_groups.estimate)
     return replace(i, low=low, high=high)
@@ -836,7 +857,7 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
     """Which unit alone keeps an interval from being decided, in words; "" where none or several
     do."""
     unit, outcomes = claim.units[0], {}
-    if reason != STRADDLES or len(claim.units) > 1:
+    if reason != STRADDLES or len(claim.units) > 1 or isinstance(claim.statistic, OfMeans):
         return ""
     for k, name in enumerate(data.levels[unit]):
         rest = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)

@@ -272,6 +272,8 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
+    if i.band is not None:
+        return _price_of_band(claim, i.band, level)
     if math.isclose(i.estimate, edge := nearest_edge(claim, i), rel_tol=1e-12, abs_tol=1e-15):
         return ON
     off = abs(i.estimate - edge) - i.rounding
@@ -298,6 +300,16 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         return ON
     times = f"{math.ceil(10 * n / i.n[k]) / 10:g} times as many of both"
     return Price(f"about {times}, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
+
+
+def _price_of_band(claim: Claim, band: Callable[..., tuple[float, float]], level: float) -> Price:
+    """Say how many times as many units would decide a claim on what is taken over levels, if all
+    means stayed as they are."""
+    for times in (1.5, 2, 3, 5, 10):
+        if any(np.any(x) for x in placed(claim, *band(level, times**-0.5))):
+            units = " and ".join(plural(u, 2) for u in claim.units)
+            return Price(f"about {times:g} times as many {units}, if the means stay as they are")
+    return Price("not ten times as many units: means lie too near to each other, or to a threshold")
 
 
 def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:

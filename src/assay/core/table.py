@@ -20,6 +20,7 @@ from msgspec import structs
 from assay.core import apart, dependence, estimates, foreign, judging, rounding
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
+from assay.core.bands import OfMeans
 from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.clustered import NONE, Limits, clustered
@@ -194,7 +195,7 @@ def judge(
         >>> assay.judge(rows, claim="new.fvu - old.fvu < -0.05", unit="seed", control="again")
         <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
     """
-    units, parsed = _names(unit), parse(claim)
+    units, parsed = _names(unit), _parse(claim)
     near = dict(control) if isinstance(control, Mapping) else {}
     named = (tuple(control) if near else control, must_hold, also, unlearned, violation, fixed)
     roles = _Roles(*map(_names, named))  # type: ignore[arg-type]
@@ -230,6 +231,18 @@ def judge(
         )
         later += shared
     return structs.replace(judgement, notes=(*notes, *more, *moved, *later))
+
+
+def _parse(text: str, *, compared: bool = True) -> Parsed:
+    """Read a claim or a quantity about a table. Raises: ClaimError, also for what is taken over the
+    levels of means, since dependent rows are looked for in the numbers of each unit."""
+    parsed = parse(text, compared=compared)
+    if isinstance(parsed.statistic, OfMeans):
+        raise ClaimError(
+            f"{parsed.text!r}: nothing is taken over the levels of means of a table; claim each "
+            "level by itself, or estimate a curve over them"
+        )
+    return parsed
 
 
 def _weigh(
@@ -551,7 +564,7 @@ def estimate(
         >>> print(round(number.estimate, 3), round(number.t_low, 3), round(number.t_high, 3))
         0.125 0.105 0.145
     """
-    units, parsed = _names(unit), parse(value, compared=False)
+    units, parsed = _names(unit), _parse(value, compared=False)
     rows, source = rows_of.read(frame, arm_column, needed=False)
     rows_of.check_units(rows, units, parsed)
     if over in units:
@@ -650,10 +663,8 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> Bounded | Non
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     """Whether what is asked for is a share of units, or one column by itself which is 0 or 1 in
     every row."""
-    return (
-        parsed.share
-        or (parsed.plain
-        and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns))
+    return parsed.share or (
+        parsed.plain and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
     )
 
 

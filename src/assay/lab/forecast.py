@@ -121,10 +121,11 @@ def forecast(
 
 
 def command(cpu: float, workers: int, scaled: bool) -> tuple[Range, Range]:
-    """Return the seconds by the clock and the CPU-seconds of a whole command that does so many
-    CPU-seconds of work on so many workers; `scaled` where these are known of other runs."""
+    """Return the seconds by the clock of a whole command that does so many CPU-seconds of work on
+    so many workers, and these CPU-seconds, which alone are reported of it; `scaled` where they are
+    known of other runs."""
     off, workers = SCALED if scaled else MACHINE, max(1, workers)
-    return Range.about(START + cpu / workers, off), Range.about(START * workers + cpu, off)
+    return Range.about(START + cpu / workers, off), Range.about(cpu, off)
 
 
 # claims -------------------------------------------------------------------------------------------

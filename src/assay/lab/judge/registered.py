@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_json
-from assay.core.errors import ExperimentError, Operator, StoreError
+from assay.core.errors import AssayError, ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
@@ -324,6 +324,11 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     moved += looks.changes([before], current)
     if "text" in content and content["text"] != origin.text(experiment).whole:
         moved.append(f"{Path(experiment.origin).name}, or a file that it imports, was edited")
+    if moved and experiment.materials is not None:
+        try:
+            experiment.materials.models()
+        except AssayError as e:  # what controls there are depends on the model
+            return [f"what changed cannot be told before its model is here: {e}"]
     return moved
 
 

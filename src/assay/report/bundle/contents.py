@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.ask.wording import QUANTITIES, ROUNDING, condition, stored
+from assay.core.bands import OfMeans
 from assay.core.claims import Claim
 from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
@@ -101,6 +102,8 @@ def _why_not(claim: Claim, judged: Judged) -> str:
     """Why the code of a bundle cannot judge a claim; "" where it can."""
     if any(claim.groups.values()):
         return "its prompts are combinations, which its interval allows for"
+    if isinstance(claim.statistic, OfMeans):
+        return "it is taken over the levels of means, of which a bundle's code draws no band"
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"
     return ""

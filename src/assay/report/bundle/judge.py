@@ -495,10 +495,11 @@ def judge_claim(claim):
     satisfy = "satisfy" if lacking[1:] else "satisfies"
     unlearned = f"{', '.join(lacking)} {satisfy} it too, unlearned"
     outcome, reason = method["outcome"], method["reason"]
+    tied = reason == "units agree" and place(claim, method["i"]) == "holds"
     missed = [] if reason.startswith(EARLY) else missed
     rules = (  # the first that applies decides; only what holds can be unspecific
         (missed, "undecided", f"planted {''.join(missed[:1])} not found"),
-        (outcome != "holds", outcome, reason),
+        (outcome != "holds" and not (tied and passing), outcome, reason),
         (not controls, "undecided", "no control could be made"),
         (passing, "unspecific", f"control {', '.join(passing)} satisfies it too"),
         (blindness, "undecided", blindness),

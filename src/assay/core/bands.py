@@ -1,0 +1,377 @@
+"""Bands: means of the same units, each with an interval, which all hold at once; and a number that
+is taken of all of them, such as the largest mean, or how many are above a threshold.
+
+The largest of many means is larger than the same one is on other units: whoever chooses by luck
+reports luck. So no level is chosen here. Each keeps an interval that is wide enough for all of them
+together, and the number is taken of all lower ends and of all upper ends. Its interval then holds
+at least as often as the band does, whichever level is on top, and however alike they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.columns import BEYOND
+from assay.core.heavy import scipy
+from assay.core.intervals import (
+    DRAWS,
+    Cells,
+    Interval,
+    Means,
+    Statistic,
+    deciding,
+    interval,
+    shared_training,
+    student_limits,
+)
+
+Numbers = Float[np.ndarray, "..."]
+Walk = Callable[[Any], Any]
+_DRAWS, _NORMAL = 10_000, 60
+"""Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
+normal."""
+_MOST, _FEWEST = 20_000_000, 1_000
+"""Random numbers of a simulation, where many levels have to do with fewer experiments; and the
+fewest of these."""
+_RANKED, ALMOST = 1_000, 1 - 1e-6
+"""Bootstrap draws of a rank correlation, and the largest of which a logarithm is taken."""
+SMOOTH = ("mean", "sum")
+"""What is taken over levels and moves with every mean: an ordinary interval is right of it."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """All numbers from `low` to `high`, with the arithmetic of conditions: what it gives contains
+    every value that numbers of these spans can give."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Any) -> Span:
+        other = _span(other)
+        return Span(self.low + other.low, self.high + other.high)
+
+    def __neg__(self) -> Span:
+        return Span(-self.high, -self.low)
+
+    def __sub__(self, other: Any) -> Span:
+        return self + -_span(other)
+
+    def __rsub__(self, other: Any) -> Span:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Span:
+        other = _span(other)
+        products = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
+        return Span(min(products), max(products))
+
+    def __truediv__(self, other: Any) -> Span:
+        other = _span(other)
+        if other.low <= 0 <= other.high:
+            return Span(-math.inf, math.inf)
+        return self * Span(1 / other.high, 1 / other.low)
+
+    def __rtruediv__(self, other: Any) -> Span:
+        return _span(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _span(x: Any) -> Span:
+    return x if isinstance(x, Span) else Span(float(x), float(x))
+
+
+@dataclass(frozen=True, eq=False)
+class OverLevels:
+    """What is taken of means over the levels of dimensions, such as their maximum."""
+
+    text: str
+    how: str
+    over: tuple[str, ...]
+    inner: tuple[Walk, ...]
+    """What computes a number for each level, [draw, level, …], of the means of terms."""
+    beyond: tuple[str, float] | None = None
+    levels: str = ""
+    """The term that has the numbers which the levels are called, where these come out."""
+
+    def at_levels(self, m: Means) -> list[Float[np.ndarray, "draw level"]]:
+        """Compute the number of each level, all dimensions as one."""
+        values = [np.asarray(walk(lambda c: m[c.name]), dtype=np.float64) for walk in self.inner]
+        shape = np.broadcast_shapes(*(x.shape for x in values))
+        return [np.broadcast_to(x, shape).reshape(shape[0], -1) for x in values]
+
+    def value(self, m: Means) -> Float[np.ndarray, " draw"]:
+        """Take it of the numbers at all levels."""
+        values = self.at_levels(m)
+        if self.how == "spearman":
+            return rank_correlation(*values)
+        return self._taken(values[0], m.get(self.levels))
+
+    def between(self, low: Numbers, high: Numbers, levels: Numbers | None) -> Span:
+        """Give all that it can be where the number of each level lies between these two."""
+        if self.how == "argmax":
+            assert levels is not None
+            likely = levels[high >= low.max()]
+            return Span(float(likely.min()), float(likely.max()))
+        named = None if levels is None else levels[None]
+        ends = [float(self._taken(x[None], named)[0]) for x in (low, high)]
+        return Span(min(ends), max(ends))
+
+    def _taken(self, x: Numbers, levels: Numbers | None) -> Numbers:
+        if self.how in ("max", "min", "median", *SMOOTH):
+            return np.asarray(getattr(np, self.how)(x, axis=-1))
+        if self.beyond is not None:
+            so = BEYOND[self.beyond[0]](x, self.beyond[1])
+        if self.how in ("count", "share"):
+            number = so.sum(-1) if self.how == "count" else so.mean(-1)
+        else:
+            assert levels is not None
+            step = levels[:, -1:] - levels[:, -2:-1] if levels.shape[1] > 1 else 1.0
+            known = np.concatenate([levels, levels[:, -1:] + step], 1)
+            at = x.argmax(-1)
+            if self.how == "first":  # where no level is beyond, the one behind the last
+                at = np.where(so.any(-1), so.argmax(-1), levels.shape[1])
+            number = np.take_along_axis(known, at[:, None], 1)[:, 0]
+        return np.where(np.isnan(x).any(-1), np.nan, number)
+
+
+@dataclass(frozen=True, eq=False)
+class OfMeans:
+    """A statistic of means over levels: `outer` is the arithmetic around what is taken of them."""
+
+    outer: Walk
+    plain: tuple[str, ...]
+    """Terms whose means stand by themselves in it."""
+    parts: tuple[OverLevels, ...]
+
+    def __call__(self, m: Means) -> Float[np.ndarray, " draw"]:
+        """Give the statistic of these means."""
+        known: dict[str, Any] = {part.text: part.value(m) for part in self.parts}
+        return np.asarray(self.outer({**m, **known}.__getitem__))
+
+    @property
+    def words(self) -> str:
+        """How its interval is made, in words."""
+        how = " and ".join(p.text for p in self.parts if p.how != "spearman")
+        band = f"{how} of a band of all levels together" if how else ""
+        ranks = any(p.how == "spearman" for p in self.parts)
+        return "; ".join(
+            filter(None, [band, "ranks by a bootstrap, allowing for noise" if ranks else ""])
+        )
+
+    def blocks(self, m: Means) -> dict[str, Numbers]:
+        """Give the numbers that get a band, [draw, number], by what they belong to."""
+        levels = {
+            p.text: p.value(m)[:, None] if p.how in SMOOTH else p.at_levels(m)[0]
+            for p in self.parts
+            if p.how != "spearman"
+        }
+        return levels | {name: m[name][:, None] for name in self.plain}
+
+
+def rank_correlation(x: Numbers, y: Numbers) -> Numbers:
+    """Spearman's correlation over the last axis, ties at their mean rank."""
+    a, b = (scipy.stats.rankdata(z, axis=-1, nan_policy="propagate") for z in (x, y))
+    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
+    with np.errstate(all="ignore"):
+        return np.asarray((a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1)))
+
+
+def interval_of(
+    terms: Mapping[str, np.ndarray],
+    statistic: Statistic,
+    *,
+    factors: int = 1,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    units: Sequence[str] = (),
+) -> Interval:
+    """Estimate a statistic with its interval (`intervals.interval`); of one that is taken over the
+    levels of means, with the interval that a band of all levels gives. Raises: ClaimError.
+
+    Formula: f(low) to f(high) of the limits of all levels, each c/t times as far from the mean as
+    its own hull, c the `level` quantile of max |t| over levels (`curves.curve`); of a rank
+    correlation the hull of a percentile, a basic (on Fisher's z) and a noise-corrected interval
+    Source: Hothorn, Bretz and Westfall, Simultaneous Inference in General Parametric Models, 2008;
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 5 (the basic one)
+    """
+    i = interval(terms, statistic, factors=factors, level=level, draws=draws, units=units)
+    smooth = isinstance(statistic, OfMeans) and all(p.how in SMOOTH for p in statistic.parts)
+    if not isinstance(statistic, OfMeans) or smooth or min(i.n) < 2:
+        return i
+    band, nan = _Band(terms, statistic, factors, units), math.nan
+    low, high = band.limits(level)
+    i = replace(i, low=low, high=high, variance=nan if band.varies else 0.0, band=band.limits)
+    return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
+
+
+class _Band:
+    """The simultaneous limits of all numbers that a statistic is taken of."""
+
+    def __init__(
+        self,
+        terms: Mapping[str, np.ndarray],
+        statistic: OfMeans,
+        factors: int,
+        units: Sequence[str],
+    ) -> None:
+        cells = Cells(terms, factors)
+        self.statistic, self.n = statistic, cells.n[:factors]
+        whole = cells.means(cells.total[None])
+        self.means = {k: x[0] for k, x in whole.items()}
+        self.sizes = {k: x.shape[1] for k, x in statistic.blocks(whole).items()}
+
+        def numbers(sums: Numbers) -> Numbers:
+            blocks = statistic.blocks(cells.means(sums)).values()
+            return np.concatenate([sums[:, :0], *blocks], 1)
+
+        self.theta = numbers(cells.total[None])[0]
+        left = [numbers(cells.total - cells.by_level(axis)) for axis in range(factors)]
+        by = [shared_training(u, k) for u, k in zip(units, self.n, strict=False)] or [1.0] * factors
+        off = [
+            np.sqrt(k * (1 - 1 / len(x))) * (x - x.mean(0)) for x, k in zip(left, by, strict=True)
+        ]
+        parts = np.stack([(x**2).sum(0) for x in off])
+        self.third = -np.sum([(x**3).sum(0) for x in off], 0)
+        self.variance, self.df = parts[0], np.full(len(self.theta), self.n[0] - 1.0)
+        if factors == 2:  # as of `intervals.interval`
+            cell = numbers(cells.total - cells.columns[cells.present])
+            both = parts.sum(0) - (1 - 1 / len(cell)) * ((cell - cell.mean(0)) ** 2).sum(0)
+            self.variance = np.maximum(both, parts.max(0))
+            spread = (parts**2 / (np.array(self.n)[:, None] - 1)).sum(0)
+            self.df = self.variance**2 / np.maximum(spread, 1e-300)
+            self.df[spread == 0] = min(self.n) - 1
+        self.largest = np.zeros(1)
+        if len(self.theta):
+            freedom = int(self.df.min())
+            draws = max(_FEWEST, min(_DRAWS, _MOST // ((freedom + 1) * len(self.theta))))
+            self.largest = _largest_t(correlation(sum(x.T @ x for x in off)), freedom, draws)
+        self.ends = self._ends(statistic.blocks(cells.means(cells.by_level(0))))
+        drawn = {p.text: p for p in statistic.parts if p.how == "spearman"}
+        self.ranks = {name: _ranks(part, cells, factors) for name, part in drawn.items()}
+
+    @property
+    def varies(self) -> bool:
+        """Whether any of the numbers differs between units, or may."""
+        return bool((self.variance > 0).any() or np.isfinite(self.ends).any() or self.ranks)
+
+    def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
+        """Give the limits of the statistic; with limits of means that are so many times as wide."""
+        freedom = int(min(self.df, default=1))
+        t = scipy.special.stdtrit(self.df, (1 + level) / 2)
+        student = student_limits(self.theta, self.variance, self.third, t)
+        times = narrowed * _widening(self.largest, freedom, level)
+        ends = [self.theta + times * (x - self.theta) for x in deciding(student, self.n)]
+        # Of units that agree a share may still be of the other kind.
+        each = 1 - ((1 - level) / 2 / max(1, len(self.theta))) ** (1 / min(self.n))
+        flat = self.theta + narrowed * each * (self.ends - self.theta)
+        low, high = np.where(np.isfinite(flat), flat, ends)
+        spans, start = dict[str, Span](), 0
+        parts = {p.text: p for p in self.statistic.parts if p.how not in SMOOTH}
+        for name, size in self.sizes.items():
+            x, y = low[start : start + size], high[start : start + size]
+            start += size
+            part = parts.get(name)
+            levels = self.means.get(part.levels) if part else None
+            spans[name] = part.between(x, y, levels) if part else Span(float(x[0]), float(y[0]))
+        spans |= {name: ranks.limits(level, narrowed) for name, ranks in self.ranks.items()}
+        whole = _span(self.statistic.outer(spans.__getitem__))
+        return whole.low, whole.high
+
+    def _ends(self, units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:
+        """The ends of numbers in which no unit differs, where all units of their kind are 0 or 1,
+        or differences of such; NaN elsewhere."""
+        ends = [np.full((2, 0), np.nan)]
+        for x in units.values():
+            known = {*np.unique(x)}
+            pair = [-1.0 if -1.0 in known else 0.0, 1.0]
+            kind = pair if known <= {-1.0, 0.0, 1.0} else [np.nan, np.nan]
+            ends.append(np.repeat(np.array(kind)[:, None], x.shape[1], 1))
+        return np.where(self.variance > 0, np.nan, np.concatenate(ends, 1))
+
+
+@dataclass(frozen=True)
+class _Ranks:
+    """A rank correlation of means over levels, with what is known of its error."""
+
+    estimate: float
+    draws: Float[np.ndarray, " draw"]
+    spread: Float[np.ndarray, "2 2"]
+    """The covariance over levels of both means."""
+    noise: Float[np.ndarray, "2 2"]
+    """That of their errors, of the mean level."""
+
+    def limits(self, level: float, narrowed: float = 1.0) -> Span:
+        """Give the hull of three intervals: percentiles, since near levels change places; the same
+        turned about the estimate, which is as far from the truth as they are from it; and one
+        about the estimate as it would be without noise."""
+        known, true = self.draws[np.isfinite(self.draws)], self.spread - self.noise
+        if not len(known) or not math.isfinite(self.estimate):
+            return Span(math.nan, math.nan)
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        z, below, above = np.arctanh(np.clip([self.estimate, low, high], -ALMOST, ALMOST))
+        ends = [self.estimate, low, high, math.tanh(2 * z - above), math.tanh(2 * z - below)]
+        if min(np.diag(true)) <= 0:  # levels differ by no more than their noise
+            ends += [-1.0, 1.0]
+        else:
+            r, clean = (x[0, 1] / math.sqrt(x[0, 0] * x[1, 1]) for x in (self.spread, true))
+            center = self.estimate + min(max(clean, -1.0), 1.0) - r
+            wide = math.sqrt(np.diag(self.spread).prod() / np.diag(true).prod()) * (high - low) / 2
+            ends += [max(-1.0, center - wide), min(1.0, center + wide)]
+        low, high = (self.estimate + narrowed * (x - self.estimate) for x in (min(ends), max(ends)))
+        return Span(float(low), float(high))
+
+
+def _ranks(part: OverLevels, cells: Cells, factors: int) -> _Ranks:
+    """A rank correlation over levels, in draws, and the covariance of means and of their errors."""
+    whole, noise = cells.means(cells.total[None]), np.zeros((2, 2))
+    for axis in range(factors):
+        left = part.at_levels(cells.means(cells.total - cells.by_level(axis)))
+        off = np.stack([x - x.mean(0) for x in left])
+        noise += (1 - 1 / off.shape[1]) * np.einsum("aul,bul->ab", off, off) / off.shape[2]
+    draws = np.concatenate([part.value(cells.means(sums)) for sums in cells.resampled(_RANKED)])
+    spread = np.cov([x[0] for x in part.at_levels(whole)])
+    return _Ranks(float(part.value(whole)[0]), draws, spread, noise)
+
+
+def correlation(covariance: Float[np.ndarray, "level level"]) -> Float[np.ndarray, "level level"]:
+    """Give the correlations that belong to covariances; 0 with what does not vary."""
+    spread = np.sqrt(np.diag(covariance))
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(covariance / np.outer(spread, spread))
+    np.fill_diagonal(r, 1.0)
+    return r
+
+
+def wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
+    """Compute how many times as wide intervals are that cover all levels together."""
+    return _widening(_largest_t(r, freedom), freedom, level)
+
+
+def _widening(largest: Float[np.ndarray, " draw"], freedom: int, level: float) -> float:
+    single = float(scipy.special.stdtrit(min(freedom, _NORMAL), (1 + level) / 2))
+    return max(1.0, float(np.quantile(largest, level)) / single)
+
+
+def _largest_t(
+    r: Float[np.ndarray, "level level"], freedom: int, draws: int = _DRAWS
+) -> Float[np.ndarray, " draw"]:
+    """The largest |t| over all levels in simulated experiments."""
+    off = r[~np.eye(len(r), dtype=bool)]
+    square = float(np.mean(off**2)) if len(off) else 0.0
+    # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
+    if freedom > 1 and square > 0:
+        unbiased = max(0.0, (square * freedom - 1) / (freedom - 1) / square)
+        r = np.sqrt(unbiased) * r + (1 - np.sqrt(unbiased)) * np.eye(len(r))
+    values, vectors = np.linalg.eigh(r)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    freedom = min(freedom, _NORMAL)
+    rng = np.random.Generator(np.random.Philox(key=freedom))
+    x = rng.standard_normal((draws, freedom + 1, len(r))) @ root.T
+    t = np.abs(x.mean(1)) / (x.std(1, ddof=1) / math.sqrt(freedom + 1))
+    return np.asarray(t.max(1))

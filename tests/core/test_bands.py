@@ -1,0 +1,141 @@
+"""What is taken over the levels of means: the number itself by a loop, and how often its interval
+contains the truth, in worlds where that is known."""
+
+import numpy as np
+import pytest
+import scipy
+import xarray as xr
+
+from assay.core.bands import Span, interval_of
+from assay.core.claims import Claim
+from assay.core.errors import ClaimError
+from assay.core.expression import parse
+from assay.core.judging import judge
+
+LEVELS = 12
+TAKEN = {
+    "max(mean(x), over=layer)": lambda m: m.max(),
+    "min(mean(x), over=layer)": lambda m: m.min(),
+    "median(mean(x), over=layer)": np.median,
+    "count(mean(x) > 0.3, over=layer)": lambda m: (m > 0.3).sum(),
+    "share(mean(x) <= 0.3, over=layer)": lambda m: (m <= 0.3).mean(),
+    "argmax(mean(x), over=layer)": lambda m: m.argmax(),
+    "first(mean(x) > 0.3, over=layer)": lambda m: next((i for i, v in enumerate(m) if v > 0.3), 12),
+    "2 * max(mean(x) - mean(base), over=layer) - mean(base) / 4": lambda m: 2 * m.max(),
+}
+
+
+def measured(rng, n, **means):
+    """Measures [prompt, layer] about true means, with a part that all layers of a prompt share."""
+    common, arm = rng.standard_normal((n, 1)), {}
+    for name, mean in means.items():
+        x = np.asarray(mean) + 0.5 * common + rng.standard_normal((n, np.size(mean)))
+        arm[name] = (("prompt", "layer"), x)
+    arm["base"] = (("prompt",), np.zeros(n))
+    return xr.Dataset(arm, {"prompt": range(n), "layer": range(np.size(mean))})
+
+
+def taken(text, arm, **more):
+    parsed = parse(text, compared=False)
+    terms = {t: walk(lambda c: arm[c.name]) for t, walk in parsed.terms.items()}
+    arrays = {t: x.transpose("prompt", ...).values for t, x in terms.items()}
+    return interval_of(arrays, parsed.statistic, units=("prompt",), draws=1, **more)
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_it_is_taken_of_the_means_and_not_of_each_unit(text):
+    arm = measured(np.random.default_rng(0), 30, x=np.linspace(-1, 1, LEVELS))
+    i = taken(text, arm)
+    assert i.estimate == pytest.approx(TAKEN[text](arm.x.mean("prompt").values))
+    assert i.low <= i.estimate <= i.high and i.limits(0.8)[0] >= i.low
+
+
+def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
+    a = np.random.default_rng(1).standard_normal(LEVELS)
+    arm = measured(np.random.default_rng(2), 30, x=a, y=a)
+    x, y = (arm[name].mean("prompt").values for name in "xy")
+    over = taken("spearman(x, y, over=layer)", arm)
+    assert over.estimate == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
+    one = parse("spearman(x[layer=0], y[layer=1])", compared=False)
+    arm["x"][:, 0] = arm.x[:, 0].round()  # ties
+    number = one.terms["value"](lambda c: c.take(arm[c.name], ["prompt"]))
+    assert float(number.mean()) == pytest.approx(
+        scipy.stats.spearmanr(arm.x[:, 0], arm.y[:, 1]).statistic
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"auroc\(a.x\[layer=…\], a.y\)"),
+        ("abs(max(mean(a.x), over=layer)) > 1", "there are \\+ - \\* / around it"),
+        ("corr(mean(a.x), mean(a.y), over=layer) > 0", "write it without mean"),
+        ("max(mean(a.x), over=layer) - a.y > 0", "has to be inside one"),
+    ],
+)
+def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):
+    with pytest.raises(ClaimError, match=why):
+        parse(text)
+
+
+def test_spans_contain_all_that_their_numbers_give():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        a, b, c = (np.sort(rng.normal(size=2)) for _ in range(3))
+        x, y, z = (rng.uniform(*ends, 20) for ends in (a, b, c))
+        whole = (2 - Span(*a)) * Span(*b) / Span(*c) + 1
+        given = (2 - x) * y / z + 1
+        assert whole.low <= given.min() and given.max() <= whole.high
+
+
+def test_a_claim_on_the_largest_mean_is_judged_with_its_control():
+    rng, peak = np.random.default_rng(4), np.where(np.arange(LEVELS) == 5, 2.0, 0.0)
+    arms = {"main": measured(rng, 40, x=peak), "twin": measured(rng, 40, x=0 * peak)}
+    parsed = parse("max(mean(x), over=layer) > 1")
+    claim = Claim(
+        text="The largest mean is above 1",
+        value=lambda arm, arms: {t: w(lambda c: arm[c.name]) for t, w in parsed.terms.items()},
+        statistic=parsed.statistic,
+        units=("prompt",),
+        low=parsed.low,
+        must_fail=("twin",),
+        threshold_from="plan",
+        source="s",
+    )
+    judged = judge(claim, arms)
+    assert judged.verdict.outcome == "holds" and judged.controls["twin"].outcome == "fails"
+    assert "band of all levels together" in judged.verdict.method
+    near = judge(claim.about("twin"), arms)
+    assert near.verdict.outcome == "fails"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("n", [20, 40])
+@pytest.mark.parametrize("shape", ["flat", "ramp", "peak"])
+def test_intervals_contain_the_truth_in_93_of_100_worlds(shape, n):
+    """Also where all means are equal, so that the largest of them is luck alone."""
+    shapes = {
+        "flat": np.zeros(LEVELS),
+        "ramp": np.linspace(-1, 1, LEVELS),
+        "peak": np.where(np.arange(LEVELS) == 5, 0.8, 0.0),
+    }
+    rng, mean, hits = np.random.default_rng(n), shapes[shape], dict.fromkeys(TAKEN, 0)
+    for _ in range(200):
+        arm = measured(rng, n, x=mean)
+        for text, true in TAKEN.items():
+            i = taken(text, arm)
+            hits[text] += i.low - 1e-9 <= true(mean) <= i.high + 1e-9
+    assert min(hits.values()) >= 186, hits
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("noise", "levels"), [(0.3, 12), (1.0, 12), (1.0, 100), (3.0, 100)])
+def test_rank_correlations_contain_that_of_the_true_means(noise, levels):
+    rng, hits = np.random.default_rng(levels), 0
+    for _ in range(200):
+        x = rng.standard_normal(levels)
+        y = 0.8 * x + 0.6 * rng.standard_normal(levels)
+        arm = measured(rng, 30, x=x / noise, y=y / noise)
+        i = taken("spearman(x, y, over=layer)", arm)
+        hits += i.low <= scipy.stats.spearmanr(x, y).statistic <= i.high
+    assert hits >= 186
