@@ -288,12 +288,11 @@ def test_the_auroc_of_each_neuron_is_that_of_its_ranks():
     draw = np.random.default_rng(0)
     label = np.repeat([0.0, 1.0], 12)
     acts = draw.normal(size=(24, 5)) + np.outer(label, [0, 0.5, 1, 2, 4])
-    arm = xr.Dataset(
-        {
-            "act": (("run", "prompt", "neuron"), acts[None]),
-            "code": (("seed", "prompt"), label[None]),
-        }
-    )
+    named = {
+        "act": (("run", "prompt", "neuron"), acts[None]),
+        "code": (("run", "prompt"), label[None]),
+    }
+    arm = xr.Dataset(named, coords={"seed": ("run", [0])})
     text = "count(mean(auroc(main.act, main.code)) > 0.9, over=neuron) > 1"
     said = ClaimEntry(text="they do", holds=text, units=("prompt",), control=("main/x",))
     (terms,) = claim(said, "main", condition(text)).value(arm, {"main": arm}).values()
