@@ -37,8 +37,8 @@ import numpy as np
 import torch
 
 from assay.ask.measure import harvests, interventions, measuring, probes, prompts
-from assay.ask.measure.pairs import corrupted
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.replacements import corrupted
 from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Probe, Prompts, Read
