@@ -283,7 +283,15 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
         x = torch.cat([torch.cat(parts, 1) for parts in rows]).float()
         coder = dictionary.to(x.device)
         few = max(1, ENCODED // dictionary.width)
-        codes = torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+        several = dictionary is whole and "feature" in read.sweep and len(x) <= few
+        key = (name, sites, tuple(tokens))
+        if several and key not in reading[0].memo:  # one encoding for all latents of a sweep
+            reading[0].memo[key] = coder.encode(x)[0]
+        codes = (
+            reading[0].memo[key][:, number]
+            if several
+            else torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+        )
         of_each = codes.double().unflatten(0, (len(reading), len(tokens)))
         return (of_each.amax(1) if read.position == "all" else of_each.mean(1)).tolist()
 

@@ -153,7 +153,14 @@ KINDS: Mapping[str, Kind] = {
         places=("mean",),
     ),
     "loss": Kind(
-        next_tokens.loss, lambda r: "mean loss over the prompt's own tokens", NATS, _FROM_0, "lower"
+        next_tokens.loss,
+        lambda r: (
+            "mean loss over the prompt's own tokens" if r.position == -1 else f"loss{_where(r)}"
+        ),
+        NATS,
+        _FROM_0,
+        "lower",
+        fields=("position",),
     ),
     "generates": Kind(
         next_tokens.generates,
