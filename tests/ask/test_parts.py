@@ -5,11 +5,15 @@ from functools import cache
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import transformers
+import xarray as xr
 from naive_asking import Naive, intervention, make, measured, rows_of
 
 from assay.ask.tables import Direction, Read, Top
+from assay.ask.text import ClaimEntry
+from assay.ask.wording import claim, condition
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -278,3 +282,20 @@ def test_neurons_of_all_blocks_are_chosen_cut_and_swept(subject, shown):
         np.testing.assert_allclose(each[:, i], expected, **CLOSE)
     with pytest.raises(DataError, match=r"without a site, each .BLOCK\.NEURON"):
         measured(folder, shown, intervention(ablate="zero", neurons=(1,)), reads=(one,))
+
+
+def test_the_auroc_of_each_neuron_is_that_of_its_ranks():
+    draw = np.random.default_rng(0)
+    label = np.repeat([0.0, 1.0], 12)
+    acts = draw.normal(size=(24, 5)) + np.outer(label, [0, 0.5, 1, 2, 4])
+    named = {
+        "act": (("run", "prompt", "neuron"), acts[None]),
+        "code": (("run", "prompt"), label[None]),
+    }
+    arm = xr.Dataset(named, coords={"seed": ("run", [0])})
+    text = "count(mean(auroc(main.act, main.code)) > 0.9, over=neuron) > 1"
+    said = ClaimEntry(text="they do", holds=text, units=("prompt",), control=("main/x",))
+    (terms,) = claim(said, "main", condition(text)).value(arm, {"main": arm}).values()
+    got = terms.mean([d for d in terms.dims if d != "neuron"]).values
+    ranks = scipy.stats.rankdata(acts, axis=0)[label == 1].sum(0)
+    np.testing.assert_allclose(got, (ranks - 12 * 13 / 2) / 144, atol=1e-12)

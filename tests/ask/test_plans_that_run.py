@@ -71,6 +71,11 @@ value = 2
             "has latents 0 to 3, got 99",
         ),
         (
+            CUT + CLAMPED.format(latent='["a"]', site="blocks.1.mlp.hook_post"),
+            "clamped.right < 0",
+            "a latent is a whole number from 0; write sweep",
+        ),
+        (
             CUT + CLAMPED.format(latent=1, site="blocks.1.mlp.hook_post"),
             "clamped.right < 0",
             "numbers for each token",

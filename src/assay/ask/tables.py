@@ -146,7 +146,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
-    """The mean loss over the prompt's own tokens, in nats a token."""
+    """The mean loss over the prompt's own tokens, in nats a token; with a position other than -1
+    the loss at it, or the mean over several, such as "all of {second}"."""
     kl: bool = False
     """KL divergence of the next token from the untouched model's, in nats, or its mean over the
     prompt's tokens; 0 where nothing is done."""

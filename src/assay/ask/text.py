@@ -487,6 +487,11 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
         return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     message = re.sub(r"\s*- at `[^`]*`", "", error)
+    if {*keys} & {"clamp", "feature"} and "`int`" in error:
+        return (
+            f"{field_path}: a latent is a whole number from 0; write sweep = {{ {keys[2]} = "
+            '"0:30" } for several in turn, or top = { n = 3, of = "latents" } for the best ones'
+        )
     words = {
         "`str`": "a text",
         "`int`": "a whole number",

@@ -126,7 +126,9 @@ def _by_unit(name: str, statistic: Callable[[Rows, Rows], Rows], x: Any, y: Any)
     if not all(isinstance(a, xr.DataArray) for a in (x, y)):
         raise ClaimError(f"{name}(…) takes measures over units")
     first, second = xr.broadcast(x, y)
-    units = [d for d in first.dims if d != "seed"] or [*first.dims]
+    # what only one of them has, such as the level of a sweep, is taken by itself
+    units = [d for d in first.dims if d != "seed" and d in x.dims and d in y.dims]
+    units = units or [d for d in first.dims if d != "seed"] or [*first.dims]
     if len(units) != 1:
         raise ClaimError(f"{name}(…) is over one kind of unit, got {', '.join(map(str, units))}")
     (unit,) = units

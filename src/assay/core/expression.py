@@ -387,7 +387,8 @@ class _Claim(Reader):
             if _how(n) in (*PAIRED, "auroc"):
                 raise self.no(
                     f"{_describe_node(n)} is one number of all units, of which a unit has no "
-                    f"{how}; claim it at each level by itself, as in {_at_level(n, over[0])}"
+                    f"{how}; claim it at each level by itself, as in {_at_level(n, over[0])}, or "
+                    f"write mean({_describe_node(n)}) for its number at each level"
                 )
         if how == "spearman":
             bodies = [b if any(map(_marks, ast.walk(b))) else _mean_of(b) for b in bodies]

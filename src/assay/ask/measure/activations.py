@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -127,9 +129,9 @@ def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
 def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean activation of named neurons: at a token, or the mean or the highest over all."""
     site = _own_site(read, prompt)
-    width = prompt.folder.width(site)
-    if beyond := [n for n in read.neurons if not 0 <= int(n) < width]:
-        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]}")
+    width = _wide(read.site, prompt.folder)[1]
+    if beyond := [n for n in map(int, read.neurons) if not 0 <= n < width]:
+        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
 
     def number(reading: PassOutput) -> float:
         rows = (
@@ -219,9 +221,15 @@ def _own_site(read: Read, prompt: Prompt) -> Site:
         raise DataError(
             f'{read.name} needs the site that it reads, such as site = "blocks.9.hook_resid_post"'
         )
-    site = Site.parse(read.site)
-    prompt.folder.width(site)  # refuses one that has no vector for a token
-    return site
+    return _wide(read.site, prompt.folder)[0]
+
+
+@lru_cache(maxsize=64)
+def _wide(name: str, folder: ModelFolder) -> tuple[Site, int]:
+    """A site, and how wide it is; kept, since a sweep of neurons asks for each. Raises: ModelError
+    for one that has no vector for a token."""
+    site = Site.parse(name)
+    return site, folder.width(site)
 
 
 def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
@@ -275,7 +283,15 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
         x = torch.cat([torch.cat(parts, 1) for parts in rows]).float()
         coder = dictionary.to(x.device)
         few = max(1, ENCODED // dictionary.width)
-        codes = torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+        several = dictionary is whole and "feature" in read.sweep and len(x) <= few
+        key = (name, sites, tuple(tokens))
+        if several and key not in reading[0].memo:  # one encoding for all latents of a sweep
+            reading[0].memo[key] = coder.encode(x)[0]
+        codes = (
+            reading[0].memo[key][:, number]
+            if several
+            else torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+        )
         of_each = codes.double().unflatten(0, (len(reading), len(tokens)))
         return (of_each.amax(1) if read.position == "all" else of_each.mean(1)).tolist()
 

@@ -48,7 +48,7 @@ T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 def way_of(table: Intervention) -> str:
     """What kind of intervention it is. Raises: DataError where it says none or several."""
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0)]
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in table.sweep]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of {', '.join(WAYS)} of {table.name!r}, got {got}")
@@ -61,7 +61,8 @@ def way_of(table: Intervention) -> str:
                 "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
             )
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
-        if way == name and (value := getattr(table, name)) not in known:
+        waits = () if name not in table.sweep else ("",)  # for a level
+        if way == name and (value := getattr(table, name)) not in (*waits, *known):
             raise DataError(
                 f"{table.name!r}: {name} takes one of its kinds; {nearest(value, known)}"
             )
@@ -443,6 +444,8 @@ PATCHED = {
 def in_words(table: Intervention) -> str:
     """Say what is done, in a phrase."""
     way = way_of(table)
+    if way in table.sweep and getattr(table, way) in ("", 0.0):  # in words the first level of all
+        table = swept(table, {way: table.sweep[way][0]})
     place = heads_in_words(table.heads) or (
         table.site if isinstance(table.site, str) else ", ".join(table.site)
     )

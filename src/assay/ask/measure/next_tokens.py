@@ -178,9 +178,10 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """Mean of −log P over the tokens of the text."""
+    """Mean of −log P over the tokens of the text, or over those at a position."""
     # the opening predicts the first token of the text; without one nothing does
-    targets = [n for n in prompt.own if n]
+    whole = isinstance(read.position, int) and read.position == -1
+    targets = [n for n in (prompt.own if whole else prompt.all_at(read.position)) if n]
     if not targets:
         raise DataError(f"{prompt.row.place} is one token, which nothing predicts; it has no loss")
     wants = [Want("log_prob", n - 1, prompt.tokens[n]) for n in targets]

@@ -153,7 +153,14 @@ KINDS: Mapping[str, Kind] = {
         places=("mean",),
     ),
     "loss": Kind(
-        next_tokens.loss, lambda r: "mean loss over the prompt's own tokens", NATS, _FROM_0, "lower"
+        next_tokens.loss,
+        lambda r: (
+            "mean loss over the prompt's own tokens" if r.position == -1 else f"loss{_where(r)}"
+        ),
+        NATS,
+        _FROM_0,
+        "lower",
+        fields=("position",),
     ),
     "generates": Kind(
         next_tokens.generates,
@@ -287,7 +294,7 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
-    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name]]
+    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
@@ -361,7 +368,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
-    if name in ANSWERS:
+    if name in ANSWERS and name not in read.sweep:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")

@@ -248,6 +248,8 @@ class PassOutput:
     """The tokens that the model wrote on, where a read asks for them."""
     losses: tuple[float, ...] = ()
     """The loss of each of these by the model without a change, where a read asks for it."""
+    memo: dict[Any, torch.Tensor] = field(default_factory=dict, compare=False)
+    """What several reads have in common, worked out once."""
 
     def act(self, site: Site, place: Positions) -> Float[torch.Tensor, "..."]:
         """What a site has at a token, or its mean over tokens, as `rows` has them."""
