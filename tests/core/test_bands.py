@@ -6,7 +6,7 @@ import pytest
 import scipy
 import xarray as xr
 
-from assay.core.bands import Span, interval_of
+from assay.core.bands import interval_of
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
@@ -67,8 +67,9 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"auroc\(a.x\[layer=…\], a.y\)"),
-        ("abs(max(mean(a.x), over=layer)) > 1", "there are \\+ - \\* / around it"),
+        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"as in main.x\[layer=…\]"),
+        ("abs(max(mean(a.x), over=layer)) > 1", "numbers to multiply"),
+        ("max(mean(a.x), over=layer) / mean(a.y) > 1", "numbers to multiply"),
         ("corr(mean(a.x), mean(a.y), over=layer) > 0", "write it without mean"),
         ("max(mean(a.x), over=layer) - a.y > 0", "has to be inside one"),
     ],
@@ -76,16 +77,6 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):
     with pytest.raises(ClaimError, match=why):
         parse(text)
-
-
-def test_spans_contain_all_that_their_numbers_give():
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        a, b, c = (np.sort(rng.normal(size=2)) for _ in range(3))
-        x, y, z = (rng.uniform(*ends, 20) for ends in (a, b, c))
-        whole = (2 - Span(*a)) * Span(*b) / Span(*c) + 1
-        given = (2 - x) * y / z + 1
-        assert whole.low <= given.min() and given.max() <= whole.high
 
 
 def test_a_claim_on_the_largest_mean_is_judged_with_its_control():
