@@ -36,10 +36,11 @@ import msgspec
 import numpy as np
 import torch
 
-from assay.ask.measure import interventions, measuring, probes, prompts
-from assay.ask.measure.editing import corrupted
+from assay.ask.measure import harvests, interventions, measuring, probes, prompts
+from assay.ask.measure.pairs import corrupted
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.seen import prompt
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Probe, Prompts, Read
 from assay.subjects import pretrained
 from assay.subjects.folder import ModelFolder
@@ -151,7 +152,7 @@ class Asked:
         for table in EDITS:
             swept = msgspec.structs.replace(table, sweep={"layer": tuple(self.layers)})
             swept = interventions.expanded(swept, [STEERING])
-            task = measuring.Task(self._model, self.prompts, (READ,), swept, "", (STEERING,))
+            task = Task(self._model, self.prompts, (READ,), swept, "", (STEERING,))
             with mock.patch.object(measuring.models, "as_it_is", lambda *_: self.subject):
                 named, _ = measuring.measure(
                     task, np.array([0]), Path(), "", smoke=False, tick=lambda done, total: None
@@ -161,10 +162,10 @@ class Asked:
 
     def streams(self) -> list[torch.Tensor]:
         """What probes read: the last token's stream behind every block, [prompt, d] of each."""
-        measuring._known.clear()
+        harvests._known.clear()
         sites = [Site("resid_post", n) for n in range(self.subject.layers)]
         key = f"{self.subject.fingerprint} "
-        return measuring.all_activations(self.subject, key, self.prompts, sites, -1)
+        return harvests.all_activations(self.subject, key, self.prompts, sites, -1)
 
     def fits(self) -> None:
         """Fit a probe at every layer to the streams that were read, and judge it."""

@@ -129,7 +129,7 @@ def check(value: Any) -> Markup:
         own, limits = map(minus, estimate(v.estimate, v.low, v.high))
         _, *said = value.row(name)
         rows.append((name, str(value.draws(name)), f"{own} {limits}", *said))
-    notes = (*j.notes, *value.notes, f"scope: {j.scope}")
+    notes = (*value.remarks, f"scope: {j.scope}")
     return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}{}<ul>{}</ul>").format(
         SIGNS[j.outcome],
         j.outcome,

@@ -16,8 +16,8 @@ import xarray as xr
 
 from assay.ask.measure import damage
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.prompts import PromptSet, load
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.core.claims import Claim
 from assay.core.judging import judge

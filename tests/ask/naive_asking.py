@@ -10,7 +10,7 @@ import transformers
 
 import tiny_models
 from assay.ask.measure import interventions, measuring, prompts
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 
 READS = (

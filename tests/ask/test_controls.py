@@ -12,7 +12,7 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
 import assay
-from assay.ask.measure import controls, dictionaries, measuring, models
+from assay.ask.measure import controls, dictionaries, harvests, models
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.editing import Editing
 from assay.ask.measure.seen import prompt
@@ -252,7 +252,7 @@ def editing(folder, table, control, *tables, store=None):
         model,
         LETTERS,
         {"prompts": LETTERS},
-        partial(measuring.activations, model, model.fingerprint),
+        partial(harvests.activations, model, model.fingerprint),
         partial(dictionaries.opened, folder=Path(), root=store or Path("none")),
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]
@@ -260,7 +260,7 @@ def editing(folder, table, control, *tables, store=None):
 
 
 def places(of, table, seed):
-    return of._places(table, seed)
+    return of.elsewhere.places(table, seed)
 
 
 @pytest.mark.parametrize("table", [{"ablate": "zero"}, {"ablate": "mean"}, {"patch": "corrupted"}])
@@ -318,7 +318,7 @@ def test_another_token_is_one_at_which_a_patch_changes_something(folder):
     """Before the letter both texts of a pair are alike; behind it they differ."""
     table = intervention(patch="corrupted", site=STREAM, position="{letter}")
     of = editing(folder, table, "token")
-    assert of._shift(table, Site.parse(STREAM), 0) == 1
+    assert of.elsewhere.shift(table, Site.parse(STREAM), 0) == 1
     got, _ = measured(folder, LETTERS, table, control="token")
     naive = Naive(folder)
     for i, row in enumerate(LETTERS.rows):
@@ -339,7 +339,7 @@ def test_an_unrelated_prompt_is_neither_of_the_pair(folder):
     table = intervention(patch="corrupted", site=STREAM)
     of = editing(folder, table, "unrelated")
     for seed in range(10):
-        others = of._partners(of.prompts, "all", seed)
+        others = of.source.partners(of.prompts, "all", seed)
         for p, other in zip(of.prompts, others, strict=True):
             letters = {p.row.columns["letter"], p.row.columns["pair"]}
             assert other.row.columns["letter"] not in letters
@@ -364,18 +364,18 @@ def test_another_feature_is_on_and_changes_as_much(folder, dictionary):
     table = intervention(clamp=(name, 2), value=4.0)
     x = torch.randn(1, 6, 24, generator=torch.Generator().manual_seed(1))
     site = Site.parse(STREAM)
-    own = editing(folder, table, "")._feature(table, site, 0)(x) - x
+    own = editing(folder, table, "").steering.feature(table, site, 0)(x) - x
     rows = effects.directions(of, range(10))
     seen = set()
     for seed in range(12):
-        other = editing(folder, table, "random")._feature(table, site, seed)(x) - x
+        other = editing(folder, table, "random").steering.feature(table, site, seed)(x) - x
         torch.testing.assert_close(other.norm(dim=-1), own.norm(dim=-1))
         along = (other[0] @ rows.T).abs() / rows.norm(dim=1)
         seen |= {int(k) for k in (along / other[0].norm(dim=1, keepdim=True)).argmax(1)}
     assert seen == {0, 1, 3, 4}
     d = direction(site="", feature=(name, 2))
     of_direction = editing(folder, intervention(add="d"), "random", d)
-    vectors = torch.stack([of_direction._vector(d, site, seed) for seed in range(12)])
+    vectors = torch.stack([of_direction.steering.vector(d, site, seed) for seed in range(12)])
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
     assert {int(k) for k in (vectors @ rows.T / rows.norm(dim=1)).argmax(1)} == {0, 1, 3, 4}
 
@@ -394,15 +394,18 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
         model,
         LETTERS,
         {"learnt": rows},
-        partial(measuring.activations, model, model.fingerprint),
+        partial(harvests.activations, model, model.fingerprint),
         None,
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]
     site = Site.parse(STREAM)
     for seed in (0, 1):
         true, other = (
-            Editing(model, prompts, intervention(add="d"), c, (d,), learner)._vector(d, site, seed)
-            for c in ("", control)
+            of.steering.vector(d, site, seed)
+            for of in (
+                Editing(model, prompts, intervention(add="d"), c, (d,), learner)
+                for c in ("", control)
+            )
         )
         if control == "shuffled":  # here letters tell prompts apart, and n hardly does
             assert 0 < float(other.norm()) < float(true.norm()) / 2

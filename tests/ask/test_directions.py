@@ -7,7 +7,7 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import directions, measuring, models
+from assay.ask.measure import directions, harvests, models
 from assay.ask.measure.directions import Learner
 from assay.controls import vectors
 from assay.core.errors import DataError, ModelError
@@ -39,7 +39,7 @@ def learner(subject, *sets):
         subject[2],
         measured_set,
         {p.table.name: p for p in (measured_set, *sets)},
-        partial(measuring.activations, subject[2], subject[2].fingerprint),
+        partial(harvests.activations, subject[2], subject[2].fingerprint),
         lambda name: pytest.fail(f"{name} is no dictionary"),
     )
 

@@ -4,8 +4,8 @@ without near controls."""
 import pytest
 
 from assay.ask import notes
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.prompts import load
+from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Prompts
 

@@ -225,7 +225,7 @@ def test_every_choice_of_parts_that_is_planned_is_run_with_its_controls(folder, 
         ("intervene", "mask = 3", "write block = { from"),
         ("prompts", "examples = 3", r"write shots = \[0, 1, 4\] and example"),
         ("model", "quantize = 3", "write weights = { round = 3 }"),
-        ("read", "nonsense = 3", r"; see docs/asking.md, \[\[read\]\]"),
+        ("read", "nonsense = 3", r"; see docs/asking-tables.md, \[\[read\]\]"),
     ],
 )
 def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field, other, tmp_path):

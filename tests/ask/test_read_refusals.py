@@ -11,10 +11,12 @@ import xarray as xr
 from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.ask.asked import Asked
+from assay.ask.checks import check
+from assay.ask.inputs import inputs
 from assay.ask.measure import logits, measuring, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
+from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Direction, Prompts, Read
 from assay.ask.text import read as read_study
 from assay.core.errors import AssayError, DataError
@@ -167,8 +169,8 @@ def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
     def notes(read):
         path = tmp_path / "study.toml"
         path.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
-        asked = Asked(read_study(path))
-        asked.check(asked.parts[0])
+        asked = ModelStudy(read_study(path))
+        check(asked, asked.parts[0])
         return asked.remarks
 
     place = r"study\.toml line 10 .*rows\.jsonl line 1 has \d tokens"
@@ -180,18 +182,18 @@ def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
 def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):
     (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
     study = tmp_path / "study.toml"
-    read = 'feature = ["mine.safetensors", 3]'
-    study.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
+    feature = 'feature = ["mine.safetensors", 3]'
+    study.write_text(STUDY.format(model=naive.folder, read=feature).replace('"head"', '"seen"'))
     shape, site = (1, 24, 4), ("blocks.1.hook_resid_pre",)
 
-    def inputs(value):
+    def read(value):
         some, zero = torch.full(shape, value), torch.zeros
         of = Dictionary(some, zero(1, 4), some.mT, zero(1, 24), ReLU(), sites=site)
         of.save(tmp_path / "mine.safetensors")
-        asked = Asked(read_study(study))
-        return asked.inputs(asked.parts[0].spec(1000))
+        asked = ModelStudy(read_study(study))
+        return inputs(asked, asked.parts[0].spec(1000))
 
-    once, again, other = inputs(1.0), inputs(1.0), inputs(2.0)
+    once, again, other = read(1.0), read(1.0), read(2.0)
     assert once == again
     assert {k for k in once if once[k] != other[k]} == {"dictionary mine.safetensors"}
 
@@ -201,6 +203,13 @@ KNOWN = {
         "log_prob": (" a", " b")
     },
     'log P(" a") behind the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
+    'P(" a") − P(" b") behind the prompt, over all tokens (-1 to 1)': {"prob": (" a", " b")},
+    "number of words of the next 5 likeliest tokens (0 or more)": {"written": "words", "tokens": 5},
+    "length of the activation at hook_embed at every token of who (activation, 0 or more)": {
+        "norm": True,
+        "site": "hook_embed",
+        "position": "all of {who}",
+    },
     'whether " a" is more probable than " b", " c" (0 to 1, higher is better)': {
         "accuracy": (" a", " b", " c")
     },

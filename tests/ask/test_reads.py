@@ -8,7 +8,7 @@ import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
-from assay.ask.measure import logits, measuring
+from assay.ask.measure import logits, measuring, passes
 from assay.ask.measure.next_tokens import whole
 from assay.ask.tables import Direction, Intervention, Read
 from assay.dictionaries.dictionary import Dictionary
@@ -340,7 +340,7 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
     usual = measured(naive, texts(*SHOWN), every, table, [ALONG])
     for held, captured in ((1, 10**9), (2000, 3000), (10**9, 1)):
         monkeypatch.setattr(logits, "HELD", held)
-        monkeypatch.setattr(measuring, "CAPTURED", captured)
+        monkeypatch.setattr(passes, "CAPTURED", captured)
         few = measured(naive, texts(*SHOWN), every, table, [ALONG])
         for name, values in usual.items():
             assert few[name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
@@ -453,7 +453,7 @@ def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path
         of, model = task(naive, texts(*SHOWN), every), load(str(naive.folder))
         opened = measuring.Context.dictionary
         rows = range(len(SHOWN))
-        both.append(measuring._Pass(of, model, [1], [{}], tables, rows, "", opened))
+        both.append(measuring.Readings(of, model, [1], [{}], tables, rows, "", opened))
     values = np.empty((1, 1, len(every), len(SHOWN)))
     both[1].into(values, lambda *_: None, both[0])
     for p, text in enumerate(SHOWN):

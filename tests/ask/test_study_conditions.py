@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from assay.ask.composing import composed
-from assay.ask.text import Said, read
+from assay.ask.text import ClaimEntry, read
 from assay.ask.wording import QUANTITIES, claim, condition
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, ExperimentError
@@ -46,7 +46,7 @@ ARMS = {"main": arm(0.2), "other": arm(0.3, seed=1), "again": arm(0.3, seed=2)}
 
 
 def judged(holds, *, of="main", arms=ARMS, **said):
-    words = Said(text=holds, holds=holds, control=("again",), **said)
+    words = ClaimEntry(text=holds, holds=holds, control=("again",), **said)
     return judge(claim(words, of, condition(holds)), arms).verdict
 
 
@@ -131,7 +131,7 @@ def test_the_difference_of_two_leads_at_equal_budget(holds):
     points = np.linspace(low, high, 65)
     late, other, main, again = (sweep(arms[n], low, high)[1](points) for n in names)
     gaps = (late - other) - (main - again)
-    words = Said(text=holds, holds=holds, control=("none",), units=("seed", "document"))
+    words = ClaimEntry(text=holds, holds=holds, control=("none",), units=("seed", "document"))
     found = judge(claim(words, "late", condition(holds)), arms).verdict
     assert found.estimate == pytest.approx(np.trapezoid(gaps, points) / (high - low), rel=1e-9)
 
@@ -143,7 +143,7 @@ def test_an_arm_without_a_sweep_is_compared_at_its_own_budget():
     there = sweep(ARMS["other"], -9, 9)[1](x)
     for holds, sign in (("main.fvu - other.fvu", 1), ("other.fvu - main.fvu", -1)):
         text = f"{holds} < 0 at equal l0"
-        words = Said(text=text, holds=text, control=("again",), units=("seed", "document"))
+        words = ClaimEntry(text=text, holds=text, control=("again",), units=("seed", "document"))
         found = judge(claim(words, holds.split(".")[0], condition(text)), arms).verdict
         assert found.estimate == pytest.approx(sign * (fvu(single, 0.2) - there), rel=1e-9)
 
@@ -178,7 +178,7 @@ def test_a_wrong_name_is_told_with_those_there_are():
 def test_the_control_takes_the_place_of_the_method():
     """Where both arms are alike the claim about main fails as it does for its control."""
     holds = "main.fvu - other.fvu < -0.01"
-    words = Said(
+    words = ClaimEntry(
         text=holds,
         holds=holds,
         control=("again",),
@@ -315,7 +315,7 @@ def test_of_every_stored_measure_every_dimension_is_named_or_refused(name):
 
         def value(holds, data=data):
             return claim(
-                Said(text=holds, holds=holds, control=("again",), units=("seed",)),
+                ClaimEntry(text=holds, holds=holds, control=("again",), units=("seed",)),
                 "main",
                 condition(holds),
             ).value(data, {})

@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import xarray as xr
 
-from assay.ask.text import Said
+from assay.ask.text import ClaimEntry
 from assay.ask.wording import claim, condition
 from assay.core.judging import judge
 
@@ -22,7 +22,7 @@ def test_what_changes_nothing_fails_though_numbers_of_two_passes_round_otherwise
         name: xr.Dataset({"good": (dims, x)}, coords)
         for name, x in {"main": log_p, "cut": noisy, "half": noisy - 0.5, "again": log_p}.items()
     }
-    said = Said(
+    said = ClaimEntry(
         text="It falls",
         holds="cut.good - main.good < -0.3",
         units=("seed", "prompt"),

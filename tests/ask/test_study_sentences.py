@@ -11,8 +11,8 @@ from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask import comparing, missing, text
 from assay.ask.arms import narrowed
-from assay.ask.asked import Asked
-from assay.ask.text import Said
+from assay.ask.model_study import ModelStudy
+from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
 from assay.core import judging
 from assay.core.errors import ExperimentError
@@ -89,7 +89,7 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F8
 
 
 def made(path):
-    return Asked(text.read(path)), catalogue.find(str(path))
+    return ModelStudy(text.read(path)), catalogue.find(str(path))
 
 
 def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F811
@@ -223,7 +223,7 @@ def test_arms_of_other_units_are_compared_as_welchs_test_compares_groups():
     arms = {name: arm(name) for name in values}
     arms["third"] = arms["far"] + 0.5
     holds = "near.right - far.right > 0.1"
-    said = Said(text="near is better", holds=holds, threshold="plan: .1", control=("third",))
+    said = ClaimEntry(text="near is better", holds=holds, threshold="plan: .1", control=("third",))
     claim = comparing.of_groups(said, ("seed", "group"), "group", "near", condition(holds))
     verdict = judging.judge(claim, arms, 0.95).verdict
     welch = stats.ttest_ind(*values.values(), equal_var=False).confidence_interval()

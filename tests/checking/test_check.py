@@ -310,6 +310,53 @@ def test_yes_and_no_get_the_exact_interval_of_a_difference_of_shares():
     assert check(refuses, holds="effect > 0.9").outcome == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("before", "holds", "reach"),
+    [(0, "effect < -0.2", "0.00, so an effect can only be from 0 to 1"),
+     (1, "effect > 0.1", "1.00, so an effect can only be from -1 to 0"),
+     (0.125, "effect < -0.2", "0.12, so an effect can only be from -0.125 to 0.875")],
+)  # fmt: skip
+def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach):
+    """The three on which it could fall do, or nothing changes: either is all that could happen."""
+
+    def refuses(vector, prompts):
+        low = 0 if vector is not None and before == 0.125 else before
+        return [float(texts.index(p["text"]) < low * len(texts)) for p in prompts]
+
+    texts = [p["text"] for p in ROWS]
+    v = check(refuses, holds=holds, cache=False)
+    assert v.outcome == "undecided" and reach in repr(v), v
+    other = "effect > 0.3" if before == 0 else "effect < -0.3"
+    if before != 0.125:  # that may as well be a function that ignores what it is handed
+        with pytest.raises(DataError, match="the same numbers"):
+            check(refuses, holds=other, cache=False)
+
+
+def test_bounds_are_those_of_the_function_and_say_what_an_effect_can_be():
+    def chance(vector, prompts):
+        return [0.02 + 0.01 * noise(p["text"]) % 0.01 for p in prompts]
+
+    def moved(vector, prompts):
+        return [x * (vector is None or 0.5) for x in chance(vector, prompts)]
+
+    v = check(moved, holds="effect < -0.2", bounds=(0, 1), cache=False)
+    assert v.outcome == "undecided" and "effect_before is 0.0" in repr(v)
+    assert check(moved, holds="effect < -0.2", cache=False).outcome == "fails"
+    with pytest.raises(ClaimError, match="bounds= are those of effect itself"):
+        check(moved, holds="effect < -0.2", bounds=(0.5, 1), cache=False)
+
+
+def test_numbers_that_the_condition_does_not_name_are_no_groups_of_prompts():
+    """Answers of yes and no after a change are not two groups of what changed."""
+
+    def mixed(vector, prompts):
+        yes = [float(i % 2) for i, _ in enumerate(prompts)]
+        return {"won": [1.0 if vector is not None else y for y in yes], "loss": yes}
+
+    v = check(mixed, holds="won > 0.2", cache=False)
+    assert not any("of 2 " in n for n in v.remarks), v
+
+
 def test_several_numbers_are_named():
     def both(vector, prompts):
         x = share(vector, prompts)

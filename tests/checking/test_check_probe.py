@@ -1,14 +1,18 @@
 """Probes: measures by other implementations, intervals by the published formula, and worlds in
 which it is known what tells two labels apart."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score, roc_curve
 
 import assay
 from assay.checking import reading
 from assay.core.errors import AssayError, ClaimError, DataError
+from assay.features.linear_probe import stratified_folds
 
 DRAW = np.random.default_rng(3)
 N = 120
@@ -142,6 +146,46 @@ def test_under_a_shift_what_is_learned_on_short_texts_is_judged_on_long_ones():
     assert assay.check_probe(PLANTED, Y, shift=long, holds="auroc > 0.8").outcome == "holds"
 
 
+def test_folds_are_judged_with_the_variance_of_nadeau_and_bengio():
+    """(1/k + n_test/n_train) s² of the folds' own AUROCs, each by what learned from the others."""
+    X = EMPTY + np.outer(Y, np.eye(12)[0])
+    p = assay.check_probe(X, Y, groups=GROUPS, folds=5, holds="auroc > 0.6")
+    x = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
+    half = stats.t.ppf(0.975, 4) * math.sqrt((1 / 5 + 1 / 4) * x.var())
+    assert p.judged.n == {"fold": 5} and p.judged.estimate == pytest.approx(x.mean())
+    assert p.judged.high == pytest.approx(min(1, x.mean() + half))
+    assert p.judged.low == pytest.approx(x.mean() - half)
+    row = p.arms.loc[0]
+    assert (row["auroc_low"], row["auroc_high"]) == pytest.approx((p.judged.low, p.judged.high))
+    assert any("1.5 times as wide as that of independent units" in n for n in p.notes)
+
+
+def test_folds_have_whole_groups_and_as_many_of_each_label():
+    label = np.repeat(np.random.default_rng(0).permutation(np.arange(30) % 3 == 0), 4)
+    of = stratified_folds(GROUPS, label.astype(int), 5)
+    assert all(len(set(of[g == GROUPS])) == 1 for g in range(30))
+    assert [label[of == k].sum() for k in range(5)] == [8] * 5
+    assert np.bincount(of).tolist() == [24] * 5
+
+
+@pytest.mark.thorough
+def test_intervals_of_folds_contain_what_new_data_would_give():
+    """What probes are right in that learn from as many rows is known from as many draws; taken as
+    independent, folds would miss it more often."""
+    draws, n, truth, corrected, plain = 300, 60, [], 0, 0
+    for seed in range(draws):
+        draw = np.random.default_rng(seed)
+        y = np.arange(n) % 2 == 1
+        X = draw.normal(size=(n, 5)) + 0.5 * np.outer(y, np.ones(5))
+        p = assay.check_probe(X, y, folds=5, ledger=False)
+        truth.append([p.arms.loc[0, c] for c in ("accuracy", "accuracy_low", "accuracy_high")])
+    mean, (low, high) = np.mean(truth, 0)[0], np.transpose(truth)[1:]
+    centre = np.transpose(truth)[0]
+    corrected = np.mean((low <= mean) & (mean <= high))
+    plain = np.mean(np.abs(centre - mean) <= (centre - low) / 1.5)
+    assert corrected > 0.94 and plain < corrected
+
+
 def test_without_a_condition_it_is_a_table():
     p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
     assert p.outcome == "" and p.controls == ("bag", "lengths", "places", "permuted")
@@ -161,6 +205,10 @@ def test_without_a_condition_it_is_a_table():
         ({"texts": ["a"]}, "1 entries"),
         ({"shift": "size"}, "'length'"),
         ({"shift": [1, 2]}, "2 values"),
+        ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),
+        ({"folds": 5, "groups": np.arange(N) % 3}, "groups, 3; got 5"),
+        ({"folds": 5, "shift": Y}, "not both"),
+        ({"folds": 5, "y": np.arange(N) < 3}, "one label alone"),
         ({"embeddings": PLANTED[:3]}, "120 rows"),
         ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),
         ({"holds": "tpr > 0.5"}, "hang on a few negatives"),

@@ -1,5 +1,5 @@
-"""What docs/asking.md shows are the two studies in studies/asking, which plan without a remark
-that forbids a verdict."""
+"""What docs/asking.md and docs/asking-tables.md show are the studies in studies/asking, which plan
+without a remark that forbids a verdict."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from assay.controls import table
 from forks import InProcess
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "asking.md").read_text()
+PAGE = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("asking", "asking-tables"))
 STUDIES = ROOT / "studies" / "asking"
 
 
@@ -27,7 +27,7 @@ def test_its_blocks_are_the_studies_that_can_be_run() -> None:
     assert (STUDIES / "surprise.py").read_text() in PAGE
 
 
-def test_the_page_shows_the_columns_of_its_files() -> None:
+def test_the_pages_show_the_columns_of_its_files() -> None:
     for name in ("reviews.csv", "capitals.csv"):
         assert (STUDIES / name).read_text().splitlines()[0] in PAGE
 
@@ -42,7 +42,7 @@ def test_it_plans(name: str, commands: InProcess, tmp_path: Path) -> None:
     assert "decide nothing" not in ended.out
 
 
-def test_the_page_names_every_control_and_every_name_that_no_read_can_have() -> None:
+def test_the_pages_name_every_control_and_every_name_that_no_read_can_have() -> None:
     of_check = [
         "opposite",
         "edges",

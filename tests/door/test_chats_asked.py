@@ -7,7 +7,8 @@ import pytest
 import torch
 import transformers
 
-from assay.ask.asked import Asked
+from assay.ask.inputs import inputs
+from assay.ask.model_study import ModelStudy
 from assay.ask.text import read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
@@ -82,8 +83,8 @@ def test_a_chat_goes_from_messages_to_a_verdict(folder, tmp_path):
 
 
 def test_the_template_is_part_of_what_a_run_reads(folder):
-    questions = Asked(read(folder / "study.toml"))
-    read_by = questions.inputs(questions.specs("default", (1000,))[0])
+    questions = ModelStudy(read(folder / "study.toml"))
+    read_by = inputs(questions, questions.specs("default", (1000,))[0])
     assert read_by["chat template 0"] == chats.read(folder / "chat").digest
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.ask.measure import measuring, prompts
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.core.errors import DataError
 from assay.dictionaries.formats.opening import load as open_dictionary

@@ -14,7 +14,7 @@ from folders import FAMILIES, log_prob, logits, model_of, tokenizer_of
 import tiny_models
 from assay import edits
 from assay.ask.measure import measuring, prompts
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.subjects.batches import run_many
 from assay.subjects.pretrained import load

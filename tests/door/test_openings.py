@@ -14,7 +14,7 @@ from folders import change, log_prob, model_of, tokenizer_of
 
 import tiny_models
 from assay.ask.measure import measuring, prompts
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 from assay.core.errors import DataError, ModelError
 from assay.data.harvest import HarvestSpec, cut_text, windows_in

@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 from scipy.special import betaincinv, stdtrit
 
-from assay.ask.text import Said
+from assay.ask.text import ClaimEntry
 from assay.ask.wording import claim as worded
 from assay.ask.wording import condition
 from assay.cli.main import main
@@ -392,7 +392,7 @@ def test_conditions_are_computed_from_measures(
 ) -> None:
     arms["half"].diverged[4] = True
     said = [
-        Said(
+        ClaimEntry(
             text=f"{i}: {text}",
             holds=text,
             **{"control": ("relu",), "threshold": "plan: a test", **more},

@@ -32,7 +32,7 @@ from mcp.types import (
 )
 
 from assay.agents.tools import SHORT, TOOLS, WRITING, Tools
-from assay.ask.text import EstimateEntry, Literature, Said
+from assay.ask.text import ClaimEntry, EstimateEntry, Literature
 from assay.core import heavy
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
@@ -70,7 +70,7 @@ class _Offered:
         ]
         self.kind = msgspec.defstruct(name, fields, forbid_unknown_fields=True, kw_only=True)
         described = msgspec.json.schema(self.kind)["$defs"]
-        for kind in (Said, EstimateEntry, Literature):
+        for kind in (ClaimEntry, EstimateEntry, Literature):
             for field, text in meanings(kind).items() if kind.__name__ in described else ():
                 described[kind.__name__]["properties"][field]["description"] = text
         schema = described.pop(name) | ({"$defs": described} if described else {})

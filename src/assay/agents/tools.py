@@ -18,7 +18,7 @@ from assay.agents import answers, basis, checking, describing, writing
 from assay.agents.answers import Answer
 from assay.agents.asking import Asked, Bounds, Lacking, Ready, experiment_of, most, opened, submit
 from assay.agents.basis import Looks
-from assay.ask.text import EstimateEntry, Said
+from assay.ask.text import ClaimEntry, EstimateEntry
 from assay.core.errors import AssayError, DataError, renamed
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
@@ -128,7 +128,7 @@ class Tools:
         self,
         question: Line,
         experiment: Name,
-        claims: Annotated[tuple[Said, ...], Meta(max_length=MANY)] = (),
+        claims: Annotated[tuple[ClaimEntry, ...], Meta(max_length=MANY)] = (),
         estimates: Annotated[tuple[EstimateEntry, ...], Meta(max_length=MANY)] = (),
         fields: Annotated[dict[Name, Plain | list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
         paired: Annotated[dict[Name, list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006

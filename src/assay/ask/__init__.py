@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         Top,
         Train,
     )
+    from assay.ask.text import ClaimEntry as Claim  # noqa: F401
     from assay.ask.text import EstimateEntry as Estimate  # noqa: F401
     from assay.ask.text import Part as Experiment  # noqa: F401
-    from assay.ask.text import Said as Claim  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.asked import Asked, Part
 from assay.ask.measure import sentences
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.measuring import CHOSEN, OTHERS, Task
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import CHOSEN, OTHERS, Task
 from assay.ask.missing import ALONE
+from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking, falls_only, follows
+from assay.ask.part import Part
 from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
@@ -39,7 +40,7 @@ Arms = Mapping[str, "xr.Dataset"]
 
 
 def lines(
-    questions: Asked,
+    questions: ModelStudy,
     askings: Mapping[str, Asking],
     bearing: Sequence[str],
     judged: Sequence[Judged],
@@ -58,7 +59,9 @@ def lines(
     ]
 
 
-def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
+def _of_claim(
+    questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
+) -> Iterator[str]:
     claim = judged.claim
     for name in claim.must_fail:
         part = questions.by_label.get(name)
@@ -80,7 +83,7 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
     yield from _too_small(judged)
 
 
-def _paired(questions: Asked, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
+def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
     """Give what an estimate of an intervention is less that of the untouched model, unit by unit:
     what units differ in anyway is no part of that."""
     for asking in askings:
@@ -142,7 +145,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
     return float(np.ravel(claim.statistic(means))[0])
 
 
-def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
+def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
     """Tell what each draw of other heads gave."""
     if claim.scale != "plain":
         return
@@ -221,7 +224,7 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
             )
 
 
-def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
+def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
     """Tell which parts were chosen for an intervention, of each level of a sweep."""
     table = part.task.intervention
     if CHOSEN not in arm or table is None or table.top is None:
@@ -236,7 +239,7 @@ def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
         yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
 
 
-def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
+def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
     """The heads that stood in for others in a run; none where a sweep has others at each level."""
     assert isinstance(part.task, Task)
     try:
@@ -257,7 +260,7 @@ def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[
     return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
 
 
-def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
+def _each(questions: ModelStudy, claim: Claim, arms: Arms) -> Iterator[str]:
     """Tell what each of a few prompts gave."""
     part = questions.by_label.get(claim.of)
     if part is None or claim.of not in arms or claim.scale != "plain":
@@ -283,7 +286,7 @@ def _short(prompts: PromptSet, row: int) -> str:
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
 
-def _follows(questions: Asked, asking: Asking | None, judged: Judged) -> Iterator[str]:
+def _follows(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
     """Advise where any other prompt's activations do what a claim says of the pair's."""
     if asking is None or judged.outcome != "unspecific":
         return

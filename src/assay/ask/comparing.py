@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask.asked import Asked, Part
+from assay.ask import inputs
 from assay.ask.measure import models, prompts, reads
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
+from assay.ask.model_study import ModelStudy
+from assay.ask.part import Part
 from assay.ask.tables import Model
-from assay.ask.text import Said
+from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim
 from assay.controls.table import FEATURE, RANDOM, TOKENS
 from assay.core import apart
@@ -28,7 +30,7 @@ from assay.core.heavy import xr
 from assay.core.judging import FEWEST_ALONE
 
 
-def about(asked: Asked, read: Condition, controls: Collection[str]) -> str:
+def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
     """Give the arm that a statement is about: the first that it names and that is no control; of
     arms of a model the first in which something is done to it. Of two probes that are said to be
     equally good it is the one that breaks the sentence where it gets worse."""
@@ -42,7 +44,7 @@ def about(asked: Asked, read: Condition, controls: Collection[str]) -> str:
     return next(iter((*done, *names)), "main")
 
 
-def _breaking(asked: Asked, read: Condition) -> str:
+def _breaking(asked: ModelStudy, read: Condition) -> str:
     """Of a sentence that compares probes and is so where all are alike: the first probe that breaks
     it by getting worse; "" of any other sentence, or where none does."""
     walk, parsed = read.parsed.terms.get("value"), read.parsed
@@ -58,7 +60,7 @@ def _breaking(asked: Asked, read: Condition) -> str:
     return next((arm for arm in parsed.arms if holds("") and not holds(arm)), "")
 
 
-def _is_tuned(asked: Asked, arm: str) -> bool:
+def _is_tuned(asked: ModelStudy, arm: str) -> bool:
     """Whether an arm is of a model that the study trains further."""
     train = asked.trains.get(asked.by_label[arm].task.model.name)
     return train is not None and bool(train.of)
@@ -68,7 +70,9 @@ def _is_probe(part: Part) -> bool:
     return isinstance(part.task, ProbeTask) and not part.of and part.task.control != MAJORITY
 
 
-def rivals(asked: Asked, main: str, read: Condition, controls: Collection[str]) -> tuple[str, ...]:
+def rivals(
+    asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
+) -> tuple[str, ...]:
     """Give the other arms of a comparison of interventions; none of any other claim, or of what was
     frozen before both sides of one moved together. What comes before both is no rival."""
     by_label = asked.by_label
@@ -87,7 +91,7 @@ def rivals(asked: Asked, main: str, read: Condition, controls: Collection[str]) 
 
 
 def twins(
-    asked: Asked, main: str, read: Condition, controls: Collection[str]
+    asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> dict[str, dict[str, str]]:
     """Give what takes the place of the other arms of a comparison where a control takes that of its
     own, by the control's name: their twins where it is untrained, for else one that learned nothing
@@ -106,7 +110,7 @@ def twins(
 
 
 def pairs_in_words(
-    asked: Asked, where: str, main: str, read: Condition, controls: Collection[str]
+    asked: ModelStudy, where: str, main: str, read: Condition, controls: Collection[str]
 ) -> Iterator[str]:
     """Say which pairs stand in for both sides of a comparison."""
     compared = rivals(asked, main, read, controls)
@@ -143,7 +147,7 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
     return msgspec.structs.replace(entry, control=(part.of,), violations=violations)
 
 
-def unit_apart(asked: Asked, arms: Sequence[str]) -> str:
+def unit_apart(asked: ModelStudy, arms: Sequence[str]) -> str:
     """Give the unit of which no two of the arms that are compared have a level in common, such as
     the groups that a probe is judged on and those that it is carried over to; "" where there is
     none."""
@@ -154,7 +158,9 @@ def unit_apart(asked: Asked, arms: Sequence[str]) -> str:
     return units.pop() if len(parts) > 1 and len(units) == 1 and alone else ""
 
 
-def of_groups(entry: Said, units: Sequence[str], unit: str, main: str, read: Condition) -> Claim:
+def of_groups(
+    entry: ClaimEntry, units: Sequence[str], unit: str, main: str, read: Condition
+) -> Claim:
     """Make a claim that compares the means of arms whose units are apart. Raises: ClaimError where
     it is no sum of such means."""
     units = (unit, *(u for u in units if u != unit))
@@ -167,7 +173,7 @@ def of_groups(entry: Said, units: Sequence[str], unit: str, main: str, read: Con
     return dataclasses.replace(made, value=apart.put_apart(made.value, unit))
 
 
-def refuse_unpaired(asked: Asked, arms: Sequence[str]) -> None:
+def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
     """Refuse a comparison of arms of which some units are the same and others are not, as they
     could be compared neither unit by unit nor as two groups. Raises: ExperimentError."""
     parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
@@ -206,7 +212,9 @@ class _Renamed(dict[str, Any]):
         return self.arms[self.names.get(name, name)]
 
 
-def unlike(asked: Asked, main: str, read: Condition, controls: Sequence[str]) -> tuple[str, ...]:
+def unlike(
+    asked: ModelStudy, main: str, read: Condition, controls: Sequence[str]
+) -> tuple[str, ...]:
     """Give the arms that are no excuse of a claim: those whose numbers mean something else; nothing
     done in the place of one side of a comparison alone; and next to a control all that is not
     named."""
@@ -219,7 +227,7 @@ def unlike(asked: Asked, main: str, read: Condition, controls: Sequence[str]) ->
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
 
 
-def units(asked: Asked, arms: Sequence[str]) -> tuple[str, ...]:
+def units(asked: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
     """Over what a claim about these arms generalises: over prompts, or the column that parts
     them, and over seeds where something is drawn in one of the arms."""
     about = [asked.by_label[a] for a in arms if a in asked.by_label]
@@ -227,7 +235,7 @@ def units(asked: Asked, arms: Sequence[str]) -> tuple[str, ...]:
     return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
 
-def groups(asked: Asked, arm: str) -> dict[str, dict[str, str]]:
+def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, str]]:
     """The slots of which prompts are combinations, each with its value in every prompt. Of what
     was frozen there are none: it is judged as it was."""
     task = asked.by_label[arm].task if arm in asked.by_label else None
@@ -239,7 +247,7 @@ def groups(asked: Asked, arm: str) -> dict[str, dict[str, str]]:
     }
 
 
-def proposed(asked: Asked, arm: str, measure: str, runs: int) -> dict[str, Any]:
+def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:
     """What a claim about one measure of a probe is given where it says nothing: the value where
     there is nothing to be told; and where there are enough units, so that seeds, whose draws
     overlap, need not be generalised over, these alone, with their bounds."""
@@ -258,7 +266,7 @@ def proposed(asked: Asked, arm: str, measure: str, runs: int) -> dict[str, Any]:
     return proposed
 
 
-def unlike_kinds(asked: Asked, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
+def unlike_kinds(asked: ModelStudy, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
     """The arms whose numbers mean something else than those of this one: of a difference those
     of one model or of another kind of difference, of a model to which something is done those
     of a model as it is; and the other way round.
@@ -283,7 +291,7 @@ def unlike_kinds(asked: Asked, arm: str, read: Sequence[str] = ()) -> tuple[str,
     return tuple(label for label in unlike if label in read or label not in before)
 
 
-def compared(asked: Asked, arm: str) -> tuple[str, ...]:
+def compared(asked: ModelStudy, arm: str) -> tuple[str, ...]:
     """The arms of the two models of which an arm is the difference; none of any other arm."""
     about = asked.by_label[arm].task if arm in asked.by_label else None
     if not isinstance(about, Task) or about.less is None:
@@ -297,13 +305,13 @@ def compared(asked: Asked, arm: str) -> tuple[str, ...]:
     )
 
 
-def cut_alike(asked: Asked, some: Sequence[Model]) -> bool:
+def cut_alike(asked: ModelStudy, some: Sequence[Model]) -> bool:
     """Whether models have the same tokens, as far as their folders are here."""
-    names = [asked._folder(models.states(m)[0]) for m in some]
+    names = [asked.folder_of(models.states(m)[0]) for m in some]
     return all(models.same_tokens(names[0], name) for name in names[1:])
 
 
-def have_equal_twins(asked: Asked, arm: str, other: str) -> bool:
+def have_equal_twins(asked: ModelStudy, arm: str, other: str) -> bool:
     """Whether two arms are of two models of one shape, whose untrained twins are the same
     weights: compared with each other they would differ by 0, whatever is true."""
     if not {arm, other} <= {*asked.by_label}:
@@ -311,11 +319,11 @@ def have_equal_twins(asked: Asked, arm: str, other: str) -> bool:
     first, second = (asked.by_label[name].task for name in (arm, other))
     if isinstance(first, SaeTask) or first.model == second.model:
         return False
-    names = [asked._folder(models.states(m)[0]) for m in (first.model, second.model)]
+    names = [asked.folder_of(models.states(m)[0]) for m in (first.model, second.model)]
     return models.same_shape(*names)
 
 
-def are_one_draw(asked: Asked, control: str, other: str) -> bool:
+def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     """Whether two controls draw the same thing: those of two directions, or latents, that are
     used alike, whose difference would be next to nothing whatever the model does."""
     first, second = (asked.by_label[name] for name in (control, other))
@@ -330,10 +338,12 @@ def are_one_draw(asked: Asked, control: str, other: str) -> bool:
     return bare[0] == bare[1] and names[0] != names[1]
 
 
-def same(asked: Asked, first: Model, second: Model) -> bool:
+def same(asked: ModelStudy, first: Model, second: Model) -> bool:
     """Whether two models have the same weights, as far as their folders are here."""
     try:
-        ours, theirs = ([asked._hash(n) for n in models.states(m)] for m in (first, second))
+        ours, theirs = (
+            [inputs.model_hash(asked, n) for n in models.states(m)] for m in (first, second)
+        )
         return ours == theirs and first.weights == second.weights
     except AssayError:  # told where what a run reads is asked for
         return False

@@ -10,13 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from assay.ask import rehearsal
-from assay.ask.asked import Asked
+from assay.ask import rehearsal, trained
+from assay.ask.inputs import chat_folder, dictionary_content
 from assay.ask.measure import interventions, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task, stated
+from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part, at_levels
 from assay.ask.tables import Model
 from assay.ask.text import Study
@@ -27,11 +28,11 @@ from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
+ANSWERS = ("log_prob", "prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
 
 
-ANSWERED = ("log_prob", "accuracy", "rank")
+ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
 
 TRAINED = "for these trained runs only"
@@ -41,7 +42,7 @@ TRAINED = "for these trained runs only"
 class Contents:
     """What a study asks of models and of experiments, by content."""
 
-    def __init__(self, asked: Asked, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    def __init__(self, asked: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self.asked, self.columns = asked, columns
 
     def measures(self, arm: str) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ class Contents:
         """The texts that templates make of chats: written as texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
         names = [name for model in asked for name in models.states(model)] if talks else []
-        templates = [chats.read(self.asked.chat_folder(name).texts) for name in names]
+        templates = [chats.read(chat_folder(self.asked, name).texts) for name in names]
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
@@ -148,27 +149,29 @@ class Contents:
     def _content(self, name: str) -> str:
         """The hash of a model's files; of one that the study trains, of what it learns."""
         if name in self.asked.trains:
-            return self.asked.model_hash(name)
-        return find(self.asked._folder(name)).content
+            return trained.model_hash(self.asked, name)
+        return find(self.asked.folder_of(name)).content
 
     def _weights(self, name: str) -> str:
         """The hash of a model's weights; of one that the study trains, of what decides them."""
         if name not in self.asked.trains:
             return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
-            return self.asked.model_hash(name)
-        table, start, source, _ = self.asked._tuning(name)
-        begun = self.asked._start(Model(name=name))
-        trained = begun is not None and begun.name in self.asked.trains
-        content = self._weights(begun.name) if begun and trained else find(start).weights_content
+            return trained.model_hash(self.asked, name)
+        table, start, source, _ = trained.tuning(self.asked, name)
+        begun = self.asked.start_of(Model(name=name))
+        again = begun is not None and begun.name in self.asked.trains
+        content = self._weights(begun.name) if begun and again else find(start).weights_content
         return training.key(replace(training.spec(table, start, source, None, "-"), model=content))
 
     def _dictionary(self, name: str) -> str:
         """The hash of a dictionary; of one that the study trains, of what decides it."""
         if name not in self.asked.saes:
-            return self.asked._content(name)
-        known = self.asked.learning(name, "", self.asked.saes[name].seed).spec
-        return training.key(replace(known, model=self._weights(self.asked._of(name).name)))
+            return dictionary_content(self.asked, name)
+        known = trained.learning(self.asked, name, "", self.asked.saes[name].seed).spec
+        return training.key(
+            replace(known, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
+        )
 
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""

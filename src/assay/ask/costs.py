@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from assay.ask.asked import Asked, engine
+from assay.ask import trained
 from assay.ask.measure import measuring, models, sae_arms, saes, training
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.model_study import ModelStudy, engine
 from assay.ask.part import Part
 from assay.ask.tables import Model
 from assay.controls.table import OTHER_TEXT
@@ -21,7 +22,7 @@ LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
 
 
-def seconds(asked: Asked, part: Part, runs: int) -> float | None:
+def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
     """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
     where the model is not here."""
     task, total = part.task, 0.0
@@ -41,23 +42,23 @@ def seconds(asked: Asked, part: Part, runs: int) -> float | None:
     return total + _dictionary_seconds(asked, part)
 
 
-def _dictionary_seconds(asked: Asked, part: Part) -> float:
+def _dictionary_seconds(asked: ModelStudy, part: Part) -> float:
     """CPU-seconds of one run for the dictionaries that the study trains, where this is the
     first arm that needs them and no dictionary's own."""
     seconds = 0.0
-    for name in () if isinstance(part.task, SaeTask) else asked.used(part.task):
-        first = next(p for p in asked.parts if name in asked.used(p.task))
-        model = asked._read_by(asked._place(name), asked.saes[name])
+    for name in () if isinstance(part.task, SaeTask) else trained.used(asked, part.task):
+        first = next(p for p in asked.parts if name in trained.used(asked, p.task))
+        model = asked.read_by(asked.saes[name])
         if first is part and (size := _size(asked, model.name)):
             task = SaeTask(model, asked.saes[name], asked.prompts.get(asked.saes[name].prompts))
             seconds += sae_arms.seconds(task, size, 1)
     return seconds
 
 
-def _size(asked: Asked, name: str) -> Mapping[str, int] | None:
+def _size(asked: ModelStudy, name: str) -> Mapping[str, int] | None:
     """The sizes of a model; None of one that is not here."""
     table = asked.trains.get(name)
-    if table is not None and (start := asked._start(Model(name=name))):
+    if table is not None and (start := asked.start_of(Model(name=name))):
         return _size(asked, start.name)
     if table is not None:
         spec = training.small(training.usual(table))
@@ -69,7 +70,7 @@ def _size(asked: Asked, name: str) -> Mapping[str, int] | None:
         return None
 
 
-def cost(asked: Asked, runs: Runs[Any]) -> Cost:
+def cost(asked: ModelStudy, runs: Runs[Any]) -> Cost:
     """What runs need beside their measures: room for the models that the study trains, and for
     the activations that its dictionaries learn from."""
     about = json.loads(runs.specs[0].asked)
@@ -78,7 +79,7 @@ def cost(asked: Asked, runs: Runs[Any]) -> Cost:
     total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
     for name in {p.task.table.name for p in asked.parts if isinstance(p.task, SaeTask)}:
         table = asked.saes[name]
-        model = asked._read_by(asked._place(name), table)
+        model = asked.read_by(table)
         if "trained" in about and model.name in names and (size := _size(asked, model.name)):
             sites = len(saes.sites_of(table))
             total += 2 * size["d"] * sites * (table.tokens or 0)

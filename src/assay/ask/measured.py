@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask.text import Said
+from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, computed, condition
 from assay.core.bench import Bench
 from assay.core.claims import Claim
@@ -268,7 +268,7 @@ def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
     """The Claim that a text, or a claim of a study, makes about these arms."""
     entry = {"holds": asked} if isinstance(asked, str) else dict(asked)
     try:
-        said = msgspec.convert({"text": entry.get("holds", ""), **entry}, Said)
+        said = msgspec.convert({"text": entry.get("holds", ""), **entry}, ClaimEntry)
     except msgspec.ValidationError as error:
         raise ClaimError(f"claim {entry.get('holds', '')!r}: {error}") from None
     read = condition(said.holds)
@@ -295,7 +295,9 @@ def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
     return _with_labels_dealt(said, about, arms, read)
 
 
-def _with_labels_dealt(said: Said, about: str, arms: tuple[str, ...], read: Condition) -> Claim:
+def _with_labels_dealt(
+    said: ClaimEntry, about: str, arms: tuple[str, ...], read: Condition
+) -> Claim:
     """A claim that names every arm: its control is the same numbers with their labels dealt out."""
     units = said.units or ("seed",)
     plain = claim(msgspec.structs.replace(said, control=(DEALT,)), about, read)

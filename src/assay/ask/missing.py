@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.ask import sides
-from assay.ask.asked import Asked
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
+from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.ask.text import Text
 from assay.core import power, scopes
@@ -151,7 +151,7 @@ def assumed(text: Text) -> list[Missing]:
 def of_models(text: Text, whole: Experiment) -> list[Missing]:
     """What a study that asks models leaves open: the arms that do not run, and units that are too
     few for a verdict."""
-    questions, assumptions = Asked(text), list[Missing]()
+    questions, assumptions = ModelStudy(text), list[Missing]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
@@ -181,6 +181,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
     used |= {part.prompts for part in parts}
     used |= {p.test for p in study.probe} | {arm.rpartition("/")[2] for arm in arms}
     used |= {i.damage for i in study.intervene} | {t.damage for t in study.train}
+    used |= {r.prompts for r in study.read} | {t.top.prompts for t in study.intervene if t.top}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
     idle = [name for name in names if name not in (*first, *used)]

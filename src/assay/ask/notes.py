@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.ask import comparing
-from assay.ask.asked import Asked
 from assay.ask.measure import controls, directions, interventions, prompts, reads
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
+from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
@@ -48,7 +48,7 @@ class Asking:
         return math.isfinite(self.read.parsed.low) or math.isfinite(self.read.parsed.high)
 
 
-def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
+def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
     for asking in askings:
@@ -76,7 +76,7 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     yield from _nothing(questions, part, asking)
     yield from _cannot(part, asking)
     yield from _any_patch(questions, part, asking)
@@ -90,7 +90,7 @@ def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
 # conditions that much else satisfies --------------------------------------------------------------
 
 
-def _nothing(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     task, parsed = part.task, asking.read.parsed
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
@@ -129,7 +129,7 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
         )
 
 
-def falls_only(questions: Asked, main: str, read: Condition) -> str:
+def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
     """Name the read of which a claim says only that a patch from the pair lowers it; "" of any
     other claim."""
     part, parsed = questions.by_label.get(main), read.parsed
@@ -150,7 +150,7 @@ def falls_only(questions: Asked, main: str, read: Condition) -> str:
     return patched.name if alike == 0 and (below or above) else ""
 
 
-def follows(questions: Asked, main: str, name: str) -> str:
+def follows(questions: ModelStudy, main: str, name: str) -> str:
     """Say what a claim about a patch from the pair has to say in place of "it falls"."""
     read = reads.by_name(questions.text.study.read, name)
     pair = any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
@@ -158,7 +158,7 @@ def follows(questions: Asked, main: str, name: str) -> str:
     return f"that the answer follows is {what}"
 
 
-def _any_patch(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _any_patch(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     name = falls_only(questions, part.label, asking.read)
     if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
         yield (
@@ -196,7 +196,7 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
         )
 
 
-def _same_places(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of what is taken over all levels of a place, which its control changes in turn."""
     table = part.task.intervention
     dims = {d for t in asking.read.parsed.together for d in t.over}
@@ -231,7 +231,7 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
     if read is None or len(controls.answers(read)) < 2 or controls.varies(read, task.prompts):
         return
     kind = reads.kind_of(read)
-    if kind not in ("log_prob", "accuracy", "logit_lens"):
+    if kind not in ("log_prob", "prob", "accuracy", "logit_lens"):
         return
     texts = controls.answers(read)
     yield (
@@ -253,7 +253,7 @@ def _combined(some: PromptSet, counts: Mapping[str, int], count: int) -> str:
     )
 
 
-def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Tell that prompts share the values of slots, and what comes of it."""
     task = part.task
     if isinstance(task, SaeTask):
@@ -309,7 +309,7 @@ def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], colu
 # what is compared ---------------------------------------------------------------------------------
 
 
-def _tokens(questions: Asked, asking: Asking) -> Iterator[str]:
+def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
     """Tell of a number for each token that is compared between models of other tokens."""
     by_read = {r.name: reads.kind_of(r) for r in questions.text.study.read}
     for name in dict.fromkeys(c.name for c in asking.read.columns):
@@ -360,7 +360,7 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
     return f"from {count} prompts of {source.table.name}{split}, "
 
 
-def _same_model(questions: Asked, part: Part) -> Iterator[str]:
+def _same_model(questions: ModelStudy, part: Part) -> Iterator[str]:
     """Tell of a difference between two models that have the same weights."""
     task = part.task
     if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:

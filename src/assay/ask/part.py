@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, training
-from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
 from assay.controls.table import TOKEN, Control
 from assay.core.runs import Runs

@@ -9,53 +9,24 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
-from assay.ask.asked import Asked
-from assay.ask.measure.measuring import Task
-from assay.ask.sides import Side
-from assay.ask.text import EstimateEntry, Plain, Said, Text
-from assay.ask.wording import Condition, dims_over, hold, made_of
+from assay.ask.draft import Statement, StudyDraft
+from assay.ask.measure.tasks import Task
+from assay.ask.text import ClaimEntry, EstimateEntry, Plain
+from assay.ask.wording import dims_over, hold, made_of
 from assay.core.claims import Claim, Estimate
 from assay.core.columns import Column, refuse_other_levels
-from assay.core.errors import ExperimentError, nearest
+from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, per_run_fields
-
-
-class Statement(Protocol):
-    """A claim or an estimate of a study, with its condition or quantity read."""
-
-    text: Text
-    table: str
-    i: int
-    entry: Any
-    key: str
-    read: Condition
-    main: str
-
-    def error(self, key: str | None, what: object) -> ExperimentError:
-        """Make the refusal of one of its fields, or of all of it."""
-
-
-class Study(Protocol):
-    """A study on the way to an Experiment, as far as it is needed here."""
-
-    text: Text
-    sides: list[Side]
-    asked: Asked
-    arms: dict[str, Any]
-    borrowed: dict[str, Any]
-    idle: set[str]
-    measured: dict[str, Any]
-
 
 FEW = 12
 """So many measures are listed where one is misspelt."""
 
 
 def hold_to(
-    study: Study, s: Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+    study: StudyDraft, s: Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
 ) -> None:
     """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
     is neither named nor one of these; `judged` are the arms that stand for the first."""
@@ -109,11 +80,11 @@ def hold_to(
 
 
 def refuse_unknown(
-    study: Study, table: str, i: int, entry: Said | EstimateEntry, s: Statement | None
+    study: StudyDraft, table: str, i: int, entry: ClaimEntry | EstimateEntry, s: Statement | None
 ) -> None:
     """Refuse an arm that a statement names and the study has not, by where it does."""
     names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
-    if isinstance(entry, Said):
+    if isinstance(entry, ClaimEntry):
         keys = ("control", "near", "also", "planted", "violations")
         names |= {key: getattr(entry, key) for key in keys}
     for key, arms in names.items():
@@ -129,7 +100,7 @@ def refuse_unknown(
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
-def _called(study: Study, name: str) -> str:
+def _called(study: StudyDraft, name: str) -> str:
     """What an arm is called here that somebody names by its label and some of its fields;
     nothing of any other name."""
     prefix, _, arm = name.rpartition("/")
@@ -148,7 +119,7 @@ def _called(study: Study, name: str) -> str:
     )
 
 
-def _left_out(study: Study, name: str) -> str:
+def _left_out(study: StudyDraft, name: str) -> str:
     """What to write where an arm of an experiment is named that the study does not list;
     nothing of any other name."""
     for side in study.sides:
@@ -162,7 +133,7 @@ def _left_out(study: Study, name: str) -> str:
     return ""
 
 
-def _per_run(study: Study, name: str) -> str:
+def _per_run(study: StudyDraft, name: str) -> str:
     """What to write where an arm is named after a value in which the runs of one arm differ;
     nothing of any other name."""
     fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
@@ -176,7 +147,7 @@ def _per_run(study: Study, name: str) -> str:
     return ""
 
 
-def _first_trained(study: Study, name: str) -> str:
+def _first_trained(study: StudyDraft, name: str) -> str:
     """What a model is called that is trained without a table of models; nothing of any other."""
     trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
     is_first = trains[:1] == [name] and not study.text.study.model
@@ -187,7 +158,7 @@ def _first_trained(study: Study, name: str) -> str:
     )
 
 
-def refuse_unlearned(study: Study, s: Statement, judged: Claim) -> None:
+def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:
     """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
     was not learned."""
     parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
@@ -276,7 +247,7 @@ def _varying(
     return varying
 
 
-def refuse_equal_runs(study: Study, s: Statement, judged: Claim, whole: Experiment) -> None:
+def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Experiment) -> None:
     """Refuse a control with the same runs as an arm that it would be compared with: the
     difference is nought, so that it cannot but fail."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from assay.ask import costs
-from assay.ask.asked import Asked, Part
+from assay.ask import costs, trained
 from assay.ask.measure import measuring, models
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.measuring import Task
+from assay.ask.measure.tasks import Task
+from assay.ask.model_study import ModelStudy
+from assay.ask.part import Part
 from assay.core.errors import AssayError, DataError
 from assay.lab.plan.plan import ROOT
 
@@ -17,7 +18,7 @@ LONG = 60.0
 """CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
 
 
-def rehearse(asked: Asked, arms: Collection[str], seeds: Collection[int], device: str) -> None:
+def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], device: str) -> None:
     """Measure two prompts in each of these arms whose model is here, where all of them take long.
     Raises: ExperimentError, with the table that leads to a refusal."""
     parts = [p for p in asked.parts if p.label in arms]
@@ -40,11 +41,11 @@ def rehearse(asked: Asked, arms: Collection[str], seeds: Collection[int], device
     models.opened.cache_clear()  # workers open it for themselves
 
 
-def _is_rehearsed(asked: Asked, part: Part) -> bool:
+def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
     """Whether an arm needs nothing that is trained first, and is no control that draws a model or
     prompts anew."""
     task = part.task
-    if not isinstance(task, Task) or isinstance(task, DamageTask) or asked.used(task):
+    if not isinstance(task, Task) or isinstance(task, DamageTask) or trained.used(asked, task):
         return False
     if part.of and task.new_each_seed:
         return False

@@ -14,10 +14,10 @@ from assay.core.errors import AssayError
 from assay.subjects.folder import opening_in_words
 
 if TYPE_CHECKING:
-    from assay.ask.asked import Asked
+    from assay.ask.model_study import ModelStudy
 
 
-def scope(asked: Asked, arms: Sequence[str]) -> str:
+def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
     """For which models, prompts and sites verdicts speak that read these arms."""
     parts = [p for p in asked.parts if p.label in arms and not p.of] or asked.parts[:1]
     tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
@@ -54,7 +54,7 @@ def scope(asked: Asked, arms: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(phrases))
 
 
-def _models_in_words(asked: Asked, tables: Sequence[Model]) -> str:
+def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
     """The models, and what the texts of each begin with, so far as they are here."""
     openings = {m: _opening_in_words(asked, m) for m in tables}
     if len({*openings.values()}) == 1:
@@ -63,7 +63,7 @@ def _models_in_words(asked: Asked, tables: Sequence[Model]) -> str:
     return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
 
 
-def _opening_in_words(asked: Asked, model: Model) -> str:
+def _opening_in_words(asked: ModelStudy, model: Model) -> str:
     try:
         folder = asked.found(models.states(model)[0], model.bos)
         opening: Sequence[int] = ()

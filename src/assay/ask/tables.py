@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 import msgspec
 
 Plain = bool | int | float | str
-Place = int | str
+Position = int | str
 """A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of what
 stands in this slot; "all"; to read also "mean". Of activations that is the mean over all tokens
 but the first that the model reads, such as a BOS."""
+Positions = int | str | tuple[Position, ...]
+"""A place, or several tokens: a list of places, or "all of {slot}", every token of a slot."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
@@ -128,6 +130,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_prob: str | Answers = ""
     """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
     A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
+    prob: str | Answers = ""
+    """P(text | prompt), as `log_prob`, from 0 to 1; of two texts the first less the second."""
     accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
     """1 where the first of these texts is the most probable to follow, else 0; ties share. A list
     in place of a text is any of its texts."""
@@ -144,7 +148,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     as whole words (large and small letters alike), else 0."""
     tokens: Few = 20
-    """How many tokens it writes at most."""
+    """How many tokens it writes at most, for `generates` and `written`."""
+    written: Literal["", "loss", "perplexity", "words", "distinct"] = ""
+    """Of what the model writes on, the likeliest token each time: its mean loss in nats a token, or
+    its perplexity, by the model without any change; how many words it has; or which share of its
+    pairs of words are different ones."""
     logit_lens: str | tuple[str, str] = ""
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
@@ -154,7 +162,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pattern: str = ""
     """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
     0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
-    to: Place = 0
+    to: Position = 0
     """To which token; or "previous", the one before; "self"; "induction", the one behind the last
     earlier occurrence of the token that attends."""
     projection: str = ""
@@ -184,15 +192,18 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A function of your own, "FILE.py:NAME": it takes by name any of acts, before (of the
     untouched model), logits, tokens and columns of a prompt that was read under each of b changes,
     and returns b numbers."""
-    position: Place = -1
-    """Where it is read; "mean" leaves out an opening such as a BOS, and of activations the first
-    token of a prompt without one."""
+    position: Positions = -1
+    """Where it is read, of several tokens the mean; "mean" leaves out an opening such as a BOS, and
+    of activations the first token of a prompt without one."""
     site: str = ""
     """Where `logit_lens`, `norm` and `neurons` read; `projection`, `cosine` and `feature`, where
     that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
     unembedding in place of what the model gives."""
     sites: tuple[str, ...] = ()
     """Of a `function`: the sites whose activations it takes."""
+    prompts: str = ""
+    """The prompts on which it is measured, in every arm of which a statement has it; left out:
+    those that the arm measures."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of slots or fields of this table, each a level of a dimension: { layer = [4, 8, 12] };
     of `feature` the latents."""
@@ -205,7 +216,7 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     site: str = ""
     """A residual site, such as blocks.15.hook_resid_pre."""
-    position: Place = -1
+    position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
     """The prompts that it is learned from; left out: those that are measured, of which it sees the
@@ -236,9 +247,9 @@ class Block(
     """Attention that is blocked: from some tokens to others, in some layers or heads. A slot stands
     for all of its tokens."""
 
-    from_: Place = -1
+    from_: Position = -1
     """The tokens that attend; left out: the last."""
-    to: Place
+    to: Position
     """The tokens that they no longer see; their attention goes to all others that they see."""
     layers: tuple[int | str, ...] = ()
     """The numbers of blocks, or slots of a sweep; left out, without heads: all."""
@@ -262,6 +273,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     much higher."""
     label: str = "label"
     """The column of the labels."""
+    prompts: str = ""
+    """Other prompts, of which all choose; left out: one half of those that are measured."""
     layers: tuple[int, ...] = ()
     """The blocks among whose heads is chosen; left out: all."""
 
@@ -307,9 +320,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     { n = 10, of = "heads", by = "norm" }."""
     heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
-    position: Place = "all"
-    """At which token; all: every one of the text, a BOS before it left as it is. No feature is set
-    at the first token that a model reads."""
+    position: Positions = "all"
+    """At which token, or tokens; all: every one of the text, a BOS before it left as it is. No
+    feature is set at the first token that a model reads."""
     prompts: str = ""
     """The prompts that are measured under it; left out: the first."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
@@ -338,7 +351,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many features a sparse probe reads."""
     dictionary: str = ""
     """A dictionary's file or stored run, whose codes are read in place of activations."""
-    position: Place = -1
+    position: Position = -1
     """At which token; "mean" over all. No probe and no control sees a token behind it."""
     prompts: str = ""
     """The prompts that are probed; left out: the first."""

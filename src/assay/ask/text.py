@@ -29,7 +29,20 @@ from typing import Annotated, Any
 
 import msgspec
 
-from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read, Train
+from assay.ask import placing
+from assay.ask.tables import (
+    Block,
+    Diff,
+    Direction,
+    Intervention,
+    Model,
+    Probe,
+    Prompts,
+    Read,
+    Top,
+    Train,
+    Weights,
+)
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS
@@ -109,7 +122,7 @@ class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     note: str = ""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A claim in the author's words, with the condition under which it holds."""
 
     text: str
@@ -200,7 +213,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read: tuple[Read, ...] = ()
     probe: tuple[Probe, ...] = ()
     diff: tuple[Diff, ...] = ()
-    claim: tuple[Said, ...] = ()
+    claim: tuple[ClaimEntry, ...] = ()
     estimate: tuple[EstimateEntry, ...] = ()
 
 
@@ -276,7 +289,7 @@ def parsed(path: Path, whole: str) -> Text:
             f"{path} line {line + first - 1} column {column}: "
             f"{_lists_of_lists(table, keys) or _advice(str(e), keys)}"
         ) from None
-    text = Text(path, toml, first, page, study)
+    text = Text(path, toml, first, page, placing.written_out(study))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
     return text
@@ -444,19 +457,14 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         "read": Read,
         "probe": Probe,
         "diff": Diff,
-        "claim": Said,
+        "claim": ClaimEntry,
         "estimate": EstimateEntry,
     }
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         struct = Literature if "published" in keys[:-1] else struct
-        if struct is Read and unknown[1] == "prompts":
-            return (
-                f"{field_path}: every read is of the first [[prompts]], or of those that an "
-                "intervention names; a condition that names others as an arm, as in "
-                "steered.french - prefixed.french, has them as the model reads them, and [[diff]] "
-                'compares two row by row with prompts = ["first", "second"]'
-            )
+        nested: dict[str, Any] = {"top": Top, "block": Block, "weights": Weights}
+        struct = nested.get(str(keys[-2]), struct) if len(keys) > 3 else struct
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
                 f"{field_path} belongs to the study: write {unknown[1]} above the first [[…]], as "
@@ -468,7 +476,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 f"{field_path}: the controls that come by themselves are left out where they come "
                 "from: controls = [] under the model, intervention, probe or diff"
             )
-        where = f"; see docs/asking.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
+        where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         other = OTHERWISE.get((str(keys[0]), unknown[1]))
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         return f"{field_path} is not a field of a study; {hint}{where}"

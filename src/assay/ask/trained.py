@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, saes, training
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
-from assay.ask.parts import Parts
+from assay.ask.measure.tasks import Task
+from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model, Train
 from assay.controls.table import FROZEN, NOT_TRAINED
 from assay.core.bench import Bench
@@ -26,151 +26,158 @@ from assay.data.tiny import tiny
 from assay.subjects.folder import fingerprint
 
 
-class Trained(Parts):
-    """The arms of a study with what it trains for them."""
+def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
+    """A task with the folders and files of what the study trains, trained now or before."""
+    if isinstance(task, ProbeTask):
+        table = _with_files(task.table, _files(study, bench, [task.table], smoke))
+        return dataclasses.replace(task, table=table, model=_opened_from(study, bench, task.model))
+    model = _opened_from(study, bench, task.model)
+    if isinstance(task, SaeTask):
+        return dataclasses.replace(task, model=model)
+    less, start = (_opened_from(study, bench, m) if m else None for m in (task.less, task.start))
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    files = _files(study, bench, about, smoke)
+    return dataclasses.replace(
+        task,
+        model=model,
+        less=less,
+        start=start,
+        reads=tuple(_with_files(r, files) for r in task.reads),
+        directions=tuple(_with_files(d, files) for d in task.directions),
+        intervention=_with_files(task.intervention, files) if task.intervention else None,
+    )
 
-    def ready(self, bench: Bench, task: Any, *, smoke: bool) -> Any:
-        """A task with the folders and files of what the study trains, trained now or before."""
-        if isinstance(task, ProbeTask):
-            table = _with_files(task.table, self._files(bench, [task.table], smoke))
-            return dataclasses.replace(
-                task, table=table, model=self._opened_from(bench, task.model)
-            )
-        model = self._opened_from(bench, task.model)
-        if isinstance(task, SaeTask):
-            return dataclasses.replace(task, model=model)
-        less, start = (self._opened_from(bench, m) if m else None for m in (task.less, task.start))
-        about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
-        files = self._files(bench, about, smoke)
-        return dataclasses.replace(
-            task,
-            model=model,
-            less=less,
-            start=start,
-            reads=tuple(_with_files(r, files) for r in task.reads),
-            directions=tuple(_with_files(d, files) for d in task.directions),
-            intervention=_with_files(task.intervention, files) if task.intervention else None,
-        )
 
-    def learning(
-        self, name: str, model: str, seed: int, *, control: str = "", smoke: bool = False
-    ) -> Learning:
-        """The training of a dictionary, or of what stands in its place in a control.
+def learning(
+    study: ResolvedStudy,
+    name: str,
+    model: str,
+    seed: int,
+    *,
+    control: str = "",
+    smoke: bool = False,
+) -> Learning:
+    """The training of a dictionary, or of what stands in its place in a control.
 
-        Args:
-            name: of the dictionary.
-            model: the folder or the name of the model that it reads.
-            seed: of the training.
-            control: a near control's name.
-            smoke: whether it only shows that everything runs.
-        """
-        table = self.saes[name]
-        return Learning(
-            saes.smaller(table) if smoke else table,
-            model,
-            self.model_hash(self._of(name).name),
-            self.prompts.get(table.prompts),
-            seed,
-            untrained=control == NOT_TRAINED.name,
-            frozen="decoder" if control == FROZEN.name else saes.frozen(table),
-            bos=self._of(name).bos,
-        )
+    Args:
+        name: of the dictionary.
+        model: the folder or the name of the model that it reads.
+        seed: of the training.
+        control: a near control's name.
+        smoke: whether it only shows that everything runs.
+    """
+    table = study.saes[name]
+    reader = study.read_by(table)
+    return Learning(
+        saes.smaller(table) if smoke else table,
+        model,
+        model_hash(study, reader.name),
+        study.prompts.get(table.prompts),
+        seed,
+        untrained=control == NOT_TRAINED.name,
+        frozen="decoder" if control == FROZEN.name else saes.frozen(table),
+        bos=reader.bos,
+    )
 
-    def dictionary_hash(self, name: str) -> str:
-        """What identifies a dictionary that the study trains. Raises: ExperimentError."""
-        with self._told_where(name):
-            return training.key(self.learning(name, "", self.saes[name].seed).spec)
 
-    def model_hash(self, name: str) -> str:
-        """What identifies a model, also one that the study trains. Raises: AssayError,
-        ExperimentError."""
-        if name not in self.trains:
-            return fingerprint(self._folder(name))
-        table = self.trains[name]
-        with self._told_where(table.name):
-            if not table.of:
-                return training.key(training.small_by_content(self._located(table)))
-            return training.key(self._spec(name))
+def dictionary_hash(study: ResolvedStudy, name: str) -> str:
+    """What identifies a dictionary that the study trains. Raises: ExperimentError."""
+    with _told_where(study, name):
+        return training.key(learning(study, name, "", study.saes[name].seed).spec)
 
-    def _spec(self, name: str) -> training.TunedSpec:
-        """What a model was trained from, and how."""
-        start = self._start(Model(name=name))
-        begun = self.model_hash(start.name) if start and start.name in self.trains else ""
-        return training.spec(*self._tuning(name), begun)
 
-    def used(self, task: Task | ProbeTask | SaeTask) -> set[str]:
-        """The dictionaries that the study trains for an arm."""
-        if isinstance(task, SaeTask):
-            return {task.table.name}
-        if isinstance(task, ProbeTask):
-            return _named([task.table]) & {*self.saes}
-        about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
-        return _named(about) & {*self.saes}
-
-    def _of(self, name: str) -> Model:
-        """The model whose activations a dictionary of the study reads."""
-        names = [t.name for t in self.text.study.train]
-        return self._read_by(names.index(name), self.saes[name])
-
-    def _files(self, bench: Bench, tables: Any, smoke: bool) -> Mapping[str, str]:
-        """The file of each dictionary that these tables name and the study trains."""
-        files = {}
-        for name in sorted(_named(tables) & {*self.saes}):
-            model = self._opened_from(bench, self._of(name))
-            place = models.located(self.folder, model.name)
-            learning = self.learning(name, place, self.saes[name].seed, smoke=smoke)
-            files[name] = str(learning.path(bench).absolute())
-        return files
-
-    def _opened_from(self, bench: Bench, model: Model) -> Model:
-        """A model with its folder, where the study trains it, or what it is like."""
-        if model.like in self.trains:
-            return msgspec.structs.replace(model, like=self._start_of_twin(bench, model.like))
-        if model.name in self.trains:
-            return msgspec.structs.replace(model, name=str(self._trained(bench, model.name)))
-        return model
-
-    def _start_of_twin(self, bench: Bench, name: str) -> str:
-        """A folder of a trained model's shape and tokens."""
-        table = self.trains[name]
-        return self._folder(name) if table.of else str(self._trained(bench, name))
-
-    def _trained(self, bench: Bench, name: str) -> Path:
-        """The folder of a model that the study trains, trained now or before."""
-        table = self.trains[name]
+def model_hash(study: ResolvedStudy, name: str) -> str:
+    """What identifies a model, also one that the study trains. Raises: AssayError,
+    ExperimentError."""
+    if name not in study.trains:
+        return fingerprint(study.folder_of(name))
+    table = study.trains[name]
+    with _told_where(study, table.name):
         if not table.of:
-            return tiny(training.small(self._located(table)), bench)
-        tuning = self._tuning(name)
+            return training.key(training.small_by_content(study.located(table)))
+        return training.key(_spec(study, name))
 
-        def build(path: Path) -> None:
-            begun = self._start(Model(name=name))
-            if begun and begun.name in self.trains:
-                folder = str(self._trained(bench, begun.name))
-                tuned = (tuning[0], folder, *tuning[2:])
-            else:
-                tuned = tuning
-            training.train(*tuned, str(bench.device), path, bench.report)
 
-        return bench.artefact(self._spec(name), build)
+def _spec(study: ResolvedStudy, name: str) -> training.TunedSpec:
+    """What a model was trained from, and how."""
+    start = study.start_of(Model(name=name))
+    begun = model_hash(study, start.name) if start and start.name in study.trains else ""
+    return training.spec(*tuning(study, name), begun)
 
-    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
-        """How a model is trained further, with its text where it lies: from which folder, on which
-        prompts, and whether texts begin with a BOS."""
-        table = self._located(self.trains[name])
-        known = (*self.models, *self.on_other_text.values())
-        bos = next(m.bos for m in known if m.name == name)
-        return table, self._folder(name), self.prompts.get(table.prompts), bos
 
-    @contextmanager
-    def _told_where(self, name: str) -> Iterator[None]:
-        """Tell where in the file that stands whose training leads to a refusal."""
-        names = [t.name for t in self.text.study.train]
-        try:
-            yield
-        except AssayError as e:
-            if str(e).startswith(f"{self.text.path} line"):
-                raise
-            raise self.text.error(("train", names.index(name)), e) from e
+def used(study: ResolvedStudy, task: Task | ProbeTask | SaeTask) -> set[str]:
+    """The dictionaries that the study trains for an arm."""
+    if isinstance(task, SaeTask):
+        return {task.table.name}
+    if isinstance(task, ProbeTask):
+        return _named([task.table]) & {*study.saes}
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    return _named(about) & {*study.saes}
+
+
+def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapping[str, str]:
+    """The file of each dictionary that these tables name and the study trains."""
+    files = {}
+    for name in sorted(_named(tables) & {*study.saes}):
+        model = _opened_from(study, bench, study.read_by(study.saes[name]))
+        place = models.located(study.folder, model.name)
+        known = learning(study, name, place, study.saes[name].seed, smoke=smoke)
+        files[name] = str(known.path(bench).absolute())
+    return files
+
+
+def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
+    """A model with its folder, where the study trains it, or what it is like."""
+    if model.like in study.trains:
+        return msgspec.structs.replace(model, like=_start_of_twin(study, bench, model.like))
+    if model.name in study.trains:
+        return msgspec.structs.replace(model, name=str(_trained(study, bench, model.name)))
+    return model
+
+
+def _start_of_twin(study: ResolvedStudy, bench: Bench, name: str) -> str:
+    """A folder of a trained model's shape and tokens."""
+    table = study.trains[name]
+    return study.folder_of(name) if table.of else str(_trained(study, bench, name))
+
+
+def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
+    """The folder of a model that the study trains, trained now or before."""
+    table = study.trains[name]
+    if not table.of:
+        return tiny(training.small(study.located(table)), bench)
+    how = tuning(study, name)
+
+    def build(path: Path) -> None:
+        begun = study.start_of(Model(name=name))
+        if begun and begun.name in study.trains:
+            folder = str(_trained(study, bench, begun.name))
+            tuned = (how[0], folder, *how[2:])
+        else:
+            tuned = how
+        training.train(*tuned, str(bench.device), path, bench.report)
+
+    return bench.artefact(_spec(study, name), build)
+
+
+def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
+    """How a model is trained further, with its text where it lies: from which folder, on which
+    prompts, and whether texts begin with a BOS."""
+    table = study.located(study.trains[name])
+    known = (*study.models, *study.on_other_text.values())
+    bos = next(m.bos for m in known if m.name == name)
+    return table, study.folder_of(name), study.prompts.get(table.prompts), bos
+
+
+@contextmanager
+def _told_where(study: ResolvedStudy, name: str) -> Iterator[None]:
+    """Tell where in the file that stands whose training leads to a refusal."""
+    try:
+        yield
+    except AssayError as e:
+        if str(e).startswith(f"{study.text.path} line"):
+            raise
+        raise study.text.error(("train", study.training_index(name)), e) from e
 
 
 FIELDS = ("feature", "clamp", "dictionary", "jaccard")

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from assay.ask.text import EstimateEntry, Literature, Said
+from assay.ask.text import ClaimEntry, EstimateEntry, Literature
 from assay.core.claims import Claim, Estimate, Published
 from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
@@ -127,7 +127,7 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     return read
 
 
-def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
+def claim(claim_entry: ClaimEntry, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
     value, statistic = computed(read, main_arm, claim_entry)
@@ -160,7 +160,7 @@ def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
 def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     """Make the Estimate of what an author wants to know. Raises: ClaimError."""
     units, over = entry.units or ("seed",), dims_over(entry)
-    about = Said(text=entry.text, units=(*units, *over), where=entry.where)
+    about = ClaimEntry(text=entry.text, units=(*units, *over), where=entry.where)
     value, statistic = computed(read, main_arm, about)
 
     def of_arms(arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
@@ -214,12 +214,12 @@ def _published(number: Literature | str) -> Published | Literal["new"] | None:
 _Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
 
 
-def computed(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+def computed(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Value, Statistic]:
     """Give the value and the statistic of a condition about this arm."""
     return (_matched if read.equal else _plain)(read, main_arm, claim_entry)
 
 
-def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+def _plain(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Value, Statistic]:
     """Value and statistic of a condition without a sweep."""
     parsed = read.parsed
     marked = "value" not in parsed.terms
@@ -274,7 +274,7 @@ def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
     return name in QUANTITIES and all(t in arm for t in QUANTITIES[name].terms)
 
 
-def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+def _matched(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Value, Statistic]:
     """Value and statistic of a difference at equal something."""
     x, y = read.equal, read.parsed.columns[0].name
     sides = tuple(zip("abcd", itertools.chain.from_iterable(read.pairs), strict=False))
@@ -405,7 +405,7 @@ def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
 
 
 def _terms(
-    arm: xr.Dataset, column: Column, main_arm: str, claim_entry: Said, *, sweep: bool = False
+    arm: xr.Dataset, column: Column, main_arm: str, claim_entry: ClaimEntry, *, sweep: bool = False
 ) -> dict[str, xr.DataArray]:
     """The sums that a quantity is made of, or the stored measure itself, over the units and, where
     asked for, a sweep."""
@@ -462,7 +462,7 @@ def _measure(
     arm: xr.Dataset,
     column: Column,
     arm_name: str,
-    claim_entry: Said,
+    claim_entry: ClaimEntry,
     *,
     term: str = "",
     sweep: bool = False,

@@ -9,9 +9,11 @@ import inspect
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
@@ -21,8 +23,8 @@ from assay.checking.result import Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
-from assay.core.reasons import TIES
-from assay.core.results import Judged
+from assay.core.reasons import IDENTICAL, OUT_OF_REACH, STRADDLES, TIES
+from assay.core.results import Judged, Price
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +110,8 @@ def check(
         unit: one or two columns of the prompts over which the claim generalises.
         beats: the margin by which each control has to be beaten.
         empty: the value for no effect, 0 by default.
-        bounds: the least and the greatest number of a unit.
+        bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
+            is known where all are 0 or 1.
         scope: what the verdict is about, in words.
         batch: prompts per call; by default all.
         cache: whether to keep the results of calls, and reuse them.
@@ -131,55 +134,22 @@ def check(
     """
     parse(holds)
     given = Given.read(prompts)
-    units, unit_notes = given.units((unit,) if isinstance(unit, str) and unit else tuple(unit))
+    units, unit_notes = given.units(unit)
     things = {
         "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "layer": layer,
         "site": site, "position": position, "source": source, "text": text, "training": training,
         "feature": feature, "edge": edge,
     }  # fmt: skip
-    if draws < 1:
-        raise DataError(f"draws= is 1 or more, got {draws}")
     options = Options(of, norms, rates, others, around, paraphrases, draws)
     what = credited(things, options, given)
     _choose(what, controls, holds)
-    calls = Calls(function, given, keep=cache, batch=batch)
-    asked = _Asked(calls, what, none)
+    asked = _Asked(Calls(function, given, keep=cache, batch=batch), what, none, sides(holds))
+    asked.notes += [*unit_notes, *what.notes]
     asked.dry()
     asked.all()
-    notes = [*unit_notes, *asked.notes, *what.notes]
-    if cache and calls.opaque:
-        notes.append(f"calls are not kept, because the content of {calls.opaque[0]} is unknown")
-    if also is not None and not _wanted(DAMAGE, controls):
-        also = None
-    elif also is None and what.kind in BREAKS:
-        notes.append(
-            "no control 'damage': any part that the whole model needs would have the effect as "
-            "well; give also=another task"
-        )
-    arms = asked.arms
-    placed = {arm: Placed(c.name, c.why) for arm, c in asked.placed.items()}
-    if also is not None:
-        changed = Change(what.kind, asked.thing, none, asked.before, arms[what.kind])
-        arms["damage"] = damaged(changed, also, given, lower=sides(holds)[0], keep=cache)
-        placed["damage"] = Placed(DAMAGE.name, DAMAGE.why)
-    rows = _table(given, units, arms)
-    question = Question(
-        sentence,
-        holds,
-        what.kind,
-        units,
-        placed,
-        beats,
-        empty,
-        bounds,
-        asked.noise,
-        scope,
-        given.distinct,
-    )
-    judged, question = _judged(question, rows, arms)
-    asks = (calls.content, what.kind, asked.thing)
-    notes += given.tried("prompts", asks, holds, judged, ledger=ledger, function=calls.content)
-    return Check(question, rows, judged, tuple(notes), _about(calls, asked))
+    asked.damage(also, controls)
+    claim = partial(Question, sentence, holds, beats=beats, empty=empty, bounds=bounds, scope=scope)
+    return asked.check(claim, units, ledger=ledger)
 
 
 def _wanted(control: Control, controls: Sequence[str] | Mapping[str, Any] | None) -> bool:
@@ -213,8 +183,8 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
 class _Asked:
     """The numbers of all arms."""
 
-    def __init__(self, calls: Calls, what: Credited, none: Any) -> None:
-        self.calls, self.what, self.none = calls, what, none
+    def __init__(self, calls: Calls, what: Credited, none: Any, edges: tuple[bool, bool]) -> None:
+        self.calls, self.what, self.none, self.sides = calls, what, none, edges
         self.thing = what.thing()
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
@@ -252,7 +222,11 @@ class _Asked:
             self._same(numbers)
 
     def _same(self, numbers: Sequence[Numbers]) -> None:
-        first = numbers[0]
+        """Refuse a function of which every call gives the same; not one that always says no where
+        a fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
+        first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(self.sides)
+        if all((x == bound).all() for x in first.values()):
+            return
         if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
             raise NotAFunctionOfItError(
                 f"{self.calls.name} gives the same numbers with the {self.what.kind}, without it, "
@@ -276,6 +250,48 @@ class _Asked:
             if k == 0:
                 self._same([after, self.before, numbers])
             self.arms[arm] = self._effects(numbers)
+
+    def damage(
+        self,
+        also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None,
+        controls: Sequence[str] | Mapping[str, Any] | None,
+    ) -> None:
+        """Add the control `damage`, or note that it could not be made of a part that the whole
+        model may need."""
+        kind, given = self.what.kind, self.calls.prompts
+        if also is None and kind in BREAKS:
+            self.notes.append(
+                "no control 'damage': any part that the whole model needs would have the effect as "
+                "well; give also=another task"
+            )
+        if also is None or not _wanted(DAMAGE, controls):
+            return
+        changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
+        self.arms[DAMAGE.name] = damaged(
+            changed, also, given, lower=self.sides[0], keep=self.calls.keep
+        )
+        self.placed[DAMAGE.name] = DAMAGE
+
+    def check(
+        self, claim: Callable[..., Question], units: tuple[str, ...], *, ledger: bool
+    ) -> Check:
+        """Judge the numbers of all arms. Raises: ClaimError, DataError."""
+        calls, given, kind = self.calls, self.calls.prompts, self.what.kind
+        if calls.keep and calls.opaque:
+            self.notes.append(
+                f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
+            )
+        rows = _table(given, units, self.arms)
+        placed = {arm: Placed(c.name, c.why) for arm, c in self.placed.items()}
+        question = claim(
+            credits=kind, units=units, placed=placed, noise=self.noise, distinct=given.distinct
+        )
+        judged, question = _judged(question, rows, self.arms)
+        asks = (calls.content, kind, self.thing)
+        tried = given.tried(
+            "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
+        )
+        return Check(question, rows, judged, (*self.notes, *tried), _about(calls, self))
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
@@ -325,31 +341,58 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
 def _judged(
     question: Question, rows: pd.DataFrame, arms: Mapping[str, Numbers]
 ) -> tuple[Judged, Question]:
-    """The verdict; of yes and no on every prompt with the exact interval of a difference of shares,
+    """The verdict, with the bounds of a unit: of an effect as far apart as those of the function's
+    own numbers. Of yes and no on every prompt it has the exact interval of a difference of shares
     where units tie. Raises: ClaimError, DataError."""
     known = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
-    columns = {c.name for c in parse(question.holds).columns}
-    if lacking := sorted(columns - {*rows.columns}):
+    parsed = parse(question.holds)
+    if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
         raise ClaimError(
             f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
             f"function; {nearest(lacking[0], known)}"
         )
-    bounded = replace(question, bounds=(-1.0, 1.0))
-    name = next(iter(columns))
-    shares = name in known and parse(question.holds).plain and len(question.units) == 1
-    shares = shares and all(
-        np.isin(x[f"{name}{end}"], (0, 1)).all()
-        for arm, x in arms.items()
-        for end in (AFTER, BEFORE)
-        if arm != DAMAGE.name
+    name = parsed.columns[0].name
+    if name not in known or not parsed.plain:
+        return question.judged(rows), question
+    ends = [(arm, x[f"{name}{end}"]) for arm, x in arms.items() for end in (AFTER, BEFORE)]
+    shares = len(question.units) == 1 and all(
+        np.isin(x, (0, 1)).all() for arm, x in ends if arm != DAMAGE.name
     )
-    if shares and question.bounds is None and not (rows[name] < 0).any():
-        return bounded.judged(rows), bounded  # which would be taken for a share, from 0 to 1
-    judged = question.judged(rows)
-    tied = judged.reason == TIES or len({*rows.loc[rows["arm"] == question.credits, name]}) == 1
-    if tied and question.bounds is None and shares:
-        return bounded.judged(rows), bounded
-    return judged, question
+    low, high = question.bounds or (0.0, 1.0)
+    beyond = [float(x.min()) for _, x in ends if np.nanmin(x) < low or np.nanmax(x) > high]
+    if question.bounds and beyond:
+        raise ClaimError(
+            f"bounds= are those of {name} itself, and it is beyond {low:g} to {high:g} on a prompt"
+        )
+    bounded = replace(question, bounds=(low - high, high - low))
+    if question.bounds:
+        question = bounded
+    elif not shares:
+        return question.judged(rows), question
+    negative = bool((rows[name] < 0).any())
+    judged = (question if negative else bounded).judged(rows)  # else from 0 to 1, as a share
+    of_arm = rows.loc[rows["arm"] == question.credits, name]
+    if judged.reason == TIES or of_arm.nunique() == 1 or not negative:
+        question, judged = bounded, bounded.judged(rows)
+    before = float(np.nanmean(arms[question.credits][f"{name}{BEFORE}"]))
+    return _within_reach(judged, f"{name}{BEFORE}", before, (low - before, high - before)), question
+
+
+def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, float]) -> Judged:
+    """The verdict, undecided where no effect could be in the range, as there is nothing left that
+    could fall, or rise: that it did not is then no finding."""
+    low, high = judged.range
+    inside = reach[0] <= high and reach[1] >= low
+    if inside or judged.outcome == "holds" or judged.reason not in ("", STRADDLES, TIES, IDENTICAL):
+        return judged
+    words = (
+        f"more prompts do not help: {name} is {before:.2f}, so an effect can only be from "
+        f"{reach[0]:.3g} to {reach[1]:.3g}; ask about prompts on which it is "
+        f"{'higher' if reach[0] > high else 'lower'}"
+    )
+    return structs.replace(
+        judged, outcome="undecided", reason=OUT_OF_REACH, price=Price(words), detectable=()
+    )
 
 
 def _about(calls: Calls, asked: _Asked) -> dict[str, Any]:

@@ -62,6 +62,10 @@ class Options:
     paraphrases: Any = None
     draws: int = 4
 
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise DataError(f"draws= is 1 or more, got {self.draws}")
+
     def given(self) -> list[str]:
         """Name those that are said."""
         return [k for k, v in vars(self).items() if v is not None and k != "draws"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import measuring
+from assay.ask.measure import harvests
 from assay.ask.measure.places import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
@@ -63,7 +63,7 @@ def _activations(
         PromptRow(text, {"text": text}, f"text {i + 1}", {}) for i, text in enumerate(texts)
     )
     prompts = PromptSet(Prompts(name="texts", text="{text}"), rows)
-    acts = measuring.read_activations(model, prompts, [site], position)
+    acts = harvests.read_activations(model, prompts, [site], position)
     return next(iter(acts.values())).float().cpu().numpy()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,12 +34,13 @@ from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, interval
+from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.reasons import TIES, explain_reason
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.core.wordings import spelling
+from assay.features.linear_probe import stratified_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,7 @@ class ProbeCheck(Shown):
     """A row for the probe and for each control: each measure with its interval, and by how much the
     probe's AUROC is larger."""
     rows: pd.DataFrame
-    """For each arm and group its part in accuracy and AUROC."""
+    """For each arm and group its part in accuracy and AUROC; for each fold both in it."""
     judged: Judged | None
     """The verdict on the condition; None where none was given."""
     notes: tuple[str, ...]
@@ -139,6 +141,7 @@ def check_probe(
     groups: Sequence[Any] | None = None,
     texts: Sequence[str] | None = None,
     shift: str | Sequence[Any] = "",
+    folds: int = 0,
     holds: str = "",
     sentence: str = "",
     embeddings: Array | None = None,
@@ -168,6 +171,9 @@ def check_probe(
         texts: of each row, for the controls that read words.
         shift: "length", to train on the shorter half of the texts and judge the longer one; or a
             value for each row: each value is judged by a probe trained on the others.
+        folds: 5, say, to judge the folds of a cross-validation, as is usual, in place of groups:
+            the interval is then also about probes that learn from other rows, and wide, as folds
+            share what they learn from (Nadeau and Bengio 2003).
         holds: a condition such as "auroc > 0.8", which every control must fail.
         sentence: the claim in words; by default the condition.
         embeddings: of each row, [row, d]; with a model they are read off it.
@@ -193,73 +199,125 @@ def check_probe(
         >>> p.outcome, p.controls
         ('holds', ('permuted',))
     """
-    x = _matrix("X", X, None)
-    positive, names = _labels(y, len(x))
-    group, joined = _with_near_copies(x, positive, _groups(groups, len(x)))
-    if texts is not None and len(texts) != len(x):
-        raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
-    parts, notes = _parts(shift, group, texts, positive)
-    notes += joined
-    notes.insert(0, f"positive is {names[1]!r}, negative {names[0]!r}")
-    readers: dict[Control, Kernel | np.ndarray] = {}
-    if texts is None:
-        notes.append("no controls bag, lengths and places: give texts=")
-    else:
-        texts = list(map(str, texts))
-        readers |= {BAG: reading.bag(texts), LENGTHS: reading.of_columns(reading.lengths(texts))}
-        readers |= {PLACES: reading.places(texts)}
-        notes += _repeated(texts, group)
-    given = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
+    rows = _Rows.read(X, y, groups, texts, shift, folds)
+    given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
     if model is not None:
         from assay.checking import of_model
 
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
-        more, told = of_model.read(model, tokenizer, texts, site, position, question, answers)
+        asking = site, position, question, answers
+        more, told = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
-        notes += told
-    for control, values in given.items():
-        if values is None:
-            notes.append(f"no control {control.name}: {_HOW[control]}")
-        elif control is ASKED:
-            readers[control] = _matrix("asked", values, len(x), columns=False)[:, 0]
-        else:
-            readers[control] = reading.of_columns(_matrix(control.name, values, len(x)))
-    probe = reading.of_columns(x)
-    scored = {PROBE: [reading.scores(probe, positive, group, parts)]}
-    for control, reader in readers.items():
-        scored[control.name] = [
-            reader
-            if isinstance(reader, np.ndarray)
-            else reading.scores(reader, positive, group, parts)
-        ]
-    scored[PERMUTED.name] = [
-        reading.scores(
-            probe,
-            positive,
-            group,
-            parts,
-            lambda train, deal=deal: shuffled_rows(
-                positive.astype(int), train, group[train], 0, deal
-            ),  # type: ignore[misc]
-        )
-        for deal in range(DEALS)
-    ]
+        rows.notes.extend(told)
+    readers = {**rows.of_texts(texts), **rows.of_others(given)}
     why = {c.name: c.why for c in (*readers, PERMUTED)}
-    held = np.concatenate([judged for _, judged in parts])
-    arms, rows = _compared(scored, positive, group, held, why)
+    arms, numbers = _compared(rows, _scored(rows, readers), why)
     verdict = None
     if holds:
-        verdict = _judged(rows, holds, why, scope)
+        verdict = _judged(numbers, rows.unit, holds, why, scope)
         verdict = structs.replace(verdict, text=sentence or holds)
-        notes += verdict.notes
-        on, given_rows = ("rows", Given(x)) if texts is None else ("texts", Given(texts))
-        notes += given_rows.tried(on, (x, positive), holds, verdict, ledger=ledger)
-    notes += [
-        f"{len(held):,} rows of {len(np.unique(group[held])):,} groups are judged",
-        "intervals are over groups; those of the true positive rate resample the groups",
+        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
+        asks = (rows.x, rows.positive, *([folds] if folds else []))
+        rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
+        rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
+    return ProbeCheck(arms, numbers, verdict, tuple(dict.fromkeys([*rows.notes, *rows.judged_in])))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a probe, and which of them are learned from and judged together."""
+
+    x: np.ndarray
+    positive: np.ndarray
+    group: np.ndarray
+    parts: Parts
+    unit: str
+    """What is generalised over: group, or fold."""
+    units: np.ndarray
+    """The unit of each row, by its number."""
+    notes: list[str]
+
+    @classmethod
+    def read(
+        cls,
+        X: Array,
+        y: Any,
+        groups: Any,
+        texts: Sequence[str] | None,
+        shift: str | Sequence[Any],
+        folds: int,
+    ) -> _Rows:
+        """Read and check them. Raises: DataError."""
+        x = _matrix("X", X, None)
+        positive, names = _labels(y, len(x))
+        group, joined = _with_near_copies(x, positive, _groups(groups, len(x)))
+        if texts is not None and len(texts) != len(x):
+            raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
+        notes = [f"positive is {names[1]!r}, negative {names[0]!r}"]
+        if folds:
+            units = _folds(folds, shift, group, positive)
+            parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
+            return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
+        parts, shifted = _parts(shift, group, texts, positive)
+        return cls(x, positive, group, parts, GROUP, group, [*notes, *shifted, *joined])
+
+    @property
+    def held(self) -> np.ndarray:
+        """The rows that are judged."""
+        return np.concatenate([judged for _, judged in self.parts])
+
+    @property
+    def judged_in(self) -> list[str]:
+        """Say how many rows are judged, and over what intervals are."""
+        words = f"{len(self.held):,} rows of {len(np.unique(self.group[self.held])):,} groups"
+        where = f", in {len(self.parts)} folds of whole groups" if self.unit == FOLD else ""
+        return [
+            f"{words} are judged{where}",
+            f"intervals are over {self.unit}s; those of the true positive rate resample the groups",
+        ]
+
+    def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
+        """Read what the controls read that see words alone."""
+        if texts is None:
+            self.notes.append("no controls bag, lengths and places: give texts=")
+            return {}
+        texts = list(map(str, texts))
+        self.notes.extend(_repeated(texts, self.group))
+        lengths = reading.of_columns(reading.lengths(texts))
+        return {BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)}
+
+    def of_others(self, given: Mapping[Control, Any]) -> dict[Control, Kernel | np.ndarray]:
+        """Read what the author, or a model, gives for controls, and note what is missing."""
+        readers: dict[Control, Kernel | np.ndarray] = {}
+        for control, values in given.items():
+            if values is None:
+                self.notes.append(f"no control {control.name}: {_HOW[control]}")
+            elif control is ASKED:
+                readers[control] = _matrix("asked", values, len(self.x), columns=False)[:, 0]
+            else:
+                readers[control] = reading.of_columns(_matrix(control.name, values, len(self.x)))
+        return readers
+
+
+def _scored(
+    rows: _Rows, readers: Mapping[Control, Kernel | np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+    """Score every row by what was learned from other groups: by the probe and by each control, by
+    the shuffled labels several times."""
+    probe, of = reading.of_columns(rows.x), (rows.positive, rows.group, rows.parts)
+    scored = {PROBE: [reading.scores(probe, *of)]}
+    for control, reader in readers.items():
+        score = reader if isinstance(reader, np.ndarray) else reading.scores(reader, *of)
+        scored[control.name] = [score]
+
+    def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
+        return shuffled_rows(rows.positive.astype(int), train, rows.group[train], 0, deal)
+
+    scored[PERMUTED.name] = [
+        reading.scores(probe, *of, partial(shuffled, deal=deal)) for deal in range(DEALS)
     ]
-    return ProbeCheck(arms, rows, verdict, tuple(dict.fromkeys(notes)))
+    return scored
 
 
 _HOW: Mapping[Control, str] = {
@@ -270,56 +328,56 @@ _HOW: Mapping[Control, str] = {
 
 
 def _compared(
-    scored: Mapping[str, list[np.ndarray]],
-    y: np.ndarray,
-    group: np.ndarray,
-    held: np.ndarray,
-    why: Mapping[str, str],
+    rows: _Rows, scored: Mapping[str, list[np.ndarray]], why: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of arms, and each group's part in it. Raises: DataError."""
+    """The table of arms, and the part in it of each group, or of each fold. Raises: DataError."""
     import pandas as pd
 
-    names = np.unique(group[held])
-    if len(np.unique(y[held])) < 2:
+    held = rows.held
+    y, group, units = rows.positive[held], rows.group[held], rows.units[held]
+    if len(np.unique(y)) < 2:
         raise DataError("all rows that are judged have one label")
+    by_unit = reading.of_folds if rows.unit == FOLD else reading.pseudo_values
     frames = []
     for arm, several in scored.items():
-        values = np.mean(
-            [reading.pseudo_values(s[held], y[held], group[held]) for s in several], axis=0
-        )
+        values = np.mean([by_unit(s[held], y, units) for s in several], axis=0)
         columns = dict(zip(MEASURES, values.T, strict=True))
-        frames.append(pd.DataFrame({"arm": arm, GROUP: names, **columns}))
-    rows = pd.concat(frames, ignore_index=True)
-    if rows[list(MEASURES)].isna().any(axis=None):
+        frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
+    numbers = pd.concat(frames, ignore_index=True)
+    if numbers[list(MEASURES)].isna().any(axis=None):
         raise DataError("without one of the groups only one label is left; give more groups")
-    of = {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
+    of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
     lines = []
     for arm, several in scored.items():
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
-            line |= _estimated(measure, of[arm][measure].to_numpy())
-        rate = float(np.mean([reading.measures(s[held], y[held])[2] for s in several]))
-        low, high = reading.interval(several[0][held], y[held], group[held])
+            line |= _estimated(measure, of[arm][measure].to_numpy(), rows.unit)
+        rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
+        low, high = reading.interval(several[0][held], y, group)
         line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("ahead", lead)
+            line |= _estimated("ahead", lead, rows.unit)
         lines.append({**line, "why": in_words(why.get(arm, ""))})
-    return pd.DataFrame(lines), rows
+    return pd.DataFrame(lines), numbers
 
 
-def _estimated(name: str, x: np.ndarray) -> dict[str, float]:
-    """A mean over groups with its interval; the exact one of shares that lie between 0 and 1."""
-    if name in MEASURES and ((x >= 0) & (x <= 1)).all():
+def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
+    """A mean over units with its interval; the exact one of groups' shares that lie between 0 and
+    1, which folds have only where all agree."""
+    exact_for = unit != FOLD or len(np.unique(x)) == 1
+    if name in MEASURES and exact_for and ((x >= 0) & (x <= 1)).all():
         exact = bounded_mean([x], float(x.mean()), (0.0, 1.0))
         low, high = exact.low, exact.high
     else:
-        i = interval({"value": x}, mean)
+        i = interval({"value": x}, mean, units=(unit,))
         low, high = (max(0.0, i.low), min(1.0, i.high)) if name in MEASURES else (i.low, i.high)
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
-def _judged(rows: pd.DataFrame, holds: str, why: Mapping[str, str], scope: str) -> Judged:
+def _judged(
+    rows: pd.DataFrame, unit: str, holds: str, why: Mapping[str, str], scope: str
+) -> Judged:
     """The verdict on a condition. Raises: ClaimError, DataError."""
     parsed = parse(holds)
     columns = {c.name for c in parsed.columns}
@@ -337,7 +395,14 @@ def _judged(rows: pd.DataFrame, holds: str, why: Mapping[str, str], scope: str) 
 
     def decide(some: pd.DataFrame, bounds: tuple[float, float] | None) -> Judged:
         return judge(
-            some, claim=holds, unit=GROUP, control=why, empty=0.5, bounds=bounds, scope=scope
+            some,
+            claim=holds,
+            unit=unit,
+            control=why,
+            empty=0.5,
+            bounds=bounds,
+            scope=scope,
+            copies=False,  # parts in a measure take few values; near-copies are sought among rows
         )
 
     judged = decide(rows, (0.0, 1.0) if shares else None)
@@ -441,6 +506,25 @@ def _parts(
         if len(np.unique(y[train])) < 2 or not len(held):
             raise DataError("under this shift a part has rows of one label, or none, to learn from")
     return parts, [note]
+
+
+def _folds(count: int, shift: str | Sequence[Any], group: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The fold of each row, by whole groups, with as many groups of each label in each. Raises:
+    DataError."""
+    if not (isinstance(shift, str) and not shift):
+        raise DataError("say folds= or shift=, not both: either says what is judged by what")
+    if (groups := len(np.unique(group))) < count or count < FEWEST_FOLDS:
+        raise DataError(
+            f"folds= is a number from {FEWEST_FOLDS}, since fewer folds decide nothing, to the "
+            f"number of groups, {groups}; got {count}"
+        )
+    of = stratified_folds(group, y.astype(int), count)
+    if any(len(np.unique(y[of == k])) < 2 for k in range(count)):
+        raise DataError(
+            f"a fold would have rows of one label alone; give fewer folds than {count}, or more "
+            "groups of the rarer label"
+        )
+    return of
 
 
 def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:

@@ -19,7 +19,7 @@ from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import explain_reason
+from assay.core.reasons import explain_reason, remedy
 from assay.core.results import Judged, Verdict
 from assay.core.table import judge
 
@@ -65,8 +65,12 @@ class Question:
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
+        named = {c.name for c in parse(self.holds).columns}
+        stems = [str(c).removesuffix("_after") for c in rows if str(c).endswith("_after")]
+        # numbers that the condition does not name are no groups of prompts
+        others = {f"{stem}{end}" for stem in stems for end in ("", "_after", "_before")} - named
         verdict = judge(
-            rows,
+            rows.drop(columns=[c for c in rows if c in others]),
             claim=self.holds,
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
@@ -186,11 +190,17 @@ class Check(Shown):
         for row in table:
             cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
             lines.append("  ".join([*cells, row[4]]).rstrip())
-        notes = (*self.judged.notes, *self.notes)
-        lines += ["", *(f"note: {note}" for note in notes), f"scope: {j.scope}"]
+        lines += ["", *(f"note: {note}" for note in self.remarks), f"scope: {j.scope}"]
         if j.price is not None and j.price.text:
-            lines.append(f"to decide it: {j.price.text}")
+            lines.append(remedy(j.price.text, j.price_in_times)[0])
         return "\n".join(lines)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that a reader should know next to the number: what makes its interval doubtful, and
+        what was done and left out."""
+        warning = (self.judged.warning,) if self.judged.warning else ()
+        return (*warning, *self.judged.notes, *self.notes)
 
     def row(self, control: str) -> tuple[str, str, str]:
         """Say of a control its number, whether it fails, as it should, and what it would

@@ -87,16 +87,8 @@ def curve(
         >>> c.crossing.words
         'crosses 0.6 between depth 1 and 2; on a straight line at 1.59 [1.57, 1.62]'
     """
-    if len(levels) < 2:
-        have = f"it has one, {levels[0]}" if len(levels) else "it has none"
-        raise ClaimError(f"over {over} needs two levels or more; {have}")
-    numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
-    if crosses is not None and not numeric:
-        raise ClaimError(
-            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
-        )
+    numeric = _check_levels(levels, over, crosses)
     complete = _complete(terms, levels, over, factors)
-
     points = tuple(
         interval(
             {name: x.take(k, factors) for name, x in complete.items()},
@@ -112,16 +104,12 @@ def curve(
     wider = math.nan
     if freedom >= 1:
         wider = _wider(_correlation(complete, statistic, factors), freedom, level)
-    band = tuple(
-        (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
-        for p, (low, high) in zip(points, map(limits, points), strict=True)
-    )
     # Without spread a hull has no width; exact limits share out what the whole band may err.
     known = [_flat_bounds(p, complete, k, statistic, natural) for k, p in enumerate(points)]
     each = 1 - (1 - level) / len(levels)
     band = tuple(
-        limits(exactly(p, bounds, each)) if bounds else ends
-        for p, bounds, ends in zip(points, known, band, strict=True)
+        limits(exactly(p, bounds, each)) if bounds else _widened(p, wider)
+        for p, bounds in zip(points, known, strict=True)
     )
     points = tuple(
         exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, known, strict=True)
@@ -129,13 +117,8 @@ def curve(
     log = numeric and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
-        places = np.log(levels) if log else np.asarray(levels, dtype=float)
         between = partial(_between, complete, statistic, factors, level, draws, crosses, units)
-        back: Callable[[float], float] = math.exp if log else float
-        ends = (points[0].estimate + points[-1].estimate) / 2
-        value = ends if crosses == HALF else float(crosses)
-        label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
-        crossing = _crossing(value, label, over, places, back, between)
+        crossing = _crossing_of(points, levels, over, crosses, between, log=log)
     lows, highs = zip(*map(limits, points), strict=True)
     return Curve(
         over=over,
@@ -150,6 +133,44 @@ def curve(
         crossing=crossing,
         points=points,
     )
+
+
+def _check_levels(levels: Sequence[Any], over: str, crosses: float | str | None) -> bool:
+    """Whether all levels are numbers. Raises: ClaimError for fewer than two, and for a crossing
+    over levels that are no numbers."""
+    if len(levels) < 2:
+        have = f"it has one, {levels[0]}" if len(levels) else "it has none"
+        raise ClaimError(f"over {over} needs two levels or more; {have}")
+    numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
+    if crosses is not None and not numeric:
+        raise ClaimError(
+            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
+        )
+    return numeric
+
+
+def _widened(i: Interval, wider: float) -> tuple[float, float]:
+    """The limits of an interval so many times as far from its estimate."""
+    low, high = limits(i)
+    return i.estimate - wider * (i.estimate - low), i.estimate + wider * (high - i.estimate)
+
+
+def _crossing_of(
+    points: Sequence[Interval],
+    levels: Sequence[Any],
+    over: str,
+    crosses: float | str,
+    between: Callable[[int, float], Interval],
+    *,
+    log: bool,
+) -> Crossing:
+    """Where a curve has a value, or is half way between its ends."""
+    places = np.log(levels) if log else np.asarray(levels, dtype=float)
+    back: Callable[[float], float] = math.exp if log else float
+    ends = (points[0].estimate + points[-1].estimate) / 2
+    value = ends if crosses == HALF else float(crosses)
+    label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
+    return _crossing(value, label, over, places, back, between)
 
 
 def _flat_bounds(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from assay.core.claims import Estimate, Exact
 from assay.core.curves import curve, limits
 from assay.core.errors import ClaimError
-from assay.core.intervals import interval
+from assay.core.intervals import Interval, interval
 from assay.core.judging import (
     UNDEFINED,
     Arms,
@@ -78,49 +79,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
     if bad:
         arm_reader = Others(arms, where=statement.where, without=bad)
         data = table(arm_reader)
-    factors = len(statement.units)
-    method, whole = describe_method(statement.units, level), None
-    if over:
-        whole = curve(
-            data.terms,
-            data.levels[statement.over].tolist(),
-            statement.statistic,
-            over=statement.over,
-            factors=factors,
-            crosses=statement.crosses,
-            level=level,
-            natural=statement.ends,
-            units=statement.units,
-        )
-        i = whole.points[0]
-        low = high = t_low = t_high = math.nan
-        number, points = math.nan, ()
-        method += f"; the band covers all {len(whole.levels)} levels of {statement.over} together"
-        if math.isnan(whole.wider):
-            method = (
-                f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
-            )
-    else:
-        i = interval(
-            data.or_empty(factors),
-            statement.statistic,
-            factors=factors,
-            level=level,
-            units=statement.units,
-        )
-        method = describe_method(statement.units, level, n=i.n)
-        bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
-        if bounds is not None and min(i.n) > 1:
-            i = exactly(i, bounds, level)
-            method = describe_method(statement.units, level, bounds)
-        low, high = limits(i)
-        t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
-        number, points = i.estimate, tuple(i.points.tolist())
-        if i.undefined > UNDEFINED:
-            method = (
-                f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, "
-                "or when one unit is left out"
-            )
+    i, found = (_curve if over else _number)(statement, data, level)
     return Estimated(
         text=statement.text,
         units=statement.units,
@@ -129,15 +88,62 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         source=statement.source,
         published=statement.published,
         statement=statement,
-        estimate=number,
-        low=low,
-        high=high,
-        t_low=t_low,
-        t_high=t_high,
         n=dict(zip(statement.units, i.n, strict=True)),
         dropped=len(bad),
         scope=describe_scope(statement.units, i, arm_reader, scope),
-        method=method,
-        points=points,
-        curve=whole,
+        **found,
     )
+
+
+def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, dict[str, Any]]:
+    """A curve of an estimate: the interval of its first point, and what is kept of it."""
+    whole = curve(
+        data.terms,
+        data.levels[statement.over].tolist(),
+        statement.statistic,
+        over=statement.over,
+        factors=len(statement.units),
+        crosses=statement.crosses,
+        level=level,
+        natural=statement.ends,
+        units=statement.units,
+    )
+    words = describe_method(statement.units, level)
+    method = f"{words}; the band covers all {len(whole.levels)} levels of {statement.over} together"
+    if math.isnan(whole.wider):
+        method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
+    nothing = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high"), math.nan)
+    return whole.points[0], {**nothing, "method": method, "points": (), "curve": whole}
+
+
+def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, dict[str, Any]]:
+    """A single number of an estimate: its interval, and what is kept of it."""
+    factors = len(statement.units)
+    i = interval(
+        data.or_empty(factors),
+        statement.statistic,
+        factors=factors,
+        level=level,
+        units=statement.units,
+    )
+    method = describe_method(statement.units, level, n=i.n)
+    bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
+    if bounds is not None and min(i.n) > 1:
+        i = exactly(i, bounds, level)
+        method = describe_method(statement.units, level, bounds)
+    low, high = limits(i)
+    t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
+    if i.undefined > UNDEFINED:
+        method = (
+            f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, "
+            "or when one unit is left out"
+        )
+    return i, {
+        "estimate": i.estimate,
+        "low": low,
+        "high": high,
+        "t_low": t_low,
+        "t_high": t_high,
+        "method": method,
+        "points": tuple(i.points.tolist()),
+    }

@@ -273,7 +273,7 @@ class _Claim(Reader):
                 "estimate": "a quantity such as 'gated.fvu - relu.fvu'",
             }[self.kind]
             raise ClaimError(f"the {self.kind} is empty; write {example}")
-        low, high, body = self._range(self.tree())
+        low, high, body = _range(self, self.tree())
         if any(_is_mean(n) and not n.keywords for n in ast.walk(body)):
             walk = self.walk(body, inside=True)
 
@@ -295,75 +295,6 @@ class _Claim(Reader):
             isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
         )
-
-    def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
-        example = (
-            "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
-            "main.gamma < 1.02'"
-        )
-        if self.kind == "estimate":
-            if isinstance(tree, ast.Compare):
-                raise self.no("an estimate has no threshold; leave it out, or make it a claim")
-            return -math.inf, math.inf, tree
-        if not isinstance(tree, ast.Compare):
-            raise self.no(f"it compares nothing; {example}")
-        parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
-        if not set(ops) <= {ast.Lt, ast.LtE, ast.Gt, ast.GtE}:
-            raise self.no(
-                f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
-            )
-        if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
-            parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
-        if not set(ops) <= {ast.Lt, ast.LtE}:
-            raise self.no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
-        numbers = [_number(p) for p in parts]
-        low, high = -math.inf, math.inf
-        if len(parts) == 2 and numbers[0] is None and numbers[1] is not None:
-            body, high = parts[0], self._edge(numbers[1], ops[0], -math.inf)
-        elif len(parts) == 2 and numbers[0] is not None and numbers[1] is None:
-            body, low = parts[1], self._edge(numbers[0], ops[0], math.inf)
-        elif (
-            len(parts) == 3
-            and numbers[0] is not None
-            and numbers[1] is None
-            and numbers[2] is not None
-        ):
-            body, low, high = (
-                parts[1],
-                self._edge(numbers[0], ops[0], math.inf),
-                self._edge(numbers[2], ops[1], -math.inf),
-            )
-            if not low <= high:
-                raise self.no(
-                    f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller "
-                    "number first"
-                )
-        else:
-            raise self.no(f"one side must be a number; {self._difference(tree) or example}")
-        return low, high, body
-
-    def _difference(self, tree: ast.Compare) -> str:
-        """How two quantities are compared: their difference with a number; "" of anything else."""
-        sides = [tree.left, *tree.comparators]
-        if len(sides) > 2 or not all(map(_has_column, sides)):
-            return ""
-        left, right = sides
-        margin = "0"
-        if _is_sum(right) and isinstance(right.op, ast.Add) and _number(right.right) is not None:
-            margin, right = self._spelled(right.right), right.left
-        subtracted = f"({self._spelled(right)})" if _is_sum(right) else self._spelled(right)
-        sign = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}[type(tree.ops[0])]
-        return f"write {self._spelled(left)} - {subtracted} {sign} {margin}"
-
-    def _spelled(self, node: ast.expr) -> str:
-        """A part of the text as it was typed."""
-        typed = ast.get_source_segment(_parsable(self.text), node) or _unparsed(node)
-        return typed.replace("==", "=")
-
-    def _edge(self, number: float, op: type[ast.cmpop], inward: float) -> float:
-        if not math.isfinite(number):
-            raise self.no("the threshold must be a finite number")
-        return number if op is ast.LtE else math.nextafter(number, inward)
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         column = self._named(node)
@@ -403,14 +334,14 @@ class _Claim(Reader):
 
     def _together(self, node: ast.Call, inside: bool) -> Walk:
         """Something that is taken of arithmetic over the levels of dimensions, unit by unit."""
-        how, over, beyond = _how(node), self._dims(node), None
+        how, over, beyond = _how(node), _dims(self, node), None
         count = 2 if how == "corr" else 1
         if self.kept or len(node.args) != count:
             one = "cannot stand within another over=…" if self.kept else f"takes {count}"
             raise self.no(f"{_describe_node(node)}: {how}(…, over=…) {one}")
         bodies = [*node.args]
         if how in ("first", "count", "share"):
-            bodies[0], beyond = self._compared(bodies[0], _EXAMPLES[how])
+            bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
         before, self.kept = len(self.columns), over
         walks = [self.walk(body, inside) for body in bodies]
         self.kept = ()
@@ -431,22 +362,10 @@ class _Claim(Reader):
         self.together.append(Together(text, over, some, how, number, walks[0]))
         return number
 
-    def _dims(self, node: ast.Call) -> tuple[str, ...]:
-        """The dimensions that a function is over."""
-        axes = node.keywords[0].value
-        over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
-        names = tuple(x for x in over if isinstance(x, str))
-        if [k.arg for k in node.keywords] != ["over"] or not names or len({*names}) < len(over):
-            raise self.no(
-                f"cannot tell what {_describe_node(node)} is over; each dimension is named once, "
-                f"as in {_EXAMPLES.get(_how(node), _EXAMPLES['mean'])}"
-            )
-        return names
-
     def _share(self, node: ast.Call, inside: bool) -> Walk:
         """1 of each unit in which a comparison is so, else 0."""
         (inner,) = self.values(node, 1, 1)
-        body, (sign, edge) = self._compared(inner, _EXAMPLES["share"])
+        body, (sign, edge) = _compared(self, inner, _EXAMPLES["share"])
         walk = self.walk(body, inside)
 
         def number(names: Any) -> Any:
@@ -456,28 +375,21 @@ class _Claim(Reader):
 
         return number
 
-    def _compared(self, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
-        """What is compared with a number within a function, the sign and the number."""
-        signs = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in signs:
-            edge = _number(node.comparators[0])
-            if edge is not None and math.isfinite(edge):
-                return node.left, (signs[type(node.ops[0])], edge)
-        raise self.no(f"{_describe_node(node)} is no comparison with a number; write {example}")
-
     def _named(self, node: ast.expr) -> Column | None:
         """The column that a node names, with its levels and what it is averaged over; else None."""
         how = _how(node)
         if isinstance(node, ast.Call) and how in ("mean", *HOW) and node.keywords:
             body, beyond = node.args[0] if len(node.args) == 1 else node, None
             if how == "first":
-                body, beyond = self._compared(body, _EXAMPLES["first"])
+                body, beyond = _compared(self, body, _EXAMPLES["first"])
             inner = self._named(body) if body is not node and how != "count" else None
             if inner is None or inner.over or inner.how == "each":
                 return None
-            over = self._dims(node)
-            return self._once(
-                replace(inner, over=over, how=how, beyond=beyond), len(inner.levels) + len(over)
+            over = _dims(self, node)
+            return _once(
+                self,
+                replace(inner, over=over, how=how, beyond=beyond),
+                len(inner.levels) + len(over),
             )
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
@@ -489,20 +401,108 @@ class _Claim(Reader):
             levels = tuple(
                 (dim, level) for dim, level in pairs if isinstance(dim, str) and level is not None
             )
-            return self._once(replace(inner, levels=levels), len(pairs))
+            return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
 
-    def _once(self, column: Column, count: int) -> Column:
-        """The column, where each dimension that was asked for is a name, and no two are the
-        same."""
-        if len(set(column.named)) < count or not column.named:
-            example = (
-                'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or '
-                "mean(slope, over=(kind, probe))"
-            )
-            raise self.no(f"cannot tell which levels of {column.plain} are meant; {example}")
-        return column
+
+def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
+    """The range that a comparison asks for, and what it compares; everything of an estimate."""
+    example = (
+        "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
+        "main.gamma < 1.02'"
+    )
+    if reader.kind == "estimate":
+        if isinstance(tree, ast.Compare):
+            raise reader.no("an estimate has no threshold; leave it out, or make it a claim")
+        return -math.inf, math.inf, tree
+    if not isinstance(tree, ast.Compare):
+        raise reader.no(f"it compares nothing; {example}")
+    parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
+    if not set(ops) <= {*WRITTEN}:
+        raise reader.no(
+            f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
+        )
+    if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
+        parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
+    if not set(ops) <= {ast.Lt, ast.LtE}:
+        raise reader.no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
+    numbers = [_number(p) for p in parts]
+    match numbers:
+        case [None, float(high)]:
+            return -math.inf, _edge(reader, high, ops[0], -math.inf), parts[0]
+        case [float(low), None]:
+            return _edge(reader, low, ops[0], math.inf), math.inf, parts[1]
+        case [float(low), None, float(high)]:
+            ends = _edge(reader, low, ops[0], math.inf), _edge(reader, high, ops[1], -math.inf)
+            if not ends[0] <= ends[1]:
+                raise reader.no(
+                    f"nothing lies between {low:g} and {high:g}; put the smaller number first"
+                )
+            return *ends, parts[1]
+    raise reader.no(f"one side must be a number; {_difference(reader.text, tree) or example}")
+
+
+WRITTEN: Mapping[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+"""The signs that compare, as they are written."""
+
+
+def _edge(reader: Reader, number: float, op: type[ast.cmpop], inward: float) -> float:
+    if not math.isfinite(number):
+        raise reader.no("the threshold must be a finite number")
+    return number if op is ast.LtE else math.nextafter(number, inward)
+
+
+def _difference(text: str, tree: ast.Compare) -> str:
+    """How two quantities are compared: their difference with a number; "" of anything else."""
+    sides = [tree.left, *tree.comparators]
+    if len(sides) > 2 or not all(map(_has_column, sides)):
+        return ""
+    left, right = sides
+    margin = "0"
+    if _is_sum(right) and isinstance(right.op, ast.Add) and _number(right.right) is not None:
+        margin, right = _spelled(text, right.right), right.left
+    subtracted = f"({_spelled(text, right)})" if _is_sum(right) else _spelled(text, right)
+    return f"write {_spelled(text, left)} - {subtracted} {WRITTEN[type(tree.ops[0])]} {margin}"
+
+
+def _spelled(text: str, node: ast.expr) -> str:
+    """A part of the text as it was typed."""
+    typed = ast.get_source_segment(_parsable(text), node) or _unparsed(node)
+    return typed.replace("==", "=")
+
+
+def _dims(reader: Reader, node: ast.Call) -> tuple[str, ...]:
+    """The dimensions that a function is over."""
+    axes = node.keywords[0].value
+    over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
+    names = tuple(x for x in over if isinstance(x, str))
+    if [k.arg for k in node.keywords] != ["over"] or not names or len({*names}) < len(over):
+        raise reader.no(
+            f"cannot tell what {_describe_node(node)} is over; each dimension is named once, "
+            f"as in {_EXAMPLES.get(_how(node), _EXAMPLES['mean'])}"
+        )
+    return names
+
+
+def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
+    """What is compared with a number within a function, the sign and the number."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in WRITTEN:
+        edge = _number(node.comparators[0])
+        if edge is not None and math.isfinite(edge):
+            return node.left, (WRITTEN[type(node.ops[0])], edge)
+    raise reader.no(f"{_describe_node(node)} is no comparison with a number; write {example}")
+
+
+def _once(reader: Reader, column: Column, count: int) -> Column:
+    """The column, where each dimension that was asked for is a name, and no two are the same."""
+    if len(set(column.named)) < count or not column.named:
+        example = (
+            'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or '
+            "mean(slope, over=(kind, probe))"
+        )
+        raise reader.no(f"cannot tell which levels of {column.plain} are meant; {example}")
+    return column
 
 
 def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:

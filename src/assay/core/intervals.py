@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -165,12 +166,57 @@ def interval(
         return _nothing(math.nan, (0,) * factors, np.empty(0))
     cells = _Cells(terms, factors)
     n = cells.n[:factors]
-    theta = cells.apply(statistic, cells.total[None])[0]
     points = cells.apply(statistic, cells.by_level(0))
-    smaller = min(n)
-    if smaller < 2:
+    spread = _spread(cells, statistic, factors, units)
+    if spread is None:
+        theta = cells.apply(statistic, cells.total[None])[0]
         return _nothing(float(theta), n, points)
+    t = float(scipy.special.stdtrit(spread.df, (1 + level) / 2))
+    variance = np.float64(spread.variance)
+    student = [float(x) for x in student_limits(spread.theta, variance, spread.third, t)]
+    low, high = deciding(student, n)
+    values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
+    boot = _percentiles(values, min(n), level)
+    return Interval(
+        estimate=spread.theta,
+        low=float(low),
+        high=float(high),
+        boot_low=boot[0],
+        boot_high=boot[1],
+        t_low=student[0],
+        t_high=student[1],
+        skew_low=student[2],
+        skew_high=student[3],
+        n=n,
+        variance=spread.variance,
+        parts=spread.parts,
+        df=spread.df,
+        undefined=1 - float(np.isfinite(values).mean()) if spread.whole else 1.0,
+        points=points,
+        third=spread.third,
+    )
 
+
+class _Spread(NamedTuple):
+    """An estimate, and what leaving out one unit at a time says of its error."""
+
+    theta: float
+    variance: float
+    parts: tuple[float, ...]
+    df: float
+    third: float
+    whole: bool
+    """Whether the statistic is a number for the estimate and without any one unit."""
+
+
+def _spread(
+    cells: _Cells, statistic: Statistic, factors: int, units: Sequence[str]
+) -> _Spread | None:
+    """The jackknife of a statistic; None where a factor has fewer than two units."""
+    n = cells.n[:factors]
+    if min(n) < 2:
+        return None
+    theta = cells.apply(statistic, cells.total[None])[0]
     left_out = [
         cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)
     ]
@@ -183,42 +229,24 @@ def interval(
         each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
         left_out.append(each_cell)
         variance = max(parts[0] + parts[1] - jackknife(each_cell), *parts)
-    df = freedom(variance, parts, n)
-    t, third = (
-        float(scipy.special.stdtrit(df, (1 + level) / 2)),
-        sum(third_cumulant(x) * by**1.5 for x, by in zip(left_out, shared, strict=False)),
-    )
-    student = [float(x) for x in student_limits(theta, np.float64(variance), third, t)]
+    third = sum(third_cumulant(x) * by**1.5 for x, by in zip(left_out, shared, strict=False))
+    whole = bool(np.isfinite(theta)) and all(np.isfinite(x).all() for x in left_out)
+    return _Spread(float(theta), variance, parts, freedom(variance, parts, n), float(third), whole)
 
-    low, high = deciding(student, n)
-    values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
+
+def _percentiles(
+    values: Float[np.ndarray, " draw"], smaller: int, level: float
+) -> tuple[float, float]:
+    """The expanded percentile interval of draws, of so many units of the smaller factor."""
     finite = np.isfinite(values)
-    whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
-    boot = [float("nan")] * 2
-    if finite.any():
-        # A plain percentile interval of n units is too narrow: the draws have variance (n − 1)/n of
-        # s², and normal tails in place of t's. The percentiles are moved outwards by both.
-        expanded = scipy.special.stdtrit(smaller - 1, (1 + level) / 2)
-        tail = scipy.special.ndtr(-expanded * np.sqrt(smaller / (smaller - 1)))
-        boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
-    return Interval(
-        estimate=float(theta),
-        low=float(low),
-        high=float(high),
-        boot_low=boot[0],
-        boot_high=boot[1],
-        t_low=student[0],
-        t_high=student[1],
-        skew_low=student[2],
-        skew_high=student[3],
-        n=n,
-        variance=variance,
-        parts=parts,
-        df=df,
-        undefined=1 - float(finite.mean()) if whole else 1.0,
-        points=points,
-        third=float(third),
-    )
+    if not finite.any():
+        return math.nan, math.nan
+    # A plain percentile interval of n units is too narrow: the draws have variance (n − 1)/n of s²,
+    # and normal tails in place of t's. The percentiles are moved outwards by both.
+    expanded = scipy.special.stdtrit(smaller - 1, (1 + level) / 2)
+    tail = scipy.special.ndtr(-expanded * np.sqrt(smaller / (smaller - 1)))
+    low, high = np.quantile(values[finite], [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def shared_training(unit: str, n: int) -> float:

@@ -320,24 +320,11 @@ def _judge_arm(
     if name == claim.of:
         i = grouped(claim, data, i, level)
     outcome = _outcome(claim, i)
-    tie_text = _describe_ties(claim, data, i)
     # What diverged is not missing at random: the outcome has to stand if the lost units had been
     # the worst on either side.
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
-    gates = (
-        {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
-        if gated and i.n[0]
-        else {}
-    )
-    # `not <=`, so that NaN does not pass.
-    if i.n[0] and not i.undefined <= UNDEFINED:
-        gates["overlap"] = False
-    if gated and name == claim.of and name in claim.half and outcome != "undecided":
-        gates["converged"] = gates.get("converged", True) and _half_agrees(
-            claim, arms, bad, i, outcome, level
-        )
-
+    gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, arm_reader.take(name))
     requested = (
@@ -349,33 +336,21 @@ def _judge_arm(
     reason, price = _reason(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
-    if not reason and tie_text and name == claim.of:
+    if not reason and name == claim.of and (tie_text := _describe_ties(claim, data, i)):
         reason, price = TIES, _price_of_ties(claim, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
-    limits = (
-        "estimate",
-        "low",
-        "high",
-        "boot_low",
-        "boot_high",
-        "t_low",
-        "t_high",
-        "skew_low",
-        "skew_high",
-    )
-    ends = unscaled(claim.scale, [getattr(i, name) for name in limits])
     verdict = Verdict(
         **claim.facts,
+        **_ends(claim, i),
         detectable=(math.nan, math.nan),
         detectable_alone=(math.nan, math.nan),
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
         price=price,
-        **dict(zip(limits, ends, strict=True)),  # type: ignore[arg-type]
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -388,6 +363,50 @@ def _judge_arm(
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Stand(verdict, i, data)
+
+
+LIMITS = (
+    "estimate",
+    "low",
+    "high",
+    "boot_low",
+    "boot_high",
+    "t_low",
+    "t_high",
+    "skew_low",
+    "skew_high",
+)
+"""The numbers of an interval that are kept with a verdict."""
+
+
+def _ends(claim: Claim, i: Interval) -> dict[str, Any]:
+    """The estimate and the limits of an interval in the claim's unit, by name."""
+    ends = unscaled(claim.scale, [getattr(i, name) for name in LIMITS])
+    return dict(zip(LIMITS, ends, strict=True))
+
+
+def _gates(
+    claim: Claim,
+    arm_reader: Others,
+    bad: Levels,
+    i: Interval,
+    outcome: Outcome,
+    level: float,
+    *,
+    gated: bool,
+) -> dict[str, bool]:
+    """Which conditions an arm meets without which it is not judged; those of the claim only where
+    it is `gated`."""
+    name, gates = str(arm_reader.under), dict[str, bool]()
+    if gated and i.n[0]:
+        gates = {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
+    # `not <=`, so that NaN does not pass.
+    if i.n[0] and not i.undefined <= UNDEFINED:
+        gates["overlap"] = False
+    if gated and name == claim.of and name in claim.half and outcome != "undecided":
+        agrees = _half_agrees(claim, arm_reader.arms, bad, i, outcome, level)
+        gates["converged"] = gates.get("converged", True) and agrees
+    return gates
 
 
 def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any, bool]:

@@ -23,7 +23,7 @@ JOINT = ", "
 LARGEST = 10
 """So many points of a scan over names are listed, those farthest from zero."""
 EDITION = 2
-"""Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
+"""Of the rule in docs/rule.md; entries without an edition were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask import composing, sides
-from assay.ask.asked import Part as Asked
+from assay.ask.part import Part
 from assay.ask.sides import Side
 from assay.ask.text import read
 from assay.ask.wording import QUANTITIES, made_of
@@ -323,7 +323,7 @@ def bounds(low: float | None, high: float | None) -> str:
 def _described(name: str, axes: Mapping[str, Sequence[Any]], whose: Any) -> Measure:
     """A measure before it was measured, of an arm of a model or a dictionary."""
     dims = tuple(_dimension(dim, levels) for dim, levels in axes.items())
-    if isinstance(whose, Asked):
+    if isinstance(whose, Part):
         words, unit, better = whose.task.about(name)
         low, high = whose.task.range_of(name)
         return Measure(name, words, unit, low, high, better, None, dims, ())

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.ask import missing
-from assay.ask.asked import Asked as Questions
 from assay.ask.composing import composed
+from assay.ask.model_study import ModelStudy
 from assay.ask.text import Text, read
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -86,7 +86,7 @@ def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planne
     text = read(path)
     if not (text.study.model or text.study.train) or not planned.missing:
         return ""
-    study, missing_seeds = Questions(text), dict[str, list[int]]()
+    study, missing_seeds = ModelStudy(text), dict[str, list[int]]()
     for run in planned.runs:
         if run.state == "missing":
             missing_seeds.setdefault(run.arm, []).append(run.seed)

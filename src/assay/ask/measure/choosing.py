@@ -15,8 +15,8 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.reads import kind_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
-from assay.ask.tables import Direction, Intervention, Place, Plain, Read, Top
-from assay.core.errors import DataError
+from assay.ask.tables import Direction, Intervention, Plain, Positions, Read, Top
+from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.features import effects
@@ -26,7 +26,8 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-Effects = Callable[[Read, Intervention], 'Float[Any, "part row"]']
+Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
+"""A read, a change that sweeps parts, and rows of prompts → what each does to it on each row."""
 TOGETHER = 8
 """Prompts that are read together."""
 
@@ -40,7 +41,6 @@ class Known:
     """All directions of the study."""
     reads: Sequence[Read]
     effects: Effects | None = None
-    """A read, and a change that sweeps parts → what each does to it on each prompt."""
 
 
 RISES = ("loss", "entropy", "rank", "kl")
@@ -68,6 +68,28 @@ def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
     return next((r for r in fits if r.name == top.by), None)
 
 
+def prompts_of(top: Top, some: Sequence[Read]) -> str:
+    """Name the prompts from which is chosen: its own, or those of the read by which is chosen; ""
+    for those that are measured."""
+    return top.prompts or next((r.prompts for r in some if r.name == top.by), "")
+
+
+def source_of(
+    top: Top, measured: PromptSet, sources: Mapping[str, PromptSet], some: Sequence[Read]
+) -> tuple[PromptSet, list[int]]:
+    """Give the prompts from which is chosen, and which of their rows: those that it names, or that
+    the read names by which is chosen. Raises: DataError for a name that no prompts have."""
+    name = prompts_of(top, some)
+    if name in ("", measured.table.name):
+        return measured, measured.halves()[0]
+    if name not in sources:
+        raise DataError(
+            f"top chooses on prompts {name!r}, and there are none; {nearest(name, sources)}"
+        )
+    source = sources[name]
+    return source, [*range(len(source.rows))]
+
+
 def count(table: Intervention, size: Mapping[str, int]) -> int:
     """Among how many parts is chosen in a model of this size."""
     assert table.top is not None
@@ -78,7 +100,7 @@ def count(table: Intervention, size: Mapping[str, int]) -> int:
 def check(
     table: Intervention,
     top: Top,
-    source: PromptSet,
+    chosen_from: tuple[PromptSet, list[int]],
     tables: Sequence[Direction],
     reads: Sequence[Read],
     folder: ModelFolder,
@@ -93,7 +115,7 @@ def check(
         most = folder.width(site) if site else size["h"] * len(layers)
         if int(top.n) >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
-    rows = source.halves()[0]
+    source, rows = chosen_from
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -120,12 +142,11 @@ def check(
 def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
     learner = known.learner
-    source: PromptSet = learner.measured
-    rows = source.halves()[0]
+    source, rows = source_of(top, learner.measured, learner.sources, known.reads)
     prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
     read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
     if read is not None:
-        names, sizes = _effects(table, top, known, read)
+        names, sizes = _effects(table, top, known, read, source, rows)
     else:
         names, sizes = _SIZES[top.of](table, top, known, prompts)
     if isinstance(top.by, str):
@@ -206,7 +227,12 @@ def _heads(
 
 
 def _effects(
-    table: Intervention, top: Top, known: Known, read: Read
+    table: Intervention,
+    top: Top,
+    known: Known,
+    read: Read,
+    source: PromptSet,
+    rows: Sequence[int],
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How much worse a read gets where one part alone is changed."""
     assert known.effects is not None
@@ -222,7 +248,7 @@ def _effects(
         sweep = {"neurons": tuple(n for _, n in names)}
         swept = msgspec.structs.replace(table, top=None, after="", sweep=sweep)
     sign = 1.0 if kind_of(read) in RISES else -1.0
-    return names, sign * torch.from_numpy(known.effects(read, swept).T)
+    return names, sign * torch.from_numpy(known.effects(read, swept, source, rows).T)
 
 
 def _neurons(
@@ -270,11 +296,11 @@ def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | No
 
 
 def _at(
-    x: Float[torch.Tensor, "s ..."], p: Prompt, position: Place, first: int = 0
+    x: Float[torch.Tensor, "s ..."], p: Prompt, position: Positions, first: int = 0
 ) -> Float[torch.Tensor, "n ..."]:
     """What a site has where a change is made, but for the first token that the model reads."""
     if position != "all":
-        return x[[p.at(position)]].float()
+        return x[p.all_at(position)].float()
     own = x[max(first, p.opening) :].float()
     return own if p.opening or first or len(own) < 2 else own[1:]
 

@@ -139,7 +139,7 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
     every: list[str] = []
-    for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit"):
+    for name in ("log_prob", "prob", "accuracy", "rank", "generates", "logit_lens", "logit"):
         texts = getattr(read, name, ())
         every += [
             t

@@ -23,10 +23,12 @@ import msgspec
 import numpy as np
 from jaxtyping import Int
 
-from assay.ask.measure import measuring, models, reads, sentences
-from assay.ask.measure.measuring import Measured, Task, Tick
+from assay.ask.measure import choosing, measuring, models, reads, sentences, tasks
+from assay.ask.measure.measuring import Measured, Tick
 from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.tables import Intervention, Model, Place, Read
+from assay.ask.measure.seen import whole_slot
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Intervention, Model, Position, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import xr
@@ -34,7 +36,7 @@ from assay.subjects.folder import find
 
 RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
 """Measures of the control: by how much the loss on unrelated text rises, and what it was."""
-PARTS = (measuring.OTHERS, measuring.CHOSEN)
+PARTS = (tasks.OTHERS, tasks.CHOSEN)
 """Measures that are no numbers of a model."""
 LEAST_SPREAD = 0.1
 """Nats a token: a smaller spread of the unrelated prompts counts as this one."""
@@ -68,7 +70,9 @@ class DamageTask(Task):
     @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers besides the contents of models and prompts."""
-        return {**super().words, "control": "damage", "read on": [*read_on(self.unrelated)]}
+        words = {**super().words, "control": "damage", "read on": [*read_on(self.unrelated)]}
+        by_effect = self.intervention and choosing.by_effect(self.intervention, self.reads)
+        return {**words, "chosen": "by effect"} if by_effect else words
 
     def about(self, measure: str) -> tuple[str, str, str]:
         """Say what a measure is, its unit, and which way is better."""
@@ -91,19 +95,23 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     loss of their text could not show it."""
     slots = [name for name in other.rows[0].spans if name != sentences.END]
 
-    def place(position: Place) -> Place:
+    def place(position: Position) -> Position:
+        if whole := whole_slot(position):
+            return place(whole)
         if isinstance(position, int):
             return position if -FIRST <= position < FIRST else -1
         if (slot := SLOT.fullmatch(position)) and slot[1] not in slots:
             return f"{{{slots[0]}}}" if slots else -1
         return position
 
-    changes: dict[str, Any] = {"position": place(table.position)}
+    several = table.position if isinstance(table.position, tuple) else ()
+    at: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {"position": at}
     swept = dict(table.sweep)
     if "position" in swept:
         swept["position"] = tuple(place(p) for p in swept["position"])  # type: ignore[arg-type]
         changes["sweep"] = swept
-    places = {changes["position"], *swept.get("position", ())}
+    places = {*(at if several else (at,)), *swept.get("position", ())}
     if -1 in places and read_on(other)[0] == "loss":
         raise DataError(
             f"{other.table.name} has no column {sentences.END}, and the loss of its own text does "
@@ -209,8 +217,9 @@ def _on_others(
             msgspec.structs.replace(d, prompts=d.prompts or task.prompts.table.name)
             for d in task.directions
         ),
-        made_for=task.prompts,
+        made_for=task.made_for or task.prompts,
         chooses=False,  # parts are those that were chosen for the prompts of the claim
+        choosers=task.choosers or task.reads,
     )
     after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]
@@ -243,7 +252,7 @@ def _scaled(
 
 
 RISES = ("loss", "entropy", "rank", "kl")
-FALLS = ("accuracy", "generates", "log_prob", "logit", "cka", "jaccard")
+FALLS = ("accuracy", "generates", "log_prob", "prob", "logit", "cka", "jaccard")
 """Kinds of reads that rise, and that fall, where a model gets worse."""
 
 
@@ -251,6 +260,8 @@ def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
     """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
     two answers, goes towards 0; hardly at all where it is about 0 already."""
     kind = reads.kind_of(read)
+    if kind == "written":
+        return 1.0 if read.written in ("loss", "perplexity") else -1.0
     pair = kind in reads.PAIRS and isinstance(getattr(read, kind), tuple)
     if kind in RISES:
         return 1.0

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from assay.ask.measure import dictionaries
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.seen import prompt
-from assay.ask.tables import Direction, Place, Plain
+from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
 from assay.core import rng
@@ -136,7 +136,7 @@ class Learner:
     """The prompts that are measured: what learns from them sees the other half."""
     sources: Mapping[str, PromptSet]
     """All prompts, by name."""
-    activations: Callable[[PromptSet, Site, Place], Float[torch.Tensor, "row d"]]
+    activations: Callable[[PromptSet, Site, Position], Float[torch.Tensor, "row d"]]
     """Of all rows at a site and a position."""
     dictionary: Callable[[str], Dictionary]
 

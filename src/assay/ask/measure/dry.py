@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from assay.ask.measure import choosing, directions, edges, editing, interventions, own_code, reads
+from assay.ask.measure import choosing, directions, edges, interventions, own_code, pairs, reads
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.measuring import Task
 from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
+from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Plain, Read
 from assay.core import compute
 from assay.core.errors import DataError, ModelError
@@ -36,7 +36,7 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
     if not prompts:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
-    writes = max((r.tokens for r in task.reads if r.generates), default=0)
+    writes = max(map(reads.writes, task.reads), default=0)
     _short_enough(longest, len(longest.tokens) + writes, folder)
     return prompts
 
@@ -132,7 +132,7 @@ def special_tokens(task: Task, folder: ModelFolder) -> list[str]:
 def ends_in_words(task: Task, folder: ModelFolder) -> list[str]:
     """Say what ends what a model writes, and what else decides it than the likeliest token. Raises:
     ModelError for settings that Assay does not obey."""
-    about = ", ".join(r.name for r in task.reads if r.generates)
+    about = ", ".join(r.name for r in task.reads if reads.writes(r))
     if not about:
         return []
     writing = folder.writing
@@ -220,7 +220,10 @@ def check_intervention(
         if table.clamp:
             choosing.site_of_latents(table, opened(table.clamp[0]), folder)
         if table.top:
-            choosing.check(table, table.top, task.prompts, task.directions, task.reads, folder)
+            some = task.choosers or task.reads
+            measured = task.made_for or task.prompts
+            source = choosing.source_of(table.top, measured, task.sources, some)
+            choosing.check(table, table.top, source, task.directions, some, folder)
         for site, _ in interventions.where(table, None) if table.neurons else ():
             if max(table.neurons) >= (width := folder.width(site)):
                 raise DataError(
@@ -244,8 +247,8 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:
-        other = editing.corrupted(source, p)
-        if why := editing.misfit(p, other, table.position, source):
+        other = pairs.corrupted(source, p)
+        if why := pairs.misfit(p, other, table.position, source):
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)

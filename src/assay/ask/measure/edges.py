@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.seen import Prompt
-from assay.ask.tables import Block, Place
+from assay.ask.tables import Block, Position
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.edits import Change, Edits
@@ -75,7 +75,7 @@ def pairs(block: Block, prompt: Prompt) -> Pairs:
     return attending, hidden
 
 
-def _tokens(prompt: Prompt, place: Place) -> list[int]:
+def _tokens(prompt: Prompt, place: Position) -> list[int]:
     return prompt.own if place == "all" else prompt.covered(place)
 
 

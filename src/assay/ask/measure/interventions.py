@@ -15,8 +15,8 @@ from jaxtyping import Float
 from assay.ask.measure import directions, edges
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Prompt
-from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read, Top
+from assay.ask.measure.seen import Prompt, whole_slot
+from assay.ask.tables import Block, Direction, Intervention, Plain, Positions, Probe, Read, Top
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
@@ -29,7 +29,7 @@ ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
-PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
+NUMBERED, NUMBER = ("position", "to"), re.compile(r"-?\d+")
 """Fields that are a token; a slot of one may be filled by its number."""
 LATENT = ("feature", "clamp")
 """Fields that are a dictionary and its latent."""
@@ -48,7 +48,7 @@ def way_of(table: Intervention) -> str:
             raise DataError(
                 f"{table.name!r}: at {site} a position is the token that attends, so what others "
                 f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
-                "layers = […] } in place of a site (docs/asking.md, Blocked attention)"
+                "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
             )
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
         if way == name and (value := getattr(table, name)) not in known:
@@ -166,7 +166,8 @@ def _check_block(table: Intervention) -> None:
             )
 
 
-def _toml(place: Place) -> str:
+def _toml(place: Positions) -> str:
+    place = place[0] if isinstance(place, tuple) else whole_slot(place) or place
     return str(place) if isinstance(place, int) else f'"{place}"'
 
 
@@ -226,14 +227,15 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
             level = point[name]
             if name == "neurons":
                 value = (level,)
-            elif isinstance(value, tuple | list):  # a dictionary's latent, or one head or text
+            elif isinstance(value, tuple | list) and name != "position":
+                # a dictionary's latent, or one head or text
                 value = (*value[:-1], level) if name in LATENT else (str(level),)
             else:
                 value = level
         else:
             value = _filled(value, point)
-            if name in PLACES and isinstance(value, str) and NUMBER.fullmatch(value):
-                value = int(value)
+            if name in NUMBERED:
+                value = _numbered(value)
         fields[name] = value
     # what is left out stays so: an empty list may be nothing that a study can write
     usual = _usual(type(table))
@@ -242,6 +244,13 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
         return msgspec.convert(fields, type(table))
     except msgspec.ValidationError as e:
         raise DataError(f"{table.name!r} cannot have {dict(point)}: {e}") from None
+
+
+def _numbered(value: Any) -> Any:
+    """A place, or several, with the numbers that slots were filled by as numbers."""
+    if isinstance(value, tuple):
+        return tuple(map(_numbered, value))
+    return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
 @cache
@@ -357,7 +366,7 @@ def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
 def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
     """The positions that are changed; None for all, with those that a model writes on behind."""
     if table.position != "all":
-        return [prompt.at(table.position) + shift]
+        return [n + shift for n in prompt.all_at(table.position)]
     # dictionaries are not made for a first token, whose activations are many times larger
     first = max(1, prompt.opening) if table.clamp else prompt.opening
     return slice(first, None) if first else None
@@ -458,8 +467,13 @@ def heads_in_words(heads: Sequence[str]) -> str:
     return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
 
 
-def token_in_words(place: Place) -> str:
-    """Say a position: the last token, token 3, every token, or that at which a slot ends."""
+def token_in_words(place: Positions) -> str:
+    """Say a position, or several: the last token, token 3, every token, or that at which a slot
+    ends."""
+    if isinstance(place, tuple):
+        return " and ".join(map(token_in_words, place))
+    if slot := whole_slot(place):
+        return f"every token of {slot.strip('{}')}"
     if place == -1 and not isinstance(place, str):
         return "the last token"
     if isinstance(place, str) and place.startswith("{"):

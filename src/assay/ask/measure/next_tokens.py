@@ -4,8 +4,9 @@ would give if it ended earlier. Each makes a read ready for a prompt."""
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -71,7 +72,23 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
-    texts = answers_of(read.log_prob)
+    return _behind(read, read.log_prob, prompt, AnyOf.log_prob)
+
+
+def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """P of a text behind the prompt, over all of its tokens; of two texts the first less the
+    second."""
+    return _behind(read, read.prob, prompt, lambda x, seen: math.exp(x.log_prob(seen)))
+
+
+def _behind(
+    read: Read,
+    of: str | tuple[Answer, ...],
+    prompt: Prompt,
+    number_of: Callable[[AnyOf, PassOutput], float],
+) -> Ready:
+    """A number of what follows the prompt, of one answer or of two the difference."""
+    texts = answers_of(of)
     answers = [AnyOf(prompt, some) for some in texts]
     first, *second = ({text.filled for text in answer.texts} for answer in answers)
     if second and (both := sorted(first & second[0])):
@@ -80,7 +97,7 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     signs = (1.0, -1.0)
 
     def number(reading: PassOutput) -> float:
-        return sum(sign * x.log_prob(reading) for sign, x in zip(signs, answers, strict=False))
+        return sum(sign * number_of(x, reading) for sign, x in zip(signs, answers, strict=False))
 
     return Ready(
         each(number),
@@ -136,8 +153,9 @@ def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text."""
     text = prompt.behind(read.rank)
-    want = Want("rank", prompt.at(read.position), text.tokens[0], site=_stream(read, prompt))
-    return _of_next(read, prompt, [want], notes=_notes(prompt, [[text]], FIRST))
+    site, token = _stream(read, prompt), text.tokens[0]
+    wants = [Want("rank", n, token, site=site) for n in prompt.all_at(read.position)]
+    return _of_next(read, prompt, wants, notes=_notes(prompt, [[text]], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -173,13 +191,7 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
 def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where what the model writes contains one of the texts, else 0; the token that ends a text
     is no part of it."""
-    most, length = most_tokens(prompt.folder), len(prompt.tokens) + read.tokens
-    if length > most:
-        raise DataError(
-            f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "
-            f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
-            f"{max(1, most - len(prompt.tokens))} or fewer"
-        )
+    _refuse_longer(read, prompt)
     filled = [prompt.row.fill(text) for text in read.generates]
     if empty := [text for text, f in zip(read.generates, filled, strict=True) if not f.strip()]:
         raise DataError(
@@ -194,6 +206,48 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
         return float(any(text.search(written) for text in texts))
 
     return Ready(each(number), writes=read.tokens)
+
+
+def _refuse_longer(read: Read, prompt: Prompt) -> None:
+    """Refuse more tokens to be written than the model reads. Raises: DataError."""
+    most, length = most_tokens(prompt.folder), len(prompt.tokens) + read.tokens
+    if length > most:
+        raise DataError(
+            f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "
+            f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
+            f"{max(1, most - len(prompt.tokens))} or fewer"
+        )
+
+
+def written(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What is so of the text that the model writes on.
+
+    Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
+    and with the token that ends a text; perplexity its exponential; distinct the different pairs of
+    neighbouring words over all, 1 where there is no pair
+    """
+    _refuse_longer(read, prompt)
+    ends = set(prompt.folder.ends)
+
+    def words(reading: PassOutput) -> list[str]:
+        new = [t for t in reading.written[: read.tokens] if t not in ends]
+        return re.findall(r"\w+", prompt.folder.tokenizer.decode(new).lower())
+
+    def distinct(reading: PassOutput) -> float:
+        pairs = [*itertools.pairwise(words(reading))]
+        return len({*pairs}) / len(pairs) if pairs else 1.0
+
+    def loss(reading: PassOutput) -> float:
+        return float(np.mean(reading.losses[: read.tokens]))
+
+    number = {
+        "loss": loss,
+        "perplexity": lambda reading: math.exp(loss(reading)),
+        "words": lambda reading: float(len(words(reading))),
+        "distinct": distinct,
+    }[read.written]
+    scored = read.written in ("loss", "perplexity")
+    return Ready(each(number), writes=read.tokens, scored=scored)
 
 
 def whole(text: str) -> re.Pattern[str]:
@@ -233,15 +287,18 @@ def _of_first(
             f"token, so their {called} is 0 whatever the model does; choose texts that begin "
             "differently"
         )
-    position, site = prompt.at(read.position), _stream(read, prompt)
-    wants = [Want(what, position, text.tokens[0], site=site) for text in texts]
+    at, site = prompt.all_at(read.position), _stream(read, prompt)
+    wants = [[Want(what, n, text.tokens[0], site=site) for text in texts] for n in at]
+
+    def difference(reading: PassOutput, pair: Sequence[Want]) -> float:
+        return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), pair, strict=False))
 
     def number(reading: PassOutput) -> float:
-        return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
+        return sum(difference(reading, pair) for pair in wants) / len(wants)
 
     return Ready(
         each(number),
-        tuple(wants),
+        tuple(itertools.chain.from_iterable(wants)),
         (site,) if site else (),
         notes=_notes(prompt, [[text] for text in texts], FIRST),
     )

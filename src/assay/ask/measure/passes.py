@@ -1,18 +1,223 @@
-"""Passes: what a model gave for texts under edits, the last of them kept in this process, so that a
-changed threshold or another read of the same tokens asks no model."""
+"""Passes: all prompts of an arm through the model under all of its edits, in few passes. What they
+gave is kept in this process, the last of it, so that a changed threshold or another read of the
+same tokens asks no model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeAlias
 
+from jaxtyping import Float
+
+from assay.ask.measure import logits
+from assay.ask.measure.changes import Changes
+from assay.ask.measure.harvests import captured
+from assay.ask.measure.logits import Rows
+from assay.ask.measure.seen import Want
+from assay.core.heavy import torch
+from assay.subjects.batches import most_rows, run_many
+from assay.subjects.edits import Edits, continued
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Trace
 
 Traces: TypeAlias = list[list[Trace]]
 MOST = 2**26
 """Bytes that are kept."""
+WRITING = 32
+"""Texts that are written on together."""
+CAPTURED, ON_A_DEVICE = 2**26, 2**28
+"""Activations that are there at once, in a pass, on a CPU and elsewhere: 256 MB and 1 GB of
+float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What the model wrote on behind a prompt under an edit."""
+
+    tokens: tuple[int, ...] = ()
+    losses: tuple[float, ...] = ()
+    """The loss of each by the model without a change, where a read asks for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What passes gave for some prompts under some edits."""
+
+    prompts: Sequence[int]
+    rows: list[Rows]
+    """What is to be unembedded, of all prompts."""
+    of: list[int]
+    """The prompt of each of these."""
+    acts: Mapping[int, list[Mapping[Site, torch.Tensor]]]
+    """What was captured of each prompt under each edit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """The prompts of an arm under every edit that its seeds and its sweep make."""
+
+    changes: Changes
+    wants: Sequence[Sequence[Want]]
+    """What each prompt's reads want of next tokens."""
+    sites: Sequence[Site]
+    """Where activations are captured."""
+    clean: bool
+    """Whether each prompt is also read with nothing done."""
+
+    @property
+    def model(self) -> Pretrained:
+        """The model that reads."""
+        return self.changes.model
+
+    @property
+    def count(self) -> int:
+        """How many edits each prompt is read under."""
+        return len(self.changes.variants)
+
+    def batches(self) -> Iterator[tuple[list[int], range]]:
+        """Prompts of like lengths, and the edits under which they are read, that share a pass; so
+        few that what is captured can be held."""
+        sequences = self._sequences(range(len(self.changes.prompts)))
+        longest = max(len(self.changes.prompts[p].tokens) + len(c) for p, c in sequences)
+        numbers = longest * read_sizes(self.model.folder.config)["d"]
+        numbers += captured(self.model, self.sites, longest)
+        rows = max(1, min(most_rows(self.model), _room(self.model) // numbers))
+        count = self.count
+        order = sorted(
+            range(len(self.changes.prompts)), key=lambda p: len(self.changes.prompts[p].tokens)
+        )
+        some = max(1, rows // count)
+        for begin in range(0, len(order), some):
+            for first in range(0, count, rows):
+                yield order[begin : begin + some], range(first, min(first + rows, count))
+
+    def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
+        """Each of these prompts with each continuation behind which something is wanted, the prompt
+        by itself first, but those that another one begins with: what comes later changes nothing
+        earlier, unless the model is another for so long a text."""
+        sequences = []
+        for p in some:
+            every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
+            sequences += [
+                (p, c) for c in every if not any(o != c and self._covers(p, o, c) for o in every)
+            ]
+        return sequences
+
+    def _covers(self, p: int, longer: tuple[int, ...], shorter: tuple[int, ...]) -> bool:
+        """Whether a prompt's pass with one continuation has all that one with another has."""
+        n = len(self.changes.prompts[p].tokens)
+        same = self.model.regime(n + len(longer)) == self.model.regime(n + len(shorter))
+        return same and longer[: len(shorter)] == shorter
+
+    def given(self, some: Sequence[int], variants: range) -> Given:
+        """Run some prompts under some edits, and under none where that is needed."""
+        sequences = self._sequences(some)
+        its = slice(variants.start, variants.stop)
+        known = self.changes.known_by
+        untouched: list[Edits] = [{}] if self.clean else []
+        traces = once(
+            known and (*known, self.clean, sequences, variants, self.sites),
+            lambda: run_many(
+                self.model,
+                [[*self.changes.prompts[p].tokens, *c] for p, c in sequences],
+                [
+                    [*(self._on(e, p, c) for e in self.changes.edits[p][its]), *untouched]
+                    for p, c in sequences
+                ],
+                capture=self.sites,
+            ),
+        )
+        rows, of = list[Rows](), list[int]()
+        acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
+        for (p, continuation), traced in zip(sequences, traces, strict=True):
+            if p not in acts and self._covers(p, continuation, ()):
+                acts[p] = [_cut(t.acts, len(self.changes.prompts[p].tokens)) for t in traced]
+            groups: dict[tuple[int, Site | None], list[Want]] = {}
+            for want in self.wants[p]:
+                if self._covers(p, continuation, want.continuation):
+                    groups.setdefault((want.position, want.site), []).append(want)
+            for (position, site), wants in groups.items():
+                vectors = [_vector(t, site, position) for t in traced]
+                if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
+                    vectors = vectors[:1]
+                final = torch.stack(vectors)
+                final = logits.lensed(self.model, final) if site else final
+                first = final[-1:] if self.clean else final[:1]
+                rows.append(Rows(final[: len(variants)], first, tuple(wants)))
+                of.append(p)
+        return Given(some, rows, of, acts)
+
+    def _on(self, edits: Edits, p: int, continuation: tuple[int, ...]) -> Edits:
+        """Edits of a prompt as they act on it with what follows: as when it is written on."""
+        n = len(self.changes.prompts[p].tokens)
+        return continued(edits, n, n + len(continuation)) if continuation else edits
+
+    def written(self, most: int, scored: bool) -> dict[tuple[int, int], Written]:
+        """What the model writes on behind each prompt under each edit, at most so many tokens, and
+        the loss of each by the model without a change, if they are scored."""
+        written: dict[tuple[int, int], tuple[int, ...]] = {}
+        pairs = [(p, v) for p in range(len(self.changes.prompts)) for v in range(self.count)]
+        pairs.sort(key=lambda pair: len(self.changes.prompts[pair[0]].tokens))
+        for _, group in itertools.groupby(
+            pairs, key=lambda pair: len(self.changes.prompts[pair[0]].tokens)
+        ):
+            for batch in _batched(group, WRITING):
+                tokens = torch.tensor(
+                    [self.changes.prompts[p].tokens for p, _ in batch], device=self.model.device
+                )
+                ids = self.model.generate(
+                    tokens, edits=[self.changes.edits[p][v] for p, v in batch], new=most
+                )
+                written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
+        losses = self._losses(written) if scored else {}
+        return {pair: Written(new, losses.get(pair, ())) for pair, new in written.items()}
+
+    def _losses(
+        self, written: Mapping[tuple[int, int], tuple[int, ...]]
+    ) -> dict[tuple[int, int], tuple[float, ...]]:
+        """The loss of each token that was written, by the model without a change."""
+        texts = {(p, v): (*self.changes.prompts[p].tokens, *new) for (p, v), new in written.items()}
+        losses: dict[tuple[int, int], tuple[float, ...]] = {}
+        order = sorted(texts, key=lambda pair: len(texts[pair]))
+        for _, group in itertools.groupby(order, key=lambda pair: len(texts[pair])):
+            for batch in _batched(group, WRITING):
+                tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
+                for pair, row in zip(batch, self.model.losses(tokens).tolist(), strict=True):
+                    losses[pair] = tuple(row[len(row) - len(written[pair]) :])
+        return losses
+
+
+def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, " d"]:
+    """What a site has at a token; without a site what the unembedding reads there."""
+    x = trace.acts[site] if site else trace.final
+    assert x is not None
+    return x[0, position]
+
+
+def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Tensor]:
+    """What sites have on the first tokens of a sequence."""
+    return {
+        site: x[0, :, :length, :length] if "q" in site.dims.split() else x[0, :length]
+        for site, x in acts.items()
+    }
+
+
+def _room(model: Pretrained) -> int:
+    """How many activations a pass of this model may hold."""
+    return CAPTURED if model.device.type == "cpu" else ON_A_DEVICE
+
+
+def _batched(items: Any, n: int) -> Iterator[tuple[Any, ...]]:
+    """Batches of at most n."""
+    iterator = iter(items)
+    while batch := tuple(itertools.islice(iterator, n)):
+        yield batch
 
 
 def once(about: Any, run: Callable[[], Traces]) -> Traces:

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import interventions
-from assay.ask.measure.measuring import stated
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.tables import Model, Place, Probe, Read
+from assay.ask.measure.tasks import stated
+from assay.ask.tables import Model, Position, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
@@ -44,7 +44,7 @@ LEAST = 6
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """What one arm of a probe measures; studies know it by what `measuring.Task` has as well."""
+    """What one arm of a probe measures; studies know it by what `tasks.Task` has as well."""
 
     model: Model
     table: Probe
@@ -160,7 +160,7 @@ def _numeric(names: Sequence[str]) -> bool:
     return len(values) > 2 and bool(np.isfinite([*values]).all())
 
 
-def seen_tokens(p: Prompt, place: Place) -> list[int]:
+def seen_tokens(p: Prompt, place: Position) -> list[int]:
     """The tokens of a prompt that a probe may know of, up to the one that is probed. Raises:
     DataError where there is none."""
     end = len(p.tokens) if place == "mean" else p.at(place) + 1
@@ -337,23 +337,23 @@ def remarks(task: ProbeTask) -> list[str]:
     ]
 
 
-def _reads(row: PromptRow, label: str, places: Collection[Place]) -> bool:
+def _reads(row: PromptRow, label: str, places: Collection[Position]) -> bool:
     """Whether the label is a slot of the text that lies before one of these places."""
     return label in row.spans and any(_sees(row, label, place) for place in places)
 
 
-def _sees(row: PromptRow, slot: str, place: Place) -> bool:
+def _sees(row: PromptRow, slot: str, place: Position) -> bool:
     """Whether any of a slot's value lies before the token of a probe."""
     ends = row.spans.get(str(place).strip("{}"), len(row.text))
     return row.spans[slot] - len(row.columns[slot]) < ends
 
 
-def _seen_text(row: PromptRow, place: Place) -> str:
+def _seen_text(row: PromptRow, place: Position) -> str:
     """The text up to the slot that is probed; all of it where a number says which token."""
     return row.text[: row.spans.get(str(place).strip("{}"), len(row.text))]
 
 
-def _names_itself(row: PromptRow, place: Place, label: str, classes: Sequence[str]) -> bool:
+def _names_itself(row: PromptRow, place: Position, label: str, classes: Sequence[str]) -> bool:
     text = _seen_text(row, place)
     words = {c for c in classes if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", text, re.I)}
     return words == {row.columns[label]}

@@ -13,21 +13,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import interventions, places, probe_tasks
-from assay.ask.measure.measuring import (
-    PASS,
-    SIGNS,
-    SMOKE,
-    Measured,
-    Tick,
-    all_activations,
-    blocks,
-    read_activations,
-)
+from assay.ask.measure.harvests import all_activations, read_activations
+from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
 from assay.ask.measure.models import as_it_is, located, said
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.tables import Place, Plain, Probe
+from assay.ask.tables import Plain, Position, Probe
 from assay.core.columns import Axes
 from assay.core.heavy import torch
 from assay.evaluation import sources
@@ -215,7 +207,7 @@ class _Reader:
 
     def _acts(self, model: Pretrained, key: str, points: Sequence[Probe]) -> Rows:
         sets = [(self.task.source, self.task.learned), (self.task.prompts, self.rows)]
-        acts: dict[tuple[str, str, Place], torch.Tensor] = {}
+        acts: dict[tuple[str, str, Position], torch.Tensor] = {}
         for place in dict.fromkeys(p.position for p in points):
             here = [(p.site, p.test_site or p.site) for p in points if p.position == place]
             names = list(dict.fromkeys(name for pair in here for name in pair))

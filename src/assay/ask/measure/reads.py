@@ -12,8 +12,8 @@ import numpy as np
 from assay.ask.measure import activations, directions, interventions, next_tokens
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready, texts_of
-from assay.ask.tables import Answer, Direction, Place, Plain, Read
+from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
+from assay.ask.tables import Answer, Direction, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
 
@@ -53,9 +53,12 @@ def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
 def _where(read: Read) -> str:
     """At which token, and where in the model, in words."""
     usual = read.position == -1 and isinstance(read.position, int)
+    several = isinstance(read.position, tuple) or whole_slot(read.position)
     token = {"mean": ", mean over tokens", "all": ", highest over tokens"}.get(
         str(read.position), f" at token {read.position}"
     )
+    if several:
+        token = f" at {interventions.token_in_words(read.position)}"
     site = f" at {read.site}" if read.site else ""
     return f"{site}{'' if usual else token}"
 
@@ -97,12 +100,25 @@ def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
 NATS, SHARE = "nats", "1"
 _SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
 _AT = ("position", "site")
+_WRITTEN = {
+    "loss": ("mean loss in nats, without any change,", (0.0, None)),
+    "perplexity": ("perplexity, without any change,", (1.0, None)),
+    "words": ("number of words", (0.0, None)),
+    "distinct": ("share of different pairs of words", (0.0, 1.0)),
+}
+"""What is so of written text, in words, and its range."""
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
         lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
         NATS,
         _at_most_0,
+    ),
+    "prob": Kind(
+        next_tokens.prob,
+        lambda r: f"{_less('P', r.prob)} behind the prompt, over all tokens",
+        SHARE,
+        lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
     ),
     "accuracy": Kind(
         next_tokens.accuracy,
@@ -144,6 +160,13 @@ KINDS: Mapping[str, Kind] = {
         lambda r: f"whether the next {r.tokens} likeliest tokens contain {_quoted(r.generates)}",
         SHARE,
         _SHARE,
+        fields=("tokens",),
+    ),
+    "written": Kind(
+        next_tokens.written,
+        lambda r: f"{_WRITTEN[r.written][0]} of the next {r.tokens} likeliest tokens",
+        SHARE,
+        lambda r: _WRITTEN[r.written][1],
         fields=("tokens",),
     ),
     "logit_lens": Kind(
@@ -248,7 +271,7 @@ UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "cka", "jaccard", "column", "
 COMPARING: Mapping[str, float] = {"kl": 0.0, "cka": 1.0, "jaccard": 1.0}
 """Kinds that are between a changed model and the untouched one, or between two models, each with
 the number of no change."""
-PAIRS = ("log_prob", "logit_lens", "logit")
+PAIRS = ("log_prob", "prob", "logit_lens", "logit")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
 """Kinds that name texts."""
@@ -378,12 +401,17 @@ def fits(read: Read, columns: Collection[str]) -> bool:
     return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
 
 
+def writes(read: Read) -> int:
+    """How many tokens a read lets the model write."""
+    return read.tokens if read.generates or read.written else 0
+
+
 def unembedded(read: Read, tokens: float) -> float:
     """How many next tokens a read looks at, of a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
     if kind in UNEMBED_NOTHING:
         return 0.0
-    if kind == "generates":
+    if writes(read):
         return float(read.tokens)
     whole = kind == "loss" or read.position == "mean"
     value = getattr(read, kind)
@@ -431,12 +459,15 @@ def _check_point(
     if read.pattern:
         head_of(read.pattern)
     for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
-        place: Place = getattr(read, field_name)
-        if isinstance(place, str) and place not in words and not SLOT.fullmatch(place):
+        place: Any = getattr(read, field_name)
+        several = place if isinstance(place, tuple) and field_name == "position" else (place,)
+        single = [p for p in several if not (field_name == "position" and whole_slot(p))]
+        if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
             known = " or ".join(f'"{w}"' for w in words)
+            more = ', a list of these, "all of {city}"' if field_name == "position" else ""
             raise DataError(
                 f"{read.name}: {field_name} is a number, a slot such as {{city}}"
-                f"{', ' if known else ''}{known}; got {place!r}"
+                f"{more}{', ' if known else ''}{known}; got {place!r}"
             )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.ask.measure import saes
-from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks, stated
+from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
+from assay.ask.measure.tasks import stated
 from assay.ask.tables import Model, Read, Train
 from assay.controls.table import DIRECTIONS, FROZEN, NOT_TRAINED
 from assay.core.bench import Bench
@@ -42,7 +43,7 @@ STEP = 5e-11
 
 @dataclass(frozen=True)
 class SaeTask:
-    """What one arm of a trained dictionary measures; studies know it by what `measuring.Task` has
+    """What one arm of a trained dictionary measures; studies know it by what `tasks.Task` has
     as well."""
 
     model: Model

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from jaxtyping import Float
 
-from assay.ask.measure.prompts import PromptRow
-from assay.ask.tables import Answer, Direction, Place, Read
+from assay.ask.measure.prompts import SLOT, PromptRow
+from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -98,7 +98,7 @@ class Prompt:
         """The positions of its own tokens, without the opening."""
         return [*range(self.opening, len(self.tokens))]
 
-    def at(self, place: Place) -> int:
+    def at(self, place: Position) -> int:
         """The position of one token. Raises: DataError where the prompt has none there."""
         n = len(self.tokens)
         if isinstance(place, int):
@@ -125,7 +125,16 @@ class Prompt:
         begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
-    def covered(self, place: Place) -> list[int]:
+    def all_at(self, places: Positions) -> list[int]:
+        """The positions of one token or of several, each once. Raises: DataError where the prompt
+        has none there."""
+        if isinstance(places, tuple):
+            return [*dict.fromkeys(n for place in places for n in self.all_at(place))]
+        if slot := whole_slot(places):
+            return self.covered(slot)
+        return [self.at(places)]
+
+    def covered(self, place: Position) -> list[int]:
         """The positions of all tokens of a slot, those that reach into it included; else that of
         one token. Raises: DataError where the prompt has none there."""
         last = self.at(place)
@@ -147,6 +156,12 @@ class Prompt:
         """Where in the text each of its own tokens begins, in characters."""
         encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         return [start for start, _ in encoded.offsets][self.inside :]
+
+
+def whole_slot(place: Position) -> str:
+    """The slot of which a place is every token, as in "all of {city}"; "" of any other place."""
+    slot = place.removeprefix("all of ") if isinstance(place, str) else ""
+    return slot if slot != place and SLOT.fullmatch(slot) else ""
 
 
 def texts_of(answer: Answer) -> tuple[str, ...]:
@@ -231,18 +246,20 @@ class PassOutput:
     """What was wanted of next tokens."""
     written: tuple[int, ...] = ()
     """The tokens that the model wrote on, where a read asks for them."""
+    losses: tuple[float, ...] = ()
+    """The loss of each of these by the model without a change, where a read asks for it."""
 
-    def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
+    def act(self, site: Site, place: Positions) -> Float[torch.Tensor, "..."]:
         """What a site has at a token, or its mean over tokens, as `rows` has them."""
         return self.rows(site, place).mean(0)
 
-    def rows(self, site: Site, place: Place) -> Float[torch.Tensor, "n ..."]:
-        """What a site has at a token; at "mean" at all tokens but the first that the model reads,
-        whose stream is often a hundred times as long as any other."""
+    def rows(self, site: Site, place: Positions) -> Float[torch.Tensor, "n ..."]:
+        """What a site has at a token, or at several; at "mean" at all tokens but the first that the
+        model reads, whose stream is often a hundred times as long as any other."""
         if place == "mean":
             own = self.acts[site][self.prompt.opening :].float()
             return own if self.prompt.opening or len(own) < 2 else own[1:]
-        chosen = self.prompt.own if place == "all" else [self.prompt.at(place)]
+        chosen = self.prompt.own if place == "all" else self.prompt.all_at(place)
         return self.acts[site][chosen].float()
 
 
@@ -259,6 +276,8 @@ class Ready:
     sites: tuple[Site, ...] = ()
     writes: int = 0
     """How many tokens the model has to write on."""
+    scored: bool = False
+    """Whether it asks for the loss of what was written."""
     compares: bool = False
     """Whether it reads the untouched model as well, as KL divergence does."""
     notes: tuple[tuple[str, str], ...] = ()
@@ -295,4 +314,4 @@ def each(number: Callable[[PassOutput], float]) -> Numbers:
 
 def positions(read: Read, prompt: Prompt) -> list[int]:
     """The tokens that a read is of. Raises: DataError where the prompt has none there."""
-    return prompt.own if read.position in ("mean", "all") else [prompt.at(read.position)]
+    return prompt.own if read.position in ("mean", "all") else prompt.all_at(read.position)

@@ -1,0 +1,218 @@
+"""Elsewhere: where a change is made, or where a near control makes it instead: in other heads, in
+another layer, or at another token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from assay.ask.measure import edges, interventions
+from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.pairs import Rows
+from assay.ask.measure.replacements import Replacements
+from assay.ask.measure.seen import Prompt
+from assay.ask.tables import Block, Intervention
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.edits import Edits
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+Places: TypeAlias = list[tuple[Site, list[int] | None]]
+"""Sites, each with the heads that are changed there; None: all of it."""
+FEW = 8
+"""So many other heads are all asked, a seed each."""
+ANYTHING = 0.01
+"""A head in which a change is smaller than this share of the largest one writes nothing."""
+SIZED = 24
+"""On so many prompts it is seen how much a change changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Elsewhere:
+    """Where a change acts, in an intervention or in a control in its place."""
+
+    model: Pretrained
+    prompts: Sequence[Prompt]
+    control: str
+    """The near control that this is, by name; empty: the intervention itself."""
+    source: Replacements
+    others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
+    """The heads that the control `heads` took, as block and number, by seed and named heads."""
+
+    def places(self, table: Intervention, seed: int) -> Places:
+        """Where an ablation or a patch acts: at its own place, or where the control has it."""
+        places = interventions.where(table, None)
+        for site, heads in places:
+            self.model.folder.check(site)
+            if heads:
+                check_heads(table.name, site.layer, heads, self.model.folder.shape(site)[0])
+        if self.control == "heads":
+            return self._other_heads(table, places, seed)
+        if self.control == "layer":
+            return [
+                (self._elsewhere(table, site, [s for s, _ in places], seed), heads)
+                for site, heads in places
+            ]
+        return places
+
+    def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
+        """Take for the heads of each block as many others of the block, those that follow in turn
+        where the last seed's end, so that all are asked. Heads that write nothing are no excuse:
+        where others are few, all are taken in which the same change changes anything, else that
+        half in which it changes most. Where a block has too few, the next blocks' follow."""
+        excluded = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
+        replacements: set[tuple[int, int]] = set()
+        for site, heads in places:
+            assert site.layer is not None and heads is not None
+            near = sorted(range(self.model.layers), key=partial(_apart, site.layer))
+            missing = len(heads)
+            while missing and near:
+                layer = near.pop(0)
+                written = Site("result", layer)  # what heads add to the stream; else what they read
+                if "result" not in self.model.folder.architecture.sites:
+                    written = Site("z", layer)
+                sizes = self._sizes(table, written, 0)  # the same others for each seed
+                candidates = [
+                    head
+                    for head in sizes.argsort(descending=True).tolist()
+                    if (layer, head) not in excluded | replacements
+                ]
+                pool = candidates[: max(missing, _many(sizes[candidates].tolist()))]
+                first = seed * missing
+                chosen = [pool[(first + i) % len(pool)] for i in range(min(missing, len(pool)))]
+                replacements |= {(layer, head) for head in chosen}
+                missing -= len(chosen)
+            if missing:
+                raise DataError(
+                    f"{table.name!r}: the model has not as many other heads as there are named "
+                    "ones; name fewer heads, or other controls"
+                )
+        by_layer: dict[int, list[int]] = {}
+        for layer, head in sorted(replacements):
+            by_layer.setdefault(layer, []).append(head)
+        self.others[seed, repr(table.heads)] = sorted(replacements)
+        return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
+
+    def _elsewhere(
+        self, table: Intervention, site: Site, changed: Sequence[Site], seed: int
+    ) -> Site:
+        """Go to this site a third of the model away, earlier or later: where the change is larger
+        beside the stream, so that a dead place is no excuse. Raises: DataError where there is
+        none."""
+        layers = self.model.layers
+        if site.layer is None:
+            raise DataError(f"{site} is in no other block; name other controls")
+        step, start = max(1, layers // 3), site.layer
+        occupied = {s.layer for s in changed if s.kind == site.kind}
+        free = [n for n in range(layers) if n not in occupied]
+        sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
+        near = [min(side, key=lambda n: abs(_apart(start, n) - step)) for side in sides if side]
+        if not near:
+            raise DataError(f"{site} is in no other block that is free; name other controls")
+        sizes = {}
+        for layer in near:
+            stream = self.source.seen(self.prompts[:SIZED], [Site("resid_pre", layer)])
+            every = torch.cat([x for acts in stream for x in acts.values()])
+            stream_size = every.norm(dim=-1).median()
+            size = self._sizes(table, Site(site.kind, layer), seed, by_head=False)
+            sizes[layer] = float(size / stream_size)
+        return Site(site.kind, max(near, key=sizes.__getitem__))
+
+    def shift(self, table: Intervention, site: Site, seed: int) -> int:
+        """By how many tokens the change is moved: to where it changes most of what is there, so
+        that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
+        has room."""
+        some = self.prompts[:SIZED]
+        positions = [p.all_at(table.position) for p in self.prompts]
+        spoiled = table.patch == "clean"
+        there = self.source.spoiled(some, site) if spoiled else self.source.seen(some, [site])
+        sizes: dict[int, float] = {}
+        for shift in self._free(positions):
+            zero = table.ablate == "zero"
+            new = None if zero else self.source.rows(table, [site], seed, some, shift)
+            shares = []
+            for i, (at, acts) in enumerate(zip(positions, there, strict=False)):
+                old = acts[site][[t + shift for t in at]].float()
+                value = 0 * old if new is None else new[i][site][[t + shift for t in at]].float()
+                shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
+            sizes[shift] = round(sum(shares), 4)
+        if not sizes:
+            raise DataError(
+                f"{table.name!r}: the control `token` moves the change to another token, and there "
+                f"is none that all prompts have around {table.position}; name other controls"
+            )
+        return max(sizes, key=sizes.__getitem__)
+
+    def _free(self, positions: Sequence[Sequence[int]]) -> list[int]:
+        """By how many tokens positions may be moved so that every prompt has them, and none is one
+        of its own; the nearest first."""
+        pairs = [*zip(self.prompts, positions, strict=True)]
+        least = max(max(1, p.opening) - min(at) for p, at in pairs)
+        most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
+        free = [
+            n
+            for n in range(least, most + 1)
+            if all({t + n for t in at}.isdisjoint(at) for at in positions)
+        ]
+        return sorted(free, key=lambda n: (abs(n), n))
+
+    def _sizes(
+        self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
+    ) -> torch.Tensor:
+        """How long the change of a site is on the average over tokens that are changed, but for the
+        first; of each head, where it has them."""
+        some = self.prompts[:SIZED]
+        old = [acts[site] for acts in self.source.seen(some, [site])]
+        new = self.source.rows(table, [site], seed, some) if table.ablate != "zero" else None
+        sizes = []
+        for i, (p, x) in enumerate(zip(some, old, strict=True)):
+            change = x if new is None else new[i][site] - x
+            where = interventions.positions_of(table, p)
+            if "q" not in site.dims.split():
+                where = slice(max(1, p.opening), None) if isinstance(where, slice | None) else where
+                change = change[where]
+            axes = change.shape[:2] if by_head else change.shape[:1]
+            sizes.append(change.float().reshape(*axes, -1).norm(dim=-1))
+        return torch.cat(sizes).mean(0)
+
+    def blocked(self, table: Intervention, block: Block, seed: int) -> list[Edits]:
+        """The edits that block attention, at its own tokens and heads, or at the control's."""
+        count = read_sizes(self.model.folder.config)["h"]
+        here = edges.places(table.name, block, self.model.layers, count)
+        pairs = [edges.pairs(block, p) for p in self.prompts]
+
+        def patterns(layers: Iterable[int | None]) -> list[dict[Site, Rows]]:
+            return self.source.seen(
+                self.prompts, [Site("pattern", n) for n in dict.fromkeys(layers)]
+            )
+
+        def paid(layer: int) -> float:
+            return float(edges.paid(patterns([layer]), pairs, layer).mean())
+
+        if self.control == "heads":
+            acts = patterns(s.layer for s, _ in here)
+            here = edges.other_heads(table.name, here, pairs, acts, seed)
+        elif self.control == "layer":
+            here = edges.elsewhere(table.name, here, self.model.layers, paid)
+        elif self.control == "token":
+            acts = patterns(s.layer for s, _ in here)
+            pairs = [
+                edges.other_tokens(p, pair, edges.seen(a, here, pair))
+                for p, pair, a in zip(self.prompts, pairs, acts, strict=True)
+            ]
+        return [edges.blocked(block, here, pair) for pair in pairs]
+
+
+def _apart(first: int, second: int) -> int:
+    return abs(first - second)
+
+
+def _many(sizes: Sequence[float]) -> int:
+    """How many heads may stand in for others, by what they write, the most first."""
+    if len(sizes) > FEW:
+        return -(-len(sizes) // 2)
+    return sum(size > ANYTHING * max(sizes) for size in sizes) or len(sizes)

@@ -1,0 +1,204 @@
+"""Replacements: what goes on in the place of activations: those of the pair's other text, of
+another prompt, means, noise, or what a user's own function returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jaxtyping import Float
+
+from assay.ask.measure import own_code, pairs
+from assay.ask.measure.directions import Learner
+from assay.ask.measure.pairs import Rows
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.seen import Prompt
+from assay.ask.tables import Intervention, Positions
+from assay.controls import picks
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.batches import run_many
+from assay.subjects.edits import Edits
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+
+@dataclass(frozen=True, eq=False)
+class Replacements:
+    """What goes to sites in the place of what they have, on the prompts of an arm."""
+
+    model: Pretrained
+    prompts: Sequence[Prompt]
+    """Those that are measured."""
+    table: Intervention
+    """As it was written, with its sweep."""
+    control: str
+    """The near control that this is, by name; empty: the intervention itself."""
+    learner: Learner
+    shown: PromptSet
+    """The table of the prompts that are measured."""
+    code: Callable[[str], Callable[..., Any]]
+    """The user's own function of a name."""
+    before: Callable[[int], list[Edits]]
+    """The edits of every prompt that come before the intervention, by seed."""
+    _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
+    """What sites have on texts with nothing done."""
+    _others: dict[tuple[str, str], Prompt] = field(default_factory=dict, init=False)
+    """The other text of each pair, by place and text of the row."""
+
+    def rows(
+        self,
+        table: Intervention,
+        sites: Sequence[Site],
+        seed: int,
+        prompts: Sequence[Prompt] | None = None,
+        shift: int = 0,
+    ) -> list[dict[Site, Rows]]:
+        """What goes to the sites of each prompt, a row for each of its tokens."""
+        some = self.prompts if prompts is None else prompts
+        if table.function:
+            return [
+                {s: self.own(table, p, s, x[None])[0] for s, x in acts.items()}
+                for p, acts in zip(some, self.seen(some, sites), strict=True)
+            ]
+        if table.noise:
+            return [
+                {s: x + table.noise * self._noise(p, s, x, seed) for s, x in acts.items()}
+                for p, acts in zip(some, self.seen(some, sites), strict=True)
+            ]
+        if table.ablate == "mean":
+            return self._means(table, sites, some, shift)
+        place = table.position
+        measured = self.shown
+        if table.patch == "corrupted" and self.control != "unrelated":
+            partners = self.pairs(some)
+            for p, other in zip(some, partners, strict=True):
+                if why := pairs.misfit(p, other, place, measured):
+                    raise DataError(f"{p.row.place}: {why}")
+        elif table.patch == "clean" and self.control != "unrelated":
+            partners = list(some)
+        else:
+            partners = self.partners(some, place, seed)
+        acts = self.seen(partners, sites)
+        return [
+            {s: pairs.aligned(s, values[s], p, other, place, measured, shift) for s in sites}
+            for p, other, values in zip(some, partners, acts, strict=True)
+        ]
+
+    def own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
+        """What a user's own function makes of a site at some tokens."""
+        return own_code.changed(table.function, self.code(table.function), site, x, p)
+
+    def _noise(self, p: Prompt, site: Site, x: Rows, seed: int) -> Rows:
+        """Noise as large as what a site has over the prompts, of a prompt and a seed."""
+        draw = rng.generator(seed, f"ask.noise.{site}", self._number.get(p.tokens, 0))
+        numbers = torch.from_numpy(draw.standard_normal(tuple(x.shape))).to(x)
+        return numbers * self.around(site).std()
+
+    def spoiled(self, prompts: Sequence[Prompt], site: Site) -> list[dict[Site, Rows]]:
+        """What a site has where what comes before the intervention was done."""
+        number = {p.tokens: edits for p, edits in zip(self.prompts, self.before(0), strict=True)}
+        edits = [[number[p.tokens]] for p in prompts]
+        tokens = [p.tokens for p in prompts]
+        traces = run_many(self.model, tokens, edits, capture=[site], logits=False)
+        return [{site: traced[0].acts[site][0]} for traced in traces]
+
+    def _means(
+        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int
+    ) -> list[dict[Site, Rows]]:
+        """Means over the prompts: at one position that of this position; at all that of all tokens,
+        where the first that the model reads, often many times larger, has a mean of its own."""
+        for site in sites:
+            self.model.folder.shape(site)  # refuses sites that have no row for each token
+        acts = self.seen(self.prompts, sites)
+        means: list[dict[Site, Rows]] = [{} for _ in some]
+        for site in sites:
+            values = [x[site] for x in acts]
+            if table.position != "all":
+                positions = [[n + shift for n in p.all_at(table.position)] for p in self.prompts]
+                rows = [x[at] for at, x in zip(positions, values, strict=True)]
+                if isinstance(table.position, tuple) and len({*map(len, rows)}) == 1:
+                    each = torch.stack(rows).mean(0)  # of each of several positions its own
+                    for row, p in zip(means, some, strict=True):
+                        row[site] = values[0].new_zeros(len(p.tokens), *each.shape[1:])
+                        row[site][[n + shift for n in p.all_at(table.position)]] = each
+                    continue
+                mean = torch.cat(rows).mean(0)
+                first = mean
+            else:
+                first = torch.stack([x[0] for x in values]).mean(0)
+                later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, values, strict=True)]
+                mean = torch.cat(later).mean(0) if any(map(len, later)) else first
+            by_length = {  # prompts of one length share theirs
+                n: torch.cat([first[None], mean.expand(n - 1, *mean.shape)])
+                for n in {len(p.tokens) for p in some}
+            }
+            for row, p in zip(means, some, strict=True):
+                row[site] = by_length[len(p.tokens)]
+        return means
+
+    def pairs(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The other text of each prompt."""
+        for p in prompts:
+            if (p.row.place, p.row.text) not in self._others:
+                self._others[p.row.place, p.row.text] = pairs.corrupted(self.shown, p)
+        return [self._others[p.row.place, p.row.text] for p in prompts]
+
+    def partners(self, prompts: Sequence[Prompt], place: Positions, seed: int) -> list[Prompt]:
+        """Draw for each prompt another one: of as many tokens where all are changed and there is
+        one, else of more, else of fewer. Raises: DataError where there is none."""
+        distinct = {q.tokens: q for q in self.prompts}
+        by_length: dict[int, list[Prompt]] = {}
+        for q in distinct.values():
+            by_length.setdefault(len(q.tokens), []).append(q)
+        chosen = []
+        for p in prompts:
+            excluded = {p.tokens}
+            if self.table.patch == "corrupted":  # another row may be the pair's other text
+                excluded.add(pairs.corrupted(self.shown, p).tokens)
+
+            def others(
+                pool: Iterable[Prompt], excluded: set[tuple[int, ...]] = excluded
+            ) -> list[Prompt]:
+                return [q for q in pool if q.tokens not in excluded]
+
+            length = len(p.tokens)
+            pool = others(by_length[length]) if place == "all" else []
+            if not pool and place == "all":
+                pool = others(q for n, group in by_length.items() if n > length for q in group)
+            pool = pool or others(distinct.values())
+            if not pool:
+                raise DataError(
+                    f"{p.row.place}: no other prompt has other tokens, so nothing can be taken "
+                    "from one; write more prompts"
+                )
+            i = self._number[p.tokens]
+            chosen.append(pool[picks.pick(seed, "ask.partner", i, len(pool))])
+        return chosen
+
+    @cached_property
+    def _number(self) -> Mapping[tuple[int, ...], int]:
+        return {p.tokens: i for i, p in enumerate(self.prompts)}
+
+    def around(self, site: Site) -> Float[torch.Tensor, "n d"]:
+        """What a site has at the tokens of the prompts, but for the first that the model reads,
+        where activations are often many times larger than at any other."""
+        acts = self.seen(self.prompts, [site])
+        later = [a[site][1:] for a in acts]
+        rows = torch.cat(later if any(map(len, later)) else [a[site] for a in acts])
+        return rows.float()
+
+    def seen(self, prompts: Sequence[Prompt], sites: Sequence[Site]) -> list[dict[Site, Rows]]:
+        """What sites have on texts with nothing done; each is read once."""
+        lacking = {
+            p.tokens: None for p in prompts if any((p.tokens, s) not in self._acts for s in sites)
+        }
+        if lacking:
+            capture = list(dict.fromkeys(sites))
+            traces = run_many(self.model, list(lacking), capture=capture, logits=False)
+            for tokens, traced in zip(lacking, traces, strict=True):
+                self._acts.update({(tokens, s): x[0].clone() for s, x in traced[0].acts.items()})
+        return [{s: self._acts[p.tokens, s] for s in sites} for p in prompts]

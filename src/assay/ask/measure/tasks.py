@@ -1,0 +1,232 @@
+"""Tasks: what one arm measures, as far as that is known before any model is opened: a model, its
+prompts and reads, what is done to it, and what decides its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+from assay.ask.measure import choosing, directions, interventions, reads
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.tables import Direction, Intervention, Model, Read, Top
+
+DRAWN = ("random", "shuffled", "tokens", "heads", "neurons", "latents", "unrelated")
+"""Controls in which something is drawn by the seed."""
+OTHERS, STANDING = "other_heads", "other_head"
+"""The measure of the control `heads` that says which heads stood in, and its dimension."""
+CHOSEN, PART = "chosen_parts", "chosen_part"
+"""The measure of an intervention that says which parts were chosen for it, and its dimension."""
+
+
+def stated(table: Any) -> dict[str, Any]:
+    """What a table says beside its defaults."""
+    kind: Any = type(table)
+    if kind.__name__ not in _defaults:
+        _defaults[kind.__name__] = {f.name: f.default for f in msgspec.structs.fields(kind)}
+    usual = _defaults[kind.__name__]
+    whole: dict[str, Any] = msgspec.to_builtins(table)
+    return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
+
+
+_defaults: dict[str, Mapping[str, Any]] = {}
+"""Of each kind of table; working them out takes longer than all else of `stated`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one arm measures: a model, its prompts and reads, and what is done to it."""
+
+    model: Model
+    prompts: PromptSet
+    reads: tuple[Read, ...]
+    intervention: Intervention | None = None
+    control: str = ""
+    """The near control that this is, by name."""
+    directions: tuple[Direction, ...] = ()
+    """All directions of the study."""
+    sources: Mapping[str, PromptSet] = field(default_factory=dict)
+    """The prompts that directions are learned from, by name."""
+    less: Model | None = None
+    """In a difference of models: that whose numbers are taken off."""
+    than: PromptSet | None = None
+    """In a difference of prompts: those whose numbers are taken off, row by row."""
+    stands_in: Literal["", "unrelated", "shuffled", "heads", "position"] = ""
+    """In a control of models as they are: what stands in the place of the prompts, the weights, the
+    head that is read, or the tokens."""
+    start: Model | None = None
+    """Of a shuffled change: the model that was changed."""
+    made_for: PromptSet | None = None
+    """Of a change that is measured on other prompts: those for which its directions are learned."""
+    chooses: bool = False
+    """Whether an intervention of the study chooses parts on one half of the prompts."""
+    first: Intervention | None = None
+    """What is done besides, before the intervention."""
+    choosers: tuple[Read, ...] = ()
+    """The reads by one of which parts may be chosen, where those are not the ones measured."""
+
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """The models that decide its numbers, that which it asks first."""
+        rest = dict.fromkeys(m for m in (self.less, self.start) if m)
+        return (self.model, *rest)
+
+    @cached_property
+    def sets(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers, those that are measured first."""
+        names = [d.prompts for d in self.own_directions]
+        names += [choosing.prompts_of(self._top, self.choosers)] if self._top else []
+        sources = [self.sources[n] for n in dict.fromkeys(names) if n in self.sources]
+        if self.made_for and self._top and self.made_for not in sources:
+            sources.append(self.made_for)
+        return (self.prompts, *((self.than,) if self.than else ()), *sources)
+
+    @property
+    def _top(self) -> Top | None:
+        """How parts are chosen for its intervention."""
+        return self.intervention.top if self.intervention else None
+
+    @cached_property
+    def own_directions(self) -> list[Direction]:
+        """The directions that decide its numbers."""
+        table = self.intervention
+        names = {name for r in self.reads for name in reads.directions_of(r)}
+        tables = (
+            [interventions.swept(table, p) for p in interventions.points(table)] if table else []
+        )
+        names |= {name for t in tables for name in (t.add, t.project_out)}
+        names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
+        names |= {self.first.add, self.first.project_out} if self.first else {""}
+        return [d for d in self.directions if d.name in names]
+
+    @cached_property
+    def phrase(self) -> str:
+        """What is done to the model, in words."""
+        table = self.intervention
+        if table is None:
+            return "as it is"
+        first = f", after {interventions.in_words(self.first)}" if self.first else ""
+        return f"{table.name}: {interventions.in_words(table)}{first}"
+
+    @cached_property
+    def words(self) -> dict[str, Any]:
+        """What decides its numbers beside the contents of models and prompts."""
+        return {
+            "reads": [stated(r) for r in self.reads],
+            "intervention": stated(self.intervention) if self.intervention else None,
+            # those that a draw of heads had before every other head was asked in turn are others
+            "control": "heads in turn"
+            if self.control == "heads"
+            else self.control or self.stands_in,
+            "untrained": [bool(m.like) for m in self.models],
+            "directions": [stated(d) for d in self.own_directions],
+            "halved": self.learns_here,
+            **({"than": "the second prompts"} if self.than else {}),
+            **({"first": stated(self.first)} if self.first else {}),
+        }
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether its numbers are differences, of two models or of two prompts."""
+        return self.less is not None or self.than is not None
+
+    def range_of(self, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure can be; None for no end."""
+        read = next((r for r in self.reads if r.name == measure), None)
+        low, high = reads.natural(read) if read else (None, None)
+        compares = read is not None and reads.kind_of(read) in reads.COMPARING
+        if read is None or not self.is_difference or (compares and self.than is None):
+            return low, high
+        if low is None or high is None:  # a difference of two such has no end on either side
+            return None, None
+        return low - high, high - low
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        if measure == OTHERS:
+            return "the heads that stood in, numbered through all blocks", "1", ""
+        if measure == CHOSEN:
+            return "the parts that were chosen, heads numbered through all blocks", "1", ""
+        read = reads.by_name(self.reads, measure)
+        kind = reads.KINDS[reads.kind_of(read)]
+        return kind.words(read), kind.unit, kind.better
+
+    @property
+    def unit(self) -> str:
+        """What is generalised over beside seeds."""
+        return self.prompts.unit
+
+    @cached_property
+    def learns_here(self) -> bool:
+        """Whether anything of the study is learned from the prompts that are measured, so that only
+        the other half of them is."""
+        return self.chooses or any(
+            directions.way_of(d) in directions.LEARNED
+            and d.prompts in ("", self.prompts.table.name)
+            for d in self.directions
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its intervention adds nothing, at no level of a sweep."""
+        table = self.intervention
+        adds = table is not None and bool(table.add) and not {"add", "strength"} & {*table.sweep}
+        return adds and table is not None and table.strength == 0
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """The rows that are measured."""
+        return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """The levels of the unit that is generalised over: each prompt by its number, or the values
+        of the column."""
+        if self.prompts.unit == "prompt":
+            return [str(i) for i in self.rows]
+        return list(dict.fromkeys(self.prompts.column(self.prompts.unit, self.rows)))
+
+    @cached_property
+    def drawn(self) -> bool:
+        """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
+        if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":
+            return True
+        if any(self._learned(name) for r in self.reads for name in reads.directions_of(r)):
+            return True
+        if self.intervention is None:
+            return False
+        tables = [
+            interventions.swept(self.intervention, p)
+            for p in interventions.points(self.intervention)
+        ]
+        tables += [self.first] if self.first else []
+        if any(t.ablate == "resample" or t.patch == "other" or t.noise for t in tables):
+            return True
+        return any(name and self._learned(name) for t in tables for name in (t.add, t.project_out))
+
+    @property
+    def new_each_seed(self) -> bool:
+        """Whether each seed has a model, or prompts, of its own."""
+        drawn = self.stands_in not in ("", "heads")
+        return bool(self.model.like or (self.less and self.less.like) or drawn)
+
+    @property
+    def standing(self) -> int:
+        """How many heads stand in for those that an intervention names, in the control `heads`, or
+        how many parts are chosen for it; else 0."""
+        table = self.intervention
+        if table is None or self.control not in (("heads", "") if table.top else ("heads",)):
+            return 0
+        tables = [interventions.swept(table, p) for p in interventions.points(table)]
+        return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """The measure that says which parts stood in or were chosen, and its dimension."""
+        return (OTHERS, STANDING) if self.control else (CHOSEN, PART)
+
+    def _learned(self, name: str) -> bool:
+        return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED

@@ -1,0 +1,265 @@
+"""ModelStudy: a study that asks models, for the module that composes its experiment: its arms and
+how they are measured, their specs, and what is known of their measures before they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.ask import applying, inputs, parts, trained
+from assay.ask.measure import (
+    controls,
+    damage,
+    measuring,
+    models,
+    places,
+    probes,
+    sae_arms,
+)
+from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.measuring import Measured
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.saes import Learning
+from assay.ask.measure.tasks import Task
+from assay.ask.part import AskedSpec, Part, ReadingsSpec
+from assay.ask.resolved import ResolvedStudy
+from assay.ask.text import Text
+from assay.core import foreign
+from assay.core.bench import Bench
+from assay.core.columns import Axes
+from assay.core.errors import AssayError, DataError
+from assay.core.experiment import Arm
+from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.measures import measures
+from assay.core.reading import LEFT_OUT
+from assay.core.runs import Runs
+from assay.lab.store.store import Store
+from assay.subjects.folder import ModelFolder
+
+
+class ModelStudy(ResolvedStudy):
+    """A study that asks models, with its arms. Raises: ExperimentError with line and column, for
+    what the text and its files show to be wrong."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        parts.add_arms(self)
+        applying.leave_out_reads(self)
+
+    def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
+        """The near controls of an arm, for a claim that reads these measures: those that could come
+        out otherwise."""
+        reads_named = [r for r in self.text.study.read if r.name in measured]
+
+        def bears(part: Part) -> bool:
+            stands_in = part.task.stands_in
+            if stands_in == "heads":
+                return bool(reads_named) and all(map(controls.names_a_head, reads_named))
+            if stands_in == "position":
+                return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
+            if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
+                return any(controls.varies(r, part.task.prompts) for r in reads_named)
+            return True
+
+        return tuple(
+            p for p in self.parts if p.of == arm and bears(p) and p.label not in self.at_chance
+        )
+
+    @cached_property
+    def at_chance(self) -> frozenset[str]:
+        """The controls of probes that their prompts keep at chance, whatever the model does: they
+        are not counted as beaten. Of what was frozen none is left out."""
+        labels: set[str] = set()
+        for part in self.parts if self.frozen is None else ():
+            if not isinstance(part.task, ProbeTask) or part.control:
+                continue
+            try:
+                folder = self.found_of(part, part.task.model.bos)
+            except AssayError:  # reported where what it reads is asked for
+                continue
+            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+        return frozenset(labels)
+
+    @property
+    def shared(self) -> models.AsTheyAre | None:
+        """What workers share: the models, where there are some."""
+        return models.AsTheyAre(tuple(self.models), self.folder) if self.models else None
+
+    @cached_property
+    def by_label(self) -> Mapping[str, Part]:
+        """The parts by the names of their arms."""
+        return {p.label: p for p in self.parts}
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """The arms in which something is done to a model: what a sentence that names one is
+        about."""
+        return frozenset(
+            p.label
+            for p in self.parts
+            if p.task.intervention
+            or p.task.is_difference
+            or (isinstance(p.task, SaeTask) and not p.of)
+        ) - {"main"}
+
+    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
+        """The specs of the arm main at a preset."""
+        if not self.parts:
+            return ()
+        some = seeds[:2] if preset == "smoke" else seeds
+        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in some)
+
+    def arms(self) -> dict[str, Arm[Any]]:
+        """The arms: nothing is trained, everything is measured."""
+
+        return {
+            part.label: Arm(
+                _nothing,
+                specs=part.specs,
+                measure=self._measure(part),
+                note=part.told,
+                learned=self._learned(part),
+                levels=_levels(part.task),
+                brings=tuple(p.label for p in self.parts if p.of == part.label),
+            )
+            for part in self.parts
+        }
+
+    def _learned(self, part: Part) -> tuple[str, ...]:
+        """What is credited and was learned in an arm, by the names of arms: in a control all but
+        its own, in an untrained model all but what it is like."""
+        lacks = {part.of}
+        if part.task.model.like and not part.of:
+            arms = {
+                models.states(m)[0]: m.label if i else "main"
+                for i, m in enumerate(self.models)
+                if not m.like
+            }
+            lacks |= {arms.get(part.task.model.like, "")}
+        return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
+
+    def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
+        """Measure an arm, unless the store has all of it by content, from this study or another."""
+
+        def measure(runs: Runs[AskedSpec], _: Trained, bench: Bench) -> xr.Dataset:
+            def build(path: Path) -> None:
+                smoke = runs.shared.smoke
+                task = trained.ready(self, bench, part.task, smoke=smoke)
+                if isinstance(task, SaeTask):
+                    place = models.located(self.folder, task.model.name)
+
+                    def learning(seed: int) -> Learning:
+                        return trained.learning(
+                            self, task.table.name, place, seed, control=task.control, smoke=smoke
+                        )
+
+                    tell = partial(bench.report, unit="dictionaries")
+                    _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
+                    return
+                try:
+                    measured, coords = engine(task).measure(
+                        task,
+                        runs.seeds,
+                        self.folder,
+                        str(bench.device),
+                        smoke,
+                        lambda done, total: bench.report(done, total, "prompts"),
+                        bench.root,
+                    )
+                except DataError as e:
+                    if part.control is None:
+                        raise
+                    why = " ".join(str(e).split())
+                    measured = {LEFT_OUT: ("run why", np.ones((len(runs.seeds), 1)), "1")}
+                    coords = {"why": [why]}
+                _save(path, measured, coords)
+
+            path = bench.artefact(self._readings(part, runs), build)
+            measured, coords = _load(path, len(runs.seeds))
+            return measures(runs, coords=coords, **measured)
+
+        return measure
+
+    def _readings(self, part: Part, runs: Runs[AskedSpec]) -> ReadingsSpec:
+        """What runs of an arm measure, by content."""
+        names = [models.states(m) for m in part.task.models]
+        hashes = [[inputs.model_hash(self, n) for n in group] for group in names]
+        read = inputs.inputs(self, runs.specs[0])
+        files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
+        return part.readings(runs, hashes, files)
+
+    def stored(self, store: Store, arm: str, seeds: Sequence[int], *, smoke: bool) -> bool:
+        """Whether a store has by content what these runs of an arm measure, from any study."""
+        part = self.by_label[arm]
+        runs = Runs(tuple(part.spec(seed, smoke=smoke) for seed in seeds))
+        return store.built(self._readings(part, runs)) is not None
+
+    def measured(self, part: Part) -> dict[str, Axes]:
+        """What an arm measures, with its dimensions and their levels."""
+        axes = partial(engine(part.task).axes, part.task)
+        known: dict[str, Axes] = self.once(("measured", part.label), axes)
+        return known
+
+    def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure of an arm can be; None for no end."""
+        return self.by_label[arm].task.range_of(measure)
+
+    def is_of_first(self, part: Part) -> bool:
+        """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
+        checked though no statement names it."""
+        own = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
+        return part.control is None and own
+
+    def found_of(self, part: Part, bos: bool | None = None) -> ModelFolder:
+        """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
+        return self.found(models.states(part.task.model)[0], bos)
+
+    def left_out(self, arms: Mapping[str, Any]) -> list[str]:
+        """The arms that do not run, since no statement names or needs them."""
+        return [p.label for p in self.parts if p.label not in arms]
+
+
+def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:
+    """Write what was measured: the numbers, and what they are."""
+    about = {name: [dims, unit] for name, (dims, _, unit) in measured.items()}
+    (path / "about.json").write_text(json.dumps({"measured": about, "coords": coords}))
+    np.savez(path / "numbers.npz", **{name: array for name, (_, array, _) in measured.items()})
+
+
+def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
+    """Read what was measured, for so many runs; where nothing is drawn all have the same."""
+    about = json.loads(foreign.read_stored(path / "about.json"))
+    measured: Measured = {}
+    with np.load(path / "numbers.npz") as numbers:
+        for name, (dims, unit) in about["measured"].items():
+            array = numbers[name]
+            array = np.repeat(array[:1], runs, 0) if len(array) != runs else array
+            measured[name] = (dims, array, unit)
+    return measured, about["coords"]
+
+
+def engine(task: Task | ProbeTask | SaeTask) -> Any:
+    """What measures a task."""
+    if isinstance(task, SaeTask):
+        return sae_arms
+    if isinstance(task, DamageTask):
+        return damage
+    return probes if isinstance(task, ProbeTask) else measuring
+
+
+def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
+    """How many units an arm has, where that is known before it is measured."""
+    if isinstance(task, SaeTask) and not task.source:
+        return {}
+    return {task.unit: len(task.levels)}
+
+
+def _nothing(runs: Runs[Any], bench: Bench) -> Trained:
+    return Trained.nothing(runs)

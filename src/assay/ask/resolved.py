@@ -1,0 +1,238 @@
+"""A study that asks models, with every name in its text resolved: models, prompts, trainings and
+dictionaries. `parts` and `arms` make its arms of them, `trained` what it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from assay.ask import placing
+from assay.ask.measure import choosing, interventions, models, prompts, saes, training
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.tasks import Task
+from assay.ask.part import Part
+from assay.ask.tables import Intervention, Model, Train
+from assay.ask.text import Study, Text, frozen_arms
+from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.lab.plan.plan import ROOT
+from assay.lab.store.store import Store
+from assay.subjects.folder import ModelFolder, find
+
+T = TypeVar("T")
+
+
+class ResolvedStudy:
+    """What a study names, by its names. Raises: ExperimentError with line and column, for what the
+    text and its files show to be wrong."""
+
+    def __init__(self, text: Text) -> None:
+        self.text, study = text, text.study
+        self._worked_out: dict[Any, Any] = {}
+        self.folder = text.path.parent
+        self.trains = {
+            training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
+        }
+        self.saes = _dictionaries(text)  # with all that they leave out
+        self.models, self.parts, self.remarks = _models(text), list[Part](), list[str]()
+        self.frozen, self.on_other_text = frozen_arms(text.path), dict[str, Model]()
+        self.prompts: dict[str, PromptSet] = {}
+        if not self.models:
+            return
+        _refuse_duplicates(text)
+        for i, entry in enumerate(study.prompts):
+            with text.located("prompts", i):
+                self.prompts[entry.name] = prompts.load(entry, self.folder, _uses(study))
+
+    @cached_property
+    def first(self) -> PromptSet:
+        """The first of its prompts: those that are measured where nothing else is said."""
+        return next(iter(self.prompts.values()))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, worked out the first time that this key is asked for."""
+        if key not in self._worked_out:
+            self._worked_out[key] = make()
+        value: T = self._worked_out[key]
+        return value
+
+    def found(self, name: str, bos: bool | None = None) -> ModelFolder:
+        """The folder of a model, as it was when it was first looked for. Raises: AssayError."""
+        place = self.folder_of(name)
+        return self.once(("folder", place, bos), partial(find, place, bos))
+
+    def folder_of(self, name: str) -> str:
+        """Where a model lies; of one that the study trains, that which it begins as, of the same
+        tokens and shapes; of one from nothing where it was trained, if it was."""
+        if name in self.trains and not self.trains[name].of:
+            with suppress(AssayError):
+                spec = training.small_by_content(self.located(self.trains[name]))
+                return str(Store(ROOT.get()).built(spec) or name)
+            return name
+        if start := self.start_of(Model(name=name)):
+            return self.folder_of(start.name)
+        return models.located(self.folder, name)
+
+    def located(self, table: Train) -> Train:
+        """A training with all that it leaves out, and its text where it lies."""
+        table = training.usual(table)
+        return msgspec.structs.replace(table, text=models.located(self.folder, table.text))
+
+    def start_of(self, model: Model) -> Model | None:
+        """The model of which this one is known to be a change: what it was trained from, or the
+        first of its states."""
+        if model.name in self.trains:
+            origin = self.trains[model.name].of
+            if not origin:
+                return None
+            return next(m for m in self.models if origin in (m.name, m.label))
+        return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
+
+    def prefix(self, m: int, model: Model) -> str:
+        """What the names of a model's arms begin with. Raises: ExperimentError without a label."""
+        if not m:
+            return ""
+        if not model.label:
+            what = (
+                'a second model needs a label, before the names of its arms: label = "tuned", say'
+            )
+            raise self.text.error(("model", m, "label"), what)
+        return f"{model.label}/"
+
+    def task(self, model: Model, table: Intervention | None = None) -> Task:
+        """What an arm measures in a model under an intervention."""
+        study = self.text.study
+        measured = self.first
+        if table is not None and table.prompts:
+            if table.prompts not in self.prompts:
+                hint = nearest(table.prompts, self.prompts)
+                raise ExperimentError(f"there are no prompts {table.prompts!r}; {hint}")
+            measured = self.prompts[table.prompts]
+        return Task(
+            model,
+            measured,
+            placing.of(study.read, measured.table.name, first=True),
+            table,
+            directions=study.direction,
+            sources=self.prompts,
+            first=interventions.before(table, study.intervene) if table else None,
+            chooses=any(
+                t.top
+                and self.prompts.get(t.prompts, self.first) is measured
+                and choosing.prompts_of(t.top, study.read) in ("", measured.table.name)
+                for t in study.intervene
+            ),
+            choosers=study.read if any(r.prompts for r in study.read) else (),
+        )
+
+    def training_index(self, name: str) -> int:
+        """Which of the trainings has this name."""
+        return [t.name for t in self.text.study.train].index(name)
+
+    def read_by(self, table: Train) -> Model:
+        """The model whose activations a dictionary reads. Raises: ExperimentError."""
+        by_name = _by_name(self.models)
+        model = by_name.get(table.of) if table.of else self.models[0]
+        what = ""
+        if model is not None and model.dtype not in ("", "float32"):
+            what = (
+                f"a dictionary learns from activations in float32, and its model is {model.dtype}"
+            )
+        elif model is not None and model.weights:
+            what = f"a dictionary learns from models as they are, and {table.of} has other weights"
+        elif model is None or not model.name:
+            what = _no_model_of(table.of, by_name)
+        if model is None or what:
+            raise self.text.error(("train", self.training_index(table.name), "of"), what)
+        return model
+
+
+def _dictionaries(text: Text) -> dict[str, Train]:
+    """The dictionaries that a study trains, by name. Raises: ExperimentError for any training that
+    says what cannot be."""
+    study, known = text.study, dict[str, Train]()
+    for i, train in enumerate(study.train):
+        for key, what in training.wrong(train, [p.name for p in study.prompts]):
+            raise text.error(("train", i, key), what)
+        if training.kind_of(train) == "dictionary":
+            whole = training.usual(train)
+            for key, what in saes.wrong(whole):
+                raise text.error(("train", i, key), what)
+            place = models.located(text.path.parent, whole.text)
+            known[train.name] = msgspec.structs.replace(whole, text=place)
+    return known
+
+
+def _models(text: Text) -> tuple[Model, ...]:
+    """The models, each twin with the name of the model that it is like; behind them those that the
+    study trains."""
+    for i, model in enumerate(text.study.model):
+        with text.located("model", i):
+            models.check(model)
+    tables = [models.named(m) for m in text.study.model]
+    by_name, resolved = _by_name(tables), list[Model]()
+    for i, model in enumerate(tables):
+        other = by_name.get(model.like) if model.like else None
+        if other is not None and other.like:
+            what = f"{model.like!r} is untrained itself; name the model that both are like"
+            raise text.error(("model", i, "like"), what)
+        like = models.states(other)[0] if other else model.like
+        bos = other.bos if other and model.bos is None else model.bos
+        model = msgspec.structs.replace(model, like=like, bos=bos)
+        if other is not None:
+            same = {"dtype": other.dtype, "device": other.device}
+            model = msgspec.structs.replace(model, **same)
+        resolved.append(model)
+    for i, table in enumerate(text.study.train):
+        if training.kind_of(table) == "dictionary":
+            continue
+        other = by_name.get(table.of)
+        if table.of and (other is None or not other.name or other.weights):
+            raise text.error(("train", i, "of"), _no_model_of(table.of, by_name))
+        bos = other.bos if other else None
+        name = training.name_of(table)
+        resolved.append(Model(name=name, label=table.name, bos=bos, controls=table.controls))
+        by_name[table.name] = resolved[-1]  # another may begin as this one ends
+    return tuple(resolved)
+
+
+def _by_name(tables: Sequence[Model]) -> dict[str, Model]:
+    """Models by their names and labels, the first of each."""
+    return {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
+
+
+def _no_model_of(name: str, by_name: dict[str, Model]) -> str:
+    hint = nearest(name, [n for n, m in by_name.items() if m.name])
+    return f"there is no model {name!r} with weights of its own; {hint}"
+
+
+def _uses(study: Study) -> str:
+    """All that a study says, without the rows of its prompts."""
+    bare = [msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts]
+    return msgspec.json.encode(msgspec.structs.replace(study, prompts=tuple(bare))).decode()
+
+
+def _refuse_duplicates(text: Text) -> None:
+    """Refuse a name or a label that two tables have. Raises: ExperimentError."""
+    study = text.study
+    names: dict[str, list[str]] = {"arm": ["main"]}
+    for table in ("prompts", "read", "direction", "intervene", "diff"):
+        kind = "arm" if table in ("intervene", "diff") else table
+        for i, entry in enumerate(getattr(study, table)):
+            if entry.name in names.setdefault(kind, []):
+                what = f"the name {entry.name!r} is taken by another {kind}; choose another"
+                raise text.error((table, i, "name"), what)
+            names[kind].append(entry.name)
+    names["arm"] += [p.name for p in study.probe]
+    labels = [m.label for m in study.model]
+    for i, train in enumerate(study.train):
+        if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
+            what = f"the name {train.name!r} is taken by another model or arm; choose another"
+            raise text.error(("train", i, "name"), what)
+    for i, label in enumerate(labels):
+        if label and (label in labels[:i] or label in names["arm"]):
+            what = f"the label {label!r} is taken by another model or arm; choose another"
+            raise text.error(("model", i, "label"), what)
