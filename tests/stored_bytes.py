@@ -1,9 +1,11 @@
 """What two stores are compared by: the bytes of their runs."""
 
 from pathlib import Path
+from typing import Any
 
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.lab.store.runs import Made, Stored, opened
 
 
 def measures_of(root) -> dict[str, bytes]:
@@ -33,3 +35,13 @@ def same_as_alone(root, alone, experiment, preset) -> bool:
     judged, expected = ([{**v, "price": None} for v in r["verdicts"]] for r in results)
     stored = files_of(root, "read.json")
     return bool(stored) and stored == files_of(alone, "read.json") and judged == expected
+
+
+def put(
+    store, job, measures, trained=None, inputs=None, provenance=None, measured=1, status="done"
+) -> Stored:
+    """One run as a store has it."""
+    run: Any = Made(job, measures, trained, inputs or {}, provenance or {}, status)
+    stored = opened(store.put_all([run], measured=measured)[0])
+    assert isinstance(stored, Stored), stored
+    return stored

@@ -18,6 +18,7 @@ from assay.lab.lab import Lab
 from assay.lab.store import atomic
 from assay.lab.store.runs import Made
 from assay.lab.store.store import Store
+from stored_bytes import put
 
 HEAD = (
     'question = "Is it so?"\nseeds = "{seeds}"\n[[experiment]]\nname = "superposition"\narms = '
@@ -98,7 +99,7 @@ def test_many_runs_stored_at_once_are_the_bytes_of_runs_stored_one_by_one(tmp_pa
     for row in first.plan(e).rows:
         made.append(Made(row.job, row.stored.measures(), None, {}, {"note": row.job.arm}))
     for one in made[:4]:
-        store.put(one.job, one.measures, None, one.inputs, one.provenance)
+        put(store, one.job, one.measures, None, one.inputs, one.provenance)
     together = Store(tmp_path / "c")
     assert [together.at(f).key for f in together.put_all(made[:4])] == [m.job.key for m in made[:4]]
     ours, theirs = (

@@ -1,5 +1,5 @@
-"""Where names are found: modules when they are typed, and a word of advice for a name that lives
-elsewhere."""
+"""Where names are found: modules when they are typed, and a word of advice for a name that is
+none."""
 
 import subprocess
 import sys
@@ -26,21 +26,6 @@ def test_what_is_typed_after_import_assay_is_there():
     code = "\n".join(["import assay", *(f"assay.{dotted}" for dotted in TYPED)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-HOMES = {
-    "TopK": "assay.dictionaries.selection.TopK",
-    "fvu": "assay.dictionaries.measuring.metrics.fvu",
-    "Tokenizer": "assay.subjects.tokenizer.Tokenizer",
-}
-
-
-@pytest.mark.parametrize("name", HOMES)
-def test_a_name_from_elsewhere_is_told_with_its_module(name):
-    with pytest.raises(
-        AttributeError, match=f"assay has no public name {name}; it lives in {HOMES[name]}"
-    ):
-        getattr(assay, name)
 
 
 def test_a_name_from_nowhere_gets_the_nearest():

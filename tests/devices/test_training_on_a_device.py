@@ -26,6 +26,7 @@ from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import choice, reference
 from assay.dictionaries.training.kernels.active import Active
+from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -87,9 +88,9 @@ def stepped(name, kernel, where):
         key: x for key, x in {"idle": idle, "progress": 0.6}.items() if key in losses.wants(loss)
     }
     penalty = torch.tensor([0.1, 0.3], device=where)
-    return kernel(method)(
-        loss, state, rows(0).to(where), method.nonlinearity, penalty, torch.float32, more
-    )
+    x = rows(0).to(where)
+    given = StepInput(loss, state, x, method.nonlinearity, penalty, torch.float32, more)
+    return kernel(method)(given)
 
 
 @pytest.mark.parametrize("name", ALL)

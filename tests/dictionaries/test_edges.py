@@ -19,7 +19,7 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.choice import kernel_for
-from assay.dictionaries.training.kernels.reference import autograd
+from assay.dictionaries.training.kernels.reference import StepInput, autograd
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from seeded import drawn
 
@@ -80,8 +80,8 @@ def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
     ):
         use = kernel or kernel_for(loss, TopK(2), F)
         x, more = drawn(1, D, seed=2), {"idle": idle}
-        wanted = autograd(plain, params, x, TopK(2), torch.zeros(1), torch.float32, {})
-        found = use(loss, params, x, TopK(2), torch.zeros(1), torch.float32, more)
+        wanted = autograd(StepInput(plain, params, x, TopK(2), torch.zeros(1), torch.float32, {}))
+        found = use(StepInput(loss, params, x, TopK(2), torch.zeros(1), torch.float32, more))
         assert float(found[0]["loss"]) == pytest.approx(float(wanted[0]["loss"]), rel=1e-5)
         for name, grad in found[1].items():
             assert torch.allclose(grad.float(), wanted[1][name], atol=1e-6), name

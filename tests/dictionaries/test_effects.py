@@ -10,7 +10,7 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.kernels.choice import dense_for, sparse_for
 from assay.dictionaries.training.kernels.dense import dense
-from assay.dictionaries.training.kernels.reference import autograd
+from assay.dictionaries.training.kernels.reference import StepInput, autograd
 from assay.dictionaries.training.train import Method, start
 from assay_catalogue.dictionaries.path_shares import effect_sums, halves
 
@@ -54,7 +54,8 @@ def test_gradients_by_hand_are_those_of_autograd(blocks):
     loss, params, x, penalty = made(blocks)
     assert dense_for(loss, TopK(3)) is dense and sparse_for(loss, TopK(3)) is None
     expected, found = (
-        kernel(loss, params, x, TopK(3), penalty, torch.float32) for kernel in (autograd, dense)
+        kernel(StepInput(loss, params, x, TopK(3), penalty, torch.float32))
+        for kernel in (autograd, dense)
     )
     for name in ("loss", "l0"):
         torch.testing.assert_close(found[0][name], expected[0][name])

@@ -25,6 +25,7 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import Through, fit_end_to_end
+from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -204,7 +205,9 @@ def test_loss_and_gradients_are_those_of_a_naive_forward(
         subject, place, lambda step: (tokens, keep), **weights, mean=mean, scale=scale
     )
     params, penalty = parameters(nonlinearity, d), torch.tensor([0.1, 0.4])
-    series, grads = through(loss, params, through.batch(0), nonlinearity, penalty, torch.float32)
+    series, grads = through(
+        StepInput(loss, params, through.batch(0), nonlinearity, penalty, torch.float32)
+    )
     for r in range(2):
         p = {name: value[r].double().numpy() for name, value in params.items()}
         fixed = (folders[kind], tokens.numpy(), keep.numpy(), site)
@@ -234,7 +237,9 @@ def test_a_dictionary_that_reconstructs_everything_costs_nothing(model):
         "b_dec": torch.zeros(1, D),
     }
     through = Through(model, SITE, windows, later=1.0, scale=2.0)
-    series, _ = through(losses.l1, params, through.batch(0), ReLU(), torch.zeros(1), torch.float32)
+    series, _ = through(
+        StepInput(losses.l1, params, through.batch(0), ReLU(), torch.zeros(1), torch.float32)
+    )
     assert (
         abs(series["kl"].item()) < 1e-6
         and abs(series["loss"].item()) < 1e-5
@@ -252,7 +257,9 @@ def test_its_kl_is_the_one_that_is_measured(model, bench):
         name: start.normalised.tensors()[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec")
     }
     params["W_enc"] = params["W_enc"].mT
-    series, _ = through(losses.l1, params, through.batch(0), ReLU(), torch.zeros(4), torch.float32)
+    series, _ = through(
+        StepInput(losses.l1, params, through.batch(0), ReLU(), torch.zeros(4), torch.float32)
+    )
     measured = finish(
         splice_sums(
             model, SITE, start, windows(0), np.zeros(4, int), 1, None, keep=keep, ablations=()
@@ -336,7 +343,7 @@ def test_a_broken_run_leaves_its_neighbours_alone(model, bench):
     params = parameters(ReLU(), D)
     x = through.batch(0)
     whole, half = (
-        through(losses.l1, p, x, ReLU(), torch.zeros(2), torch.float32)
+        through(StepInput(losses.l1, p, x, ReLU(), torch.zeros(2), torch.float32))
         for p in (params, {**params, "b_enc": broken(params)})
     )
     assert half[0]["loss"].isfinite().tolist() == [True, False]

@@ -15,6 +15,7 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels import choice, reference, sparse
 from assay.dictionaries.training.kernels.dense import dense
+from assay.dictionaries.training.kernels.reference import StepInput
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
 MATRYOSHKA = losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50)
@@ -99,9 +100,9 @@ def test_equal_to_autograd(kernel, loss, nonlinearity, sizes):
     params, x, penalty = make(nonlinearity, **sizes)
     loss, more = asked(loss, params)
     wanted, gradients = reference.autograd(
-        loss, params, x, nonlinearity, penalty, torch.float32, more
+        StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
     )
-    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    series, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     close(found, gradients, 5e-7)
     torch.testing.assert_close(series["loss"], wanted["loss"], rtol=1e-6, atol=0)
 
@@ -110,7 +111,7 @@ def test_equal_to_autograd(kernel, loss, nonlinearity, sizes):
 def test_curves_say_what_they_claim(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity)
     loss, more = asked(loss, params)
-    series, _ = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    series, _ = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     standard = reference.standard(params)
     features = nonlinearity(losses.project(standard, x), params["b_enc"], params)
     torch.testing.assert_close(series["l0"], (features > 0).sum((1, 2)) / len(x))
@@ -124,8 +125,10 @@ def test_a_decoder_row_of_length_0_has_the_gradient_that_autograd_has(kernel, lo
     params, x, penalty = make(nonlinearity)
     loss, more = asked(loss, params)
     params["W_dec"][0, 3] = 0
-    _, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, gradients = reference.autograd(
+        StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    )
+    _, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     close(found, gradients, 1e-6)
 
 
@@ -134,8 +137,10 @@ def test_a_dictionary_with_nothing_on(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity)
     loss, more = asked(loss, params)
     params["b_enc"] -= 100
-    _, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, gradients = reference.autograd(
+        StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    )
+    series, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     assert (series["l0"] == 0).all() and (found["W_enc"] == 0).all() and (found["W_dec"] == 0).all()
     close(found, gradients, 1e-6)
 
@@ -144,9 +149,11 @@ def test_a_dictionary_with_nothing_on(kernel, loss, nonlinearity):
 def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity)
     loss, more = asked(loss, params)
-    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     params["W_enc"][1, 0, 0] = torch.nan
-    series_nan, found_nan = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    series_nan, found_nan = kernel(
+        StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    )
     assert series_nan["loss"][1].isnan()
     for name in found:
         assert torch.equal(found[name][[0, 2]], found_nan[name][[0, 2]]), name
@@ -157,11 +164,11 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kernel, loss, nonlinea
 def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monkeypatch):
     params, x, penalty = make(nonlinearity, runs=5, per_run=per_run)
     loss, more = asked(loss, params)
-    series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    series, whole = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     for most in ("CACHED", "TOGETHER"):  # two runs at a time: chunks of 2, 2 and 1
         monkeypatch.setattr(choice, most, 2 * 17 * 23)
     pieces_series, pieces = choice.in_chunks(
-        kernel, loss, params, x, nonlinearity, penalty, torch.float32, {}, more
+        kernel, StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more), {}
     )
     close(pieces, whole, 1e-6)
     close(pieces_series, series, 1e-6)
@@ -171,9 +178,9 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
 def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity, rows=256, d=64, f=48)
     loss, more = asked(loss, params)
-    _, exact = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, exact = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     series, found = choice.in_chunks(
-        kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
+        kernel, StepInput(loss, params, x, nonlinearity, penalty, torch.bfloat16, more), {}
     )
     close(found, exact, 0.1)  # gates and top-k places that sit on an edge may flip
     assert all(value.dtype == torch.float32 for value in series.values())

@@ -24,6 +24,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.kernels import active, choice, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
 from pairs import some_pairs
@@ -134,13 +135,15 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
     loss, more = asked(loss, f, dead=inputs not in ("tied", "all-zero"))
     exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
     wanted, gradients = reference.autograd(
-        loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
+        StepInput(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
     )
     kernels = [choice.sparse_for(loss, nonlinearity)]
     if inputs != "tied" or exact is nonlinearity:  # torch.topk takes any of equal numbers
         kernels.append(choice.dense_for(loss, nonlinearity))
     for kernel in kernels:
-        series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+        series, found = kernel(
+            StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+        )
         torch.testing.assert_close(
             series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean())
         )
@@ -165,10 +168,10 @@ def test_steps_of_a_device_are_those_of_float64(kind, inputs, device):
     loss, more = asked(loss, 24, dead=inputs != "all-zero")
     exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
     wanted, gradients = reference.autograd(
-        loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
+        StepInput(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
     )
     kernel = choice.sparse_for(loss, nonlinearity)
-    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    series, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-6)
     agree(found, gradients, 1e-5)
 
@@ -198,7 +201,9 @@ def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
     rows, d, f = 128, 256, 2048
     params, x, penalty = world(nonlinearity, "random", 0, rows, d, f, runs=1)
     with Largest() as largest:
-        choice.sparse_for(loss, nonlinearity)(loss, params, x, nonlinearity, penalty, torch.float32)
+        choice.sparse_for(loss, nonlinearity)(
+            StepInput(loss, params, x, nonlinearity, penalty, torch.float32)
+        )
     assert 0.4 < (params["b_enc"] + x @ params["W_enc"][0].T > 0).double().mean() < 0.6
     assert 4 * rows * f <= largest.size <= 8 * rows * f
 
@@ -210,12 +215,14 @@ def test_bfloat16_of_both_paths_is_near(kind, inputs):
     params = {**params, "W_enc": params["W_enc"] / 7}
     loss, more = asked(loss, 96)
     _, gradients = reference.autograd(
-        loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more
+        StepInput(
+            loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more
+        )
     )
     distances = []
     for kernel in (choice.sparse_for(loss, nonlinearity), choice.dense_for(loss, nonlinearity)):
         _, found = choice.in_chunks(
-            kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
+            kernel, StepInput(loss, params, x, nonlinearity, penalty, torch.bfloat16, more), {}
         )
         distances.append(
             {
@@ -233,12 +240,14 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
     params, x, penalty = world(nonlinearity, "random", 3)
     loss, more = asked(loss, 24)
     kernel = choice.sparse_for(loss, nonlinearity)
-    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     for name in params:
         for wrong in (torch.nan, -torch.nan, torch.inf):
             broken = {key: value.clone() for key, value in params.items()}
             broken[name][0].view(-1)[-1] = wrong
-            series, after = kernel(loss, broken, x, nonlinearity, penalty, torch.float32, more)
+            series, after = kernel(
+                StepInput(loss, broken, x, nonlinearity, penalty, torch.float32, more)
+            )
             assert not series["loss"][0].isfinite(), (name, wrong)
             assert all(torch.equal(after[key][1], value[1]) for key, value in found.items()), (
                 name,
@@ -348,9 +357,10 @@ def test_runs_side_by_side_are_as_each_alone_and_so_are_their_notes(kind):
         """The curves, notes and gradients of some runs."""
         mine = {k: v[its] if isinstance(v, torch.Tensor) else v for k, v in more.items()}
         its_params = {name: value[its] for name, value in params.items()}
-        series, grads = kernel(
+        given = StepInput(
             loss, its_params, x, nonlinearity, penalty[its], torch.float32, mine, note
         )
+        series, grads = kernel(given)
         return series | grads
 
     together, alone = step(slice(None)), [step(slice(r, r + 1)) for r in range(3)]
@@ -567,8 +577,8 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(kind, shared):
     more["y"] = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(1))
     if not shared:
         x, more["y"] = (torch.stack([rows, rows.flip(0) + 1]) for rows in (x, more["y"]))
-    given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
-    wanted, gradients = reference.autograd(*given)
-    series, found = choice.sparse_for(loss, nonlinearity)(*given)
+    given = StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    wanted, gradients = reference.autograd(given)
+    series, found = choice.sparse_for(loss, nonlinearity)(given)
     torch.testing.assert_close(series["loss"], wanted["loss"])
     agree(found, double(gradients), 1e-5)

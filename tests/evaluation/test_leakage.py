@@ -23,6 +23,7 @@ from assay.evaluation import evaluate, sources
 from assay.evaluation.file_statements import get_training_text
 from assay.lab.store.runs import Job
 from assay.lab.store.store import Store
+from stored_bytes import put
 
 SITE = "blocks.1.hook_resid_pre"
 
@@ -80,7 +81,7 @@ def test_it_stays_with_the_dictionary_wherever_that_goes(trained, model, texts, 
         == get_training_text(dictionary.origin)
     )
     write(load(tmp_path / "theirs"), tmp_path / "again", "saelens")
-    Store(tmp_path / "store").put(Job("own", 1, "main", Trial(seed=1)), _measures(), trained[1])
+    put(Store(tmp_path / "store"), Job("own", 1, "main", Trial(seed=1)), _measures(), trained[1])
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200}
     found = evaluate(
         dictionary,
@@ -111,7 +112,8 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
     there = corpus.load(str(texts))
     bare = replace(trained[1], header={k: v for k, v in trained[1].header.items() if k != "origin"})
     store = Store(tmp_path / "store")
-    store.put(
+    put(
+        store,
         Job("own", 1, "main", Trial(seed=1)),
         _measures(),
         bare,
@@ -121,7 +123,7 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
     assert evaluate("own/main", **ask).dictionaries[0]["part"] == "test"
     with pytest.raises(DataError, match="--part train would evaluate it on its training"):
         evaluate("own/main", part="train", **ask)
-    store.put(Job("own", 1, "main", Trial(seed=2)), _measures(), bare)
+    put(store, Job("own", 1, "main", Trial(seed=2)), _measures(), bare)
     with pytest.raises(
         DataError, match="own/main has 2 stored dictionaries, name one of them: own/"
     ):
@@ -144,7 +146,7 @@ def test_a_stored_run_began_its_text_as_its_models_family_does(trained, model, t
     store, inputs = Store(tmp_path / "store"), {"model": "m", "corpus": "c"}
     for arm, subject in (("llama", model), ("gemma", gemma), ("gone", tmp_path / "nowhere")):
         job = Job("own", 1, arm, Reads(seed=1, subject=str(subject)))
-        store.put(job, _measures(), bare, inputs)
+        put(store, job, _measures(), bare, inputs)
     began = {
         arm: sources.find([f"own/{arm}"], store)[0].dictionary.origin["trained_on"]
         for arm in ("llama", "gemma", "gone")

@@ -126,7 +126,8 @@ MODULES = frozenset(part for path in SOURCE for part in path.with_suffix("").par
 FOREIGN = """
 from_pretrained load_file annotated_types submodule_name normalize_activations LN abstopk
 groupmax tie_word_embeddings rot_q rot_k attn_scores Lᵀe W_enc_N W_dec_N N d_out ce_X kl_X
-loss_recovered_A kl_recovered_A resid_post_layer_9 city r2 idle square_raw trainings setup
+loss_recovered_A kl_recovered_A resid_post_layer_9 city r2 idle square_raw trained_as trainings
+setup
 feature_tokens neighbours mlp0 embed_to_mlp0 assay_functions
 """
 """Names in peers' files, placeholders, and fields of data that no line of code spells out."""
@@ -235,6 +236,38 @@ def test_the_device_does_not_grow() -> None:
         len(path.read_text().splitlines()) for path in SOURCE if ROOT / "src/assay" in path.parents
     )
     assert lines <= MOST_LINES, f"src/assay has {lines:,} lines, {MOST_LINES:,} are allowed"
+
+
+LONGEST, LARGEST = 60, 250
+"""Lines of a function without its docstring, and of a class, at most."""
+TOO_LONG = """
+agents/server.py:make_server agents/tools.py:Tools explorer/pages/dictionary.py:page
+verbs/check.py:check verbs/train_dictionary.py:train
+"""
+"""Those that are longer still: each is to be split, and none is to be added."""
+
+
+def documentation(node: ast.FunctionDef) -> int:
+    """Lines of a function's docstring."""
+    first = node.body[0]
+    return first.end_lineno - first.lineno + 1 if ast.get_docstring(node) else 0
+
+
+def test_no_function_and_no_class_is_longer_than_a_reader_can_hold() -> None:
+    longer = set()
+    for path in (path for path in SOURCE if ROOT / "src/assay" in path.parents):
+        for node in nodes(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                excess = node.end_lineno - node.lineno + 1 - documentation(node) - LONGEST
+            elif isinstance(node, ast.ClassDef):
+                excess = node.end_lineno - node.lineno + 1 - LARGEST
+            else:
+                continue
+            if excess > 0:
+                place = path.relative_to(ROOT / "src/assay").as_posix()
+                longer.add(f"{place}:{node.name}")
+    assert longer <= {*TOO_LONG.split()}, "split it into steps with names"
+    assert not {*TOO_LONG.split()} - longer, "shorter by now: take its name off the list"
 
 
 def test_files_are_named_after_what_they_hold() -> None:

@@ -200,7 +200,7 @@ def test_the_plan_says_what_was_edited(tried):
     (why,) = {r.why for r in plan.missing}
     assert why == "ball.py, or a file that it imports, was edited; trained again"
     with pytest.raises(AssayError, match=r"are stored, but no longer count \(ball.py, or"):
-        tried.lab.show(catalogue.find(str(tried.path)), "smoke")
+        tried.lab.judge(catalogue.find(str(tried.path)), "smoke")
 
 
 def test_runs_of_an_older_version_count_while_the_file_is_as_it_was(tried):

@@ -112,19 +112,19 @@ def test_table_has_a_row_per_arm_and_claim(done):
 
 def test_another_arm_as_the_method(done, walk):
     lab, _ = done
-    shown = lab.show(walk, arm="still")
+    shown = lab.judge(walk, arm="still")
     assert shown.arm == "still"
     assert shown.judged[0].verdict.outcome == "fails"
     assert shown.judged[0].verdict.estimate == pytest.approx(float(shown.arms["still"].end.mean()))
     with pytest.raises(ExperimentError, match="no arm 'stil'; did you mean still"):
-        lab.show(walk, arm="stil")
+        lab.judge(walk, arm="stil")
 
 
 def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
     with pytest.raises(
         StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"
     ):
-        Lab(tmp_path / "s").show(walk)
+        Lab(tmp_path / "s").judge(walk)
     assert not (tmp_path / "s").exists()
 
 
@@ -132,7 +132,7 @@ def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, wal
     lab = Lab(tmp_path / "s", Inline())
     lab.run(walk, "smoke")
     with pytest.raises(StoreError, match=r"of the preset smoke \(--preset smoke\); run: assay run"):
-        lab.show(walk)
+        lab.judge(walk)
 
 
 def test_looks_are_noted_once(done, walk):
@@ -141,7 +141,7 @@ def test_looks_are_noted_once(done, walk):
     before = path.stat().st_mtime_ns
     assert [(k["outcome"], k["n"]) for k in looks(lab.store, "walk")] == [("holds", {"seed": 6})]
     lab.run(walk)
-    lab.show(walk)
+    lab.judge(walk)
     assert len(looks(lab.store, "walk")) == 1
     assert path.stat().st_mtime_ns == before, "a cached run writes nothing"
     assert json.loads(path.read_text())["verdicts"][0]["outcome"] == "holds"

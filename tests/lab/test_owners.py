@@ -115,4 +115,4 @@ def test_a_copy_of_a_file_finds_its_runs(tmp_path):
     lab = Lab(tmp_path / "s", Inline())
     lab.run(catalogue.find(str(written(tmp_path / "a", "walk_x.py"))), "smoke")
     copy = catalogue.find(str(written(tmp_path / "b", "walk_x.py")))
-    assert not lab.plan(copy, "smoke").missing and not lab.show(copy, "smoke").notes
+    assert not lab.plan(copy, "smoke").missing and not lab.judge(copy, "smoke").notes

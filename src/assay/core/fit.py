@@ -130,39 +130,7 @@ def fit(
     )
     books = [_Book(len(g.runs), probe_steps, steps, bench.device) for g in groups]
     slot = bench.slot()
-    start = 0
-    saved = slot.restore()
-    if saved is not None and all(
-        f"{i}.state.{n}" in saved[1]
-        for i, g in enumerate(groups)
-        for n in _needed(g.state, saved[0], steps)
-    ):
-        start, tensors = (
-            saved  # an older version may have kept other tensors; then training starts again
-        )
-        for i, (g, book) in enumerate(zip(groups, books, strict=True)):
-            for name in _needed(g.state, start, steps):
-                with torch.no_grad():
-                    g.state[name].copy_(
-                        tensors[f"{i}.state.{name}"]
-                    )  # in place: views into the state stay valid
-            book.load(
-                {
-                    k.removeprefix(f"{i}.book."): v
-                    for k, v in tensors.items()
-                    if k.startswith(f"{i}.book.")
-                }
-            )
-
-    def save(step: int) -> None:
-        parts = {
-            f"{i}.state.{k}": g.state[k]
-            for i, g in enumerate(groups)
-            for k in _needed(g.state, step, steps)
-        }
-        parts |= {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
-        slot.save(step, parts)
-
+    start = _resumed(groups, books, slot.restore(), steps)
     # Reports are few, since each waits for the device.
     every = max(1, steps // 200)
     for step in range(start, steps):
@@ -175,14 +143,51 @@ def fit(
         if (step + 1) % every == 0:
             bench.report(step + 1, steps, loss=float(books[0].last))
         if slot.due() and step + 1 < steps:
-            save(step + 1)
+            slot.save(step + 1, _saved(groups, books, step + 1, steps))
     if start < steps:
         for g in groups:
             if g.settle is not None:
                 last = range(max(0, steps - SETTLING), steps)
                 g.settle(g.state, (_to(batches(step), bench.device) for step in last))
-        save(steps)  # so that a kill while measuring does not train again
+        # so that a kill while measuring does not train again
+        slot.save(steps, _saved(groups, books, steps, steps))
     return [_finish(g, book) for g, book in zip(groups, books, strict=True)]
+
+
+def _resumed(
+    groups: Sequence[Group],
+    books: Sequence[_Book],
+    saved: tuple[int, dict[str, torch.Tensor]] | None,
+    steps: int,
+) -> int:
+    """Bring groups and books to what was saved, and give its step; 0 where nothing was, or where
+    an older version kept other tensors."""
+    start, tensors = saved or (0, {})
+    names = [
+        [(n, f"{i}.state.{n}") for n in _needed(g.state, start, steps)]
+        for i, g in enumerate(groups)
+    ]
+    if saved is None or not all(name in tensors for of_group in names for _, name in of_group):
+        return 0
+    for i, (g, book) in enumerate(zip(groups, books, strict=True)):
+        for n, name in names[i]:
+            with torch.no_grad():
+                g.state[n].copy_(tensors[name])  # in place: views into the state stay valid
+        own = f"{i}.book."
+        book.load({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
+    return start
+
+
+def _saved(
+    groups: Sequence[Group], books: Sequence[_Book], step: int, steps: int
+) -> dict[str, torch.Tensor]:
+    """What is needed to go on from a step, of all groups."""
+    parts = {
+        f"{i}.state.{k}": g.state[k]
+        for i, g in enumerate(groups)
+        for k in _needed(g.state, step, steps)
+    }
+    return parts | {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
 
 
 def _needed(state: State, step: int, steps: int) -> list[str]:

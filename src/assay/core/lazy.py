@@ -1,4 +1,4 @@
-"""Names that are loaded when they are first used, and the place of a name that was typed elsewhere.
+"""Names that are loaded when they are first used.
 
 A package says once which names it gives, as imports for type checkers; editors and the running
 program read the same lines:
@@ -10,9 +10,8 @@ program read the same lines:
 """
 
 import ast
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,9 +44,10 @@ def lazy(
             return getattr(__import__(home, fromlist=(attribute,)), attribute)
         if not name.startswith("_") and find_spec(f"{package}.{attribute}"):
             return import_module(f"{package}.{attribute}")
-        raise AttributeError(
-            f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, names)
-        )
+        from assay.core.errors import nearest
+
+        kind = "public name " if homes else ""
+        raise AttributeError(f"{package} has no {kind}{name}; {nearest(name, names)}")
 
     listed = first.split() or names
     return load, lambda: listed, names
@@ -76,31 +76,3 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         if not (isinstance(value, ModuleType) and name in self.__dict__.get("__all__", ())):
             super().__setattr__(name, value)
-
-
-def _elsewhere(name: str, names: Sequence[str]) -> str:
-    """The end of a search for a name that is not here: the modules where it lives, or what is
-    called nearly the same."""
-    from assay.core.errors import nearest
-
-    locations = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parents[1])
-    return f"{name}; " + (
-        f"it lives in {' and '.join(locations[:3])}" if locations else nearest(name, names)
-    )
-
-
-def homes(name: str, package: str, root: Path) -> list[str]:
-    """Find the modules below a package that are called `name` or define it at their top, the
-    shortest names first; reads files, imports none."""
-    defined = re.compile(
-        rf"^(?:def|class) {re.escape(name)}\b|^{re.escape(name)}(?::[^=\n]*)? = ", re.MULTILINE
-    )
-    modules = []
-    for file in root.rglob("*.py"):
-        place = file.relative_to(root).with_suffix("").parts
-        place = place[:-1] if place[-1] == "__init__" else place
-        if place and place[-1] == name:
-            modules.append(".".join((package, *place)))
-        elif defined.search(file.read_text(encoding="utf-8")):
-            modules.append(".".join((package, *place, name)))
-    return sorted(modules, key=lambda dotted: (dotted.count("."), dotted))

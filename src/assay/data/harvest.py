@@ -174,37 +174,17 @@ def harvests(
         like: harvests of the training part, one for each spec.
     Raises: DataError where the specs differ in more than their site; and as `harvest` does.
     """
-    spec = specs[0]
-    if any(site_spec.replace(site=spec.site) != spec for site_spec in specs):
-        raise DataError(
-            "what is harvested in one pass differs in its site alone; call harvest for each "
-            "of these specs"
-        )
-    if spec.part != "train" and like is None:
-        raise DataError(
-            f"a harvest of the {spec.part} part is normalised as the training part is: "
-            "harvest that first, give it as like="
-        )
-    folder = models.find(spec.subject)
-    for site_spec in specs:
-        folder.check(Site.parse(site_spec.site))
+    spec, folder = specs[0], _checked_folder(specs, like)
     text = corpora.load(spec.corpus)
     windows_spec, cut = cut_text(spec, bench)
     windows = windows_in(cut)
     dtype, count = dtype_of(spec, bench), len(windows.tokens)
     sites = sorted({str(Site.parse(site_spec.site)) for site_spec in specs})
+    whole = HarvestShardSpec(
+        seed=spec.seed, of=windows_spec, site=sites[0], dtype=dtype, first=0, count=count
+    )
     shards = [
-        [
-            HarvestShardSpec(
-                seed=spec.seed,
-                of=windows_spec,
-                site=site,
-                dtype=dtype,
-                first=i,
-                count=min(spec.shard, count - i),
-            )
-            for site in sites
-        ]
+        [whole.replace(site=site, first=i, count=min(spec.shard, count - i)) for site in sites]
         for i in range(0, count, spec.shard)
     ]
     size = sum(site_spec.bytes_per_window() for site_spec in specs)
@@ -223,9 +203,8 @@ def harvests(
         )
 
     paths = {}
-    for i, site in enumerate(
-        sites
-    ):  # a site's turn comes after all that one pass could give it together with those before it
+    # a site's turn comes after all that one pass could give it together with those before it
+    for i, site in enumerate(sites):
 
         def build(shard: Any, path: Path, i: int = i) -> None:
             _fill(
@@ -238,15 +217,34 @@ def harvests(
         paths[site] = tuple(bench.artefacts([of_sites[i] for of_sites in shards], build))
     files = tuple(d.path for d in text.documents)
     opened_harvests = []
-    for site_spec, same in zip(
-        specs, like if like is not None else repeat(None, len(specs)), strict=True
-    ):
+    for site_spec, same in zip(specs, like or repeat(None, len(specs)), strict=True):
         shard_paths = paths[str(Site.parse(site_spec.site))]
         built = tuple(p.stat().st_ino for p in shard_paths)
         opened_harvests.append(
             _opened(site_spec, cut, files, shard_paths, built, dtype, folder.provenance, same)
         )
     return opened_harvests
+
+
+def _checked_folder(
+    specs: Sequence[HarvestSpec], like: Sequence[Harvest] | None
+) -> models.ModelFolder:
+    """The model of these specs, which has their sites. Raises: DataError; ModelError."""
+    spec = specs[0]
+    if any(site_spec.replace(site=spec.site) != spec for site_spec in specs):
+        raise DataError(
+            "what is harvested in one pass differs in its site alone; call harvest for each "
+            "of these specs"
+        )
+    if spec.part != "train" and like is None:
+        raise DataError(
+            f"a harvest of the {spec.part} part is normalised as the training part is: "
+            "harvest that first, give it as like="
+        )
+    folder = models.find(spec.subject)
+    for site_spec in specs:
+        folder.check(Site.parse(site_spec.site))
+    return folder
 
 
 def cut_text(spec: HarvestSpec, bench: Bench) -> tuple[HarvestWindowsSpec, Path]:

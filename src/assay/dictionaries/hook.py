@@ -76,52 +76,43 @@ def spliced(
         )
     if at not in ("output", "input", "through"):
         raise DataError(f'at must be "output", "input" or "through", got {at!r}')
-    capture = Seen()
+    hook = _Hook(dictionary, at, positions, replace, edit, keep_error)
+    # Removal is registered with each hook, so that an error between the two leaves none behind.
+    with ExitStack() as stack:
+        if at != "output":
+            stack.callback(module.register_forward_pre_hook(hook.before, with_kwargs=True).remove)
+        if at != "input":
+            stack.callback(module.register_forward_hook(hook.after).remove)
+        yield hook.capture
 
-    def new(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        flat = _rows(x, dictionary.W_enc.shape[1], "reads")
-        device_dictionary = (
-            dictionary if dictionary.W_enc.device == x.device else dictionary.to(x.device)
-        )
-        features = device_dictionary.encode(flat)
-        shape = (*(x.shape[:2] if x.ndim > 2 else (1, len(flat))), dictionary.width)
-        capture.features, capture.x = features[0].reshape(shape), x
-        if not replace:
-            return target
-        changed = (
-            # A copy: an edit in place must not change what is shown as seen.
-            features if edit is None else edit(capture.features.clone()).reshape(features.shape)
-        )
-        out = device_dictionary.decode(changed, flat)[0]
-        if keep_error:
-            # Both decodes add the same mean and bias, so that their difference is that of the
-            # features alone.
-            out = (
-                _rows(target, out.shape[-1], "writes").float()
-                + out
-                - device_dictionary.decode(features, flat)[0]
-            )
-        if out.numel() != target.numel():
-            raise DataError(
-                f"the dictionary writes {out.shape[-1]} numbers per token, {_name(module)} "
-                f"has {list(target.shape)}"
-            )
-        out = out.reshape(target.shape).to(target.dtype)
-        return out if positions is None else torch.where(_mask(positions, target), out, target)
+
+@dataclass(frozen=True, eq=False)
+class _Hook:
+    """What is done in each call of a module, as `spliced` was asked to."""
+
+    dictionary: Dictionary
+    at: At
+    positions: torch.Tensor | None
+    replace: bool
+    edit: Edit | None
+    keep_error: bool
+    capture: Seen = field(default_factory=Seen)
 
     def before(
-        module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Replace what a module reads, or put it aside for its output."""
         place, x = _first(args, kwargs, module)
-        if at == "through":
-            capture.x = x
+        if self.at == "through":
+            self.capture.x = x
             return args, kwargs
-        replacement = new(x, x)
+        replacement = self._new(module, x, x)
         if isinstance(place, str):
             return args, {**kwargs, place: replacement}
         return (*args[:place], replacement, *args[place + 1 :]), kwargs
 
-    def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+    def after(self, module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+        """Replace what a module gives."""
         target = out[0] if isinstance(out, tuple) else out
         if not isinstance(target, torch.Tensor):
             raise DataError(
@@ -129,16 +120,42 @@ def spliced(
                 "that returns one"
             )
         # For "through": what the pre-hook put aside.
-        replacement = new(target if at == "output" or capture.x is None else capture.x, target)
+        x = target if self.at == "output" or self.capture.x is None else self.capture.x
+        replacement = self._new(module, x, target)
         return (replacement, *out[1:]) if isinstance(out, tuple) else replacement
 
-    # Removal is registered with each hook, so that an error between the two leaves none behind.
-    with ExitStack() as stack:
-        if at != "output":
-            stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-        if at != "input":
-            stack.callback(module.register_forward_hook(after).remove)
-        yield capture
+    def _new(self, module: torch.nn.Module, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """What is put in the place of a target, made from what is read."""
+        flat = _rows(x, self.dictionary.W_enc.shape[1], "reads")
+        same = self.dictionary.W_enc.device == x.device
+        dictionary = self.dictionary if same else self.dictionary.to(x.device)
+        features = dictionary.encode(flat)
+        shape = (*(x.shape[:2] if x.ndim > 2 else (1, len(flat))), dictionary.width)
+        seen = self.capture
+        seen.features, seen.x = features[0].reshape(shape), x
+        if not self.replace:
+            return target
+        changed = (
+            # A copy: an edit in place must not change what is shown as seen.
+            features
+            if self.edit is None
+            else self.edit(seen.features.clone()).reshape(features.shape)
+        )
+        out = dictionary.decode(changed, flat)[0]
+        if self.keep_error:
+            # Both decodes add the same mean and bias, so that their difference is that of the
+            # features alone.
+            whole = _rows(target, out.shape[-1], "writes").float()
+            out = whole + out - dictionary.decode(features, flat)[0]
+        if out.numel() != target.numel():
+            raise DataError(
+                f"the dictionary writes {out.shape[-1]} numbers per token, {_name(module)} "
+                f"has {list(target.shape)}"
+            )
+        out = out.reshape(target.shape).to(target.dtype)
+        if self.positions is None:
+            return out
+        return torch.where(_mask(self.positions, target), out, target)
 
 
 def _first(

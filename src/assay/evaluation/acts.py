@@ -15,6 +15,7 @@ from jaxtyping import Int
 from assay.core import cache, foreign
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import baselines, measure, summary
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
@@ -182,69 +183,18 @@ def run(
     baselines. Raises: DataError for numbers that are not finite."""
     from safetensors import safe_open
 
-    where, pieces, source_parts = (
-        torch.device(device),
-        file.pieces(),
-        [list[Any]() for _ in sources],
-    )
-    ours = [source.dictionary.to(where) for source in sources]
+    ours = [source.dictionary.to(torch.device(device)) for source in sources]
+    source_parts = [list[Any]() for _ in sources]
     with safe_open(file.path, "pt") as opened:
-        x = opened.get_slice(file.name)
-        y = opened.get_slice(file.target) if file.target else x
-        head = [_read(part, file, 0, min(file.rows, PIECE), where) for part in (x, y)]
-        limits = tuple(measure.outlier_limit(part, setting.outlier) for part in head)
-        centre = head[1].double().mean(0).float()
-
-        def counted(c: int, d: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            """Rows c to d that count: inputs, targets, documents."""
-            inputs = _read(x, file, c, d, where)
-            target = _read(y, file, c, d, where) if file.target else inputs
-            keep = measure.select_positions(inputs[None], target[None], (limits[0], limits[1]), 0)[
-                0
-            ]
-            if len(file.shape) == 3:
-                keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
-            number = np.zeros(d - c, np.int64) if file.document is None else file.document[c:d]
-            rows = inputs[keep]
-            targets = target[keep] if file.target else rows
-            return rows, targets, torch.from_numpy(number).to(where)[keep]
-
-        for a, b in pieces:
-            parts: list[list[Any]] = [[] for _ in sources]
-            first, last = (0, 0) if file.document is None else file.document[[a, b - 1]].tolist()
-            n = last - first + 1
-            for c in range(a, b, PIECE):
-                inputs, target, rows = counted(c, min(c + PIECE, b))
-                rows = rows - first
-                shared = measure.of_activations(target, rows, n, centre)
-                for dictionary, dictionary_parts in zip(ours, parts, strict=True):
-                    more, firings, _ = measure.of_dictionary(
-                        dictionary, inputs, target, rows, n, centre
-                    )
-                    if not measure.finite(more):
-                        raise DataError(
-                            f"a dictionary gives numbers that are not finite on {file.path}; "
-                            "is it that dictionary's site?"
-                        )
-                    dictionary_parts.append(shared | more | {"firings": firings})
-            for dictionary_parts, all_of in zip(parts, source_parts, strict=True):
-                total: measure.Sums = {}
-                for part in dictionary_parts:
-                    measure.add(total, part)
-                all_of.append(measure.arrays(total))
+        rows = _Rows(file, opened, setting, torch.device(device))
+        for a, b in file.pieces():
+            for parts, sums in zip(source_parts, _piece(rows, ours, a, b), strict=True):
+                parts.append(sums)
             tick(b, file.rows)
             if b < file.rows:
-                for source, all_of in zip(sources, source_parts, strict=True):
-                    summary.tell(watch, source.name, all_of, file.document is not None)
-        compared: list[Compared] = [None for _ in ours]
-        if file.rows >= 2 * baselines.FEWEST:
-            middle = file.rows - min(baselines.ROWS, file.rows // 2)
-            fitted_on = counted(middle, file.rows)[:2]
-            *rows_and_targets, document = counted(0, min(middle, baselines.TOKENS))
-            compared = [
-                baselines.on_rows(dictionary, fitted_on, rows_and_targets, document, setting.seed)
-                for dictionary in ours
-            ]
+                for source, parts in zip(sources, source_parts, strict=True):
+                    summary.tell(watch, source.name, parts, file.document is not None)
+        compared = _compared(rows, ours, setting.seed)
     if not any(part["tokens"].sum() for part in source_parts[0]):
         raise DataError(
             f"{file.path}: all {file.rows} activations are left out, with skip_first "
@@ -254,6 +204,67 @@ def run(
         (_concatenate_parts(parts, file), comparison)
         for parts, comparison in zip(source_parts, compared, strict=True)
     ]
+
+
+class _Rows:
+    """The rows of an open file, with what settles which of them count."""
+
+    def __init__(self, file: ActsFile, opened: Any, setting: Setting, device: torch.device):
+        self.file, self.setting, self.device = file, setting, device
+        self.x = opened.get_slice(file.name)
+        self.y = opened.get_slice(file.target) if file.target else self.x
+        first = min(file.rows, PIECE)
+        head = [_read(part, file, 0, first, device) for part in (self.x, self.y)]
+        limits = [measure.outlier_limit(part, setting.outlier) for part in head]
+        self.limits = limits[0], limits[1]
+        self.centre = head[1].double().mean(0).float()
+
+    def counted(self, c: int, d: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Rows c to d that count: inputs, targets, documents."""
+        file = self.file
+        inputs = _read(self.x, file, c, d, self.device)
+        target = _read(self.y, file, c, d, self.device) if file.target else inputs
+        keep = measure.select_positions(inputs[None], target[None], self.limits, 0)[0]
+        if len(file.shape) == 3:
+            position = torch.arange(c, d, device=self.device) % file.shape[1]
+            keep &= position >= self.setting.skip_first
+        number = np.zeros(d - c, np.int64) if file.document is None else file.document[c:d]
+        rows = inputs[keep]
+        targets = target[keep] if file.target else rows
+        return rows, targets, torch.from_numpy(number).to(self.device)[keep]
+
+
+def _piece(rows: _Rows, dictionaries: Sequence[Dictionary], a: int, b: int) -> list[Arrays]:
+    """Each dictionary's sums over rows a to b, and its firings there. Raises: DataError."""
+    file = rows.file
+    totals: list[measure.Sums] = [{} for _ in dictionaries]
+    first, last = (0, 0) if file.document is None else file.document[[a, b - 1]].tolist()
+    n = last - first + 1
+    for c in range(a, b, PIECE):
+        inputs, target, document = rows.counted(c, min(c + PIECE, b))
+        about = document - first, n, rows.centre
+        shared = measure.of_activations(target, *about)
+        for dictionary, total in zip(dictionaries, totals, strict=True):
+            more, firings, _ = measure.of_dictionary(dictionary, inputs, target, *about)
+            if not measure.finite(more):
+                raise DataError(
+                    f"a dictionary gives numbers that are not finite on {file.path}; is it that "
+                    "dictionary's site?"
+                )
+            measure.add(total, shared | more | {"firings": firings})
+    return list(map(measure.arrays, totals))
+
+
+def _compared(rows: _Rows, dictionaries: Sequence[Dictionary], seed: int) -> list[Compared]:
+    """How dictionaries compare with baselines that are fitted on the last rows; None where these
+    are too few."""
+    count = rows.file.rows
+    if count < 2 * baselines.FEWEST:
+        return [None for _ in dictionaries]
+    middle = count - min(baselines.ROWS, count // 2)
+    fitted_on = rows.counted(middle, count)[:2]
+    *measured, document = rows.counted(0, min(middle, baselines.TOKENS))
+    return [baselines.on_rows(d, fitted_on, measured, document, seed) for d in dictionaries]
 
 
 def _concatenate_parts(parts: list[Arrays], file: ActsFile) -> Arrays:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -98,44 +99,18 @@ def evaluate(
     setting = (setting or Setting()).replace(**options)
     progress = progress or follower()
     store = Store(root)
-    if not dictionaries:
-        raise DataError(
-            "name at least one dictionary: a file or folder of weights, or a stored run"
-        )
-    if (acts is None) == (model is None or text is None) or (acts is not None and (model or text)):
-        raise DataError(
-            "give a model and a text (--model, --text), or a file of activations (--acts), "
-            "and not both"
-        )
+    _require(dictionaries, model, text, acts)
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
-    data: dict[str, Any]
-    key: dict[str, Any]
-    if acts is not None:
-        folder, path = None, Path(acts)
-        key = {"data": activations.fingerprint(path)}
-        data = {"acts": path.name, "acts_sha256": key["data"]}
-    else:
-        folder, corpus = find(str(model)), corpora.load(str(text))
-        key = {"model": folder.fingerprint, "data": corpus.fingerprint}
-        data = {
-            "model": folder.provenance,
-            "model_sha256": folder.fingerprint,
-            "text": corpus.name,
-            "corpus": corpus.fingerprint,
-        }
-
-    def spec_of(source: Source, how: Setting) -> EvaluationSpec:
-        return EvaluationSpec(dictionary=source.sha256, setting=how, **key)
-
+    on = _Material.of(model, text, acts)
     shared = {s.name: Shared(setting) for s in source_list}
-    if folder is not None and corpus is not None and source_list[1:]:
+    if on.folder is not None and on.corpus is not None and source_list[1:]:
         windows = {
-            s.name: _windows(store, spec_of(s, setting)) or own(s, setting, folder, corpus)
+            s.name: _windows(store, on.spec(s, setting)) or own(s, setting, on.folder, on.corpus)
             for s in source_list
         }
-        shared = together(windows, setting, folder)
-    specs = {s.name: spec_of(s, shared[s.name].setting) for s in source_list}
+        shared = together(windows, setting, on.folder)
+    specs = {s.name: on.spec(s, shared[s.name].setting) for s in source_list}
     by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
     missing = [
         source
@@ -149,11 +124,11 @@ def evaluate(
         how = store, device, progress or _silent, watch
         settings = {name: one.setting for name, one in shared.items()}
         runs = (
-            _on_file(missing, path, setting, *how)
-            if folder is None
-            else _on_text(missing, folder, corpus, batch, settings, *how)
+            _on_text(missing, on.folder, on.corpus, batch, settings, *how)
+            if on.folder is not None and on.corpus is not None
+            else _on_file(missing, on.acts, setting, *how)
         )
-    warned = _warned(source_list, stored, setting, folder, watch)
+    warned = _warned(source_list, stored, setting, on.folder, watch)
     for source, details, sums, names in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
         _keep_documents(store, by_document[source.name], sums, names)
@@ -161,13 +136,60 @@ def evaluate(
         _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
         for s in source_list
     ]
-    data |= {
+    data = on.data | {
         "setting": json.loads(setting.to_json()),
         "provenance": _provenance(began, device) if missing else {},
         "dictionaries": entries,
     }
     paths = {name: store.artefact_path(spec) for name, spec in by_document.items()}
     return Evaluation(data, {name: _documents(path) for name, path in paths.items()})
+
+
+def _require(dictionaries: Sequence[Any], model: Any, text: Any, acts: Any) -> None:
+    """Refuse what leaves open what is measured on what. Raises: DataError."""
+    if not dictionaries:
+        raise DataError(
+            "name at least one dictionary: a file or folder of weights, or a stored run"
+        )
+    if (acts is None) == (model is None or text is None) or (acts is not None and (model or text)):
+        raise DataError(
+            "give a model and a text (--model, --text), or a file of activations (--acts), "
+            "and not both"
+        )
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What dictionaries are measured on: a model's text, or a file of activations."""
+
+    data: dict[str, Any]
+    """What is told of it."""
+    key: dict[str, Any]
+    """What it is known by."""
+    folder: ModelFolder | None = None
+    corpus: Corpus | None = None
+    acts: Path = Path()
+
+    @classmethod
+    def of(cls, model: Any, text: Any, acts: str | Path | None) -> _Material:
+        """Find it. Raises: DataError; ModelError."""
+        if acts is not None:
+            path = Path(acts)
+            key = {"data": activations.fingerprint(path)}
+            return cls({"acts": path.name, "acts_sha256": key["data"]}, key, acts=path)
+        folder, corpus = find(str(model)), corpora.load(str(text))
+        key = {"model": folder.fingerprint, "data": corpus.fingerprint}
+        data = {
+            "model": folder.provenance,
+            "model_sha256": folder.fingerprint,
+            "text": corpus.name,
+            "corpus": corpus.fingerprint,
+        }
+        return cls(data, key, folder, corpus)
+
+    def spec(self, source: Source, setting: Setting) -> EvaluationSpec:
+        """The name under which the evaluation of a dictionary is stored."""
+        return EvaluationSpec(dictionary=source.sha256, setting=setting, **self.key)
 
 
 Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray], Sequence[str]]"

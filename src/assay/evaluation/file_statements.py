@@ -208,32 +208,9 @@ def choose(
     listed = (trained_on or {}).get("documents")
     documents = [str(d) for d in listed] if isinstance(listed, list | tuple) else []
     if not trained_on or not ("corpus" in trained_on or documents):
-        named = f"its file names {text_name} as its text" if text_name else ""
-        why = (
-            f"{named or 'its file does not say which text it was trained on'}, so "
-            "overlap with this text cannot be ruled out"
-        )
-        if text_name != corpus.name:
-            return "all" if requested_part == "auto" else requested_part, why
-        usual: Part = "validation" if text_part == "test" else "test"
-        chosen_part = usual if requested_part == "auto" else requested_part
-        if not text_part:
-            return chosen_part, (
-                f"{named}, but not which part; that it was not the test part cannot be known"
-            )
-        if chosen_part in ("all", text_part):
-            raise DataError(
-                f"{name} was trained on the {text_part} part of this text, as its file says; use "
-                f"--part {usual}, or leave it out"
-            )
-        return chosen_part, (
-            f"trained on the {text_part} part of this text, as its file says; evaluated on the "
-            f"{chosen_part} part"
-        )
-    same, part_then = (
-        trained_on.get("corpus") == corpus.fingerprint,
-        str(trained_on.get("part", "all")),
-    )
+        return _by_name(name, corpus, requested_part, text_name, text_part)
+    same = trained_on.get("corpus") == corpus.fingerprint
+    part_then = str(trained_on.get("part", "all"))
     part: Part = requested_part if requested_part != "auto" else "test" if same else "all"
     if same and not documents and part_then == "all":
         raise DataError(
@@ -246,8 +223,7 @@ def choose(
             "would evaluate it on its training data; use --part "
             f"{'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
-    overlapping = overlap(documents, corpus, part)
-    if overlapping:
+    if overlapping := overlap(documents, corpus, part):
         chosen = len(corpus.part(part))
         raise DataError(
             f"{name} was trained on {len(overlapping)} of the {chosen} documents of this text "
@@ -258,13 +234,35 @@ def choose(
         return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"
     if documents:
         return part, "trained on another text, with none of these documents"
-    return (
-        part,
-        (
-            "trained on another text; which documents that had is not recorded, so some may be "
-            "the same"
-        ),
-    )
+    why = "which documents that had is not recorded, so some may be the same"
+    return part, f"trained on another text; {why}"
+
+
+def _by_name(
+    name: str,
+    corpus: Corpus,
+    requested_part: Part | Literal["auto"],
+    text_name: str,
+    text_part: str,
+) -> tuple[Part, str]:
+    """The part of the corpus where the file says no more of its text than a name, if that. Raises:
+    DataError."""
+    named = f"its file names {text_name} as its text" if text_name else ""
+    if text_name != corpus.name:
+        unsaid = named or "its file does not say which text it was trained on"
+        why = f"{unsaid}, so overlap with this text cannot be ruled out"
+        return "all" if requested_part == "auto" else requested_part, why
+    usual: Part = "validation" if text_part == "test" else "test"
+    part = usual if requested_part == "auto" else requested_part
+    if not text_part:
+        return part, f"{named}, but not which part; that it was not the test part cannot be known"
+    if part in ("all", text_part):
+        raise DataError(
+            f"{name} was trained on the {text_part} part of this text, as its file says; use "
+            f"--part {usual}, or leave it out"
+        )
+    read = f"trained on the {text_part} part of this text, as its file says"
+    return part, f"{read}; evaluated on the {part} part"
 
 
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:

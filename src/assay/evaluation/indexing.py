@@ -8,7 +8,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -225,13 +225,7 @@ def index(
     if not also:
         other_sources = _other_seeds(str(dictionary), store)
     place, notes = _place(source, setting, folder, corpus)
-    for other in other_sources:
-        wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
-        if wide != ours:
-            raise DataError(
-                f"{other.name} writes {wide} numbers per token, {source.name} {ours}: they "
-                "are not of one site"
-            )
+    _require_one_site(source, other_sources)
     size = shard_windows(place.of.context)
     count = -(-setting.tokens // place.of.context)
     text_windows = windows(corpus, folder, place.of, max(count, SPLICED + SPARE))
@@ -250,24 +244,25 @@ def index(
         folder.check_weights()
         began = time.monotonic(), time.process_time()
         path = Path(dictionary).expanduser()  # absolute, so that it is known from any folder
-        work = _Work(
-            store,
-            source,
-            str(path.absolute() if path.exists() else dictionary),
-            folder,
-            corpus,
-            place,
-            setting,
-            words,
-            text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE],
-            size,
-            device,
-            tell,
-        )
+        asked = str(path.absolute() if path.exists() else dictionary)
+        spare = text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE]
+        what = store, source, asked, folder, corpus, place, setting, words, spare
+        work = _Work(*what, size, device, tell)
         index_path = store.artefact(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
+
+
+def _require_one_site(source: Source, others: Sequence[Source]) -> None:
+    """Refuse dictionaries that write another number of numbers. Raises: DataError."""
+    for other in others:
+        wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
+        if wide != ours:
+            raise DataError(
+                f"{other.name} writes {wide} numbers per token, {source.name} {ours}: they "
+                "are not of one site"
+            )
 
 
 def _place(
@@ -424,40 +419,7 @@ class _Work:
         totals = _totals(shards)
         if totals["loss"] is not None:
             totals |= self.spliced(whole, sample, totals["loss"])
-        about = About(
-            name=self.source.name,
-            source=self.asked,
-            dictionary=self.source.sha256,
-            model=self.folder.name,
-            model_words=self.folder.provenance,
-            model_sha256=self.folder.fingerprint,
-            corpus=self.corpus.name,
-            corpus_sha256=self.corpus.fingerprint,
-            site=self.place.site,
-            site_out=self.place.site_out,
-            kind=type(self.source.dictionary.nonlinearity).__name__,
-            d_in=self.source.dictionary.W_enc.shape[1],
-            d_sae=self.source.dictionary.width,
-            tokens=0,
-            windows=0,
-            context=0,
-            documents=0,
-            bos=self.place.of.bos,
-            skip_first=self.place.skip_first,
-            outlier=self.place.outlier,
-            part=self.place.of.part,
-            notes=tuple(notes),
-            **totals,
-            **of_sample,
-            made={
-                "seconds": round(time.monotonic() - began[0], 1),
-                "cpu_seconds": round(time.process_time() - began[1], 1),
-                "finished": provenance.timestamp(),
-                "software": provenance.software(),
-                "machine": provenance.machine(),
-                "device": self.device,
-            },
-        )
+        about = _about(self, notes, began, {**totals, **of_sample})
         build.build(
             path,
             shards,
@@ -596,6 +558,45 @@ class _Work:
             unembedding=unembedding,
             seeds={other.name: _raw_decoder(other.dictionary) for other in other_sources},
         )
+
+
+def _about(
+    work: _Work, notes: Sequence[str], began: tuple[float, float], more: Mapping[str, Any]
+) -> About:
+    """What the index is of; counts of its text come when its tables are written."""
+    return About(
+        name=work.source.name,
+        source=work.asked,
+        dictionary=work.source.sha256,
+        model=work.folder.name,
+        model_words=work.folder.provenance,
+        model_sha256=work.folder.fingerprint,
+        corpus=work.corpus.name,
+        corpus_sha256=work.corpus.fingerprint,
+        site=work.place.site,
+        site_out=work.place.site_out,
+        kind=type(work.source.dictionary.nonlinearity).__name__,
+        d_in=work.source.dictionary.W_enc.shape[1],
+        d_sae=work.source.dictionary.width,
+        tokens=0,
+        windows=0,
+        context=0,
+        documents=0,
+        bos=work.place.of.bos,
+        skip_first=work.place.skip_first,
+        outlier=work.place.outlier,
+        part=work.place.of.part,
+        notes=tuple(notes),
+        **more,
+        made={
+            "seconds": round(time.monotonic() - began[0], 1),
+            "cpu_seconds": round(time.process_time() - began[1], 1),
+            "finished": provenance.timestamp(),
+            "software": provenance.software(),
+            "machine": provenance.machine(),
+            "device": work.device,
+        },
+    )
 
 
 def _raw_decoder(dictionary: Any) -> np.ndarray:

@@ -163,7 +163,7 @@ def look(
     source = _find_source(dictionary, Store(root))
     folder = models.find(str(model))
     single = source.fitted(folder).dictionary
-    reads, writes = sites(source.name, single, setting, folder)
+    places = sites(source.name, single, setting, folder)
     with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
     ids = _ids(text, folder, with_bos, skip_first)
     stated_place = file_statements.of_place(single)
@@ -178,49 +178,49 @@ def look(
     )
 
     subject = load(str(model), device)
-    reader = Reader(
-        subject, single.to(subject.device), reads, writes, with_bos, skip_first, outlier
-    )
+    reader = Reader(subject, single.to(subject.device), *places, with_bos, skip_first, outlier)
+    notes = [
+        *warnings,
+        *of_bos,
+        *file_statements.unread(single.origin),
+        *file_statements.unknown(stated_place, folder),
+    ]
+    about = {
+        "dictionary": source.name,
+        "sha256": source.sha256,
+        "model": folder.provenance,
+        "model_sha256": folder.fingerprint,
+        "site": str(places[0]),
+        "site_out": str(places[1]),
+        "bos": with_bos,
+        "width": single.width,
+        "text": text,
+        "warnings": warnings,
+        "notes": notes,
+        "skip_first": skip_first,
+        "outlier": outlier,
+    }
+    return Look(about | _read(reader, ids, features, per_token))
+
+
+def _read(reader: Reader, ids: Sequence[int], features: int, per_token: int) -> dict[str, Any]:
+    """What the model and the dictionary make of a text, and which features matter in it."""
     reading = reader.read_ids(ids)
     listed, tried = _matter_most(reader, reading, features)
-    listing = _listing(reading, skip_first, per_token)
-    return Look(
-        {
-            "dictionary": source.name,
-            "sha256": source.sha256,
-            "model": folder.provenance,
-            "model_sha256": folder.fingerprint,
-            "site": str(reads),
-            "site_out": str(writes),
-            "bos": with_bos,
-            "width": single.width,
-            "text": text,
-            "tokens": list(reading.words),
-            "warnings": warnings,
-            "notes": [
-                *warnings,
-                *of_bos,
-                *file_statements.unread(single.origin),
-                *file_statements.unknown(stated_place, folder),
-            ],
-            "losses": [None, *_rounded(reading.loss)],
-            "loss": float(reading.loss.mean()),
-            "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
-            "skip_first": skip_first,
-            "outlier": outlier,
-            "left_out": list(reading.left_out),
-            "by_token": [
-                t for t, is_counted in zip(listing, reading.keep, strict=True) if is_counted
-            ],
-            "sinks": [
-                t for t, is_counted in zip(listing, reading.keep, strict=True) if not is_counted
-            ],
-            "l0": len(reading.firings) / int(reading.keep.sum()),
-            "on": len(reading.on),
-            "tried": tried,
-            "features": listed,
-        }
-    )
+    listing = list(zip(_listing(reading, reader.skip_first, per_token), reading.keep, strict=True))
+    return {
+        "tokens": list(reading.words),
+        "losses": [None, *_rounded(reading.loss)],
+        "loss": float(reading.loss.mean()),
+        "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
+        "left_out": list(reading.left_out),
+        "by_token": [token for token, is_counted in listing if is_counted],
+        "sinks": [token for token, is_counted in listing if not is_counted],
+        "l0": len(reading.firings) / int(reading.keep.sum()),
+        "on": len(reading.on),
+        "tried": tried,
+        "features": listed,
+    }
 
 
 def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> sources.Source:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from assay.core import foreign
 from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
+from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import baselines, measure, sources, summary, text
 from assay.evaluation.setting import (
     TOGETHER,
@@ -97,111 +99,133 @@ def run(
 
     report_tokens(0)  # loading comes next, and takes a while
     model = functools.cache(lambda dtype: load(folder.name, device, dtype))
-    for site, bunch in bunches:
+    for site, some in bunches:
         subject = functools.partial(model, site.dtype)
-        for plan, (sums, compare) in zip(
-            bunch,
-            _bunch(site, bunch, texts[site], store, subject, where, batch, report_tokens, watch),
-            strict=True,
-        ):
-            yield plan, texts[site], sums, compare
-        for plan in bunch:
+        how = store, subject, where, batch, report_tokens, watch
+        bunch = _Bunch(site, some, texts[site], *how)
+        for j, (plan, sums) in enumerate(zip(some, bunch.sums(), strict=True)):
+            yield plan, texts[site], sums, functools.partial(bunch.compare, j)
+        for plan in some:
             plan.source.forget()
 
 
-def _bunch(
-    site: EvaluationSiteSpec,
-    plans: Sequence[Plan],
-    words: Text,
-    store: Store,
-    subject: Callable[[], Pretrained],
-    device: torch.device,
-    batch: int,
-    report_tokens: Callable[[int], None],
-    watch: Watch,
-) -> list[tuple[Arrays, Callable[[], Compared]]]:
-    """The sums of dictionaries at one site over all shards, [document, …], and firings [shard,
-    feature]; and what compares each with baselines on windows that are ablated."""
-    reads, writes = Site.parse(site.site), Site.parse(site.site_out)
-    centred = isinstance(site, CentredSiteSpec)
-    path = store.artefact(
-        site,
-        lambda path: _or_nothing(
-            path,
-            lambda: measure.constants(
-                subject(), reads, writes, words.spare, site.skip_first, site.outlier, path, centred
-            ),
-        ),
-    )
-    get_place = functools.cache(
-        lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device, centred)
-    )
-    ablated = words.ablated(site.ablation_tokens)
-    moved = functools.cache(lambda j: plans[j].source.dictionary.to(device))
-    plan_parts: list[list[Arrays]] = [[] for _ in plans]
-    for i in range(words.shards):
-        part = words.of(i)
-        reference = EvaluationReferenceSpec(seed=site.seed, of=site, shard=i)
+@dataclass(eq=False)
+class _Bunch:
+    """Dictionaries that are measured together at one site of one text."""
+
+    site: EvaluationSiteSpec
+    plans: Sequence[Plan]
+    words: Text
+    store: Store
+    subject: Callable[[], Pretrained]
+    """Loads the model, or gives the one that is loaded."""
+    device: torch.device
+    batch: int
+    report_tokens: Callable[[int], None]
+    watch: Watch
+    moved: dict[int, Dictionary] = field(default_factory=dict)
+
+    @functools.cached_property
+    def path(self) -> Path:
+        """The folder of what is fixed at this site before anything is measured there."""
+
+        def build(path: Path) -> None:
+            sites = Site.parse(self.site.site), Site.parse(self.site.site_out)
+            limits = self.site.skip_first, self.site.outlier
+            _or_nothing(
+                path,
+                lambda: measure.constants(
+                    self.subject(), *sites, self.words.spare, *limits, path, self.centred
+                ),
+            )
+
+        return self.store.artefact(self.site, build)
+
+    @property
+    def centred(self) -> bool:
+        """Whether activations are less their own mean over dimensions."""
+        return isinstance(self.site, CentredSiteSpec)
+
+    @functools.cached_property
+    def place(self) -> measure.Place:
+        """The site with its limits and donors."""
+        reads, writes = Site.parse(self.site.site), Site.parse(self.site.site_out)
+        fixed = self.site.skip_first, self.site.seed
+        return measure.place(self.path, reads, writes, *fixed, self.device, self.centred)
+
+    def dictionary(self, j: int) -> Dictionary:
+        """A dictionary on the device."""
+        if j not in self.moved:
+            self.moved[j] = self.plans[j].source.dictionary.to(self.device)
+        return self.moved[j]
+
+    def sums(self) -> list[Arrays]:
+        """The sums of each dictionary over all shards, [document, …], and firings [shard,
+        feature]."""
+        self.path  # noqa: B018 (refused before any shard is begun)
+        parts: list[list[Arrays]] = [[] for _ in self.plans]
+        for i in range(self.words.shards):
+            is_new = self._shard(i, parts)
+            if is_new and i + 1 < self.words.shards:
+                for plan, of_plan in zip(self.plans, parts, strict=True):
+                    summary.tell(self.watch, plan.source.name, of_plan)
+        return list(map(_concatenate_shards, parts))
+
+    def _shard(self, i: int, parts: Sequence[list[Arrays]]) -> bool:
+        """Add the sums of a shard to those of each dictionary; whether one was not stored."""
+        store, seed, part = self.store, self.site.seed, self.words.of(i)
+        reference = EvaluationReferenceSpec(seed=seed, of=self.site, shard=i)
         specs = [
-            EvaluationShardSpec(seed=site.seed, of=reference, dictionary=plan.source.sha256)
-            for plan in plans
+            EvaluationShardSpec(seed=seed, of=reference, dictionary=plan.source.sha256)
+            for plan in self.plans
         ]
         missing = [j for j, spec in enumerate(specs) if store.built(spec) is None]
         with_reference = store.built(reference) is None
-
-        @functools.cache
-        def measured(
-            part: slice = part,
-            missing: tuple[int, ...] = tuple(missing),
-            with_reference: bool = with_reference,
-        ) -> Any:
-            ours = [moved(j) for j in missing]
-            shard_documents = words.document[part] - words.document[part][0]
-            shared, dictionary_sums = measure.shard(
-                subject(),
-                get_place(),
-                words.tokens[part],
-                shard_documents,
-                ablated[part],
-                ours,
-                reference=with_reference,
-                first=part.start,
-                batch=batch,
-                tick=report_tokens,
-            )
-            return {None: shared, **dict(zip(missing, dictionary_sums, strict=True))}
-
+        measured = functools.cache(functools.partial(self._measured, part, missing, with_reference))
         if not missing and not with_reference:
-            report_tokens(words.tokens[part].size)
+            self.report_tokens(self.words.tokens[part].size)
         shared = _load_or_measure(store, reference, measured, None)
         for j, spec in enumerate(specs):
-            plan_parts[j].append(shared | _load_or_measure(store, spec, measured, j))
-        if missing and i + 1 < words.shards:
-            for plan, parts in zip(plans, plan_parts, strict=True):
-                summary.tell(watch, plan.source.name, parts)
-    chosen = _compared(site, words)
+            parts[j].append(shared | _load_or_measure(store, spec, measured, j))
+        return bool(missing)
 
-    def compare(j: int) -> Compared:
-        name, sha256 = plans[j].source.name, plans[j].source.sha256
-        spec = EvaluationBaselineSpec(seed=site.seed, of=site, dictionary=sha256)
-        is_stored = store.built(spec) is not None
+    def _measured(self, part: slice, missing: Sequence[int], with_reference: bool) -> Any:
+        """The sums of a shard that are the same for all (None), and of each that is missing."""
+        words = self.words
+        shared, dictionary_sums = measure.shard(
+            self.subject(),
+            self.place,
+            words.tokens[part],
+            words.document[part] - words.document[part][0],
+            words.ablated(self.site.ablation_tokens)[part],
+            [self.dictionary(j) for j in missing],
+            reference=with_reference,
+            first=part.start,
+            batch=self.batch,
+            tick=self.report_tokens,
+        )
+        return {None: shared, **dict(zip(missing, dictionary_sums, strict=True))}
+
+    def compare(self, j: int) -> Compared:
+        """Compare a dictionary with baselines on windows that are ablated."""
+        words, chosen = self.words, _compared(self.site, self.words)
+        if not len(chosen):
+            return None
+        name, sha256 = self.plans[j].source.name, self.plans[j].source.sha256
+        spec = EvaluationBaselineSpec(seed=self.site.seed, of=self.site, dictionary=sha256)
 
         def build(path: Path) -> None:
-            watch(Begun(f"what {name} is compared with"))
-            of_windows = words.tokens[chosen], words.document[chosen]
+            self.watch(Begun(f"what {name} is compared with"))
+            of_windows = words.spare, words.tokens[chosen], words.document[chosen]
+            how = self.batch, self.report_tokens
             compared = baselines.on_text(
-                subject(), get_place(), moved(j), words.spare, *of_windows, batch, report_tokens
+                self.subject(), self.place, self.dictionary(j), *of_windows, *how
             )
             (path / "result.json").write_text(json.dumps(compared, allow_nan=False))
 
-        if not len(chosen):
-            return None
-        if is_stored:
-            report_tokens(chosen.size * words.context)
-        return _result(store.artefact(spec, build))
-
-    compares = [functools.partial(compare, j) for j in range(len(plans))]
-    return list(zip(map(_concatenate_shards, plan_parts), compares, strict=True))
+        if self.store.built(spec) is not None:
+            self.report_tokens(chosen.size * words.context)
+        return _result(self.store.artefact(spec, build))
 
 
 def _compared(site: EvaluationSiteSpec, words: Text) -> Int[np.ndarray, " w"]:

@@ -95,22 +95,69 @@ def measurements(
     `documents` names each sequence. Statistics are for every feature, examples for the first
     `count` that `draw` gives."""
     features = len(decoder)
-    sums, top, sample = (
-        statistics.start(features),
-        examples.nothing(features),
-        examples.nothing(features),
-    )
-    for row, feature, value in _larger(firings):
-        statistics.update(sums, feature, value, 0)
-        top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
-        sample = examples.keep(
-            sample, feature, row, value, examples.sampling_priority(feature, row, seed), 64
-        )
-    sums.rows[0] = len(text.sequence)
+    sums, top, sample = _selected(firings, features, text, seed)
     ends = text.tokens[text.sequence, text.position]
     all_top = examples.table(top, np.arange(features), TOP)
     card_features = draw(sums.firings, seed)[:count]
+    rows = _example_rows(all_top, sample, card_features)
+    places = examples.windows(text, rows)
+    logit_ids, logits = effects.extremes(
+        effects.direct_logits(decoder[card_features], unembedding, norm), LOGITS
+    )
+    ids = np.where(places < 0, -1, text.tokens.reshape(-1)[places])
+    words = np.unique(np.concatenate([ids[ids >= 0], logit_ids.reshape(-1)]))
+    names, source = np.unique(np.asarray(documents), return_inverse=True)
+    purity = statistics.purity(np.where(all_top < 0, -1, ends[all_top]))
+    tokens = np.where(ids < 0, -1, np.searchsorted(words, ids))
+    activations = _activations(firings, features, card_features, places, text)
+    sources = np.where(rows < 0, -1, source[text.sequence[rows]])
+    positions = np.where(rows < 0, -1, text.position[rows])
+    # name, dims after the run, values, type and unit
+    columns = (
+        ("firings", "feature", sums.firings, np.int32, "rows"),
+        ("maximum", "feature", sums.maximum, np.float32, "activation"),
+        ("purity", "feature", purity, np.float32, "1"),
+        ("histogram", "card bin", sums.histogram[card_features], np.int32, "rows"),
+        ("token", "card example offset", tokens, np.int32, "token"),
+        ("activation", "card example offset", activations, np.float16, "activation"),
+        ("source", "card example", sources, np.int32, "document"),
+        ("position", "card example", positions, np.int32, "tokens"),
+        ("word", "card sign rank", np.searchsorted(words, logit_ids), np.int32, "token"),
+        ("logit", "card sign rank", logits, np.float32, "logits per unit activation"),
+    )
+    arrays = {"card_rows": ("run", sums.rows, "rows")}
+    arrays |= {
+        f"card_{name}": (f"run {dims}", values.astype(kind)[None], unit)
+        for name, dims, values, kind, unit in columns
+    }
+    return arrays, {
+        "card": [int(f) for f in card_features],
+        "token": [strings(int(w)) for w in words],
+        "source": names.tolist(),
+    }
 
+
+def _selected(
+    firings: Sequence[Firings], features: int, text: examples.Text, seed: int
+) -> tuple[statistics.Sums, examples.Kept, examples.Kept]:
+    """Sums over all firings, the strongest of each feature, and an even sample of them."""
+    sums = statistics.start(features)
+    top = sample = examples.nothing(features)
+    for row, feature, value in _larger(firings):
+        statistics.update(sums, feature, value, 0)
+        top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
+        priority = examples.sampling_priority(feature, row, seed)
+        sample = examples.keep(sample, feature, row, value, priority, 64)
+    sums.rows[0] = len(text.sequence)
+    return sums, top, sample
+
+
+def _example_rows(
+    all_top: Int[np.ndarray, "feature top"],
+    sample: examples.Kept,
+    card_features: Int[np.ndarray, " card"],
+) -> Int[np.ndarray, "card example"]:
+    """The rows that each card shows: the strongest, then some of every quarter; −1 for none."""
     rows = np.full((len(card_features), TOP + 4 * EACH), -1, np.int64)
     rows[:, :TOP] = all_top[card_features]
     lower = examples.table(sample, card_features, 64)
@@ -118,64 +165,7 @@ def measurements(
         a, b = np.searchsorted(sample.feature, [f, f + 1])
         for q, picked in enumerate(examples.quarters(sample.value[a:b], EACH)):
             rows[i, TOP + EACH * q :][: len(picked)] = lower[i][picked]
-    places = examples.windows(text, rows)
-    logit_ids, logits = effects.extremes(
-        effects.direct_logits(decoder[card_features], unembedding, norm), LOGITS
-    )
-
-    ids = np.where(places < 0, -1, text.tokens.reshape(-1)[places])
-    words = np.unique(np.concatenate([ids[ids >= 0], logit_ids.reshape(-1)]))
-    names, source = np.unique(np.asarray(documents), return_inverse=True)
-    arrays = {
-        "card_rows": ("run", sums.rows, "rows"),
-        "card_firings": ("run feature", sums.firings.astype(np.int32)[None], "rows"),
-        "card_maximum": ("run feature", sums.maximum.astype(np.float32)[None], "activation"),
-        "card_purity": (
-            "run feature",
-            statistics.purity(np.where(all_top < 0, -1, ends[all_top])).astype(np.float32)[None],
-            "1",
-        ),
-        "card_histogram": (
-            "run card bin",
-            sums.histogram[card_features].astype(np.int32)[None],
-            "rows",
-        ),
-        "card_token": (
-            "run card example offset",
-            np.where(ids < 0, -1, np.searchsorted(words, ids)).astype(np.int32)[None],
-            "token",
-        ),
-        "card_activation": (
-            "run card example offset",
-            _activations(firings, features, card_features, places, text)[None],
-            "activation",
-        ),
-        "card_source": (
-            "run card example",
-            np.where(rows < 0, -1, source[text.sequence[rows]]).astype(np.int32)[None],
-            "document",
-        ),
-        "card_position": (
-            "run card example",
-            np.where(rows < 0, -1, text.position[rows]).astype(np.int32)[None],
-            "tokens",
-        ),
-        "card_word": (
-            "run card sign rank",
-            np.searchsorted(words, logit_ids).astype(np.int32)[None],
-            "token",
-        ),
-        "card_logit": (
-            "run card sign rank",
-            logits.astype(np.float32)[None],
-            "logits per unit activation",
-        ),
-    }
-    return arrays, {
-        "card": [int(f) for f in card_features],
-        "token": [strings(int(w)) for w in words],
-        "source": names.tolist(),
-    }
+    return rows
 
 
 def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firings]:

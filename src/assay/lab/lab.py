@@ -198,8 +198,6 @@ class Lab:
         result = followed.following(self.store, experiment, now).judged(now, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
-    show = judge
-
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
         """Give the stored result of a plan if judging would say the same again; None if it might
         not."""

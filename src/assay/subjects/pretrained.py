@@ -184,6 +184,31 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
     folder.check_weights()
     shapes, spread = folder.shapes(), str(device) == AUTO
     _check_memory(folder, shapes, device, dtype)
+    try:
+        model, loading_info = _opened(folder, dtype, {"device_map": AUTO} if spread else {})
+        bad = next((name for name, weight in model.named_parameters() if not _finite(weight)), "")
+    except Exception as error:  # whatever transformers meets in a folder that someone made
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        packed = "its config.json has quantization_config: save it with plain weights"
+        mend = packed if "quantization_config" in folder.config else folder.mend
+        raise ModelError(f"transformers cannot load {folder.path}: {why}; {mend}") from error
+    _copy_small(model)
+    if bad:
+        raise ModelError(
+            f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
+        )
+    _check_loaded(folder, shapes, loading_info)
+    model = model.eval().requires_grad_(False)
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    if "disk" in places or ("cpu" in places and len(places) > 1):
+        raise ModelError(f"{folder.name} does not fit on the GPUs that are here")
+    if folder.adapter is not None:
+        adapters.merge(folder.adapter, model)
+    return model if spread else model.to(device)
+
+
+def _opened(folder: ModelFolder, dtype: DType, more: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What transformers makes of a folder, in silence, and what it says of the weights."""
     import transformers
     from transformers.utils import logging
 
@@ -200,47 +225,20 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
-                ignore_mismatched_sizes=True,  # told below
+                ignore_mismatched_sizes=True,  # told by `_check_loaded`
                 output_loading_info=True,
-                **({"device_map": AUTO} if spread else {}),
+                **more,
             )
-        bad = next(
-            (name for name, weight in opened[0].named_parameters() if not _finite(weight)), ""
-        )
-        with (
-            torch.no_grad()
-        ):  # settings that no model runs with show here, before anything is measured
-            opened[0].eval().base_model(
-                input_ids=torch.zeros(1, 1, dtype=torch.long, device=opened[0].device),
-                use_cache=False,
-            ).last_hidden_state.isfinite()
-    except Exception as error:  # whatever transformers meets in a folder that someone made
-        why = " ".join(str(error).split())[:160] or type(error).__name__
-        packed = "quantization_config" in folder.config
-        mend = (
-            "its config.json has quantization_config: save it with plain weights"
-            if packed
-            else folder.mend
-        )
-        raise ModelError(f"transformers cannot load {folder.path}: {why}; {mend}") from error
+        # settings that no model runs with show here, before anything is measured
+        with torch.no_grad():
+            tokens = torch.zeros(1, 1, dtype=torch.long, device=opened[0].device)
+            base = opened[0].eval().base_model
+            base(input_ids=tokens, use_cache=False).last_hidden_state.isfinite()
+        return opened[0], opened[1]
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-    model, loading_info = opened
-    _copy_small(model)
-    if bad:
-        raise ModelError(
-            f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
-        )
-    _check_loaded(folder, shapes, loading_info)
-    model = model.eval().requires_grad_(False)
-    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
-    if "disk" in places or ("cpu" in places and len(places) > 1):
-        raise ModelError(f"{folder.name} does not fit on the GPUs that are here")
-    if folder.adapter is not None:
-        adapters.merge(folder.adapter, model)
-    return model if spread else model.to(device)
 
 
 def _copy_small(model: Any) -> None:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -46,50 +48,33 @@ def read(source: Source, hints: Hints) -> Reading:
 
     Raises: DataError for what is missing, unknown or contradictory, and where the mean length of
     the inputs is not in the folder."""
-    config, path = (
-        source.config,
-        source.place / (SETTINGS if (source.place / SETTINGS).exists() else LATER),
-    )
-    if config.get("use_glu_encoder"):
-        raise DataError(
-            f"{path}: use_glu_encoder: its features are products of two projections, which no "
-            "Dictionary has"
-        )
-    if config.get("sae_type", "sae") != "sae":
-        raise DataError(
-            f"{path}: sae_type {config['sae_type']!r} does not encode one activation; sae does"
-        )
+    config, path = source.config, _stated_in(source)
+    _refuse(config, path)
     norms = {
         n.removeprefix(f"{_NORM}."): v
         for n, v in source.values.items()
         if n.startswith(f"{_NORM}.")
     }
-    weights = Weights(
-        source.file,
-        {n: v for n, v in source.values.items() if not n.startswith(f"{_NORM}.")},
-        d_in=config.get("d_model"),
-        N=config.get("d_sae"),
-    )
+    values = {n: v for n, v in source.values.items() if not n.startswith(f"{_NORM}.")}
+    sizes = {"d_in": config.get("d_model"), "N": config.get("d_sae")}
+    weights = Weights(source.file, values, **sizes)
     W_enc, b_enc = weights.take("encoder.weight", "N", "d_in").mT, weights.take("encoder.bias", "N")
     W_dec = weights.take("decoder.weight", "d_out", "N").mT
     b_dec = weights.take_if("decoder.bias", "d_out")
-    logarithm = next(
-        (tensor for name in _LOG_THRESHOLD if (tensor := weights.take_if(name, "N")) is not None),
-        None,
-    )
+    logarithms = (weights.take_if(name, "N") for name in _LOG_THRESHOLD)
+    logarithm = next((tensor for tensor in logarithms if tensor is not None), None)
     weights.end("a Llama Scope file")
     into, out = _factors(source, hints, norms)
     by_length = bool(config.get("sparsity_include_decoder_norm", True))
     kind, parameters = _nonlinearity(source, hints, b_enc, logarithm, out if by_length else into)
+    centred = config.get("apply_decoder_bias_to_pre_encoder", logarithm is None)
     coder = Coder(
         W_enc,
         b_enc,
         W_dec,
         torch.zeros(W_dec.shape[1]) if b_dec is None else b_dec,
         kind,
-        centred=bool(
-            b_dec is not None and config.get("apply_decoder_bias_to_pre_encoder", logarithm is None)
-        ),
+        centred=bool(b_dec is not None and centred),
         own=parameters,
     )
     coder = coder.unit_rows() if by_length else coder
@@ -109,6 +94,25 @@ def read(source: Source, hints: Hints) -> Reading:
         site=site,
         site_out=None if target == site else target,
     )
+
+
+def _stated_in(source: Source) -> Path:
+    """The file of the settings."""
+    first = source.place / SETTINGS
+    return first if first.exists() else source.place / LATER
+
+
+def _refuse(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse what is no function of one activation. Raises: DataError."""
+    if config.get("use_glu_encoder"):
+        raise DataError(
+            f"{path}: use_glu_encoder: its features are products of two projections, which no "
+            "Dictionary has"
+        )
+    if config.get("sae_type", "sae") != "sae":
+        raise DataError(
+            f"{path}: sae_type {config['sae_type']!r} does not encode one activation; sae does"
+        )
 
 
 def _settings_file(weight_file: Source) -> Path:

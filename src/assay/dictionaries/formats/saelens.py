@@ -24,6 +24,7 @@ from assay.dictionaries.formats.weights import (
 )
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.rows import PerToken
 from assay.dictionaries.selection import AbsTopK, TopK
 
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
@@ -51,7 +52,11 @@ _OTHERS = {
     ),
     "temporal": "it attends to earlier tokens, so that single activations have no code",
 }
-_PER_TOKEN = {"none": "", "layer_norm": "layer-norm", "constant_norm_rescale": "length"}
+_PER_TOKEN: Mapping[str, PerToken] = {
+    "none": "",
+    "layer_norm": "layer-norm",
+    "constant_norm_rescale": "length",
+}
 _FOLDED = ("expected_average_only_in", "covariance_whitening")
 _OLD_NAMES = {
     "hook_point": "hook_name",
@@ -142,28 +147,19 @@ def read(source: Source, hints: Hints) -> Reading:
     factor = weights.take_if("scaling_factor", "d_sae")
     weights.end(f"a SAELens {name} file")
 
-    centred = bool(config.get("apply_b_dec_to_input", True)) and not transcoder
-    per_token = _PER_TOKEN.get(str(config["normalize_activations"]), "")
-    if transcoder and per_token:
-        raise DataError(
-            f"{source.place}: a transcoder whose inputs alone are normalised per token "
-            f"({config['normalize_activations']}) "
-            "cannot be a Dictionary, which undoes it after decoding"
-        )
     coder = Coder(
         W_enc,
         b_enc,
         W_dec,
         b_dec,
-        centred=centred,
+        centred=bool(config.get("apply_b_dec_to_input", True)) and not transcoder,
         W_skip=W_skip,
-        per_token=per_token,  # type: ignore[arg-type]
+        per_token=_per_token(config, source, transcoder),
         **coder_arguments,
     )
     coder = _finetuned(coder, factor, config, path)
-    coder = _folded(coder, config, hints, source, kind)
     return Reading(
-        coder=coder,
+        coder=_folded(coder, config, hints, source, kind),
         architecture=name,
         site=config.get("hook_name"),
         site_out=config.get("hook_name_out") if transcoder else None,
@@ -176,6 +172,18 @@ def read(source: Source, hints: Hints) -> Reading:
             *unread({k: v for k, v in asked.items() if v is not False}, LOADING, LOADED_WITH),
         ),
     )
+
+
+def _per_token(config: Mapping[str, Any], source: Source, transcoder: bool) -> PerToken:
+    """How each row is normalised by itself. Raises: DataError where its inputs alone are."""
+    per_token = _PER_TOKEN.get(str(config["normalize_activations"]), "")
+    if transcoder and per_token:
+        raise DataError(
+            f"{source.place}: a transcoder whose inputs alone are normalised per token "
+            f"({config['normalize_activations']}) "
+            "cannot be a Dictionary, which undoes it after decoding"
+        )
+    return per_token
 
 
 def _activation(

@@ -16,7 +16,7 @@ from assay.dictionaries.fitting import LOADED_WITH, loaded_with
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.gates import Gated, GatedShift, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.nonlinearity import ReLU, inference
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, TopK
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
@@ -75,6 +75,43 @@ def _saelens(
     dictionary: Dictionary, model: str | None
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and settings of one run."""
+    read = inference(dictionary.nonlinearity)
+    kind = _kind(dictionary, read)
+    coder = _folded(dictionary, "transcoder" in kind)
+    used = {"gated": ("b_mag", "r_mag"), "jumprelu": ("threshold",)}.get(kind.partition("_")[0], ())
+    tensors = {
+        "W_enc": coder.W_enc,
+        "W_dec": coder.W_dec,
+        "b_dec": coder.b_dec,
+        **{name: coder.own[name] for name in used},
+    }
+    tensors["b_gate" if kind == "gated" else "b_enc"] = coder.b_enc
+    if coder.W_skip is not None:
+        tensors["W_skip"] = coder.W_skip.mT
+    is_hook_z = any(site.endswith("hook_z") for site in dictionary.sites)
+    config: dict[str, Any] = {
+        "architecture": kind,
+        "d_in": dictionary.W_enc.shape[1],
+        "d_sae": dictionary.width,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": coder.centred,
+        "normalize_activations": _PER_TOKEN[dictionary.per_token],
+        "reshape_activations": "hook_z" if is_hook_z else "none",
+        "metadata": _metadata(dictionary, kind, model),
+    }
+    config |= {"d_out": dictionary.W_dec.shape[2]} if "transcoder" in kind else {}
+    if isinstance(read, TopK | AbsTopK):
+        config |= {"k": read.k, "rescale_acts_by_decoder_norm": False}
+    copied = {
+        name: value.float().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
+    return copied, config  # safetensors refuses tensors that lie in one memory, as tied weights may
+
+
+def _kind(dictionary: Dictionary, read: Nonlinearity) -> str:
+    """SAELens' name for the architecture. Raises: DataError where it has none."""
     transcoder = (
         bool(dictionary.sites_out) or dictionary.W_enc.shape[1] != dictionary.W_dec.shape[2]
     )
@@ -83,7 +120,6 @@ def _saelens(
             "SAELens reads and writes one place each; a crosscoder over several cannot be "
             "written for it"
         )
-    read = inference(dictionary.nonlinearity)
     kinds = _TRANSCODERS if transcoder or dictionary.W_skip is not None else _KINDS
     kind = kinds.get(type(read))
     if kind is None:
@@ -105,55 +141,24 @@ def _saelens(
             f"SAELens normalises a transcoder's inputs alone; {dictionary.per_token} around the "
             "whole cannot be written for it"
         )
-    coder = _folded(dictionary, "transcoder" in kind)
-    used = {"gated": ("b_mag", "r_mag"), "jumprelu": ("threshold",)}.get(kind.partition("_")[0], ())
-    tensors = {
-        "W_enc": coder.W_enc,
-        "W_dec": coder.W_dec,
-        "b_dec": coder.b_dec,
-        **{name: coder.own[name] for name in used},
-    }
-    tensors["b_gate" if kind == "gated" else "b_enc"] = coder.b_enc
-    if coder.W_skip is not None:
-        tensors["W_skip"] = coder.W_skip.mT
-    origin = {
-        key: dictionary.origin[key]
-        for key in ("format", "sha256", "trained_as", "trained_on")
-        if key in dictionary.origin
-    }
+    return kind
+
+
+def _metadata(dictionary: Dictionary, kind: str, model: str | None) -> dict[str, Any]:
+    """What is known of a dictionary besides its numbers; without what is not known."""
+    kept = ("format", "sha256", "trained_as", "trained_on")
+    origin = {key: dictionary.origin[key] for key in kept if key in dictionary.origin}
     metadata: dict[str, Any] = {
         "sae_lens_version": _VERSION,
-        "sae_lens_training_version": None,
         "written_by": "Assay",
-    }
-    metadata |= _of_its_text(dictionary.origin) | {
+        **_of_its_text(dictionary.origin),
         "hook_name": next(iter(dictionary.sites), None),
         "assay_origin": origin or None,
     }
     metadata |= {"model_name": model} if model is not None else {}
     if "transcoder" in kind:
         metadata["hook_name_out"] = next(iter(dictionary.sites_out or dictionary.sites), None)
-    config: dict[str, Any] = {
-        "architecture": kind,
-        "d_in": dictionary.W_enc.shape[1],
-        "d_sae": dictionary.width,
-        "dtype": "float32",
-        "device": "cpu",
-        "apply_b_dec_to_input": coder.centred,
-        "normalize_activations": _PER_TOKEN[dictionary.per_token],
-        "reshape_activations": "hook_z"
-        if any(site.endswith("hook_z") for site in dictionary.sites)
-        else "none",
-        "metadata": {key: value for key, value in metadata.items() if value is not None},
-    }
-    config |= {"d_out": dictionary.W_dec.shape[2]} if "transcoder" in kind else {}
-    if isinstance(read, TopK | AbsTopK):
-        config |= {"k": read.k, "rescale_acts_by_decoder_norm": False}
-    copied = {
-        name: value.float().clone(memory_format=torch.contiguous_format)
-        for name, value in tensors.items()
-    }
-    return copied, config  # safetensors refuses tensors that lie in one memory, as tied weights may
+    return {key: value for key, value in metadata.items() if value is not None}
 
 
 def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
@@ -165,58 +170,57 @@ def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
         and dictionary.scale_out is None
         and not transcoder
     )
-    b_enc, parameters = (
-        dictionary.b_enc[0],
-        {name: value[0] for name, value in dictionary.own.items()},
-    )
-    if isinstance(dictionary.nonlinearity, GatedShift):
-        parameters["r_mag"] = torch.zeros_like(b_enc)
-    elif isinstance(
-        dictionary.nonlinearity, ScaledReLU
-    ):  # both paths open at once, and the second is longer
-        parameters["b_mag"] = b_enc.double() * parameters["r_mag"].double().exp()
-    nonlinearity = Gated() if "b_mag" in parameters else inference(dictionary.nonlinearity)
-    coder = Coder(
-        dictionary.W_enc[0],
-        b_enc,
-        dictionary.W_dec[0],
-        dictionary.b_dec[0],
-        nonlinearity,
-        centred,
-        parameters,
-    )
+    coder = _as_it_is(dictionary, centred)
     centre = dictionary.b_dec[0] if dictionary.b_pre is None else dictionary.b_pre[0]
-    s, s_out = (
-        None if scale is None else scale[0].double()
-        for scale in (dictionary.scale, _first(dictionary.scale_out, dictionary.scale))
+    s, s_out, m, m_out = (
+        None if value is None else value[0].double()
+        for value in (
+            dictionary.scale,
+            _first(dictionary.scale_out, dictionary.scale),
+            dictionary.mean,
+            _first(dictionary.mean_out, dictionary.mean),
+        )
     )
-    m, m_out = (
-        None if mean is None else mean[0].double()
-        for mean in (dictionary.mean, _first(dictionary.mean_out, dictionary.mean))
-    )
-    start = (
-        None if m is None else m if s is None else m * s
-    )  # where raw 0 lies among the normalised activations, negated
+    # where raw 0 lies among the normalised activations, negated
+    start = m if m is None or s is None else m * s
     if not centred:
         offset = centre.double() if start is None else centre.double() + start
         if bool((offset != 0).any()):
             coder = coder.shifted(offset @ coder.W_enc.double())
-    if s is not None:
-        coder = replace(coder, W_enc=s.expand(len(centre))[:, None] * coder.W_enc.double())
     W_skip = None if dictionary.W_skip is None else dictionary.W_skip[0]
     if W_skip is not None and start is not None:
         coder = replace(coder, b_dec=coder.b_dec.double() - start @ W_skip.double())
-    if W_skip is not None and s is not None:
-        W_skip = s.expand(len(centre))[:, None] * W_skip.double()
+    if s is not None:
+        each = s.expand(len(centre))[:, None]
+        coder = replace(coder, W_enc=each * coder.W_enc.double())
+        W_skip = None if W_skip is None else each * W_skip.double()
     if s_out is not None:
         coder = replace(
             coder, W_dec=coder.W_dec.double() / s_out, b_dec=coder.b_dec.double() / s_out
         )
         W_skip = None if W_skip is None else W_skip.double() / s_out
-    return (
-        replace(coder, W_skip=W_skip)
-        if m_out is None
-        else replace(coder, W_skip=W_skip, b_dec=coder.b_dec.double() + m_out)
+    b_dec = coder.b_dec if m_out is None else coder.b_dec.double() + m_out
+    return replace(coder, W_skip=W_skip, b_dec=b_dec)
+
+
+def _as_it_is(dictionary: Dictionary, centred: bool) -> Coder:
+    """The dictionary of one run for normalised activations, with a nonlinearity that SAELens
+    has."""
+    b_enc = dictionary.b_enc[0]
+    parameters = {name: value[0] for name, value in dictionary.own.items()}
+    if isinstance(dictionary.nonlinearity, GatedShift):
+        parameters["r_mag"] = torch.zeros_like(b_enc)
+    elif isinstance(dictionary.nonlinearity, ScaledReLU):
+        # both paths open at once, and the second is longer
+        parameters["b_mag"] = b_enc.double() * parameters["r_mag"].double().exp()
+    return Coder(
+        dictionary.W_enc[0],
+        b_enc,
+        dictionary.W_dec[0],
+        dictionary.b_dec[0],
+        Gated() if "b_mag" in parameters else inference(dictionary.nonlinearity),
+        centred,
+        parameters,
     )
 
 

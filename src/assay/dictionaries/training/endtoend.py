@@ -16,17 +16,15 @@ from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
 from assay.dictionaries.measuring.splice import Passage
-from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.reference import (
-    NOTHING,
-    Note,
     Noted,
     Step,
+    StepInput,
     gradients_of,
     leaves_of,
     standard,
 )
-from assay.dictionaries.training.losses import Loss, Matryoshka, Params, decode, squared_error
+from assay.dictionaries.training.losses import Matryoshka, Params, decode, squared_error
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -191,48 +189,20 @@ class Through:
         acts = self.passage.acts
         return (acts[self.passage.keep] - self.mean.to(acts)) * self.scale
 
-    def __call__(
-        self,
-        loss: Loss,
-        params: Params,
-        x: Float[torch.Tensor, "b d"],
-        nonlinearity: Nonlinearity,
-        penalty: torch.Tensor,
-        dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING,
-        note: Note | None = None,
-    ) -> Step:
+    def __call__(self, step: StepInput) -> Step:
         """The loss [run] and its gradients; one run at a time, so that one pass through the model
         is recorded at a time."""
-        run_steps = []
-        for r in range(len(penalty)):
-            run_params = {name: value[r : r + 1] for name, value in params.items()}
-            rest = {
-                name: value[r : r + 1] if isinstance(value, torch.Tensor) else value
-                for name, value in more.items()
-            }
-            run_steps.append(
-                self._one(loss, run_params, x, nonlinearity, penalty[r : r + 1], rest, note)
-            )
-        series, grads = zip(*run_steps, strict=True)
+        each = [self._one(step.of_runs(slice(r, r + 1))) for r in range(len(step.penalty))]
+        series, grads = zip(*each, strict=True)
         return _concatenate_runs(series), _concatenate_runs(grads)
 
-    def _one(
-        self,
-        loss: Loss,
-        params: Params,
-        x: torch.Tensor,
-        nonlinearity: Nonlinearity,
-        penalty: torch.Tensor,
-        more: Mapping[str, Any],
-        note: Note | None,
-    ) -> Step:
-        noted = Noted(nonlinearity)
+    def _one(self, step: StepInput) -> Step:
+        noted, x = Noted(step.nonlinearity), step.x
         acts, keep = self.passage.acts, self.passage.keep
         with torch.enable_grad():
-            leaves = leaves_of(params)
-            read = standard({**params, **leaves})
-            total = loss(read, x, noted, penalty, **more)
+            leaves = leaves_of(step.params)
+            read = standard({**step.params, **leaves})
+            total = step.loss(read, x, noted, step.penalty, **step.more)
             assert noted.made is not None and noted.features is not None
             x_hat = decode(read, noted.made, x)
             mse = squared_error(x, x_hat)
@@ -258,7 +228,7 @@ class Through:
             "ce": ce,
         }
         series |= {"l0": (noted.features != 0).sum(-1).float().mean(-1)}
-        series |= note(noted.features) if note else {}
+        series |= step.note(noted.features) if step.note else {}
         return series, grads
 
     def _later(self, spliced: Trace) -> Float[torch.Tensor, ""]:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from assay.core.arrays import Array
 from assay.core.bench import Bench
 from assay.core.errors import DataError, RunError, SpecError
+from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.schedules import probes
@@ -125,22 +126,16 @@ def train_dictionary(
         )
     method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
     method = freeze(method, frozen)
-    identity = {
-        "nonlinearity": repr(nonlinearity),
-        "loss": getattr(chosen, "__name__", type(chosen).__name__),
-        "width": index(width),
-        "penalty": float(strength),
-        "steps": index(steps),
-        "lr": float(lr),
-        "batch": index(batch),
-        "seed": seed,
-        "frozen": frozen,
-        "scale": data.scale,  # which other data would hardly share: it stands for the rows
-    }
     desk = Desk(_device(device), progress)
-    if isinstance(acts, ShardReader):
-        identity["window"] = 1  # shards whose rows are shuffled together
-    bench: Bench = desk if keep is None else Kept(desk, Path(keep), identity)
+    bench: Bench = desk
+    if keep is not None:
+        sizes = {"width": width, "penalty": float(strength), "steps": steps, "lr": float(lr)}
+        identity = _identity(nonlinearity, chosen, **sizes, batch=batch, seed=seed, frozen=frozen)
+        # the scale, which other data would hardly share, stands for the rows
+        identity["scale"] = data.scale
+        if isinstance(acts, ShardReader):
+            identity["window"] = 1  # shards whose rows are shuffled together
+        bench = Kept(desk, Path(keep), identity)
     about = acts.shards.about if isinstance(acts, ShardReader) else {}
     trained = fit_dictionaries(
         [(Runs([Spec(seed=seed)]), method)],
@@ -156,9 +151,27 @@ def train_dictionary(
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
+    stated = {"model_name": model, "dataset_path": text, "dataset_part": part}
+    return _described(trained, nonlinearity, stated)
+
+
+def _identity(nonlinearity: Nonlinearity, loss: Loss, **settings: Any) -> dict[str, Any]:
+    """What a folder notes of the training that is kept in it."""
+    plain = (int, float, str)
+    return {
+        "nonlinearity": repr(nonlinearity),
+        "loss": getattr(loss, "__name__", type(loss).__name__),
+        # NumPy's integers are written as Python's
+        **{k: v if isinstance(v, plain) else index(v) for k, v in settings.items()},
+    }
+
+
+def _described(
+    trained: Trained, nonlinearity: Nonlinearity, stated: Mapping[str, str]
+) -> Dictionary:
+    """The dictionary, with the loss during training and what was stated of it."""
     curve = {"step": trained.steps.tolist()}
     curve |= {name: values[0].tolist() for name, values in trained.history.items()}
-    stated = {"model_name": model, "dataset_path": text, "dataset_part": part}
     config = {name: value for name, value in stated.items() if value}
     origin = {"curve": curve, **({"config": config} if config else {})}
     dictionary = Dictionary.of(trained.to("cpu"), inference(nonlinearity))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -34,6 +35,7 @@ from assay.dictionaries.training.kernels.reference import (
     FIXED,
     Kernel,
     Step,
+    StepInput,
     autograd,
     is_encoder,
     standard,
@@ -218,8 +220,7 @@ def group(
             f"{len(method.penalty)} "
             f"for {len(runs)} runs"
         )
-    loss_arguments = wants(method.loss)
-    _check(method, loss_arguments, d_out)
+    _check(method, wants(method.loss), d_out)
     state = start(runs.seeds, method, d, d_out)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
@@ -230,19 +231,9 @@ def group(
     state |= adam_state({name: state[name] for name in names})
     if method.near is not None:
         state["start.W_dec"] = state["W_dec"].clone()
-    learners = _learners(method, loss_arguments, watch)
-    # Who notes nothing of a row of zeros never notes anything, and need not be shown features.
-    noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
-    compute = kernel or _fastest(
-        method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
-    )
-    learners += [compute] if isinstance(compute, ByDensity) else []
-    # Asked once: to look for a protocol's functions takes as long as a small product.
-    confined = method.nonlinearity if isinstance(method.nonlinearity, Confined) else None
-    settling = [method.nonlinearity] if isinstance(method.nonlinearity, Settles) else []
-    for learner in learners:
-        state |= learner.keep(runs.seeds, method.width)
-    for part in settling:
+    trainer = _Trainer(runs.seeds, method, steps, d_out, names, watch, kernel)
+    keeping: list[Learner | Settles] = [*trainer.learners, *trainer.settling]
+    for part in keeping:
         state |= part.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(
@@ -250,66 +241,81 @@ def group(
         )
     # Several learners may scale λ, p-annealing and a target L0 for instance: their factors
     # multiply.
-    factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
-    dtype = PRECISIONS[method.products]
-    rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
-    penalty_rate = warm_up(round(method.penalty_warm_up * steps))
-    if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
-        penalty_rate = method.sparsity
-    adam: list[Adam] = []
-    # Gradients of all runs, filled anew at each step; see `in_chunks`.
-    room: dict[str, torch.Tensor] = {}
+    trainer.factors = [
+        name for name in state if name.endswith(".factor") and not name.startswith("adam.")
+    ]
+    header = _header(method, names, state)
+    return Group(runs, state, trainer.step, header, trainer.settle if trainer.settling else None)
 
-    def compute_step(
-        state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]
-    ) -> tuple[Step, torch.Tensor, torch.Tensor | None]:
-        """The curves, notes and gradients of a batch, its inputs, and its targets."""
 
-        def note(features: torch.Tensor | Codes) -> dict[str, torch.Tensor]:
-            note_parts = [
-                learner.note_codes(features)  # type: ignore[union-attr]
-                if isinstance(features, Codes)
-                else learner.note(features)
-                for learner in noting
-            ]
-            return {name: value for notes in note_parts for name, value in notes.items()}
+class _Trainer:
+    """What the steps of one method's group go by, made once; the parameters are in the state."""
 
+    def __init__(
+        self,
+        seeds: np.ndarray,
+        method: Method,
+        steps: int,
+        d_out: int | None,
+        names: tuple[str, ...],
+        watch: Sequence[Watch],
+        kernel: Kernel | None,
+    ):
+        self.seeds, self.method, self.steps, self.d_out = seeds, method, steps, d_out
+        self.names, self.wanted = names, wants(method.loss)
+        self.learners = _learners(method, self.wanted, watch)
+        # Who notes nothing of a row of zeros never notes anything, and need not be shown features.
+        self.noting = [one for one in self.learners if one.note(torch.zeros(1, 1, method.width))]
+        sparsely = all(isinstance(one, NotesCodes) for one in self.noting)
+        self.compute = kernel or _fastest(method, d_out, sparsely)
+        self.learners += [self.compute] if isinstance(self.compute, ByDensity) else []
+        # Asked once: to look for a protocol's functions takes as long as a small product.
+        kind = method.nonlinearity
+        self.confined = kind if isinstance(kind, Confined) else None
+        self.settling = [kind] if isinstance(kind, Settles) else []
+        self.factors: list[str] = []
+        self.rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
+        self.penalty_rate = warm_up(round(method.penalty_warm_up * steps))
+        if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
+            self.penalty_rate = method.sparsity
+        self.adam: Adam | None = None
+        # Gradients of all runs, filled anew at each step; see `in_chunks`.
+        self.room: dict[str, torch.Tensor] = {}
+
+    def loss_of(
+        self, state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]
+    ) -> tuple[Step, StepInput]:
+        """The curves, notes and gradients of a batch, and what they were computed from."""
+        method = self.method
         x, y = batch if isinstance(batch, tuple) else (batch, None)
-        if (y is None) != (d_out is None):
+        if (y is None) != (self.d_out is None):
             raise SpecError("transcoders need d_out and batches (x, y); other dictionaries neither")
         x = x.float()
         # non_blocking: else a GPU would be waited for
-        penalty = torch.as_tensor(method.penalty * penalty_rate(step), dtype=torch.float32).to(
+        penalty = torch.as_tensor(method.penalty * self.penalty_rate(step), dtype=torch.float32).to(
             x.device, non_blocking=True
         )
-        for name in factors:
+        for name in self.factors:
             penalty = penalty * state[name]
-        params = {name: state[name] for name in (*names, *FIXED) if name in state}
+        params = {name: state[name] for name in (*self.names, *FIXED) if name in state}
         more: dict[str, Any] = {} if y is None else {"y": y.float()}
-        more |= {"idle": state["idle.rows"]} if "idle" in loss_arguments else {}
-        more |= {"progress": step / steps} if "progress" in loss_arguments else {}
+        more |= {"idle": state["idle.rows"]} if "idle" in self.wanted else {}
+        more |= {"progress": step / self.steps} if "progress" in self.wanted else {}
         more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
-        out = in_chunks(
-            compute,
-            method.loss,
-            params,
-            x,
-            method.nonlinearity,
-            penalty,
-            dtype,
-            room,
-            more,
-            note if noting else None,
-        )
-        return out, x, more.get("y")
+        note = partial(_notes, noting) if noting else None
+        dtype = PRECISIONS[method.products]
+        given = StepInput(method.loss, params, x, method.nonlinearity, penalty, dtype, more, note)
+        return in_chunks(self.compute, given, self.room), given
 
     @torch.no_grad()
-    def step_fn(
-        state: State, batch: Batch, step: int
+    def step(
+        self, state: State, batch: Batch, step: int
     ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-        if not adam:  # built here, after any move to a device or restore
-            adam.append(Adam(state, names, method.lr, method.betas))
-        (series, grads), x, y = compute_step(state, batch, step, noting)
+        """Change the parameters by one batch; gives the loss and the curves of each run."""
+        method = self.method
+        if self.adam is None:  # built here, after any move to a device or restore
+            self.adam = Adam(state, self.names, method.lr, method.betas)
+        (series, grads), given = self.loss_of(state, batch, step, self.noting)
         if method.decoder == "unit":
             # Before Adam, which divides by the size of past gradients: the part along the row is
             # undone below, yet it would count there and shrink every step.
@@ -320,49 +326,61 @@ def group(
             # With a gradient of 0 from the start both moments stay 0, and so does Adam's step: bit
             # for bit.
             grads[name].zero_()
-        adam[0].step(grads, step, rate(step) * method.dead.rate(step))
+        self.adam.step(grads, step, self.rate(step) * method.dead.rate(step))
         # A frozen row is not even divided by its length, which rounding may have as 1 − 6e-8.
         if method.decoder == "unit" and "W_dec" not in method.frozen:
             unit_rows(state["W_dec"])
         if method.near is not None:
             keep_near(state["W_dec"], state["start.W_dec"], method.near)
         # After the step, which knows nothing of bounds: projected descent.
-        if confined is not None:
-            confined.confine(state)
-        if learners:
-            observation = Seen(
-                step, steps, runs.seeds, x, y, series, _select_stored(state), method.nonlinearity
-            )
-            for learner in learners:
+        if self.confined is not None:
+            self.confined.confine(state)
+        if self.learners:
+            about = step, self.steps, self.seeds, given.x, given.more.get("y"), series
+            observation = Seen(*about, _select_stored(state), method.nonlinearity)
+            for learner in self.learners:
                 learner.learn(state, observation)
         return series["loss"], {name: series[name] for name in CURVES if name in series}
 
     @torch.no_grad()
-    def settle(state: State, batches: Iterable[Batch]) -> None:
-        for part in settling:
+    def settle(self, state: State, batches: Iterable[Batch]) -> None:
+        """Estimate what depends on final parameters, from the last batches again."""
+        for part in self.settling:
             # Under the parameters as they are now: `steps` is one past the last step, and no
             # gradient is used.
-            part.settle(
-                state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches]
-            )
+            noted = [self.loss_of(state, x, self.steps, [part])[0][0] for x in batches]
+            part.settle(state, noted)
 
+
+def _notes(
+    noting: Sequence[Learner | Settles], features: torch.Tensor | Codes
+) -> dict[str, torch.Tensor]:
+    """What learners note of features, or of the sparse code of one run."""
+    notes = [
+        learner.note_codes(features)  # type: ignore[union-attr]
+        if isinstance(features, Codes)
+        else learner.note(features)
+        for learner in noting
+    ]
+    return {name: value for note in notes for name, value in note.items()}
+
+
+def _header(method: Method, names: Sequence[str], state: State) -> dict[str, Any]:
+    """What a reader needs to use the trained tensors."""
     read = inference(method.nonlinearity)
     header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
     if read != method.nonlinearity:
         how = getattr(method.nonlinearity, "provenance", dict)
         header["origin"] = {"trained_as": to_json(method.nonlinearity), **how()}
     if method.frozen or method.near is not None:
-        header["origin"] = {
-            **header.get("origin", {}),
-            "frozen": list(method.frozen),
-            "near": method.near,
-        }
+        frozen = {"frozen": list(method.frozen), "near": method.near}
+        header["origin"] = {**header.get("origin", {}), **frozen}
     # What else was stored, a watch's or a policy's, must not be taken for a parameter of the
     # nonlinearity that reads the file.
     known_names = {*names, *FIXED, *read.init(1, method.width)}
     if extra_names := sorted(name for name in state if "." not in name and name not in known_names):
         header["beside"] = extra_names
-    return Group(runs, state, step_fn, header, settle if settling else None)
+    return header
 
 
 def start(

@@ -93,18 +93,21 @@ def ablate(
             for k, mask, tokens in zip(chosen, window_mask, sums["tokens"].sum(1), strict=True)
         ]
     )
-    estimate, exact = columns["gradient_sample"], columns["ablation_text"]
-    both = np.isfinite(estimate) & np.isfinite(exact)
-    agreement = (
-        float(scipy.stats.spearmanr(estimate[both], exact[both]).statistic)
-        if both.sum() > 2 and np.ptp(estimate[both]) > 0
-        else None
-    )
     return columns, {
         "ablated": len(chosen),
         "ablation_tokens": int(len(used) * sample.tokens.shape[1]),
-        "agreement": agreement if agreement is not None and np.isfinite(agreement) else None,
+        "agreement": _agreement(columns["gradient_sample"], columns["ablation_text"]),
     }
+
+
+def _agreement(estimate: np.ndarray, exact: np.ndarray) -> float | None:
+    """The rank correlation of first-order estimates with what taking out does; None where that is
+    not defined."""
+    both = np.isfinite(estimate) & np.isfinite(exact)
+    if both.sum() <= 2 or not np.ptp(estimate[both]) > 0:
+        return None
+    rho = float(scipy.stats.spearmanr(estimate[both], exact[both]).statistic)
+    return rho if np.isfinite(rho) else None
 
 
 def _load_or_make(path: Path, make: Callable[[], Arrays]) -> Arrays:

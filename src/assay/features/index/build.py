@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -65,63 +66,32 @@ def build(
     Raises: DataError where shards, dictionary and vocabulary do not fit together.
     """
     firings = Firings.of(shards)
-    text = _text(firings, vocabulary)
-    width = len(directions.decoder)
-    unit = relations.unit(directions.decoder)
-    seed_directions = [relations.unit(rows) for rows in directions.seeds.values()]
-    parts, acts = folder / "parts", None
-    ends = _edges(firings, width)
-    for number, (first, end) in enumerate(pairwise(ends)):
+    whole = _Whole(firings, _text(firings, vocabulary), directions, ablated)
+    width, parts = len(directions.decoder), folder / "parts"
+    for number, (first, end) in enumerate(pairwise(_edges(firings, width))):
         if not schema.has_part(parts, "features", number):  # written last of a block's
-            acts = acts or relations.activations(firings, width)
-            _block(
-                parts,
-                number,
-                first,
-                end,
-                firings,
-                text,
-                directions,
-                unit,
-                seed_directions,
-                acts,
-                ablated,
-            )
+            whole.write_block(parts, number, first, end)
         tick(end, width)
-    for table in TABLES:
-        schema.join(parts, table, folder / f"{table}.parquet")
     tokens = np.arange(vocabulary)
-    schema.write_part(
-        parts,
-        "tokens",
-        0,
-        {
-            "token": tokens.astype(np.int32),
-            "text": list(words(tokens.tolist())),
-            "count": text.counts,
-        },
-    )
-    schema.write_part(
-        parts,
-        "documents",
-        0,
-        {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)},
-    )
-    for table in ("tokens", "documents"):
+    of_tokens: dict[str, schema.Values] = {"token": tokens.astype(np.int32)}
+    of_tokens |= {"text": list(words(tokens.tolist())), "count": whole.text.counts}
+    schema.write_part(parts, "tokens", 0, of_tokens)
+    numbers = np.arange(len(documents), dtype=np.int32)
+    schema.write_part(parts, "documents", 0, {"document": numbers, "name": list(documents)})
+    for table in (*TABLES, "tokens", "documents"):
         schema.join(parts, table, folder / f"{table}.parquet")
-    np.save(folder / "decoder.npy", unit.astype(np.float16))
+    np.save(folder / "decoder.npy", whole.unit.astype(np.float16))
     np.save(folder / "windows.npy", firings.tokens)
     np.save(folder / "window_document.npy", firings.document)
-    acts = acts or relations.activations(firings, width)
     completed = replace(
         about,
-        tokens=text.rows,
+        tokens=whole.text.rows,
         windows=len(firings.tokens),
         context=firings.tokens.shape[1],
         documents=len(np.unique(firings.document)),
         gradients=firings.has_effects,
-        l0=firings.count / max(1, text.rows),
-        correlation_tokens=acts.rows,
+        l0=firings.count / max(1, whole.text.rows),
+        correlation_tokens=whole.acts.rows,
         seeds=tuple(directions.seeds),
         ablated=0 if ablated is None else len(ablated["feature"]),
     )
@@ -152,47 +122,59 @@ def _edges(firings: Firings, width: int) -> list[int]:
     return ends
 
 
-def _block(
-    parts: Path,
-    number: int,
-    first: int,
-    end: int,
-    firings: Firings,
-    text: Text,
-    directions: Directions,
-    unit: np.ndarray,
-    seed_directions: Sequence[np.ndarray],
-    acts: relations.Activations,
-    ablated: Mapping[str, np.ndarray] | None,
-) -> None:
-    block, features = firings.block(first, end), end - first
-    columns: Arrays = blocks.numbers(block, first, features, text)
-    token_table, of_token = blocks.by_token(block, first, features, text)
-    listed, purity = blocks.contexts(block, first, features, text)
-    columns |= of_token | {"purity": purity, "class": np.array(blocks.classes(columns["density"]))}
-    columns["decoder_norm"] = np.linalg.norm(
-        directions.decoder[first:end].astype(np.float64), axis=1
-    )
-    if directions.encoder is not None:
-        encoder = relations.unit(directions.encoder[first:end])
-        columns["encoder_cosine"] = np.einsum("fd,fd->f", encoder, unit[first:end]).astype(
-            np.float64
-        )
-    near = [relations.correlated(acts, first, end)]
-    if len(unit) <= relations.LARGEST:
-        rows, nearest = relations.by_direction(unit, first, end)
-        near.append(rows)
-        columns |= nearest
-    if seed_directions:
-        columns |= relations.of_seeds(unit[first:end], seed_directions, MATCHED)
-    if ablated is not None:
-        columns |= _spread(ablated, first, end)
-    schema.write_part(parts, "contexts", number, _trimmed(listed))
-    schema.write_part(parts, "feature_tokens", number, token_table)
-    schema.write_part(parts, "neighbours", number, relations.concatenate_tables(near))
-    table, of_logits = _logits(directions, first, end)
-    schema.write_part(parts, "logits", number, table)
-    schema.write_part(parts, "features", number, columns | of_logits)
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """What all blocks of an index are made from."""
+
+    firings: Firings
+    text: Text
+    directions: Directions
+    ablated: Mapping[str, np.ndarray] | None
+
+    @cached_property
+    def unit(self) -> Float[np.ndarray, "f d"]:
+        """Decoder rows of length 1."""
+        return relations.unit(self.directions.decoder)
+
+    @cached_property
+    def seeds(self) -> list[np.ndarray]:
+        """Decoder rows of length 1 of other dictionaries."""
+        return [relations.unit(rows) for rows in self.directions.seeds.values()]
+
+    @cached_property
+    def acts(self) -> relations.Activations:
+        """What correlations are worked out from; not made where every block is there already."""
+        return relations.activations(self.firings, len(self.directions.decoder))
+
+    def write_block(self, parts: Path, number: int, first: int, end: int) -> None:
+        """Write the tables of features `first` to `end` − 1."""
+        block, features, unit = self.firings.block(first, end), end - first, self.unit
+        columns: Arrays = blocks.numbers(block, first, features, self.text)
+        token_table, of_token = blocks.by_token(block, first, features, self.text)
+        listed, purity = blocks.contexts(block, first, features, self.text)
+        columns |= of_token | {"purity": purity}
+        columns["class"] = np.array(blocks.classes(columns["density"]))
+        decoder = self.directions.decoder[first:end].astype(np.float64)
+        columns["decoder_norm"] = np.linalg.norm(decoder, axis=1)
+        if self.directions.encoder is not None:
+            encoder = relations.unit(self.directions.encoder[first:end])
+            cosine = np.einsum("fd,fd->f", encoder, unit[first:end])
+            columns["encoder_cosine"] = cosine.astype(np.float64)
+        near = [relations.correlated(self.acts, first, end)]
+        if len(unit) <= relations.LARGEST:
+            rows, nearest = relations.by_direction(unit, first, end)
+            near.append(rows)
+            columns |= nearest
+        if self.seeds:
+            columns |= relations.of_seeds(unit[first:end], self.seeds, MATCHED)
+        if self.ablated is not None:
+            columns |= _spread(self.ablated, first, end)
+        table, of_logits = _logits(self.directions, first, end)
+        schema.write_part(parts, "contexts", number, _trimmed(listed))
+        schema.write_part(parts, "feature_tokens", number, token_table)
+        schema.write_part(parts, "neighbours", number, relations.concatenate_tables(near))
+        schema.write_part(parts, "logits", number, table)
+        schema.write_part(parts, "features", number, columns | of_logits)
 
 
 def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, schema.Values]:

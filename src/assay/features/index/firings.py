@@ -265,46 +265,20 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
 
     Raises: DataError for features that are not finite.
     """
-    subject, dictionary = place.subject, place.dictionary
-    sites = list({place.reads, place.writes})
-    ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)
-    leaf: list[torch.Tensor] = []
-
-    def watched(x: torch.Tensor) -> torch.Tensor:
-        leaf.append(x.detach().clone().requires_grad_())
-        return leaf[0]
-
-    with nullcontext() if gradients else torch.no_grad():
-        trace = subject.run(
-            ids,
-            capture=sites,
-            logits=gradients,
-            edits={place.writes: watched} if gradients else {},
-            gradients=gradients,
-        )
-    inputs, acts = (
-        trace.acts[site].detach().flatten(2).float() for site in (place.reads, place.writes)
-    )
+    ids = torch.from_numpy(tokens.astype(np.int64)).to(place.subject.device)
+    inputs, acts, slope, sums = _passed(place, ids, gradients)
     keep = select_positions(inputs, acts, place.limits, place.skip_first)
-    sums, slope = {}, None
-    if gradients:
-        upstream, loss = loss_gradient(trace)
-        assert trace.final is not None
-        slope = torch.autograd.grad(trace.final, leaf[0], upstream)[0].flatten(2).float()[keep]
-        sums = {"loss": loss, "predictions": float(ids[:, 1:].numel())}
     x, y, rows = inputs[keep], acts[keep], keep.flatten().nonzero()[:, 0]
+    slope = None if slope is None else slope[keep]
+    dictionary, error = place.dictionary, 0.0
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     effects: list[torch.Tensor] = []
-    error = 0.0
     for a, codes in _codes(dictionary, x):
+        some = slice(a, a + len(codes))
         row, feature = codes.nonzero(as_tuple=True)
         value = codes[row, feature]
-        error += float(
-            (y[a : a + len(codes)] - dictionary.decode(codes[None], x[a : a + len(codes)])[0])
-            .double()
-            .square()
-            .sum()
-        )
+        missed = y[some] - dictionary.decode(codes[None], x[some])[0]
+        error += float(missed.double().square().sum())
         parts.append((feature, row + a, value))
         if slope is not None:
             effects.append(_effect(dictionary, feature, row + a, value, x, slope))
@@ -325,6 +299,36 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
         sums,
         y.double().sum(0).cpu().numpy(),
     )
+
+
+def _passed(
+    place: Place, ids: Int[torch.Tensor, "w s"], gradients: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, dict[str, float]]:
+    """The activations where the dictionary reads and where it writes; with `gradients` also the
+    slope of the summed loss in the latter, that loss, and its predictions."""
+    leaf: list[torch.Tensor] = []
+
+    def watched(x: torch.Tensor) -> torch.Tensor:
+        leaf.append(x.detach().clone().requires_grad_())
+        return leaf[0]
+
+    with nullcontext() if gradients else torch.no_grad():
+        trace = place.subject.run(
+            ids,
+            capture=list({place.reads, place.writes}),
+            logits=gradients,
+            edits={place.writes: watched} if gradients else {},
+            gradients=gradients,
+        )
+    inputs, acts = (
+        trace.acts[site].detach().flatten(2).float() for site in (place.reads, place.writes)
+    )
+    if not gradients:
+        return inputs, acts, None, {}
+    upstream, loss = loss_gradient(trace)
+    assert trace.final is not None
+    slope = torch.autograd.grad(trace.final, leaf[0], upstream)[0].flatten(2).float()
+    return inputs, acts, slope, {"loss": loss, "predictions": float(ids[:, 1:].numel())}
 
 
 def _codes(

@@ -31,7 +31,7 @@ from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
 from assay.lab.store.atomic import explained, write_folders
-from assay.lab.store.runs import Job, Status
+from assay.lab.store.runs import Job
 from assay.lab.store.store import Store
 
 HALVES = ("half-0", "half-1")
@@ -180,18 +180,6 @@ def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
             with contextlib.suppress(StoreError), locked(store, group.name) as ours:
                 if ours:
                     store.remove(group.folder)
-
-
-def status(store: Store, key: str, experiment: str | None = None) -> Status:
-    """Whether the run with this key is absent, running (in an unfinished group), done, failed or
-    diverged."""
-    stored = store.get(key, experiment)
-    if stored is not None:
-        return stored.status
-    for group in unfinished(store):
-        if key in group.keys:
-            return "failed" if group.error else "running"
-    return "absent"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from assay.lab.store.sealed import SEAL
 if TYPE_CHECKING:
     import numpy as np
 
-Status = Literal["absent", "running", "done", "failed", "diverged"]
 PARAMS, STATUS = "params.safetensors", "status.json"
 
 

@@ -27,13 +27,10 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-from assay.core.fit import Trained
-from assay.core.heavy import xr
 from assay.lab.store.artefacts import Artefacts
 from assay.lab.store.atomic import explained, write_folders
-from assay.lab.store.runs import Damaged, Job, Made, Stored, folder_end, opened
+from assay.lab.store.runs import Damaged, Made, Stored, folder_end, opened
 
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
@@ -101,26 +98,6 @@ class Store(Artefacts):
     def damaged(self, experiment: str | None = None) -> Iterator[Damaged]:
         """Every folder that is not whole, and why."""
         return (s for s in self.every(experiment) if isinstance(s, Damaged))
-
-    def put(
-        self,
-        job: Job,
-        measures: xr.Dataset,
-        trained: Trained | None = None,
-        inputs: Mapping[str, str] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        *,
-        measured: int = 1,
-        status: Literal["done", "diverged"] = "done",
-    ) -> Stored:
-        """The run as stored, by one rename; `measures` and `trained` hold this run alone.
-
-        Raises: StoreError when the disk is full or read-only; nothing half written is left.
-        """
-        run = Made(job, measures, trained, inputs or {}, provenance or {}, status)
-        stored = opened(self.put_all([run], measured=measured)[0])
-        assert isinstance(stored, Stored), stored
-        return stored
 
     def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Path]:
         """Store many runs, each by one rename; gives their folders. The disk is waited for once for

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.active import by_places
 from assay.dictionaries.training.kernels.dense import dense
-from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
+from assay.dictionaries.training.kernels.reference import Kernel, Step, StepInput, autograd
 from assay.dictionaries.training.kernels.sparse import (
     Single,
     gated_sparse,
@@ -29,7 +28,7 @@ from assay.dictionaries.training.kernels.sparse import (
     topk_sparse,
 )
 from assay.dictionaries.training.learners import Seen, TakesNoNote
-from assay.dictionaries.training.losses import Loss, Params
+from assay.dictionaries.training.losses import Loss
 
 CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one
@@ -72,68 +71,40 @@ def sparse_for(loss: Loss, nonlinearity: Nonlinearity) -> Single | None:
     return jump_sparse if isinstance(nonlinearity, JumpReLU) and loss is losses.jumprelu else None
 
 
-def in_chunks(
-    kernel: Kernel,
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    room: dict[str, torch.Tensor],
-    more: Mapping[str, Any] = NOTHING,
-    note: Note | None = None,
-) -> Step:
+def in_chunks(kernel: Kernel, step: StepInput, room: dict[str, torch.Tensor]) -> Step:
     """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm;
     gradients in float32.
 
-    `more` and `note` are the kernel's; tensors in `more` are [run, …], but for a target y that the
-    runs share. `room` holds the gradients of all runs from one call to the next: fresh memory of
-    that size costs as much as a product."""
-    chunks = _chunks(kernel, params["W_enc"], x, more)
+    `room` holds the gradients of all runs from one call to the next: fresh memory of that size
+    costs as much as a product."""
+    chunks = _chunks(kernel, step)
     if len(chunks) == 1:
-        series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
+        series, grads = kernel(step)
         return series, {name: value.float() for name, value in grads.items()}
     chunk_series: list[dict[str, torch.Tensor]] = []
     # Runs of a chunk share a launch, never a sum, so that one that breaks leaves its neighbours
     # alone. Alone and in a group a run differs by rounding only: a batched product may add up in
     # another order.
     for chunk in chunks:
-        part = {name: value[chunk] for name, value in params.items()}
-        rest = {
-            # A target [b, d] is shared by the runs; anything else has a run axis first.
-            k: v[chunk] if isinstance(v, torch.Tensor) and not (k == "y" and v.ndim == 2) else v
-            for k, v in more.items()
-        }
-        series, grads = kernel(
-            loss,
-            part,
-            x if x.ndim == 2 else x[chunk],
-            nonlinearity,
-            penalty[chunk],
-            dtype,
-            rest,
-            note,
-        )
+        series, grads = kernel(step.of_runs(chunk))
         chunk_series.append(series)
         for name, value in grads.items():
             if name not in room:
                 # Like the parameters, so float32: the assignment below converts and copies at once.
-                room[name] = torch.empty_like(params[name])
+                room[name] = torch.empty_like(step.params[name])
             room[name][chunk] = value
     return {
         name: torch.cat([series[name] for series in chunk_series]) for name in chunk_series[0]
     }, room
 
 
-def _chunks(
-    kernel: Kernel, W_enc: torch.Tensor, x: torch.Tensor, more: Mapping[str, Any]
-) -> list[slice]:
+def _chunks(kernel: Kernel, step: StepInput) -> list[slice]:
     """Which runs are computed at a time."""
-    runs, f, d = W_enc.shape
+    x, (runs, f, d) = step.x, step.params["W_enc"].shape
     choice, sparse = False, [isinstance(kernel, Single)] * runs
     if isinstance(kernel, ByDensity) and kernel.apart(x, f):
-        choice, sparse = True, [True] * runs if kernel.settled(x, f) else more["sparse"].tolist()
+        is_sparse = step.more["sparse"].tolist() if not kernel.settled(x, f) else [True] * runs
+        choice, sparse = True, is_sparse
     # An accelerator wants as many runs as can be in one launch; a CPU wants the features of a chunk
     # to stay in cache between the products that read them.
     dense_runs = sparse_runs = runs
@@ -195,26 +166,14 @@ class ByDensity(TakesNoNote):
             return False
         return x.shape[-2:].numel() * width >= WORTH[x.device.type][self.dtype]
 
-    def __call__(
-        self,
-        loss: Loss,
-        params: Params,
-        x: torch.Tensor,
-        nonlinearity: Nonlinearity,
-        penalty: torch.Tensor,
-        dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING,
-        note: Note | None = None,
-    ) -> Step:
+    def __call__(self, step: StepInput) -> Step:
         """What the kernel gives that the run is to take."""
-        rest = {name: value for name, value in more.items() if name != "sparse"}
         # Where there is a choice, the runs of a chunk have made the same one. Elsewhere the flag is
         # not even read: to read it would wait for an accelerator.
-        width = params["W_enc"].shape[1]
-        few = self.apart(x, width) and (self.settled(x, width) or bool(more["sparse"].all()))
-        return (self.sparse if few else self.dense)(
-            loss, params, x, nonlinearity, penalty, dtype, rest, note
-        )
+        x, width = step.x, step.params["W_enc"].shape[1]
+        few = self.apart(x, width) and (self.settled(x, width) or bool(step.more["sparse"].all()))
+        rest = {name: value for name, value in step.more.items() if name != "sparse"}
+        return (self.sparse if few else self.dense)(replace(step, more=rest))
 
     # which of them, kept and learned along with the parameters (see `learners.py`)
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from jaxtyping import Float
 
 from assay.core.heavy import torch
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.effects import EffectPenalty
@@ -34,21 +33,13 @@ from assay.dictionaries.training.kernels.parts import (
     unit_parts,
     where_positive,
 )
-from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.training.losses import Loss, Params
+from assay.dictionaries.training.kernels.reference import NOTHING, Step, StepInput
+from assay.dictionaries.training.losses import Loss
 
 
 @dataclass(eq=False)
-class Batch:
-    """A batch of several runs: what a step is asked, and what follows from it."""
-
-    loss: Loss
-    params: Params
-    x: Float[torch.Tensor, "*run b d"]
-    nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, " run"]
-    dtype: torch.dtype
-    more: Mapping[str, Any]
+class Batch(StepInput):
+    """A batch of several runs: what a step is computed from, and what follows from it."""
 
     centred: Float[torch.Tensor, "run b d"] = field(init=False)
     """x − b_dec in the precision of products."""
@@ -118,26 +109,17 @@ those that features pass on."""
 
 
 @torch.no_grad()
-def dense(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING,
-    note: Note | None = None,
-) -> Step:
+def dense(step: StepInput) -> Step:
     """The loss [run] and its gradients, for a loss and a nonlinearity that `charge_for` knows."""
-    batch = Batch(loss, params, x, nonlinearity, penalty, dtype, more)
-    if isinstance(nonlinearity, Gated):
-        return _gated(batch, note)
+    batch = Batch.of(step)
+    if isinstance(step.nonlinearity, Gated):
+        return _gated(batch)
     batch.project()
     batch.select()
-    if isinstance(loss, losses.Matryoshka):
-        return _nested(batch, note)
-    batch.error = error_of(params, x, batch.features @ batch.decoder)
-    charge = charge_for(loss)
+    if isinstance(step.loss, losses.Matryoshka):
+        return _nested(batch)
+    batch.error = error_of(step.params, step.x, batch.features @ batch.decoder)
+    charge = charge_for(step.loss)
     value, own = charge(batch) if charge else (None, NOTHING)
     # The charge is added everywhere, then masked along with the rest: cheaper than to add it where
     # features are on.
@@ -148,11 +130,11 @@ def dense(
     # After the mask, which would wipe it out: a dead latent is off in nearly every row of
     # `features`.
     aux.add_to(pull)
-    grads = gradients(params, batch.centred, batch.features, batch.error, batch.grad, pull)
+    grads = gradients(step.params, batch.centred, batch.features, batch.error, batch.grad, pull)
     for name, gradient in own.items():
         grads[name] = grads[name].float() + gradient if name in grads else gradient
     aux.add_to_decoder(grads)
-    return _curves(batch, note, aux.loss if value is None else value), grads
+    return _curves(batch, aux.loss if value is None else value), grads
 
 
 def charge_for(loss: Loss) -> Callable[[Batch], Charge] | None:
@@ -242,17 +224,17 @@ class _Aux:
 
 
 def _curves(
-    batch: Batch, note: Note | None, more: torch.Tensor | float, others: Sequence[torch.Tensor] = ()
+    batch: Batch, more: torch.Tensor | float, others: Sequence[torch.Tensor] = ()
 ) -> dict[str, torch.Tensor]:
     """The training curves [run], loss, mse and L0, and what is noted of the features. The loss is
     the mean squared error, what there is `more`, and the squares of `others` errors."""
     mse = mean_square(batch.error)
     loss = sum((mean_square(error) for error in others), mse + more)
     series = {"loss": loss, "mse": mse, "l0": batch.l0}
-    return series | dict(note(batch.features)) if note else series
+    return series | dict(batch.note(batch.features)) if batch.note else series
 
 
-def _gated(batch: Batch, note: Note | None) -> Step:
+def _gated(batch: Batch) -> Step:
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
     params, x, dtype = batch.params, batch.x, batch.dtype
     b, aux = x.shape[-2], batch.loss is losses.gated
@@ -286,10 +268,10 @@ def _gated(batch: Batch, note: Note | None) -> Step:
     grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
     # ∂f/∂r_mag = exp(r_mag) z. In place, and therefore last: `pull` is gone afterwards.
     grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
-    return _curves(batch, note, _summed(batch, gate), errors[1:]), grads
+    return _curves(batch, _summed(batch, gate), errors[1:]), grads
 
 
-def _nested(batch: Batch, note: Note | None) -> Step:
+def _nested(batch: Batch) -> Step:
     """`losses.Matryoshka` with TopK or BatchTopK, and its gradients.
 
     A latent between two prefixes is part of every reconstruction from there on, so it feels the sum
@@ -328,6 +310,6 @@ def _nested(batch: Batch, note: Note | None) -> Step:
         - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
     aux.add_to_decoder(grads)
-    series = _curves(batch, note, 0.0)
+    series = _curves(batch, 0.0)
     series["loss"] = sum((mean_square(e) for e in errors), aux.loss)  # type: ignore[assignment]
     return series, grads

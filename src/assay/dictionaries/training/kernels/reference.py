@@ -1,17 +1,16 @@
 """Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a
 new loss uses at once.
 
-Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype, more, note) ->
-(series, gradients)`. In training the big matrices are stored row per latent, so `params["W_enc"]`
-is [run, f, d] here; gradients come in the same shapes, those of matrices perhaps still in the
-precision of the products. `series` holds "loss" and "l0" [run], and what else is worth a curve.
-`more` is what the loss asked for by name; what `note` gives of the features, or of a sparse code of
-one run, is added to `series`."""
+Every kernel is a function of a `StepInput` and gives (series, gradients). In training the big
+matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the
+same shapes, those of matrices perhaps still in the precision of the products. `series` holds "loss"
+and "l0" [run], and what else is worth a curve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeAlias
 
 from jaxtyping import Float
 
@@ -22,34 +21,64 @@ from assay.dictionaries.training.losses import Loss, Params
 
 Step: TypeAlias = 'tuple[dict[str, Float[torch.Tensor, " run"]], dict[str, torch.Tensor]]'
 Note: TypeAlias = "Callable[[torch.Tensor | Codes], Mapping[str, torch.Tensor]]"
-Kernel = Callable[..., Step]
 FIXED = ("b_pre",)
 """Parameters that losses read and training leaves alone."""
 NOTHING: Mapping[str, Any] = {}
 
 
-def autograd(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING,
-    note: Note | None = None,
-) -> Step:
+@dataclass(eq=False)
+class StepInput:
+    """What a step is computed from: a loss with its arguments, for the runs of one method."""
+
+    loss: Loss
+    params: Params
+    x: Float[torch.Tensor, "*run b e"]
+    nonlinearity: Nonlinearity
+    penalty: Float[torch.Tensor, " run"]
+    dtype: torch.dtype
+    """Precision of matrix products."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What the loss asked for by name: tensors [run, …], but for a target y that the runs share."""
+    note: Note | None = None
+    """What it gives of the features, or of a sparse code of one run, is added to the series."""
+
+    @classmethod
+    def of(cls, step: StepInput) -> Self:
+        """Take the fields of another."""
+        return cls(*(getattr(step, f.name) for f in fields(StepInput)))
+
+    def of_runs(self, its: slice) -> Self:
+        """Take some of the runs; rows and a target that the runs share are not cut."""
+
+        def is_cut(name: str, value: Any) -> bool:
+            return isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
+
+        return replace(
+            self,
+            params={name: value[its] for name, value in self.params.items()},
+            x=self.x if self.x.ndim == 2 else self.x[its],
+            penalty=self.penalty[its],
+            more={n: value[its] if is_cut(n, value) else value for n, value in self.more.items()},
+        )
+
+
+Kernel = Callable[[StepInput], Step]
+
+
+def autograd(step: StepInput) -> Step:
     """The loss [run] and its gradients, by torch's autograd; products stay in the parameters'
     precision, whatever `dtype`."""
-    noted = Noted(nonlinearity)
+    noted, params = Noted(step.nonlinearity), step.params
     with torch.enable_grad():
         leaves = leaves_of(params)
-        losses = loss(standard({**params, **leaves}), x, noted, penalty, **more)
+        read = standard({**params, **leaves})
+        losses = step.loss(read, step.x, noted, step.penalty, **step.more)
         # summed, never averaged over runs, so that each run's gradient is its own
         grads = gradients_of([losses.sum()], leaves)
     series = {"loss": losses.detach()}
     if noted.features is not None:
         series["l0"] = (noted.features != 0).sum(-1).float().mean(-1)
-        series |= note(noted.features) if note else {}
+        series |= step.note(noted.features) if step.note else {}
     return series, grads
 
 

@@ -7,16 +7,14 @@ the encoder's product is in `dtype`; what comes after it is float32."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
 
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.auxiliary import Matryoshka
@@ -29,8 +27,8 @@ from assay.dictionaries.training.kernels.active import (
     largest,
 )
 from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
-from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.training.losses import L1Weighted, Loss, Params
+from assay.dictionaries.training.kernels.reference import NOTHING, Step, StepInput
+from assay.dictionaries.training.losses import L1Weighted
 
 
 def pays(k: int, width: int) -> bool:
@@ -39,18 +37,9 @@ def pays(k: int, width: int) -> bool:
     return width >= 20 * k
 
 
-@dataclass(eq=False)
-class Batch:
-    """A batch of one run, or of several side by side: what a step is asked, the encoder's product,
-    and what follows from what is on in it. A target y may stand elsewhere."""
-
-    loss: Loss
-    params: Params
-    x: Float[torch.Tensor, "*run b e"]
-    nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, " run"]
-    dtype: torch.dtype
-    more: Mapping[str, Any] = field(default_factory=dict)
+class Batch(StepInput):
+    """A batch of one run, or of several side by side: what a step is computed from, the encoder's
+    product, and what follows from what is on in it. A target y may stand elsewhere."""
 
     @property
     def runs(self) -> int:
@@ -264,42 +253,17 @@ class Single:
     compute: Callable[[Batch], One]
 
     @torch.no_grad()
-    def __call__(
-        self,
-        loss: Loss,
-        params: Params,
-        x: torch.Tensor,
-        nonlinearity: Nonlinearity,
-        penalty: torch.Tensor,
-        dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING,
-        note: Note | None = None,
-    ) -> Step:
+    def __call__(self, step: StepInput) -> Step:
         """The loss of each run and its gradients."""
-        steps = []
+        steps, runs = [], len(step.penalty)
         # A device multiplies whole matrices (`Crowd`), which side by side would be mostly empty.
-        few = 1 if accelerated(x.device) else len(penalty)
-        for first in range(0, len(penalty), few):
-            its = slice(first, first + few)
-            batch = Batch(
-                loss,
-                {name: value[its] for name, value in params.items()},
-                x if x.ndim == 2 else x[its],
-                nonlinearity,
-                penalty[its],
-                dtype,
-                # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
-                {
-                    name: value[its]
-                    if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
-                    else value
-                    for name, value in more.items()
-                },
-            )
+        few = 1 if accelerated(step.x.device) else runs
+        for first in range(0, runs, few):
+            batch = Batch.of(step.of_runs(slice(first, first + few)))
             active, values, curves, grads = self.compute(batch)
             gradients, series = dict(grads), curves()
-            if note:
-                notes = [note(codes) for codes in batch.codes(active, values)]
+            if step.note:
+                notes = [step.note(codes) for codes in batch.codes(active, values)]
                 series |= {name: torch.stack([n[name] for n in notes]) for name in notes[0]}
             steps.append((series, gradients))
         joined_series, joined_gradients = (
