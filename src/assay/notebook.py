@@ -130,7 +130,7 @@ def check(value: Any) -> Markup:
         _, *said = value.row(name)
         rows.append((name, str(value.draws(name)), f"{own} {limits}", *said))
     notes = (*value.remarks, f"scope: {j.scope}")
-    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}{}<ul>{}</ul>").format(
+    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}<ul>{}</ul>").format(
         SIGNS[j.outcome],
         j.outcome,
         why,
@@ -139,6 +139,7 @@ def check(value: Any) -> Markup:
         number,
         interval,
         units(j.n),
+        minus(value.base_rates),
         figure(of_claim(j, value.controls), titled=False),
         table(HEADS, rows),
         Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),

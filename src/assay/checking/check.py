@@ -19,7 +19,7 @@ from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
 from assay.checking.damage import Change, damaged
 from assay.checking.prompts import KEPT, PROMPT, Given
-from assay.checking.result import Check, Placed, Question, sides
+from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
@@ -30,8 +30,7 @@ from assay.core.results import Judged, Price
 if TYPE_CHECKING:
     import pandas as pd
 
-BEFORE, AFTER = "_before", "_after"
-"""Ends of the names of a number without what is credited, and with it."""
+BEFORE, AFTER = ENDS
 
 
 def check(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+ENDS = ("_before", "_after")
+"""Ends of the names of a number without what is credited, and with it."""
 CONTROL = {"holds": "PASSES", "fails": "fails", "undecided": "undecided"}
 """What is printed of a control, which should fail."""
 HEADS = ("control", "draws", "strongest [95 %]", "should fail", "alternative explanation")
@@ -66,9 +68,9 @@ class Question:
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
         named = {c.name for c in parse(self.holds).columns}
-        stems = [str(c).removesuffix("_after") for c in rows if str(c).endswith("_after")]
+        stems = [str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])]
         # numbers that the condition does not name are no groups of prompts
-        others = {f"{stem}{end}" for stem in stems for end in ("", "_after", "_before")} - named
+        others = {f"{stem}{end}" for stem in stems for end in ("", *ENDS)} - named
         verdict = judge(
             rows.drop(columns=[c for c in rows if c in others]),
             claim=self.holds,
@@ -181,7 +183,7 @@ class Check(Shown):
         why = f" ({self.reason})" if self.reason else ""
         lines = [
             f"{self.outcome}{why}: {q.sentence}",
-            f"{q.holds}: {_number(j)}, {n}",
+            f"{q.holds}: {_number(j)}, {n}{self.base_rates}",
             "",
         ]
         table = [HEADS]
@@ -194,6 +196,18 @@ class Check(Shown):
         if j.price is not None and j.price.text:
             lines.append(remedy(j.price.text, j.price_in_times)[0])
         return "\n".join(lines)
+
+    @property
+    def base_rates(self) -> str:
+        """Say what the number is without what is credited, and with it; "" where a condition has
+        several numbers."""
+        names = {c.name for c in parse(self.question.holds).columns}
+        stems = {name.removesuffix("_after").removesuffix("_before") for name in names}
+        own = self.rows[self.rows["arm"] == self.question.credits]
+        if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
+            return ""
+        without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
+        return f"; without it {without:.3g}, with it {with_it:.3g}"
 
     @property
     def remarks(self) -> tuple[str, ...]:

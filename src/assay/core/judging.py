@@ -156,7 +156,8 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     """The method's stand, undecided where the bounds of its measure leave it no way to hold: that
     it did not is then no finding."""
     v = method.verdict
-    if v.outcome == "holds" or v.reason not in ("", STRADDLES) or claim.ceiling is None:
+    open_to = ("", STRADDLES, TIES, IDENTICAL)
+    if v.outcome == "holds" or v.reason not in open_to or claim.ceiling is None:
         return method
     (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:

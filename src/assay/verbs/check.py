@@ -127,13 +127,15 @@ def check(
 
 def _words(result: Check) -> list[AnswerPart]:
     from assay.checking.result import HEADS
+    from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [
         (name, str(result.draws(name)), *cells)
         for name, cells in ((n, result.row(n)) for n in result.controls)
     ]
-    notes = (*result.judged.notes, *result.notes, f"scope: {result.judged.scope}")
+    notes = (*result.remarks, f"scope: {result.judged.scope}")
     price = result.judged.price
-    notes += (f"to decide it: {price.text}",) if price is not None and price.text else ()
+    if price is not None and price.text:
+        notes += (remedy(price.text, result.judged.price_in_times)[0],)
     return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]
