@@ -7,7 +7,8 @@ import torch
 from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
 import assay
-from assay.ask.tables import Read
+from assay.ask.measure import interventions
+from assay.ask.tables import Intervention, Read
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.writing import write
 
@@ -336,6 +337,14 @@ def test_a_prompt_by_itself_gives_what_it_gives_among_others(subject, three):
         alone, _ = measured(folder, rows_of(row, text=TEMPLATE), table, tables=(d,))
         for read in READS:
             np.testing.assert_allclose(together[read.name][:, i], alone[read.name][0, 0], **CLOSE)
+
+
+def test_a_sweep_of_blocks_and_heads_fills_the_slots_of_a_head():
+    table = Intervention(
+        name="cut", ablate="zero", heads=("{block}.{head}",), sweep={"block": (1, 2), "head": (0,)}
+    )
+    heads = [interventions.swept(table, point).heads for point in interventions.points(table)]
+    assert heads == [("1.0",), ("2.0",)]
 
 
 def test_a_direction_swept_by_itself_gives_its_levels_to_what_adds_it(llama, three):

@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -318,42 +316,6 @@ def test_a_bar_tells_the_time_left(monkeypatch):
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"
-
-
-def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_path, forks):
-    here = tmp_path / "here"
-    shutil.copytree(world, here)
-    for i in range(40):
-        (here / f"texts/more{i}.py").write_text(
-            "".join(f"def g{i}_{j}(x):\n    return x - {i * j}\n" for j in range(150))
-        )
-    words = [
-        "evaluate",
-        "d.safetensors",
-        "--model",
-        "model",
-        "--text",
-        "texts",
-        "--tokens",
-        "60000",
-        "--root",
-        "store",
-    ]
-    started = forks.start(here, env(world), words=words)
-    shards = here / "store/artefacts/evaluation-shard"
-    deadline = time.monotonic() + 120
-    while len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(started.pid, signal.SIGINT)
-    code, out, err = started.end()
-    assert code == 130 and not out, err
-    last = err.splitlines()[-1]
-    assert (
-        "interrupted; what is finished is stored; to resume: assay evaluate d.safetensors"
-    ) in last
-    whole = [p for p in shards.iterdir() if not p.name.endswith(".partial")]
-    assert len(whole) >= 2 and all((p / "sums.npz").is_file() for p in whole)
-    assert not (here / "store/artefacts/evaluation").exists()
 
 
 def test_shading_is_white_to_orange():

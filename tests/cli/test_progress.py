@@ -119,23 +119,3 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
         stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3"))
         == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
     )
-
-
-def test_a_batch_says_its_seeds() -> None:
-    from pathlib import Path
-
-    from assay.lab.store.groups import Member, RunGroup
-
-    def of(*specs: dict) -> RunGroup:
-        return RunGroup(
-            Path("g"),
-            "toy",
-            1,
-            {},
-            {"main": tuple(Member(str(i), spec, None) for i, spec in enumerate(specs))},
-        )
-
-    assert [of(*({"seed": s} for s in seeds)).seeds for seeds in ((7,), (1003, 1000, 1001))] == [
-        "seed 7",
-        "seeds 1000–1003",
-    ] and of({}).seeds == ""

@@ -309,7 +309,9 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
     some = c.listed()
     of = f": the {len(some)} largest of {len(c.levels)}" if len(some) < len(c.levels) else ""
     dim = " ".join(c.dims)
-    rows = ((", ".join(map(str, c.at(k))), c.estimate[k], *e.limits(k)) for k in some)
+    is_pair = len(c.dims) > 1
+    names = (c.in_words(k) if is_pair else ", ".join(map(str, c.at(k))) for k in some)
+    rows = ((name, c.estimate[k], *e.limits(k)) for name, k in zip(names, some, strict=True))
     return Figure(
         f"{e.text}{of}",
         columns((dim, "estimate", "low", "high"), rows),

@@ -364,6 +364,13 @@ class Curve(Written, frozen=True, kw_only=True):
         """Whether it is a line over numbers."""
         return all(isinstance(level, int | float) for level in self.levels)
 
+    def in_words(self, k: int) -> str:
+        """Name a level by its dimensions: "block 10, head 8"."""
+        return ", ".join(
+            f"{dim} {level:.6g}" if isinstance(level, float) else f"{dim} {level}"
+            for dim, level in zip(self.dims, self.at(k), strict=False)
+        )
+
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
         farthest from zero."""

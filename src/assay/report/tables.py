@@ -474,14 +474,10 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
     for k in order:
         low, high = curve.band[k]
-        named = ", ".join(
-            f"{dim} {level:.6g}" if isinstance(level, float) else f"{dim} {level}"
-            for dim, level in zip(curve.dims, curve.at(k), strict=False)
-        )
         point = Estimated(
             text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
         )
-        lines.append(f"{named}: {' '.join(estimate_of(point))}")
+        lines.append(f"{curve.in_words(k)}: {' '.join(estimate_of(point))}")
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band, of all {count} levels together")
     return tuple(lines)

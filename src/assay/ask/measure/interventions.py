@@ -37,6 +37,8 @@ from assay.subjects.subject import Edit
 WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function", "noise")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
+TABLES = ("block",)
+"""Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
 NUMBERED, NUMBER = ("position", "to", "neurons"), re.compile(r"-?\d+")
@@ -226,7 +228,7 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
     for point in points(table):
         direction = direction_of(swept(table, point), tables)
         for name, options in (direction.sweep if direction else {}).items():
-            if name in table.__struct_fields__:
+            if name in table.__struct_fields__ and name not in TABLES:
                 raise DataError(
                     f"the direction {table.add or table.project_out!r} sweeps {name}, which "
                     f"{table.name!r} has too; sweep a slot, such as blocks.{{layer}}.hook_resid_pre"
@@ -254,7 +256,7 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
     fields: dict[str, Any] = {}
     for name in table.__struct_fields__:
         value: Any = getattr(table, name)
-        if name in point and name not in FIXED:
+        if name in point and name not in (*FIXED, *TABLES):
             level = point[name]
             if name == "neurons":
                 value = (level,)

@@ -82,6 +82,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         {
             "ways": WAYS,
             "examples": _examples(index, base),
+            "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "columns": list(SORTED),
             "schema": SORTED,
             "said": query_args.format_condition,
