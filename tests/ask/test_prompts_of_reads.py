@@ -8,10 +8,11 @@ import pytest
 import torch
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask import placing
+from assay.ask import checks, placing
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Read
 from assay.ask.text import parsed
+from assay.core.errors import ExperimentError
 
 STREAM = "blocks.1.hook_resid_pre"
 CLOSE = {"rtol": 0, "atol": 2e-4}
@@ -191,6 +192,14 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     assert note.startswith(
         "copies is left out of main, where no statement needs it: prompts, row 1"
     )
+
+
+def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):
+    read = 'rank = " {b}"\nprompts = "random"'
+    whole = STUDY.format(model=subject[0], read=read, holds="cut.good - main.good > 1")
+    asked = ModelStudy(parsed(subject[0] / "study.toml", whole))
+    with pytest.raises(ExperimentError, match=r"random, row 1: \{b\} is not one of its columns"):
+        checks.check(asked, asked.by_label["cut"])
 
 
 def test_conditions_keep_what_is_quoted_and_other_arms():
