@@ -174,7 +174,8 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     assert claim.control == ("cut on random/heads",)
     parts = ModelStudy(text).by_label
     task = parts["cut on random"].task
-    assert [r.name for r in task.reads] == ["copies"] and len(task.rows) == 2
+    assert [r.name for r in task.reads] == ["copies"]
+    assert len(task.rows) == len(parts["random"].task.rows) == 2
     assert [r.name for r in parts["cut"].task.reads] == ["good"] and len(
         parts["cut"].task.rows
     ) == 3
