@@ -6,8 +6,10 @@ import pytest
 import scipy
 import xarray as xr
 
-from assay.core.bands import Span, interval_of
+from assay.core import bands
+from assay.core.bands import interval_of
 from assay.core.claims import Claim
+from assay.core.curves import curve
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.judging import judge
@@ -67,8 +69,9 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"auroc\(a.x\[layer=…\], a.y\)"),
-        ("abs(max(mean(a.x), over=layer)) > 1", "there are \\+ - \\* / around it"),
+        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"write mean\(auroc\(a\.x, a\.y\)\)"),
+        ("abs(max(mean(a.x), over=layer)) > 1", "numbers to multiply"),
+        ("max(mean(a.x), over=layer) / mean(a.y) > 1", "numbers to multiply"),
         ("corr(mean(a.x), mean(a.y), over=layer) > 0", "write it without mean"),
         ("max(mean(a.x), over=layer) - a.y > 0", "has to be inside one"),
     ],
@@ -76,16 +79,6 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):
     with pytest.raises(ClaimError, match=why):
         parse(text)
-
-
-def test_spans_contain_all_that_their_numbers_give():
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        a, b, c = (np.sort(rng.normal(size=2)) for _ in range(3))
-        x, y, z = (rng.uniform(*ends, 20) for ends in (a, b, c))
-        whole = (2 - Span(*a)) * Span(*b) / Span(*c) + 1
-        given = (2 - x) * y / z + 1
-        assert whole.low <= given.min() and given.max() <= whole.high
 
 
 def test_a_claim_on_the_largest_mean_is_judged_with_its_control():
@@ -109,23 +102,34 @@ def test_a_claim_on_the_largest_mean_is_judged_with_its_control():
     assert near.verdict.outcome == "fails"
 
 
+def test_of_two_factors_the_band_is_as_wide_as_the_curves_own():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(8, 24, 4)) + rng.normal(size=(8, 1, 1)) + np.arange(4)
+    whole = curve({"x": x}, [0, 1, 2, 3], lambda m: m["x"], over="layer", factors=2, draws=1)
+    parsed = parse("max(mean(x), over=layer)", compared=False)
+    (term,) = parsed.terms
+    i = interval_of({term: x}, parsed.statistic, factors=2, draws=1)
+    assert (i.low, i.high) == pytest.approx((max(whole.band_low), max(whole.band_high)), rel=1e-3)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("n", [20, 40])
 @pytest.mark.parametrize("shape", ["flat", "ramp", "peak"])
-def test_intervals_contain_the_truth_in_93_of_100_worlds(shape, n):
+def test_intervals_contain_the_truth_in_93_of_100_worlds(shape, n, monkeypatch):
     """Also where all means are equal, so that the largest of them is luck alone."""
+    monkeypatch.setattr(bands, "_MOST", 0)  # a thousand simulated experiments behind each band
     shapes = {
         "flat": np.zeros(LEVELS),
         "ramp": np.linspace(-1, 1, LEVELS),
         "peak": np.where(np.arange(LEVELS) == 5, 0.8, 0.0),
     }
     rng, mean, hits = np.random.default_rng(n), shapes[shape], dict.fromkeys(TAKEN, 0)
-    for _ in range(200):
+    for _ in range(100):
         arm = measured(rng, n, x=mean)
         for text, true in TAKEN.items():
             i = taken(text, arm)
             hits[text] += i.low - 1e-9 <= true(mean) <= i.high + 1e-9
-    assert min(hits.values()) >= 186, hits
+    assert min(hits.values()) >= 93, hits
 
 
 @pytest.mark.thorough

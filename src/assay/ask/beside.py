@@ -24,10 +24,9 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking, falls_only, follows
 from assay.ask.part import Part
 from assay.controls import picks
-from assay.core.bands import OfMeans
 from assay.core.claims import Claim
+from assay.core.columns import Column
 from assay.core.errors import AssayError
-from assay.core.expression import Together
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.reading import LEFT_OUT
@@ -213,54 +212,36 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 
 
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell at which level a measure whose maximum is claimed, or arithmetic of which it is, is
-    highest on the mean over units."""
-    for whole in asking.read.parsed.together if asking else ():
-        if whole.of_means and isinstance(claim.statistic, OfMeans):
-            yield from _largest(whole, claim, claim.statistic, arms)
-        elif whole.how == "max":
-            values = {}
-            for c in whole.columns:
-                x = arms[c.arm or claim.of][c.name]
-                x = c.take(x, [*map(str, x.dims)])
-                values[c] = x.mean([d for d in x.dims if d not in whole.over])
-            means = whole.inner(lambda c, of=values: of[c])
-            at = means.argmax([*whole.over])
-            levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in whole.over)
-            yield f"{whole.text}: the mean over units is highest at {levels}, {means.max():.3g}"
-    for c in asking.read.columns if asking else ():
-        arm = arms.get(c.arm or claim.of)
-        if c.how == "max" and arm is not None and c.name in arm:
-            x = replace(c, over=(), how="mean").take(arm[c.name], [*map(str, arm[c.name].dims)])
-            means = x.mean([d for d in x.dims if d not in c.over])
-            at = means.argmax([*c.over])
-            levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in c.over)
-            yield (
-                f"{c}: each unit has its own maximum, which is no less than at any one level; the "
-                f"mean over units is highest at {levels}, {float(means.max()):.3g}"
-            )
+    """Tell at which level the mean over units is highest of which a maximum is claimed."""
+    for text, over, means in _curves(asking, claim, arms) if asking else ():
+        at = means.argmax([*over])
+        levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
+        yield f"{text}: the mean over units is highest at {levels}, {float(means.max()):.3g}"
 
 
-def _largest(whole: Together, claim: Claim, statistic: OfMeans, arms: Arms) -> Iterator[str]:
-    """Tell at which level the mean over units is that a claim calls the largest or the smallest."""
-    part = next(p for p in statistic.parts if p.text == whole.text)
-    if whole.how not in ("max", "min"):
-        return
-    value = claim.value(arms[claim.of], arms)
-    terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    known = [x for x in terms.values() if {*whole.over} <= {*x.dims}]
-    means = {t: x.mean([d for d in x.dims if d not in whole.over]) for t, x in terms.items()}
-    numbers = part.at_levels({t: x.values[None] for t, x in means.items()})[0][0]
-    at = int((numbers.argmax if whole.how == "max" else numbers.argmin)())
-    sizes = [max(x.sizes[d] for x in known) for d in whole.over]
-    if len(numbers) != math.prod(sizes):
-        return
-    wide = {
-        d: next(x for x in known if x.sizes[d] == n) for d, n in zip(whole.over, sizes, strict=True)
-    }
-    places = zip(whole.over, np.unravel_index(at, sizes), strict=True)
-    levels = ", ".join(f"{d} {wide[d][d].values[int(k)]}" for d, k in places)
-    yield f"{whole.text} is at {levels}, {numbers[at]:.3g}"
+def _curves(
+    asking: Asking, claim: Claim, arms: Arms
+) -> Iterator[tuple[str, tuple[str, ...], xr.DataArray]]:
+    """Give the mean over units at each level of all that a maximum is taken of."""
+
+    def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
+        x = arms[c.arm or claim.of][c.name]
+        x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
+        return x.mean([d for d in x.dims if d not in over])
+
+    for whole in (t for t in asking.read.parsed.together if t.how == "max"):
+        if whole.of_means:
+            terms = claim.value(arms[claim.of], arms)
+            assert isinstance(terms, Mapping)
+            means = {
+                t: x.mean([d for d in x.dims if d not in whole.over]) for t, x in terms.items()
+            }
+            yield whole.text, whole.over, whole.inner(lambda c, of=means: of[c.name])
+        else:
+            yield whole.text, whole.over, whole.inner(lambda c, d=whole.over: mean_at(c, d))
+    for c in asking.read.columns:
+        if c.how == "max" and c.name in arms.get(c.arm or claim.of, ()):
+            yield str(c), c.over, mean_at(c, c.over)
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

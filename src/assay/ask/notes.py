@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from assay.ask import comparing
 from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -23,6 +21,7 @@ from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
 from assay.core.columns import Column
 from assay.core.errors import AssayError
+from assay.core.expression import HOW
 from assay.core.reading import plural
 from assay.subjects.sizes import read_sizes
 
@@ -85,9 +84,8 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _cannot(part, asking)
     yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
-    yield from _at_least(part, asking)
     yield from _at_nothing(questions, part, asking)
-    yield from _far(questions, part, asking)
+    yield from _first_block(questions, part)
     yield from _each_by_itself(asking)
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
@@ -185,27 +183,12 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
     parsed = asking.read.parsed
     ways = [t.how for t in parsed.together if not t.of_means]
     ways += [c.how for c in parsed.columns if c.over]
-    words = {
-        "first": ("first level", "first(mean(main.right) > 0.85, over=layer)"),
-        "count": ("count", "count(mean(main.drop) > 0.1, over=head)"),
-        **{n: (name, f"{n}(mean(main.right), over=layer)") for n, name in NAMED.items()},
-    }
-    for way in (w for w in dict.fromkeys(ways) if w in words):
-        unit = asking.units[0] if asking.units else "unit"
-        name, example = words[way]
+    for way in (w for w in dict.fromkeys(ways) if w in HOW and w != "sum"):
+        unit = plural(asking.units[0] if asking.units else "unit", 2)
         yield (
-            f"{way}(…) is worked out for each {unit} by itself, and then averaged; where the "
-            f"{name} of the mean over {plural(unit, 2)} is meant, write {example}"
+            f"{way}(…) is taken for each of the {unit} by itself, and then averaged; where that of "
+            f"the mean over {unit} is meant, write mean(…) inside: {way}(mean(main.right) …)"
         )
-
-
-NAMED = {
-    "max": "maximum",
-    "min": "minimum",
-    "median": "median",
-    "argmax": "level of the maximum",
-}
-"""What is taken over levels of arithmetic, in words."""
 
 
 def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -228,43 +211,20 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
         )
 
 
-def _at_least(part: Part, asking: Asking) -> Iterator[str]:
-    """Of a claim that every number which the measure can be satisfies."""
-    parsed, columns = asking.read.parsed, asking.read.columns
-    if len(columns) != 1 or isinstance(part.task, ProbeTask) or parsed.share:
-        return
-    ends = part.task.range_of(columns[0].name)
-    low, high = (
-        x if x is not None else y for x, y in zip(ends, (-math.inf, math.inf), strict=True)
-    )
-    with np.errstate(all="ignore"):
-        values = [float(parsed.walk(lambda c, x=x: np.float64(x))) for x in (low, high)]
-    if parsed.low <= min(values) + LEAST and max(values) - LEAST <= parsed.high:
-        yield (
-            f"every number that {columns[0].name} can be satisfies it, so that its controls do as "
-            "well: name a size"
-        )
-
-
-def _far(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Of a control in other blocks, where these may be the first."""
-    task, label = part.task, f"{part.label}/layer"
-    if label not in questions.by_label or not isinstance(task.intervention, Intervention):
+def _first_block(questions: ModelStudy, part: Part) -> Iterator[str]:
+    """Of a control in other blocks, where one of these may be the first."""
+    label = f"{part.label}/layer"
+    task = part.task if label in questions.by_label else None
+    if not isinstance(task, Task) or not isinstance(table := task.intervention, Intervention):
         return
     with suppress(AssayError):
-        count = read_sizes(questions.found_of(part).config)["layers"]
-        names = [*_sites(task.intervention), *(f"blocks.{h}." for h in task.intervention.heads)]
-        own = {int(m[1]) for name in names if (m := re.match(r"blocks\.(\d+)\.", name))}
-        free, step = [n for n in range(count) if n not in own], max(1, count // 3)
-        earlier = {x: [n for n in free if n < x] for x in own}
-        # the nearest to a third of the model away, of those that nothing is done to
-        nearest_to = {
-            x: np.abs(x - np.array(ns) - step).argmin() for x, ns in earlier.items() if ns
-        }
-        if any(earlier[x][i] == 0 for x, i in nearest_to.items()):
+        step = max(1, read_sizes(questions.found_of(part).config)["layers"] // 3)
+        names = [*_sites(table), *(f"blocks.{head}" for head in table.heads)]
+        own = {int(m[1]) for m in (re.match(r"blocks\.(\d+)\.", name) for name in names) if m}
+        if 0 not in own and any(x <= step for x in own):
             yield (
-                f"{label} may be in block 0, without which models hardly work, so that it may "
-                "satisfy the claim for that reason: write controls without layer then"
+                f"{label} may be in block 0, without which models hardly work: if it satisfies "
+                "the claim, name the controls without layer, or change another block"
             )
 
 

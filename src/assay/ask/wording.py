@@ -105,12 +105,9 @@ def condition(text: str, *, compared: bool = True) -> Condition:
                 " by itself"
             )
         if whole.is_ratio:
-            means = whole.text
-            for c in dict.fromkeys(str(dataclasses.replace(c, over=())) for c in whole.columns):
-                means = re.sub(rf"(?<![\w.]){re.escape(c)}(?![\w\[])", f"mean({c})", means)
             raise ClaimError(
-                f"cannot read the {kind} '{text[:80]}': a ratio of each unit is no ratio of "
-                f"means, and one unit near 0 decides it; write {means}"
+                f"cannot read the {kind} '{text[:80]}': a ratio of each unit is decided by units "
+                "near 0; write the ratio of means, as in max(mean(a.x) / mean(b.x), over=layer)"
             )
         if match:
             raise ClaimError(

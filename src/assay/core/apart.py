@@ -4,7 +4,7 @@ of another: independent groups, of which the means are compared."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from assay.core.claims import Value
 from assay.core.columns import Column
 from assay.core.contrasts import OfGroups
 from assay.core.errors import ClaimError
-from assay.core.expression import Parsed
+from assay.core.expression import Parsed, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
 from assay.core.power import FEWEST
@@ -41,7 +41,7 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
     statistic: Statistic
     if "value" in parsed.terms:
         walk, columns = parsed.terms["value"], parsed.columns
-        if not _is_linear(walk, columns):
+        if not is_linear(walk, columns):
             arms = " and ".join(dict.fromkeys(c.arm or main_arm for c in columns))
             raise ClaimError(
                 f"{parsed.text!r}: {arms} have no unit in common, so that nothing can be worked "
@@ -98,23 +98,3 @@ def in_words(arms: Mapping[str, xr.Dataset], unit: str) -> str:
 
 def _single(column: Column) -> Callable[[Callable[[Column], xr.DataArray]], xr.DataArray]:
     return lambda names: names(column)
-
-
-def _is_linear(
-    walk: Callable[[Callable[[Column], float]], float], columns: Sequence[Column]
-) -> bool:
-    """Whether a quantity is a sum of multiples of its columns, by trying."""
-
-    def value_at(*numbers: float) -> float:
-        return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
-
-    start = np.linspace(1.0, 2.0, len(columns))
-    with np.errstate(all="ignore"):
-        base = value_at(*start)
-        slopes = [value_at(*(start + step)) - base for step in np.eye(len(columns))]
-        far = value_at(*(start + 3.0))
-    return bool(np.isclose(far, base + 3.0 * sum(slopes), rtol=1e-9, atol=1e-12)) and bool(
-        np.allclose(
-            [value_at(*(start + 2 * s)) - base for s in np.eye(len(columns))], 2 * np.array(slopes)
-        )
-    )

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.columns import BEYOND
-from assay.core.heavy import scipy
+from assay.core.columns import over_levels
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import (
     DRAWS,
     Cells,
@@ -32,6 +33,7 @@ from assay.core.intervals import (
 
 Numbers = Float[np.ndarray, "..."]
 Walk = Callable[[Any], Any]
+Ends = tuple[float, float]
 _DRAWS, _NORMAL = 10_000, 60
 """Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
 normal."""
@@ -42,48 +44,6 @@ _RANKED, ALMOST = 1_000, 1 - 1e-6
 """Bootstrap draws of a rank correlation, and the largest of which a logarithm is taken."""
 SMOOTH = ("mean", "sum")
 """What is taken over levels and moves with every mean: an ordinary interval is right of it."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """All numbers from `low` to `high`, with the arithmetic of conditions: what it gives contains
-    every value that numbers of these spans can give."""
-
-    low: float
-    high: float
-
-    def __add__(self, other: Any) -> Span:
-        other = _span(other)
-        return Span(self.low + other.low, self.high + other.high)
-
-    def __neg__(self) -> Span:
-        return Span(-self.high, -self.low)
-
-    def __sub__(self, other: Any) -> Span:
-        return self + -_span(other)
-
-    def __rsub__(self, other: Any) -> Span:
-        return -self + other
-
-    def __mul__(self, other: Any) -> Span:
-        other = _span(other)
-        products = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
-        return Span(min(products), max(products))
-
-    def __truediv__(self, other: Any) -> Span:
-        other = _span(other)
-        if other.low <= 0 <= other.high:
-            return Span(-math.inf, math.inf)
-        return self * Span(1 / other.high, 1 / other.low)
-
-    def __rtruediv__(self, other: Any) -> Span:
-        return _span(other) / self
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _span(x: Any) -> Span:
-    return x if isinstance(x, Span) else Span(float(x), float(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,34 +70,21 @@ class OverLevels:
         values = self.at_levels(m)
         if self.how == "spearman":
             return rank_correlation(*values)
-        return self._taken(values[0], m.get(self.levels))
+        return self._taken(values[0], m[self.levels][0] if self.levels else None)
 
-    def between(self, low: Numbers, high: Numbers, levels: Numbers | None) -> Span:
-        """Give all that it can be where the number of each level lies between these two."""
+    def between(self, low: Numbers, high: Numbers, levels: Numbers | None) -> Ends:
+        """Give the ends of what it can be where the number of each level lies between these two."""
         if self.how == "argmax":
             assert levels is not None
             likely = levels[high >= low.max()]
-            return Span(float(likely.min()), float(likely.max()))
-        named = None if levels is None else levels[None]
-        ends = [float(self._taken(x[None], named)[0]) for x in (low, high)]
-        return Span(min(ends), max(ends))
+            return float(likely.min()), float(likely.max())
+        ends = self._taken(np.stack([low, high]), levels)
+        return float(ends.min()), float(ends.max())
 
-    def _taken(self, x: Numbers, levels: Numbers | None) -> Numbers:
-        if self.how in ("max", "min", "median", *SMOOTH):
-            return np.asarray(getattr(np, self.how)(x, axis=-1))
-        if self.beyond is not None:
-            so = BEYOND[self.beyond[0]](x, self.beyond[1])
-        if self.how in ("count", "share"):
-            number = so.sum(-1) if self.how == "count" else so.mean(-1)
-        else:
-            assert levels is not None
-            step = levels[:, -1:] - levels[:, -2:-1] if levels.shape[1] > 1 else 1.0
-            known = np.concatenate([levels, levels[:, -1:] + step], 1)
-            at = x.argmax(-1)
-            if self.how == "first":  # where no level is beyond, the one behind the last
-                at = np.where(so.any(-1), so.argmax(-1), levels.shape[1])
-            number = np.take_along_axis(known, at[:, None], 1)[:, 0]
-        return np.where(np.isnan(x).any(-1), np.nan, number)
+    def _taken(self, x: Float[np.ndarray, "draw level"], levels: Numbers | None) -> Numbers:
+        named = xr.DataArray(x, dims=("draw", "level"))
+        named = named if levels is None else named.assign_coords(level=levels)
+        return over_levels(named, self.how, ("level",), self.beyond, self.text).values
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +104,11 @@ class OfMeans:
     @property
     def words(self) -> str:
         """How its interval is made, in words."""
-        how = " and ".join(p.text for p in self.parts if p.how != "spearman")
-        band = f"{how} of a band of all levels together" if how else ""
-        ranks = any(p.how == "spearman" for p in self.parts)
-        return "; ".join(
-            filter(None, [band, "ranks by a bootstrap, allowing for noise" if ranks else ""])
+        ranks = all(part.how == "spearman" for part in self.parts)
+        how = (
+            "a bootstrap of ranks, allowing for noise" if ranks else "a band of all levels together"
         )
+        return f"{' and '.join(part.text for part in self.parts)} by {how}"
 
     def blocks(self, m: Means) -> dict[str, Numbers]:
         """Give the numbers that get a band, [draw, number], by what they belong to."""
@@ -266,22 +212,24 @@ class _Band:
         t = scipy.special.stdtrit(self.df, (1 + level) / 2)
         student = student_limits(self.theta, self.variance, self.third, t)
         times = narrowed * _widening(self.largest, freedom, level)
-        ends = [self.theta + times * (x - self.theta) for x in deciding(student, self.n)]
+        hull = [self.theta + times * (x - self.theta) for x in deciding(student, self.n)]
         # Of units that agree a share may still be of the other kind.
         each = 1 - ((1 - level) / 2 / max(1, len(self.theta))) ** (1 / min(self.n))
         flat = self.theta + narrowed * each * (self.ends - self.theta)
-        low, high = np.where(np.isfinite(flat), flat, ends)
-        spans, start = dict[str, Span](), 0
+        low, high = np.where(np.isfinite(flat), flat, hull)
+        ends, start = dict[str, Ends](), 0
         parts = {p.text: p for p in self.statistic.parts if p.how not in SMOOTH}
         for name, size in self.sizes.items():
             x, y = low[start : start + size], high[start : start + size]
             start += size
             part = parts.get(name)
             levels = self.means.get(part.levels) if part else None
-            spans[name] = part.between(x, y, levels) if part else Span(float(x[0]), float(y[0]))
-        spans |= {name: ranks.limits(level, narrowed) for name, ranks in self.ranks.items()}
-        whole = _span(self.statistic.outer(spans.__getitem__))
-        return whole.low, whole.high
+            ends[name] = part.between(x, y, levels) if part else (float(x[0]), float(y[0]))
+        ends |= {name: ranks(level, narrowed) for name, ranks in self.ranks.items()}
+        # the arithmetic around them is a weighted sum, which is largest at ends of each
+        corners = (dict(zip(ends, corner, strict=True)) for corner in product(*ends.values()))
+        numbers = [float(self.statistic.outer(corner.__getitem__)) for corner in corners]
+        return min(numbers), max(numbers)
 
     def _ends(self, units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:
         """The ends of numbers in which no unit differs, where all units of their kind are 0 or 1,
@@ -295,40 +243,11 @@ class _Band:
         return np.where(self.variance > 0, np.nan, np.concatenate(ends, 1))
 
 
-@dataclass(frozen=True)
-class _Ranks:
-    """A rank correlation of means over levels, with what is known of its error."""
-
-    estimate: float
-    draws: Float[np.ndarray, " draw"]
-    spread: Float[np.ndarray, "2 2"]
-    """The covariance over levels of both means."""
-    noise: Float[np.ndarray, "2 2"]
-    """That of their errors, of the mean level."""
-
-    def limits(self, level: float, narrowed: float = 1.0) -> Span:
-        """Give the hull of three intervals: percentiles, since near levels change places; the same
-        turned about the estimate, which is as far from the truth as they are from it; and one
-        about the estimate as it would be without noise."""
-        known, true = self.draws[np.isfinite(self.draws)], self.spread - self.noise
-        if not len(known) or not math.isfinite(self.estimate):
-            return Span(math.nan, math.nan)
-        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-        z, below, above = np.arctanh(np.clip([self.estimate, low, high], -ALMOST, ALMOST))
-        ends = [self.estimate, low, high, math.tanh(2 * z - above), math.tanh(2 * z - below)]
-        if min(np.diag(true)) <= 0:  # levels differ by no more than their noise
-            ends += [-1.0, 1.0]
-        else:
-            r, clean = (x[0, 1] / math.sqrt(x[0, 0] * x[1, 1]) for x in (self.spread, true))
-            center = self.estimate + min(max(clean, -1.0), 1.0) - r
-            wide = math.sqrt(np.diag(self.spread).prod() / np.diag(true).prod()) * (high - low) / 2
-            ends += [max(-1.0, center - wide), min(1.0, center + wide)]
-        low, high = (self.estimate + narrowed * (x - self.estimate) for x in (min(ends), max(ends)))
-        return Span(float(low), float(high))
-
-
-def _ranks(part: OverLevels, cells: Cells, factors: int) -> _Ranks:
-    """A rank correlation over levels, in draws, and the covariance of means and of their errors."""
+def _ranks(part: OverLevels, cells: Cells, factors: int) -> Callable[[float, float], Ends]:
+    """The limits of a rank correlation of means over levels, at a level and so many times as wide:
+    the hull of three intervals. Percentiles, since near levels change places; the same turned about
+    the estimate, which is as far from the truth as they are from it; and one about the estimate as
+    it would be without the noise of the means."""
     whole, noise = cells.means(cells.total[None]), np.zeros((2, 2))
     for axis in range(factors):
         left = part.at_levels(cells.means(cells.total - cells.by_level(axis)))
@@ -336,7 +255,26 @@ def _ranks(part: OverLevels, cells: Cells, factors: int) -> _Ranks:
         noise += (1 - 1 / off.shape[1]) * np.einsum("aul,bul->ab", off, off) / off.shape[2]
     draws = np.concatenate([part.value(cells.means(sums)) for sums in cells.resampled(_RANKED)])
     spread = np.cov([x[0] for x in part.at_levels(whole)])
-    return _Ranks(float(part.value(whole)[0]), draws, spread, noise)
+    estimate, true = float(part.value(whole)[0]), spread - noise
+
+    def limits(level: float, narrowed: float) -> Ends:
+        known = draws[np.isfinite(draws)]
+        if not len(known) or not math.isfinite(estimate):
+            return math.nan, math.nan
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        z, below, above = np.arctanh(np.clip([estimate, low, high], -ALMOST, ALMOST))
+        ends = [estimate, low, high, math.tanh(2 * z - above), math.tanh(2 * z - below)]
+        if min(np.diag(true)) <= 0:  # levels differ by no more than their noise
+            ends += [-1.0, 1.0]
+        else:
+            r, clean = (x[0, 1] / math.sqrt(x[0, 0] * x[1, 1]) for x in (spread, true))
+            center = estimate + min(max(clean, -1.0), 1.0) - r
+            wide = math.sqrt(np.diag(spread).prod() / np.diag(true).prod()) * (high - low) / 2
+            ends += [max(-1.0, center - wide), min(1.0, center + wide)]
+        low, high = (estimate + narrowed * (x - estimate) for x in (min(ends), max(ends)))
+        return float(low), float(high)
+
+    return limits
 
 
 def correlation(covariance: Float[np.ndarray, "level level"]) -> Float[np.ndarray, "level level"]:

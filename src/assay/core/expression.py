@@ -32,9 +32,9 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
 
@@ -229,6 +229,23 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
+def is_linear(
+    walk: Callable[[Callable[[Column], float]], float], columns: Sequence[Column]
+) -> bool:
+    """Whether a quantity is a sum of multiples of its columns, by trying."""
+
+    def value_at(*numbers: float) -> float:
+        return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
+
+    start = np.linspace(1.0, 2.0, len(columns))
+    with np.errstate(all="ignore"):
+        base = value_at(*start)
+        slopes = [value_at(*(start + step)) - base for step in np.eye(len(columns))]
+        far = [value_at(*(start + by)) - base - by * sum(slopes) for by in (3.0, -9.0)]
+        twice = [value_at(*(start + 2 * step)) - base for step in np.eye(len(columns))]
+    return bool(np.allclose(far, 0, atol=1e-9) and np.allclose(twice, 2 * np.array(slopes)))
+
+
 HOW = ("sum", "max", "min", "median", "argmax", "first", "count")
 PAIRED = ("corr", "spearman")
 """Functions of two measures, over units or over the levels of a dimension."""
@@ -321,11 +338,11 @@ class _Claim(Reader):
 
         if not self.over_levels:
             return lambda m: outer(lambda c: m[c.name]), walk
-        names = [_how(n) for n in _outside(body) if not getattr(n, "keywords", ())]
-        if bent := [name for name in names if name in self.FUNCTIONS]:
+        named = dict.fromkeys([*(part.text for part in self.over_levels), *self.plain])
+        if not is_linear(outer, [Column(None, name) for name in named]):
             raise self.no(
-                f"{bent[0]}(…) of what is taken over the levels of means has no interval; there "
-                "are + - * / around it"
+                "around what is taken over the levels of means there are + and -, and "
+                "numbers to multiply and to divide by"
             )
         plain = tuple(dict.fromkeys(self.plain))
         return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(self.over_levels)), walk
@@ -383,15 +400,18 @@ class _Claim(Reader):
         bodies = [*node.args]
         if how in ("first", "count", "share"):
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
-        for n in (n for body in bodies for n in _outside(body)):
-            if _how(n) in (*PAIRED, "auroc"):
+        calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
+        # the mean of what units give of it is the number of all units
+        averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
+        for n in calls:
+            if _how(n) in (*PAIRED, "auroc") and id(n) not in averaged:
                 raise self.no(
                     f"{_describe_node(n)} is one number of all units, of which a unit has no "
-                    f"{how}; claim it at each level by itself, as in {_at_level(n, over[0])}, or "
-                    f"write mean({_describe_node(n)}) for its number at each level"
+                    f"{how}; write mean({_describe_node(n)}), which is this number at each level"
                 )
         if how == "spearman":
-            bodies = [b if any(map(_marks, ast.walk(b))) else _mean_of(b) for b in bodies]
+            mean_of = partial(ast.Call, ast.Name("mean"), keywords=[])
+            bodies = [b if any(map(_marks, ast.walk(b))) else mean_of(args=[b]) for b in bodies]
         before, self.kept = len(self.columns), over
         walks = [self.walk(body, inside) for body in bodies]
         self.kept = ()
@@ -615,31 +635,10 @@ def _marks(node: ast.AST) -> bool:
     return _how(node) == "spearman" if called else _how(node) == "mean"
 
 
-def _mean_of(node: ast.expr) -> ast.expr:
-    return ast.Call(func=ast.Name("mean"), args=[node], keywords=[])
-
-
-def _outside(node: ast.expr) -> Iterator[ast.expr]:
-    """Give a node and what is in it, but not within mean(…) or within a function over levels."""
-    yield node
-    if not (isinstance(node, ast.Call) and (_marks(node) or node.keywords)):
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                yield from _outside(child)
-
-
 def _is_ratio(node: ast.expr) -> bool:
     """Whether a measure is divided by something that names one."""
     ratios = (n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div))
     return any(_has_column(n.right) for n in ratios)
-
-
-def _at_level(node: ast.expr, dim: str) -> str:
-    """The call of a function with the first measure that it names at a level."""
-    text = _unparsed(node)
-    first = next((n for n in ast.walk(node) if isinstance(n, ast.Attribute)), None)
-    name = _unparsed(first) if first else ""
-    return text.replace(name, f"{name}[{dim}=…]", 1) if name else text
 
 
 def _number(node: ast.expr) -> float | None:

@@ -303,12 +303,10 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
 
 
 def _price_of_band(claim: Claim, band: Callable[..., tuple[float, float]], level: float) -> Price:
-    """Say how many times as many units would decide a claim on what is taken over levels, if all
-    means stayed as they are."""
+    """Say how many times as many units would decide what is taken over levels."""
     for times in (1.5, 2, 3, 5, 10):
         if any(np.any(x) for x in placed(claim, *band(level, times**-0.5))):
-            units = " and ".join(plural(u, 2) for u in claim.units)
-            return Price(f"about {times:g} times as many {units}, if the means stay as they are")
+            return Price(f"about {times:g} times as many units, if the means stay as they are")
     return Price("not ten times as many units: means lie too near to each other, or to a threshold")
 
 

@@ -234,14 +234,11 @@ def judge(
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
-    """Read a claim or a quantity about a table. Raises: ClaimError, also for what is taken over the
-    levels of means, since dependent rows are looked for in the numbers of each unit."""
+    """Read a claim or a quantity. Raises: ClaimError, also for what has its interval by a band, of
+    which dependent rows are not allowed for."""
     parsed = parse(text, compared=compared)
     if isinstance(parsed.statistic, OfMeans):
-        raise ClaimError(
-            f"{parsed.text!r}: nothing is taken over the levels of means of a table; claim each "
-            "level by itself, or estimate a curve over them"
-        )
+        raise ClaimError(f"{text!r}: of a table, claim each level by itself, or estimate over them")
     return parsed
 
 
