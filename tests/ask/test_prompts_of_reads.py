@@ -8,10 +8,11 @@ import pytest
 import torch
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask import placing
+from assay.ask import checks, placing
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Read
 from assay.ask.text import parsed
+from assay.core.errors import ExperimentError
 
 STREAM = "blocks.1.hook_resid_pre"
 CLOSE = {"rtol": 0, "atol": 2e-4}
@@ -173,7 +174,8 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     assert claim.control == ("cut on random/heads",)
     parts = ModelStudy(text).by_label
     task = parts["cut on random"].task
-    assert [r.name for r in task.reads] == ["copies"] and len(task.rows) == 2
+    assert [r.name for r in task.reads] == ["copies"]
+    assert len(task.rows) == len(parts["random"].task.rows) == 2
     assert [r.name for r in parts["cut"].task.reads] == ["good"] and len(
         parts["cut"].task.rows
     ) == 3
@@ -191,6 +193,14 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     assert note.startswith(
         "copies is left out of main, where no statement needs it: prompts, row 1"
     )
+
+
+def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):
+    read = 'rank = " {b}"\nprompts = "random"'
+    whole = STUDY.format(model=subject[0], read=read, holds="cut.good - main.good > 1")
+    asked = ModelStudy(parsed(subject[0] / "study.toml", whole))
+    with pytest.raises(ExperimentError, match=r"random, row 1: \{b\} is not one of its columns"):
+        checks.check(asked, asked.by_label["cut"])
 
 
 def test_conditions_keep_what_is_quoted_and_other_arms():

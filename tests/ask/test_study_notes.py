@@ -52,6 +52,16 @@ name = "sink"
 pattern = "1.0"
 to = {to}
 """
+LENS = (
+    CUT
+    + """
+[[read]]
+name = "lens"
+logit_lens = [" {city}", " {foil}"]
+site = "blocks.{layer}.hook_resid_post"
+sweep = { layer = [0, 1, 2] }
+"""
+)
 CASES = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
     "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),
@@ -93,6 +103,12 @@ CASES = {
         NOTHING,
         False,
     ),
+    "no change of means": (CUT, "-1 < mean(changed.right) - mean(main.right) < 1", NOTHING, True),
+    "a twin at the threshold": (CUT, "main.right > 0", "main/untrained has no preference", True),
+    "a twin below the threshold": (CUT, "main.right > 1", "has no preference", False),
+    "a share, which is never negative": (CUT, "main.known > 0.5", "has no preference", False),
+    "of each unit": (LENS, "max(main.lens, over=layer) > 1", "mean(…) inside", True),
+    "of the mean": (LENS, "max(mean(main.lens), over=layer) > 1", "mean(…) inside", False),
     "it cannot": (CUT, "main.known < 0.6", CANNOT, True),
     "it can": (CUT, "main.known > 0.6", CANNOT, False),
     "where it is learned": (
@@ -276,6 +292,22 @@ def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path
     result = run(study(folder, "any", PATCHED, "main.right - changed.right > 2"), tmp_path)
     assert result.judged[0].outcome == "unspecific"
     assert any("claim that the answer follows is changed.right < -X" in n for n in result.notes)
+
+
+def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # noqa: F811
+    result = run(study(folder, "top", LENS, "max(mean(main.lens), over=layer) < 1e3"), tmp_path)
+    means = result.arms["main"].lens.mean(["run", "prompt"])
+    assert result.judged[0].estimate == pytest.approx(float(means.max()))
+    text = "max(mean(main.lens), over=layer): the mean over units is highest at layer"
+    assert any(f"{text} {int(means.argmax())}, " in n for n in result.notes), result.notes
+    with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
+        catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
+
+
+def test_notes_of_claims_have_the_numbers_of_those_that_are_judged():
+    said = ["claim 1: a", "claim 3: b: c", "unused: d", "estimate 1: e"]
+    numbered = [*beside._numbered(said, {"claim 2": 1, "claim 3": 2})]
+    assert numbered == ["claim 2: b: c", "unused: d", "estimate 1: e"]
 
 
 def test_what_each_of_a_few_prompts_gave_is_told(folder, tmp_path):  # noqa: F811

@@ -69,7 +69,7 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"as in main.x\[layer=…\]"),
+        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"write mean\(auroc\(a\.x, a\.y\)\)"),
         ("abs(max(mean(a.x), over=layer)) > 1", "numbers to multiply"),
         ("max(mean(a.x), over=layer) / mean(a.y) > 1", "numbers to multiply"),
         ("corr(mean(a.x), mean(a.y), over=layer) > 0", "write it without mean"),

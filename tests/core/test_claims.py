@@ -117,6 +117,19 @@ def test_units_that_agree_are_no_certainty():
     assert judged(main=few).verdict.outcome == "holds"
 
 
+def test_units_that_agree_are_unspecific_where_a_control_passes_as_well():
+    """No number of units would tell the two apart."""
+    v = judged(main=arm(4.0, spread=0), control=arm(4.0, spread=0))
+    assert (v.verdict.outcome, v.verdict.price) == ("unspecific", None)
+    assert "satisfies it too" in v.verdict.reason and "perfect" not in v.verdict.warning
+    every = xr.Dataset({"x": ("run", np.ones(8))}, coords={"seed": ("run", SEEDS)})
+    changes = {"low": 0.5, "bounds": (0, 1)}
+    v = judged(main=every, control=every, changes=changes).verdict
+    assert (v.outcome, v.warning) == ("unspecific", "both are perfect: ask something harder")
+    fails = judged(main=arm(-9.0, spread=0), control=arm(4.0)).verdict
+    assert fails.outcome != "unspecific", "what is not in the range needs no control"
+
+
 def test_units_between_bounds_get_the_clopper_pearson_interval():
     from scipy.stats import binomtest
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Intervention,
         Message,
         Model,
+        Path,
         Probe,
         Prompts,
         Read,

@@ -228,6 +228,9 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
         name = f"{study.prefix(m, model)}{entry.name}"
         if name in statements and all(p.label != name for p in study.parts):
             task = dataclasses.replace(study.task(model), prompts=study.prompts[entry.name])
+            # before reads had prompts, these were halved where parts are chosen on others
+            halved = task.chooses and not any(r.prompts for r in tables.read)
+            task = dataclasses.replace(task, chooses=halved)
             columns = {*task.prompts.rows[0].columns}
             some = tuple(
                 r

@@ -400,12 +400,14 @@ class _Claim(Reader):
         bodies = [*node.args]
         if how in ("first", "count", "share"):
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
-        for n in (n for body in bodies for n in ast.walk(body)):
-            if isinstance(n, ast.Call) and _how(n) in (*PAIRED, "auroc"):
+        calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
+        # the mean of what units give of it is the number of all units
+        averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
+        for n in calls:
+            if _how(n) in (*PAIRED, "auroc") and id(n) not in averaged:
                 raise self.no(
                     f"{_describe_node(n)} is one number of all units, of which a unit has no "
-                    f"{how}; claim it at each level by itself, as in main.x[{over[0]}=…], or "
-                    f"write mean({_describe_node(n)}) for its number at each level"
+                    f"{how}; write mean({_describe_node(n)}), which is this number at each level"
                 )
         if how == "spearman":
             mean_of = partial(ast.Call, ast.Name("mean"), keywords=[])

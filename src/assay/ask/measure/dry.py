@@ -3,6 +3,7 @@ and the tokens of every prompt and answer."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from assay.ask.measure import (
     directions,
     edges,
     interventions,
+    measuring,
     own_code,
     paths,
     reads,
@@ -244,6 +246,7 @@ def check_intervention(
             measured = task.made_for or task.prompts
             source = choosing.source_of(table.top, measured, task.sources, some)
             choosing.check(table, table.top, source, task.directions, some, folder)
+            _check_choice(table, task, source, folder, opened, code)
         for site, numbers in interventions.neurons_by_site(table).items():
             if max(numbers) >= (width := folder.width(site)):
                 raise DataError(
@@ -259,6 +262,24 @@ def check_intervention(
                 edges.pairs(table.block, p)
         if table.patch == "corrupted":
             _check_pairs(task.prompts, prompts, table)
+
+
+def _check_choice(
+    table: Intervention,
+    task: Task,
+    source: tuple[PromptSet, list[int]],
+    folder: ModelFolder,
+    opened: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
+) -> None:
+    """Refuse a choice on prompts that have no such token, or cannot be read so. Raises:
+    DataError."""
+    assert table.top is not None
+    some = [prompt(folder, source[0].rows[i]) for i in source[1]]
+    for p in some if table.position != "all" else ():
+        p.all_at(table.position)
+    for read in (r for r in task.choosers or task.reads if r.name == table.top.by and not r.sweep):
+        deque(measuring.remarks(task, read, some, opened, code), 0)
 
 
 def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:

@@ -164,6 +164,10 @@ def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     if table.weights is None:
         return
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
+    if (w := table.weights).bits and w.per == "group":
+        for name, shape in folder.shapes().items():
+            if w.of in name and len(shape) == 2 and all(n % w.group for n in shape):
+                raise DataError(f"{name} is {shape[0]} × {shape[1]}, which {w.group} do not divide")
     if names and not any(table.weights.of in name for name in names):
         raise DataError(
             f"no weight of {folder.name} has {table.weights.of!r} in its name; "
