@@ -383,8 +383,8 @@ def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
     [
         ('feature = ["sae", 3]\nposition', 'feature = ["sae", 8]\nposition', "has latents 0 to 7"),
         ('clamp = ["sae", 3]', 'clamp = ["sae", -1]', "has latents 0 to 7|numbered from 0"),
-        ("k = 1\n", "k = 1\nper_seed = true\n", "each seed trains a 'sae' of its own"),
-        ("k = 1\n", 'k = 1\nsite_out = "blocks.1.hook_mlp_out"\n', "'sae' writes at another site"),
+        ("k = 1\n", "k = 1\nper_seed = true\n", "each seed trains its own 'sae'"),
+        ("k = 1\n", 'k = 1\nsite_out = "blocks.1.hook_mlp_out"\n', "'sae' reads and writes at d"),
         (
             'site = "hook_embed"',
             'site = ["hook_embed", "blocks.0.hook_mlp_out"]',

@@ -89,9 +89,9 @@ def test_noise_is_as_large_as_it_says_and_another_of_each_seed(subject, shown):
 @pytest.mark.parametrize(
     ("table", "tables", "why"),
     [
-        ({"after": "other"}, (ZERO,), "no other intervention of this name"),
+        ({"after": "other"}, (ZERO,), "no other intervention has this name"),
         ({"after": "zero"}, (Intervention(name="zero", after="x"),), "which has after"),
-        ({}, (), 'say with after = "…"'),
+        ({}, (), 'comes before it with after = "…"'),
     ],
 )
 def test_changes_that_cannot_come_first_are_refused(table, tables, why):

@@ -211,7 +211,7 @@ def test_without_a_condition_it_is_a_table():
         ({"folds": 5, "y": np.arange(N) < 3}, "one label alone"),
         ({"embeddings": PLANTED[:3]}, "120 rows"),
         ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),
-        ({"holds": "tpr > 0.5"}, "hang on a few negatives"),
+        ({"holds": "tpr > 0.5"}, "has no number for each group"),
         ({"holds": "aurocc > 0.5"}, "did you mean auroc"),
         ({"model": "smollm2"}, "texts="),
     ],

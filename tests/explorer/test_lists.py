@@ -96,8 +96,8 @@ def test_one_file_opens_without_a_server_and_runs_nothing_when_served(world):
     ("query", "status", "words"),
     [
         ("list?features=99", 400, "0 to 39"),
-        ("list?features=12,9999,abc", 400, "&#39;9999&#39; is no feature"),
-        ("list?features=5-3", 400, "&#39;5-3&#39; is no feature"),
+        ("list?features=12,9999,abc", 400, "&#39;9999&#39; is not a feature"),
+        ("list?features=5-3", 400, "&#39;5-3&#39; is not a feature"),
         ("list?features=0-39,0-39,0-39", 400, "at most 100 features, got 120"),
         ("list?features=x", 400, "0 to 39"),
         (f"list?features={','.join(str(i % 40) for i in range(101))}", 400, "at most 100"),
