@@ -78,7 +78,7 @@ def test_what_goes_wrong_in_a_function_is_said_in_one_line(gate: Any) -> None:
     ("given", "why"),
     [
         ({"file": "../hook.py"}, "outside"),
-        ({"file": "no.py"}, "no Python file"),
+        ({"file": "no.py"}, "not a Python file"),
         ({"function": "a b"}, "is not a name"),
         ({"credits": {"vektor": "v.npy"}}, "did you mean vector"),
         ({"credits": {"vector": "/etc/passwd"}}, "outside"),

@@ -63,7 +63,7 @@ value = 2
                 how='difference = ["nice", "bad"]\nprompts = "moody"\nsite = "hook_embed"'
             ),
             "main.along > 0",
-            "of which 0 have label = 'bad'",
+            "but only 0 have label = 'bad'",
         ),
         (
             CUT + CLAMPED.format(latent=99, site="blocks.1.hook_resid_pre"),
@@ -115,7 +115,7 @@ def test_a_control_stands_on_both_sides_of_two_interventions(folder, tmp_path): 
     path = study(folder, "two", CUT + OTHER, "other.right - changed.right > 2")
     experiment = catalogue.find(str(path))
     remarks = " ".join(experiment.remarks)
-    assert "one control replaces both: other/heads less changed/heads" in remarks
+    assert "one control replaces both: other/heads minus changed/heads" in remarks
     result = Lab(tmp_path, Inline()).run(experiment)
     [judged] = result.judged
     number = {arm: float(data.right.mean()) for arm, data in result.arms.items()}

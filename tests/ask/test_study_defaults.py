@@ -109,7 +109,7 @@ def test_an_estimate_of_what_is_done_is_paired_with_the_untouched_model(folder):
     result = Lab(folder / "paired", Inline()).run(catalogue.find(str(path)))
     (line,) = (n for n in result.notes if "unit by unit" in n)
     less = (result.arms["steered"]["good"] - result.arms["main"]["good"].values).values
-    assert line.startswith(f"estimate 1: less main.good, unit by unit: {less.mean():.3g} [")
+    assert line.startswith(f"estimate 1: minus main.good, unit by unit: {less.mean():.3g} [")
 
 
 def test_a_field_that_arms_vary_may_be_swept_where_main_runs_alone(tmp_path):

@@ -233,7 +233,7 @@ def run(path, tmp_path):
 @pytest.mark.parametrize(
     ("strength", "told"),
     [
-        (0.001, "weak is to break the claim, and its 0.0"),
+        (0.001, "weak should break the claim, but its 0.0"),
         (50, "weak breaks the claim by far, at "),
     ],
 )

@@ -72,7 +72,7 @@ REFUSED = {
     ),
     "an unknown site": (
         ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
-        "no site 'block.1'; sites: hook_embed",
+        "no site 'block.1'; known: blocks.<layer>",
     ),
     "no tokens": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"),

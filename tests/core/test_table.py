@@ -343,8 +343,8 @@ def other_levels():
             {"claim": "a-b.v < 1", "unit": "seed", "control": "c"},
             ClaimError,
             (
-                "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Names with "
-                "other signs are quoted"
+                "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Quote names "
+                "with other signs"
             ),
         ),
         *(
@@ -357,8 +357,8 @@ def other_levels():
                 {"claim": "a-b.v < 1", "unit": "seed", "control": control},
                 ClaimError,
                 (
-                    'the claim reads a-b.column as a difference; did you mean "a-b".column? Names '
-                    "with other signs are quoted"
+                    'the claim reads a-b.column as a difference; did you mean "a-b".column? Quote '
+                    "names with other signs"
                 ),
             )
             for control in ("b", "c")
@@ -411,7 +411,7 @@ def other_levels():
             {},
             ClaimError,
             (
-                "'gated' and 'relu' have other levels of 'seed': 'gated' has no seed 9, 'relu' "
+                "'gated' and 'relu' have different levels of 'seed': 'gated' has no seed 9, 'relu' "
                 "has no seed 5; add what is missing, or drop these levels in both"
             ),
         ),
@@ -1074,7 +1074,7 @@ def test_copies_of_units_are_refused():
         assay.judge(copied, **alone)
     # but for noise of a thousandth of a percent of what units differ by
     near = copied.assign(fvu=copied["fvu"] + 1e-7 * np.random.default_rng(5).normal(size=192 * 4))
-    with pytest.raises(DataError, match=r"24 seeds lie in about 3 sets of 8 that are .*--unit"):
+    with pytest.raises(DataError, match=r"24 seeds fall into about 3 sets of 8 that are .*--unit"):
         assay.judge(near, **ASK)
     # neither of arms that share no unit, nor of answers that are right or wrong
     apart = copies(few.groupby(["arm", "seed"], as_index=False)["fvu"].mean(), 8)

@@ -91,11 +91,11 @@ def test_every_kind_is_named_above():
         "blocks.1.ln_final",
     ],
 )
-def test_an_unknown_name_lists_the_sites(text):
+def test_an_unknown_name_is_answered_with_the_nearest_site(text):
     with pytest.raises(ModelError) as caught:
         Site.parse(text)
     assert repr(text) in str(caught.value)
-    assert "blocks.<layer>.hook_resid_pre" in str(caught.value)
+    assert "blocks.<layer>." in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

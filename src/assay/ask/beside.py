@@ -131,8 +131,8 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
             less = less.mean([d for d in less.dims if d not in units]).transpose(*units)
             i = interval({"x": less.values}, mean, factors=len(units))
             yield (
-                f"{asking.where}: less {base}.{column.name}, unit by unit: {i.estimate:.3g} "
-                f"[{i.low:.3g}, {i.high:.3g}]"
+                f"{asking.where}: minus {base}.{column.name}, unit by unit: "
+                f"{i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
             )
 
 
@@ -149,9 +149,9 @@ def _too_small(judged: Judged) -> Iterator[str]:
         most = nothing + 2 * (edge - nothing)
         aim = f"aim between {edge:.3g} and {most:.3g}"
         if claim.low <= x <= claim.high:
-            yield f"{name} is to break the claim, and its {x:.3g} is within the range; {aim}"
+            yield f"{name} should break the claim, but its {x:.3g} is within the range; {aim}"
         elif abs(x - nothing) > abs(most - nothing) and judged.outcome == "undecided":
-            yield f"{name} breaks the claim by far, at {x:.3g}, which says little; {aim}"
+            yield f"{name} breaks the claim by far, at {x:.3g}, which shows little; {aim}"
 
 
 def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
@@ -202,7 +202,7 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
         else (f"{low:.3g} to {high:.3g}")
     )
     was = float(before.mean())
-    yield f"{label}: the loss on unrelated text{of} changes by {by} nats a token, from {was:.3g}"
+    yield f"{label}: the loss on unrelated text{of} changes by {by} nats/token, from {was:.3g}"
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:

@@ -140,7 +140,7 @@ def pairs_in_words(
     """Say which pairs stand in for both sides of a comparison."""
     compared = rivals(asked, main, read, controls)
     pairs = [
-        f"{control} less {twin}"
+        f"{control} minus {twin}"
         for control, others in twins(asked, main, read, controls).items()
         for other, twin in others.items()
         if other in compared

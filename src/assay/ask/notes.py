@@ -238,9 +238,9 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
         label = f"{part.label}/{name}"
         if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:
             yield (
-                f"{label} changes others of these {'heads' if name == 'heads' else 'blocks'} in "
-                "place of each, which the sweep may have, too: where it has all of them, write "
-                f'controls = ["damage"] under {part.label}, as {name} cannot but satisfy the claim'
+                f"{label} changes other {'heads' if name == 'heads' else 'blocks'} at each "
+                "level, which the sweep may have, too: if it has all of them, write controls = "
+                f'["damage"] under {part.label}, because {name} then always satisfies the claim'
             )
 
 
@@ -309,8 +309,8 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     if shared and len(shared) == len([n for n in values.values() if n > 1]):
         each = ", ".join(f"{n} of {name}" for name, n in sorted(shared.items()))
         yield (
-            f"{count} prompts are made of few values ({each}): write unit = that which you "
-            f"generalise over, or they count as {count} units"
+            f"{count} prompts are made of few values ({each}): write unit = the one that "
+            f"you generalise over, or they count as {count} units"
         )
 
 
@@ -424,13 +424,13 @@ def of_words(text: str, number: str) -> Iterator[str]:
     """What a sentence adds to the number that is to carry it: other models, or a mind."""
     if match := PLURAL.search(text):
         yield (
-            f'"{match[0]}" are many, and {number} is a number of one model: the verdict is about '
-            "that one"
+            f'"{match[0]}" is a plural, but {number} is a number of one model: the '
+            "verdict is about this model only"
         )
     if match := MENTAL.search(text):
         yield (
-            f'"{match[0]}" is said of a mind, and {number} is a number that is read off a model: '
-            "the verdict is about the number, the word is the author's"
+            f'"{match[0]}" is a word for a mind, but {number} is a number that is '
+            "measured in a model: the verdict is about the number, the word is the author's"
         )
 
 
@@ -457,7 +457,7 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (
             f"all that later blocks read is {', '.join(_sites(whole[0]))}, which is changed: "
-            "this is a change of the input, and no finding about the model's inside"
+            "so this is a change of the input, and not a finding about the inside of the model"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
@@ -474,7 +474,7 @@ def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
     controls, name = (part.task.model if table is None else table).controls, part.label
     if controls == ():
         name = name if table is None else table.name
-        yield f"controls = [] under {name}: no near control of its kind is asked of this claim"
+        yield f"controls = [] under {name}: this claim has no near control of its kind"
 
 
 def _sites(table: Intervention) -> tuple[str, ...]:

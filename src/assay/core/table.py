@@ -685,7 +685,7 @@ def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
             hint = (
-                f'did you mean "{cut}".column? Names with other signs are quoted'
+                f'did you mean "{cut}".column? Quote names with other signs'
                 if cut
                 else nearest(arm, known)
             )
@@ -694,8 +694,8 @@ def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source:
         read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\."
         if not arm.isidentifier() and re.search(read, parsed.text):
             raise ClaimError(
-                f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
-                "Names with other signs are quoted"
+                f"the claim reads {arm}.column as a difference; did you mean "
+                f'"{arm}".column? Quote names with other signs'
             )
 
 

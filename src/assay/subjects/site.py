@@ -81,11 +81,11 @@ def _kinds() -> dict[str, tuple[str, str]]:
     return kinds
 
 
-def _known() -> str:
-    return ", ".join(
+def _known() -> list[str]:
+    return [
         hook if kind in BEFORE + AFTER else f"blocks.<layer>.{hook}"
         for kind, (hook, _) in _kinds().items()
-    )
+    ]
 
 
 @dataclass(frozen=True, order=True)
@@ -137,8 +137,8 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """Read the name of a site, such as "blocks.9.hook_resid_pre". Raises: ModelError,
-        listing the sites.
+        """Read the name of a site, such as "blocks.9.hook_resid_pre". Raises: ModelError, with
+        the nearest name.
 
         Args:
             text: a name of TransformerLens.
@@ -153,7 +153,8 @@ class Site:
         kind = next((kind for kind, (name, _) in _kinds().items() if name == hook), "")
         if kind and (match is None) == (kind in BEFORE + AFTER):
             return cls(kind, int(match[1]) if match else None)
-        raise ModelError(f"no site {text!r}; sites: {_known()}")
+        typed = re.sub(r"^blocks\.\d+", "blocks.<layer>", text)
+        raise ModelError(f"no site {text!r}; {nearest(typed, _known())}")
 
     @property
     def dims(self) -> str:

@@ -112,7 +112,7 @@ def answer(
         yield ""
         yield Line(
             f"{data.provenance['runs']} runs, {duration(data.seconds)}, "
-            f"{data.cpu_seconds:.0f} CPU-seconds"
+            f"{data.cpu_seconds:.0f} CPU-second{'s' * (round(data.cpu_seconds) != 1)}"
         )
         if special is None:
             yield from map(Line, statements.summary(data))
