@@ -14,6 +14,7 @@ from assay.core.fit import Group, Trained, best_starts, fit, watched
 from assay.core.runs import Runs
 from assay.core.schedules import cosine, probes, warm_up_decay
 from assay.core.spec import PerRun, Spec, grid
+from killed import Killed, dies_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,68 +45,43 @@ def group(runs, **more):
     return descent(runs, start(runs), loss, lr=runs.each("lr"), **more)
 
 
-def test_it_is_torchs_adam_for_each_run(bench):
+def by_adam(W, b, lr):
+    return torch.optim.Adam([W, b], lr=lr)
+
+
+def by_adamw(W, b, lr):
+    parts = [{"params": [W], "weight_decay": 0.7}, {"params": [b], "weight_decay": 0.0}]
+    return torch.optim.AdamW(parts, lr=lr)
+
+
+def by_sgd(W, b, lr):
+    return torch.optim.SGD([W, b], lr=lr)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "more", "near"),
+    [
+        (by_adam, {}, {"rtol": 1e-4, "atol": 1e-5}),
+        (by_adamw, {"decay": {"W": 0.7}}, {"rtol": 1e-4, "atol": 1e-5}),
+        (by_sgd, {"plain": True}, {"rtol": 1e-5, "atol": 1e-6}),
+    ],
+)
+def test_it_is_torchs_own_descent_of_each_run(theirs, more, near, bench):
     schedule = warm_up_decay(40, 5, 0.5)
-    trained = fit([group(RUNS, schedule=schedule)], batches(RUNS), steps=40, bench=bench)[0]
+    trained = fit([group(RUNS, schedule=schedule, **more)], batches(RUNS), steps=40, bench=bench)[0]
     for i, spec in enumerate(RUNS):
         one = Runs([spec])
         W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
-        adam = torch.optim.Adam([W, b], lr=spec.lr)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(adam, schedule)
+        optimizer = theirs(W, b, spec.lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         for step in range(40):
             x = batches(one)(step)[0]
-            adam.zero_grad()
+            optimizer.zero_grad()
             (x @ W + b - x[:, :3]).square().mean().backward()
-            adam.step()
+            optimizer.step()
             scheduler.step()
-        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-4, atol=1e-5)
-
-
-def test_weight_decay_by_name_is_torchs_adamw(bench):
-    trained = fit(
-        [group(RUNS, decay={"W": 0.7}, schedule=warm_up_decay(40, 5, 0.5))],
-        batches(RUNS),
-        steps=40,
-        bench=bench,
-    )[0]
-    for i, spec in enumerate(RUNS):
-        one = Runs([spec])
-        W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
-        adam = torch.optim.AdamW(
-            [{"params": [W], "weight_decay": 0.7}, {"params": [b], "weight_decay": 0.0}], lr=spec.lr
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(adam, warm_up_decay(40, 5, 0.5))
-        for step in range(40):
-            x = batches(one)(step)[0]
-            adam.zero_grad()
-            (x @ W + b - x[:, :3]).square().mean().backward()
-            adam.step()
-            scheduler.step()
-        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-4, atol=1e-5)
-
-
-def test_plain_descent_is_torchs_sgd(bench):
-    trained = fit(
-        [group(RUNS, plain=True, schedule=warm_up_decay(40, 5, 0.5))],
-        batches(RUNS),
-        steps=40,
-        bench=bench,
-    )[0]
-    for i, spec in enumerate(RUNS):
-        one = Runs([spec])
-        W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
-        sgd = torch.optim.SGD([W, b], lr=spec.lr)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(sgd, warm_up_decay(40, 5, 0.5))
-        for step in range(40):
-            x = batches(one)(step)[0]
-            sgd.zero_grad()
-            (x @ W + b - x[:, :3]).square().mean().backward()
-            sgd.step()
-            scheduler.step()
-        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), **near)
+        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), **near)
 
 
 def test_a_gradient_with_other_strides_is_read_in_the_right_order(bench):
@@ -171,17 +147,15 @@ def test_a_stopped_training_goes_on_bitwise(tmp_path, plain_bench, plain_slot, s
     at = (3, 10, 20)
     whole = fit([group(RUNS)], batches(RUNS), steps=30, probe_at=at, bench=plain_bench(tmp_path))[0]
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == stop:
-            raise Killed
-        return batches(RUNS)(step)
-
     slot = plain_slot(every=1)
     with pytest.raises(Killed):
-        fit([group(RUNS)], until, steps=30, probe_at=at, bench=plain_bench(tmp_path, [slot]))
+        fit(
+            [group(RUNS)],
+            dies_at(stop, batches(RUNS)),
+            steps=30,
+            probe_at=at,
+            bench=plain_bench(tmp_path, [slot]),
+        )
     resumed = fit(
         [group(RUNS)],
         batches(RUNS),

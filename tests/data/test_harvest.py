@@ -14,6 +14,7 @@ from assay.data import corpus
 from assay.data.harvest import HarvestSpec, harvest, harvests, inputs
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from killed import Killed
 
 SITE = "blocks.2.hook_resid_pre"
 
@@ -283,10 +284,6 @@ def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_nev
 def test_what_shares_a_pass_differs_in_its_site_alone(world, bench):
     with pytest.raises(DataError, match="differs in its site alone"):
         harvests([spec(world), spec(world, site=MORE[1], windows=20)], bench)
-
-
-class Killed(Exception):
-    """Stands for a kill."""
 
 
 def test_a_killed_harvest_continues_and_ends_with_the_same_bytes(world, plain_bench, tmp_path):

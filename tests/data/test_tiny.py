@@ -19,6 +19,7 @@ from assay.data.tiny import TinySpec, tiny
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from killed import Killed
 
 LINES = "".join(
     f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(60)
@@ -93,10 +94,6 @@ def test_other_shapes_load_too(text, bench, changes):
     own = model.model.get_output_embeddings().weight
     assert (own is model.model.get_input_embeddings().weight) == bool(changes.get("tied"))
     assert model.layers == changes.get("layers", 1)
-
-
-class Killed(Exception):
-    pass
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_bench, monkeypatch):

@@ -32,6 +32,7 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.dictionaries.cross_layer import CrossLayer
+from killed import Killed, dies_at
 
 TWO = Runs(RUNS.specs[:2])
 
@@ -269,17 +270,9 @@ def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on
             bench=bench_on(where, [slot]),
         )
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == 5:
-            raise Killed
-        return torch.full((2, 3), float(step))
-
     slot = plain_slot(every=2)
     with pytest.raises(Killed):
-        trained(device, slot, until)
+        trained(device, slot, dies_at(5, lambda step: torch.full((2, 3), float(step))))
     assert slot.saved[0] == 4
     saved = {name: x.cpu() for name, x in slot.saved[1].items()}  # as a file gives it back
     found, whole = trained(device, plain_slot(saved=(4, saved))), trained(device, plain_slot())

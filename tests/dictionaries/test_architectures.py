@@ -24,6 +24,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.sparsity import TargetL0
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from killed import Killed, dies_at
 
 WORLD = torch.from_numpy(rng.normal(np.array([11]), "directions", 0, (TRUE, D))[0])
 WORLD = WORLD / WORLD.norm(dim=-1, keepdim=True)
@@ -147,16 +148,8 @@ def test_resume_is_bitwise_with_everything_that_is_learned(
     whole = sweep(SHARED, plain_bench(tmp_path))
     slot = plain_slot(every=7)
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == killed_at:
-            raise Killed
-        return source(32)(step)
-
     with pytest.raises(Killed):
-        sweep(SHARED, plain_bench(tmp_path, [slot]), batches=until)
+        sweep(SHARED, plain_bench(tmp_path, [slot]), batches=dies_at(killed_at, source(32)))
     assert slot.saved[0] == killed_at // 7 * 7
     resumed = sweep(SHARED, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     for name, t in whole.items():

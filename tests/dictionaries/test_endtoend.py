@@ -29,6 +29,7 @@ from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from killed import Killed, dies_at
 from splicing import finish, splice_sums
 
 
@@ -307,16 +308,8 @@ def test_resume_is_bitwise(name, model, plain_bench, plain_slot, tmp_path):
     whole = train(name, model, plain_bench(tmp_path))
     slot = plain_slot(every=7)
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == 16:
-            raise Killed
-        return windows(step)
-
     with pytest.raises(Killed):
-        train(name, model, plain_bench(tmp_path, [slot]), given=until)
+        train(name, model, plain_bench(tmp_path, [slot]), given=dies_at(16, windows))
     assert slot.saved[0] == 14
     resumed = train(name, model, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     assert all(torch.equal(resumed.tensors[key], value) for key, value in whole.tensors.items())

@@ -30,6 +30,7 @@ from assay.dictionaries.training.freezing import NEAR, Part, freeze
 from assay.dictionaries.training.kernels import choice
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, start
+from killed import Killed, dies_at
 from pairs import some_pairs
 
 
@@ -264,16 +265,8 @@ def test_a_resumed_soft_frozen_training_is_bitwise_the_whole_one(plain_bench, pl
     one = freeze(method("gated"), "soft-decoder")
     whole, slot = done(one, bench=plain_bench(tmp_path)), plain_slot(every=7)
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == 20:
-            raise Killed
-        return batches(step)
-
     with pytest.raises(Killed):
-        done(one, bench=plain_bench(tmp_path, [slot]), at=until)
+        done(one, bench=plain_bench(tmp_path, [slot]), at=dies_at(20, batches))
     resumed = done(one, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     assert all(torch.equal(resumed.tensors[name], value) for name, value in whole.tensors.items())
     assert set(whole.tensors) == set(done(method("gated")).tensors), (

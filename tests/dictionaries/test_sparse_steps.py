@@ -27,6 +27,7 @@ from assay.dictionaries.training.kernels.active import Active, Codes, above, lar
 from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
+from killed import Killed, dies_at
 from pairs import some_pairs
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
@@ -479,18 +480,10 @@ def test_a_resumed_training_goes_on_along_the_same_path(
     whole = done(kind, plain_bench(tmp_path), steps=100)
     slot = plain_slot(every=17)
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == 80:
-            raise Killed
-        return batches(step)
-
     with pytest.raises(Killed):
         fit_dictionaries(
             [(RUNS, method(kind))],
-            until,
+            dies_at(80, batches),
             d=D,
             steps=100,
             bench=plain_bench(tmp_path, [slot]),

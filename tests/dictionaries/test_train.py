@@ -21,6 +21,7 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels import choice, sparse
 from assay.dictionaries.training.train import Method, fit_dictionaries, group, start
+from killed import Killed, dies_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,17 +147,13 @@ def test_resume_is_bitwise(name, plain_bench, plain_slot, tmp_path):
     whole = train(name, plain_bench(tmp_path))
     slot = plain_slot(every=17)
 
-    class Killed(Exception):
-        pass
-
-    def until(step):
-        if step == 40:
-            raise Killed
-        return batches(step)
-
     with pytest.raises(Killed):
         fit_dictionaries(
-            [(RUNS, method(name))], until, d=D, steps=50, bench=plain_bench(tmp_path, [slot])
+            [(RUNS, method(name))],
+            dies_at(40, batches),
+            d=D,
+            steps=50,
+            bench=plain_bench(tmp_path, [slot]),
         )
     assert slot.saved[0] == 34
     resumed = train(name, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))

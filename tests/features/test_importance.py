@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from live_texts import dictionary
 
 import tiny_models
 from assay.core.errors import DataError
@@ -39,27 +40,6 @@ def keep():
     kept = np.random.default_rng(1).random((WINDOWS, S)) < 0.9
     kept[:, 0] = False
     return kept
-
-
-def dictionary(per_token=""):
-    own = torch.Generator().manual_seed(2)
-    W = torch.nn.functional.normalize(torch.randn(1, WIDTH, D, generator=own), dim=-1)
-    b = torch.full((1, WIDTH), -0.1)
-    b[0, 0] = -1e9  # never on
-    mean, scale = 0.1 * torch.randn(1, D, generator=own), torch.tensor([0.7])
-    return Dictionary(
-        W.mT.contiguous(),
-        b,
-        1.5 * W,
-        torch.zeros(1, D),
-        ReLU(),
-        {},
-        mean,
-        scale,
-        (SITE,),
-        torch.zeros(1, D),
-        per_token=per_token,
-    )
 
 
 def codes(model, one, site=SITE):
@@ -111,7 +91,7 @@ def test_the_worked_vector():
 
 @pytest.mark.parametrize("per_token", ["", "layer-norm"])
 def test_sums_are_those_of_naive_forwards(folder, model, per_token):
-    one = dictionary(per_token)
+    one = dictionary(per_token=per_token)
     a, unit = codes(model, one)
     features = [1, 3, [2, 5, 7]]
     got = measured(model, features, one)

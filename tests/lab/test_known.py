@@ -55,20 +55,25 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def study(checkout, *edit):
-    """What a process of its own says after one study, with this edit made once training has
-    begun."""
-    words = [sys.executable, "-c", STUDY, str(checkout / "s"), *(edit or ["experiments/walk.py"])]
+def said(checkout, program, *words):
+    """What a process of its own prints."""
     told = subprocess.run(
-        words,
+        [sys.executable, "-c", program, str(checkout / "s"), *words],
         env={**os.environ, "PYTHONPATH": str(checkout / "src")},
         capture_output=True,
         text=True,
         cwd=checkout,
     )
     assert told.returncode == 0, told.stderr
+    return told.stdout.strip()
+
+
+def study(checkout, *edit):
+    """What a process of its own says after one study, with this edit made once training has
+    begun."""
+    told = said(checkout, STUDY, *(edit or ["experiments/walk.py"]))
     held = json.loads((checkout / "s/results/walk/default.json").read_text())
-    return told.stdout.strip(), bool(held.get("kept"))
+    return told, bool(held.get("kept"))
 
 
 @pytest.mark.thorough
@@ -112,23 +117,10 @@ print(before is None, told is not None and told.to_json() == judged, told is Non
 """
 
 
-def known(checkout, run):
-    words = [sys.executable, "-c", KNOWN, str(checkout / "s"), run]
-    told = subprocess.run(
-        words,
-        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
-        capture_output=True,
-        text=True,
-        cwd=checkout,
-    )
-    assert told.returncode == 0, told.stderr
-    return told.stdout.strip()
-
-
 @pytest.mark.thorough
 def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
-    assert known(checkout, "run") == "True True False"
-    assert known(checkout, "") == "False True False"
+    assert said(checkout, KNOWN, "run") == "True True False"
+    assert said(checkout, KNOWN, "") == "False True False"
     edited = checkout / "src/assay_catalogue/experiments/walk.py"
     edited.write_text(edited.read_text().replace("low=0.5,", "low=0.4,"))
-    assert known(checkout, "") == "True False True"
+    assert said(checkout, KNOWN, "") == "True False True"

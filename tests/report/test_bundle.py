@@ -28,6 +28,7 @@ from assay.core.claims import Claim, converged
 from assay.core.intervals import interval
 from assay.core.judging import judge as assay_judge
 from assay.report.bundle import contents, files, judge, steps
+from bundled import export
 
 HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [], "provenance": {}}
 
@@ -434,21 +435,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of an entry's committed record, as the command line writes it."""
     folder = tmp_path_factory.mktemp("bundle")
     out = folder / "superposition.zip"
-    assert (
-        main(
-            [
-                "export",
-                "superposition",
-                "--format",
-                "bundle",
-                "--out",
-                str(out),
-                "--root",
-                str(folder / "store"),
-            ]
-        )
-        == 0
-    )
+    export(out, folder / "store")
     assert not (folder / "store").exists()  # reading writes nothing
     return out
 
@@ -552,21 +539,7 @@ def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder: Path) -> None
 
 def test_the_same_result_is_the_same_bytes(written: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
-    assert (
-        main(
-            [
-                "export",
-                "superposition",
-                "--format",
-                "bundle",
-                "--out",
-                str(again),
-                "--root",
-                str(tmp_path / "store"),
-            ]
-        )
-        == 0
-    )
+    export(again, tmp_path / "store")
     assert again.read_bytes() == written.read_bytes()
     with zipfile.ZipFile(again) as archive:
         assert {info.date_time for info in archive.infolist()} == {files.FIRST_DAY}

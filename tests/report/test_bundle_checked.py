@@ -19,6 +19,7 @@ import pytest
 from assay.cli.main import main
 from assay.report.bundle import checking, judge
 from assay.report.bundle.checking import is_bundle
+from bundled import export
 
 
 def said(*words: str) -> tuple[int, str]:
@@ -33,21 +34,7 @@ def said(*words: str) -> tuple[int, str]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a committed record."""
     out = tmp_path_factory.mktemp("written") / "b.zip"
-    assert (
-        main(
-            [
-                "export",
-                "superposition",
-                "--format",
-                "bundle",
-                "--out",
-                str(out),
-                "--root",
-                str(out.parent / "none"),
-            ]
-        )
-        == 0
-    )
+    export(out, out.parent / "none")
     return out
 
 
