@@ -74,6 +74,9 @@ def test_units_of_a_rare_kind_are_covered_as_often_as_they_were_drawn_and_then_n
     ):
         found = [find_outliers(draw(rng, 8)) for _ in range(1_000)]
         assert least <= np.mean([len(x) > 0 for x in found]) <= most
+    same = np.full(24, 0.01)
+    same[3] = np.nextafter(0.01, 1)  # added up in another order
+    assert not len(find_outliers(same))
 
 
 def test_cells_taken_as_independent_units_cover_far_too_little():

@@ -100,15 +100,13 @@ def bearing(
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
-    task, falls = part.task, False
-    if walk is not None:
-        nothing = {"accuracy": task.chance, "auroc": 0.5}
+    task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
+    usual = 1 / len(task.classes) if task.classes else 0.0
 
-        def number(c: Column) -> float:
-            chance = nothing.get(c.name, 1 / len(task.classes) if task.classes else 0.0)
-            return chance if (c.arm or main) == main else 1.0
+    def number(c: Column) -> float:
+        return chance.get(c.name, usual) if (c.arm or main) == main else 1.0
 
-        falls = read.parsed.low < worked_out(walk, number) < read.parsed.high
+    falls = walk is not None and read.parsed.low < worked_out(walk, number) < read.parsed.high
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
     return tuple(p for p, of in probes if of.changes_otherwise == falls)
 

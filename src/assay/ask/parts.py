@@ -276,12 +276,9 @@ def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet)
 
 
 def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
-    """The near controls of the change under which a probe reads: how much other texts suffer is
-    no question of what can be read in these."""
-    if task.intervention is None:
-        return []
-    known = controls.of_intervention(task.intervention, study.text.study.direction)
-    alone = arms.has_one_block(study, task.model)
+    """The near controls of the change under which a probe reads, but for other texts."""
+    table, alone = task.intervention, arms.has_one_block(study, task.model)
+    known = controls.of_intervention(table, study.text.study.direction) if table else ()
     return [c for c in known if c != DAMAGE and not (alone and c.name == "layer")]
 
 

@@ -386,7 +386,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The name of an intervention under which the model reads all prompts; left out: as it is."""
     folds: int = 0
     """5, say: a cross-validation, in which each fold of the prompts is judged by what is learned
-    from the others; with `test`, a fold of those prompts. The unit is then `fold`."""
+    from the others; with `test`, a fold of those prompts. The unit is then a fold."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None

@@ -388,11 +388,10 @@ def _with_own_words(judged: Judged, given: Given) -> Judged:
         return judged
     known = [n for n in name.split(" × ") if n in given.columns]
     few = [n for n in known if len({*map(str, given.columns[n])}) < FEWEST]
+    how = f"say unit={known[0] if len(known) == 1 else known!r}"
     if few or not known:
         of = f"values of {few[0]}" if few else name.replace(" of", "s of", 1)
         how = f"write prompts of {FEWEST} or more {of}"
-    else:
-        how = f"say unit={known[0]!r}" if len(known) == 1 else f"say unit={known!r}"
     words = f"more prompts of the same groups do not help: {how}"
     return structs.replace(judged, price=Price(words))
 

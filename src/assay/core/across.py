@@ -91,17 +91,7 @@ def _spearman(x: Rows, y: Rows) -> Rows:
 
 def auroc_by_unit(score: Rows, label: Rows) -> Rows:
     """Compute of each unit what `auroc` takes the mean of. Raises: ClaimError for labels of more
-    than two values.
-
-    Args:
-        score: of each unit.
-        label: of each unit, one of two numbers.
-    Example:
-        >>> import numpy as np
-        >>> from assay.core.across import auroc_by_unit
-        >>> float(auroc_by_unit(np.array([1.0, 3.0, 2.0, 4.0]), np.array([0, 0, 1, 1])).mean())
-        0.75
-    """
+    than two values."""
     kinds = np.unique(label)
     if len(kinds) > 2:
         raise ClaimError(

@@ -45,14 +45,8 @@ class Learning:
     def __init__(
         self, task: ProbeTask, rows: Sequence[int], learned: Sequence[int], judged: Sequence[int]
     ) -> None:
-        """Take rows of an arm.
-
-        Args:
-            task: what the arm measures.
-            rows: all rows that it measures, which are read behind all that it learns from.
-            learned: the rows that are learned from here.
-            judged: the rows that are judged here.
-        """
+        """Take the rows of an arm that are learned from and judged here, of all that it reads:
+        those that it learns from and, behind them, `rows`."""
         self.task, self.count, self.learned, self.judged = task, len(learned), learned, judged
         label = task.table.label
         self.labels = [

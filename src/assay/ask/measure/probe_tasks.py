@@ -340,30 +340,31 @@ def check(task: ProbeTask) -> None:
 
 def _check_folds(task: ProbeTask) -> None:
     """Refuse folds that are too few for a verdict, or too many for their groups and labels."""
-    table, k = task.table, task.table.folds
+    table, k, wrong = task.table, task.table.folds, ""
     if k < FEWEST_FOLDS:
-        raise DataError(f"{table.name!r}: folds = {k}; a verdict needs {FEWEST_FOLDS} or more")
+        wrong = f"folds = {k}; a verdict needs {FEWEST_FOLDS} or more"
     for some, rows in ((task.source, task.learned), (task.prompts, task.rows)):
-        what = some.table.split or "prompt"
-        if (count := len({*some.groups(rows)})) < k:
-            values = f"values of {what}" if some.table.split else "prompts"
-            raise DataError(
-                f"{table.name!r}: {k} folds need as many {values}, and there are {count}"
-            )
+        split, count = some.table.split, len({*some.groups(rows)})
+        if count < k:
+            values = f"values of {split}" if split else "prompts"
+            wrong = f"{k} folds need as many {values}, and there are {count}"
     for direction in task.change.own_directions if task.change else ():
         if way_of(direction) in LEARNED and direction.prompts in ("", task.source.table.name):
-            raise DataError(
-                f"{table.name!r}: {direction.name!r} is learned from prompts that folds judge; "
-                "learn it from other prompts, or leave folds out"
+            wrong = (
+                f"{direction.name!r} is learned from prompts that folds judge; learn it from other "
+                "prompts, or leave folds out"
             )
-    for name in task.classes:
-        for learned, judged in task.parts:
-            known = task.source.column(table.label, learned)
-            if name not in known or name not in task.prompts.column(table.label, judged):
-                raise DataError(
-                    f"{table.name!r}: a fold would have no row with {table.label} = {name!r}; "
-                    "write fewer folds, or more rows of it"
-                )
+    for name in task.classes if not wrong else ():
+        label = table.label
+        known = [
+            {*task.source.column(label, a)} & {*task.prompts.column(label, b)}
+            for a, b in task.parts
+        ]
+        if any(name not in both for both in known):
+            wrong = f"a fold would have no row with {label} = {name!r}; write fewer folds, or more "
+            wrong += "rows of it"
+    if wrong:
+        raise DataError(f"{table.name!r}: {wrong}")
 
 
 def _check_labels(task: ProbeTask) -> None:

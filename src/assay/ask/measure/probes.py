@@ -110,12 +110,12 @@ def measure(
 def _scores(learning: Learning, points: int, seed: int) -> list[Float[torch.Tensor, "point row y"]]:
     """The scores of the rows that are judged together; of shuffled labels those of several
     deals."""
-    control = learning.task.control
-    if control == MAJORITY:
+    if learning.task.control == MAJORITY:
         return [learning.majority(points)]
-    if control == "permuted":
-        return [learning.scores(seed, shuffled=True, deal=k) for k in range(DEALS)]
-    return [learning.scores(seed)]
+    deals = DEALS if learning.task.control == "permuted" else 0
+    return [learning.scores(seed, shuffled=True, deal=k) for k in range(deals)] or [
+        learning.scores(seed)
+    ]
 
 
 def _tidy(
