@@ -849,7 +849,8 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     """What stands beside the verdict on the claim's own arm; empty where nothing does."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
-    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling, folds
+    apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
+    words = apart, _decisive(claim, data, reason, level), ceiling, folds
     return "; ".join(filter(None, words))
 
 
