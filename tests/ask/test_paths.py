@@ -1,10 +1,11 @@
 """Paths between heads and MLPs, against passes in which hooks of one's own hold all else."""
 
+import msgspec
 import numpy as np
 import pytest
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask.measure import controls, paths
+from assay.ask.measure import controls, interventions, paths
 from assay.ask.tables import Path
 from assay.core.errors import DataError
 
@@ -114,5 +115,7 @@ def test_a_path_that_leads_nowhere_is_refused(subject, to, way, why):
     from assay.subjects.site import Site
 
     table = intervention(patch="corrupted", heads=("0.1",), path=Path(to=to, input=way))
+    with pytest.raises(DataError, match="comes after no other"):
+        interventions.check(msgspec.structs.replace(table, patch="clean", after="noised"), ())
     with pytest.raises(DataError, match=why):
         paths.check(table, [(Site("z", 0), [1])], find(str(subject[0])))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask import checks, placing
+from assay.ask import checks
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Read
 from assay.ask.text import parsed
@@ -201,7 +201,3 @@ def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):
     asked = ModelStudy(parsed(subject[0] / "study.toml", whole))
     with pytest.raises(ExperimentError, match=r"random, row 1: \{b\} is not one of its columns"):
         checks.check(asked, asked.by_label["cut"])
-
-
-def test_conditions_keep_what_is_quoted_and_other_arms():
-    assert placing.pairs('"a/heads".x - max(b.y, over=n) > 0.5') == [("a/heads", "x"), ("b", "y")]

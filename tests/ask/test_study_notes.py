@@ -300,6 +300,10 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert result.judged[0].estimate == pytest.approx(float(means.max()))
     text = "max(mean(main.lens), over=layer): the mean over units is highest at layer"
     assert any(f"{text} {int(means.argmax())}, " in n for n in result.notes), result.notes
+    both = "max(changed.lens, over=layer) - main.lens[layer=2] > -1e3"
+    sides = run(study(folder, "both", LENS, both), tmp_path).judged[0].sides
+    assert sides["main.lens[layer=2]"] == pytest.approx(float(means[2]))
+    assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
         catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
 

@@ -87,8 +87,12 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
                 'intervention that comes before it with after = "…"'
             )
-        if table.path and (way != "patch" or table.neurons or not isinstance(table.site, str)):
-            raise DataError(f"{table.name!r}: a path is that of a patch of heads, or of one MLP")
+        several = table.neurons or not isinstance(table.site, str)
+        if table.path and (way != "patch" or several or table.after):
+            raise DataError(
+                f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
+                "after no other change"
+            )
         if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
         if (latents := latents_of(swept_table)) and min(latents) < 0:

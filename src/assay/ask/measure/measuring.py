@@ -349,8 +349,9 @@ class Readings:
         rows = given.rows
         compared = any(w.what == "kl" for r in rows for w in r.wants)
         if before is not None and compared:  # else each model's answers are tokens of its own
+            n = len(variants)  # all may share one
             rows = [
-                replace(r, final=_each_of(r.final, variants), first=_each_of(b.final, variants))
+                replace(r, final=r.final.expand(n, -1), first=b.final.expand(n, -1))
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
@@ -435,8 +436,3 @@ def _compares(read: Ready) -> bool:
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:
     return fitted(name, dictionary(name), folder)
-
-
-def _each_of(x: Float[torch.Tensor, "v d"], variants: range) -> Float[torch.Tensor, "v d"]:
-    """A row for each edit, where all share one."""
-    return x.expand(len(variants), -1)

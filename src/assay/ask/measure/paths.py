@@ -81,6 +81,7 @@ def edits(
     """
     assert table.path is not None
     model: Pretrained = source.model
+    check(table, places, model.folder)  # heads that were chosen, or stand in, are known only now
     first = min(site.layer or 0 for site, _ in places)
     held = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
     senders, to = dict(places), receivers(table.name, table.path)
