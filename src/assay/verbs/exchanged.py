@@ -50,11 +50,11 @@ def of_dictionary(
     place: Place,
 ) -> Answer[Exchanged]:
     """Write a dictionary, or one run of it, for another library or from one."""
+    writable(out.absolute().parent, "--out")
     if hint:
         dictionary = open_dictionary(name, root=place.root, **dict(map(_hinted, hint)))
     else:
         dictionary = find([name], Store(place.root))[0].read()
-    writable(out.absolute().parent, "--out")
     files = write(dictionary, out, format, run=run, model=model)
     exchange = _described(dictionary if run is None else dictionary[run], files)
     unread = file_statements.unread(exchange.origin)

@@ -105,9 +105,8 @@ def report(compared: Compared) -> Answer[Compared]:
     rows = [(d.what, d.recorded, d.now) for d in compared.differences]
     table = Table(("what", "recorded", "now"), rows, wide={"what": 1})
     facts = {"again": compared.judged == MEASURES, "one": compared.experiment != ALL}
-    return Answer(
-        compared, written("verify", c=compared, differences=table, **facts), int(bool(rows))
-    )
+    words = written("verify", c=compared, differences=table, **facts)
+    return Answer(compared, words, int(bool(rows)))
 
 
 def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen]:

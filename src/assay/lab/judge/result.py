@@ -80,7 +80,7 @@ class Result(Shown):
     preset: str
     """The preset's title; its result is stored under this name."""
     arm: str
-    """The arm that stands as the method: main, or another one for `assay show --arm`."""
+    """The arm that stands as the method: main, or another one that `Lab.judge` was asked for."""
     arms: Mapping[str, xr.Dataset]
     judged: tuple[Judged, ...]
     exact: tuple[Verified, ...]

@@ -194,7 +194,7 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
         if "terms" in claim and not _is_worded(claim, index):
             more.append(f"its steps are not those of its condition, {claim['condition']}")
         why_not, carried = claim.get("why_not", ""), bool(claim["carried"])
-        came = judge.line(verdict, claim["unit"]).partition(": ") if verdict else ("", "", "")
+        came = judge.line(verdict, claim["unit"]).rpartition(": ") if verdict else ("", "", "")
         yield Rejudged(claim["text"], carried, why_not, (*differs, *more), came[0], came[2])
     for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
