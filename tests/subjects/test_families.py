@@ -29,6 +29,7 @@ FAMILIES = {
     "gpt2": {},
     "mamba": {"state_size": 4},
 }
+"""Every type that has a file, or a value in one, with the settings that its tiny model needs."""
 FOUND = {
     "stablelm": {},
     "starcoder2": {},

@@ -44,7 +44,8 @@ class Known:
 
 
 RISES = ("loss", "entropy", "rank", "kl")
-"""Kinds of reads that rise where a model gets worse."""
+"""Kinds of reads that rise where a model gets worse; `damage.RISES` has the same. All others are
+taken to fall."""
 
 
 def of_pattern(top: Top, some: Sequence[Read]) -> Read | None:

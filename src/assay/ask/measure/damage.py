@@ -253,7 +253,8 @@ def _scaled(
 
 RISES = ("loss", "entropy", "rank", "kl")
 FALLS = ("accuracy", "generates", "log_prob", "prob", "logit", "cka", "jaccard")
-"""Kinds of reads that rise, and that fall, where a model gets worse."""
+"""Kinds of reads that rise, and that fall, where a model gets worse; a number of any other kind
+moves towards 0."""
 
 
 def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:

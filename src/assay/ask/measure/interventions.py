@@ -35,6 +35,7 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function", "noise")
+"""The fields that say what an intervention does, of which each table has one."""
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 TABLES = ("block",)

@@ -64,7 +64,7 @@ def numbers(
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
                     logs = (x.double().log_softmax(-1) for x in some)
                     value = torch.stack([-(x.exp() * x).sum() for x in logs])
-                else:
+                else:  # kl
                     held = before[0] if len(before) == 1 else held
                     assert held is not None or len(before) == b - a
                     bases = before if len(before) == b - a else [held] * (b - a)

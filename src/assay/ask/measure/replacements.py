@@ -59,7 +59,8 @@ class Replacements:
         prompts: Sequence[Prompt] | None = None,
         shift: int = 0,
     ) -> list[dict[Site, Rows]]:
-        """What goes to the sites of each prompt, a row for each of its tokens."""
+        """What goes to the sites of each prompt, a row for each of its tokens. `Elsewhere` compares
+        this with what is there, to see how much a change changes."""
         some = self.prompts if prompts is None else prompts
         if table.function:
             return [

@@ -23,8 +23,8 @@ from assay.subjects.site import Site
 
 @dataclass(frozen=True)
 class Want:
-    """A number about the next token that a pass has to give; all of them are unembedded together
-    (`ask/logits.py`)."""
+    """A number about the next token that a pass has to give; all of them are unembedded together,
+    and `logits.numbers` computes each kind."""
 
     what: Literal["log_prob", "logit", "rank", "entropy", "kl"]
     position: int

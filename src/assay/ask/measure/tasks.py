@@ -15,7 +15,8 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.tables import Direction, Intervention, Model, Read, Top
 
 DRAWN = ("random", "shuffled", "tokens", "heads", "neurons", "latents", "unrelated")
-"""Controls in which something is drawn by the seed."""
+"""Controls in which something is drawn by the seed. A control that is not listed is measured once,
+and all seeds share its numbers."""
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` that says which heads stood in, and its dimension."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
