@@ -108,9 +108,9 @@ class World:
             def _placed(self, table, attends):
                 return places.placed(world.embedding, self.ids(table))
 
-            def inputs(self, points, seed):
+            def inputs(self, points, seed, changed=0):
                 if control in probes.WITHOUT_MODEL:
-                    return super().inputs(points, seed)
+                    return super().inputs(points, seed, changed)
                 if control == "untrained":  # a random network that forgets most of what it reads
                     own = np.random.default_rng(seed)
                     x = np.tanh(own.normal(size=(ROWS, HIDDEN)))

@@ -356,14 +356,14 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
             "no vector for a token",
         ),
         ({"label": ["yes", "no"] * 4}, {}, "6 or more are needed"),
-        ({"label": ["yes", "no"] * 12, "text": ["same"] * 24}, {}, "the same text"),
+        ({"label": ["yes", "no"] * 12, "text": ["same"] * 24}, {}, "repeat a text"),
         (
             {
                 "label": ["yes", "no"] * 12,
                 "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)],
             },
             {},
-            "has its label as a word",
+            "the label itself is a word",
         ),
     ],
 )
@@ -384,7 +384,7 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
     )
     loaded = prompts.load(table, tiny)
     shown = Probe(name="truth", site="blocks.1.hook_resid_post")
-    with pytest.raises(DataError, match="every prompt has its label as a word"):
+    with pytest.raises(DataError, match="in every prompt, the label itself is a word"):
         probe_tasks.check(ProbeTask(Model(name="x"), shown, loaded))
     few = msgspec.structs.replace(shown, controls=("permuted",))
     with pytest.raises(DataError, match="is in the prompt"):
@@ -697,7 +697,7 @@ def test_other_prompts_are_judged_that_share_no_group_with_those_learned_from(ti
     values, coords = measured(task, tiny)
     assert values["accuracy"].mean() > 0.98
     assert len(coords["prompt"]) == 60
-    with pytest.raises(DataError, match="the same text"):
+    with pytest.raises(DataError, match="have the same text"):
         probe_tasks.check(ProbeTask(Model(name=str(tiny)), probe, first, first))
 
 

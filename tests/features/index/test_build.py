@@ -437,7 +437,7 @@ def test_classes_in_words() -> None:
 
 
 def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no index"):
+    with pytest.raises(DataError, match="is not an index"):
         Index(tmp_path)
     about(40).write(tmp_path)
     with pytest.raises(DataError, match=r"lacks features\.parquet"):
