@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assay.core.display import draw_with as _draw_with
 from assay.core.lazy import lazy
+from assay.core.renamed import install as _install_renamed
 from assay.core.sources import register as _register
 
 if TYPE_CHECKING:
@@ -87,3 +88,4 @@ def _studies() -> _Module:
 _draw_with(_notebook)
 _register(".toml", _studies)
 _register(".md", _studies)
+_install_renamed()

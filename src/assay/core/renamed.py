@@ -1,0 +1,141 @@
+"""Modules whose names have changed: files that people wrote under the old names still run.
+
+A user's experiment is kept in its store as it was written, so an old import must go on working.
+Another distribution to which modules have moved says so with an entry point in the group
+`assay.renamed`: a mapping of old names, or the names of old packages, to new ones.
+"""
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+GROUP = "assay.renamed"
+
+RENAMED: dict[str, str] = {
+    "assay.cli.options": "assay.verbs.options",
+    "assay.core.extras": "assay.core.heavy",
+    "assay.core.findings": "assay.core.estimates",
+    "assay.core.hashes": "assay.core.cache",
+    "assay.core.intact": "assay.core.integrity",
+    "assay.core.placing": "assay.core.power",
+    "assay.core.prices": "assay.core.power",
+    "assay.evaluation.index_text": "assay.evaluation.text",
+    "assay.evaluation.leakage": "assay.evaluation.file_statements",
+    "assay.evaluation.luck": "assay.evaluation.result",
+    "assay.evaluation.plans": "assay.evaluation.text",
+    "assay.evaluation.sums": "assay.evaluation.measure",
+    "assay.features.index.lookup": "assay.features.index.about",
+    "assay.features.index.passes": "assay.features.index.firings",
+    "assay.features.index.tables": "assay.features.index.schema",
+    "assay.features.largest": "assay.features.effects",
+    "assay.features.live.firing": "assay.features.live.edits",
+    "assay.features.loss_gradient": "assay.features.effects",
+    "assay.features.parts": "assay.features.effects",
+    "assay.lab.executors": "assay.lab.engines",
+    "assay.subjects.rebuilt": "assay.subjects.folder",
+    "assay.subjects.structure": "assay.subjects.sizes",
+    "assay.verbs.schemas": "assay.cli.schemas",
+}
+LAB = {
+    "plan": "preset schedule time_left",
+    "store": "atomic health migration origin ownership reading sealed tensors user_code",
+    "work": "events groups memory worker",
+    "judge": "journal ledger looks registered result sequential sources stamp verdicts",
+    "records": "provenance recording reproduction",
+}
+"""The lab's rooms, and what lay beside them before."""
+JOINED = {
+    "judge.journal": "store.journal",
+    "judge.ledger": "store.journal",
+    "judge.sequential": "judge.followed",
+    "judge.sources": "catalogue",
+    "judge.stamp": "judge.result",
+    "judge.verdicts": "judge.kept",
+    "plan.forecast": "forecast",
+    "plan.schedule": "work.work",
+    "plan.time_left": "work.work",
+    "records.history": "judge.history",
+    "records.provenance": "store.provenance",
+    "records.recording": "judge.recording",
+    "records.reproduction": "judge.reproduction",
+    "store.migration": "store.health",
+    "store.tensors": "store.runs",
+    "store.ownership": "store.origin",
+    "store.reading": "store.origin",
+    "work.groups": "store.groups",
+    "work.schedule": "work.work",
+    "work.tasks": "work.events",
+}
+"""Files of the lab that are in another of its rooms now, or parts of others."""
+RENAMED |= {
+    f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
+    for room in LAB
+    for n in LAB[room].split()
+}
+RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
+MEASURING = (
+    "activations choosing controls damage dictionaries directions dry edges editing heads "
+    "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
+    "probes prompts reads sae_arms saes seen sentences training"
+)
+"""Files of `ask` that are in its room `measure` now."""
+RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
+RENAMED["assay.studies"] = "assay.ask"
+
+
+def current(name: str) -> str:
+    """Give the name that a module has now; "" where it was never renamed."""
+    old = name
+    while old:
+        if old in RENAMED:
+            return RENAMED[old] + name[len(old) :]
+        old = old.rpartition(".")[0]
+    return ""
+
+
+class _Renamed(MetaPathFinder, Loader):
+    """Gives the module under its new name. Asked first, once an old name was met: a package under
+    an old name has the folder of the new one, in which a submodule would be found, and be loaded a
+    second time."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        renamed = fullname.startswith("assay.") and current(fullname)
+        return ModuleSpec(fullname, self) if renamed else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The module itself, not a copy: its classes and caches must be the same under both names.
+        name = module.__name__
+        for old in [name, *(known for known in RENAMED if known.startswith(f"{name}."))]:
+            sys.modules[old] = importlib.import_module(current(old))
+
+
+class _Moved(_Renamed):
+    """Meets the first old name, which nothing else finds, so that commands that use none pay for
+    none. Then it asks other distributions where their modules were: reading what is installed takes
+    as long as a dozen imports."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith("assay."):
+            return None
+        sys.meta_path[:] = [_Renamed(), *(f for f in sys.meta_path if f is not self)]
+        for point in importlib.metadata.entry_points(group=GROUP):
+            RENAMED.update(point.load())
+        return super().find_spec(fullname, path, target)
+
+
+def install() -> None:
+    """Let old names be imported."""
+    names = (_Renamed.__name__, _Moved.__name__)
+    if not any(type(finder).__name__ in names for finder in sys.meta_path):
+        sys.meta_path.append(_Moved())
