@@ -64,13 +64,8 @@ def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
     path = write_experiment("Which way Up", tmp_path).path
     assert path.name == "which_way_up.py" and "class WhichWayUp(Spec)" in path.read_text()
     assert read_header(path).title.startswith("A linear autoencoder")
-
-
-def test_the_class_is_what_the_cookbook_calls_it_and_never_one_that_the_file_imports(
-    tmp_path: Path,
-) -> None:
-    assert "class MyClaim(Spec)" in write_experiment("my-claim", tmp_path).path.read_text()
-    assert "class ClaimSpec(Spec)" in write_experiment("claim", tmp_path).path.read_text()
+    claim = write_experiment("claim", tmp_path).path.read_text()
+    assert "class ClaimSpec(Spec)" in claim, "not one that the file imports"
 
 
 @pytest.mark.parametrize("name", ["2nd", "", "a.b", "../up"])
