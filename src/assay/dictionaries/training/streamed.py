@@ -25,11 +25,7 @@ from assay.dictionaries.training.quick import check_settings, objective, train_d
 
 Settings = Mapping[str, Any]
 REQUEST, PLACE, FILE = "training.json", "harvest.json", "dictionary.safetensors"
-
-
 CHECKPOINT = "training.safetensors"
-
-
 INTERVAL = 15.0
 """Seconds between lines on how far reading is."""
 
@@ -70,14 +66,7 @@ def train(
     and `reading` are the options of `assay train-dictionary` by name, and `desk` builds artefacts.
 
     Raises: AssayError for what does not fit together, before anything is harvested."""
-    spec = spec.replace(
-        seed=method["seed"],
-        context=reading["context"],
-        windows=reading["tokens"] // reading["context"],
-        bos=reading["bos"],
-    )
-    if reading["buffer"] < 1:
-        raise AssayError("--buffer is a number of at least 1")
+    spec = _as_read(spec, method, reading)
     kind = _kind(method)
     loss = TopKAux(dead_after=method["aux"]) if method["aux"] else None
     objective(kind, loss, method["penalty"])
@@ -96,11 +85,7 @@ def train(
     (out / REQUEST).write_text(json.dumps(request, indent=1))
     lengths = lengths_of(method, reading)
     if not (out / CHECKPOINT).exists():
-        say(
-            f"train-dictionary: reads {sum(lengths):,} activations; the first step comes after "
-            f"{lengths[0]:,} of them (--buffer)"
-        )
-        read.first = rows.sample + lengths[0]
+        read.begin(lengths, rows.sample)
     try:
         reader = ShardReader(rows.shards(lengths, out / PLACE), method["batch"], method["seed"])
         dictionary = train_dictionary(
@@ -129,11 +114,20 @@ def train(
         found=False,
         **measured,
     )
-    stored = {**asdict(result), "file": str(result.file)}
-    (out / REQUEST).write_text(json.dumps({**request, "result": stored}, indent=1))
-    for name in (PLACE, CHECKPOINT):
-        (out / name).unlink(missing_ok=True)
+    _finish(out, request, result)
     return result
+
+
+def _as_read(spec: HarvestSpec, method: Settings, reading: Settings) -> HarvestSpec:
+    """Set the windows of the text as the options say. Raises: AssayError for an empty buffer."""
+    if reading["buffer"] < 1:
+        raise AssayError("--buffer is a number of at least 1")
+    return spec.replace(
+        seed=method["seed"],
+        context=reading["context"],
+        windows=reading["tokens"] // reading["context"],
+        bos=reading["bos"],
+    )
 
 
 def measure(dictionary: Dictionary, batches: Iterator[torch.Tensor]) -> dict[str, Any]:
@@ -164,6 +158,14 @@ class _Read:
     def __init__(self, say: Callable[[str], None]):
         self.first, self._say, self._tokens, self._reported = 0, say, 0, time.monotonic()
 
+    def begin(self, lengths: list[int], sample: int) -> None:
+        """Say how much is read, and how much of it before the first step."""
+        self._say(
+            f"train-dictionary: reads {sum(lengths):,} activations; the first step comes after "
+            f"{lengths[0]:,} of them (--buffer)"
+        )
+        self.first = sample + lengths[0]
+
     def __call__(self, tokens: int) -> None:
         self._tokens += tokens
         if self._tokens < self.first and time.monotonic() - self._reported >= INTERVAL:
@@ -192,6 +194,14 @@ def _kind(method: Settings) -> Nonlinearity:
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out whether a BOS comes first where nobody says so, as older requests do."""
     return {k: v for k, v in values.items() if k != "bos" or v is not None}
+
+
+def _finish(out: Path, request: Mapping[str, Any], result: TrainedDictionary) -> None:
+    """Write the result with its request, and remove what a later call would resume from."""
+    stored = {**asdict(result), "file": str(result.file)}
+    (out / REQUEST).write_text(json.dumps({**request, "result": stored}, indent=1))
+    for name in (PLACE, CHECKPOINT):
+        (out / name).unlink(missing_ok=True)
 
 
 def _finished(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -328,7 +328,7 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
         try:
             experiment.materials.models()
         except AssayError as e:  # what controls there are depends on the model
-            return [f"what changed cannot be told before its model is here: {e}"]
+            return [f"what changed cannot be known before its model is here: {e}"]
     return moved
 
 
