@@ -164,7 +164,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
     ("old", "new", "line", "words"),
     [
         ("[0.5, 0.05, 0.2]", "0.05", 12, "do not differ in density, which is 0.05; list its"),
-        ('over = "density"', 'over = "densty"', 12, "has no swept field 'densty'; did you mean"),
+        ('over = "density"', 'over = "densty"', 12, "have no swept field 'densty'; did you mean"),
         ('over = "density"\ncrosses = 0.2\n', "", 9, 'draw a curve with over = "density"'),
         ('over = "density"\n', "", 9, "and needs over=FIELD"),
         ('feature)"', 'feature) < 1"', 11, "an estimate has no threshold"),

@@ -222,7 +222,7 @@ def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_
     assert heat.columns[heat.color][15] == pytest.approx(scan.curve.estimate[7])  # at 10, 7
     sizes = np.abs(ranked.columns["estimate"])
     assert len(sizes) == 10 and list(sizes) == sorted(sizes, reverse=True)
-    assert ranked.rules == ((0.0, "0"),) and ranked.columns["layer head"][0] == "2, 7"
+    assert ranked.rules == ((0.0, "0"),) and ranked.columns["layer head"][0] == "layer 2, head 7"
 
 
 def test_seeds_that_diverged_leave_the_whole_curve():

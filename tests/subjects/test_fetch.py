@@ -50,7 +50,7 @@ def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
     assert fetch.SMOLLM2.find() == fetch.SMOLLM2.present()
     monkeypatch.setenv("ASSAY_SMOLLM2_GGUF", str(tmp_path / "none.gguf"))
     with pytest.raises(
-        ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is no file"
+        ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is not a file"
     ):
         fetch.SMOLLM2.find()
     (tmp_path / "none.gguf").write_bytes(b"another file")

@@ -219,6 +219,8 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
     """Tell at which level the mean over units is highest of which a maximum is claimed."""
     for text, over, means in _curves(asking, claim, arms) if asking else ():
+        if means.isnull().all():  # as an AUROC is of units that have both labels
+            continue
         at = means.argmax([*over])
         levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
         yield f"{text}: the mean over units is highest at {levels}, {float(means.max()):.3g}"

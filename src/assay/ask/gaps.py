@@ -56,9 +56,10 @@ def hopeless(gaps: Iterable[missing.Missing | Gap]) -> list[str]:
     ]
 
 
-def unused(path: Path) -> list[str]:
+def unused(path: Path, experiment: Experiment) -> list[str]:
     """Say which prompts of a study nothing uses, and what to write."""
-    return [f"{m.where}: {m.default}; {m.text}" for m in missing.unused_prompts(read(path))]
+    idle = missing.unused_prompts(read(path), tuple(experiment.arms))
+    return [f"{m.where}: {m.default}; {m.text}" for m in idle]
 
 
 def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:

@@ -4,6 +4,7 @@ its place."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -210,9 +211,11 @@ def of_claims(whole: Experiment) -> list[Missing]:
 
 
 def _is_direction(c: Claim) -> bool:
-    """Whether a claim's only threshold is 0: more than nothing, or less."""
+    """Whether a claim's only threshold is 0: more than nothing, or less. Where a measure is
+    multiplied, as in cut.x - 0.5 * main.x, the factor is the size."""
     finite = [e for e in (c.low, c.high) if math.isfinite(e)]
-    return len(finite) == 1 and abs(finite[0]) < 1e-300
+    multiplied = re.search(r"\d\s*\*|\*\s*[\d.]", c.condition)
+    return len(finite) == 1 and abs(finite[0]) < 1e-300 and not multiplied
 
 
 def _counts(whole: Experiment, c: Claim) -> dict[str, int]:

@@ -7,11 +7,13 @@ import dataclasses
 import inspect
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from assay.ask.draft import Statement, StudyDraft
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain
 from assay.ask.wording import dims_over, hold, made_of
@@ -67,6 +69,7 @@ def hold_to(
                         loosely=c.name == s.read.equal,
                     )
 
+    _refuse_pooled(study, s, judged)
     for whole in s.read.parsed.together:
         for own in judged:
             arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
@@ -77,6 +80,25 @@ def hold_to(
             if all(some):
                 with study.text.located(s.table, s.i, s.key):
                     refuse_other_levels(whole.text, whole.over, some)
+
+
+def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
+    """Refuse what is taken of each unit where a probe's AUROC is meant: only the mean of what its
+    units have is an AUROC, and a unit's own part may lie beyond 0 and 1."""
+    parsed = s.read.parsed
+    apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
+    by_unit = parsed.share or re.search(r"\b(corr|spearman|auroc)\(", parsed.text)
+    for c in parsed.columns:
+        part = study.asked.by_label.get(c.arm or judged[0])
+        if c.name != "auroc" or part is None or not isinstance(part.task, ProbeTask):
+            continue
+        if by_unit or c in apart or (c.over and c.how not in ("each", "mean", "sum")):
+            name = f"{c.arm or judged[0]}.auroc"
+            raise s.error(
+                s.key,
+                f"{name} is one number of all units, and none of them has an AUROC of its own; "
+                f"write mean({name}), as in max(mean({name}), over=layer)",
+            )
 
 
 def refuse_unknown(

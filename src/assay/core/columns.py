@@ -158,7 +158,7 @@ def _place(
     else:
         so = BEYOND[beyond[0]](x, beyond[1])
         index = so.argmax(dim).where(so.any(dim), len(levels))
-    place = index.copy(data=known[index.values.astype(int)])
+    place = index.copy(data=np.asarray(known[index.values.astype(int)]))
     return place.where(x.notnull().all(dim))
 
 

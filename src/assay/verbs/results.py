@@ -23,7 +23,7 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
         from assay.ask.gaps import undecidable, unused
 
         lines = undecidable(Path(name), experiment)
-        for line in (*lines, *unused(Path(name))):
+        for line in (*lines, *unused(Path(name), experiment)):
             door.aside(f"! {line}")
         if lines:
             door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")
