@@ -21,6 +21,7 @@ from assay.lab.records import records
 from assay.report import overview as listing
 from assay.verbs import new, others, results
 from assay.verbs.health import examine
+from assay.verbs.one_claim import choose
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,8 +72,8 @@ def test_what_verbs_give_is_what_the_schemas_say(
     ran = results.judged(lab, experiment, smoke)
     valid("run", ran)
     valid("run", results.judged(lab, experiment, smoke))  # as it is stored
-    valid("show", results.shown(lab, experiment, smoke))
-    valid("show", results.shown(lab, experiment, smoke, "1"))
+    valid("show", lab.judge(experiment, smoke).data)
+    valid("show", choose(lab.judge(experiment, smoke), "1").data)
     shutil.copy(
         ROOT / "tests/lab/walk.py", tmp_path / "stroll.py"
     )  # with exact statements and findings as well

@@ -15,7 +15,6 @@ from assay.core.intervals import counts, interval
 from assay.core.stats import (
     at_best,
     at_matched,
-    budget_ratio,
     correlation,
     difference,
     lead_at_own,
@@ -367,7 +366,6 @@ def test_sweeps_without_overlap_are_undefined_never_extrapolated():
     for statistic in (
         at_matched("l0", "fvu"),
         lead_at_own("l0", "fvu"),
-        budget_ratio("l0", "fvu", at=(0.29,)),
     ):
         assert np.isnan(statistic(m)[0])
 
@@ -385,20 +383,6 @@ def test_lead_at_an_equal_single_point_needs_no_sweep():
         b={"l0": np.array([11.0]), "fvu": np.array([0.18])},
     )
     assert lead_at_own("l0", "fvu")(m)[0] == pytest.approx(0.03, rel=1e-12)
-
-
-def test_budget_ratio_of_power_laws_is_closed_form():
-    m = at_sides(a=power(0.30, 0.2, [2, 10, 60]), b=power(0.33, 0.2, [2, 12, 90]))
-    assert budget_ratio("l0", "fvu", at=(0.17, 0.19))(m)[0] == pytest.approx(
-        (0.33 / 0.30) ** (1 / 0.2), rel=1e-10
-    )
-
-
-def test_budget_ratio_at_own_points_needs_no_sweep_of_that_side():
-    m = at_sides(a={"l0": np.array([8.0]), "fvu": np.array([0.2])}, b=power(0.33, 0.2, [2, 12, 90]))
-    assert budget_ratio("l0", "fvu")(m)[0] == pytest.approx(
-        (0.33 / 0.2) ** (1 / 0.2) / 8, rel=1e-10
-    )
 
 
 def test_share_closed_by_hand():

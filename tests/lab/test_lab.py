@@ -110,16 +110,6 @@ def test_table_has_a_row_per_arm_and_claim(done):
     assert frame.n_seed.tolist() == [6] * 4
 
 
-def test_another_arm_as_the_method(done, walk):
-    lab, _ = done
-    shown = lab.judge(walk, arm="still")
-    assert shown.arm == "still"
-    assert shown.judged[0].verdict.outcome == "fails"
-    assert shown.judged[0].verdict.estimate == pytest.approx(float(shown.arms["still"].end.mean()))
-    with pytest.raises(ExperimentError, match="no arm 'stil'; did you mean still"):
-        lab.judge(walk, arm="stil")
-
-
 def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
     with pytest.raises(
         StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"

@@ -152,7 +152,7 @@ def test_stored_results_are_shown_without_the_model(lab):
         raise ModelError("no model here")
 
     away = dataclasses.replace(experiment, inputs=gone, cost=gone)
-    assert lab.show(away).provenance["inputs"] == {"model": "aaa"}
+    assert lab.judge(away).provenance["inputs"] == {"model": "aaa"}
     with pytest.raises(ModelError):
         lab.plan(away)
 
@@ -183,11 +183,11 @@ def test_arms_of_another_model_are_not_compared(lab):
         StoreError,
         match=r"6 of 12 runs of dot .* \(other inputs: model aaa, now bbb\); run: assay run dot",
     ):
-        lab.show(reads("bbb"))
+        lab.judge(reads("bbb"))
     of_each = dataclasses.replace(
         reads(""), inputs=lambda s: {"model": "bbb" if s.steps else "aaa"}
     )
-    assert lab.show(of_each).provenance["runs"] == 12, (
+    assert lab.judge(of_each).provenance["runs"] == 12, (
         "where arms are meant to read different things"
     )
 

@@ -279,14 +279,6 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
     assert data["registration"]["changed"] == ["54 runs were stored before it was frozen"]
 
 
-def test_another_arm_confirms_nothing(tmp_path, lab):
-    experiment, preset = found(write(tmp_path, FAR))
-    registered.freeze(lab.store, experiment, preset)
-    lab.run(experiment)
-    other = lab.judge(experiment, arm="still")
-    assert (other.inference, other.judged[0].verdict.n) == ("exploratory", {"seed": 18})
-
-
 @pytest.mark.parametrize(
     ("price", "text"),
     [

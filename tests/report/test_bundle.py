@@ -223,7 +223,6 @@ def test_steps_do_what_the_function_does() -> None:
     for statistic in (
         stats.at_matched("x", "y"),
         stats.lead_at_own("x", "y", log_y=False),
-        stats.budget_ratio("x", "y"),
         lambda m: np.stack([m["a.x"], m["b.x"]]).max(0).min(1),
         lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
         lambda m: np.where(m["a.x"] > m["b.x"], 0.0, m["a.y"]) @ np.arange(4.0),

@@ -27,7 +27,6 @@ __all__ = [
     "Statistic",
     "at_best",
     "at_matched",
-    "budget_ratio",
     "correlation",
     "counts",
     "difference",
@@ -286,51 +285,6 @@ def lead_at_own(
         return (_interpolate(xb, yb, xa, log_y) - ya).mean(1)
 
     return statistic
-
-
-def budget_ratio(
-    x: Quantity,
-    y: Quantity,
-    a: str = "a",
-    b: str = "b",
-    *,
-    at: Sequence[float] | None = None,
-    log_y: bool = True,
-) -> Statistic:
-    """A statistic: how many times a's budget x side b needs to reach the same y: y = `at`, or the y
-    of a's own points.
-
-    The geometric mean over these values; above 1 means that a needs less. Without `at` only b is
-    interpolated, so a needs no sweep. A draw in which a sweep does not reach a value is NaN.
-
-    Args:
-        x: the budget, a term or statistic [draw, point], above 0.
-        y: what it buys, likewise.
-        a: name of the first side.
-        b: name of the second.
-        at: values of y to reach; None: those of a's points.
-        log_y: interpolate log y; needs y above 0.
-    Example:
-        >>> import numpy as np
-        >>> import assay
-        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}
-        >>> a = {"a.l0": np.array([[10.0]]), "a.fvu": np.array([[0.2]])}  # b needs 40 for as little
-        >>> assay.stats.budget_ratio("l0", "fvu")(a | b)
-        array([4.])
-    """
-
-    def statistic(m: Means) -> np.ndarray:
-        # Turned round: budget as a function of y.
-        to = np.log if log_y else np.asarray
-        (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
-        if at is None:
-            points, budgets = to(ya), xa
-        else:
-            points = np.broadcast_to(to(np.asarray(at, dtype=float)), (len(xa), len(at)))
-            budgets = _interpolate(to(ya), xa, points, False)
-        return np.exp((_interpolate(to(yb), xb, points, False) - budgets).mean(1))
-
-    return Compared(statistic, is_ratio=True)
 
 
 def share_closed(

@@ -121,7 +121,7 @@ def evaluate(
     stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
-        how = store, device, progress or _silent, watch
+        how = store, device, progress or (lambda done, total: None), watch
         settings = {name: one.setting for name, one in shared.items()}
         runs = (
             _on_text(missing, on.folder, on.corpus, batch, settings, *how)
@@ -463,7 +463,3 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }
-
-
-def _silent(token_count: int, total: int) -> None:
-    """Tell nobody."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from assay.core.errors import DataError, ModelError
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation.setting import Setting
+from assay.evaluation.setting import ReadingSetting
 from assay.subjects import names
 from assay.subjects.folder import ModelFolder, opening_in_words
 from assay.subjects.site import Site
@@ -108,7 +108,9 @@ def of_place(dictionary: Dictionary) -> dict[str, str]:
     }
 
 
-def warnings(stated: Mapping[str, str], setting: Setting, folder: ModelFolder | None) -> list[str]:
+def warnings(
+    stated: Mapping[str, str], setting: ReadingSetting, folder: ModelFolder | None
+) -> list[str]:
     """Say where a site that was given by hand, or the model, is not the one in the dictionary's
     file."""
     messages = []

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Ge
 
-from assay.core.errors import DataError, SpecError
+from assay.core.errors import DataError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
@@ -24,13 +25,12 @@ from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.measures import Measure
 from assay.dictionaries.rows import divide
 from assay.evaluation import baselines, file_statements, measure, sources, summary
-from assay.evaluation.setting import Part, Setting
+from assay.evaluation.setting import ReadingSetting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import (
-    CONTEXT,
     IndexTextSpec,
     IndexWindows,
-    check_context,
+    choose_windows,
     shard_windows,
     sites,
     windows,
@@ -43,7 +43,7 @@ from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
-from assay.subjects.folder import ModelFolder, find, most_tokens
+from assay.subjects.folder import ModelFolder, find
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
 
@@ -72,44 +72,18 @@ LIMIT_WINDOWS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexSetting(Spec):
-    """How an index is made. What is left open (None, "") comes from the dictionary's own file."""
+class IndexSetting(ReadingSetting):
+    """How an index is made."""
 
-    tokens: int = 32_768
+    tokens: Annotated[int, Ge(1)] = 32_768
     """Tokens that the model reads, at most; fewer where the text ends."""
-    context: int | None = None
-    """Tokens in a window, a BOS included."""
-    bos: bool | None = None
-    skip_first: int = 1
-    """Positions at the start of each window that do not count."""
-    outlier: float = 6.0
-    """Activations longer than this many medians do not count; 0: all do."""
-    part: Part = "auto"
-    """Which part of the text; auto: one that the dictionary was not trained on, where that is
-    known."""
-    site: str = ""
-    site_out: str = ""
-    dtype: Literal["float32", "bfloat16"] = "float32"
     gradients: bool = True
     """Whether the model runs back as well, so that every firing has a first-order effect on the
     loss."""
-    ablate: int = 32
+    ablate: Annotated[int, Ge(0)] = 32
     """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
-    ablate_windows: int = 16
+    ablate_windows: Annotated[int, Ge(2)] = 16
     """Windows on which each of them is, each of another document where there are so many."""
-
-    def check(self) -> None:
-        """Raise SpecError for numbers that leave nothing to read."""
-        if self.tokens < 1 or self.skip_first < 0 or self.outlier < 0 or self.ablate < 0:
-            raise SpecError(
-                "tokens must be at least 1, and skip_first, outlier and ablate at least 0"
-            )
-        if self.ablate_windows < 2:
-            raise SpecError(f"ablate_windows must be at least 2, got {self.ablate_windows}")
-        if self.context is not None and self.context < self.skip_first + 2:
-            raise SpecError(
-                f"context must be at least {self.skip_first + 2} tokens, got {self.context}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,38 +245,15 @@ def _place(
     """Where the dictionary reads and writes, on which windows, and what was assumed. Raises:
     DataError or ModelError."""
     dictionary = source.dictionary
-    requested = Setting(site=setting.site, site_out=setting.site_out)
-    reads, writes = sites(source.name, dictionary, requested, folder)
-    stated_text, of_place = (
-        file_statements.of_text(dictionary.origin),
-        file_statements.of_place(dictionary),
-    )
-    context = (
-        setting.context or stated_text.get("context_size") or min(CONTEXT, most_tokens(folder))
-    )
-    check_context(folder, context, setting.context is not None)
-    bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
-    try:
-        part, why = file_statements.choose(
-            source.name,
-            file_statements.get_training_text(dictionary.origin),
-            corpus,
-            setting.part,
-            stated_text.get("dataset", ""),
-            stated_text.get("part", ""),
-        )
-    except DataError as error:
-        if setting.part == "auto":
-            raise
-        part, why = (
-            setting.part,
-            (
-                "it was trained on some of this text: its features are shown where they were "
-                f"learned ({error})"
-            ),
-        )
+    reads, writes = sites(source.name, dictionary, setting, folder)
+    chosen = choose_windows(source, setting, folder, corpus, trained_on=True)
+    stated_place = file_statements.of_place(dictionary)
     text_spec = IndexTextSpec(
-        model=folder.fingerprint, corpus=corpus.fingerprint, part=part, context=context, bos=bos
+        model=folder.fingerprint,
+        corpus=corpus.fingerprint,
+        part=chosen.part,
+        context=chosen.context,
+        bos=chosen.bos,
     )
     spec = IndexPlaceSpec(
         of=text_spec,
@@ -313,11 +264,11 @@ def _place(
         outlier=setting.outlier,
     )
     return spec, [
-        *file_statements.warnings(of_place, requested, folder),
-        *file_statements.unknown(of_place, folder),
+        *file_statements.warnings(stated_place, setting, folder),
+        *file_statements.unknown(stated_place, folder),
         *file_statements.unread(dictionary.origin),
-        *of_bos,
-        why,
+        *chosen.notes,
+        chosen.why,
     ]
 
 

@@ -191,7 +191,7 @@ def shard(
         ce, kl = compare(clean, list(spliced_runs(subject, site_place.writes, passage, news, step)))
         counted = keep[:, :-1]
         series = torch.cat([torch.ones_like(ce[:1]), ce, kl])[:, counted]
-        totals = of_losses(series, where[:, :-1][counted], n)
+        totals = _add(series.T, where[:, :-1][counted], n).T
         _losses(shared, dictionary_sums, totals, ablations, with_ablations)
         tick(tokens[part].size)
     return arrays(shared), [arrays(single_sums) for single_sums in dictionary_sums]
@@ -321,13 +321,6 @@ def of_dictionary(
             scalars[part] = torch.stack([row_sums[name] for name in RECONSTRUCTED], 1)
     sums = dict(zip(RECONSTRUCTED, _add(scalars, document, documents).unbind(1), strict=True))
     return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
-
-
-def of_losses(
-    values: Float[torch.Tensor, "v b"], document: Int[torch.Tensor, " b"], documents: int
-) -> Float[torch.Tensor, "v document"]:
-    """Several series of one number per token, summed over each document."""
-    return _add(values.T, document, documents).T
 
 
 def add(total: Sums, more: Mapping[str, torch.Tensor]) -> None:

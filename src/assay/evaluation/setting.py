@@ -20,14 +20,10 @@ then not found."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting(Spec):
-    """How dictionaries are evaluated. What is left open (None, "") comes from each dictionary's own
+class ReadingSetting(Spec):
+    """How a dictionary is held to a model's text. What is left open (None, "") comes from its own
     file."""
 
-    seed: int = 0
-    """Seed of the choice of windows, and of what resample ablation puts in."""
-    tokens: Annotated[int, Ge(1)] = 110_000
-    """Tokens that the model reads, at most; fewer where the text ends."""
     context: int | None = None
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
     bos: bool | None = None
@@ -38,9 +34,6 @@ class Setting(Spec):
     replaced."""
     outlier: Annotated[float, Ge(0)] = 6.0
     """Activations longer than this many medians are left out as well; 0: none is."""
-    ablation_tokens: Annotated[int, Ge(0)] = 12_500
-    """Tokens on which the loss is measured with the site ablated; recovered shares are over
-    these."""
     part: Part = "auto"
     """Which part of the text; auto: the test part where the dictionary was trained on this text,
     else all of it."""
@@ -57,6 +50,19 @@ class Setting(Spec):
             raise SpecError(
                 f"context must be at least {max(2, self.skip_first + 2)} tokens, got {self.context}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(ReadingSetting):
+    """How dictionaries are evaluated."""
+
+    seed: int = 0
+    """Seed of the choice of windows, and of what resample ablation puts in."""
+    tokens: Annotated[int, Ge(1)] = 110_000
+    """Tokens that the model reads, at most; fewer where the text ends."""
+    ablation_tokens: Annotated[int, Ge(0)] = 12_500
+    """Tokens on which the loss is measured with the site ablated; recovered shares are over
+    these."""
 
 
 @dataclass(frozen=True, kw_only=True)

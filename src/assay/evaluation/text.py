@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -28,6 +29,7 @@ from assay.evaluation.setting import (
     EvaluationSiteSpec,
     EvaluationTextSpec,
     Part,
+    ReadingSetting,
     Setting,
 )
 from assay.evaluation.sources import Source
@@ -300,29 +302,20 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     trained on this text."""
     dictionary = source.dictionary
     reads, writes = sites(source.name, dictionary, setting, folder)
-    stated_text = file_statements.of_text(dictionary.origin)
-    usual = min(CONTEXT, most_tokens(folder))
-    context, notes = setting.context or stated_text.get("context_size") or usual, []
-    if setting.context is None and "context_size" not in stated_text:
-        notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
-    bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
-    check_context(folder, context, setting.context is not None)
-    part, why = file_statements.choose(
-        source.name,
-        file_statements.get_training_text(dictionary.origin),
-        corpus,
-        setting.part,
-        stated_text.get("dataset", ""),
-        stated_text.get("part", ""),
-    )
+    chosen = choose_windows(source, setting, folder, corpus)
+    notes = []
+    if chosen.is_guessed:
+        notes.append(
+            f"its file does not say its context; {chosen.context} tokens were used (--context)"
+        )
     text_spec = EvaluationTextSpec(
         seed=setting.seed,
         model=folder.fingerprint,
         corpus=corpus.fingerprint,
-        part=part,
+        part=chosen.part,
         tokens=setting.tokens,
-        context=context,
-        bos=bos,
+        context=chosen.context,
+        bos=chosen.bos,
     )
     centred = dictionary.per_token == "mean"
     if centred:  # its activations are, so that it need not do it
@@ -339,11 +332,58 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         outlier=setting.outlier,
         ablation_tokens=setting.ablation_tokens,
     )
-    return Plan(source, site, (*notes, *of_bos, *file_statements.unread(dictionary.origin), why))
+    unread = file_statements.unread(dictionary.origin)
+    return Plan(source, site, (*notes, *chosen.notes, *unread, chosen.why))
+
+
+class ChosenWindows(NamedTuple):
+    """Which windows of a text a dictionary is held to."""
+
+    context: int
+    is_guessed: bool
+    """Whether neither the setting nor the dictionary's file says the context."""
+    bos: bool
+    part: file_statements.Part
+    notes: list[str]
+    """What was assumed of the BOS."""
+    why: str
+    """Why this part."""
+
+
+def choose_windows(
+    source: Source,
+    setting: ReadingSetting,
+    folder: ModelFolder,
+    corpus: Corpus,
+    *,
+    trained_on: bool = False,
+) -> ChosenWindows:
+    """Choose context, BOS and part as the setting says, else as the dictionary's file does; with
+    `trained_on` a part that the setting names may be one that the dictionary was trained on.
+
+    Raises: DataError where the model reads fewer tokens, or it was trained on this text; ModelError
+    when a BOS is wanted and the model has none."""
+    origin = source.dictionary.origin
+    stated = file_statements.of_text(origin)
+    context = setting.context or stated.get("context_size")
+    is_guessed = setting.context is None and "context_size" not in stated
+    context = context or min(CONTEXT, most_tokens(folder))
+    check_context(folder, context, setting.context is not None)
+    bos, notes = file_statements.choose_bos(setting.bos, origin, folder)
+    learned = file_statements.get_training_text(origin)
+    names = stated.get("dataset", ""), stated.get("part", "")
+    try:
+        part, why = file_statements.choose(source.name, learned, corpus, setting.part, *names)
+    except DataError as error:
+        if setting.part == "auto" or not trained_on:
+            raise
+        why = "it was trained on some of this text: its features are shown where they were learned"
+        part, why = setting.part, f"{why} ({error})"
+    return ChosenWindows(context, is_guessed, bos, part, notes, why)
 
 
 def sites(
-    name: str, dictionary: Dictionary, setting: Setting, folder: ModelFolder
+    name: str, dictionary: Dictionary, setting: ReadingSetting, folder: ModelFolder
 ) -> tuple[Site, Site]:
     """Where the dictionary reads and writes in this model: as the setting says, else as its file
     does.

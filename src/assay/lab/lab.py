@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.display import follower
-from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.lab.engines import Executor, Inline, Workers
@@ -180,22 +180,13 @@ class Lab:
         result.write(self.store)
         return result
 
-    def judge(
-        self, experiment: Experiment, preset: PresetChoice = "default", arm: str = "main"
-    ) -> Result:
-        """Judge what is stored; nothing is trained or written. Another `arm` is judged as
-        if it were the method.
-
-        Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
-        """
+    def judge(self, experiment: Experiment, preset: PresetChoice = "default") -> Result:
+        """Judge what is stored; nothing is trained or written. Raises: StoreError when runs are
+        missing."""
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        if arm not in experiment.arms:
-            raise ExperimentError(
-                f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
-            )
         now = self._stored(experiment, chosen)
-        result = followed.following(self.store, experiment, now).judged(now, arm)
+        result = followed.following(self.store, experiment, now).judged(now)
         return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
+from assay.core.judging import LIMITS
 from assay.core.plain import cell
 from assay.core.results import Estimated, Other, ResultData, Verdict, Verified
 from assay.report import draw, tables
@@ -18,18 +19,7 @@ from assay.report import draw, tables
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = (
-    "estimate",
-    "low",
-    "high",
-    "boot_low",
-    "boot_high",
-    "t_low",
-    "t_high",
-    "skew_low",
-    "skew_high",
-    "p",
-)
+NUMBERS = (*LIMITS, "p")
 HEAD = (
     *("role", "kind", "arm", "outcome", "reason", *NUMBERS),
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),

@@ -381,7 +381,9 @@ def row(s: Statement) -> Row:
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
     published, setup = literature(s)
     if isinstance(s, Estimated):
-        value, interval = _swept(s.curve) if s.curve else estimate_of(s)
+        value, interval = estimate_of(s)
+        if s.curve:
+            value, interval = f"a curve over {' and '.join(s.curve.dims)}", ""
         return Row(
             "finding",
             s.text,
@@ -413,23 +415,18 @@ def row(s: Statement) -> Row:
         holds_if(s),
         bears=why(s, all_of_it=False),
         sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
-        explanations=tuple(f"{c.arm}: {in_words(s.near[c.arm])}" for c in controls if _explains(c)),
+        explanations=tuple(
+            f"{c.arm}: {in_words(s.near[c.arm])}"
+            for c in controls
+            if c.role == "near" and c.outcome == "holds"
+        ),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
-
-
-def _swept(curve: Curve) -> tuple[str, str]:
-    return f"a curve over {' and '.join(curve.dims)}", ""
 
 
 def _decimals_of(x: float) -> int:
     """Decimals of three significant digits."""
     return max(0, 2 - math.floor(math.log10(abs(x)))) if x and math.isfinite(x) else 2
-
-
-def _explains(c: Control) -> bool:
-    """Whether it is a control that may explain the claim in its method's place."""
-    return c.role == "near" and c.outcome == "holds"
 
 
 def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:

@@ -175,10 +175,9 @@ def next_token_loss(
     params: Params,
     tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
     activation: Activation,
-    edit: Edit | None = None,
 ) -> Float[torch.Tensor, "run b s-1"]:
     """The cross-entropy of each next token, in nats."""
-    logits, _ = forward(params, tokens, activation, edit)
+    logits, _ = forward(params, tokens, activation)
     target = tokens.to(logits.device).expand(*logits.shape[:-1])[..., 1:]
     return torch.nn.functional.cross_entropy(
         logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none"

@@ -184,24 +184,20 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
     if not isinstance(kind, str):
         raise ModelError(f'model_type must be a text such as "llama", got {str(kind)[:40]}')
     if kind not in known():
-        return by_structure(config)
+        return by_structure(json.dumps(dict(config), sort_keys=True, default=str))
     architecture = known()[kind]
     other = architecture.otherwise(config) if architecture.otherwise else None
     return other or architecture
 
 
-def by_structure(config: Mapping[str, Any]) -> Architecture:
-    """Find the parts of a model in the modules that transformers would build for a config, without
-    any weight.
+@lru_cache(maxsize=8)
+def by_structure(text: str) -> Architecture:
+    """Find the parts of a model in the modules that transformers would build for a config, given as
+    JSON, without any weight.
 
     Raises: ModelError for a type that transformers does not know as a decoder, or whose blocks are
     not made of attention and an MLP.
     """
-    return _by_structure(json.dumps(dict(config), sort_keys=True, default=str))
-
-
-@lru_cache(maxsize=8)
-def _by_structure(text: str) -> Architecture:
     import transformers
 
     config = json.loads(text)

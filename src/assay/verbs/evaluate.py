@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from assay.evaluation import evaluating
 from assay.evaluation.result import Evaluated
@@ -12,7 +12,7 @@ from assay.report import evaluations
 from assay.verbs.evaluated import words
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import HERE, Device, Flat, More, Place
+from assay.verbs.options import HERE, Device, Flat, More, Place, Windows
 from assay.verbs.verb import Answer, Door, verb
 from assay.verbs.writable import writable
 
@@ -31,32 +31,16 @@ class Where:
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class How(Windows):
     """How they are evaluated; what is not given comes from each dictionary's own file."""
 
     site: str = ""
     """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block
     9)."""
-    site_out: Annotated[str, More] = ""
-    """The site that a transcoder reconstructs."""
     tokens: int = 110_000
     """The number of tokens that the model reads, at most."""
-    context: Annotated[int | None, More] = None
-    """Tokens in a window, including a BOS; 128 if the file does not say."""
-    bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token. By default as in the dictionary's
-    file, or as the model's tokenizer does."""
-    skip_first: Annotated[int, More] = 1
-    """Positions at the start of each window that are left out of every measure."""
-    outlier: Annotated[float, More] = 6.0
-    """Activations longer than this many times the median are left out too; 0: none."""
     ablation_tokens: Annotated[int, More] = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
-    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
-    """The part of the text; files are split by the hash of their path. auto: the test part if the
-    dictionary was trained on this text, otherwise all."""
-    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
-    """The number format in which the model computes."""
 
 
 ON, AS_FILED = Where(), How()

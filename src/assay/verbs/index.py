@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
 from assay.verbs.fetch import Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import More, Place
+from assay.verbs.options import More, Place, Windows
 from assay.verbs.parts import written
 from assay.verbs.verb import Answer, Door
 
@@ -19,30 +19,14 @@ CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(Windows):
     """How a text is read for an index; what is not given comes from the dictionary's own file."""
 
     tokens: int = 32_768
     """For an index: the number of tokens to read, at most. A larger number later reads only the new
     ones."""
-    context: Annotated[int | None, More] = None
-    """Tokens in a window, including a BOS; 128 if the file does not say."""
-    bos: Annotated[bool | None, More] = None
-    """Whether each window starts with the model's BOS token. By default as in the dictionary's
-    file, or as the model's tokenizer does."""
-    skip_first: Annotated[int, More] = 1
-    """Positions at the start of each window that are left out."""
-    outlier: Annotated[float, More] = 6.0
-    """Activations longer than this many times the median do not count either; 0: all count."""
-    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
-    """The part of the text; files are split by the hash of their path. auto: what the dictionary
-    was not trained on, if that is known."""
     site: Annotated[str, More] = ""
     """Where activations are read, such as blocks.9.hook_resid_post."""
-    site_out: Annotated[str, More] = ""
-    """The site that a transcoder reconstructs."""
-    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
-    """The number format in which the model computes."""
     gradients: Annotated[bool, More] = True
     """Also run a backward pass, for the first-order effect of every firing on the loss; this
     doubles the time."""

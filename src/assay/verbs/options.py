@@ -56,6 +56,28 @@ class Output:
     """Print the JSON schema of that object, and run nothing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How a text is read; what is not given comes from each dictionary's own file."""
+
+    context: Annotated[int | None, More] = None
+    """Tokens in a window, including a BOS; 128 if the file does not say."""
+    bos: Annotated[bool | None, More] = None
+    """Whether each window starts with the model's BOS token. By default as in the dictionary's
+    file, or as the model's tokenizer does."""
+    skip_first: Annotated[int, More] = 1
+    """Positions at the start of each window that are left out."""
+    outlier: Annotated[float, More] = 6.0
+    """Activations longer than this many times the median are left out too; 0: none."""
+    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
+    """The part of the text; files are split by the hash of their path. auto: the test part if the
+    dictionary was trained on this text, otherwise all."""
+    site_out: Annotated[str, More] = ""
+    """The site that a transcoder reconstructs."""
+    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
+    """The number format in which the model computes."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Place:

@@ -50,14 +50,3 @@ def judged(
         refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:
         return lab.run(experiment, preset, on_event, planned).data
-
-
-def shown(lab: Lab, experiment: Experiment, preset: Preset, claim: str | None = None) -> ResultData:
-    """Give the verdicts of what is stored, all or one claim, by its number or words of its text;
-    nothing is trained or written.
-
-    Raises: StoreError where runs are missing; ClaimError where no claim is the one, or several."""
-    from assay.verbs.one_claim import choose
-
-    result = lab.judge(experiment, preset)
-    return (result if claim is None else choose(result, claim)).data

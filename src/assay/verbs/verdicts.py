@@ -66,10 +66,8 @@ def _of_all(name: str, choice: Choice, place: Place) -> tuple[ResultData, Around
         entry = catalogue.entry(name)
         if stored := kept.read(place.root, entry.name, entry.origin, choice.preset):
             return *stored, entry.origin
-    from assay.verbs.results import shown
-
     experiment, preset = choice.of(name)
-    data = shown(place.lab(), experiment, preset)
+    data = place.lab().judge(experiment, preset).data
     return data, kept.around(experiment, preset, data), experiment.origin
 
 

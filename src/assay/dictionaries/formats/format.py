@@ -91,10 +91,6 @@ class Reading:
     """Keys of its settings that are neither used nor known to change nothing."""
 
 
-def _by_name_alone(source: Source) -> bool:
-    return False
-
-
 def _as_it_is(source: Source) -> Source:
     return source
 
@@ -114,7 +110,7 @@ class Format:
     beside: tuple[str, ...] = ()
     """Names of the files that are read with the weights where they are there; {stem} stands for the
     weight file's name, {number} for the digits at its end."""
-    fits: Callable[[Source], bool] = _by_name_alone
+    fits: Callable[[Source], bool] = lambda source: False  # by its name alone
     """Whether what a file holds says that it is of this format; asked before names are."""
     open: Callable[[Source], Source] = _as_it_is
     """The file with the settings that belong to it."""

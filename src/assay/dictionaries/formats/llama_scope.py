@@ -48,7 +48,8 @@ def read(source: Source, hints: Hints) -> Reading:
 
     Raises: DataError for what is missing, unknown or contradictory, and where the mean length of
     the inputs is not in the folder."""
-    config, path = source.config, _stated_in(source)
+    config, path = source.config, source.place / SETTINGS
+    path = path if path.exists() else source.place / LATER
     _refuse(config, path)
     norms = {
         n.removeprefix(f"{_NORM}."): v
@@ -94,12 +95,6 @@ def read(source: Source, hints: Hints) -> Reading:
         site=site,
         site_out=None if target == site else target,
     )
-
-
-def _stated_in(source: Source) -> Path:
-    """The file of the settings."""
-    first = source.place / SETTINGS
-    return first if first.exists() else source.place / LATER
 
 
 def _refuse(config: Mapping[str, Any], path: Path) -> None:

@@ -33,18 +33,16 @@ def nearest_cosine(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run f"]:
     return _per_run(W_dec, _nearest)
 
 
-def twinned(
-    W_dec: Float[Array, "f d"], firings: Float[Array, " f"], threshold: float = THRESHOLD
-) -> Bool[Array, " f"]:
-    """Tell which features that are on at all have a decoder row within `threshold` of another such
+def twinned(W_dec: Float[Array, "f d"], firings: Float[Array, " f"]) -> Bool[Array, " f"]:
+    """Tell which features that are on at all have a decoder row within THRESHOLD of another such
     feature's.
 
-    Formula: firings_i > 0 and max over j ≠ i with firings_j > 0 of cos(d_i, d_j) > threshold
+    Formula: firings_i > 0 and max over j ≠ i with firings_j > 0 of cos(d_i, d_j) > THRESHOLD
     """
     on = firings > 0
     twins = on & False
     if on.any():
-        twins[on] = nearest_cosine(W_dec[on]) > threshold
+        twins[on] = nearest_cosine(W_dec[on]) > THRESHOLD
     return twins
 
 

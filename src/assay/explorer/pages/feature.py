@@ -40,24 +40,20 @@ Piece = str | Mapping[str, str]
 
 def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show one feature. Raises: Problem for one that is not there."""
-    return _page(library, path_params, "", None, "")
+    index = library.index(path_params["model"], path_params["dictionary"])
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    return build_page(index, int(path_params["number"]), base)
 
 
 def activation(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show a feature, and where it is on in a text of the reader's; what cannot be read is said
     there in one line."""
-    text, number, user_text, problem, loading = (
-        query.get("text", ""),
-        int(path_params["number"]),
-        None,
-        "",
-        False,
-    )
+    index = library.index(path_params["model"], path_params["dictionary"])
+    text, number = query.get("text", ""), int(path_params["number"])
+    user_text, problem, loading = None, "", False
     if text:
         try:
-            loaded = library.live.loaded(
-                library.index(path_params["model"], path_params["dictionary"])
-            )
+            loaded = library.live.loaded(index)
             if loaded is not None:
                 user_text = loaded.ask(
                     ("own", number, text), lambda reader: own_text(reader, number, text)
@@ -65,7 +61,8 @@ def activation(library: Library, path_params: Mapping[str, Any], query: QueryPar
             loading = loaded is None
         except (AssayError, ImportError) as error:
             problem = str(error)
-    return _page(library, path_params, text, user_text, problem, loading)
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    return build_page(index, number, base, text, user_text, problem, loading)
 
 
 @dataclass(frozen=True)
@@ -97,26 +94,6 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
         float(ablate_features(reader, reading, [number]).delta[0].sum()) if mask.any() else 0.0
     )
     return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
-
-
-def _page(
-    library: Library,
-    path_params: Mapping[str, Any],
-    text: str,
-    user_text: OwnText | None,
-    problem: str,
-    loading: bool = False,
-) -> Shown:
-    base = f"{path_params['model']}/{path_params['dictionary']}"
-    return build_page(
-        library.index(path_params["model"], path_params["dictionary"]),
-        int(path_params["number"]),
-        base,
-        text,
-        user_text,
-        problem,
-        loading,
-    )
 
 
 def build_page(

@@ -56,17 +56,15 @@ class Followed:
         why = "; ".join(self.departures)
         return f"not as it was frozen, so these verdicts are exploratory: {why}"
 
-    def judged(self, plan: Plan, arm: str = "main") -> Result:
-        """The verdicts on what is stored; another `arm` is judged as if it were the method. Raises:
-        StoreError when runs are missing."""
+    def judged(self, plan: Plan) -> Result:
+        """The verdicts on what is stored. Raises: StoreError when runs are missing."""
         store, preset = self.store, plan.preset
         experiment = history.marked(self.experiment.sized(preset.specs), store)
         require_usable(experiment, plan, store)
-        frozen = self.declared if arm == "main" else None
-        if frozen:  # what an older version froze was to be judged claim by claim
+        if frozen := self.declared:  # what an older version froze was to be judged claim by claim
             experiment = families.each(experiment, frozen.content.get("together", {}))
         level, arms = frozen.level if frozen else USUAL, load(plan)
-        result = judge_all(experiment, plan, arms, arm, level=level)
+        result = judge_all(experiment, plan, arms, level=level)
         if frozen:
             judged = tuple(map(_as_frozen, result.judged))
             if len(several := frozen.content["looks"]) > 1:
@@ -78,7 +76,7 @@ class Followed:
         ledger, place = Ledger(store), (experiment.name, preset.title)
         gone = ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
-        asks = experiment.beside if arm == "main" and not others else None
+        asks = None if others else experiment.beside
         beside = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
@@ -129,10 +127,8 @@ class Followed:
             return None
         declared, lines = frozen.content["looks"], self._looks()
         outcomes = {j.text: j.outcome for j in result.judged}
-        is_asked = not self.departures and result.arm == "main"
+        is_asked = not self.departures
         changed = self._later(frozen, outcomes, plan) if is_asked else list(self.departures)
-        if result.arm != "main":
-            changed.append(f"asked of {result.arm}: what was frozen was asked of main")
         missing, last = self._gaps(frozen), len(declared)
         decided = [text for text, outcome in outcomes.items() if outcome != "undecided"]
         texts = (*outcomes, *(text for text, _ in result.failed))

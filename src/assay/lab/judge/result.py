@@ -79,8 +79,6 @@ class Result(Shown):
     experiment: str
     preset: str
     """The preset's title; its result is stored under this name."""
-    arm: str
-    """The arm that stands as the method: main, or another one that `Lab.judge` was asked for."""
     arms: Mapping[str, xr.Dataset]
     judged: tuple[Judged, ...]
     exact: tuple[Verified, ...]
@@ -96,7 +94,7 @@ class Result(Shown):
     specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
-    """Statements that cannot be asked of this arm, and why."""
+    """Statements that cannot be asked of changed fields, and why."""
     failed: tuple[tuple[str, str], ...] = ()
     """Statements that could not be computed, and why; all others were judged."""
     changed: tuple[str, ...] = ()
@@ -139,7 +137,6 @@ class Result(Shown):
             schema=SCHEMA,
             experiment=self.experiment,
             preset=self.preset,
-            arm=self.arm,
             seconds=round(self.seconds, 1),
             cpu_seconds=round(self.cpu_seconds, 1),
             claims_key=self.claims_key,
@@ -315,24 +312,21 @@ def judge_all(
     experiment: Experiment,
     plan: Plan,
     arms: Mapping[str, xr.Dataset],
-    arm: str = "main",
     *,
     figures: bool = True,
     level: float = USUAL,
 ) -> Result:
-    """The result of stored measures; with another `arm`, the claims about main are asked of that
-    one.
+    """The result of stored measures.
 
-    A statement that cannot be computed is listed in `failed` and costs no other its verdict; for
-    another arm than main, or where fields were changed, in `skipped`: statements may read a penalty
-    that the changed preset no longer has. `level` is that of claims."""
+    A statement that cannot be computed is listed in `failed` and costs no other its verdict; where
+    fields were changed, in `skipped`: statements may read a penalty that the changed preset no
+    longer has. `level` is that of claims."""
     experiment = apply_preset(experiment, plan.preset)
     everything, changed = with_derived(experiment, arms), bool(plan.preset.sets)
     unasked = frozenset(name for name, a in experiment.arms.items() if not a.asked)
     statements = judge_statements(
         experiment.claims,
         _Asked(everything, unasked) if unasked else everything,
-        arm,
         scope_by_reading(experiment, plan.preset),
         changed=changed,
         origin=experiment.origin,
@@ -346,7 +340,6 @@ def judge_all(
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,
-        arm=arm,
         arms=everything,
         judged=priced,
         exact=statements.exact,
@@ -450,7 +443,7 @@ class Statements(NamedTuple):
     exact: tuple[Verified, ...]
     findings: tuple[Estimated, ...]
     skipped: tuple[tuple[str, str], ...]
-    """Those that cannot be asked of another arm, or of changed fields, and why."""
+    """Those that cannot be asked of changed fields, and why."""
     failed: tuple[tuple[str, str], ...]
     """Those that could not be computed, and why."""
 
@@ -458,7 +451,6 @@ class Statements(NamedTuple):
 def judge_statements(
     statements: Sequence[Claim | Exact | Estimate],
     arms: Mapping[str, xr.Dataset],
-    arm: str = "main",
     scope: Scope = "",
     *,
     changed: bool = False,
@@ -480,13 +472,11 @@ def judge_statements(
                         exact.append(verify(s, arms))
                     elif isinstance(s, Estimate):
                         findings.append(estimate(s, arms, scope=scope))
-                    elif arm == "main":
+                    else:
                         judged.append(judge(s, arms, level, scope))
-                    elif s.of == "main":
-                        judged.append(judge(s.about(arm), arms, level, scope))
             except ClaimError as e:
                 failure = (s.text, str(e).removeprefix(f"{s.text!r} "))
-                (failed if arm == "main" and not changed else skipped).append(failure)
+                (skipped if changed else failed).append(failure)
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 
