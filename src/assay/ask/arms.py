@@ -33,7 +33,7 @@ from assay.controls.table import (
     chosen,
 )
 from assay.core.columns import Column
-from assay.core.errors import AssayError, DataError, ExperimentError, nearest
+from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.folder import most_tokens
 from assay.subjects.sizes import read_sizes
 
@@ -55,7 +55,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
             untrained=bool(model.like),
             changed=start is not None,
         )
-        known += [DAMAGE, OTHER_TEXT] if _is_tuned(study, model) else []
+        known += [DAMAGE, OTHER_TEXT] if study.is_tuned(model) else []
         near = chosen(main, known, model.controls)
     twin = _untwinned(model) if model.like else _twin(model)
     for control in near:
@@ -84,7 +84,7 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
         label = f"{name}/{control.name}"
         task = narrowed(whole, name, tables, frozen_words(text.path, label))
         if control == DAMAGE:
-            _add_unrelated(study, name, control, task, table.damage, "damage")
+            _add_unrelated(study, name, control, task, table.damage)
             continue
         changed = dataclasses.replace(task, control=control.name)
         study.parts.append(Part(label, changed, control, name))
@@ -142,7 +142,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     known = controls.of_diff(
         () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
     )
-    if table is None and _is_tuned(study, second) and study.start_of(second) == first:
+    if table is None and study.is_tuned(second) and study.start_of(second) == first:
         known += [DAMAGE, OTHER_TEXT]
     if table and DAMAGE in controls.of_intervention(table, study.text.study.direction):
         known += [DAMAGE]
@@ -163,12 +163,8 @@ def _under(study: ResolvedStudy, i: int, diff: Diff) -> Intervention | None:
     """The intervention under which both sides of a difference are read."""
     if not diff.intervention:
         return None
-    by_name = {t.name: t for t in study.text.study.intervene}
-    if diff.intervention not in by_name:
-        what = f"there is no intervention {diff.intervention!r}"
-        hint = nearest(diff.intervention, by_name)
-        raise study.text.error(("diff", i, "intervention"), f"{what}; {hint}")
-    table = msgspec.structs.replace(by_name[diff.intervention], damage="")
+    with study.text.located("diff", i, "intervention"):
+        table = study.intervention(diff.intervention)
     return interventions.expanded(table, study.text.study.direction)
 
 
@@ -181,10 +177,8 @@ def _unrelated(study: ResolvedStudy, diff: Diff) -> str:
 def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
     """Add the arms of a difference between two tables of prompts, in each model."""
     assert diff.prompts is not None
-    for name in (n for n in diff.prompts if n not in study.prompts):
-        hint = nearest(name, study.prompts)
-        raise study.text.error(("diff", i, "prompts"), f"there are no prompts {name!r}; {hint}")
-    first, second = (study.prompts[name] for name in diff.prompts)
+    with study.text.located("diff", i, "prompts"):
+        first, second = map(study.prompts_called, diff.prompts)
     table = _under(study, i, diff)
     for m, model in enumerate(study.models):
         task = dataclasses.replace(study.task(model, table), prompts=second, than=first)
@@ -252,13 +246,8 @@ def _add_control(study: ResolvedStudy, of: str, control: Control, task: Task) ->
     study.parts.append(Part(f"{of}/{control.name}", task, control, of))
 
 
-def _is_tuned(study: ResolvedStudy, model: Model) -> bool:
-    """Whether a model is one that the study trains further."""
-    return model.name in study.trains and bool(study.trains[model.name].of)
-
-
 def _add_unrelated(
-    study: ResolvedStudy, of: str, control: Control, task: Task, name: str = "", key: str = ""
+    study: ResolvedStudy, of: str, control: Control, task: Task, name: str = ""
 ) -> None:
     """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
     made it is left out, and the author is told."""
@@ -267,8 +256,8 @@ def _add_unrelated(
         return
     train = study.trains.get(task.model.name)
     name = name or (train.damage if train else "")
-    if name and name not in study.prompts:
-        raise ExperimentError(f"there are no prompts {name!r}; {nearest(name, study.prompts)}")
+    if name:
+        study.prompts_called(name)
     if control == OTHER_TEXT:
         assert train is not None
         other = _on_other_text(study, train, name or sentences.NAME, task.model)

@@ -115,12 +115,8 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
             "",
         )
         alike = {asking.main, base} <= {*arms} and column.name in arms.get(base, ())
-        if (
-            not isinstance(task, Task)
-            or task.intervention is None
-            or not alike
-            or asking.read.parsed.terms.keys() != {"value"}
-        ):
+        plain = asking.read.parsed.terms.keys() == {"value"}
+        if not (isinstance(task, Task) and task.intervention and alike and plain):
             continue
         with contextlib.suppress(AssayError):
             units = ["run", *asking.units]
@@ -196,11 +192,8 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     name = task.unrelated.table.name
     of = "" if name == sentences.NAME else f" ({name})"
     low, high = float(rise.min()), float(rise.max())
-    by = (
-        f"{low:.3g}"
-        if high - low < 1e-9 or f"{low:.3g}" == f"{high:.3g}"
-        else (f"{low:.3g} to {high:.3g}")
-    )
+    ends = (low, high) if high - low >= 1e-9 else (low,)
+    by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))
     was = float(before.mean())
     yield f"{label}: the loss on unrelated text{of} changes by {by} nats/token, from {was:.3g}"
 
@@ -295,10 +288,10 @@ def _each(questions: ModelStudy, claim: Claim, arms: Arms) -> Iterator[str]:
     task, unit = part.task, part.task.unit
     if unit not in claim.units or unit not in arms[claim.of].dims:
         return
-    measured = {*arms[claim.of][unit].values.tolist()}  # not a text that fills no window
+    # few of them in a smoke run, and no text that fills no window
+    measured = {*arms[claim.of][unit].values.tolist()}
     if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
         return
-    levels = [x for x in levels if x in arms[claim.of][unit].values]  # few of them in a smoke run
     numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
     prompts = task.source if isinstance(task, SaeTask) else task.prompts
     names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels

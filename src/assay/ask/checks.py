@@ -5,10 +5,9 @@ none is, is left out of it, if no statement has it of this arm."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from typing import Any
 
 from assay.ask import placing
 from assay.ask.measure import (
@@ -25,7 +24,6 @@ from assay.ask.measure import (
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.resolved import ResolvedStudy
@@ -176,7 +174,8 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
         opened = cache(partial(_opened, study, folder))
         code = partial(own_code.load, folder=study.folder)
         rows = dry.prompts_of(task, folder)
-        return _remarks(task, read, rows, folder, opened, code)
+        dry.check_projection(read, task, folder)
+        return [*measuring.remarks(task, read, rows, opened, code)]
 
     key = (folder, task.prompts.table.name, *task.rows, "read", read.name)
     found: list[str] = study.once(key, ready)
@@ -198,16 +197,3 @@ def _located_in(study: ResolvedStudy, who: str, *keys: str | int) -> Iterator[No
         yield
     except AssayError as e:
         raise study.text.error(keys, f"{who}{e}") from e
-
-
-def _remarks(
-    task: Task,
-    read: Read,
-    rows: Sequence[Prompt],
-    folder: ModelFolder,
-    opened: Callable[[str], Dictionary],
-    code: Callable[[str], Callable[..., Any]],
-) -> list[str]:
-    """What to know of a read on these prompts. Raises: DataError where it cannot be read."""
-    dry.check_projection(read, task, folder)
-    return [*measuring.remarks(task, read, rows, opened, code)]

@@ -30,6 +30,7 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
+from assay.core.reading import LazyArms
 
 
 def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
@@ -39,7 +40,8 @@ def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
     names = [name for name in read.parsed.arms if name not in controls]
     done = [name for name in names if name in asked.done]
     if asked.frozen is None:
-        done += [n for n in names if n in asked.by_label and _is_tuned(asked, n)]
+        named = [asked.by_label[n] for n in names if n in asked.by_label]
+        done += [p.label for p in named if asked.is_tuned(p.task.model)]
         done = [n for n in names if n in done and not asked.by_label[n].of] or done
         if worse := _breaking(asked, read):
             return worse
@@ -60,12 +62,6 @@ def _breaking(asked: ModelStudy, read: Condition) -> str:
         return parsed.low < x < parsed.high
 
     return next((arm for arm in parsed.arms if holds("") and not holds(arm)), "")
-
-
-def _is_tuned(asked: ModelStudy, arm: str) -> bool:
-    """Whether an arm is of a model that the study trains further."""
-    train = asked.trains.get(asked.by_label[arm].task.model.name)
-    return train is not None and bool(train.of)
 
 
 def _is_probe(part: Part) -> bool:
@@ -108,7 +104,8 @@ def bearing(
 
     falls = walk is not None and read.parsed.low < worked_out(walk, number) < read.parsed.high
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
-    return tuple(p for p, of in probes if of.changes_otherwise == falls)
+    # a control of the change, or of the probe
+    return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
 
 
 def twins(
@@ -229,20 +226,10 @@ def read_besides(value: Value, others: Mapping[str, Mapping[str, str]]) -> Value
 
     def besides(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
         names = others.get(str(getattr(arms, "under", "")), {})
-        return value(arm, _Renamed(arms, names) if names else arms)
+        own = LazyArms({*arms, *names}, lambda name: arms[names.get(name, name)])
+        return value(arm, own if names else arms)
 
     return besides
-
-
-class _Renamed(dict[str, Any]):
-    """Arms, some of which are others under their names."""
-
-    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
-        super().__init__()
-        self.arms, self.names = arms, names
-
-    def __missing__(self, name: str) -> xr.Dataset:
-        return self.arms[self.names.get(name, name)]
 
 
 def unlike(
@@ -325,15 +312,13 @@ def unlike_kinds(asked: ModelStudy, arm: str, read: Sequence[str] = ()) -> tuple
     def kind(part: Part) -> tuple[bool, ...]:
         return part.task.less is None, part.task.than is None, part.task.intervention is None
 
-    def is_before(part: Part) -> bool:
-        return part.control is None and kind(part) == (True, True, True)
-
     if (about := asked.by_label.get(arm)) is None:
         return ()
     before = {
         p.label
         for p in asked.parts
-        if about.task.intervention and p.task.model == about.task.model and is_before(p)
+        if about.task.intervention and p.task.model == about.task.model
+        if p.control is None and all(kind(p))
     }
     unlike = (p.label for p in asked.parts if kind(p) != kind(about))
     return tuple(label for label in unlike if label in read or label not in before)

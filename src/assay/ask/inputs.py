@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -51,16 +51,12 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
         with study.text.located("probe", study.text.study.probe.index(probe), "dictionary"):
             known = {name: dictionary_content(study, name) for name in probes.named([probe])}
         digests |= {f"dictionary {n}": content for n, content in known.items()}
-    for i, name in enumerate(names if _has_chats(study, about["prompts"]) else ()):
+    has_chats = any(study.prompts[name].table.messages for name in about["prompts"])
+    for i, name in enumerate(names if has_chats else ()):
         digests[f"chat template {i}"] = chats.read(chat_folder(study, name).texts).digest
     if table := about.get("trained"):
         digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
     return {name: content for name, content in digests.items() if content}
-
-
-def _has_chats(study: ResolvedStudy, names: Sequence[str]) -> bool:
-    """Whether any of these prompts are chats."""
-    return any(study.prompts[name].table.messages for name in names)
 
 
 def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:

@@ -78,15 +78,11 @@ def measured(
         statements = tuple(c if isinstance(c, Claim) else _claim(c, tuple(fields)) for c in claims)
         words = scope or f"{name}({', '.join(f'{n}={{{n}}}' for n in _fields(base))})"
         text = _text(function)
+        every = {arm: _arm(function, settings, arm) for arm, settings in fields.items()}
+        if any(DEALT in getattr(c, "must_fail", ()) for c in statements):
+            every[DEALT] = _dealt(tuple(fields))
         return Experiment(
-            arms={
-                **{arm: _arm(function, settings, arm) for arm, settings in fields.items()},
-                **(
-                    {DEALT: _dealt(tuple(fields))}
-                    if any(DEALT in getattr(c, "must_fail", ()) for c in statements)
-                    else {}
-                ),
-            },
+            arms=every,
             measure=lambda runs, trained, bench: trained.header["numbers"],
             claims=statements,
             smoke=grid(base, seed=range(2)),
@@ -126,10 +122,8 @@ def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
     name = function.__name__
     parameters = dict(inspect.signature(function).parameters)
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    if (
-        any(p.kind not in by_name for p in parameters.values())
-        or parameters.pop("seed", None) is None
-    ):
+    otherwise = any(p.kind not in by_name for p in parameters.values())
+    if otherwise or parameters.pop("seed", None) is None:
         raise ExperimentError(
             f"{name} takes its seed and each field by name, as in def {name}(seed, lr=0.1); got "
             f"{name}{inspect.signature(function)}"
@@ -198,10 +192,8 @@ def _arm(function: Loop, settings: Mapping[str, Any], name: str) -> Arm:
             numbers.append(_numbers(function, function(**inputs), Runs([spec])))
             bench.report(done + 1, len(runs), "runs")
         joined = xr.concat(numbers, "run") if numbers[1:] else numbers[0]
-        no_runs = Trained.nothing(runs)
-        return Trained(
-            {}, {"kind": "numbers", "numbers": joined}, {}, no_runs.steps, no_runs.diverged
-        )
+        header, no_runs = {"kind": "numbers", "numbers": joined}, Trained.nothing(runs)
+        return Trained({}, header, {}, no_runs.steps, no_runs.diverged)
 
     note = ", ".join(f"{key}={value}" for key, value in settings.items())
     return Arm(train, specs=None if name == "main" else changed(**settings), note=note)

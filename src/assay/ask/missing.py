@@ -74,9 +74,8 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.holds.strip():
             how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
             lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
-        if not claim_entry.control and not (
-            study.model or study.train
-        ):  # whose verbs bring their own
+        own = bool(study.model or study.train)  # what they do brings its own controls
+        if not claim_entry.control and not own:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which it should fail{hint}'
@@ -98,55 +97,31 @@ def assumed(text: Text) -> list[Missing]:
         default_seeds = (
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
-        assumptions.append(
-            Missing(
-                "seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', default_seeds, each=True
-            )
-        )
+        how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say'
+        assumptions.append(Missing("seeds", how, default_seeds, each=True))
     if not study.budget:
-        assumptions.append(
-            Missing(
-                "budget",
-                'write budget = "10m" to refuse longer studies',
-                "none: there is no limit",
-            )
-        )
+        how = 'write budget = "10m" to refuse longer studies'
+        assumptions.append(Missing("budget", how, "none: there is no limit"))
     assumptions += _unnamed(text)
-    of_claims = (
-        (
-            "threshold",
-            'write threshold = "plan: …", or "paper: …", "pilot: …"',
-            f"{GIVEN}: Assay cannot know whether a pilot gave it",
-        ),
-        (
-            "bounds",
-            "write bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
-            "none: if most units are equal, the claim is undecided",
-        ),
-        (
-            "near",
-            'write near = { ARM = "the alternative explanation" } for the strongest control',
-            "none",
-        ),
-        (
-            "published",
-            'write published = { number = …, source = "…" }',
-            "new: no paper reports this number",
-        ),
-    )
-    for i, claim_entry in enumerate(study.claim):
-        new = claim_entry.published == "new" and not claim_entry.source
-        silent = {
-            "threshold": not claim_entry.threshold,
-            "bounds": claim_entry.bounds is None,
-            "near": not claim_entry.near,
-            "published": new,
-        }
-        assumptions += [
-            Missing(f"claim {i + 1}: {name}", how, default)
-            for name, how, default in of_claims
-            if silent[name]
-        ]
+    for i, entry in enumerate(study.claim, 1):
+        lacks = dict[str, tuple[str, str]]()
+        if not entry.threshold:
+            default = f"{GIVEN}: Assay cannot know whether a pilot gave it"
+            lacks["threshold"] = 'threshold = "plan: …", or "paper: …", "pilot: …"', default
+        if entry.bounds is None:
+            default = "none: if most units are equal, the claim is undecided"
+            lacks["bounds"] = (
+                "bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
+                default,
+            )
+        if not entry.near:
+            how = 'near = { ARM = "the alternative explanation" } for the strongest control'
+            lacks["near"] = how, "none"
+        if entry.published == "new" and not entry.source:
+            default = "new: no paper reports this number"
+            lacks["published"] = 'published = { number = …, source = "…" }', default
+        for name, (how, default) in lacks.items():
+            assumptions.append(Missing(f"claim {i}: {name}", f"write {how}", default))
     return assumptions
 
 

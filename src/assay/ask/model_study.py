@@ -100,13 +100,9 @@ class ModelStudy(ResolvedStudy):
     def done(self) -> frozenset[str]:
         """The arms in which something is done to a model: what a sentence that names one is
         about."""
-        return frozenset(
-            p.label
-            for p in self.parts
-            if p.task.intervention
-            or p.task.is_difference
-            or (isinstance(p.task, SaeTask) and not p.of)
-        ) - {"main"}
+        trained = {p.label for p in self.parts if isinstance(p.task, SaeTask) and not p.of}
+        changed = {p.label for p in self.parts if p.task.intervention or p.task.is_difference}
+        return frozenset(trained | changed) - {"main"}
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
         """The specs of the arm main at a preset."""
@@ -120,7 +116,7 @@ class ModelStudy(ResolvedStudy):
 
         return {
             part.label: Arm(
-                _nothing,
+                lambda runs, bench: Trained.nothing(runs),
                 specs=part.specs,
                 measure=self._measure(part),
                 note=part.told,
@@ -252,7 +248,3 @@ def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
     if isinstance(task, SaeTask) and not task.source:
         return {}
     return {task.unit: len(task.levels)}
-
-
-def _nothing(runs: Runs[Any], bench: Bench) -> Trained:
-    return Trained.nothing(runs)

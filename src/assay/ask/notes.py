@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -275,16 +275,6 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
 # units --------------------------------------------------------------------------------------------
 
 
-def _combined(some: PromptSet, counts: Mapping[str, int], count: int) -> str:
-    """Tell that prompts are combinations, and with what as units a verdict has to stand."""
-    each = " × ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
-    return (
-        f"{count} prompts of {some.table.name} are combinations ({each}): the verdict has "
-        "to be the same with each of these as units, and with any two crossed; write unit = the "
-        'one that you generalise over, or unit = "prompt" if prompts are independent'
-    )
-
-
 def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Tell that prompts share the values of slots, and what comes of it."""
     task = part.task
@@ -295,9 +285,15 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         return
     if comparing.groups(questions, part.label):
         of = prompts.shared(task.prompts, task.rows)
-        yield _combined(task.prompts, {name: len({*x}) for name, x in of.items()}, count)
+        each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
+        yield (
+            f"{count} prompts of {table.name} are combinations ({each}): the verdict has "
+            "to be the same with each of these as units, and with any two crossed; write unit = "
+            'the one that you generalise over, or unit = "prompt" if prompts are independent'
+        )
         return
-    values = _values(task.prompts, task.rows)
+    every = prompts.slot_values(task.prompts, task.rows)
+    values = {name: len({*of}) for name, of in every.items()}
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
     about = [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
     for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
@@ -312,14 +308,6 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
             f"{count} prompts are made of few values ({each}): write unit = the one that "
             f"you generalise over, or they count as {count} units"
         )
-
-
-def _values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, int]:
-    """How many values each slot of the prompts has in these rows."""
-    some = [prompts.rows[i] for i in rows]
-    slots = dict.fromkeys(name for row in some for name in row.spans)
-    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    return {name: len({row.columns.get(name, "") for row in some}) for name in slots}
 
 
 def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:

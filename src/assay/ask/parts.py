@@ -209,12 +209,8 @@ def _refuse_latents(study: ResolvedStudy) -> None:
 def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> list[Part]:
     """The arms of a probe in a model; before the first of a study that reads nothing else what
     it takes to be better than: the most frequent label."""
-    for name in (n for n in (table.prompts, table.test) if n and n not in study.prompts):
-        hint = nearest(name, study.prompts)
-        raise ExperimentError(f"there are no prompts {name!r}; {hint}")
-    source = study.prompts.get(table.prompts, study.first)
-    test = study.prompts.get(table.test)
-    test = test and prompts.alike(test, source)
+    source = study.prompts_called(table.prompts) if table.prompts else study.first
+    test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
     frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
     task = ProbeTask(
         model,
@@ -253,11 +249,7 @@ def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet)
     tables = study.text.study
     if not table.intervention:
         return None
-    by_name = {t.name: t for t in tables.intervene}
-    if table.intervention not in by_name:
-        hint = nearest(table.intervention, by_name)
-        raise ExperimentError(f"there is no intervention {table.intervention!r}; {hint}")
-    changed = msgspec.structs.replace(by_name[table.intervention], damage="", prompts="")
+    changed = msgspec.structs.replace(study.intervention(table.intervention), prompts="")
     interventions.check(changed, tables.direction)
     if interventions.expanded(changed, tables.direction).sweep:
         raise ExperimentError(

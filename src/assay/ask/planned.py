@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from assay.ask.sent import Sent
 from assay.ask.wording import condition
+from assay.core import scopes
 from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
@@ -234,25 +235,15 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
         if rows is None:
             return "derived from other arms"
         specs: list[Spec] = [row.job.spec for row in rows]
-        matching_specs = [
-            spec
-            for spec in specs
-            if all(getattr(spec, name, value) == value for name, value in claim.where.items())
-        ]
+        matching = [spec for spec in specs if scopes.fits(spec, claim.where)]
         stored = next((row.stored for row in rows if row.stored is not None), None)
         levels = experiment.arms[arm].levels
         lengths = sizes(*stored.tensors()) if stored is not None else levels
-        factors = []
-        for unit in claim.units:
-            if hasattr(specs[0], unit):
-                factors.append(
-                    f"{len({getattr(spec, unit) for spec in matching_specs})} {plural(unit, 2)}"
-                )
-            else:  # a dimension of the measures, such as documents: counted once a run is stored
-                factors.append(
-                    f"{lengths[unit]} {plural(unit, 2)}" if unit in lengths else plural(unit, 2)
-                )
-        return " × ".join(factors)
+        # a dimension of the measures, such as documents, is counted once a run is stored
+        fields = [unit for unit in claim.units if hasattr(specs[0], unit)]
+        known = {**lengths, **{u: len({getattr(spec, u) for spec in matching}) for u in fields}}
+        counted = [f"{known[u]} " if u in known else "" for u in claim.units]
+        return " × ".join(n + plural(u, 2) for n, u in zip(counted, claim.units, strict=True))
 
     return {
         c.text: {

@@ -172,12 +172,9 @@ def _per_run(study: StudyDraft, name: str) -> str:
 def _first_trained(study: StudyDraft, name: str) -> str:
     """What a model is called that is trained without a table of models; nothing of any other."""
     trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
-    is_first = trains[:1] == [name] and not study.text.study.model
-    return (
-        "without a [[model]], the first [[train]] is the arm main, so write main"
-        if is_first
-        else ""
-    )
+    if trains[:1] != [name] or study.text.study.model:
+        return ""
+    return "without a [[model]], the first [[train]] is the arm main, so write main"
 
 
 def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:

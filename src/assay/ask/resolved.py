@@ -52,6 +52,24 @@ class ResolvedStudy:
         """The first of its prompts: those that are measured where nothing else is said."""
         return next(iter(self.prompts.values()))
 
+    def prompts_called(self, name: str) -> PromptSet:
+        """The prompts of this name. Raises: ExperimentError where there are none."""
+        if name not in self.prompts:
+            raise ExperimentError(f"there are no prompts {name!r}; {nearest(name, self.prompts)}")
+        return self.prompts[name]
+
+    def intervention(self, name: str) -> Intervention:
+        """The intervention of this name, without what its control `damage` reads. Raises:
+        ExperimentError where there is none."""
+        by_name = {t.name: t for t in self.text.study.intervene}
+        if name not in by_name:
+            raise ExperimentError(f"there is no intervention {name!r}; {nearest(name, by_name)}")
+        return msgspec.structs.replace(by_name[name], damage="")
+
+    def is_tuned(self, model: Model) -> bool:
+        """Whether a model is one that the study trains further."""
+        return model.name in self.trains and bool(self.trains[model.name].of)
+
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, worked out the first time that this key is asked for."""
         if key not in self._worked_out:
@@ -107,10 +125,7 @@ class ResolvedStudy:
         study = self.text.study
         measured = self.first
         if table is not None and table.prompts:
-            if table.prompts not in self.prompts:
-                hint = nearest(table.prompts, self.prompts)
-                raise ExperimentError(f"there are no prompts {table.prompts!r}; {hint}")
-            measured = self.prompts[table.prompts]
+            measured = self.prompts_called(table.prompts)
         return Task(
             model,
             measured,

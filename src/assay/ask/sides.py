@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.heavy import xr
-from assay.core.reading import Others
+from assay.core.reading import LazyArms, Others
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.core.varying import changes, made
@@ -69,9 +69,8 @@ class Side:
         )
         varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
         for name, values in varied.items():
-            bases = tuple(
-                dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
-            )  # those that differed in this field alone
+            # those that differed in this field alone are one
+            bases = dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
             specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in bases for v in values))
         return specs
 
@@ -117,9 +116,7 @@ def sides(text: Text) -> list[Side]:
             varied = {k: v for k, v in names.items() if k in per_run and isinstance(v, tuple)}
             fields = {k: v for k, v in names.items() if k not in varied}
             values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
-            label = (
-                ",".join([*([part.label] if part.label else []), *values]) if study_sides else ""
-            )
+            label = ",".join(filter(None, [part.label, *values])) if study_sides else ""
             if label in {s.label for s in study_sides}:
                 what = f"{base.name} needs a label of its own, to tell its arms apart"
                 raise text.error(("experiment", i, "label"), what)
@@ -304,11 +301,8 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
     """The arms of one side under the study's names."""
     joints: dict[int, Joint] = {}
     arms: dict[str, Arm] = {}
-    sized = dict(
-        zip(
-            side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True
-        )
-    )  # notes name its sizes
+    noted = side.of.sized(side.specs(side.part.preset, ())).arms  # notes name its sizes
+    sized = dict(zip(side.of.arms, noted.values(), strict=True))
     for name in side.arms:
         arm = sized[name]
         changes: dict[str, Any] = {"note": str(arm.note), "asked": name not in side.needed}
@@ -316,9 +310,8 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["derive"] = _seen_as(arm.derive, side)
         else:
             changes["measure"] = arm.measure or side.of.measure
-        if isinstance(
-            arm.train, Joint
-        ):  # arms of one pass stay together, but never with those of another side
+        if isinstance(arm.train, Joint):
+            # arms of one pass stay together, but never with those of another side
             changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
         if arm.after is not None:
             changes["after"] = side.named(arm.after)
@@ -355,10 +348,8 @@ def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], 
 
     def specs(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
         preset = "smoke" if base_specs == first.specs("smoke", ()) else side.part.preset
-        side_specs = side.specs(
-            preset, () if preset == "smoke" else sorted({s.seed for s in base_specs})
-        )
-        return side.of.specs_of(arm, side_specs)
+        seeds = () if preset == "smoke" else sorted({s.seed for s in base_specs})
+        return side.of.specs_of(arm, side.specs(preset, seeds))
 
     return specs
 
@@ -367,27 +358,11 @@ def _seen_as(derive: Derive, side: Side) -> Derive:
     """A derived arm that reads arms by the names that its own experiment gives them."""
 
     def derive_renamed(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        return derive(
-            _Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms})
-        )
+        # each is looked up when it is asked for: a scope names those that were
+        names = [n for n in side.arms if side.named(n) in arms]
+        return derive(LazyArms(names, lambda name: arms[side.named(name)]))
 
     return derive_renamed
-
-
-class _Renamed(Mapping[str, Any]):
-    """Arms by other names, each looked up when it is asked for: a scope names those that were."""
-
-    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
-        self.arms, self.names = arms, names
-
-    def __getitem__(self, name: str) -> xr.Dataset:
-        return self.arms[self.names[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 def scopes(
@@ -402,9 +377,8 @@ def scopes(
     """
     groups: dict[tuple[str, str], list[Side]] = {}
     for side in (s for s in study_sides if any(s.named(arm) in runs for arm in s.arms)):
-        groups.setdefault(
-            (side.of.name, side.base(preset, first=side is study_sides[0])), []
-        ).append(side)
+        base = side.base(preset, first=side is study_sides[0])
+        groups.setdefault((side.of.name, base), []).append(side)
     phrases = []
     for (_, base), group in groups.items():
         experiment, together = group[0].of, itertools.chain.from_iterable

@@ -22,10 +22,10 @@ import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -328,13 +328,8 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
     line is found as that table."""
     table = [k for k in keys if isinstance(k, str)][:1]
     count = next((k for k in keys if isinstance(k, int)), None)
-    name = (
-        keys[2]
-        if count is not None and len(keys) > 2
-        else keys[0]
-        if count is None and keys
-        else None
-    )
+    at = 0 if count is None else 2  # such as "seeds", or ("claim", 1, "holds")
+    name = keys[at] if len(keys) > at else None
     header_path: list[str] = []
     occurrence, best = -1, (1, 1)
     for number, line in enumerate(toml.splitlines(), 1):
@@ -343,25 +338,15 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
             if header_path == [name] and count is None:
                 return number, line.index("[") + 1
             occurrence += header_path == table
-            if header_path == table and count is not None and occurrence == count:
+            if occurrence == count and header_path == table:
                 best = (number, line.index("[") + 1)
-            if (
-                count is not None
-                and occurrence == count
-                and len(header_path) > 1
-                and header_path[:1] == table
-                and header_path[1] == name
-            ):
+            if occurrence == count and header_path[:2] == [*table, name]:
                 return number, line.index("[") + 1
             continue
-        inside = (
-            not header_path if count is None else header_path[:1] == table and occurrence == count
-        )
-        if (
-            inside
-            and isinstance(name, str)
-            and (match := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line))
-        ):
+        of_table = header_path[:1] == table and occurrence == count
+        inside = of_table if count is not None else not header_path
+        key = rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*" if isinstance(name, str) else ""
+        if inside and key and (match := re.match(key, line)):
             return number, min(match.end(), len(line) - 1) + 1
     return best
 
@@ -371,16 +356,13 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     if path.suffix != ".md":
         return whole, 1, ""
     lines = whole.splitlines()
-    if (
-        not lines
-        or lines[0].strip() != FENCE
-        or FENCE not in (rest := [line.strip() for line in lines[1:]])
-    ):
+    bare = [line.strip() for line in lines]
+    if bare[:1] != [FENCE] or FENCE not in bare[1:]:
         raise ExperimentError(
             f"{path} line 1 column 1: a study in Markdown begins with TOML between two lines "
             f"{FENCE}"
         )
-    end = rest.index(FENCE) + 1
+    end = bare.index(FENCE, 1)
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
 
@@ -389,10 +371,8 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
     lines = [*toml.splitlines(), ""]
     if error.endswith(end := "(at end of document)"):
         last = lines[-2] if len(lines) > 1 else ""
-        return (
-            f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: "
-            f"{error.removesuffix(end).strip()}"
-        )
+        place = f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}"
+        return f"{place}: {error.removesuffix(end).strip()}"
     if "digits" in error and (number := re.search(r"[\d_]{4300,}", toml)):
         number_line = toml.count("\n", 0, number.start()) + first
         return f"{path} line {number_line}: a number of {len(number[0]):,} digits is too large"
@@ -449,19 +429,8 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    kinds: dict[str, type[msgspec.Struct]] = {
-        "experiment": Part,
-        "model": Model,
-        "train": Train,
-        "prompts": Prompts,
-        "direction": Direction,
-        "intervene": Intervention,
-        "read": Read,
-        "probe": Probe,
-        "diff": Diff,
-        "claim": ClaimEntry,
-        "estimate": EstimateEntry,
-    }
+    tables = [f for f in msgspec.structs.fields(Study) if get_origin(f.type) is tuple]
+    kinds: dict[str, type[msgspec.Struct]] = {f.name: get_args(f.type)[0] for f in tables}
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         struct = Literature if "published" in keys[:-1] else struct
@@ -470,8 +439,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
                 f"{field_path} belongs to the study: write {unknown[1]} above the first [[…]], as "
-                "in "
-                "TOML a table takes all that follows it"
+                "in TOML a table takes all that follows it"
             )
         if unknown[1] == "controls":
             return (
@@ -517,30 +485,28 @@ ENDING = ".prereg.json"
 def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
     """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
     held what was asked, or of all; None where nothing was frozen then."""
-    arms: set[str] = set()
-    found = False
+    arms: set[str] | None = None
+    for held in _frozen(path):
+        if not (of_old and "questions" in held):
+            arms = {*(arms or ()), *held["arms"]}
+    return arms
+
+
+def _frozen(path: Path) -> Iterator[Mapping[str, Any]]:
+    """What was frozen of a study, next to its file, as far as it can be read."""
     for which in ("", *(f".{preset}" for preset in PRESETS)):
-        frozen = path.parent / f"{path.stem}{which}{ENDING}"
-        if frozen.is_file():
-            try:
-                held = json.loads(foreign.read_stored(frozen))
-                arms_of = {*held["arms"]}
-            except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
-                continue
-            if not (of_old and "questions" in held):
-                arms, found = arms | arms_of, True
-    return arms if found else None
+        with suppress(OSError, ValueError):  # reported where it is judged by
+            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+            if isinstance(held, dict) and isinstance(held.get("arms"), dict):
+                yield held
 
 
 def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
     """What an arm was asked when a study was frozen, next to its file; None where it was not."""
-    for which in ("", *(f".{preset}" for preset in PRESETS)):
-        try:
-            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+    for held in _frozen(path):
+        with suppress(ValueError, LookupError, TypeError):
             words: dict[str, Any] = json.loads(held["arms"][arm]["fields"][0]["asked"])
             return words
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
-            continue
     return None
 
 

@@ -240,7 +240,10 @@ def _plain(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Va
         def data(name: str | None) -> xr.Dataset:
             return arm if name is None or name == main_arm else arms[name]
 
-        if marked or not (sums and _any_sums(parsed, data)):
+        # a quantity whose sums are stored is a ratio of these, even where a measure has its name
+        quantities = [c for c in parsed.columns if c.name in QUANTITIES]
+        of_sums = any(all(t in data(c.arm) for t in QUANTITIES[c.name].terms) for c in quantities)
+        if marked or not of_sums:
             parts = {c: _measure(data(c.arm), c, main_arm, claim_entry) for c in parsed.columns}
             return {term: _unrounded(walk, parts) for term, walk in parsed.terms.items()}
         return {
@@ -273,16 +276,6 @@ def _unrounded(
         kept = [d for d in part.dims if d not in x.dims]
         tells = tells & (abs(x) > ROUNDING * abs(part).max(kept))
     return x.where(tells | x.isnull(), 0.0)
-
-
-def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
-    """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even
-    where a measure has its name."""
-    return any(_made_of_sums(data(c.arm), c.name) for c in parsed.columns)
-
-
-def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
-    return name in QUANTITIES and all(t in arm for t in QUANTITIES[name].terms)
 
 
 def _matched(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Value, Statistic]:
@@ -408,11 +401,8 @@ def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
     """The stored measures of which a name is made: the sums of a quantity, where all are there,
     else itself."""
     terms = QUANTITIES[name].terms if name in QUANTITIES else ()
-    return (
-        tuple(terms)
-        if terms and (all(t in available for t in terms) or name not in available)
-        else (name,)
-    )
+    made = all(t in available for t in terms) or name not in available
+    return tuple(terms) if terms and made else (name,)
 
 
 def _terms(
@@ -424,11 +414,10 @@ def _terms(
     if terms == (name,):
         return {"": _measure(arm, column, main_arm, claim_entry, sweep=sweep)}
     if missing := [t for t in terms if t not in arm]:
-        message = (
-            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, from "
-            f"which {name} is computed"
+        raise ClaimError(
+            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, from which {name} "
+            f"is computed; {nearest(name, known(arm))}"
         )
-        raise ClaimError(f"{message}; {nearest(name, known(arm))}")
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
     dataclasses.replace(column, arm=column.arm or main_arm).check(axes, axes)
     return {t: _measure(arm, column, main_arm, claim_entry, term=t, sweep=sweep) for t in terms}
@@ -463,9 +452,8 @@ def _without_the_same(column: Column, arm: xr.Dataset, varying: Sequence[str]) -
     for field, level in column.levels:
         if field in arm.coords and arm[field].dims == ("run",) and field not in varying:
             column.place(field, level, np.unique(arm[field].values).tolist())
-            column = dataclasses.replace(
-                column, levels=tuple(x for x in column.levels if x[0] != field)
-            )
+            levels = tuple(x for x in column.levels if x[0] != field)
+            column = dataclasses.replace(column, levels=levels)
     return column
 
 
@@ -500,12 +488,10 @@ def _measure(
         )
     x = by(arm[[name]], *varying)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)
-    x = (column.within({str(d) for d in x.dims}) if term else column).take(
-        x, ("seed", *claim_entry.units, *(swept if sweep else ()))
-    )
+    column = column.within({str(d) for d in x.dims}) if term else column
+    x = column.take(x, ("seed", *claim_entry.units, *(swept if sweep else ())))
     if "seed" in claim_entry.units or "seed" not in x.dims:
         return x
     counts = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *varying)[name]
-    return x.where(counts.notnull(), 0.0).sum("seed", skipna=False) / counts.sum(
-        "seed"
-    )  # NaN of a run stays, and no run counts where none is
+    # NaN of a run stays, and no run counts where none is
+    return x.where(counts.notnull(), 0.0).sum("seed", skipna=False) / counts.sum("seed")

@@ -152,10 +152,6 @@ def check(
     return asked.check(claim, units, ledger=ledger)
 
 
-def _wanted(control: Control, controls: Sequence[str] | Mapping[str, Any] | None) -> bool:
-    return controls is None or isinstance(controls, Mapping) or control.name in controls
-
-
 def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, holds: str) -> None:
     """Keep the controls that are wanted, and add those that the author brings. Raises: DataError
     for a name that is none, ClaimError where none is left."""
@@ -264,7 +260,8 @@ class _Asked:
                 "no control 'damage': any part that the whole model needs would have the effect as "
                 "well; give also=another task"
             )
-        if also is None or not _wanted(DAMAGE, controls):
+        named = controls is not None and not isinstance(controls, Mapping)
+        if also is None or (named and DAMAGE.name not in (controls or ())):
             return
         changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
         self.arms[DAMAGE.name] = damaged(
@@ -292,7 +289,7 @@ class _Asked:
         tried = given.tried(
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
         )
-        return Check(question, rows, judged, (*self.notes, *tried), _about(calls, self))
+        return Check(question, rows, judged, (*self.notes, *tried), _about(calls))
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
@@ -413,7 +410,7 @@ def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, 
     )
 
 
-def _about(calls: Calls, asked: _Asked) -> dict[str, Any]:
+def _about(calls: Calls) -> dict[str, Any]:
     """What is kept of how it was measured: nothing of the machine."""
     from importlib import metadata
 

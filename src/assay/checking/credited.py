@@ -253,23 +253,18 @@ def _matched(
     if options.of is None:
         raise DataError(f"{kind}= needs of=, the pool that others are taken from")
     pool = _pool(options.of)
-    sizes = [
-        _sizes(name, x, pool)
-        for name, x in (("norms", options.norms), ("rates", options.rates))
-        if x is not None
-    ]
+    known = {"norms": options.norms, "rates": options.rates}
+    sizes = {name: _sizes(name, x, pool) for name, x in known.items() if x is not None}
     credited = Credited(kind, lambda: named)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
-    draws = picks.matched(named, pool, sizes, options.draws, blocks=blocks)
+    draws = picks.matched(named, pool, [*sizes.values()], options.draws, blocks=blocks)
     credited.add(control, *draws)
     if not sizes:
         credited.notes.append(
             "others are taken at random; norms= and rates= of the pool match them in size, and in "
             "how often they are active"
         )
-    for name, size in zip(
-        [n for n in ("norms", "rates") if getattr(options, n) is not None], sizes, strict=True
-    ):
+    for name, size in sizes.items():
         true = sum(size[x] for x in named) or 1e-300
         shares = [sum(size[x] for x in some) / true for some in draws]
         credited.notes.append(
@@ -434,13 +429,9 @@ def _training(value: Any, options: Options, prompts: Given) -> Credited:
     if t.other is None:
         credited.missing(OTHER_TEXT, "give assay.training(…, other=(examples, labels))")
     else:
-        x, y = (_as_many(part, len(labels)) for part in t.other)
+        x, y = ([part[i % len(part)] for i in range(len(labels))] for part in t.other)
         credited.draws.append(Draw(OTHER_TEXT, lambda: t.train(x, y)))
     return credited
-
-
-def _as_many(part: Sequence[Any], count: int) -> list[Any]:
-    return [part[i % len(part)] for i in range(count)]
 
 
 SAID = 0.9

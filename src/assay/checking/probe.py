@@ -100,11 +100,9 @@ class ProbeCheck(Shown):
                 f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]"
                 for m in (*MEASURES, "tpr")
             ]
-            ahead = (
-                f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
-                if row["arm"] != PROBE
-                else ""
-            )
+            ahead = ""
+            if row["arm"] != PROBE:
+                ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
             lines.append((row["arm"], *numbers, ahead, row["why"]))
         return lines
 
@@ -382,35 +380,23 @@ def _judged(
     parsed = parse(holds)
     columns = {c.name for c in parsed.columns}
     if wrong := sorted(columns - {*MEASURES}):
-        raise ClaimError(
-            f"a condition names accuracy or auroc, got {wrong[0]!r}"
-            + (
-                ": the rate at 1 % false positives has no number for each group"
-                if wrong[0] == "tpr"
-                else f"; {nearest(wrong[0], MEASURES)}"
-            )
-        )
+        why_not = f"; {nearest(wrong[0], MEASURES)}"
+        if wrong[0] == "tpr":
+            why_not = ": the rate at 1 % false positives has no number for each group"
+        raise ClaimError(f"a condition names accuracy or auroc, got {wrong[0]!r}{why_not}")
     plain = parsed.plain and len(columns) == 1
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
-    def decide(some: pd.DataFrame, bounds: tuple[float, float] | None) -> Judged:
-        return judge(
-            some,
-            claim=holds,
-            unit=unit,
-            control=why,
-            empty=0.5,
-            bounds=bounds,
-            scope=scope,
-            copies=False,  # parts in a measure take few values; near-copies are sought among rows
-        )
-
-    judged = decide(rows, (0.0, 1.0) if shares else None)
+    # parts in a measure take few values; near-copies are sought among rows
+    decide = partial(
+        judge, claim=holds, unit=unit, control=why, empty=0.5, scope=scope, copies=False
+    )
+    judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
     if judged.reason != TIES or not plain:
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
-    return decide(clipped, (0.0, 1.0))
+    return decide(clipped, bounds=(0.0, 1.0))
 
 
 def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:
@@ -532,9 +518,6 @@ def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:
     of: dict[str, set[int]] = {}
     for text, g in zip(texts, group.tolist(), strict=True):
         of.setdefault(spelling(text), set()).add(g)
-    several = sum(len(x) > 1 for x in of.values())
-    return (
-        [f"{several} texts are in several groups, so the probe is trained and judged on them"]
-        if several
-        else []
-    )
+    if not (several := sum(len(x) > 1 for x in of.values())):
+        return []
+    return [f"{several} texts are in several groups, so the probe is trained and judged on them"]

@@ -16,7 +16,7 @@ from assay.core.bands import correlation
 from assay.core.bands import wider as wider_by
 from assay.core.bounded import Bounds
 from assay.core.errors import ClaimError
-from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
+from assay.core.intervals import DRAWS, Cells, Interval, Means, Statistic, interval
 from assay.core.judging import UNDEFINED, exact_bounds, exactly
 from assay.core.reading import Table
 from assay.core.results import Crossing, Curve
@@ -87,15 +87,9 @@ def curve(
     """
     numeric = _check_levels(levels, over, crosses)
     complete = _complete(terms, levels, over, factors)
+    by_units = partial(interval, factors=factors, level=level, draws=draws, units=units)
     points = tuple(
-        interval(
-            {name: x.take(k, factors) for name, x in complete.items()},
-            statistic,
-            factors=factors,
-            level=level,
-            draws=draws,
-            units=units,
-        )
+        by_units({name: x.take(k, factors) for name, x in complete.items()}, statistic)
         for k in range(len(levels))
     )
     freedom = int(min(p.df for p in points))
@@ -115,8 +109,8 @@ def curve(
     log = numeric and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
-        between = partial(_between, complete, statistic, factors, level, draws, crosses, units)
-        crossing = _crossing_of(points, levels, over, crosses, between, log=log)
+        between = partial(_between, complete, statistic, factors, by_units, crosses)
+        crossing = _crossing(points, levels, over, crosses, between, log=log)
     lows, highs = zip(*map(limits, points), strict=True)
     return Curve(
         over=over,
@@ -153,24 +147,6 @@ def _widened(i: Interval, wider: float) -> tuple[float, float]:
     return i.estimate - wider * (i.estimate - low), i.estimate + wider * (high - i.estimate)
 
 
-def _crossing_of(
-    points: Sequence[Interval],
-    levels: Sequence[Any],
-    over: str,
-    crosses: float | str,
-    between: Callable[[int, float], Interval],
-    *,
-    log: bool,
-) -> Crossing:
-    """Where a curve has a value, or is half way between its ends."""
-    places = np.log(levels) if log else np.asarray(levels, dtype=float)
-    back: Callable[[float], float] = math.exp if log else float
-    ends = (points[0].estimate + points[-1].estimate) / 2
-    value = ends if crosses == HALF else float(crosses)
-    label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
-    return _crossing(value, label, over, places, back, between)
-
-
 def _flat_bounds(
     i: Interval, terms: Terms, k: int, statistic: Statistic, natural: Bounds | None
 ) -> Bounds | None:
@@ -201,23 +177,12 @@ def _correlation(
     terms: Terms, statistic: Statistic, factors: int
 ) -> Float[np.ndarray, "level level"]:
     """How the estimates at two levels vary together, from leaving out each unit."""
-    axes, first = tuple(range(factors)), next(iter(terms.values()))
-    present = ~np.isnan(first).any(tuple(range(factors, first.ndim)))
+    cells, count = Cells(terms, factors), next(iter(terms.values())).shape[factors]
     covariance: Any = 0.0
-    for axis in axes:
-        rest = tuple(a for a in axes if a != axis)
-        weight = present.sum() - present.sum(rest)
-        use = (weight > 0) & (present.sum(rest) > 0)
-        means = {}
-        for name, x in terms.items():
-            filled = np.nan_to_num(x)
-            left = (filled.sum(axes) - filled.sum(rest))[use]
-            means[name] = left / weight[use].reshape(-1, *[1] * (left.ndim - 1))
+    for axis in range(factors):
+        left = cells.means(cells.total - cells.by_level(axis))
         with np.errstate(all="ignore"):
-            values = [
-                statistic({name: m[:, k] for name, m in means.items()})
-                for k in range(first.shape[factors])
-            ]
+            values = [statistic({n: m[:, k] for n, m in left.items()}) for k in range(count)]
         off = np.nan_to_num(np.stack(values, 1) - np.mean(values, 1))
         covariance = covariance + (len(off) - 1) / max(len(off), 1) * off.T @ off
     return correlation(covariance)
@@ -227,10 +192,8 @@ def _between(
     terms: Terms,
     statistic: Statistic,
     factors: int,
-    level: float,
-    draws: int,
+    by_units: Callable[[Terms, Statistic], Interval],
     crosses: float | str,
-    units: Sequence[str],
     k: int,
     share: float,
 ) -> Interval:
@@ -243,18 +206,25 @@ def _between(
         value = (at[2] + at[3]) / 2 if crosses == HALF else float(crosses)
         return (1 - share) * at[0] + share * at[1] - value
 
-    nearby = {name: x.take(which, factors) for name, x in terms.items()}
-    return interval(nearby, off, factors=factors, level=level, draws=draws, units=units)
+    return by_units({name: x.take(which, factors) for name, x in terms.items()}, off)
 
 
 def _crossing(
-    value: float,
-    label: str,
+    curve_points: Sequence[Interval],
+    swept: Sequence[Any],
     over: str,
-    places: np.ndarray,
-    back: Callable[[float], float],
+    crosses: float | str,
     between: Callable[[int, float], Interval],
+    *,
+    log: bool,
 ) -> Crossing:
+    """Where a curve has a value, or is half way between its ends."""
+    places = np.log(swept) if log else np.asarray(swept, dtype=float)
+    back: Callable[[float], float] = math.exp if log else float
+    ends = (curve_points[0].estimate + curve_points[-1].estimate) / 2
+    value = ends if crosses == HALF else float(crosses)
+    label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
+
     def place(k: int, share: float) -> float:
         return back(float(places[k] + share * (places[k + 1] - places[k])))
 

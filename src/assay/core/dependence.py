@@ -289,12 +289,8 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
         ways.append([_joined(found)])
     elif alone == 2 and not cells.others(unit):
         ways.append(found[-2:])  # each arm's copies in an order of their own
-    intervals = [
-        clustered(
-            cells.terms, cells.statistic, [*(of[place] for of in way), *cells.others(unit)], level
-        )
-        for way in ways
-    ]
+    every = [[*(of[place] for of in way), *cells.others(unit)] for way in ways]
+    intervals = [clustered(cells.terms, cells.statistic, some, level) for some in every]
     return [
         Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]

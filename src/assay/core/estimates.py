@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,9 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
     over = (statement.over,) if statement.over else ()
 
     def table(arm_reader: Others) -> Table:
-        return tabulate(
-            lambda: statement.value(arm_reader),
-            (*statement.units, *over),
-            statement.text,
-            arm_reader,
-            swept=statement.over,
-        )
+        value = partial(statement.value, arm_reader)
+        units = (*statement.units, *over)
+        return tabulate(value, units, statement.text, arm_reader, swept=statement.over)
 
     arm_reader = Others(arms, where=statement.where)
     data = table(arm_reader)
@@ -135,8 +132,9 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
         i = exactly(i, bounds, level)
         method = describe_method(statement.units, level, bounds)
     low, high = limits(i)
-    t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
+    t_low, t_high = i.t_low, i.t_high
     if i.undefined > UNDEFINED:
+        t_low = t_high = math.nan
         method = (
             f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, "
             "or when one unit is left out"

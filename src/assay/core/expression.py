@@ -139,11 +139,8 @@ class Reader:
 
     def values(self, node: ast.Call, least: int, most: int) -> list[ast.expr]:
         """The values that a function is given, where they are so many."""
-        if (
-            not least <= len(node.args) <= most
-            or node.keywords
-            or any(isinstance(x, ast.Starred) for x in node.args)
-        ):
+        starred = any(isinstance(x, ast.Starred) for x in node.args)
+        if not least <= len(node.args) <= most or node.keywords or starred:
             count = f"{least if least == most else f'{least} or {most}'} values"
             many = f"{count}, got {len(node.args)}" if most > 1 else "one expression"
             raise self.no(f"{_describe_node(node.func)}(…) takes {many}")

@@ -83,10 +83,8 @@ def summary(values: np.ndarray) -> tuple[float, float, float]:
     """
     v = np.asarray(values, float)
     v = v[~np.isnan(v)]
-    if len(v) == 0:
-        return float("nan"), float("nan"), float("nan")
-    if len(v) == 1:
-        return float(v[0]), float("nan"), float("nan")
+    if len(v) < 2:
+        return float(v[0]) if len(v) else float("nan"), float("nan"), float("nan")
     half = float(scipy.special.stdtrit(len(v) - 1, 0.975)) * float(v.std(ddof=1)) / len(v) ** 0.5
     return float(v.mean()), float(v.mean()) - half, float(v.mean()) + half
 
@@ -187,11 +185,9 @@ def curve(
     x: str,
     y: Callable[[xr.Dataset, Mapping[str, xr.Dataset]], xr.DataArray],
     which: Sequence[str] | None = None,
-    note: str = "",
     x_title: str = "",
     y_title: str = "",
     x_log: bool = False,
-    y_log: bool = False,
     rules: tuple[tuple[float, str], ...] = (),
 ) -> Figure:
     """A line per arm: the mean of `y(arm, others)` at each level of the per-run field `x`, with its
@@ -203,11 +199,9 @@ def curve(
         x: a per-run field.
         y: (arm, the other arms) → [run].
         which: arms to show; None: all.
-        note: a line below.
         x_title: with its unit.
         y_title: with its unit.
         x_log: logarithmic axis.
-        y_log: logarithmic axis.
         rules: (y, label) of horizontal lines.
     Example:
         >>> import xarray as xr
@@ -224,19 +218,16 @@ def curve(
             continue
         values = y(arms[name], {k: v for k, v in arms.items() if k != name})
         levels = arms[name][x].values
-        rows += [
-            (name, level, values.values[levels == level]) for level in sorted(set(levels.tolist()))
-        ]
+        for level in sorted(set(levels.tolist())):
+            rows.append((name, level, values.values[levels == level]))
     return figure(
         title,
         "line",
         {"arm": "color", x: "x", "mean": "mean"},
         rows,
-        note=note,
         x_title=x_title or x,
         y_title=y_title or "mean",
         x_log=x_log,
-        y_log=y_log,
         rules=rules,
     )
 
@@ -286,9 +277,8 @@ def _lines(group: Sequence[Estimated]) -> Figure:
         values = {0.0: "0"} | values
     words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
     count = len(curves[0][1].levels)
-    note = (
-        f"{'Each' if several else 'The'} band covers all {count} levels together in 95 % of cases."
-    )
+    which = "Each" if several else "The"
+    note = f"{which} band covers all {count} levels together in 95 % of cases."
     return Figure(
         "; ".join(e.text for e in group) if len(group) < 3 else f"{len(group)} curves over {over}",
         table if several else {k: x for k, x in table.items() if k != "curve"},

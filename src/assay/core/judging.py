@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -36,7 +37,17 @@ from assay.core.intervals import (
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
-from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
+from assay.core.reading import (
+    LEARNED,
+    LEFT_OUT,
+    LazyArms,
+    Levels,
+    Others,
+    Table,
+    plural,
+    run_unit,
+    tabulate,
+)
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import (
     EDITION,
@@ -110,15 +121,9 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         for stands in (controls, planted, violations)
     )
     satisfying = {name: v for name, (v, *_) in rivals.items() if v.outcome == "holds"}
+    kept = ("lacks", "estimate", "low", "high", "n")
     also = {
-        name: Other(
-            reason=claim.may_hold.get(name),
-            lacks=v.lacks,
-            estimate=v.estimate,
-            low=v.low,
-            high=v.high,
-            n=v.n,
-        )
+        name: Other(reason=claim.may_hold.get(name), **{key: getattr(v, key) for key in kept})
         for name, v in satisfying.items()
     }
     return Judged(
@@ -192,9 +197,8 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         price = power.price_to_decide(strict(claim), i_at, at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
-        price = (
-            power.price_to_decide(beyond(claim, i), between.interval, level) if between else None
-        )
+        if between:
+            price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
@@ -334,9 +338,8 @@ def _judge_arm(
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, arm_reader.take(name))
-    requested = (
-        n | {unit: n[unit] + len(bad)} if unit in n else n
-    )  # where enough were asked for, what lacks is what diverged
+    # where enough were asked for, what lacks is what diverged
+    requested = n | {unit: n[unit] + len(bad)} if unit in n else n
     # Too few units because some diverged is "diverged"; too few that were asked for is "too few".
     survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
     available = {u: max(len(data.levels[u]), n[u]) for u in n}
@@ -428,11 +431,10 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
     run_count = arm_reader.take(name).sizes.get("run", 0)
     # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
     survived = len(bad) <= _units_of(before.take(name), unit) / 4
-    data = (
-        _read(claim, name, arm_reader)
-        if run_count
-        else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
-    )
+    if run_count:
+        data = _read(claim, name, arm_reader)
+    else:
+        data = Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
     return arm_reader, data, bad, survived
 
 
@@ -469,28 +471,21 @@ def _reason(
 ) -> tuple[str, Price | None]:
     """Why one arm by itself is undecided, the first reason that applies, and its price; empty and
     None when it is decided."""
-    short, unmet = (
-        [u for u in claim.units if n[u] < fewest],
-        [g for g, met in gates.items() if not met],
-    )
+    short = [u for u in claim.units if n[u] < fewest]
+    unmet = [g for g, met in gates.items() if not met]
     if short:
         unit = min(short, key=lambda u: n[u])
         price = power.price_of_units(unit, n[unit], available[unit], fewest)
-        return (
-            f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}",
-            power.price_with_gates(price, unmet),
-        )
+        few = f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}"
+        return few, power.price_with_gates(price, unmet)
     if not survived:
-        return "diverged", Price(
-            "more units do not help: fix the training of the runs that diverged"
-        )
+        how = "more units do not help: fix the training of the runs that diverged"
+        return "diverged", Price(how)
     if unmet:
         return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)
-    return (
-        (STRADDLES, power.price_to_decide(claim, i, level) if level else None)
-        if outcome == "undecided"
-        else ("", None)
-    )
+    if outcome != "undecided":
+        return "", None
+    return STRADDLES, power.price_to_decide(claim, i, level) if level else None
 
 
 def _with_others(
@@ -508,15 +503,10 @@ def _with_others(
     early = verdict.reason.startswith(unjudged)
     for name, (v, *_) in planted.items():
         if v.outcome != "holds" and not early:
-            price = v.price or Price(
-                "more units do not help: the planted effect itself was found to be absent"
-            )
-            return structs.replace(
-                verdict,
-                outcome="undecided",
-                reason=f"planted {name} not found",
-                price=power.price_of_arm(name, price),
-            )
+            absent = "more units do not help: the planted effect itself was found to be absent"
+            price = power.price_of_arm(name, v.price or Price(absent))
+            reason = f"planted {name} not found"
+            return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     passing = [name for name, (v, *_) in controls.items() if v.outcome == "holds"]
     # Only what holds can be unspecific: what fails needs no control. Units that agree would hold as
     # well if they had an interval, and none would tell them from a control that passes.
@@ -546,12 +536,8 @@ def _with_others(
         return unspecific(lacking, "", ", unlearned")
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
-            return structs.replace(
-                verdict,
-                outcome="undecided",
-                reason=f"control {name} not beaten",
-                price=power.price_of_arm(name, v.price),
-            )
+            reason, price = f"control {name} not beaten", power.price_of_arm(name, v.price)
+            return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     return verdict
 
 
@@ -612,18 +598,11 @@ def _outside(claim: Claim, i: Interval) -> bool:
 
 
 def _read(claim: Claim, name: str, arm_reader: Others) -> Table:
-    if (
-        arm_reader.where
-        or arm_reader.swap
-        or arm_reader.without
-        or not isinstance(claim.value, Hashable)
-    ):
+    changed = arm_reader.where or arm_reader.swap or arm_reader.without
+    if changed or not isinstance(claim.value, Hashable):
         return _tabulated(claim, name, arm_reader)[0]
-    data, read = of_all(
-        arm_reader.arms,
-        (claim.value, claim.units, name),
-        lambda: _tabulated(claim, name, arm_reader),
-    )
+    key = (claim.value, claim.units, name)
+    data, read = of_all(arm_reader.arms, key, lambda: _tabulated(claim, name, arm_reader))
     arm_reader.read |= read
     return data
 
@@ -631,12 +610,8 @@ def _read(claim: Claim, name: str, arm_reader: Others) -> Table:
 def _tabulated(claim: Claim, name: str, arm_reader: Others) -> tuple[Table, frozenset[str]]:
     """The units of a claim's value on an arm, and which arms that read."""
     try:
-        data = tabulate(
-            lambda: claim.value(arm_reader.take(name), arm_reader),
-            claim.units,
-            claim.text,
-            arm_reader,
-        )
+        value = partial(claim.value, arm_reader.take(name), arm_reader)
+        data = tabulate(value, claim.units, claim.text, arm_reader)
         return data, frozenset(arm_reader.read)
     except Exception as error:
         error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
@@ -648,16 +623,13 @@ def _scaled(claim: Claim, name: str, data: Table) -> Table:
     on the scale's bound."""
     for term, x in data.terms.items():
         if (infinite := np.argwhere(np.isinf(x))).size:
-            location = ", ".join(
-                f"{unit} {data.levels[unit][i]}"
-                for unit, i in zip(claim.units, infinite[0], strict=False)
-            )
+            first = zip(claim.units, infinite[0], strict=False)
+            location = ", ".join(f"{unit} {data.levels[unit][i]}" for unit, i in first)
             more = f" and in {len(infinite) - 1} more places" if len(infinite) > 1 else ""
             raise ClaimError(
-                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at "
-                f"{location}{more}, "
-                "and a mean of it means nothing; "
-                "let the value be NaN where a run has no number"
+                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {location}"
+                f"{more}, and a mean of it means nothing; let the value be NaN where a run has no "
+                "number"
             )
     mapped = {term: rescale(claim.scale, x) for term, x in data.terms.items()}
     for term, x in data.terms.items():
@@ -665,8 +637,8 @@ def _scaled(claim: Claim, name: str, data: Table) -> Table:
         if claim.scale != "plain" and off.any():
             raise ClaimError(
                 f"claim {claim.text!r}: a unit of arm {name!r} is {x[off].ravel()[0]:g}, on or "
-                "beyond the bound of "
-                f"scale={claim.scale!r}; give shares of k in n as (k + 1/2)/(n + 1)"
+                f"beyond the bound of scale={claim.scale!r}; give shares of k in n as (k + 1/2)/"
+                "(n + 1)"
             )
     return Table(mapped, data.levels)
 
@@ -893,12 +865,8 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
         }
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
-    except (
-        ClaimError,
-        KeyError,
-        ValueError,
-    ):  # arms that cannot be turned differ by what nobody knows
-        return False
+    except (ClaimError, KeyError, ValueError):
+        return False  # arms that cannot be turned differ by what nobody knows
     sizes = np.abs(moved.points)
     # Single precision rounds in each pass over its own.
     alike = abs(moved.estimate - i.estimate) <= 1e-6 * sizes.max(initial=0.0)
@@ -982,19 +950,13 @@ def _half_agrees(
         ]
         if levels and arms[claim.of].coords[unit].dims == ("run",):
             common = set.intersection(*levels)
-            arms = _Selected(
-                arms,
-                lambda name, arm, unit=unit, common=common: _keep(  # type: ignore[misc]
-                    arm, (unit,), {(level,) for level in common}
-                ),
-            )
-    full_length = arms
-    shared_arms = _Selected(
-        arms,
-        lambda name, arm: (
-            _shared(arm, full_length[claim.half[name]]) if name in claim.half else arm
-        ),
-    )
+            keys = {(level,) for level in common}
+            arms = LazyArms(arms, partial(_kept, arms, (unit,), keys))
+
+    def shared(name: str) -> xr.Dataset:
+        return _shared(arms[name], arms[claim.half[name]]) if name in claim.half else arms[name]
+
+    shared_arms = LazyArms(arms, shared)
 
     def compute_estimate(arm_reader: Others) -> float:
         data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
@@ -1010,26 +972,8 @@ def _half_agrees(
     return _outcome(claim, moved) == outcome
 
 
-class _Selected(Mapping[str, "xr.Dataset"]):
-    """Arms of which only some runs count; selected when an arm is read, since most are not."""
-
-    def __init__(self, arms: Arms, select: Callable[[str, xr.Dataset], xr.Dataset]) -> None:
-        self.arms, self.select = arms, select
-        self.made: dict[str, xr.Dataset] = {}
-
-    def __getitem__(self, name: str) -> xr.Dataset:
-        if name not in self.made:
-            self.made[name] = self.select(name, self.arms[name])
-        return self.made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.arms
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.arms)
-
-    def __len__(self) -> int:
-        return len(self.arms)
+def _kept(arms: Arms, names: tuple[str, ...], levels: set[tuple], name: str) -> xr.Dataset:
+    return _keep(arms[name], names, levels)
 
 
 def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
@@ -1043,9 +987,8 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
     the fields."""
     if not all(n in arm.coords and arm[n].dims == ("run",) for n in names):
         return arm
-    return arm.isel(
-        run=[key in levels for key in zip(*(arm[n].values.tolist() for n in names), strict=True)]
-    )
+    keys = zip(*(arm[n].values.tolist() for n in names), strict=True)
+    return arm.isel(run=[key in levels for key in keys])
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
@@ -1064,16 +1007,10 @@ def _p(claim: Claim, i: Interval) -> float:
     if i.bounds is not None:
         edge = nearest_edge(claim, i)
         return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
-    return (
-        float(
-            2
-            * scipy.special.stdtr(
-                i.df, min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)
-            )
-        )
-        if i.variance
-        else math.nan
-    )
+    if not i.variance:
+        return math.nan
+    t = min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)
+    return float(2 * scipy.special.stdtr(i.df, t))
 
 
 def describe_scope(

@@ -98,27 +98,18 @@ def storable(data: Any, specs: Sequence[Spec]) -> str:
     if not data.data_vars:
         return "returned a Dataset without a measure"
     for name, values in data.data_vars.items():
-        if (
-            not isinstance(name, str)
-            or not name
-            or plain(name) != name
-            or name in _reserved()
-            or name in per_run_fields(type(specs[0]))
-        ):
+        taken = {*_reserved(), *per_run_fields(type(specs[0]))}
+        if not isinstance(name, str) or not name or plain(name) != name or name in taken:
             return (
                 f"called a measure {plain(str(name))!r}, a name that is taken or cannot be "
                 "stored; choose another"
             )
         if "run" not in values.dims or values.sizes["run"] != len(specs):
-            dims = (
-                ", ".join(f"{d} {n}" for d, n in zip(values.dims, values.shape, strict=True))
-                or "no dims"
-            )
+            lengths = zip(values.dims, values.shape, strict=True)
+            dims = ", ".join(f"{d} {n}" for d, n in lengths) or "no dims"
             return f"must return one row for each of {len(specs)} runs; measure {name!r} has {dims}"
-        odd = [
-            str(d) for d in values.dims if values.dims.count(d) > 1 or str(d).split() != [str(d)]
-        ]
-        if odd:
+        names = [*map(str, values.dims)]
+        if odd := [d for d in names if names.count(d) > 1 or d.split() != [d]]:
             return (
                 f"gave measure {name!r} the dim {odd[0]!r} twice or with a space in it; dims are "
                 "words, each of them once"
@@ -128,14 +119,11 @@ def storable(data: Any, specs: Sequence[Spec]) -> str:
                 f"must return real numbers of at most 64 bits; measure {name!r} is {values.dtype}"
             )
     for name, c in data.coords.items():
-        if (
-            c.ndim == 1
-            and c.dims != ("run",)
-            and not all(isinstance(v, str | int | float) and v == v for v in c.values.tolist())
-        ):
+        levels = c.values.tolist() if c.ndim == 1 and c.dims != ("run",) else []
+        if not all(isinstance(v, str | int | float) and v == v for v in levels):
             return (
                 f"gave {str(name)!r} levels that are neither texts nor numbers, such as "
-                f"{str(c.values.tolist()[0])[:60]!r}"
+                f"{str(levels[0])[:60]!r}"
             )
     return ""
 
@@ -322,10 +310,8 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
     """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack,
     without an index of pandas."""
     coded = [_levels(arm.variables[n].values) for n in order]
-    levels, codes = (
-        {n: level for n, (level, _) in zip(order, coded, strict=True)},
-        tuple(code for _, code in coded),
-    )
+    levels = {n: level for n, (level, _) in zip(order, coded, strict=True)}
+    codes = tuple(code for _, code in coded)
     shape = tuple(len(level) for level in levels.values())
     complete = int(np.prod(shape)) == arm.sizes["run"]
     variables = {}
@@ -336,14 +322,9 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
             continue
         rest = [d for d in x.dims if d != "run"]
         values = x.transpose("run", *rest).values
-        if complete:
-            table = np.empty((*shape, *values.shape[1:]), values.dtype)
-        else:
-            table = np.full(
-                (*shape, *values.shape[1:]),
-                np.nan,
-                values.dtype if values.dtype.kind in "fc" else np.float64,
-            )
+        whole = complete or values.dtype.kind in "fc"
+        dtype = values.dtype if whole else np.float64
+        table = np.full((*shape, *values.shape[1:]), 0 if complete else np.nan, dtype)
         table[codes] = values
         variables[name] = xr.Variable((*order, *rest), table, x.attrs)
     shared_coords = {

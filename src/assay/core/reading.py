@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,34 @@ class Table:
     def or_empty(self, factors: int) -> dict[str, np.ndarray]:
         """The terms; without any unit where none has a number in all of them, as where no seed
         reached what was asked for."""
-        complete_masks = [
-            ~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()
-        ]
-        return (
-            self.terms
-            if np.logical_and.reduce(complete_masks).any()
-            else {name: x[:0] for name, x in self.terms.items()}
-        )
+        masks = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()]
+        if np.logical_and.reduce(masks).any():
+            return self.terms
+        return {name: x[:0] for name, x in self.terms.items()}
+
+
+class LazyArms(Mapping[str, Any]):
+    """Arms of these names, each made when it is read first, since most are not."""
+
+    def __init__(self, names: Collection[str], make: Callable[[str], xr.Dataset]) -> None:
+        self.names, self.make = names, make
+        self.made: dict[str, xr.Dataset] = {}
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        if name not in self.names:
+            raise KeyError(name)
+        if name not in self.made:
+            self.made[name] = self.make(name)
+        return self.made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 class Others(Mapping):
@@ -58,13 +78,8 @@ class Others(Mapping):
         swap: Mapping[str, str] | None = None,
         without: Levels = Levels(),  # noqa: B008
     ) -> None:
-        self.arms, self.under, self.where, self.swap, self.without = (
-            arms,
-            under,
-            where or {},
-            swap or {},
-            without,
-        )
+        self.arms, self.under, self.without = arms, under, without
+        self.where, self.swap = where or {}, swap or {}
         self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> xr.Dataset:

@@ -394,11 +394,8 @@ def _measured(question: _Question, roles: _Roles) -> tuple[Arms, list[str]]:
     notes: list[str] = []
     for arm in dict.fromkeys((*used, *question.known)):
         judged = arm == main or arm not in parsed.arms
-        columns = [
-            replace(c, arm=arm)
-            for c in parsed.columns
-            if (c.arm in (None, main) if judged else c.arm == arm)
-        ]
+        read_by = (None, main) if judged else (arm,)
+        columns = [replace(c, arm=arm) for c in parsed.columns if c.arm in read_by]
         try:
             arms[arm], told = question.cells(arm, columns)
         except ClaimError:
@@ -465,9 +462,8 @@ def _decide(
     unbounded = tied and statement.bounds is None
     if unbounded and _is_difference(question.rows, question.parsed, question.axes):
         statement = replace(statement, bounds=(-1.0, 1.0))
-        notes.append(
-            f"{question.columns[0]} is 0 or 1 in every row: exact interval between -1 and 1"
-        )
+        name = question.columns[0]
+        notes.append(f"{name} is 0 or 1 in every row: exact interval between -1 and 1")
         judgement = judging.judge(statement, arms, level, scope)
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
@@ -734,12 +730,10 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
             # to accept
             lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
             if lost:
-                problem = (
-                    f"{parsed.text if term == 'value' else term} is not a number in {lost} "
-                    f"{plural('cell', lost)}"
-                )
                 raise ClaimError(
-                    f"{problem}: a log or root of a negative number, or 0/0; judge another quantity"
+                    f"{parsed.text if term == 'value' else term} is not a number in {lost} "
+                    f"{plural('cell', lost)}: a log or root of a negative number, or 0/0; judge "
+                    "another quantity"
                 )
         # What comes of all deals on average is one number a unit.
         return {t: x.mean(DEAL, skipna=False) for t, x in terms.items()} if dealt else terms
@@ -765,12 +759,11 @@ def _under_judgement(parsed: Parsed, known: Names, controls: Names) -> str:
 def _check_controls(main_arm: str, parsed: Parsed, other_arms: tuple[str, ...]) -> None:
     for arm in other_arms:
         if arm == main_arm or arm in parsed.arms:
-            why = f"putting it in the place of {main_arm!r} would compare it with itself"
-            advice = (
-                "a control is another arm, such as the same training on shuffled data or with "
-                "other seeds"
+            raise ClaimError(
+                f"arm {arm!r} is in the claim itself, so putting it in the place of {main_arm!r} "
+                "would compare it with itself; a control is another arm, such as the same training "
+                "on shuffled data or with other seeds"
             )
-            raise ClaimError(f"arm {arm!r} is in the claim itself, so {why}; {advice}")
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -50,16 +50,12 @@ def find_labels(
     used_columns = ["arm", *units, *columns]
     for name in label_names:
         if name not in rows or name in used_columns:
-            problem = (
-                "cannot be selected or averaged over: it is "
-                f"{'judged by the claim' if name in columns else 'what verdicts are about'}"
-            )
             candidates = [c for c in rows.columns if c not in used_columns]
-            raise ClaimError(
-                f"column {name!r} {problem}"
-                if name in rows
-                else f"no column {name!r} in {source}; {nearest(name, candidates)}"
-            )
+            what = f"no column {name!r} in {source}; {nearest(name, candidates)}"
+            if name in rows:
+                role = "judged by the claim" if name in columns else "what verdicts are about"
+                what = f"column {name!r} cannot be selected or averaged over: it is {role}"
+            raise ClaimError(what)
         if is_text(rows[name]):
             rows[name] = rows[name].fillna("").astype(str)
         elif rows[name].isna().any():
@@ -68,19 +64,15 @@ def find_labels(
             )
     labels = list(label_names)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
-    candidates = (
-        [
-            c
-            for c in rows.columns
-            if c not in (*cell, *columns, *labels) and not _only_numbers(rows, c)
-        ]
-        if rows.duplicated([*cell, *labels]).any()
-        else []
-    )
-    for name in sorted(
-        candidates,
-        key=lambda c: (not is_text(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()),
-    ):
+    candidates = []
+    if rows.duplicated([*cell, *labels]).any():
+        others = [c for c in rows.columns if c not in (*cell, *columns, *labels)]
+        candidates = [c for c in others if not _only_numbers(rows, c)]
+
+    def likeness(c: str) -> tuple[bool, bool, int]:
+        return not is_text(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()
+
+    for name in sorted(candidates, key=likeness):
         cells = rows.groupby([*cell, *labels], sort=False, dropna=False)
         if bool((cells[name].nunique(dropna=False) > 1).any()) and (
             name.lower() in CONDITIONS or _recurs(rows[name], cells.ngroup().to_numpy())
@@ -101,11 +93,8 @@ def _only_numbers(rows: pd.DataFrame, name: str) -> bool:
     """Whether a column only numbers the rows, as pandas' index does, and so tells none apart."""
     if is_text(rows[name]) or not (UNNAMED.fullmatch(name) or name.lower() == "index"):
         return False
-    return (
-        bool((rows[name] % 1 == 0).all())
-        and rows[name].is_monotonic_increasing
-        and (rows[name].is_unique)
-    )
+    whole, x = bool((rows[name] % 1 == 0).all()), rows[name]
+    return whole and x.is_monotonic_increasing and x.is_unique
 
 
 def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
@@ -132,18 +121,13 @@ def left_out(
     for unit, n in judgement.verdict.n.items():
         levels, other_units = rows[unit].nunique(), [u for u in units if u != unit]
         if n < levels:
-            empty = [
-                a
-                for a, data in arms.items()
-                if bool(data.to_array().isnull().any("variable").all(other_units).any())
-            ]
-            *some, last = empty or [""]
-            why = (
-                f"{' and '.join(filter(None, (', '.join(some), last)))} "
-                f"{'have' if some else 'has'} no number there"
-                if empty
-                else "no arm has all numbers there"
-            )
+            lacks = {a: data.to_array().isnull().any("variable") for a, data in arms.items()}
+            empty = [a for a, missing in lacks.items() if bool(missing.all(other_units).any())]
+            why = "no arm has all numbers there"
+            if empty:
+                *some, last = empty
+                names = " and ".join(filter(None, (", ".join(some), last)))
+                why = f"{names} {'have' if some else 'has'} no number there"
             are = "is" if levels - n == 1 else "are"
             lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
     return lines

@@ -44,8 +44,7 @@ class Known:
 
 
 RISES = ("loss", "entropy", "rank", "kl")
-"""Kinds of reads that rise where a model gets worse; `damage.RISES` has the same. All others are
-taken to fall."""
+"""Kinds of reads that rise where a model gets worse."""
 
 
 def of_pattern(top: Top, some: Sequence[Read]) -> Read | None:

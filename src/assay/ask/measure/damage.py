@@ -154,11 +154,11 @@ def measure(
             tick(k * total + done, 4 * total)
 
         measured, coords = measuring.measure(some, seeds, folder, device, smoke, part, root)
-        return {
-            name: xr.DataArray(x, dims=dims.split(), coords=_coords(dims, coords))
-            for name, (dims, x, _) in measured.items()
-            if name not in PARTS
-        }
+        arrays = {}
+        for name, (dims, x, _) in measured.items():
+            own = {d: coords[d] for d in dims.split() if d in coords}
+            arrays[name] = xr.DataArray(x, dims=dims.split(), coords=own)
+        return {name: x for name, x in arrays.items() if name not in PARTS}
 
     here, unit = _here(task), task.prompts.unit
     apart = tuple(r for r in task.reads if not r.kl)
@@ -251,10 +251,9 @@ def _scaled(
     return damage if difference else base + damage
 
 
-RISES = ("loss", "entropy", "rank", "kl")
 FALLS = ("accuracy", "generates", "log_prob", "prob", "logit", "cka", "jaccard")
-"""Kinds of reads that rise, and that fall, where a model gets worse; a number of any other kind
-moves towards 0."""
+"""Kinds of reads that fall where a model gets worse; a number of a kind that neither rises nor
+falls moves towards 0."""
 
 
 def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
@@ -264,7 +263,7 @@ def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
     if kind == "written":
         return 1.0 if read.written in ("loss", "perplexity") else -1.0
     pair = kind in reads.PAIRS and isinstance(getattr(read, kind), tuple)
-    if kind in RISES:
+    if kind in choosing.RISES:
         return 1.0
     if kind in FALLS and not (pair and len(getattr(read, kind)) > 1):
         return -1.0
@@ -293,10 +292,6 @@ def _here(task: DamageTask) -> Task:
 def _read(other: PromptSet) -> Read:
     _, text = read_on(other)
     return Read(name="unrelated", log_prob=text) if text else Read(name="unrelated", loss=True)
-
-
-def _coords(dims: str, coords: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    return {dim: coords[dim] for dim in dims.split() if dim in coords}
 
 
 def _tokens(model: Model, study: Path, other: PromptSet) -> float:

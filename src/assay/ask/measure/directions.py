@@ -204,17 +204,14 @@ class Learner:
             column = prompts.column(table.label, rows)
             for name in sorted(names - {*column}):
                 every = prompts.column(table.label)
-                raise DataError(
-                    f"direction {table.name!r}: "
-                    + (
-                        f"none of the {len(rows)} prompts to learn from has {table.label} "
-                        f"= {name!r}, and the {every.count(name)} that have it are "
-                        "measured; write more of them"
-                        if name in every
-                        else f"no prompt has {table.label} = {name!r}; "
-                        f"{nearest(name, sorted(set(every)))}"
+                lacks = f"no prompt has {table.label} = {name!r}; {nearest(name, sorted({*every}))}"
+                if name in every:
+                    lacks = (
+                        f"none of the {len(rows)} prompts to learn from has {table.label} = "
+                        f"{name!r}, and the {every.count(name)} that have it are measured; write "
+                        "more of them"
                     )
-                )
+                raise DataError(f"direction {table.name!r}: {lacks}")
             rows = [i for i, x in zip(rows, column, strict=True) if x in names]
         return prompts, rows
 
@@ -224,12 +221,9 @@ class Learner:
         labelled = bool(table.difference or table.probe)
         chosen = prompts.sample(rows, seed, labelled=labelled, label=table.label)
         if labelled:  # whole groups are drawn, which need not have each label
-            lacking = {*prompts.column(table.label, rows)} - {*prompts.column(table.label, chosen)}
-            chosen += [
-                i
-                for i, x in zip(rows, prompts.column(table.label, rows), strict=True)
-                if x in lacking
-            ]
+            column = prompts.column(table.label, rows)
+            lacking = {*column} - {*prompts.column(table.label, chosen)}
+            chosen += [i for i, x in zip(rows, column, strict=True) if x in lacking]
         return self._of(table, site, prompts, chosen)
 
     def _all_examples(self, table: Direction, site: Site) -> Examples:
@@ -430,11 +424,9 @@ def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int)
     """Draw another latent, among those that are on if any is, that has a decoder row. Raises:
     DataError where there is none."""
     lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
-    candidates = [
-        k for k in live or range(dictionary.width) if k != latent and float(lengths[k]) > 0
-    ]
-    if not candidates:
-        candidates = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    others = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    known = {*others}
+    candidates = [k for k in live if k in known] or others
     if not candidates:
         raise DataError("the dictionary has no other feature; name other controls")
     return candidates[picks.pick(seed, "ask.feature", 0, len(candidates))]

@@ -49,7 +49,10 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
     writes = max(map(reads.writes, task.reads), default=0)
-    _short_enough(longest, len(longest.tokens) + writes, folder)
+    length, most = len(longest.tokens) + writes, most_tokens(folder)
+    if length > most:
+        place = longest.row.place
+        raise ModelError(f"{folder.name} reads at most {most} tokens, {place} has {length}")
     return prompts
 
 
@@ -166,11 +169,6 @@ def ends_in_words(task: Task, folder: ModelFolder) -> list[str]:
     return words
 
 
-def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
-    if length > (most := most_tokens(folder)):
-        raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")
-
-
 def check_read(read: Read, folder: ModelFolder) -> None:
     """Check the site or the head of a read at every point of its sweep, without a prompt. Raises:
     DataError, ModelError."""
@@ -246,7 +244,11 @@ def check_intervention(
             measured = task.made_for or task.prompts
             source = choosing.source_of(table.top, measured, task.sources, some)
             choosing.check(table, table.top, source, task.directions, some, folder)
-            _check_choice(table, task, source, folder, opened, code)
+            learned_from = [prompt(folder, source[0].rows[i]) for i in source[1]]
+            for p in learned_from if table.position != "all" else ():
+                p.all_at(table.position)
+            for read in (r for r in some if r.name == table.top.by and not r.sweep):
+                deque(measuring.remarks(task, read, learned_from, opened, code), 0)
         for site, numbers in interventions.neurons_by_site(table).items():
             if max(numbers) >= (width := folder.width(site)):
                 raise DataError(
@@ -262,24 +264,6 @@ def check_intervention(
                 edges.pairs(table.block, p)
         if table.patch == "corrupted":
             _check_pairs(task.prompts, prompts, table)
-
-
-def _check_choice(
-    table: Intervention,
-    task: Task,
-    source: tuple[PromptSet, list[int]],
-    folder: ModelFolder,
-    opened: Callable[[str], Dictionary],
-    code: Callable[[str], Callable[..., Any]],
-) -> None:
-    """Refuse a choice on prompts that have no such token, or cannot be read so. Raises:
-    DataError."""
-    assert table.top is not None
-    some = [prompt(folder, source[0].rows[i]) for i in source[1]]
-    for p in some if table.position != "all" else ():
-        p.all_at(table.position)
-    for read in (r for r in task.choosers or task.reads if r.name == table.top.by and not r.sweep):
-        deque(measuring.remarks(task, read, some, opened, code), 0)
 
 
 def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:
@@ -320,7 +304,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
             f"direction {table.name!r} is learned from prompts {table.prompts!r}; there are {known}"
         )
     learned_from = task.sources.get(table.prompts, task.prompts)
-    rows = learning_rows(learned_from, task.prompts)
+    same = learned_from.table.name == task.prompts.table.name  # of which the other half is judged
+    rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
     if table.component and table.component >= count:
@@ -339,9 +324,3 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST}"
             )
-
-
-def learning_rows(source: PromptSet, measured: PromptSet) -> list[int]:
-    """The rows that may be learned from: all, or of prompts that are measured the other half."""
-    same = source.table.name == measured.table.name
-    return source.halves()[0] if same else [*range(len(source.rows))]

@@ -27,6 +27,8 @@ from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Trace
 
 Traces: TypeAlias = list[list[Trace]]
+Pair: TypeAlias = tuple[int, int]
+"""A prompt and an edit, by their numbers."""
 MOST = 2**26
 """Bytes that are kept."""
 WRITING = 32
@@ -87,7 +89,8 @@ class Passes:
         longest = max(len(self.changes.prompts[p].tokens) + len(c) for p, c in sequences)
         numbers = longest * read_sizes(self.model.folder.config)["d"]
         numbers += captured(self.model, self.sites, longest)
-        rows = max(1, min(most_rows(self.model), _room(self.model) // numbers))
+        room = CAPTURED if self.model.device.type == "cpu" else ON_A_DEVICE
+        rows = max(1, min(most_rows(self.model), room // numbers))
         count = self.count
         order = sorted(
             range(len(self.changes.prompts)), key=lambda p: len(self.changes.prompts[p].tokens)
@@ -158,38 +161,28 @@ class Passes:
         n = len(self.changes.prompts[p].tokens)
         return continued(edits, n, n + len(continuation)) if continuation else edits
 
-    def written(self, most: int, scored: bool) -> dict[tuple[int, int], Written]:
+    def written(self, most: int, scored: bool) -> dict[Pair, Written]:
         """What the model writes on behind each prompt under each edit, at most so many tokens, and
         the loss of each by the model without a change, if they are scored."""
-        written: dict[tuple[int, int], tuple[int, ...]] = {}
-        pairs = [(p, v) for p in range(len(self.changes.prompts)) for v in range(self.count)]
-        pairs.sort(key=lambda pair: len(self.changes.prompts[pair[0]].tokens))
-        for _, group in itertools.groupby(
-            pairs, key=lambda pair: len(self.changes.prompts[pair[0]].tokens)
-        ):
-            for batch in _batched(group, WRITING):
-                tokens = torch.tensor(
-                    [self.changes.prompts[p].tokens for p, _ in batch], device=self.model.device
-                )
-                ids = self.model.generate(
-                    tokens, edits=[self.changes.edits[p][v] for p, v in batch], new=most
-                )
-                written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
+        written: dict[Pair, tuple[int, ...]] = {}
+        prompts = enumerate(self.changes.prompts)
+        texts = {(p, v): prompt.tokens for p, prompt in prompts for v in range(self.count)}
+        for batch in _of_one_length(texts):
+            tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
+            edits = [self.changes.edits[p][v] for p, v in batch]
+            ids = self.model.generate(tokens, edits=edits, new=most)
+            written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         losses = self._losses(written) if scored else {}
         return {pair: Written(new, losses.get(pair, ())) for pair, new in written.items()}
 
-    def _losses(
-        self, written: Mapping[tuple[int, int], tuple[int, ...]]
-    ) -> dict[tuple[int, int], tuple[float, ...]]:
+    def _losses(self, written: Mapping[Pair, tuple[int, ...]]) -> dict[Pair, tuple[float, ...]]:
         """The loss of each token that was written, by the model without a change."""
         texts = {(p, v): (*self.changes.prompts[p].tokens, *new) for (p, v), new in written.items()}
-        losses: dict[tuple[int, int], tuple[float, ...]] = {}
-        order = sorted(texts, key=lambda pair: len(texts[pair]))
-        for _, group in itertools.groupby(order, key=lambda pair: len(texts[pair])):
-            for batch in _batched(group, WRITING):
-                tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
-                for pair, row in zip(batch, self.model.losses(tokens).tolist(), strict=True):
-                    losses[pair] = tuple(row[len(row) - len(written[pair]) :])
+        losses: dict[Pair, tuple[float, ...]] = {}
+        for batch in _of_one_length(texts):
+            tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
+            for pair, row in zip(batch, self.model.losses(tokens).tolist(), strict=True):
+                losses[pair] = tuple(row[len(row) - len(written[pair]) :])
         return losses
 
 
@@ -208,16 +201,15 @@ def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Ten
     }
 
 
-def _room(model: Pretrained) -> int:
-    """How many activations a pass of this model may hold."""
-    return CAPTURED if model.device.type == "cpu" else ON_A_DEVICE
+def _of_one_length(texts: Mapping[Pair, Sequence[int]]) -> Iterator[tuple[Pair, ...]]:
+    """Batches of texts that have equally many tokens, by their keys, the shortest first."""
 
+    def length(pair: Pair) -> int:
+        return len(texts[pair])
 
-def _batched(items: Any, n: int) -> Iterator[tuple[Any, ...]]:
-    """Batches of at most n."""
-    iterator = iter(items)
-    while batch := tuple(itertools.islice(iterator, n)):
-        yield batch
+    for _, group in itertools.groupby(sorted(texts, key=length), key=length):
+        while batch := tuple(itertools.islice(group, WRITING)):
+            yield batch
 
 
 def once(about: Any, run: Callable[[], Traces]) -> Traces:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from assay.ask.measure.probe_tasks import ProbeTask, every_point
+from assay.ask.measure.probe_tasks import ProbeTask, every_point, seen_tokens
 from assay.ask.measure.seen import prompt
 from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError
@@ -56,16 +56,11 @@ def at_chance(task: ProbeTask, folder: ModelFolder) -> Collection[str]:
     blind = {BAG.name, EMBEDDING.name}
     for point in every_point(task.table):
         try:
-            prompts = [prompt(folder, row) for row in rows]
-            ends = [
-                len(p.tokens) if point.position == "mean" else p.at(point.position) + 1
-                for p in prompts
-            ]
+            ids = [seen_tokens(prompt(folder, row), point.position) for row in rows]
         except AssayError:  # reported where prompts are checked
             return ()
-        ids = [p.tokens[p.opening : end] for p, end in zip(prompts, ends, strict=True)]
         bags = [tuple(sorted(some)) for some in ids]
-        last = [() if point.position == "mean" else some[-1:] for some in ids]
+        last = [() if point.position == "mean" else tuple(some[-1:]) for some in ids]
         keys: dict[str, Sequence[object]] = {
             BAG.name: bags,
             EMBEDDING.name: list(zip(bags, last, strict=True)),

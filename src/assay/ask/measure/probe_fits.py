@@ -73,7 +73,8 @@ class Learning:
         if self.task.table.kind == "attention":
             self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
             return
-        self.x = [_scaled(x[self.at].cpu().double(), self.count) for x in inputs]
+        every = [x[self.at].cpu().double() for x in inputs]
+        self.x = [_scaled(x, x[: self.count]) for x in every]
         if self.task.table.kind != "sparse":
             self.kernels = torch.stack([x @ x.mT for x in self.x])
 
@@ -85,12 +86,10 @@ class Learning:
         for x in inputs:
             x = x.cpu().double()
             known = x[: self.count][self.mask[: self.count]]
-            scale = known.std(0, correction=0)
-            scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
-            z = (known - known.mean(0)) / scale
+            z = _scaled(known, known)
             values, vectors = torch.linalg.eigh(z.mT @ z / len(z))
             values, vectors = values[-COLUMNS:], vectors[:, -COLUMNS:]
-            whole = (x - known.mean(0)) / scale @ vectors
+            whole = _scaled(x, known) @ vectors
             whole = whole / values.clamp_min(1e-6 * float(values[-1])).sqrt()
             tokens.append(torch.where(self.mask[..., None], whole, 0.0))
         width = max(x.shape[-1] for x in tokens)
@@ -233,12 +232,14 @@ class Learning:
         return area + share * (a - area)
 
 
-def _scaled(x: Float[torch.Tensor, "row d"], count: int) -> Float[torch.Tensor, "row d"]:
-    """Each column less its mean over its deviation in the first rows; 0 where it does not vary
+def _scaled(
+    x: Float[torch.Tensor, "... d"], known: Float[torch.Tensor, "row d"]
+) -> Float[torch.Tensor, "... d"]:
+    """Each column less its mean over its deviation in known rows; 0 where it does not vary
     there."""
-    mean, scale = x[:count].mean(0), x[:count].std(0, correction=0)
+    scale = known.std(0, correction=0)
     scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
-    return (x - mean) / scale
+    return (x - known.mean(0)) / scale
 
 
 def shuffled_rows(

@@ -103,32 +103,20 @@ class ProbeTask:
     @property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
+        changed = self.change.words if self.change else {}
         return {
             "probe": stated(self.table),
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
             **({"auroc": True} if self.ranks else {}),
-            **(self._change_in_words if self.change else {}),
+            **(
+                {"intervention": changed["intervention"], "changed": changed["control"]}
+                if changed
+                else {}
+            ),
+            **{name: changed[name] for name in ("directions", "first") if name in changed},
             **({"twin": "one"} if self.control == "untrained" and self.one_twin else {}),
-        }
-
-    @property
-    def changes_otherwise(self) -> bool:
-        """Whether it is a control of the change under which it reads."""
-        return self.change is not None and bool(self.change.control)
-
-    @property
-    def _change_in_words(self) -> dict[str, Any]:
-        """What decides a change."""
-        assert self.change is not None
-        known = self.change.words
-        first = {"first": known["first"]} if "first" in known else {}
-        return {
-            "intervention": known["intervention"],
-            "changed": known["control"],
-            "directions": known["directions"],
-            **first,
         }
 
     @property
@@ -467,13 +455,10 @@ def remarks(task: ProbeTask) -> list[str]:
 
 def _reads(row: PromptRow, label: str, places: Collection[Position]) -> bool:
     """Whether the label is a slot of the text that lies before one of these places."""
-    return label in row.spans and any(_sees(row, label, place) for place in places)
-
-
-def _sees(row: PromptRow, slot: str, place: Position) -> bool:
-    """Whether any of a slot's value lies before the token of a probe."""
-    ends = row.spans.get(str(place).strip("{}"), len(row.text))
-    return row.spans[slot] - len(row.columns[slot]) < ends
+    if label not in row.spans:
+        return False
+    begins = row.spans[label] - len(row.columns[label])
+    return any(begins < len(_seen_text(row, place)) for place in places)
 
 
 def _seen_text(row: PromptRow, place: Position) -> str:

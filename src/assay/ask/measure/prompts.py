@@ -184,16 +184,21 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     units are."""
     if prompts.table.unit or prompts.table.split:
         return {}
-    some = [prompts.rows[i] for i in rows]
-    slots = dict.fromkeys(name for row in some for name in row.spans)
-    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    values = {name: [row.columns.get(name, "") for row in some] for name in slots}
-    if all(values.get(name) == [row.text for row in some] for name in slots):
-        ways = zip(("wording", "filling"), wordings([row.text for row in some]), strict=True)
+    texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
+    if all(of == texts for of in values.values()):
+        ways = zip(("wording", "filling"), wordings(texts), strict=True)
         values = {name: [str(n) for n in numbers] for name, numbers in ways}
         return {n: of for n, of in values.items() if len({*of}) > 1 and _several_each(of)}
     several = {name: of for name, of in values.items() if len({*of}) > 1}
-    return several if all(2 * len({*of}) <= len(some) for of in several.values()) else {}
+    return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
+
+
+def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
+    """Give of each of these rows the value of each slot, the template among them."""
+    some = [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in some for name in row.spans)
+    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
+    return {name: [row.columns.get(name, "") for row in some] for name in slots}
 
 
 def _several_each(values: Sequence[str]) -> bool:

@@ -200,10 +200,9 @@ class Acts:
     def side_by_side(self) -> Acts:
         """Put the sites beside each other, each at the same length on average, so that none
         outweighs the others."""
-        mean = torch.cat([m * s for m, s in zip(self.mean, self.scale, strict=True)])
-        factor = torch.cat(
-            [torch.full_like(m, s) for m, s in zip(self.mean, self.scale, strict=True)]
-        )
+        sites = [*zip(self.mean, self.scale, strict=True)]
+        mean = torch.cat([m * s for m, s in sites])
+        factor = torch.cat([torch.full_like(m, s) for m, s in sites])
         return replace(
             self,
             rows=lambda rows: (torch.cat(self.rows(rows), -1) * factor,),
@@ -319,10 +318,8 @@ class Learning:
 
         def batches(step: int) -> Any:
             rows = acts.rows(order(step).numpy())
-            normal = tuple(
-                (x - mean) * scale
-                for x, mean, scale in zip(rows, acts.mean, acts.scale, strict=True)
-            )
+            of_sites = zip(rows, acts.mean, acts.scale, strict=True)
+            normal = tuple((x - mean) * scale for x, mean, scale in of_sites)
             return normal if transcodes else normal[0]
 
         out: dict[str, Any] = {}

@@ -34,9 +34,7 @@ class Steering:
 
     def places(self, table: Intervention, direction: Direction) -> Places:
         """Give the sites at which a direction is added or taken out."""
-        if table.site or direction.site:
-            return interventions.where(table, direction)
-        if direction.feature:
+        if direction.feature and not (table.site or direction.site):
             return [(self.learner.site(direction), None)]
         return interventions.where(table, direction)
 
