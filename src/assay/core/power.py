@@ -339,8 +339,7 @@ def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
 
 
 def _more(unit: str, more: int, total: int) -> Price:
-    text = f"about {more:,} more {plural(unit, more)}, {total:,} in all"
-    return Price(text, unit, more)
+    return Price(f"about {more:,} more {plural(unit, more)}, {total:,} in all", unit, more)
 
 
 def price_of_arm(name: str, price: Price | None) -> Price | None:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from assay.controls.table import in_words
 from assay.core import reasons
 from assay.core.plain import plain_all
-from assay.core.reading import plural
 from assay.core.results import (
     Estimated,
     Judged,
@@ -46,8 +45,7 @@ SIGNS = {
 }
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
-"""Whether a control came out as it has to → its sign; ✓ next to a control says that it does not
-satisfy the claim."""
+"""Whether an arm came out as it has to → its sign; a control ✓ does not satisfy the claim."""
 CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undecided"}
 """What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "does not satisfy the claim", False: "satisfies it", None: "undecided"}
@@ -628,12 +626,11 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     shown = r.controls if verbose else r.decisive
     for c in shown:
         yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
-    if rest := () if verbose else [c for c in r.checked if c not in shown]:
+    if rest := [] if verbose else [c for c in r.checked if c not in shown]:
+        s, do = ("", "does") if len(rest) == 1 else ("s", "do")
         only = all(KINDS.get(c.role) == "control" for c in rest)
-        do = "does" if len(rest) == 1 else "do"
-        came = f"{do} not satisfy it either" if only else "came out as planned"
-        others = plural("control" if only else "check", len(rest))
-        yield Text(f"{len(rest)} other {others} {came}", grey)
+        came = f"control{s} {do} not satisfy it either" if only else f"check{s} came out as planned"
+        yield Text(f"{len(rest)} other {came}", grey)
     why = r.why if verbose else r.bears
     for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):
         yield Text(line, grey)
