@@ -211,10 +211,10 @@ def standing() -> str:
                 counts[_standing(name, record).inference] += len(record["verdicts"])
     page = "docs/preregister.md#confirmatory-or-exploratory"
     return (
-        f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
-        f"[confirmatory]({page}): frozen with all of their inputs, before anyone saw a result. "
-        f"Another {counts['frozen without inputs']} were frozen in advance as well, but without "
-        "hashes of the models or texts that their runs read.\n"
+        f"Of {counts.total()} recorded verdicts, {counts['confirmatory']} are "
+        f"[confirmatory]({page}): the claim and all of its inputs were frozen before anyone saw a "
+        f"result. Another {counts['frozen without inputs']} were also frozen in advance, but "
+        "without hashes of the models or texts that were used.\n"
     )
 
 

@@ -71,7 +71,7 @@ def full(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
     claims, exact, findings = record.verdicts, record.exact, record.findings
     right = sum(e.outcome == "exact" for e in exact)
     parts = {
-        "The claims in full, with their controls (✓: a control that failed, as it should)": (
+        "The claims in full, with their controls (✓: a control that does not satisfy it)": (
             claims and _full(claims, tables.rows(record, turned))
         ),
         f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),

@@ -160,7 +160,7 @@ def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(
         control["arm"] == "linear"
         and control["near"] == "the width alone"
         and re.search(
-            rf"linear fails, as it should: {control['estimate']:.2f}\S* \[", verdict["told"]
+            rf"linear does not satisfy it: {control['estimate']:.2f}\S* \[", verdict["told"]
         )
     )
 
@@ -243,7 +243,7 @@ def test_a_control_that_passes_cannot_be_overread() -> None:
         "named": True,
     }
     assert (
-        "Control old HOLDS, BUT SHOULD FAIL: 0.20 [0.10, 0.25]" in found["told"]
+        "Control old SATISFIES IT TOO: 0.20 [0.10, 0.25]" in found["told"]
         and "Control wide is undecided" in found["told"]
     )
     assert "Arm new HOLDS TOO, WHICH MAKES THE CLAIM UNSPECIFIC" in found["told"]

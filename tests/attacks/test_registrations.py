@@ -350,8 +350,8 @@ def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
         Path("read.toml").read_text().replace("1000000:1000006", "2000000:2000006")
     )
     line = refused("preregister", "again.toml", *ROOT)
-    assert "40 of 40 prompts of 'It is above the number' were measured as read" in line
-    assert "fresh would be other prompts" in line and "other seeds" not in line
+    assert "40 of 40 prompts of 'It is above the number' were measured in read" in line
+    assert "freeze other prompts instead" in line and "other seeds" not in line
 
 
 def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
@@ -374,7 +374,7 @@ def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
     stop_at(Started)
     typed("preregister", "before.toml", *ROOT, "--anyway")
     stop_at(Saved)
-    assert "were measured as read" in refused("preregister", "after.toml", *ROOT, "--anyway")
+    assert "were measured in read" in refused("preregister", "after.toml", *ROOT, "--anyway")
 
 
 def test_another_threshold_in_other_words_is_told_with_what_came_out(

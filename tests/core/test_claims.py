@@ -356,7 +356,7 @@ def test_more_units_are_not_priced_alone_where_a_gate_is_shut_as_well():
     changes = {"gates": (Gate("converged", lambda arm: False),)}
     v = judged(main=few, changes=changes).verdict
     assert v.reason == "too few units: 3 of 6 seeds"
-    assert v.price.text == "about 3 more seeds, and longer training" and v.price.more == 3
+    assert v.price.text == "about 3 more seeds, 6 in all, and longer training" and v.price.more == 3
 
 
 def test_gates_are_not_asked_of_controls():

@@ -157,10 +157,21 @@ def usage(verb: str) -> str:
     return app[verb].generate_docs(output_format="markdown", usage_name="assay")
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub and the site make them."""
+    heads = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", head) for head in heads)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in plain}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", BLOCK.sub("", page.read_text()))
-    dead = [link for link in links if not (page.parent / link).exists()]
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", BLOCK.sub("", page.read_text()))
+    dead = [link for link, _ in links if not (page.parent / link).exists()]
+    assert not dead, f"{page.name} links to {dead}"
+    places = [(page.parent / link if link else page, place) for link, place in links if place]
+    dead = [f"{to.name}#{it}" for to, it in places if to.suffix == ".md" and it not in anchors(to)]
     assert not dead, f"{page.name} links to {dead}"
 
 

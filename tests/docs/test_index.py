@@ -28,6 +28,6 @@ def test_every_page_is_in_the_index_once() -> None:
 
 def test_no_sign_stands_in_the_readme_before_it_is_explained() -> None:
     text = (ROOT / "README.md").read_text()
-    explained = text.index("● means that the claim holds, and ✓ that a control failed")
+    explained = text.index("● means that the claim holds, and ✓ that a control does not satisfy")
     assert not re.search("[●✕◐○≡✓!?] [a-zA-Z0-9]", text[:explained])
     assert not re.search("[✕◐○≡]", text)

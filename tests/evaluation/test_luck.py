@@ -44,7 +44,7 @@ def test_an_evaluation_carries_it_and_says_where_it_is_from(
     )
     assert (
         "were not measured" in line
-        and "Smallest difference that is not seed noise" in evaluations.page(told, found.figures)
+        and "Seed noise: of two" in evaluations.page(told, found.figures)
     )
 
     other = Dictionary(

@@ -43,13 +43,13 @@ def test_all_of_what_a_claim_reads_was_seen_or_part_of_it(tmp_path):
     questions.note_measured("first", [part("x", "a", "b"), part("y", "c")])
     both = question(part("x", "B", "z"), part("y", "c"))
     ((why, _, fresh),) = questions.exposures([both])
-    assert why.startswith("1 of 2 prompts of 'it is' were measured as first on")
+    assert why.startswith("1 of 2 prompts of 'it is' were measured in first on")
     assert fresh == "other prompts"
     assert not [*questions.exposures([question(part("x", "c"))])], "x was measured on others"
     half = question(part("x", "a"), part("new", "a"))
     assert not [*questions.exposures([half])]
     assert questions.partly([half]) == [
-        "1 of the 2 measures that it reads were measured as first: it is"
+        "1 of the 2 measures that it reads were measured in first: it is"
     ]
 
 

@@ -126,9 +126,9 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     data = sample.of(like | {"controls": made, "also": {"noun": other}, "sides": sides})
     brief, full = tables.text(data), tables.text(data, verbose=True)
     assert "c.x 1.23, main.x 0.234" in brief  # what it is compared with
-    assert "✓ control close 0.40: failed, as it should" in brief and "far" not in brief
-    assert "! control passes 0.90: passes (should fail)" in brief
-    assert "1 more came out as it should" in brief and "noun" not in brief
+    assert "✓ control close 0.40: does not satisfy the claim" in brief and "far" not in brief
+    assert "! control passes 0.90: satisfies the claim too" in brief
+    assert "1 other control does not satisfy it either" in brief and "noun" not in brief
     assert "control far 0.00" in full and re.search(r"noun [\d.]+: holds too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
@@ -189,7 +189,7 @@ def test_the_head_of_controls_explains_the_signs_below_it_and_no_other():
     like = {"like": claim}
     by_outcome = {o: sample.control(o, o, 1.0, 0.9, 1.1, **like) for o in ("fails", "undecided")}
     both = sample.of(claim | {"controls": by_outcome})
-    assert tables.checked(tables.rows(both)) == "control: ✓ failed, as it should; ? undecided"
+    assert tables.checked(tables.rows(both)) == "control: ✓ does not satisfy the claim; ? undecided"
     del by_outcome["fails"]
     lone = tables.rows(sample.of(claim | {"controls": by_outcome}))
     assert tables.checked(lone) == "control: ? undecided"
@@ -276,7 +276,7 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     [
         ("control", "fails", "✓", ""),
         ("near", "fails", "✓", "near"),
-        ("control", "holds", "!", "passes (should fail)"),
+        ("control", "holds", "!", "satisfies the claim too"),
         ("near", "undecided", "?", "near, undecided"),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),

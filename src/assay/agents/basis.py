@@ -93,10 +93,7 @@ def standing(data: ResultData, unlike: str = "") -> Standing:
         return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
     return Standing(
         "exploratory",
-        (
-            "no claim was frozen before the first look; a threshold's source says whether a pilot "
-            "gave it"
-        ),
+        "no claim was frozen before the first look; each threshold's source says if a pilot set it",
     )
 
 
@@ -158,7 +155,7 @@ def of_store(data: ResultData, cached: int | None) -> Source:
     split = (
         ""
         if cached is None
-        else f", {cached} of them stored before this was asked, {runs - cached} made for it"
+        else f", {cached} stored before and {runs - cached} made for this question"
     )
     return Source(
         kind="store",

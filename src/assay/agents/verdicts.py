@@ -24,12 +24,12 @@ ROLES = {
 }
 """What an arm is called that was asked the same, where it is not what `Judged.arms` calls it."""
 AS_IT_SHOULD = {
-    ("control", True): "fails, as it should",
-    ("control", False): "HOLDS, BUT SHOULD FAIL",
-    ("violation", True): "fails, as it should",
-    ("violation", False): "HOLDS, BUT SHOULD FAIL",
-    ("planted", True): "holds, as it should",
-    ("planted", False): "FAILS, BUT SHOULD HOLD",
+    ("control", True): "does not satisfy it",
+    ("control", False): "SATISFIES IT TOO",
+    ("violation", True): "is found, as it should be",
+    ("violation", False): "IS NOT FOUND",
+    ("planted", True): "is found, as it should be",
+    ("planted", False): "IS NOT FOUND",
     ("may hold too", True): "holds too, as its author allowed",
     ("also true of", True): "holds too",
     ("not named", False): "HOLDS TOO, WHICH MAKES THE CLAIM UNSPECIFIC",

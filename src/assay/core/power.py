@@ -294,7 +294,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
     for k in by_part:
         if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
-            return _more(claim.units[k], n - i.n[k])
+            return _more(claim.units[k], n - i.n[k], n)
     k, both = by_part[0], tuple(by_part)
     if len(both) < 2 or (n := enough(claim, i, both, i.n[k] + 1, level, narrowed)) is None:
         return ON
@@ -334,11 +334,12 @@ def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
             f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
             "compares; change what is trained"
         )
-    return _more(unit, math.ceil((fewest - n) * max(available, n) / n) if n else fewest)
+    more = math.ceil((fewest - n) * max(available, n) / n) if n else fewest
+    return _more(unit, more, max(available, n) + more)
 
 
-def _more(unit: str, more: int) -> Price:
-    return Price(f"about {more:,} more {plural(unit, more)}", unit, more)
+def _more(unit: str, more: int, total: int) -> Price:
+    return Price(f"about {more:,} more {plural(unit, more)}, {total:,} in all", unit, more)
 
 
 def price_of_arm(name: str, price: Price | None) -> Price | None:

@@ -45,11 +45,10 @@ SIGNS = {
 }
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
-"""Whether a control came out as it has to → its sign; ✓ next to a control says that it failed, as
-it should."""
+"""Whether an arm came out as it has to → its sign; a control ✓ does not satisfy the claim."""
 CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undecided"}
 """What a sign next to a planted effect says."""
-CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
+CHECK_WORDS = {True: "does not satisfy the claim", False: "satisfies it", None: "undecided"}
 """What a sign next to a control says, where all signs of a column are explained."""
 KINDS = {"near": "control", "control": "control"}
 KINDS |= {"planted": "planted effect", "violation": "planted violation"}
@@ -104,7 +103,7 @@ class Control:
 
     @property
     def line(self) -> str:
-        """The whole of it in a terminal: "control unrelated -0.14: failed, as it should"."""
+        """The whole of it in a terminal: "control x -0.14: does not satisfy the claim"."""
         if (kind := KINDS.get(self.role)) is None:
             return (
                 f"{self.arm} {self.numbers}: {'may hold' if self.role == 'also' else 'holds'} too"
@@ -119,7 +118,7 @@ class Control:
 
     @property
     def remark(self) -> str:
-        """What is printed next to it; nothing of a control that failed, as it should."""
+        """What is printed next to it; nothing of a control that does not satisfy the claim."""
         must = {
             "planted": "must hold",
             "violation": "planted violation",
@@ -140,7 +139,7 @@ class Control:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
-        return "passes (should fail)"
+        return "satisfies the claim too"
 
     @property
     def sign(self) -> str:
@@ -624,8 +623,11 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     shown = r.controls if verbose else r.decisive
     for c in shown:
         yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
-    if more := 0 if verbose else len(r.checked) - len(shown):
-        yield Text(f"{more} more came out as {'it' if more == 1 else 'they'} should", grey)
+    if rest := [] if verbose else [c for c in r.checked if c not in shown]:
+        s, do = ("", "does") if len(rest) == 1 else ("s", "do")
+        only = all(KINDS.get(c.role) == "control" for c in rest)
+        came = f"control{s} {do} not satisfy it either" if only else f"check{s} came out as planned"
+        yield Text(f"{len(rest)} other {came}", grey)
     why = r.why if verbose else r.bears
     for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):
         yield Text(line, grey)

@@ -248,7 +248,7 @@ class Questions(Journal):
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             what = f"{count} {plural(unit, total)} of {q.text!r}"
             yield (
-                f"{what} were {first['what']} as {first['experiment']} on {first['time']}",
+                f"{what} were {first['what']} in {first['experiment']} on {first['time']}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
@@ -261,7 +261,7 @@ class Questions(Journal):
             known = [line for part in q.parts if (line := self.seen(part)) is not None]
             if 0 < len(known) < len(q.parts):
                 of = f"{len(known)} of the {len(q.parts)} measures that it reads were"
-                phrases.append(f"{of} {known[0]['what']} as {known[0]['experiment']}: {q.text}")
+                phrases.append(f"{of} {known[0]['what']} in {known[0]['experiment']}: {q.text}")
         return phrases
 
     def frozen(self, some: Iterable[Question]) -> Iterator[Line]:

@@ -382,12 +382,12 @@ def _seen(
     under the same quantity, seeds that were, runs that are stored or were removed."""
     by_rows = questions.is_by_rows(asked)
     by_content = [
-        (f"{why}; what may have been seen", f"fresh would be {fresh}")
+        (f"{why}; what may have been seen", f"freeze {fresh} instead")
         for why, _, fresh in Questions.of(store).exposures(asked)
     ]
     if by_rows:
         yield from by_content
-        fresh = "fresh would be other prompts"
+        fresh = "freeze other prompts instead"
     else:
         fresh = "name other seeds"
         yield from (

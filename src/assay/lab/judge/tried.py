@@ -111,11 +111,11 @@ def _others(others: Sequence[Line], question: str) -> Iterator[str]:
     """Which claims asked the same with another threshold, and which others there were."""
     again = [x for x in others if x["question"] == question]
     for words, some in (
-        ("the same numbers were judged as", again),
+        ("the same numbers were judged before:", again),
         ("others were", [x for x in others if x not in again]),
     ):
         if some:
-            shown = ", ".join(f"{x['text']} ({x['outcome']})" for x in some[-SHOWN:])
+            shown = ", ".join(f"“{x['text']}” ({x['outcome']})" for x in some[-SHOWN:])
             yield f"{words} {shown}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
 
 

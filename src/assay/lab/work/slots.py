@@ -161,8 +161,8 @@ class Slots:
         before = sum(1 for e in others if e.tasks or (e.waits and e.came < self._me.came))
         short = cores_left >= self._me.each and not fits
         what = f"memory, {more / 1e9:.1f} GB needed" if short else "a core"
-        studies = "study" if before == 1 else "studies"
-        return f"{WAITING} {what}; {before} {studies} before this one"
+        studies = "study is" if before == 1 else "studies are"
+        return f"{WAITING} {what}; {before} {studies} ahead of this one"
 
     def _give_spare(self) -> None:
         if self._spare:
