@@ -602,6 +602,21 @@ def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, 
     assert float(found["main"]["auroc"].mean()) == 0.5
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "max(truth.auroc, over=layer) > 0.9",
+        "first(truth.auroc > 0.9, over=layer) < 2",
+        "share(truth.auroc[layer=2] > 0.9) > 0.5",
+        "max(truth.auroc - 'truth/bag'.auroc, over=layer) > 0",
+    ],
+)
+def test_no_unit_has_an_auroc_of_its_own(tiny, condition):
+    text = STUDY.replace("truth.accuracy[layer=2] > 0.8", condition)
+    with pytest.raises(AssayError, match="is one number of all units.*write mean"):
+        catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
+
+
 CHANGED = STUDY.replace("[[claim]]", '''
 [[intervene]]
 name = "cut"

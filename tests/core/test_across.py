@@ -7,6 +7,7 @@ import xarray as xr
 from scipy import stats
 
 from assay.core import across
+from assay.core.columns import over_levels
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 
@@ -172,3 +173,9 @@ def test_what_cannot_be_taken_over_levels_is_refused(text, why):
     data["w"] = data["w"].assign_coords(layer=[1, 3, 5, 7])
     with pytest.raises(ClaimError, match=why):
         number(text, data)
+
+
+def test_of_one_number_at_each_level_the_first_is_a_level() -> None:
+    means = xr.DataArray([0.2, 0.5, 0.9], {"layer": [0, 5, 10]}, ["layer"])
+    known = {limit: over_levels(means, "first", ("layer",), (">", limit), "x") for limit in (0.4, 1)}
+    assert {limit: float(level) for limit, level in known.items()} == {0.4: 5, 1: 15}
