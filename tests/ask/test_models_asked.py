@@ -560,14 +560,14 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
     rows = prompts(24).partition("[[read]]")[0]
     spare = rows.replace("[[prompts]]", '[[prompts]]\nname = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
-    assert unused(path) == [
+    assert unused(path, catalogue.find(str(path))) == [
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
         'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
     assert "prompts" in [r.where for r in find_gaps(path, Lab(here / "store", Inline())).gaps]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
-    assert unused(path) == []
+    assert unused(path, catalogue.find(str(path))) == []
 
 
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):

@@ -613,7 +613,7 @@ def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, 
 )
 def test_no_unit_has_an_auroc_of_its_own(tiny, condition):
     text = STUDY.replace("truth.accuracy[layer=2] > 0.8", condition)
-    with pytest.raises(AssayError, match="is one number of all units.*write mean"):
+    with pytest.raises(AssayError, match=r"is one number of all units.*write mean"):
         catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
 
 

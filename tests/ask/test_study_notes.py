@@ -253,6 +253,22 @@ def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
     assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
 
 
+def test_a_violation_stands_in_for_the_controls_only_where_its_size_is_judged(folder):  # noqa: F811
+    tables = '[[intervene]]\nname = "weak"\nadd = "mood"\nstrength = 3\n'
+    tables = MOOD + tables + tables.replace("weak", "idle").replace("3", "1")
+    named = {
+        holds: catalogue.find(str(study(folder, f"sized {i}", tables, holds))).claims[0].must_fail
+        for i, holds in enumerate(
+            (
+                'abs(idle.good - main.good) < 0.5"\nviolations = ["weak"]  # ',
+                'idle.good - 0.9 * main.good > 0"\nviolations = ["weak"]  # ',
+            )
+        )
+    }
+    assert [set(arms) == {"weak"} for arms in named.values()] == [True, False]
+    assert all(any(arm.startswith("idle/") for arm in arms) for arms in list(named.values())[1:])
+
+
 def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
     """Head 1.1 looks at the country, wherever it stands; no other does."""
     tables = CUT + LOOKS.format(head=1)

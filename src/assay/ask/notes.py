@@ -107,7 +107,12 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
                 "first of them is right, as in p.accuracy > 0.7"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
-    if not asking.violations and done_by_none:
+    if done_by_none and not parsed.low < 0 < parsed.high:
+        yield (
+            "the claim is also true if nothing happens: write it as a difference with a size, as "
+            "in abs(cut.right - main.right) < 0.4, so that violations can stand in for its controls"
+        )
+    elif not asking.violations and done_by_none:
         yield (
             "the claim is also true if nothing happens: name under violations an arm with an "
             "effect less than twice as large as the claim allows; it is then the control"

@@ -118,9 +118,13 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls stand beside those that come by themselves; a claim of no effect, which any
     # arm without one satisfies, has those alone that its author names, or what breaks it.
-    if entry.violations and comparing.is_of_nothing(study.asked.by_label[s.main], s.read):
-        entry = msgspec.structs.replace(entry, control=entry.control or entry.violations)
-    if near and not (entry.control and entry.violations):
+    # The size of a violation is judged where the range contains 0; where it does not, as in a claim
+    # about a share of what the model does, a violation of any size would stand in for the controls.
+    sized = s.read.parsed.low < 0 < s.read.parsed.high or study.asked.frozen is not None
+    violations = entry.violations if sized else ()
+    if violations and comparing.is_of_nothing(study.asked.by_label[s.main], s.read):
+        entry = msgspec.structs.replace(entry, control=entry.control or violations)
+    if near and not (entry.control and violations):
         control = tuple(dict.fromkeys((*entry.control, *near)))
         entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
     if entry.bounds is None and not any(c.name in QUANTITIES for c in s.read.columns):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal  # noqa: F401  # that of Windows, whose types are read here
 
 from assay.evaluation import evaluating
 from assay.evaluation.result import Evaluated

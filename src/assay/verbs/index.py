@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal  # noqa: F401  # that of Windows, whose types are read here
 
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
