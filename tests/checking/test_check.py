@@ -326,6 +326,8 @@ def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach):
     texts = [p["text"] for p in ROWS]
     v = check(refuses, holds=holds, cache=False)
     assert v.outcome == "undecided" and reach in repr(v), v
+    least, greatest = map(float, reach.rpartition("from ")[2].split(" to "))
+    assert least <= v.interval[0] <= v.estimate <= v.interval[1] <= greatest
     other = "effect > 0.3" if before == 0 else "effect < -0.3"
     if before != 0.125:  # that may as well be a function that ignores what it is handed
         with pytest.raises(DataError, match="the same numbers"):

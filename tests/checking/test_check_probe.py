@@ -160,6 +160,17 @@ def test_folds_are_judged_with_the_variance_of_nadeau_and_bengio():
     assert any("1.5 times as wide as that of independent units" in n for n in p.notes)
 
 
+@pytest.mark.parametrize(("holds", "outcome"), [(0.9, "holds"), (0.95, "undecided")])
+def test_where_all_rows_are_right_the_rows_bound_what_folds_do_not(holds, outcome):
+    """Clopper and Pearson's limit of 120 of 120 rows, of which folds leave 120/2.25."""
+    x = 9.0 * np.outer(2 * Y - 1, np.eye(12)[0]) + EMPTY
+    p = assay.check_probe(x, Y, folds=5, holds=f"accuracy > {holds}", ledger=False)
+    low = stats.beta.ppf(0.025, N / 2.25, 1)
+    assert 0.9 < low < 0.95 and p.outcome == outcome, p
+    assert (p.judged.low, p.judged.high) == pytest.approx((low, 1))
+    assert (p.arms["accuracy_low"][0], p.arms["accuracy_high"][0]) == pytest.approx((low, 1))
+
+
 def test_folds_have_whole_groups_and_as_many_of_each_label():
     label = np.repeat(np.random.default_rng(0).permutation(np.arange(30) % 3 == 0), 4)
     of = stratified_folds(GROUPS, label.astype(int), 5)

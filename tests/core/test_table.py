@@ -929,6 +929,29 @@ def test_five_folds_decide_and_say_why_their_interval_is_wide():
     assert judged.reason == "too few units: 3 of 5 folds"
 
 
+def test_an_interval_of_folds_ends_at_the_bounds():
+    """By Student's t with the variance of Nadeau and Bengio, half a step of .01 wider; the upper
+    end would lie beyond 1, and no unit that is at 1 counts as 1.005."""
+    from scipy import stats
+
+    ours, least = np.array([1, 1, 0.99, 1, 0.98]), [0.5, 0.48, 0.52, 0.51, 0.49]
+    folds = {"arm": ["mine"] * 5 + ["shuffled"] * 5, "fold": [*range(5)] * 2}
+    claim, more = "mine.accuracy > 0.9", {"unit": "fold", "control": "shuffled"}
+    rows = {**folds, "accuracy": [*ours, *least]}
+    judged = assay.judge(rows, claim=claim, bounds=(0, 1), **more)
+    half = stats.t.ppf(0.975, 4) * math.sqrt((1 / 5 + 1 / 4) * ours.var(ddof=1))
+    assert judged.outcome == "holds" and judged.low == pytest.approx(0.994 - half - 0.005)
+    assert 0.994 + half > 1 and judged.high == 1
+    with pytest.raises(ClaimError, match=r"a unit is 1\.02, outside of its bounds"):
+        assay.judge({**folds, "accuracy": [1.02, *ours[1:], *least]}, claim=claim, bounds=(0, 1),
+                    **more)  # fmt: skip
+    for bounds in (None, (0, 1)):  # all are right: of how many rows is not known, nor rounded
+        whole = assay.judge({**folds, "accuracy": [1.0] * 5 + least}, claim=claim, bounds=bounds,
+                            **more)  # fmt: skip
+        assert whole.outcome == "undecided" and "round" not in whole.price.text
+        assert "how many rows are behind each is not known here" in whole.price.text
+
+
 def test_where_folds_do_not_decide_no_more_of_them_are_proposed():
     rows = [
         {"arm": arm, "fold": k, "right": 0.6 + off + 0.05 * (k - 2)}

@@ -406,7 +406,13 @@ def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, 
         f"{'higher' if reach[0] > high else 'lower'}"
     )
     return structs.replace(
-        judged, outcome="undecided", reason=OUT_OF_REACH, price=Price(words), detectable=()
+        judged,
+        outcome="undecided",
+        reason=OUT_OF_REACH,
+        price=Price(words),
+        detectable=(),
+        low=max(judged.low, reach[0]),  # what is printed above these words agrees with them
+        high=min(judged.high, reach[1]),
     )
 
 

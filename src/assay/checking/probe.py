@@ -34,11 +34,11 @@ from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
-from assay.core.reasons import TIES, explain_reason
-from assay.core.results import Judged
+from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval, shared_training
+from assay.core.reasons import STRADDLES, TIES, explain_reason
+from assay.core.results import Judged, Price
 from assay.core.stats import mean
-from assay.core.table import judge
+from assay.core.table import judge, within
 from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 
@@ -213,7 +213,8 @@ def check_probe(
     arms, numbers = _compared(rows, _scored(rows, readers), why)
     verdict = None
     if holds:
-        verdict = _judged(numbers, rows.unit, holds, why, scope)
+        tested = len(np.unique(rows.group[rows.held]))
+        verdict = _judged(numbers, rows.unit, holds, why, scope, tested)
         verdict = structs.replace(verdict, text=sentence or holds)
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
@@ -349,7 +350,10 @@ def _compared(
     for arm, several in scored.items():
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
-            line |= _estimated(measure, of[arm][measure].to_numpy(), rows.unit)
+            x = of[arm][measure].to_numpy()
+            line |= _estimated(measure, x, rows.unit)
+            if rows.unit == FOLD and measure == "accuracy" and (x == 1).all():
+                line["accuracy_low"] = 1 - wrong_at_most(len(np.unique(group)), len(x))
         rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
         low, high = reading.interval(several[0][held], y, group)
         line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
@@ -373,10 +377,28 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
+def wrong_at_most(tested: int, folds: int) -> float:
+    """Compute the share of all rows that may be wrong if none of the tested ones is, in so many
+    folds.
+
+    Args:
+        tested: rows, or groups of rows that belong together.
+        folds: of the cross-validation.
+    Formula: 1 - .025^(1/m), m = tested/(1 + k/(k - 1)), as folds share training data
+    Source: Clopper and Pearson, 1934; Nadeau and Bengio, 2003.
+    Example:
+        >>> from assay.checking.probe import wrong_at_most
+        >>> round(wrong_at_most(225, 5), 4)
+        0.0362
+    """
+    return float(1 - 0.025 ** (shared_training(FOLD, folds) / tested))
+
+
 def _judged(
-    rows: pd.DataFrame, unit: str, holds: str, why: Mapping[str, str], scope: str
+    rows: pd.DataFrame, unit: str, holds: str, why: Mapping[str, str], scope: str, tested: int
 ) -> Judged:
-    """The verdict on a condition. Raises: ClaimError, DataError."""
+    """The verdict on a condition; `tested` rows, or groups of them, are behind folds. Raises:
+    ClaimError, DataError."""
     parsed = parse(holds)
     columns = {c.name for c in parsed.columns}
     if wrong := sorted(columns - {*MEASURES}):
@@ -387,16 +409,39 @@ def _judged(
     plain = parsed.plain and len(columns) == 1
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
-    # parts in a measure take few values; near-copies are sought among rows
-    decide = partial(
-        judge, claim=holds, unit=unit, control=why, empty=0.5, scope=scope, copies=False
-    )
-    judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
+    def decide(
+        some: pd.DataFrame, bounds: tuple[float, float] | None, noise: float = 0.0
+    ) -> Judged:
+        return judge(
+            some,
+            claim=holds,
+            unit=unit,
+            control=why,
+            empty=0.5,
+            bounds=bounds,
+            noise=noise,
+            scope=scope,
+            copies=False,  # parts in a measure take few values; near-copies are sought among rows
+        )
+
+    mine = rows[rows["arm"] == PROBE]
+    if unit == FOLD and plain and columns == {"accuracy"} and (mine["accuracy"] == 1).all():
+        by = wrong_at_most(tested, len(mine))
+        return _all_right(within(decide(rows, None, by), (0.0, 1.0)), tested, by)
+    judged = decide(rows, (0.0, 1.0) if shares else None)
     if judged.reason != TIES or not plain:
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
     return decide(clipped, bounds=(0.0, 1.0))
+
+
+def _all_right(judged: Judged, tested: int, by: float) -> Judged:
+    """The verdict where every row is right in every fold, with where its interval comes from."""
+    words = f"all {tested:,} tested rows or groups are right, so at most {by:.2g} of all are wrong"
+    method = f"95% limit by these rows (Clopper and Pearson), fewer by what folds share: {words}"
+    price = Price("measure more examples") if judged.reason == STRADDLES else judged.price
+    return structs.replace(judged, method=method, price=price, natural=(0.0, 1.0))
 
 
 def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:

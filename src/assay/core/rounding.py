@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,10 +61,12 @@ def widen(
     moved = find(points, arms, rows, keys)
     if not moved.by:
         return number
+    least, greatest = statement.ends or (-math.inf, math.inf)
+    least, greatest = min(least, number.estimate), max(greatest, number.estimate)
     return structs.replace(
         number,
-        low=number.low - moved.by,
-        high=number.high + moved.by,
+        low=max(number.low - moved.by, least),
+        high=min(number.high + moved.by, greatest),
         method=f"{number.method}; {moved.by:.4g} wider on either side for rounding",
         notes=(*number.notes, moved.words),
     )

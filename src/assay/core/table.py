@@ -12,7 +12,7 @@ from functools import reduce
 from itertools import product
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import structs
@@ -29,7 +29,7 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
-from assay.core.intervals import FEWEST, Statistic, fewest
+from assay.core.intervals import FEWEST, FOLD, Statistic, fewest
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
 from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price
@@ -230,7 +230,25 @@ def judge(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
         )
         later += shared
-    return structs.replace(judgement, notes=(*notes, *more, *moved, *later))
+    judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
+    return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
+    """Cut the intervals of all arms off at the least and the greatest value that there can be,
+    unless the estimate itself lies beyond."""
+    least, greatest = ends or (-math.inf, math.inf)
+
+    def cut(v: Any) -> Any:
+        if not least <= v.estimate <= greatest:
+            return v
+        return structs.replace(v, low=max(v.low, least), high=min(v.high, greatest))
+
+    arms = {
+        role: {name: cut(v) for name, v in getattr(judgement, role).items()}
+        for role in ("controls", "planted", "violations", "also")
+    }
+    return structs.replace(cut(judgement), **arms)
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
@@ -467,9 +485,9 @@ def _decide(
         judgement = judging.judge(statement, arms, level, scope)
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
-        moved = rounding.find(
-            lambda arms: judging.standing(statement, arms)[0].points, arms, rows, keys
-        )
+        # Half a step beyond a bound is no unit, and the units themselves were held to it before.
+        free = replace(statement, bounds=None)
+        moved = rounding.find(lambda arms: judging.standing(free, arms)[0].points, arms, rows, keys)
         if moved.by:
             judgement = judging.judge(replace(statement, rounding=moved.by), arms, level, scope)
             notes.append(moved.words)
@@ -478,8 +496,16 @@ def _decide(
         notes += told
     if judgement.verdict.reason == TIES:
         rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
+        # Where all is right, or nothing, a share is at its bound without any rounding.
+        rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
+    elif (
+        judgement.reason == STRADDLES
+        and judgement.units == (FOLD,)
+        and len({*judgement.points}) == 1
+    ):
+        judgement = structs.replace(judgement, price=_price_of_folds(judgement))
     return judgement, tied, notes
 
 
@@ -695,6 +721,16 @@ def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source:
             )
 
 
+def _price_of_folds(judgement: Judged) -> Price:
+    """What decides a claim where all folds have one and the same number."""
+    count = judgement.n[FOLD]
+    return Price(
+        "give each tested row as a unit of its own, such as 1 where it is right and 0 where it is "
+        f"wrong: all {count} folds have the same number, and how many rows are behind each is not "
+        "known here"
+    )
+
+
 def _untied(judgement: Judged, rounded: bool) -> Price:
     """What decides a claim where units tie, which rounded numbers do most often."""
     how = (
@@ -705,6 +741,8 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
     price = judgement.verdict.price
     if price is None or ("for an exact interval" in price.text and not how):
         return price or Price("")
+    if not rounded and judgement.units == (FOLD,) and len({*judgement.points}) == 1:
+        return _price_of_folds(judgement)
     ways = " or ".join(filter(None, ["give the numbers unrounded," * rounded, how]))
     why = ", probably by rounding" if rounded else ""
     return Price(f"{ways.rstrip(',') or 'measure more units'}: {price.text.partition(':')[0]}{why}")
