@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+import torch
 from nnsight import TransformersModel
 
 import assay
 
 FOLDER, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-model = TransformersModel(FOLDER, task="text-generation", dispatch=True)
+model = TransformersModel(FOLDER, task="text-generation", dispatch=True, dtype=torch.float32)
 
 
 def encode(text):

@@ -10,7 +10,8 @@ import assay
 
 torch.set_grad_enabled(False)
 folder, sae, latent, out = sys.argv[1:5] if sys.argv[4:] else sys.exit(f"usage: {__doc__[56:]}")
-model, encode = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder).float()  # in 16 bits a CPU is slow
+encode = AutoTokenizer.from_pretrained(folder)
 layer = int(sae.cfg.metadata.hook_name.split(".")[1])  # blocks.N.hook_resid_pre
 
 

@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? with_transformers.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_transformers.py MODEL BLOCK OUT"""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
+from assay.subjects.folder import find
 
-FOLDER, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-model, encode = AutoModelForCausalLM.from_pretrained(FOLDER), AutoTokenizer.from_pretrained(FOLDER)
+MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
+FOLDER = find(MODEL).path  # of a folder, or of a model that was fetched, such as smollm2
+model = AutoModelForCausalLM.from_pretrained(FOLDER).float()  # in 16 bits a CPU is slow
+encode = AutoTokenizer.from_pretrained(FOLDER)
 
 
 @torch.no_grad()

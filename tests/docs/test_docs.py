@@ -98,6 +98,22 @@ def run_blocks(page: Path, commands: InProcess, folder: Path) -> None:
                 exec(compile(code, page.name, "exec"), {"__name__": "__main__"})
 
 
+def test_the_files_that_the_readme_names_are_there() -> None:
+    """All but what its commands write: a reader types them in the repository's root."""
+    words = [word for line in shown(ROOT / "README.md") for word in line.split()]
+    named = {w.strip("'\"`,") for w in words if re.search(r"\w\.(py|csv|toml)\W?$", w)}
+    there = {f.name for f in (ROOT / "examples").iterdir()}
+    missing = [w for w in named if not (ROOT / w).exists() and w not in there]
+    assert len(named) > 4 and not missing, f"README.md names {missing}"
+
+
+def test_the_readmes_table_is_judged_as_typed(commands: InProcess, tmp_path: Path) -> None:
+    (code,) = [c for _, c in BLOCK.findall((ROOT / "README.md").read_text()) if "assay judge" in c]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = typed(code.removeprefix("$ "), commands, tmp_path, dict(os.environ))
+    assert done.code == 0 and "verdict: holds" in done.out
+
+
 def typed(code: str, commands: InProcess, cwd: Path, env: dict[str, str]) -> Ended:
     """What a shell says to a block. A plain line that starts with `assay` is run in this
     process."""

@@ -101,6 +101,11 @@ def test_a_study_of_ones_own_stands_beside_the_catalogue_and_has_its_page(store)
         {"name": "my-study", "results": {"default": {o: outcomes.count(o) for o in outcomes}}}
     ]
     assert '<a href="/experiments/my-study">my-study, a study of yours</a>' in reader.get("/").text
+    (store / "results/only-estimates").mkdir()
+    (store / "results/only-estimates/default.json").write_bytes(
+        seal({**record, "experiment": "only-estimates", "verdicts": [], "exact": []})
+    )
+    assert "– 1 estimate</span>" in reader.get("/").text
     page = reader.get("/experiments/my-study")
     assert page.status_code == 200 and "assay report FILE" in page.text
     assert reader.get("/experiments/my-study?preset=smoke").status_code == 404

@@ -58,7 +58,7 @@ def test_tasks_of_several_commands_never_take_more_cores_than_there_are():
         one.ended()
         assert first(), "the next of the first command goes first"
         assert second() is None
-    assert said == ["waiting for a core; 1 study is ahead of this one"], "said once"
+    assert said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"], "said once"
 
 
 def test_those_that_wait_go_in_the_order_in_which_they_came():
@@ -66,7 +66,7 @@ def test_those_that_wait_go_in_the_order_in_which_they_came():
         assert first()
         with command(width=1) as (third, said, _):
             assert [second(), third(), second()] == [None, None, None]
-            assert said == ["waiting for a core; 2 studies are ahead of this one"]
+            assert said == [f"waiting for a core; 2 studies are ahead of this one {slots.SHARED}"]
             one.ended()
             first()
             one.ended()
@@ -100,7 +100,7 @@ def test_what_admitted_ones_will_take_is_counted_and_one_alone_may_always_try(mo
     ):
         assert first() and first()
         assert other() is None
-        assert said == ["waiting for memory, 4.0 GB needed; 1 study is ahead of this one"]
+        assert said == [f"waiting for memory, 4.0 GB needed; 1 study is ahead of this one {slots.SHARED}"]
         one.ended()
         with contextlib.suppress(StopIteration):
             while first():
@@ -132,7 +132,7 @@ def test_what_a_killed_command_had_is_free(folder, how):
         until = time.monotonic() + 10
         while not (got := draw()):
             assert time.monotonic() < until
-        assert got and said == ["waiting for a core; 1 study is ahead of this one"]
+        assert got and said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"]
     assert not [*folder.glob("[0-9]*")], "nothing is left of either"
 
 
@@ -178,7 +178,7 @@ def test_a_run_that_waits_says_so_runs_later_and_is_interrupted_at_once(tmp_path
         with pytest.raises(KeyboardInterrupt):
             lab.run(walk(), "smoke", events.append)
         timer.join()
-        assert events[0].text == "waiting for a core; 1 study is ahead of this one"
+        assert events[0].text == f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"
     result = lab.run(walk(), "smoke")
     alone = Lab(tmp_path / "alone", Inline()).run(walk(), "smoke")
     assert result.to_json()["verdicts"] == alone.to_json()["verdicts"]

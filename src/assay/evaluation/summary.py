@@ -140,8 +140,8 @@ def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
     )
     return _entry(
         measured_interval.estimate,
-        low,
-        high,
+        max(low, measure.low),  # the t limits know of no range
+        min(high, measure.high),
         n=n,
         t=(measured_interval.t_low, measured_interval.t_high),
     )

@@ -172,7 +172,8 @@ def read_changes(query: QueryParams, width: int) -> tuple[Wanted, ...]:
 
 def _parse_change(way: str, feature: str, amount: str, width: int) -> Wanted:
     if way not in WAYS:
-        raise Problem(ASKED, f"a feature can be changed by {', '.join(WAYS)}, got {way[:40]!r}")
+        known = ", ".join(f"{word} ({shown})" for word, shown in WAYS.items())
+        raise Problem(ASKED, f"way is one of {known}, got {way[:40]!r}")
     if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= width:
         raise Problem(ASKED, f"features are numbered 0 to {width - 1:,}, got {feature[:40]!r}")
     if way == "out":

@@ -116,6 +116,9 @@ def setting(data: JSON) -> list[str]:
     ]
     dead = any(e["measures"].get("dead", {}).get("estimate") for e in data["dictionaries"])
     without = said("measured_without", settings["skip_first"], settings["outlier"])
+    openings = {(e["context"], e["opening"]) for e in data["dictionaries"] if "opening" in e}
+    if len({opening for _, opening in openings}) > 1:
+        without += f" {said('openings')}"
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 

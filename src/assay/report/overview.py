@@ -24,8 +24,8 @@ class Here:
 
     runs: int
     results: Mapping[str, Mapping[str, int]]
-    """How many claims came out how, for each preset with a result; empty where the file is not as
-    it was written."""
+    """How many claims came out how, for each preset with a result, or, of a result without claims,
+    its exact statements and estimates; empty where the file is not as it was written."""
     other_text: tuple[str, ...]
     """The presets whose results another text of the experiment's file made."""
 
@@ -117,7 +117,12 @@ def find_stored(root: Path, name: str, origin: str = "") -> Here:
         ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
         with contextlib.suppress(StoreError, DataError):
             data = unseal(path)
-            results[path.stem] = tables.outcomes(ResultData.from_json(data).verdicts)
+            result = ResultData.from_json(data)
+            others = [
+                *tables.outcomes(result.exact).items(),
+                *tables.outcomes(result.findings).items(),
+            ]
+            results[path.stem] = tables.outcomes(result.verdicts) or dict(others)
             if text and set(data["provenance"].get("code", [text])) != {text}:
                 older.append(path.stem)
     return Here(runs, results, tuple(older))

@@ -14,9 +14,7 @@ from assay.verbs.writable import writable
 
 @verb("where the pages are")
 def report(
-    name: str | None = None,
-    /,
-    *,
+    *names: str,
     out: Path = Path("report"),
     export: Path | None = None,
     open: Flag = False,
@@ -28,8 +26,8 @@ def report(
 
     Parameters
     ----------
-    name
-        An experiment; by default every experiment that has a stored result.
+    names
+        Experiments or studies; by default every experiment of the catalogue with a stored result.
     out
         The folder of the pages.
     export
@@ -40,14 +38,15 @@ def report(
     Examples
     --------
     assay report gated-sae --open
+    assay report examples/country.toml examples/capitals.toml
     """
     writable(out, "--out")
     if export is not None:
         writable(export, "--export")
-    names = stored.stored(place.root) if name is None else [name]
-    written = stored.write(place.lab(), map(choice.of, names), out, export)
+    chosen = [choice.of(name) for name in names or stored.stored(place.root)]
+    written = stored.write(place.lab(), chosen, out, export)
     if open:
-        page = written.pages[0] if name is not None and written.pages else written.index
+        page = written.pages[0] if len(names) == 1 and written.pages else written.index
         door.open(page.absolute().as_uri())
     for why in written.left_out:
         door.aside(f"left out of the index: {why}")

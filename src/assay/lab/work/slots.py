@@ -28,6 +28,7 @@ from assay.lab.work.events import Said, Task
 FOLDER = "slots"
 """Where the locks are in the cache."""
 WAITING = "waiting for"
+SHARED = "(studies share this machine's cores and memory; Ctrl-C stops this one)"
 """How the line begins that says so."""
 AGAIN = 0.5
 """Seconds until a command that waits looks again."""
@@ -162,7 +163,7 @@ class Slots:
         short = cores_left >= self._me.each and not fits
         what = f"memory, {more / 1e9:.1f} GB needed" if short else "a core"
         studies = "study is" if before == 1 else "studies are"
-        return f"{WAITING} {what}; {before} {studies} ahead of this one"
+        return f"{WAITING} {what}; {before} {studies} ahead of this one {SHARED}"
 
     def _give_spare(self) -> None:
         if self._spare:
