@@ -6,11 +6,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
-from assay.subjects.folder import find
 
 MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-model = AutoModelForCausalLM.from_pretrained(find(MODEL).path).float()  # 16 bits are slow
-encode = AutoTokenizer.from_pretrained(find(MODEL).path)
+model = AutoModelForCausalLM.from_pretrained(assay.subjects.folder.find(MODEL).path).float()
+encode = AutoTokenizer.from_pretrained(assay.subjects.folder.find(MODEL).path)
 
 
 @torch.no_grad()
@@ -36,5 +35,6 @@ def leads(source, prompts):
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-verdict = assay.check(claim, leads, "examples/capitals.csv", "lead_after < -2", source="other")
+rows = "examples/capitals.csv"  # from the root of the repository
+verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other")
 print(verdict, verdict.save(OUT), sep="\n")
