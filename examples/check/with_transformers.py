@@ -1,18 +1,15 @@
 """Is the capital read from the token of the country? with_transformers.py MODEL BLOCK OUT"""
 
 import sys
-from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
-from assay.subjects.folder import find
 
 MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-FOLDER = find(MODEL).path  # of a folder, or of a model that was fetched, such as smollm2
-model = AutoModelForCausalLM.from_pretrained(FOLDER).float()  # in 16 bits a CPU is slow
-encode = AutoTokenizer.from_pretrained(FOLDER)
+model = AutoModelForCausalLM.from_pretrained(assay.subjects.folder.find(MODEL).path).float()
+encode = AutoTokenizer.from_pretrained(assay.subjects.folder.find(MODEL).path)
 
 
 @torch.no_grad()
@@ -38,6 +35,6 @@ def leads(source, prompts):
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-prompts = Path(__file__).parents[1] / "capitals.csv"
-verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
+rows = "examples/capitals.csv"  # from the root of the repository
+verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other")
 print(verdict, verdict.save(OUT), sep="\n")

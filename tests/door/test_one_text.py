@@ -9,6 +9,7 @@ from test_dictionary_settings import saelens
 
 import tiny_models
 from assay.evaluation import evaluate
+from assay.report.evaluations import setting
 
 MEASURES = ("fvu", "l0", "ce_clean", "ce_spliced", "mse")
 
@@ -77,6 +78,10 @@ def test_with_and_without_a_bos_the_text_behind_it_is_the_same(model, texts, tmp
     np.testing.assert_array_equal(with_bos[:, 1:], without)
     assert both["with"]["opening"].startswith("with ")
     assert both["without"]["opening"] == "without a BOS"
+    data = {"model": "m", "text": "t", "setting": {"skip_first": 1, "outlier": 0}}
+    told = " ".join(setting(data | {"dictionaries": list(both.values())}))
+    assert "All windows have the same text" in told
+    assert "All windows" not in " ".join(setting(data | {"dictionaries": [both["with"]]}))
 
 
 def test_of_a_text_that_one_was_trained_on_all_read_the_part_that_it_has_not_seen(

@@ -547,3 +547,10 @@ def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(
     for name in whole:
         for measure, got in estimates(parted[name]).items():
             assert got == pytest.approx(estimates(whole[name])[measure], rel=1e-6, nan_ok=True)
+
+
+def test_an_interval_keeps_to_the_range_of_its_measure():
+    """Student's t reaches below 0 where one document in eight has all firings."""
+    (l0,) = (m for m in TABLE if m.name == "l0")
+    found = summary.estimate(l0, {"active": np.eye(8)[0] * 30, "tokens": np.full(8, 10.0)})
+    assert found["t_low"] < 0 == found["low"] < found["estimate"] < found["high"]
