@@ -22,17 +22,8 @@ from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import (
-    DRAWS,
-    FEWEST,
-    FOLD,
-    Interval,
-    interval,
-    shared_training,
-)
-from assay.core.intervals import (
-    fewest as fewest_of,
-)
+from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared_training
+from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
@@ -334,9 +325,8 @@ def _judge_arm(
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, arm_reader.take(name))
-    requested = (
-        n | {unit: n[unit] + len(bad)} if unit in n else n
-    )  # where enough were asked for, what lacks is what diverged
+    # Where enough were asked for, what lacks is what diverged.
+    requested = n | {unit: n[unit] + len(bad)} if unit in n else n
     # Too few units because some diverged is "diverged"; too few that were asked for is "too few".
     survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
     available = {u: max(len(data.levels[u]), n[u]) for u in n}
@@ -373,15 +363,8 @@ def _judge_arm(
 
 
 LIMITS = (
-    "estimate",
-    "low",
-    "high",
-    "boot_low",
-    "boot_high",
-    "t_low",
-    "t_high",
-    "skew_low",
-    "skew_high",
+    *("estimate", "low", "high", "boot_low", "boot_high"),
+    *("t_low", "t_high", "skew_low", "skew_high"),
 )
 """The numbers of an interval that are kept with a verdict."""
 
@@ -469,10 +452,8 @@ def _reason(
 ) -> tuple[str, Price | None]:
     """Why one arm by itself is undecided, the first reason that applies, and its price; empty and
     None when it is decided."""
-    short, unmet = (
-        [u for u in claim.units if n[u] < fewest],
-        [g for g, met in gates.items() if not met],
-    )
+    short = [u for u in claim.units if n[u] < fewest]
+    unmet = [g for g, met in gates.items() if not met]
     if short:
         unit = min(short, key=lambda u: n[u])
         price = power.price_of_units(unit, n[unit], available[unit], fewest)
@@ -778,11 +759,7 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
 
 
 def exact_bounds(
-    data: Table,
-    factors: int,
-    statistic: Statistic,
-    bounds: Bounds | None,
-    natural: Bounds | None,
+    data: Table, factors: int, statistic: Statistic, bounds: Bounds | None, natural: Bounds | None
 ) -> Bounds | None:
     """The bounds of the units of one factor: those that the author names; or the natural ones, if
     all units lie on one of the two. Of two factors so only where every cell of the table lies on
@@ -893,11 +870,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
         }
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
-    except (
-        ClaimError,
-        KeyError,
-        ValueError,
-    ):  # arms that cannot be turned differ by what nobody knows
+    except (ClaimError, KeyError, ValueError):  # what cannot be turned differs by nobody knows what
         return False
     sizes = np.abs(moved.points)
     # Single precision rounds in each pass over its own.
@@ -1064,24 +1037,14 @@ def _p(claim: Claim, i: Interval) -> float:
     if i.bounds is not None:
         edge = nearest_edge(claim, i)
         return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
-    return (
-        float(
-            2
-            * scipy.special.stdtr(
-                i.df, min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)
-            )
-        )
-        if i.variance
-        else math.nan
-    )
+    if not i.variance:
+        return math.nan
+    t = min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)
+    return float(2 * scipy.special.stdtr(i.df, t))
 
 
 def describe_scope(
-    units: Sequence[str],
-    i: Interval,
-    arm_reader: Others,
-    scope: Scope,
-    stays: Sequence[str] = (),
+    units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope, stays: Sequence[str] = ()
 ) -> str:
     """Over which units a number generalises, what it speaks of without, and what the experiment
     adds."""
