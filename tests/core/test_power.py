@@ -10,6 +10,7 @@ import xarray as xr
 from msgspec import structs
 from scipy.stats import binom, binomtest
 
+from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge, standing
@@ -225,4 +226,6 @@ def test_what_units_between_bounds_can_show_and_cost_is_gaffkes():
     # 28 that differ by .017 cost about as much as those that do not, and far less than 0 and 1 do
     spread = 0.56 + 0.017 * np.tile([-1, 1], 14)
     v = judge(claim(low=0.5, bounds=(0, 1)), {**arms, "main": arm(spread)})
-    assert 5 <= v.price.more <= 12
+    n = 28 + v.price.more
+    exact = bounded_mean([np.resize(spread, n)], 0.56, (0, 1))
+    assert 5 <= v.price.more <= 12 and 0.5 < exact.low < 0.51

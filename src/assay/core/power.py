@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import structs
 
-from assay.core.bounded import Bounds, bounded_mean
+from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
@@ -311,29 +311,26 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     return Price(f"about {times}, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
 
 
-_REPEATED = 200
-"""Most units for which those that there are are repeated."""
-
-
 def _fewest_of_these(claim: Claim, i: Interval, bounds: Bounds, level: float) -> int | None:
-    """Compute how many units like these would decide a claim in 80 % of experiments, where they
-    lie between bounds and not all on them; None where more than are repeated, or where units lie on
-    bounds, of which the law is known."""
+    """Compute about how many units like these would decide a claim in 80 % of experiments, where
+    they lie between bounds; None where all lie on bounds, of which the law is known.
+
+    Formula: an exact limit is off by hypot(s (x - bound), z sd/sqrt(n)), with s = 1 -
+    ((1 - level)/2)^(1/n), exactly so where all units are alike
+    """
     points = i.points[np.isfinite(i.points)]
     if np.isin(points, bounds).all():
         return None
+    side = 1 if i.estimate > nearest_edge(claim, i) else -1
 
     def decided(n: int) -> bool:
-        # The mean of n others is below what was measured by more than this in one of five.
-        off = scipy.special.ndtri(CHANCE) * points.std() / math.sqrt(n)
-        off = off if i.estimate > nearest_edge(claim, i) else -off
-        spread = np.sort(points)[np.arange(n) * len(points) // n]
-        moved = np.clip(spread + i.estimate - spread.mean() - off, *bounds)
-        limits = bounded_mean([moved], float(moved.mean()), bounds, level)
-        return any(map(bool, placed(claim, limits.low, limits.high)))
+        error, shrunk = points.std() / math.sqrt(n), 1 - ((1 - level) / 2) ** (1 / n)
+        x = i.estimate - side * scipy.special.ndtri(CHANCE) * error  # one in five is beyond
+        z = scipy.special.ndtri((1 + level) / 2) * error
+        low = x - math.hypot(shrunk * (x - bounds[0]), z)
+        high = x + math.hypot(shrunk * (bounds[1] - x), z)
+        return any(map(bool, placed(claim, low, high)))
 
-    if len(points) >= _REPEATED or not decided(_REPEATED):
-        return None
     return least_enough(decided, len(points) + 1)
 
 
