@@ -10,10 +10,11 @@ import xarray as xr
 from msgspec import structs
 from scipy.stats import binom, binomtest
 
+from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge, standing
-from assay.core.power import decidable, detectable, enough
+from assay.core.power import best, decidable, detectable, enough, fewest_to_hold
 from assay.core.stats import mean
 from assay.report import tables
 
@@ -208,3 +209,23 @@ def test_units_that_all_lie_on_a_bound_are_enough_from_where_the_exact_limit_pas
     own, *_ = standing(share, {"main": arm(np.ones(10))})
     assert own.variance == 0
     assert enough(share, own, (0,), 6) == math.ceil(math.log(0.025) / math.log(low))
+
+
+def test_what_units_between_bounds_can_show_and_cost_is_gaffkes():
+    """Units that are all x have x·.025^(1/n) as their lower limit above 0: 28 at .56 are too few
+    for a half, 33 enough; and within ±.05 of 0, between −1 and 1, 72 are the fewest."""
+    arms = {"main": arm(np.full(28, 0.56)), "none": arm(np.full(28, 0.1))}
+    v = judge(claim(low=0.5, bounds=(0, 1)), arms)
+    assert v.low == pytest.approx(0.56 * 0.025 ** (1 / 28)) and v.low < 0.5
+    needed = math.ceil(math.log(0.025) / math.log(0.5 / 0.56))
+    assert v.price.more == needed - 28 == 5
+    null = claim(low=-0.05, high=0.05, bounds=(-1, 1))
+    shrunk = 1 - 0.025 ** (1 / 28)
+    assert best(null, 28) == pytest.approx((0, -shrunk, shrunk))
+    assert fewest_to_hold(null) == math.ceil(math.log(0.025) / math.log(0.95)) == 72
+    # 28 that differ by .017 cost about as much as those that do not, and far less than 0 and 1 do
+    spread = 0.56 + 0.017 * np.tile([-1, 1], 14)
+    v = judge(claim(low=0.5, bounds=(0, 1)), {**arms, "main": arm(spread)})
+    n = 28 + v.price.more
+    exact = bounded_mean([np.resize(spread, n)], 0.56, (0, 1))
+    assert 5 <= v.price.more <= 12 and 0.5 < exact.low < 0.51

@@ -100,7 +100,9 @@ def test_what_admitted_ones_will_take_is_counted_and_one_alone_may_always_try(mo
     ):
         assert first() and first()
         assert other() is None
-        assert said == [f"waiting for memory, 4.0 GB needed; 1 study is ahead of this one {slots.SHARED}"]
+        assert said == [
+            f"waiting for memory, 4.0 GB needed; 1 study is ahead of this one {slots.SHARED}"
+        ]
         one.ended()
         with contextlib.suppress(StopIteration):
             while first():

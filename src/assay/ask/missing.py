@@ -210,10 +210,8 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     n = min(counts.values())
     if (nearest := power.best(c, n)) is None or n < SEVERAL:
         return []
-    low, high = nearest
-    assert c.bounds is not None
+    best, low, high = nearest
     ending = f"begin at {low:.2f}" if low < c.low else f"end at {high:.2f}"
-    best = c.bounds[1] if low < c.low else c.bounds[0]
     fewest = power.fewest_to_hold(c)
     enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())

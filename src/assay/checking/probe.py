@@ -353,7 +353,7 @@ def _compared(
             x = of[arm][measure].to_numpy()
             line |= _estimated(measure, x, rows.unit)
             if rows.unit == FOLD and measure == "accuracy" and (x == 1).all():
-                line["accuracy_low"] = 1 - wrong_at_most(len(np.unique(group)), len(x))
+                line["accuracy_low"] = 1 - _wrong_at_most(len(np.unique(group)), len(x))
         rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
         low, high = reading.interval(several[0][held], y, group)
         line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
@@ -377,20 +377,9 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
-def wrong_at_most(tested: int, folds: int) -> float:
-    """Compute the share of all rows that may be wrong if none of the tested ones is, in so many
-    folds.
-
-    Args:
-        tested: rows, or groups of rows that belong together.
-        folds: of the cross-validation.
-    Formula: 1 - .025^(1/m), m = tested/(1 + k/(k - 1)), as folds share training data
-    Source: Clopper and Pearson, 1934; Nadeau and Bengio, 2003.
-    Example:
-        >>> from assay.checking.probe import wrong_at_most
-        >>> round(wrong_at_most(225, 5), 4)
-        0.0362
-    """
+def _wrong_at_most(tested: int, folds: int) -> float:
+    """The share of all rows that may be wrong if none of those tested in so many folds is, which
+    count as fewer as folds share training data."""
     return float(1 - 0.025 ** (shared_training(FOLD, folds) / tested))
 
 
@@ -409,26 +398,15 @@ def _judged(
     plain = parsed.plain and len(columns) == 1
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
-    def decide(
-        some: pd.DataFrame, bounds: tuple[float, float] | None, noise: float = 0.0
-    ) -> Judged:
-        return judge(
-            some,
-            claim=holds,
-            unit=unit,
-            control=why,
-            empty=0.5,
-            bounds=bounds,
-            noise=noise,
-            scope=scope,
-            copies=False,  # parts in a measure take few values; near-copies are sought among rows
-        )
-
+    # Parts in a measure take few values, which are no copies; near-copies are sought among rows.
+    decide = partial(
+        judge, claim=holds, unit=unit, control=why, empty=0.5, scope=scope, copies=False
+    )
     mine = rows[rows["arm"] == PROBE]
     if unit == FOLD and plain and columns == {"accuracy"} and (mine["accuracy"] == 1).all():
-        by = wrong_at_most(tested, len(mine))
-        return _all_right(within(decide(rows, None, by), (0.0, 1.0)), tested, by)
-    judged = decide(rows, (0.0, 1.0) if shares else None)
+        by = _wrong_at_most(tested, len(mine))
+        return _all_right(within(decide(rows, noise=by), (0.0, 1.0)), tested, by)
+    judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
     if judged.reason != TIES or not plain:
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more

@@ -370,9 +370,8 @@ def _draw_counts(position: int, n: int) -> Int[np.ndarray, "draw unit"]:
 def jackknife(left_out: np.ndarray) -> float:
     """Compute the squared standard error from what a statistic is without each unit."""
     n = len(left_out)
-    off = (
-        left_out - left_out[0]
-    )  # so that equal values have no variance at all, not one of rounding
+    # From the first, so that equal values have no variance at all, not one of rounding.
+    off = left_out - left_out[0]
     return float((n - 1) / n * np.sum((off - off.mean()) ** 2))
 
 
@@ -468,9 +467,8 @@ class Cells:
         """Weighted sums of every bootstrap draw, in chunks; levels of both factors are drawn on
         their own."""
         a, b, width = self.columns.shape
-        inner = (
-            self.columns if b >= a else self.columns.swapaxes(0, 1)
-        )  # the longer factor is summed first, as one product
+        # The longer factor is summed first, as one product.
+        inner = self.columns if b >= a else self.columns.swapaxes(0, 1)
         matrix = inner.swapaxes(0, 1).reshape(max(a, b), min(a, b) * width)
         numbers = a + b + matrix.shape[1]
         chunk = max(1, min(draws, _BLOCK // numbers))

@@ -23,17 +23,8 @@ from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import (
-    DRAWS,
-    FEWEST,
-    FOLD,
-    Interval,
-    interval,
-    shared_training,
-)
-from assay.core.intervals import (
-    fewest as fewest_of,
-)
+from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared_training
+from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
@@ -338,7 +329,7 @@ def _judge_arm(
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, arm_reader.take(name))
-    # where enough were asked for, what lacks is what diverged
+    # Where enough were asked for, what lacks is what diverged.
     requested = n | {unit: n[unit] + len(bad)} if unit in n else n
     # Too few units because some diverged is "diverged"; too few that were asked for is "too few".
     survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
@@ -376,15 +367,8 @@ def _judge_arm(
 
 
 LIMITS = (
-    "estimate",
-    "low",
-    "high",
-    "boot_low",
-    "boot_high",
-    "t_low",
-    "t_high",
-    "skew_low",
-    "skew_high",
+    *("estimate", "low", "high", "boot_low", "boot_high"),
+    *("t_low", "t_high", "skew_low", "skew_high"),
 )
 """The numbers of an interval that are kept with a verdict."""
 
@@ -750,11 +734,7 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
 
 
 def exact_bounds(
-    data: Table,
-    factors: int,
-    statistic: Statistic,
-    bounds: Bounds | None,
-    natural: Bounds | None,
+    data: Table, factors: int, statistic: Statistic, bounds: Bounds | None, natural: Bounds | None
 ) -> Bounds | None:
     """The bounds of the units of one factor: those that the author names; or the natural ones, if
     all units lie on one of the two. Of two factors so only where every cell of the table lies on
@@ -1014,11 +994,7 @@ def _p(claim: Claim, i: Interval) -> float:
 
 
 def describe_scope(
-    units: Sequence[str],
-    i: Interval,
-    arm_reader: Others,
-    scope: Scope,
-    stays: Sequence[str] = (),
+    units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope, stays: Sequence[str] = ()
 ) -> str:
     """Over which units a number generalises, what it speaks of without, and what the experiment
     adds."""

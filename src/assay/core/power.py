@@ -232,16 +232,23 @@ def least_enough(enough: Callable[[int], bool], least: int) -> int | None:
     return high
 
 
-def best(claim: Claim, n: int, level: float = 0.95) -> tuple[float, float] | None:
-    """Give the exact interval of n units that is nearest to holding, where units lie between bounds
-    and not even that one holds; None where one does, or no bounds are known."""
+def best(claim: Claim, n: int, level: float = 0.95) -> tuple[float, float, float] | None:
+    """Give the exact interval of n units that is nearest to holding, with the number that all of
+    them then have, where units lie between bounds and not even that one holds; None where one does,
+    or no bounds are known.
+
+    Formula: x - s (x - lower bound) to x + s (upper bound - x), with s = 1 - ((1 - level)/2)^(1/n):
+    no units have a narrower one about x than those that all are x
+    """
     if claim.bounds is None:
         return None
-    low, high = _limits_of_counts(claim.bounds, n, np.arange(n + 1), level)
-    if placed(claim, low, high)[0].any():
-        return None
-    k = int(np.maximum(claim.low - low, high - claim.high).argmin())
-    return float(low[k]), float(high[k])
+    (least, greatest), (low, high) = claim.bounds, (claim.low, claim.high)
+    shrunk = 1 - ((1 - level) / 2) ** (1 / n)
+    # With two thresholds as far beyond the one as beyond the other; with one, at the better bound.
+    middle = (low + high - shrunk * (least + greatest)) / (2 - 2 * shrunk)
+    x = min(max(middle, least), greatest)
+    ends = x - shrunk * (x - least), x + shrunk * (greatest - x)
+    return None if placed(claim, *ends)[0] else (x, *ends)
 
 
 def fewest_to_hold(claim: Claim) -> int | None:
@@ -288,6 +295,8 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         )
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
+    if i.bounds is not None and (n := _fewest_of_these(claim, i, i.bounds, level)):
+        return _more(claim.units[0], n - i.n[0])
     side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
     reach = (side - i.rounding) / off  # of these units, however skewed
     narrowed = math.inf if i.bounds or not reach else reach**-2
@@ -300,6 +309,29 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         return ON
     times = f"{math.ceil(10 * n / i.n[k]) / 10:g} times as many of both"
     return Price(f"about {times}, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
+
+
+def _fewest_of_these(claim: Claim, i: Interval, bounds: Bounds, level: float) -> int | None:
+    """Compute about how many units like these would decide a claim in 80 % of experiments, where
+    they lie between bounds; None where all lie on bounds, of which the law is known.
+
+    Formula: an exact limit is off by hypot(s (x - bound), z sd/sqrt(n)), with s = 1 -
+    ((1 - level)/2)^(1/n), exactly so where all units are alike
+    """
+    points = i.points[np.isfinite(i.points)]
+    if np.isin(points, bounds).all():
+        return None
+    side = 1 if i.estimate > nearest_edge(claim, i) else -1
+
+    def decided(n: int) -> bool:
+        error, shrunk = points.std() / math.sqrt(n), 1 - ((1 - level) / 2) ** (1 / n)
+        x = i.estimate - side * scipy.special.ndtri(CHANCE) * error  # one in five is beyond
+        z = scipy.special.ndtri((1 + level) / 2) * error
+        low = x - math.hypot(shrunk * (x - bounds[0]), z)
+        high = x + math.hypot(shrunk * (bounds[1] - x), z)
+        return any(map(bool, placed(claim, low, high)))
+
+    return least_enough(decided, len(points) + 1)
 
 
 def _price_of_band(claim: Claim, band: Callable[..., tuple[float, float]], level: float) -> Price:
@@ -389,22 +421,14 @@ def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[Worlds
     share = (truth - bounds[0]) / (bounds[1] - bounds[0])
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
-    low, high = _limits_of_counts(bounds, n, k, level)
-    with np.errstate(all="ignore"):
-        # P(K ≥ k) = I_p(k, n − k + 1), whose difference at k and k + 1 is P(K = k).
-        so_many = np.where(k > 0, scipy.special.betainc(k, n - k + 1, share), 1.0)
-        more = np.where(k < n, scipy.special.betainc(k + 1, n - k, share), 0.0)
-    return low, high, so_many - more
-
-
-def _limits_of_counts(bounds: Bounds, n: int, k: np.ndarray, level: float) -> Limits:
-    """Clopper and Pearson's limits where k of n units lie on the greater bound and all others on
-    the lesser."""
     least, width = bounds[0], bounds[1] - bounds[0]
     with np.errstate(all="ignore"):
         low = np.where(k > 0, scipy.special.betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
         high = np.where(k < n, scipy.special.betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
-    return least + width * low, least + width * high
+        # P(K ≥ k) = I_p(k, n − k + 1), whose difference at k and k + 1 is P(K = k).
+        so_many = np.where(k > 0, scipy.special.betainc(k, n - k + 1, share), 1.0)
+        more = np.where(k < n, scipy.special.betainc(k + 1, n - k, share), 0.0)
+    return least + width * low, least + width * high, so_many - more
 
 
 def _hull(i: Interval, level: float) -> Limits:

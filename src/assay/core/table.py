@@ -494,18 +494,15 @@ def _decide(
     if judgement.verdict.reason == TIES and not independent and distinct:
         judgement, told = _of_the_median(statement, judgement, arms, level, scope)
         notes += told
-    if judgement.verdict.reason == TIES:
-        rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
-        # Where all is right, or nothing, a share is at its bound without any rounding.
-        rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
+    rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
+    # Where all is right, or nothing, a share is at its bound without any rounding.
+    rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
+    alike = judgement.units == (FOLD,) and len({*judgement.points}) == 1 and not rounded
+    if alike and judgement.reason in (TIES, STRADDLES):
+        judgement = structs.replace(judgement, price=_price_of_folds(judgement))
+    elif judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
-    elif (
-        judgement.reason == STRADDLES
-        and judgement.units == (FOLD,)
-        and len({*judgement.points}) == 1
-    ):
-        judgement = structs.replace(judgement, price=_price_of_folds(judgement))
     return judgement, tied, notes
 
 
@@ -741,8 +738,6 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
     price = judgement.verdict.price
     if price is None or ("for an exact interval" in price.text and not how):
         return price or Price("")
-    if not rounded and judgement.units == (FOLD,) and len({*judgement.points}) == 1:
-        return _price_of_folds(judgement)
     ways = " or ".join(filter(None, ["give the numbers unrounded," * rounded, how]))
     why = ", probably by rounding" if rounded else ""
     return Price(f"{ways.rstrip(',') or 'measure more units'}: {price.text.partition(':')[0]}{why}")

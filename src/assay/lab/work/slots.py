@@ -28,8 +28,9 @@ from assay.lab.work.events import Said, Task
 FOLDER = "slots"
 """Where the locks are in the cache."""
 WAITING = "waiting for"
-SHARED = "(studies share this machine's cores and memory; Ctrl-C stops this one)"
 """How the line begins that says so."""
+SHARED = "(studies share this machine's cores and memory; Ctrl-C stops this one)"
+"""How it ends."""
 AGAIN = 0.5
 """Seconds until a command that waits looks again."""
 _END: Any = object()
