@@ -300,7 +300,7 @@ CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 def few_draws(monkeypatch):
     """What is planted lies far from the thresholds, and a draw of pairs is dear."""
     monkeypatch.setattr(judging, "DRAWS", 500)
-    monkeypatch.setattr(estimates, "interval", partial(estimates.interval, draws=500))
+    monkeypatch.setattr(estimates, "interval_of", partial(estimates.interval_of, draws=500))
 
 
 @pytest.fixture(scope="module")

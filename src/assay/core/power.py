@@ -296,7 +296,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
     if i.bounds is not None and (n := _fewest_of_these(claim, i, i.bounds, level)):
-        return _more(claim.units[0], n - i.n[0])
+        return _more(claim.units[0], n - i.n[0], n)
     side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
     reach = (side - i.rounding) / off  # of these units, however skewed
     narrowed = math.inf if i.bounds or not reach else reach**-2
