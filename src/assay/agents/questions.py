@@ -173,7 +173,7 @@ class Questions(Opening):
         for". Your function (thing, prompts) → a number for each prompt is called with what the
         claim credits, without it (None), and with near controls in its place.
 
-        What is not done in time goes on where it stopped when it is asked again.
+        What is not finished in time resumes where it stopped when it is asked again.
 
         Args:
             file: A Python file in the workspace.

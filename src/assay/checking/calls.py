@@ -1,5 +1,5 @@
 """Calls: a user's function called with what is credited, without it, and with each control in its
-place. Each call is kept, so that what was interrupted goes on where it stopped."""
+place. Each call is kept, so that an interrupted check resumes where it stopped."""
 
 from __future__ import annotations
 
