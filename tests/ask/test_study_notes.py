@@ -36,6 +36,12 @@ name = "broken"
 ablate = "zero"
 heads = ["1.1", "1.2"]
 """
+ROUNDED = """
+[[model]]
+name = "./planted"
+label = "rounded"
+weights = { bits = 8, per = "channel" }
+"""
 SAME = "change: both are the same model: the difference is 0 by arithmetic"
 DIFF = """
 [[model]]
@@ -93,6 +99,24 @@ CASES = {
         CUT + BREAKS,
         '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
         NOTHING,
+        False,
+    ),
+    "no change, with a control of its own": (
+        CUT + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\ncontrol = ["broken"]  # ',
+        NOTHING,
+        False,
+    ),
+    "weights that change nothing": (
+        ROUNDED + CUT,
+        "rounded.right - main.right > -1",
+        NOTHING,
+        True,
+    ),
+    "in which share of units": (
+        LENS,
+        "share(first(main.lens > 0, over=layer) >= 1) > 0.5",
+        "and then averaged",
         False,
     ),
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),

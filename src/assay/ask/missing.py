@@ -16,6 +16,7 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.ask.text import Text
 from assay.core import power, scopes
+from assay.core.bounded import FEW
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -176,7 +177,7 @@ def of_claims(whole: Experiment) -> list[Missing]:
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims, 1):
         counts = _counts(whole, c)
-        if c.bounds is not None and len(counts) == len(c.units):
+        if len(counts) == len(c.units):
             assumptions += _out_of_reach(f"claim {i}: units", c, counts)
         if _is_direction(c):
             default = "its threshold is 0, so any difference counts, however small"
@@ -216,13 +217,15 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
     each = " of each" if len(counts) > 1 else ""
-    # Of two factors the exact interval is for cells that all agree, no other.
-    cannot = "cannot hold" if not each else "is undecided if all agree"
+    # Of two factors the exact interval is for cells that all agree, no other; and of many units
+    # between natural bounds Student's t may hold, where none lies on a bound.
+    surely = not each and (c.bounds is not None or n < FEW)
+    cannot = "cannot hold" if surely else "is undecided if all agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
     )
     how = f"have {enough}{each}, or claim less"
-    cost = "the verdict" if not each else "the verdict, if all agree"
+    cost = "the verdict" if surely else "the verdict, if all agree"
     return [Missing(where, how, default, cost=cost)]
 
 

@@ -501,6 +501,16 @@ def _frozen(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield held
 
 
+def frozen_bounds(path: Path, sentence: str) -> tuple[float, float] | None:
+    """The bounds with which a claim was frozen, next to its file: freezes wrote the natural range
+    there before limits were exact only where they have to be."""
+    for held in _frozen(path):
+        for claim in held.get("claims", ()):
+            if claim.get("text") == sentence and (ends := claim.get("bounds")):
+                return float(ends[0]), float(ends[1])
+    return None
+
+
 def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
     """What an arm was asked when a study was frozen, next to its file; None where it was not."""
     for held in _frozen(path):

@@ -88,7 +88,13 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     some = task.choosers or task.reads
     if task.intervention and choosing.by_effect(task.intervention, some) is not None:
         variants += choosing.count(task.intervention, size)  # the same for all seeds
-    return PASS * variants * products
+    called = [r.function for r in task.reads if r.function]
+    if task.intervention and task.intervention.function:
+        called += [task.intervention.function] * max(
+            1, len(interventions.sites_of(task.intervention))
+        )
+    own = sum(map(own_code.seconds, called))
+    return PASS * variants * products + own * variants * len(task.rows)
 
 
 def blocks(size: Mapping[str, int]) -> int:
