@@ -70,10 +70,10 @@ def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(
         code, out = said("verify", str(path))
         assert (
             code == 0
-            and "3 of 3 claims judged again by this Assay's own judge.py; all as stated" in out
+            and "3 of 3 claims judged again with Assay's own judge.py; all as stated" in out
         )
         assert (
-            "is the released one" in out
+            "is the released version" in out
             and sha256((folder / "judge.py").read_bytes()).hexdigest() in out
         )
         assert "nothing was trained or measured" in out
@@ -125,9 +125,7 @@ def test_what_is_stated_otherwise_is_named(
     edited(folder / file, change)
     listed(folder)
     code, out = said("verify", str(folder))
-    assert (
-        code == 1 and told in out and "files are as SHA256SUMS says" in out and "CHANGED" not in out
-    )
+    assert code == 1 and told in out and "files match SHA256SUMS" in out and "CHANGED" not in out
 
 
 def test_files_that_are_not_as_listed_or_not_listed_are_named(folder: Path) -> None:
@@ -146,7 +144,7 @@ def test_a_bundle_whose_judge_was_taken_out_is_not_as_a_bundle_is(folder: Path) 
     (folder / "judge.py").unlink()
     listed(folder)
     code, out = said("verify", str(folder))
-    assert code == 1 and "the judge.py in it is missing" in out
+    assert code == 1 and "the judge.py in the bundle is missing" in out
 
 
 def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder: Path, tmp_path: Path) -> None:
