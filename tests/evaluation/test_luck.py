@@ -42,9 +42,8 @@ def test_an_evaluation_carries_it_and_says_where_it_is_from(
         and "FVU 0.0046" in line
         and "512 features, 250 steps" in line
     )
-    assert (
-        "were not measured" in line
-        and "Seed noise: of two" in evaluations.page(told, found.figures)
+    assert "were not measured" in line and "Seed noise: of two" in evaluations.page(
+        told, found.figures
     )
 
     other = Dictionary(

@@ -156,8 +156,8 @@ def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
         return []
     return [
         (
-            f"its file names {stated['model']}; Assay cannot tell whether {folder.provenance} is "
-            "that model"
+            f"its file names the model {stated['model']}; it cannot be checked whether "
+            f"{folder.provenance} is this model"
         )
     ]
 
