@@ -86,7 +86,7 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(devic
         why = standing(answer)["why"]
         assert "asks was frozen on" in why and STUDY["claims"][0]["text"] in why
     seen = device.refusal("preregister", study=changed)
-    assert "cannot be frozen any more" in seen and str(device.root) not in seen
+    assert "cannot freeze" in seen and str(device.root) not in seen
     capsys.readouterr()
     assert (
         main(["show", str(file), "--root", str(device.root), "--json"]) == 0

@@ -113,7 +113,7 @@ def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
     lines = export.verdicts_csv(kept).splitlines()
     assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
     assert main(["show", "asks.toml", "--root", "s"]) == 0
-    assert "band, of all 3 levels together" in capsys.readouterr().out
+    assert "band for all 3 levels together" in capsys.readouterr().out
 
 
 def test_estimates_beside_claims_are_shown_planned_and_carried(asks, capsys):

@@ -59,7 +59,7 @@ def test_from_freezing_to_the_page(own, capsys):
         own / "asks.prereg.json",
     }
     assert main(FREEZE) == 0
-    assert "was frozen so already" in capsys.readouterr().out
+    assert "was already frozen" in capsys.readouterr().out
     assert main([*FREEZE, "--set", "seed=1000020:1000032"]) == 0
     assert (
         "Next: assay run asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out

@@ -824,7 +824,7 @@ def answer(case, base, folder):
             if code == 0:
                 return "accepted"
             lines = err.strip().splitlines()
-            return "refused" if code == 2 and "cannot be frozen any more" in lines[-1] else err
+            return "refused" if code == 2 and "cannot freeze" in lines[-1] else err
         what, change = changes(case.kind)[case.change]
         if case.when == "before freezing":
             change(folder, case.kind)

@@ -264,7 +264,7 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
 @pytest.mark.parametrize(
     ("options", "error", "why"),
     [
-        ({"vector": None}, DataError, "say what the claim is about"),
+        ({"vector": None}, DataError, "name what the claim is about"),
         ({"layer": 3}, DataError, "got vector= and layer="),
         ({"of": 7}, DataError, "vector= has no option of="),
         ({"vector": None, "layer": 3}, DataError, "layer= needs others="),
@@ -404,7 +404,7 @@ def test_it_is_saved_and_judged_again(tmp_path):
 def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     v = check()
     assert repr(v).startswith("holds: It moves\neffect > 0.5: ")
-    assert "should fail" in repr(v)
+    assert "satisfies it" in repr(v)
     frame = v.to_pandas()
     assert len(frame) == 10
     assert set(frame["control"]) == {"", "random", "shuffled", "opposite"}

@@ -255,7 +255,7 @@ CASES = {
     "unknown ending": Case(alone(b"x"), "read by none of assay, .*saelens"),
     "unknown names": Case(
         lambda it: save_file({"A": torch.zeros(2, 2)}, it),
-        "holds A, and neither its name nor its header",
+        "holds A, names that no known format has; call the tensors W_enc",
         path="it.safetensors",
     ),
     "unknown names in a pickle": Case(

@@ -66,7 +66,7 @@ REFUSED = {
     "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
     "short text": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
-        "no document of short has 64 tokens, the longest has 2; say --context 2",
+        "no document of short has 64 tokens, the longest has 2; use --context 2",
     ),
     "an unknown site": (
         ("evaluate", "d.safetensors", *ON, "--site", "block.1"),

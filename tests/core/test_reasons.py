@@ -32,7 +32,7 @@ RECORDS = [
             "drawn satisfies it too, unlearned",
             "drawn satisfies it too, although the credited part was not learned there",
         ),
-        ("blind", "blind: not shown to find violations of up to twice the threshold"),
+        ("blind", "blind: nothing shows that an effect of twice the threshold would be found"),
     ],
 )
 def test_a_reason_in_words(reason, words):

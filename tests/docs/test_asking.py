@@ -38,7 +38,7 @@ def test_it_plans(name, commands, tmp_path):
     assert missing.essential(read(path)) == []
     ended = commands.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, os.environ)
     assert ended.code == 0, ended.err
-    assert "decide nothing" not in ended.out
+    assert "a verdict needs" not in ended.out
 
 
 def test_the_pages_name_every_control_and_every_name_that_no_read_can_have():

@@ -140,7 +140,7 @@ def test_what_stands_behind_every_text_is_refused(tmp_path):
             {"SpecialToken": {"id": "[0]", "type_id": 0}}
         ),
     )
-    with pytest.raises(ModelError, match=r"post_processor puts .* behind every text"):
+    with pytest.raises(ModelError, match=r"post_processor puts .* after every text"):
         assert find(str(folder)).opening
     assert find(str(folder), True).opening == (5,)
     assert find(str(folder), False).opening == ()

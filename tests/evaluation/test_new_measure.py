@@ -69,7 +69,8 @@ def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
         "formula": COSINE.formula,
     }
     assert set(found.to_pandas().measure) >= {"cosine", "common"}
-    shown = {row.name: row for row in evaluations.rows(found.dictionaries[0])}
+    entry = found.dictionaries[0]["measures"]
+    shown = {name: evaluations.row(name, measure) for name, measure in entry.items()}
     assert shown["cosine"].label == "cosine"
     assert shown["common"].unit == "of the features"
     assert COSINE.formula in evaluations.page(found.to_json(), found.figures)

@@ -177,8 +177,8 @@ def test_a_folder_without_a_name_leaves_it_open(model, texts, tmp_path):
     found = evaluate(SAELENS / "topk", model=model, text=texts, root=tmp_path, tokens=100)
     assert found.dictionaries[0]["warnings"] == []
     assert (
-        "topk: its file names tiny; whether model (llama, local folder) is that model cannot "
-        "be known"
+        "topk: its file names the model tiny; it cannot be checked whether model (llama, local "
+        "folder) is this model"
     ) in found.notes
 
 

@@ -59,4 +59,4 @@ def test_it_judges_a_table_and_plans_a_study(alone, tmp_path):
     assert "holds" in said(alone, tmp_path, "judge", "table.csv", *claim, "--json")
     for file in ("country.toml", "capitals.csv"):
         (tmp_path / file).write_text((ROOT / "examples" / file).read_text())
-    assert "runs to train" in said(alone, tmp_path, "plan", "country.toml")
+    assert "runs are missing" in said(alone, tmp_path, "plan", "country.toml")

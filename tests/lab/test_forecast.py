@@ -200,7 +200,7 @@ def test_units_that_seeds_do_not_buy_have_their_width_where_nothing_changes(lab)
         6,
         True,
         None,
-    ) and "more seeds do not add pairs" in now.why
+    ) and "its units are pairs" in now.why
     assert (more.units, more.half_width, more.expected) == (None, None, "unknown")
 
 

@@ -67,8 +67,8 @@ def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(wr
     for path in (written, folder):
         code, out = said("verify", str(path))
         assert code == 0
-        assert "3 of 3 claims judged again by this Assay's own judge.py; all as stated" in out
-        assert "is the released one" in out
+        assert "3 of 3 claims judged again with Assay's own judge.py; all as stated" in out
+        assert "is the released version" in out
         assert sha256((folder / "judge.py").read_bytes()).hexdigest() in out
         assert "nothing was trained or measured" in out
 
@@ -120,7 +120,7 @@ def test_what_is_stated_otherwise_is_named(folder, file, change, told):
     code, out = said("verify", str(folder))
     assert code == 1
     assert told in out
-    assert "files are as SHA256SUMS says" in out
+    assert "files match SHA256SUMS" in out
     assert "CHANGED" not in out
 
 
@@ -138,7 +138,7 @@ def test_a_bundle_whose_judge_was_taken_out_is_not_as_a_bundle_is(folder):
     (folder / "judge.py").unlink()
     listed(folder)
     code, out = said("verify", str(folder))
-    assert code == 1 and "the judge.py in it is missing" in out
+    assert code == 1 and "the judge.py in the bundle is missing" in out
 
 
 def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder, tmp_path):

@@ -91,9 +91,14 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null():
 def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
     known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
     prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
-    told = outlined(prospect)
-    assert "holds by itself; together with its controls decided in 0% of such experiments" in told
-    assert told.endswith("underpowered; 6 seeds are enough without controls")
-    assert outlined(replace(prospect, power=1.0)).endswith(
-        "holds, decided in 100% of such experiments, controls included; 6 seeds are enough"
+    assert outlined(prospect) == [
+        "Forecast: it holds, but with its controls only 0% of such experiments would decide it: it "
+        "is underpowered.",
+        "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
+        "6 seeds are enough to decide it without its controls.",
+    ]
+    first, *_, need = outlined(replace(prospect, power=1.0))
+    assert first == (
+        "Forecast: it holds; 100% of such experiments would decide it, controls included."
     )
+    assert need == "6 seeds are enough to decide it."

@@ -521,7 +521,7 @@ def _folds(count: int, shift: str | Sequence[Any], group: np.ndarray, y: np.ndar
     """The fold of each row, by whole groups, with as many groups of each label in each. Raises:
     DataError."""
     if not (isinstance(shift, str) and not shift):
-        raise DataError("say folds= or shift=, not both: either says what is judged by what")
+        raise DataError("give folds= or shift=, not both: each says which rows are judged by what")
     if (groups := len(np.unique(group))) < count or count < FEWEST_FOLDS:
         raise DataError(
             f"folds= is a number from {FEWEST_FOLDS}, since fewer folds decide nothing, to the "

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
-CONTROL = {"holds": "PASSES", "fails": "fails", "undecided": "undecided"}
-"""What is printed of a control, which should fail."""
-HEADS = ("control", "draws", "strongest [95 %]", "should fail", "alternative explanation")
+CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
+"""Whether a control satisfies the claim, which it should not."""
+HEADS = ("control", "draws", "strongest [95 %]", "satisfies it", "alternative explanation")
 """The columns of the table of controls."""
 
 
@@ -207,7 +207,7 @@ class Check(Shown):
         if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
             return ""
         without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
-        return f"; without it {without:.3g}, with it {with_it:.3g}"
+        return f"; without the {self.question.credits} {without:.3g}, with it {with_it:.3g}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
