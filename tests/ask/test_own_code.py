@@ -177,7 +177,7 @@ threshold = "plan: by construction"
 ROWS = ", ".join(f'{{what = "x = {n}", k = {n}}}' for n in range(24))
 
 
-def study(where: Path, edit: str, read: str) -> str:
+def study(where, edit, read):
     path = where / f"{edit}-{read}.toml"
     path.write_text(STUDY.format(edit=edit, read=read, site=SITE, rows=ROWS))
     return str(path)
