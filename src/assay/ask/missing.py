@@ -48,8 +48,6 @@ class Missing:
     """What to write, and where."""
     default: str | None
     """What is taken in its place; None where nothing can be."""
-    each: bool = False
-    """Whether it decides how many runs there are, so that what it costs can be told by the seed."""
     cost: str = "nothing"
 
 
@@ -99,7 +97,7 @@ def assumed(text: Text) -> list[Missing]:
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
         how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say'
-        assumptions.append(Missing("seeds", how, default_seeds, each=True))
+        assumptions.append(Missing("seeds", how, default_seeds))
     if not study.budget:
         how = 'write budget = "10m" to refuse longer studies'
         assumptions.append(Missing("budget", how, "none: there is no limit"))
@@ -115,12 +113,6 @@ def assumed(text: Text) -> list[Missing]:
                 "bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
                 default,
             )
-        if not entry.near:
-            how = 'near = { ARM = "the alternative explanation" } for the strongest control'
-            lacks["near"] = how, "none"
-        if entry.published == "new" and not entry.source:
-            default = "new: no paper reports this number"
-            lacks["published"] = 'published = { number = …, source = "…" }', default
         for name, (how, default) in lacks.items():
             assumptions.append(Missing(f"claim {i}: {name}", f"write {how}", default))
     return assumptions
