@@ -4,7 +4,6 @@ import pytest
 
 from assay.cli import removed
 from assay.cli.main import main
-from assay.cli.terminal import runnable
 
 
 def test_a_verb_of_before_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,4 +13,4 @@ def test_a_verb_of_before_says_what_to_type(capsys: pytest.CaptureFixture[str]) 
     for verb, text in said.items():
         assert main([verb, "a b"]) == 2
         printed = capsys.readouterr()
-        assert (printed.out, printed.err) == ("", runnable(f"assay {verb} {text}\n"))
+        assert (printed.out, printed.err) == ("", f"assay {verb} {text}\n")
