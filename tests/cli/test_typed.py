@@ -4,18 +4,16 @@ a file of one's own."""
 import os
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from assay.cli.main import main
-from forks import Ended, InProcess
 
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
 
-def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path, commands: InProcess) -> None:
-    def called(words: list[str]) -> Ended:
+def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands):
+    def called(words):
         program, *words = words
         assert program == "assay"
         if words[0] == "run":  # in the words of this process alone
@@ -47,8 +45,6 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path, commands: I
         (["list", "superposition", "--arm", "linera"], "list superposition --arm linear"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_the_whole_command(
-    words: list[str], right: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_misspelt_word_is_answered_with_the_whole_command(words, right, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err.rstrip().endswith(f"Type: assay {right}")

@@ -142,7 +142,7 @@ def _class(
     if "AutoEncoderTopK" in fitting:
         raise DataError(
             f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is "
-            "not beside it; say which (AutoEncoderTopK or BatchTopKSAE): "
+            "not next to it; give one (AutoEncoderTopK or BatchTopKSAE): "
             + command_for(source.file, architecture="AutoEncoderTopK")
         )
     if fitting == ["JumpReluAutoEncoder"]:
