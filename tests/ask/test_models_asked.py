@@ -245,7 +245,8 @@ def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
     first, second = (models.as_it_is(n, "cpu", Model(name=n)) for n in ("./base", "./tuned"))
     control = models.changed(first, second, seed=5)
     ours = dict(first.model.named_parameters())
-    theirs, new = dict(second.model.named_parameters()), dict(control.model.named_parameters())
+    theirs = dict(second.model.named_parameters())
+    new = dict(control.model.named_parameters())
     for name, weight in ours.items():
         true, shuffled = theirs[name] - weight, new[name] - weight
         assert not torch.equal(true, shuffled)
