@@ -205,6 +205,9 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
     if study.asked.parts and not s.entry.units:
+        known = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
+        if known and all(k and k.axes.get(name) == {} for k, name in known):
+            return ("seed",)  # one number of a whole run, as the share of dead latents
         return comparing.units(study.asked, (s.main, *s.read.parsed.arms))
     return s.entry.units or ("seed", *_documents(study, s))
 
