@@ -420,7 +420,7 @@ def kind_of(read: Read) -> str:
         stated = [parts[of]] if of in parts else []
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
-        raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
+        raise DataError(f"give one of {', '.join(KINDS)} for the read {read.name!r}, got {got}")
     return stated[0]
 
 
