@@ -10,7 +10,9 @@ GATES = {
     "overlap": "not comparable: the sweeps share too little of their range",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
+SELECTION = "selection"
 WAYS = {
+    SELECTION: "the best of several arms: undecided if it was chosen for that",
     "near-copies": "near-copies: undecided with each set of copies as one unit",
     "missing numbers": "numbers are missing: undecided if they could be as low, or as high, as "
     "the others",
