@@ -176,9 +176,8 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     task = parts["cut on random"].task
     assert [r.name for r in task.reads] == ["copies"]
     assert len(task.rows) == len(parts["random"].task.rows) == 2
-    assert [r.name for r in parts["cut"].task.reads] == ["good"] and len(
-        parts["cut"].task.rows
-    ) == 3
+    assert [r.name for r in parts["cut"].task.reads] == ["good"]
+    assert len(parts["cut"].task.rows) == 3
     assert {"cut on random/heads", "cut on random/damage"} <= {*parts}
     # what is chosen by the read is chosen on its prompts, in the arm of the others as well
     assert [p.table.name for p in parts["cut"].task.sets] == ["prompts", "random"]
@@ -190,9 +189,7 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     assert [r.name for r in asked.by_label["main"].task.reads] == ["good"]
     assert [r.name for r in asked.by_label["random"].task.reads] == ["copies", "good"]
     note, *_ = (r for r in asked.remarks if "needs it" in r)
-    assert note.startswith(
-        "copies is left out of main, where no statement needs it: prompts, row 1"
-    )
+    assert note.startswith("copies is left out of main, where no claim needs it: prompts, row 1")
 
 
 def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):

@@ -23,7 +23,7 @@ HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it w
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
-    "24 prompts of prompts are combinations (8 of country × 3 of who): the verdict has to be "
+    "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
     "the same with each of these as units, and with any two crossed"
 )
 HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
@@ -80,7 +80,7 @@ CASES = {
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
-        "(2 of verb × 3 of when × 4 of who): the verdict has to be the same with each",
+        "(2 of verb × 3 of when × 4 of who), so the verdict has to be the same with each",
         True,
     ),
     "one answer": (MOOD, "main.good > 0", HABIT, True),
@@ -274,7 +274,8 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     tables = CUT + LOOKS.format(head=1)
     result = run(study(folder, "looks", tables, "main.looks > 0.8"), tmp_path)
     (judged,) = result.judged
-    assert judged.outcome == "holds" and judged.controls["main/heads"].outcome == "fails"
+    assert judged.outcome == "holds"
+    assert judged.controls["main/heads"].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
     assert all(f"1.{h} 0." in note for h in (0, 2, 3))
     result = run(

@@ -1,8 +1,6 @@
 """`assay train-dictionary`: a model is harvested while its dictionary trains; what comes out is
 what a plain loop over the model gives, also after a kill; bad input in one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -43,7 +41,7 @@ WORDS += [word for name, value in SIZES.items() for word in (f"--{name}", str(va
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_ROOT", "store")
     (tmp_path / "text").mkdir()
@@ -52,7 +50,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_models.make(tmp_path / "model", "llama", max_position_embeddings=128)
 
 
-def wanted() -> dict[str, torch.Tensor]:
+def wanted():
     """The model run over the text as it comes, rows kept and shuffled by plain loops, one fit."""
     spec = HarvestSpec(subject="model", site=SITE, corpus="text", windows=128, context=32)
     spec = spec.replace(seed=SIZES["seed"])
@@ -62,7 +60,7 @@ def wanted() -> dict[str, torch.Tensor]:
     site = Site.parse(SITE)
     passes = torch.from_numpy(tokens.astype(np.int64)).split(64)
 
-    def run(tokens: torch.Tensor) -> torch.Tensor:
+    def run(tokens):
         acts = next(iter(model.run(tokens, capture=[site], logits=False).acts.values()))
         return acts.flatten(2).float()
 
@@ -84,7 +82,7 @@ def wanted() -> dict[str, torch.Tensor]:
         drawn = rng.permutation(np.array([SIZES["seed"]]), "shards.rows", window, count)[0]
         order += (start + drawn).tolist()
 
-    def batches(step: int) -> torch.Tensor:
+    def batches(step):
         its = order[step * SIZES["batch"] : (step + 1) * SIZES["batch"]]
         return (stream[its].float() - mean.float()) * float(scale)
 
@@ -94,19 +92,18 @@ def wanted() -> dict[str, torch.Tensor]:
     return dict(fit_dictionaries([(runs, method)], batches, **length)[0].tensors)
 
 
-def assert_wanted() -> None:
+def assert_wanted():
     dictionary, expected = Dictionary.load("out/dictionary.safetensors"), wanted()
     for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
         assert torch.allclose(getattr(dictionary, name), expected[name], rtol=0, atol=1e-6), name
-    assert dictionary.sites == (SITE,) and dictionary.origin["trained_on"]["part"] == "train"
+    assert dictionary.sites == (SITE,)
+    assert dictionary.origin["trained_on"]["part"] == "train"
     names = {"dictionary.safetensors", "training.json"}
     assert {path.name for path in Path("out").iterdir()} == names
 
 
 @pytest.mark.thorough
-def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
-    world: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_trained_once_on_a_text_that_is_gone_through_again(world, capsys, monkeypatch):
     monkeypatch.setattr(streamed, "INTERVAL", 0.0)
     assert main([*WORDS, "--json"]) == 0
     printed = capsys.readouterr()
@@ -125,7 +122,7 @@ def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
 
 
 @pytest.mark.thorough
-def test_a_command_that_is_killed_resumes(world: None) -> None:
+def test_a_command_that_is_killed_resumes(world):
     """The training resumes from where it was kept, and the harvest where that reads."""
     environment = {**os.environ, "ASSAY_CHECKPOINT_SECONDS": "0"}
     command = subprocess.Popen([sys.executable, "-m", "assay", *WORDS], env=environment)
@@ -140,17 +137,15 @@ def test_a_command_that_is_killed_resumes(world: None) -> None:
     assert_wanted()
 
 
-def buffers() -> list[list[int]]:
+def buffers():
     """Where the buffers begin in the text that were harvested so far."""
     place = Path("out/harvest.json")
     return json.loads(place.read_text())["starts"] if place.exists() else []
 
 
 @pytest.mark.thorough
-def test_another_text_under_the_same_name_is_refused(
-    world: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_: object) -> None:
+def test_another_text_under_the_same_name_is_refused(world, monkeypatch):
+    def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -166,13 +161,14 @@ def test_another_text_under_the_same_name_is_refused(
 @pytest.mark.parametrize("steps", [1, 33, 2000])
 @pytest.mark.parametrize("buffer", [100, 2**14, 2**18])
 @pytest.mark.parametrize("batch", [2, 512, 4096])
-def test_buffers_hold_the_vectors_of_all_steps(steps: int, buffer: int, batch: int) -> None:
+def test_buffers_hold_the_vectors_of_all_steps(steps, buffer, batch):
     lengths = lengths_of({"steps": steps, "batch": batch}, {"buffer": buffer})
     assert sum(lengths) == steps * batch and min(lengths) > 0
-    assert set(lengths[:-1]) <= {max(buffer, batch)} and lengths[-1] <= max(buffer, batch)
+    assert set(lengths[:-1]) <= {max(buffer, batch)}
+    assert lengths[-1] <= max(buffer, batch)
 
 
-def test_bad_input_is_one_line(world: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(world, capsys):
     for option, value, words in (
         ("--kind", "TopKK", "there is no kind 'TopKK'"),
         ("--kind", "ReLU", "other kinds take --penalty"),

@@ -1,8 +1,6 @@
 """Shards: the order of rows against a plain loop over permutations, the same after a resume;
 bounded memory."""
 
-from __future__ import annotations
-
 import weakref
 
 import numpy as np
@@ -16,12 +14,12 @@ LENGTHS = (7, 12, 5, 9, 11, 3)
 MEAN = np.zeros(2, np.float32)
 
 
-def fill(shard: int, out: np.ndarray) -> None:
+def fill(shard, out):
     """Rows that say where they are from: shard and place."""
     out[:] = np.stack([np.full(len(out), shard), np.arange(len(out))], 1)
 
 
-def naive(seed: int, batch: int) -> list[list[list[float]]]:
+def naive(seed, batch):
     """All batches, by permutations and lists alone."""
     rows: list[list[float]] = []
     for shard, length in enumerate(LENGTHS):
@@ -31,7 +29,7 @@ def naive(seed: int, batch: int) -> list[list[list[float]]]:
 
 
 @pytest.mark.parametrize("batch", [2, 5, 20, 47])
-def test_rows_come_in_the_order_of_a_plain_loop(batch: int) -> None:
+def test_rows_come_in_the_order_of_a_plain_loop(batch):
     """Batches that span shards among them; begun at any step, and backwards."""
     reader = ShardReader(Shards(LENGTHS, fill, MEAN, 1.0), batch, seed=3)
     wanted = naive(3, batch)
@@ -41,21 +39,21 @@ def test_rows_come_in_the_order_of_a_plain_loop(batch: int) -> None:
         assert resumed(step).tolist() == wanted[step] == reader(step).tolist()
 
 
-def test_numbers_that_are_not_finite_are_refused() -> None:
-    def read(shard: int, out: np.ndarray) -> None:
+def test_numbers_that_are_not_finite_are_refused():
+    def read(shard, out):
         out[:] = np.inf
 
     with pytest.raises(DataError, match="shard 0 of the activations has numbers that are not"):
         ShardReader(Shards([8], read, MEAN, 1.0), 4)(0)
 
 
-def test_at_most_two_shards_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_two_shards_are_in_memory(monkeypatch):
     """As the arrays that are alive say whenever another is made."""
     made: list[weakref.ref[np.ndarray]] = []
     most = []
     empty = np.empty
 
-    def counted(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    def counted(shape, dtype):
         array = empty(shape, dtype)
         if array.ndim == 2:
             made.append(weakref.ref(array))
@@ -69,7 +67,7 @@ def test_at_most_two_shards_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(most) >= 20 and max(most) <= 2
 
 
-def test_a_reader_says_how_many_rows_there_are() -> None:
+def test_a_reader_says_how_many_rows_there_are():
     reader = ShardReader(Shards([8] * 12, fill, MEAN, 1.0), 4)
     reader.check(24)
     with pytest.raises(DataError, match="rows for 24 steps of 4, and 25"):

@@ -1,8 +1,6 @@
 """`assay export` of features: which are chosen, what is refused, and that nothing half-written
 stays."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import replace
 
@@ -38,10 +36,8 @@ def test_features_by_number_and_by_a_column(at):
     assert choose(index, Which(features="1, 2,5-9,7"))[0] == [1, 2, 5, 6, 7, 8, 9]
     density = index.columns(("density",))["density"]
     numbers, words = choose(index, Which(top=5, by="density"))
-    assert (
-        density[numbers].tolist() == sorted(density, reverse=True)[:5]
-        and words == "those with the largest density"
-    )
+    assert density[numbers].tolist() == sorted(density, reverse=True)[:5]
+    assert words == "those with the largest density"
     numbers, _ = choose(index, Which(top=30))
     assert len(numbers) == 4, "only features that were taken out have an importance"
 
@@ -64,11 +60,9 @@ def test_files_are_written_whole_and_over_nothing(at, tmp_path, format, monkeypa
     done = export_features(
         index.about.address, out, format, Which(features="3,9"), root=folder / "store"
     )
-    assert (
-        done.features == (3, 9)
-        and all(path.is_file() for path in done.written)
-        and done.bytes > 1000
-    )
+    assert done.features == (3, 9)
+    assert all(path.is_file() for path in done.written)
+    assert done.bytes > 1000
     assert sorted(p.name for p in out.parent.iterdir()) == ["out"]
     with pytest.raises(AssayError, match="exists already"):
         export_features(index.about.address, out, format, root=folder / "store")
@@ -99,11 +93,10 @@ def test_from_the_command_line(at, tmp_path, capsys):
     assert "5 features of" in capsys.readouterr().out
     (rows,) = (tmp_path / "d").rglob("features/batch-0.jsonl.gz")
     assert len(gzip.decompress(rows.read_bytes()).splitlines()) == 5
-    assert (
-        main.main([*words, "--format", "html", "--run", "0"]) == 2
-        and "--run does not go with --format html" in capsys.readouterr().err
-    )
-    assert main.main([*words, "--top", "3"]) == 2 and "it is for pages" in capsys.readouterr().err
+    assert main.main([*words, "--format", "html", "--run", "0"]) == 2
+    assert "--run does not go with --format html" in capsys.readouterr().err
+    assert main.main([*words, "--top", "3"]) == 2
+    assert "it is for pages" in capsys.readouterr().err
 
 
 def test_a_dictionary_without_an_index_says_what_to_type(at, tmp_path):

@@ -78,7 +78,7 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.control and not own:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
-            how = f'write control = ["…"], an arm for which it should fail{hint}'
+            how = f'write control = ["…"], an arm of which it should be false{hint}'
             lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
         if not entry.value.strip():
@@ -131,7 +131,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     questions, assumptions = ModelStudy(text), list[Missing]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
-        default = f"{', '.join(idle)} left out, as no statement needs them"
+        default = f"{', '.join(idle)} left out, as no claim or estimate needs them"
         assumptions.append(Missing("arms", how, default))
     assumptions += unused_prompts(text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
@@ -140,7 +140,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         unit, count = part.task.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else FEWEST_FOLDS if unit == FOLD else ALONE
         if unit in c.units and count < fewest:
-            default = f"{count} {plural(unit, count)}, but fewer than {fewest} decide nothing"
+            default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
             more = to_write(part.task, fewest)
             halved = f", as {fewest} are to be measured" if more > fewest - count else ""
@@ -219,9 +219,9 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     # Of two factors the exact interval is for cells that all agree, no other.
     cannot = "cannot hold" if not each else "is undecided if all agree"
     default = (
-        f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
+        f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
-    how = f"have {enough}{each}, or claim less"
+    how = f"take {enough}{each}, or claim less"
     cost = "the verdict" if not each else "the verdict, if all agree"
     return [Missing(where, how, default, cost=cost)]
 
@@ -252,7 +252,7 @@ def _unnamed(text: Text) -> list[Missing]:
         named = sides.named_arms(text, arms)
         if idle := [a for a in arms if named and a not in named]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"], to have it run'
-            default = f"{', '.join(idle)} left out, as no statement names them"
+            default = f"{', '.join(idle)} left out, as no claim or estimate names them"
             assumptions.append(Missing(f"experiment {i + 1}: arms", how, default))
     return assumptions
 

@@ -104,13 +104,13 @@ class Display(LiveLines):
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
                 took = (
-                    f", about {duration(known)} by the record"
+                    f", about {duration(known)} if the cores are free"
                     if (known := recorded(event)) is not None
                     else ""
                 )
                 return (
-                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in "
-                    f"{event.groups} groups{took}"
+                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train"
+                    f"{took}"
                 )
             case Started():
                 self.stages[event.group] = event

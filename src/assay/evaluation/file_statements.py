@@ -122,7 +122,7 @@ def warnings(
             and _same(requested_site) != _same(stated_site)
         ):
             messages.append(
-                f"{requested_site} was given ({option}), its file says {stated_site}; it is "
+                f"{requested_site} was given ({option}), but its file says {stated_site}; it is "
                 f"measured at {requested_site}"
             )
     if folder is None or folder.fingerprint == stated["model_sha256"]:
@@ -132,7 +132,7 @@ def warnings(
         return [
             *messages,
             (
-                f"it was trained on a model of another hash ({digest}…), it is measured on "
+                f"it was trained on a model with another hash ({digest}…) than it is measured on, "
                 f"{folder.provenance} ({folder.fingerprint[:12]}…)"
             ),
         ]
@@ -140,7 +140,7 @@ def warnings(
     if how:
         return [
             *messages,
-            f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}",
+            f"its file names {stated['model']}, but it is measured on {folder.provenance}: {how}",
         ]
     return messages
 
@@ -156,8 +156,8 @@ def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
         return []
     return [
         (
-            f"its file names {stated['model']}; whether {folder.provenance} is that model cannot "
-            "be known"
+            f"its file names the model {stated['model']}; it cannot be checked whether "
+            f"{folder.provenance} is this model"
         )
     ]
 

@@ -1,7 +1,5 @@
 """Files for Neuronpedia: keys and types as it describes them, numbers as the firings have them."""
 
-from __future__ import annotations
-
 import gzip
 import itertools
 import json
@@ -22,14 +20,12 @@ import simulated  # noqa: E402, RUF100
 
 NUMBERS = [0, 1, 4, 7, 12]
 TIME = "2026-01-02T03:04:05"
-TEXT, WHOLE, NUMBER, TEXTS, WHOLES, NUMBERS_OF = (
-    "text",
-    "int",
-    "float",
-    ["text"],
-    ["int"],
-    ["float"],
-)
+TEXT = "text"
+WHOLE = "int"
+NUMBER = "float"
+TEXTS = ["text"]
+WHOLES = ["int"]
+NUMBERS_OF = ["float"]
 ALIKE = {
     "neuron_alignment_indices": WHOLES,
     "neuron_alignment_values": NUMBERS_OF,
@@ -95,7 +91,7 @@ FIRING = {
 }
 
 
-def fits(value, wanted, where="") -> None:
+def fits(value, wanted, where=""):
     if wanted is None:
         assert value is None, where
     elif isinstance(wanted, dict):
@@ -238,6 +234,7 @@ def test_files_name_each_other_and_are_the_same_bytes_again(made, tmp_path):
         for name in ("source", "sourceset", "release", "model")
     )
     assert source["id"] == f"0-{kind}" == features[1]["layer"]
-    assert source["setName"] == group["name"] == kind and group["releaseName"] == release["name"]
+    assert source["setName"] == group["name"] == kind
+    assert group["releaseName"] == release["name"]
     needed = {"id", "layers", "neuronsPerLayer", "owner", "displayName", "instruct"}
     assert needed | {"createdAt", "updatedAt"} <= about.keys(), "no default there"
