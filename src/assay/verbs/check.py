@@ -122,10 +122,11 @@ def check(
         result.save(save)
     other = unexpected([result.judged], expect)
     verdict = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
-    return Answer(verdict, [*_words(result), *map(Aside, other)], int(bool(other)))
+    return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))
 
 
-def _words(result: Check) -> list[AnswerPart]:
+def words(result: Check) -> list[AnswerPart]:
+    """Report the outcome with its number, a row for each control, and what is to be noted."""
     from assay.checking.result import HEADS
     from assay.core.reasons import remedy
 
