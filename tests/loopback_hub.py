@@ -5,7 +5,6 @@ import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LFS = (".safetensors", ".bin", ".npz", ".pt")
@@ -16,14 +15,14 @@ class LoopbackHub:
     for, each as (path, Range)."""
 
     def __init__(self):
-        self.revisions: dict[tuple[str, str], tuple[str, Path]] = {}
-        self.gated: set[str] = set()
-        self.wrong: set[str] = set()
+        self.revisions = {}
+        self.gated = set()
+        self.wrong = set()
         """Files of which the last byte is served as another."""
-        self.cut: int | None = None
+        self.cut = None
         """Bytes of a file in LFS after which each connection breaks."""
-        self.requests: list[tuple[str, str]] = []
-        self.tokens: dict[str, str] = {}
+        self.requests = []
+        self.tokens = {}
         """The Authorization of the last request for each path."""
         hub = self
 
@@ -143,7 +142,7 @@ def _names(folder):
 
 def _sibling(folder, name):
     path = folder / name
-    entry: dict[str, object] = {
+    entry = {
         "rfilename": name,
         "size": path.stat().st_size,
         "blobId": _blob(path),

@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
@@ -344,7 +343,7 @@ def test_code_runs_only_where_it_was_allowed(tmp_path):
 
 def test_several_clients_at_once_are_answered(served):
     async def ask():
-        found: list[Any] = []
+        found = []
 
         async def one():
             async with streamable_http_client(served) as _, Client(served) as client:

@@ -1,10 +1,6 @@
 """Ways in which a stored or foreign file can come to harm, drawn by a seeded generator."""
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 
 
 def flip(path, rng):
@@ -91,7 +87,7 @@ def odd(path, rng):
     path.write_bytes(texts[int(rng.integers(len(texts)))])
 
 
-WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (
+WAYS = (
     flip,
     flip,
     digit,

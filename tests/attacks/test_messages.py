@@ -42,7 +42,6 @@ control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
 """
-WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1:8378"
 ODD = (
     "",

@@ -186,7 +186,7 @@ def deep():
 def shared():
     """A list that holds another one twice, sixty times over: 2⁶⁰ values to whoever visits each of
     them."""
-    values: list = []
+    values = []
     for _ in range(60):
         values = [values, values]
     return saved({"a": values})

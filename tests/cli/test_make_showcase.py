@@ -67,7 +67,7 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
         if unit == "steps" and done == 7:
             raise KeyboardInterrupt
 
-    steps: list[int] = []
+    steps = []
     with pytest.raises(KeyboardInterrupt):
         showcase.showcase(spec, Desk(Store("store"), "cpu", stop))
     resumed = showcase.showcase(

@@ -21,6 +21,7 @@ from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.verbs.new import write_experiment
 from assay.verbs.options import MORE
+from forks import typed
 
 ROOT = Path(__file__).parents[2]
 VERDICT = {
@@ -199,15 +200,8 @@ def test_judge_gives_a_verdict_on_anyones_numbers(capsys, world):
         for seed in range(7)
     ]
     (world / "numbers.csv").write_text("\n".join(["arm,seed,loss", *rows]))
-    words = (
-        "judge",
-        "numbers.csv",
-        "--claim",
-        "new.loss - old.loss < -0.05",
-        "--unit",
-        "seed",
-        "--control",
-        "other",
+    words = typed(
+        "judge numbers.csv --claim 'new.loss - old.loss < -0.05' --unit seed --control other"
     )
     verdict = told(capsys, *words)
     assert (verdict["outcome"], verdict["controls"]["other"]["outcome"]) == ("holds", "fails")
@@ -254,21 +248,6 @@ def test_doctor_finds_a_damaged_run_and_cleans_it(capsys):
     assert states["damaged run"] == "broken" and states["torch"] == "well"
     assert len(told(capsys, "doctor", "--root", "sick", "--clean")["done"]) == 2
     assert told(capsys, "plan", *SMOKE, "--root", "sick")["missing"] == 1
-
-
-STUDY = """question = "So?"
-seeds = "1000000:1000006"
-
-[[experiment]]
-name = "superposition"
-fields = { density = 0.05, steps = 20, features = 6, width = 2 }
-
-[[claim]]
-text = "nothing is below one"
-holds = "0 * mean(main.represented, over=feature) < 1"
-control = ["linear"]
-threshold = "plan: here"
-"""
 
 
 def test_reading_writes_nothing(capsys):

@@ -90,7 +90,7 @@ def _kinds(lower, noise):
     )
 
 
-LAWS: dict[str, Draw] = {
+LAWS = {
     "normal": normal,
     "t with 3 degrees": lambda rng, shape: rng.standard_t(3, size=shape) / np.sqrt(3),
     "exponential, tail to the right": lambda rng, shape: rng.exponential(size=shape) - 1,

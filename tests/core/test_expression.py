@@ -100,25 +100,20 @@ def test_mean_of_an_expression_is_taken_inside():
 
 @pytest.mark.parametrize(
     ("text", "column"),
-    [
-        ("slope[kind=rare] < 0", Column(None, "slope", (("kind", "rare"),))),
-        ("slope[kind=dead-weight] < 0", Column(None, "slope", (("kind", "dead-weight"),))),
-        (
-            "main.slope[kind = 'dead-weight'] < 0",
-            Column("main", "slope", (("kind", "dead-weight"),)),
+    {
+        "slope[kind=rare] < 0": Column(None, "slope", (("kind", "rare"),)),
+        "slope[kind=dead-weight] < 0": Column(None, "slope", (("kind", "dead-weight"),)),
+        "main.slope[kind = 'dead-weight'] < 0": Column("main", "slope", (("kind", "dead-weight"),)),
+        '"a=1/main".x[step=3000, moment="end=1"] < 0': Column(
+            "a=1/main", "x", (("step", 3000), ("moment", "end=1"))
         ),
-        (
-            '"a=1/main".x[step=3000, moment="end=1"] < 0',
-            Column("a=1/main", "x", (("step", 3000), ("moment", "end=1"))),
+        'relu["dead share"][rank=-0.5] < 0': Column("relu", "dead share", (("rank", -0.5),)),
+        "main.x[permuted=False] <= 0": Column("main", "x", (("permuted", False),)),
+        "mean(slope, over=kind) < 0": Column(None, "slope", (), ("kind",)),
+        "mean(main.x[probe=lr], over=(task, 'a b')) < 0": Column(
+            "main", "x", (("probe", "lr"),), ("task", "a b")
         ),
-        ('relu["dead share"][rank=-0.5] < 0', Column("relu", "dead share", (("rank", -0.5),))),
-        ("main.x[permuted=False] <= 0", Column("main", "x", (("permuted", False),))),
-        ("mean(slope, over=kind) < 0", Column(None, "slope", (), ("kind",))),
-        (
-            "mean(main.x[probe=lr], over=(task, 'a b')) < 0",
-            Column("main", "x", (("probe", "lr"),), ("task", "a b")),
-        ),
-    ],
+    }.items(),
 )
 def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
     p = parse(text)

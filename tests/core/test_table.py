@@ -701,20 +701,20 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"value": "new.x < 1"}, "an estimate has no threshold; leave it out, or make it a claim"),
-        ({"value": ""}, "the estimate is empty; write a quantity such as"),
-        ({"value": "x"}, "which arm is the estimate about? Write arm.column, with one of new, old"),
-        ({"value": "nwe.x"}, "no arm 'nwe' in column arm of the table; did you mean new?"),
-        ({"value": "new.y"}, "no column 'y' in the table"),
-        ({"over": ""}, "new.x varies over density (0.01, 0.1, 1.0)"),
-        ({"over": "densty"}, "no column 'densty' to be a swept field; did you mean density?"),
-        ({"over": "x"}, "column 'x' cannot be what a curve goes over: it is what is estimated"),
-        ({"over": "seed"}, "column 'seed' is a unit; a curve goes over another column"),
-        ({"over": "", "crosses": 1.0}, "new.x varies over density"),
-        ({"over": "arm"}, "column 'arm' cannot be what a curve goes over: it is the arm"),
-    ],
+    ("says", "fields"),
+    {
+        "an estimate has no threshold; leave it out, or make it a claim": {"value": "new.x < 1"},
+        "the estimate is empty; write a quantity such as": {"value": ""},
+        "which arm is the estimate about? Write arm.column, with one of new, old": {"value": "x"},
+        "no arm 'nwe' in column arm of the table; did you mean new?": {"value": "nwe.x"},
+        "no column 'y' in the table": {"value": "new.y"},
+        "new.x varies over density (0.01, 0.1, 1.0)": {"over": ""},
+        "no column 'densty' to be a swept field; did you mean density?": {"over": "densty"},
+        "column 'x' cannot be what a curve goes over: it is what is estimated": {"over": "x"},
+        "column 'seed' is a unit; a curve goes over another column": {"over": "seed"},
+        "new.x varies over density": {"over": "", "crosses": 1.0},
+        "column 'arm' cannot be what a curve goes over: it is the arm": {"over": "arm"},
+    }.items(),
 )
 def test_what_cannot_be_estimated_gets_one_line_of_advice(fields, says):
     ask = {"value": "new.x", "unit": "seed", "over": "density", **fields}
@@ -1203,20 +1203,20 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
-        ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
-        ("arm;seed;x\na;0;0,5\n", "values are separated by ';'; write commas, and decimal points"),
-        ("arm,seed,x\na,0,failed\n", "got 'failed' in row 1; if .* leave the cell empty"),
-        ("arm,seed,x\na,0,inf\n", "infinite in row 1; .* leave the cell empty"),
-        ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
-        ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),
-        ('arm,seed,x\na,0,"84,1"\n', "got '84,1' in row 1; write 84.1, with a point"),
-        ('arm,seed,x\na,0,"25,126"\n', "write thousands without a comma, and decimals behind"),
-        ("arm,seed,x\na,0,84.1%\n", "got '84.1%' in row 1; write 84.1, without the sign"),
-        ("arm,seed,x\na,0,1\n".encode("utf-16"), r"not UTF-8 text \(byte 0\); save it as UTF-8"),
-    ],
+    ("told", "text"),
+    {
+        "its values are separated by ';'; write commas": "arm;seed;x\na;0;1\n",
+        "its values are separated by '.t'; write commas": "arm\tseed\tx\na\t0\t1\n",
+        "values are separated by ';'; write commas, and decimal points": "arm;seed;x\na;0;0,5\n",
+        "got 'failed' in row 1; if .* leave the cell empty": "arm,seed,x\na,0,failed\n",
+        "infinite in row 1; .* leave the cell empty": "arm,seed,x\na,0,inf\n",
+        r"line 2 has more values .* write a decimal comma \(84,1\) as": "arm,seed,x\na,0,0,1\n",
+        "line 3 has 4 values, the header 3 names; write a dec": "arm,seed,x\na,0,1\na,1,0,2\n",
+        "got '84,1' in row 1; write 84.1, with a point": 'arm,seed,x\na,0,"84,1"\n',
+        "write thousands without a comma, and decimals behind": 'arm,seed,x\na,0,"25,126"\n',
+        "got '84.1%' in row 1; write 84.1, without the sign": "arm,seed,x\na,0,84.1%\n",
+        r"not UTF-8 text \(byte 0\); save it as UTF-8": "arm,seed,x\na,0,1\n".encode("utf-16"),
+    }.items(),
 )
 def test_what_keeps_a_file_from_being_a_table_is_said(tmp_path, text, told):
     file = tmp_path / "t.csv"

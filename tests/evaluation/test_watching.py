@@ -20,7 +20,7 @@ SITE = "blocks.1.hook_resid_post"
 
 
 def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
-    heard: list[SoFar | Warned] = []
+    heard = []
     found = evaluate(
         plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append
     )
@@ -53,7 +53,7 @@ def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
 
 def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
     save_file({"acts": torch.randn(40, 6, 24)}, tmp_path / "acts.safetensors")
-    heard: list[SoFar | Warned] = []
+    heard = []
     evaluate(plain(), acts=tmp_path / "acts.safetensors", root=tmp_path / "s", watch=heard.append)
     assert heard and all(
         isinstance(e, SoFar) and set(e.measures) == {"l0", "fvu"} and e.documents for e in heard
@@ -63,7 +63,7 @@ def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
 def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200}
     evaluate(plain(), **ask)
-    heard: list[SoFar | Warned] = []
+    heard = []
     evaluate(plain(), watch=heard.append, **ask)
     assert not heard
 
@@ -93,7 +93,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
     def load(*_):
         raise Computed
 
-    heard: list[SoFar | Warned] = []
+    heard = []
     ask = {
         "model": model,
         "text": texts,

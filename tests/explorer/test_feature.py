@@ -29,7 +29,7 @@ class Parsed(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags = []
         self.text = ""
         self.feed(html)
 

@@ -164,8 +164,8 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups():
     work = SimpleNamespace(left=plan.left, planned=False)
     clock = Clock()
     pace, tasks = Pace(clock), plan.tasks()
-    running: dict[str, float] = {}
-    seen: list[tuple[float, float]] = []
+    running = {}
+    seen = []
     while not plan.over:
         while len(running) < 2 and (task := next(tasks, None)) is not None:
             running[task.group] = clock.now

@@ -249,7 +249,7 @@ def written():
 
 def figures():
     """One figure of each mark, two of them with several series."""
-    lines: dict[str, list] = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
+    lines = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
     for arm, base in (("gated", 0.235), ("relu 512", 0.26), ("relu 768", 0.238)):
         for i, l0 in enumerate((4.1, 10.8, 31.6)):
             for column, v in zip(

@@ -346,7 +346,7 @@ def _near(a, b):
 def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "WIDTH", 16)
     whole = made(tmp_path / "whole")
-    blocks_done: list[int] = []
+    blocks_done = []
 
     def stop(done, total):
         blocks_done.append(done)
@@ -364,7 +364,7 @@ def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         build.build(folder, shards, whole.directions, about(40), tick=stop, **given)
     assert not (folder / "about.json").exists()
-    read: list[tuple[int, int]] = []
+    read = []
     block = firings.Firings.block
     monkeypatch.setattr(
         firings.Firings, "block", lambda self, a, b: read.append((a, b)) or block(self, a, b)
