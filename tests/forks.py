@@ -132,13 +132,11 @@ class InProcess:
     def run(self, words, cwd, env):
         """How `assay WORDS` ended in this folder and environment."""
         from assay.cli.main import main
-        from assay.cli.terminal import program as this_program
 
         before, given = dict(os.environ), dict(env)
         out, err = io.StringIO(), io.StringIO()
         os.environ.clear()
         os.environ.update(given)
-        this_program.cache_clear()  # it depends on PATH
         try:
             with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
                 try:
@@ -148,7 +146,6 @@ class InProcess:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            this_program.cache_clear()
         return Ended(code, out.getvalue(), err.getvalue())
 
 
@@ -172,7 +169,6 @@ def program(path, words, cwd):
 def child(asked, out, err):
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
-    from assay.cli.terminal import program as this_program
 
     if asked.get("group"):
         os.setsid()
@@ -188,7 +184,6 @@ def child(asked, out, err):
     # those of pytest would keep what is said
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
-    this_program.cache_clear()
     try:
         if "words" in asked:
             sys.argv = ["assay", *asked["words"]]

@@ -576,7 +576,7 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
     rows = find_gaps(path, Lab(here / "store", Inline())).gaps
     assert [(r.where, r.default) for r in rows] == [
-        ("arms", "cut, cut/layer, cut/damage left out, as no statement needs them")
+        ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]
 
 

@@ -23,7 +23,7 @@ HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it w
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
-    "24 prompts of prompts are combinations (8 of country × 3 of who): the verdict has to be "
+    "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
     "the same with each of these as units, and with any two crossed"
 )
 HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
@@ -80,7 +80,7 @@ CASES = {
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
-        "(2 of verb × 3 of when × 4 of who): the verdict has to be the same with each",
+        "(2 of verb × 3 of when × 4 of who), so the verdict has to be the same with each",
         True,
     ),
     "one answer": (MOOD, "main.good > 0", HABIT, True),

@@ -404,7 +404,7 @@ def test_it_is_saved_and_judged_again(tmp_path):
 def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     v = check()
     assert repr(v).startswith("holds: It moves\neffect > 0.5: ")
-    assert "satisfies it" in repr(v)
+    assert "satisfies the claim" in repr(v)
     frame = v.to_pandas()
     assert len(frame) == 10
     assert set(frame["control"]) == {"", "random", "shuffled", "opposite"}

@@ -170,7 +170,7 @@ def test_a_second_run_trains_nothing(capsys):
 def test_the_table_fits_and_says_what_to_type_next(capsys):
     lines = said(capsys, "show", *SMOKE).splitlines()
     assert all(len(line) <= 100 for line in lines)
-    assert lines[-1] == "Read the pages: assay report own.py --preset smoke"
+    assert lines[-1] == "Write the pages: assay report own.py --preset smoke"
 
 
 def test_check_compares_with_the_record(capsys, world):

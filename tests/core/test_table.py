@@ -946,7 +946,7 @@ def test_an_interval_of_folds_ends_at_the_bounds():
         whole = assay.judge({**folds, "accuracy": [1.0] * 5 + least}, claim=claim, bounds=bounds,
                             **more)  # fmt: skip
         assert whole.outcome == "undecided" and "round" not in whole.price.text
-        assert "how many rows are behind each is not known here" in whole.price.text
+        assert "--tested N" in whole.price.text
 
 
 def test_where_folds_do_not_decide_no_more_of_them_are_proposed():

@@ -251,9 +251,9 @@ def test_what_is_opened_past_assay_is_told_and_not_checked(kind, tmp_path):
     tried.holds(5)
     result = tried.lab.run(catalogue.find(str(tried.path)), "smoke")
     name = {"np.load": "number.npy", "torch.load": "number.pt"}.get(kind, "number.txt")
-    assert f"read past Assay: data/{name}, not checked" in result.notes
+    assert f"read without Assay, so not checked: data/{name}" in result.notes
     assert (
-        f"read past Assay: data/{name}, not checked"
+        f"read without Assay, so not checked: data/{name}"
         in tried.lab.judge(catalogue.find(str(tried.path)), "smoke").notes
     )
     (stored, *_) = tried.lab.store.list()

@@ -91,7 +91,7 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
     known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
     prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
     assert outlined(prospect) == [
-        "Forecast: it holds, but with its controls only 0% of such experiments would decide it: it "
+        "Forecast: it holds. With its controls, only 0% of such experiments would decide it: it "
         "is underpowered.",
         "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
         "6 seeds are enough to decide it without its controls.",

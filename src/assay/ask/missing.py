@@ -131,7 +131,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     questions, assumptions = ModelStudy(text), list[Missing]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
-        default = f"{', '.join(idle)} left out, as no statement needs them"
+        default = f"{', '.join(idle)} left out, as no claim or estimate needs them"
         assumptions.append(Missing("arms", how, default))
     assumptions += unused_prompts(text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
@@ -252,7 +252,7 @@ def _unnamed(text: Text) -> list[Missing]:
         named = sides.named_arms(text, arms)
         if idle := [a for a in arms if named and a not in named]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"], to have it run'
-            default = f"{', '.join(idle)} left out, as no statement names them"
+            default = f"{', '.join(idle)} left out, as no claim or estimate names them"
             assumptions.append(Missing(f"experiment {i + 1}: arms", how, default))
     return assumptions
 

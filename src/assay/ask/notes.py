@@ -292,9 +292,10 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         of = prompts.shared(task.prompts, task.rows)
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
         yield (
-            f"{count} prompts of {table.name} are combinations ({each}): the verdict has "
-            "to be the same with each of these as units, and with any two crossed; write unit = "
-            'the one that you generalise over, or unit = "prompt" if prompts are independent'
+            f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
+            f"are combinations ({each}), so the verdict has to be the same with each of these as "
+            "units, and with any two crossed; write unit = the one that you generalise over, or "
+            'unit = "prompt" if prompts are independent'
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)

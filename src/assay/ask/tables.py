@@ -46,7 +46,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A language model that is asked."""
+    """A language model."""
 
     name: str = ""
     """As everywhere: smollm2, gemma3-270m, a folder, or OWNER/NAME[@REVISION] that was fetched."""
@@ -85,7 +85,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The texts that a model is shown, one a row."""
+    """The texts that a model reads, one for each row."""
 
     name: str = "prompts"
     text: str | tuple[str, ...] = ()
@@ -129,8 +129,7 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number that is read off each prompt. Say one kind of it; its name is what claims call
-    it."""
+    """A number that is measured on each prompt. Give one kind; claims use its name."""
 
     name: str
     log_prob: str | Answers = ""
@@ -217,8 +216,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A direction at a site. Say one way to get it. A difference of means keeps its length; every
-    other has length 1."""
+    """A direction at a site. Give one way to get it. A difference of means keeps its length;
+    every other direction has length 1."""
 
     name: str
     site: str = ""
@@ -251,8 +250,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Block(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
 ):
-    """Attention that is blocked: from some tokens to others, in some layers or heads. A slot stands
-    for all of its tokens."""
+    """Block the attention from some tokens to others, in some layers or heads. A slot means all
+    of its tokens."""
 
     from_: Position = -1
     """The tokens that attend; left out: the last."""
@@ -265,7 +264,7 @@ class Block(
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a patch of heads or of an MLP leads, in place of everywhere."""
+    """The only parts that a patch of heads or of an MLP reaches."""
 
     to: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Later heads as "LAYER.HEAD", MLPs as "LAYER.mlp", or "logits"."""
@@ -274,8 +273,8 @@ class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parts of a model that are chosen on one half of the prompts, and changed on the other, which
-    is measured: those that have most of something."""
+    """Choose the parts of a model that have most of something, on one half of the prompts. They
+    are changed on the other half, which is measured."""
 
     n: int | str
     """How many, or a slot of a sweep."""
@@ -297,7 +296,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is done to the model while it reads: an arm of this name. Say one kind of it."""
+    """A change of the model while it reads, which makes an arm of this name. Give one kind."""
 
     name: str
     add: str = ""
@@ -356,14 +355,14 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be told from activations, learned from one half of the prompts and judged on the
-    other: an arm of this name with the measures `accuracy`, `balanced_accuracy` and `auroc`, and,
-    of a number, `r2`."""
+    """A probe, trained on the activations of one half of the prompts and judged on the other. It
+    makes an arm of this name, with the measures `accuracy`, `balanced_accuracy` and `auroc`, or
+    `r2` if it predicts a number."""
 
     name: str
     label: str = "label"
-    """The column that is told; texts are classes, and so are two numbers; more numbers are
-    regressed."""
+    """The column to predict. Texts are classes, and so are two numbers; with more numbers, the
+    probe is a regression."""
     site: str = ""
     """Such as "blocks.{layer}.hook_resid_post", with the layers in `sweep`."""
     kind: str = "ridge"
@@ -395,8 +394,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What two models differ by, prompt by prompt, or two tables of prompts, row by row: an arm of
-    this name, whose reads are those of the second less those of the first."""
+    """The difference of two models, prompt by prompt, or of two tables of prompts, row by row. It
+    makes an arm of this name, whose reads are those of the second minus those of the first."""
 
     name: str
     models: tuple[str, str] | None = None
@@ -417,9 +416,9 @@ Size = Annotated[int, msgspec.Meta(ge=1, le=2**17)]
 
 
 class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the study trains: with a site a dictionary of a model's activations there; else, with
-    `of`, a model further: the second of a fine-tuned pair; else a small model from nothing. What is
-    left out is as its kind usually has it."""
+    """Train something in the study: with a site, a dictionary of a model's activations; with `of`,
+    a model further, such as for fine-tuning; otherwise a small model from scratch. Fields that are
+    left out have the usual values of their kind."""
 
     name: str
     """Its label, as of a model; of a dictionary the name of its arm, and what stands in place of a

@@ -71,7 +71,7 @@ def check(
     ledger: bool = True,
 ) -> Check:
     """Judge a claim about what your own function measures, with near controls that Assay passes to
-    the function in place of what the claim credits.
+    the function in place of the thing that the claim is about.
 
     The function is called as function(thing, prompts), and returns a number for each prompt, or a
     dict of such numbers by name. The thing is the value of one of the keywords from `vector` to
@@ -101,7 +101,7 @@ def check(
         rates: how often each member of the pool is active, by which controls are matched.
         others: other layers, sites, positions, source prompts or texts.
         around: activations that show which dimensions a random vector should fill, [row, d].
-        paraphrases: other wordings of `text`, if the claim credits this wording.
+        paraphrases: other wordings of `text`, if the claim is about this wording.
         none: what the function gets for "without".
         also: another task of the same model, as (thing, prompts) → a number for each prompt, or
             (function, its prompts): the control `damage`.

@@ -361,7 +361,7 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
         credited.add(PARAPHRASE, *options.paraphrases)
     else:
         credited.missing(
-            PARAPHRASE, "if the claim credits this wording, give paraphrases=[other wordings]"
+            PARAPHRASE, "if the claim is about this wording, give paraphrases=[other wordings]"
         )
     return credited
 

@@ -84,6 +84,8 @@ BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
 EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
 PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
 LENGTHS = Control("lengths", "how long the texts are tells as much")
+SPELLING = Control("spelling", "the characters and the endings of words tell as much")
+PAIRS = Control("pairs", "pairs of neighbouring words tell as much")
 UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
 PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 ASKED = Control("asked", "the model says it when it is asked in words")
@@ -115,6 +117,8 @@ _WORDS = {
     EMBEDDING: "the embeddings of the tokens predict it",
     PLACES: "the embeddings of the tokens at their positions predict it",
     LENGTHS: "the lengths of the texts predict it",
+    SPELLING: "characters, capitals, blanks and the endings of words predict it",
+    PAIRS: "pairs of neighbouring words predict it",
     UNTRAINED: "the activations of an untrained model predict it",
     PERMUTED: "a probe trained on shuffled labels is right equally often",
 }

@@ -281,8 +281,8 @@ class _Claim(Reader):
     MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
     EXAMPLE: ClassVar[str] = (
-        'it is not arithmetic; quote names with other signs, as in "no-aux".fvu or '
-        'relu["dead share"]; levels too, as in fvu[kind="top-k"]'
+        "it is not arithmetic; quote names with other signs, and the words not, and, or, in, is: "
+        '"no-aux".fvu, relu["dead share"]; levels too, as in fvu[kind="top-k"]'
     )
 
     def __init__(self, text: str, kind: str) -> None:

@@ -48,11 +48,9 @@ def warning(claim: Claim, i: Interval) -> str:
         return ""
     rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
     ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
-    lie = "lies" if len(few) == 1 else "lie"
-    return (
-        f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the "
-        f"others are at {theirs:.3g}"
-    )
+    are = "is an outlier" if len(few) == 1 else "are outliers"
+    of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
+    return f"{of} {are}, at {ours:.3g}, while the others are at {theirs:.3g}"
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

@@ -67,10 +67,13 @@ def read(
     if arm_column not in rows.columns:
         if how := wide(list(rows.columns)):
             raise DataError(f"{source} has no column {arm_column!r}, but {how}")
+        texts = [c for c in rows.columns if isinstance(rows[c].iloc[0], str)] if len(rows) else []
+        spelt = arm_column.lower() in [str(c).lower() for c in rows.columns]
+        near = "" if texts and not spelt else f" {nearest(arm_column, rows.columns)};"
         raise DataError(
-            f"{source} has no column {arm_column!r}, which says what each row is a run of; "
-            f"{nearest(arm_column, rows.columns)}; another name is given with ",
-            Argument("arm_column", "NAME"),
+            f"{source} has no column {arm_column!r}, which says what each row is a run of;{near} "
+            "another name is given with ",
+            Argument("arm_column", str(texts[0]) if texts else "NAME"),
             " (arm_column= in Python)",
         )
     return _with_arms(rows, source, arm_column), source

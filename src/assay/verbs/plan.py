@@ -148,7 +148,7 @@ def powered(power: float | None) -> str:
     words = f"{power:.0%} of such experiments would decide it"
     if power >= CHANCE:
         return f"; {words}, controls included"
-    return f", but with its controls only {words}: it is underpowered"
+    return f". With its controls, only {words}: it is underpowered"
 
 
 def counted(c: Expected) -> str:

@@ -84,10 +84,10 @@ def split_in_words(task: Task | ProbeTask) -> str:
     if not task.learns_here:
         return ""
     learned = len(task.prompts.rows) - len(task.rows)
-    by = f" by {task.prompts.table.split}" if task.prompts.table.split else ""
+    by = f", split by {task.prompts.table.split}" if task.prompts.table.split else ""
     return (
-        f"of {len(task.prompts.rows)} prompts {learned} are learned from and {len(task.rows)} "
-        f"measured, split{by}"
+        f"of {len(task.prompts.rows)} prompts, {learned} are used for learning and "
+        f"{len(task.rows)} are measured{by}"
     )
 
 

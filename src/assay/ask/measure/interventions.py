@@ -51,7 +51,8 @@ T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 def way_of(table: Intervention) -> str:
     """What kind of intervention it is. Raises: DataError where it says none or several."""
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in table.sweep]
+    swept = table.sweep.keys() - {*TABLES}
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for {table.name!r}, got {got}")
