@@ -157,7 +157,7 @@ def test_fields_are_those_of_the_function_and_main_lends_them_to_other_arms():
         claims=["main.y > 0"],
         seeds=[5, 7],
     )
-    def run(seed, width=4, lr=1, shuffled=False, sizes=(), name=None):
+    def run(seed: int, width: int = 4, lr: float = 1, shuffled=False, sizes=(), name=None):
         return {"y": 1.0}
 
     assert [s.seed for s in run.default] == [5, 7]
