@@ -110,12 +110,7 @@ class ForksOfAnother(Forks):
         self.parent.stdout.readline()  # what it imports is not the cost of the first who asks
         return self
 
-    def __exit__(
-        self,
-        kind,
-        error,
-        trace,
-    ):
+    def __exit__(self, kind, error, trace):
         self.parent.communicate()
 
     def ask(self, **asked):

@@ -98,13 +98,7 @@ class LoopbackHub:
         answer = {"id": repository, "sha": commit, "siblings": siblings}
         return _reply(request, 200, json.dumps(answer).encode())
 
-    def _send(
-        self,
-        request,
-        path,
-        headers=None,
-        cut=None,
-    ):
+    def _send(self, request, path, headers=None, cut=None):
         body = path.read_bytes()
         if path.name in self.wrong:
             body = body[:-1] + bytes([body[-1] ^ 1])
@@ -115,13 +109,7 @@ class LoopbackHub:
         _reply(request, 206 if begin else 200, body[begin:], headers, cut)
 
 
-def _reply(
-    request,
-    status,
-    body,
-    headers=None,
-    cut=None,
-):
+def _reply(request, status, body, headers=None, cut=None):
     request.send_response(status)
     for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
         request.send_header(name, value)
@@ -142,11 +130,7 @@ def _names(folder):
 
 def _sibling(folder, name):
     path = folder / name
-    entry = {
-        "rfilename": name,
-        "size": path.stat().st_size,
-        "blobId": _blob(path),
-    }
+    entry = {"rfilename": name, "size": path.stat().st_size, "blobId": _blob(path)}
     if path.name.endswith(LFS):
         entry["lfs"] = {"sha256": sha256(path), "size": path.stat().st_size, "pointerSize": 134}
     return entry

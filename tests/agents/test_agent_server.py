@@ -165,13 +165,7 @@ def test_an_open_input_that_ends_ends_the_server(tmp_path, forks):
         (["--run", "'"], "--run"),
     ],
 )
-def test_what_cannot_be_served_is_refused_in_one_line(
-    words,
-    told,
-    tmp_path,
-    monkeypatch,
-    capsys,
-):
+def test_what_cannot_be_served_is_refused_in_one_line(words, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("assay.agents.serving.running", _nothing)
     assert main(["mcp", "--root", str(tmp_path / "store"), *words]) == 2

@@ -63,10 +63,7 @@ def test_every_tool_says_what_it_takes_and_gives(server):
         assert tool.annotations.read_only_hint == (
             tool.name not in ("preregister", "run", "cancel", "check_claim")
         )
-    assert set(found["write_study"].input_schema["required"]) == {
-        "question",
-        "experiment",
-    }
+    assert set(found["write_study"].input_schema["required"]) == {"question", "experiment"}
 
 
 def estimates(value, at="$"):
@@ -446,13 +443,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_answered_is_refused_in_one_line(
-    refusal,
-    caplog,
-    name,
-    given,
-    told,
-):
+def test_what_cannot_be_answered_is_refused_in_one_line(refusal, caplog, name, given, told):
     said = refusal(name, **given)
     assert told in said
     assert "\n" not in said
@@ -493,9 +484,7 @@ def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
     assert said in text and "--" not in text
 
 
-def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(
-    refusal,
-):
+def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal):
     text = refusal("plan", experiment="superposition", sets=["steps"])
     assert "sets needs field=value" in text and "--" not in text
 

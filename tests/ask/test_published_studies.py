@@ -49,8 +49,7 @@ def test_every_study_of_the_docs_is_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["steep-importance", pytest.param("twice-the-size", marks=pytest.mark.thorough)],
+    "name", ["steep-importance", pytest.param("twice-the-size", marks=pytest.mark.thorough)]
 )
 def test_it_runs(name, tmp_path):
     """The smallest preset, which shows that all of it can be trained, measured and judged."""

@@ -87,20 +87,7 @@ def odd(path, rng):
     path.write_bytes(texts[int(rng.integers(len(texts)))])
 
 
-WAYS = (
-    flip,
-    flip,
-    digit,
-    digit,
-    zeros,
-    cut,
-    longer,
-    garbage,
-    gone,
-    folder,
-    swapped,
-    odd,
-)
+WAYS = (flip, flip, digit, digit, zeros, cut, longer, garbage, gone, folder, swapped, odd)
 """Small harms are the ones that go unnoticed, so they come twice."""
 
 

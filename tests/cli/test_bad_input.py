@@ -102,15 +102,13 @@ CASES = {
         "Superposition.density must be above 0 and at most 1, got 2",
     ),
     "a range without bound": Case(
-        "run own.py --set seed=0:99999999999",
-        "a range has up to 100,000 values, got 0:99999999999",
+        "run own.py --set seed=0:99999999999", "a range has up to 100,000 values, got 0:99999999999"
     ),
     "a range of long numbers": Case(
         f"plan own.py --set seed=0:{'9' * 5000}", "a range has up to 100,000 values"
     ),
     "too many runs": Case(
-        "plan own.py --set seed=0:400 --set seed=0:400",
-        "runs of an arm; one command takes up to",
+        "plan own.py --set seed=0:400 --set seed=0:400", "runs of an arm; one command takes up to"
     ),
     "not a number": Case("run own.py --set lr=nan", "lr must be finite"),
     "no machine's number": Case(
@@ -121,9 +119,7 @@ CASES = {
     "no such device": Case("run own.py --device cuda:99", "this machine has cpu"),
     "nothing stored": Case("show own.py", "are not stored .* run: assay run"),
     "damaged run": Case(
-        "show own.py --preset smoke",
-        "damaged: measures.safetensors has",
-        given=damaged,
+        "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),
     "no record": Case("verify own.py --preset smoke", "has no record"),
     "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
@@ -154,11 +150,7 @@ CASES = {
         given=write("other/thesis.tex", ""),
     ),
     "root cannot be written": Case("run own.py --preset smoke --root /proc/assay", "/proc/assay"),
-    "disk too small": Case(
-        "run own.py",
-        "of disk, .* are free",
-        given=greedy,
-    ),
+    "disk too small": Case("run own.py", "of disk, .* are free", given=greedy),
     "words for numbers": Case(
         f"judge numbers.csv {CLAIM}",
         "must hold numbers, got 'good'",

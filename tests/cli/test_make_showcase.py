@@ -71,8 +71,7 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
     with pytest.raises(KeyboardInterrupt):
         showcase.showcase(spec, Desk(Store("store"), "cpu", stop))
     resumed = showcase.showcase(
-        spec,
-        Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done)),
+        spec, Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done))
     )
     assert min(steps) > 0 and len(steps) <= 12 - 5  # what was done is not done again
     assert resumed.read_bytes() == whole.read_bytes()

@@ -86,9 +86,7 @@ def test_what_cannot_be_is_one_line(typed, told, capsys):
     assert not Path("s").exists()
 
 
-def test_a_url_is_no_root_and_the_line_says_what_to_use(
-    capsys,
-):
+def test_a_url_is_no_root_and_the_line_says_what_to_use(capsys):
     for verb in ("run", "plan", "show", "list", "doctor"):
         name = [] if verb in ("list", "doctor") else [WALK]
         code = main([verb, *name, "--root", "s3://bucket/x"])

@@ -91,9 +91,7 @@ def test_every_verb_is_there_and_short():
         assert len(first) <= 12, f"the first help of {word} is too long: {first}"
 
 
-def test_the_first_help_counts_the_options_that_few_need(
-    capsys,
-):
+def test_the_first_help_counts_the_options_that_few_need(capsys):
     first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
     assert "--unlearned" not in first and "more options: --help-all" in first
     assert "--unlearned" in every and "--help-all" not in every
@@ -138,9 +136,7 @@ def test_a_plan_says_what_is_unknown(capsys):
     assert "unknown" in said(capsys, "plan", "own.py")
 
 
-def test_run_prints_one_object_and_its_progress_elsewhere(
-    capsys,
-):
+def test_run_prints_one_object_and_its_progress_elsewhere(capsys):
     assert main(["run", *SMOKE, "--set", "steps=10", "--executor", "inline", "--json"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -217,12 +213,7 @@ def test_report_writes_pages_and_exports(capsys, world):
     assert len(told(capsys, "report", "own.py", *SMOKE, "--out", "two")["pages"]) == 2
     assert main(["report"]) == 2  # a user's own experiment is found by its file only
     assert "of own there is one: name its file or preset" in capsys.readouterr().err
-    assert {Path(path).suffix for path in found["exported"]} >= {
-        ".csv",
-        ".svg",
-        ".png",
-        ".pdf",
-    }
+    assert {Path(path).suffix for path in found["exported"]} >= {".csv", ".svg", ".png", ".pdf"}
 
 
 def test_remove_says_what_and_deletes_it(capsys):

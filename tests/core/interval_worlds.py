@@ -185,9 +185,7 @@ def _bests(rng, k):
     return at_best(x, x, k, "high").values
 
 
-def two_factors(
-    shapes=((6, 20), (6, 100), (8, 60)),
-):
+def two_factors(shapes=((6, 20), (6, 100), (8, 60))):
     """Crossed units: cell = seed effect + document effect + noise, each of standard deviation 1 or
     absent."""
     spreads = {
@@ -256,9 +254,7 @@ def two_factors(
         )
 
 
-def cells_as_units(
-    shapes=((6, 20), (6, 100), (8, 60)),
-):
+def cells_as_units(shapes=((6, 20), (6, 100), (8, 60))):
     """The mistake that crossing avoids: the same cells, taken as independent units of one
     factor."""
     for case in list(two_factors(shapes))[: len(shapes)]:

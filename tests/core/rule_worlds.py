@@ -103,13 +103,7 @@ LAWS = {
 }
 
 
-def tables(
-    effects,
-    shape,
-    draw=normal,
-    of=TABLES,
-    seed=0,
-):
+def tables(effects, shape, draw=normal, of=TABLES, seed=0):
     """Draw the distances of method and control from a baseline, [table, seed, document] each. Other
     laws than the normal are the method's own; its arms then share nothing."""
     rng, (a, b) = np.random.default_rng([seed, *shape]), shape

@@ -90,10 +90,7 @@ def test_functions_over_levels():
     share = number("share(main.x[layer=4] <= 0)", data)
     assert np.allclose(share, values[:, :, 2] <= 0)
     both = parse("max(main.x, over=layer) - mean(main.x, over=layer)", compared=False)
-    assert [str(c) for c in both.columns] == [
-        "max(main.x, over=layer)",
-        "mean(main.x, over=layer)",
-    ]
+    assert [str(c) for c in both.columns] == ["max(main.x, over=layer)", "mean(main.x, over=layer)"]
 
 
 @pytest.mark.parametrize(

@@ -131,13 +131,7 @@ def test_read_as_the_peer_reads_it(peer, case):
         ("qwen_scope", "topk", "blocks.3.hook_resid_post", None, ["architecture", "k", "site"]),
         ("goodfire", "small", "blocks.19.hook_resid_post", None, ["architecture", "site"]),
         ("hook_z", "attention", "blocks.3.attn.hook_z", None, ["architecture"]),
-        (
-            "circuit_tracer",
-            "transcoder",
-            "blocks.3.mlp.hook_in",
-            "blocks.3.hook_mlp_out",
-            [],
-        ),
+        ("circuit_tracer", "transcoder", "blocks.3.mlp.hook_in", "blocks.3.hook_mlp_out", []),
         (
             "circuit_tracer",
             "cross_layer",

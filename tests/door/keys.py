@@ -188,8 +188,7 @@ def pairs():
         ]
     )
     return _trained(
-        tokenizer,
-        trainers.BpeTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False),
+        tokenizer, trainers.BpeTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False)
     )
 
 

@@ -10,12 +10,7 @@ import torch
 from test_dictionary_settings import D, N, learned, saelens, second_scope, sparse, traced, weights
 
 from assay.core.errors import AssayError
-from assay.dictionaries.formats import (
-    circuit_tracer,
-    dictionary_learning,
-    gemma_scope,
-    sparsify,
-)
+from assay.dictionaries.formats import circuit_tracer, dictionary_learning, gemma_scope, sparsify
 from assay.dictionaries.formats import saelens as of_saelens
 from assay.dictionaries.formats.opening import load
 
@@ -172,10 +167,7 @@ FORMATS = {
         traced,
         traced_number,
         circuit_tracer.KNOWN,
-        {
-            "feature_input_hook": ["hook_resid_mid", 3],
-            "feature_output_hook": ["hook_mlp_out", 3],
-        },
+        {"feature_input_hook": ["hook_resid_mid", 3], "feature_output_hook": ["hook_mlp_out", 3]},
     ),
 }
 USUAL = {

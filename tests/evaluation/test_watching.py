@@ -80,12 +80,7 @@ def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
     ],
 )
 def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
-    given,
-    warned,
-    model,
-    texts,
-    tmp_path,
-    monkeypatch,
+    given, warned, model, texts, tmp_path, monkeypatch
 ):
     class Computed(Exception):
         pass
@@ -238,10 +233,7 @@ def test_sinks_of_a_dictionary_are_in_no_top_list(model, tmp_path):
         plain(), mean=None, scale=None, W_enc=plain().W_enc.clone(), b_enc=plain().b_enc.clone()
     )
     # 50 at the first token, about -50 at others
-    d.W_enc[0, :, 0], d.b_enc[0, 0] = (
-        100 * normal[:24],
-        100 * float(normal[24]) - 50,
-    )
+    d.W_enc[0, :, 0], d.b_enc[0, 0] = (100 * normal[:24], 100 * float(normal[24]) - 50)
     found = look(text, d, model=model, features=48, per_token=48, root=tmp_path)
     assert len(x) <= 25  # so that a plane can part the first token from all others
     assert all(f["feature"] != 0 for t in found.by_token for f in t["features"])

@@ -169,9 +169,7 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
     modules_after("\n".join([BLOCKED, *(call(*verb) for verb in verbs)]))
 
 
-def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(
-    monkeypatch,
-):
+def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch):
     from importlib import metadata
 
     from assay.verbs import health

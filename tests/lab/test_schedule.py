@@ -212,9 +212,7 @@ def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(
-    seed,
-):
+def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(seed):
     """Many commands on machines of many speeds: three kinds of groups, the first of which also
     builds what all share."""
     rng = np.random.default_rng(seed)

@@ -215,13 +215,7 @@ def test_jobs_that_end_without_effect_are_an_error_with_their_log(cluster, tmp_p
         (["mem=900T"], "Memory specification can not be satisfied"),
     ],
 )
-def test_what_sbatch_refuses_is_told_in_its_words(
-    cluster,
-    tmp_path,
-    capsys,
-    typed,
-    told,
-):
+def test_what_sbatch_refuses_is_told_in_its_words(cluster, tmp_path, capsys, typed, told):
     words = [word for text in typed for word in ("--slurm", text)]
     root = ["--root", str(tmp_path / "s")]
     assert main(["run", WALK, "--preset", "smoke", *root, "--on", "slurm", *words]) == 2

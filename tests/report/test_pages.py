@@ -311,10 +311,7 @@ def test_drawn_cards_come_first_and_all_are_there(page):
 
 
 def test_a_page_needs_nothing_but_its_verdicts():
-    html = pages.page(
-        sample.of(sample.verdicts()[0], experiment="mine", preset="default"),
-        home="",
-    )
+    html = pages.page(sample.of(sample.verdicts()[0], experiment="mine", preset="default"), home="")
     checker = Checker()
     checker.feed(html)
     assert checker.open == []
@@ -361,11 +358,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
     data = sample.of(failed)
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
-    for told in (
-        html,
-        sections.full(data),
-        listings.listed(data),
-    ):
+    for told in (html, sections.full(data), listings.listed(data)):
         assert "power for true values of −0.289 or less" in told
         assert "-0.289 or less" not in told
 

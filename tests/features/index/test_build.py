@@ -156,9 +156,7 @@ def test_pearson_of_the_specifications_vector():
     assert found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
 
 
-def test_correlations_of_features_that_seldom_fire_together_are_numpys(
-    monkeypatch,
-):
+def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypatch):
     """Where few others are on with a feature, the rest is ordered by its negative correlations; in
     chunks of any size."""
     import scipy.sparse
