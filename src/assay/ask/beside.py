@@ -16,10 +16,7 @@ import numpy as np
 from assay.ask.measure import sentences
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
-from assay.ask.missing import ALONE
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import Part
