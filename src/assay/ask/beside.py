@@ -16,10 +16,11 @@ import numpy as np
 from assay.ask.measure import sentences
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.tasks import CHOSEN, OTHERS, Task
+from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import Part
+from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.columns import Column
@@ -239,17 +240,24 @@ def _curves(
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
     """Tell which parts were chosen for an intervention, of each level of a sweep."""
-    table = part.task.intervention
-    if CHOSEN not in arm or table is None or table.top is None:
-        return
-    with contextlib.suppress(AssayError):  # the model is no longer here
-        size = read_sizes(questions.found_of(part).config)
-        of_blocks = table.top.of != "latents" and not table.site
-        count = size["h"] if table.top.of == "heads" else size.get("m", 1)
-        x = arm[CHOSEN].isel(run=0)
-        numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
-        names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
-        yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
+    task = part.task
+    tables: list[tuple[Intervention | Read, str, str]] = []
+    if task.intervention:
+        tables.append((task.intervention, CHOSEN, part.label))
+    of_reads = [(r, chosen_for(r), f"{part.label}.{r.name}") for r in task.reads]
+    for table, measure, name in (*tables, *of_reads):
+        top = table.top
+        if measure not in arm or top is None:
+            continue
+        with contextlib.suppress(AssayError):  # the model is no longer here
+            size = read_sizes(questions.found_of(part).config)
+            of_blocks = top.of != "latents" and not table.site
+            count = size["h"] if top.of == "heads" else size.get("m", 1)
+            x = arm[measure].isel(run=0)
+            numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
+            names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
+            where = top.prompts or "the other half"
+            yield f"{name}: {top.of} chosen on {where}: {', '.join(names)}"
 
 
 def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ class Contents:
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
         said = {k: v for k, v in stated(table).items() if k not in NAMES}
-        for field in ("feature", "clamp", "dictionary", "jaccard"):
+        for field in trained.FIELDS:
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)

@@ -16,6 +16,7 @@ import numpy as np
 
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain
 from assay.ask.wording import dims_over, hold, made_of
@@ -45,6 +46,9 @@ def hold_to(
                 if quoted and have
                 else _listed(c.name, have, offered)
             )
+            part = study.asked.by_label.get(arm)
+            if part is not None and isinstance(part.task, SaeTask):
+                hint = _of_dictionary(part.task, have)
             of = measured[arm].side if arm in measured else None
             hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
@@ -82,6 +86,16 @@ def hold_to(
             if all(some):
                 with study.text.located(s.table, s.i, s.key):
                     refuse_other_levels(whole.text, whole.over, some)
+
+
+def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
+    """What the arm of a dictionary measures, and how the rest is said."""
+    name = task.table.name
+    dead = "" if "dead" in have else ", and with per_seed = true dead"
+    return (
+        f"it has {', '.join(dict.fromkeys((*made_of(have), *have)))}{dead}; how much the loss "
+        f'rises is a read: write [[intervene]] reconstruct = "{name}" and [[read]] loss = true'
+    )
 
 
 def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
@@ -301,8 +315,8 @@ def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Exp
     for control in s.entry.control:
         task = part.task if (part := study.asked.by_label.get(control)) else None
         if isinstance(task, Task) and task.is_idle:
-            what = f"{control} adds 0 times a direction, so it always fails; name another arm"
-            raise s.error("control", f"{what} that does something")
+            what = f"{control} adds a direction with strength 0, so it always fails; name"
+            raise s.error("control", f"{what} an arm that does something")
     compared = (a for a in s.read.parsed.arms if a != judged.of)
     for control, other in itertools.product(s.entry.control, compared):
         if runs(control) & runs(other):

@@ -215,6 +215,9 @@ def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
     """The units of a statement: those that it names, or those of its arms that something of it
     keeps. Raises: ExperimentError where nothing keeps one."""
     if study.asked.parts:
+        known = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
+        if not s.entry.units and known and all(k and k.axes.get(n) == {} for k, n in known):
+            return ("seed",)  # one number of a whole run, as the share of dead latents
         arms = (s.main, *s.read.parsed.arms)
         units = s.entry.units or comparing.units(study.asked, arms)
         gone = [u for u in units if all(u in c.named for c in s.read.columns)]

@@ -270,6 +270,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         ]
         table = msgspec.structs.replace(table, text=())
     templates = _texts(table)
+    records = [*_taken(table, records)]
     if len(records) * max(1, len(templates)) > MOST:
         raise DataError(f"{table.name} has more than {MOST:,} prompts")
     rows = []
@@ -301,6 +302,27 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     made = PromptSet(table, tuple(rows))
     _check_levels(made)
     return made
+
+
+def _taken(
+    table: Prompts, records: Sequence[tuple[str, dict[str, object]]]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
+    is left."""
+    left = False
+    for place, record in records:
+        for name, values in table.where.items():
+            if name not in record:
+                raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
+            some = values if isinstance(values, tuple) else (values,)
+            if _written(place, name, record[name]) not in [_written(place, name, v) for v in some]:
+                break
+        else:
+            left = True
+            yield place, record
+    if table.where and not left:
+        what = " and ".join(f"{name} = {value!r}" for name, value in table.where.items())
+        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {what}")
 
 
 def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:
