@@ -298,9 +298,8 @@ def parsed(path: Path, whole: str) -> Text:
     except msgspec.ValidationError as e:
         keys = _keys(str(e))
         line, column = position(toml, keys)
-        raise ExperimentError(
-            f"{path} line {line + first - 1} column {column}: {_lists_of_lists(table, keys) or _advice(str(e), keys)}"
-        ) from None
+        what = _lists_of_lists(table, keys) or _advice(str(e), keys)
+        raise ExperimentError(f"{path} line {line + first - 1} column {column}: {what}") from None
     text = Text(path, toml, first, page, placing.written_out(study))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
