@@ -45,7 +45,7 @@ TABLES = ("block",)
 """Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
-NUMBERED, NUMBER = ("position", "source_position", "to", "neurons"), re.compile(r"-?\d+")
+NUMBERED, NUMBER = ("position", "source_position", "to", "attends", "neurons"), re.compile(r"-?\d+")
 """Fields that have numbers, a slot of which may be filled by one."""
 LATENT = ("feature", "clamp")
 """Fields that are a dictionary and its latent."""
