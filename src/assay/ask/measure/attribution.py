@@ -104,6 +104,11 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
         heads.check(read.name, layer, numbers, size["h"])
         found += [(site, n) for n in numbers]
     for site in map(Site.parse, names):
+        if site.kind in ("result", "z"):
+            raise DataError(
+                f'{read.name}: what a head writes is named by heads = ["{site.layer}.0"]; in a '
+                'sweep, heads = ["{layer}.{head}"]'
+            )
         if site.kind == "final_norm" or folder.shape(site) != (size["d"],):
             raise DataError(
                 f"{read.name}: {site} is not part of the residual stream; name one that writes to "

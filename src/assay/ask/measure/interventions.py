@@ -70,9 +70,9 @@ def way_of(table: Intervention) -> str:
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
         waits = () if name not in table.sweep else ("",)  # for a level
         if way == name and (value := getattr(table, name)) not in (*waits, *known):
-            raise DataError(
-                f"{table.name!r}: {name} takes one of its kinds; {nearest(value, known)}"
-            )
+            means = 'write ablate = "mean", and source for the mean over other prompts'
+            hint = means if value == "mean" else nearest(value, known)
+            raise DataError(f"{table.name!r}: {name} takes one of its kinds; {hint}")
     return way
 
 
