@@ -255,10 +255,7 @@ def test_where_all_prompts_look_alike_another_position_is_named(subject):
     """Before the first block a token is all that there is, and here the last one is the same."""
     of = learner(subject, rows_of(*ROWS, name="learnt", text="{word} is"))
     table = direction(
-        site="blocks.0.hook_resid_pre",
-        prompts="learnt",
-        label="tone",
-        difference=("good", "bad"),
+        site="blocks.0.hook_resid_pre", prompts="learnt", label="tone", difference=("good", "bad")
     )
     message = r'length 0: .* look alike to blocks.0.hook_resid_pre at position -1; .*"\{word\}"'
     with pytest.raises(DataError, match=message):

@@ -81,12 +81,7 @@ def at(positions, change, heads=None):
 
 def places(naive, n, last_of_what):
     """The places that are tried, as a table says them and as the tokens that they are."""
-    return {
-        "all": slice(len(naive.opening), None),
-        -1: [n - 1],
-        3: [3],
-        "{what}": [last_of_what],
-    }
+    return {"all": slice(len(naive.opening), None), -1: [n - 1], 3: [3], "{what}": [last_of_what]}
 
 
 def last_of_what(naive, i):

@@ -112,15 +112,15 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"),
-    [
-        ({"norm": True}, "needs the site that it reads"),
-        ({"neurons": (9999,), "site": "blocks.1.mlp.hook_post"}, "has neurons 0 to .* got 9,999"),
-        ({"cosine": ("along", "along")}, "the cosine of 'along' and itself is 1"),
-        ({"cosine": "alone"}, "no direction 'alone'; did you mean along"),
-        ({"norm": True, "site": "blocks.0.attn.hook_pattern"}, "each pair of positions"),
-        ({"logit": ("a", "a")}, "'a' minus itself is 0"),
-    ],
+    ("why", "fields"),
+    {
+        "needs the site that it reads": {"norm": True},
+        "has neurons 0 to .* got 9,999": {"neurons": (9999,), "site": "blocks.1.mlp.hook_post"},
+        "the cosine of 'along' and itself is 1": {"cosine": ("along", "along")},
+        "no direction 'alone'; did you mean along": {"cosine": "alone"},
+        "each pair of positions": {"norm": True, "site": "blocks.0.attn.hook_pattern"},
+        "'a' minus itself is 0": {"logit": ("a", "a")},
+    }.items(),
 )
 def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):
     naive = Naive(tmp_path_factory.mktemp("refused") / "llama", "llama")

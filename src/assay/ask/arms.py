@@ -14,7 +14,7 @@ import msgspec
 from assay.ask import placing
 from assay.ask.measure import controls, damage, interventions, models, reads, sentences, training
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
@@ -371,6 +371,8 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
         what = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {what}")
+    if first.unit == "prompt":
+        refuse_shuffled(first, second)
 
 
 def _twin(model: Model) -> Model:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
+
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
@@ -112,6 +114,26 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
                 s.key,
                 f"{name} is one number of all units, and none of them has an AUROC of its own; "
                 f"write mean({name}), as in max(mean({name}), over=layer)",
+            )
+
+
+def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
+    """Refuse an AUROC of units that have rows of both labels, and so no label of their own."""
+    tables = {r.name: r for r in study.text.study.read}
+    for c in s.read.columns if re.search(r"\bauroc\(", s.read.parsed.text) else ():
+        part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
+        if part is None or not isinstance(part.task, Task) or table is None or not table.column:
+            continue
+        name, prompts = np.atleast_1d(table.column)[0], part.task.prompts
+        rows = zip(prompts.units(part.task.rows), prompts.column(name, part.task.rows), strict=True)
+        labels: dict[str, set[str]] = {}
+        for unit, label in rows:
+            labels.setdefault(unit, set()).add(label)
+        if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
+            raise s.error(
+                s.key,
+                f"auroc(…) takes one label of each {prompts.unit}, and {mixed!r} has rows with "
+                f'several of {name}; write unit = "prompt" under {prompts.table.name}',
             )
 
 

@@ -171,6 +171,13 @@ def in_words(why: str) -> str:
     return _PLAIN.get(why, has)
 
 
+def satisfies(why: str) -> str:
+    """Say that what a control would explain satisfies a claim, be it one of an effect or of
+    none."""
+    words = re.sub(r" has the effect$", " satisfies the claim", in_words(why))
+    return re.sub(r" have the effect$", " satisfy the claim", words)
+
+
 def chosen(
     name: str, known: Sequence[Control], wanted: tuple[str, ...] | None
 ) -> tuple[Control, ...]:

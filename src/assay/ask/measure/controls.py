@@ -88,7 +88,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if way == "clamp":
         several = table.top is not None or not isinstance(table.clamp and table.clamp[1], int)
         return (LATENTS if several else FEATURE, DAMAGE)
-    sites = (table.site,) if isinstance(table.site, str) else table.site
+    sites = interventions.sites_of(table)
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
     if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,)

@@ -60,7 +60,7 @@ def way_of(table: Intervention) -> str:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for {table.name!r}, got {got}")
     way = ways[0]
-    for site in (table.site,) if isinstance(table.site, str) else table.site:
+    for site in sites_of(table):
         if table.position != "all" and site.endswith(("hook_pattern", "hook_attn_scores")):
             raise DataError(
                 f"{table.name!r}: at {site} a position is the token that attends, so what others "
@@ -344,7 +344,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
         return [(site, None) for site in neurons_by_site(table)]
     if table.top and not table.site and table.top.of != "latents":
         return []  # known when they are chosen
-    sites = (table.site,) if isinstance(table.site, str) else table.site
+    sites = sites_of(table)
     if sites == ("",):
         if direction is None or not direction.site:
             raise DataError(
@@ -528,6 +528,11 @@ def _block_in_words(block: Block | None) -> str:
         for end in (block.from_, block.to)
     ]
     return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
+
+
+def sites_of(table: Intervention) -> tuple[str, ...]:
+    """The names of the sites that an intervention changes."""
+    return (table.site,) if isinstance(table.site, str) else table.site
 
 
 def heads_in_words(heads: Sequence[str]) -> str:

@@ -106,7 +106,14 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
         levels += size["h"] * (len(top.layers) or size["layers"])
-    return variants * (PASS * products + NUMBER * levels * len(task.rows))
+    called = [r.function for r in task.reads if r.function]
+    if task.intervention and task.intervention.function:
+        called += [task.intervention.function] * max(
+            1, len(interventions.sites_of(task.intervention))
+        )
+    own = sum(map(own_code.seconds, called))
+    numbers = (NUMBER * levels + own) * len(task.rows)
+    return variants * (PASS * products + numbers)
 
 
 def blocks(size: Mapping[str, int]) -> int:
