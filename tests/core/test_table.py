@@ -701,20 +701,20 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"value": "new.x < 1"}, "an estimate has no threshold; leave it out, or make it a claim"),
-        ({"value": ""}, "the estimate is empty; write a quantity such as"),
-        ({"value": "x"}, "which arm is the estimate about? Write arm.column, with one of new, old"),
-        ({"value": "nwe.x"}, "no arm 'nwe' in column arm of the table; did you mean new?"),
-        ({"value": "new.y"}, "no column 'y' in the table"),
-        ({"over": ""}, "new.x varies over density (0.01, 0.1, 1.0)"),
-        ({"over": "densty"}, "no column 'densty' to be a swept field; did you mean density?"),
-        ({"over": "x"}, "column 'x' cannot be what a curve goes over: it is what is estimated"),
-        ({"over": "seed"}, "column 'seed' is a unit; a curve goes over another column"),
-        ({"over": "", "crosses": 1.0}, "new.x varies over density"),
-        ({"over": "arm"}, "column 'arm' cannot be what a curve goes over: it is the arm"),
-    ],
+    ("says", "fields"),
+    {
+        "an estimate has no threshold; leave it out, or make it a claim": {"value": "new.x < 1"},
+        "the estimate is empty; write a quantity such as": {"value": ""},
+        "which arm is the estimate about? Write arm.column, with one of new, old": {"value": "x"},
+        "no arm 'nwe' in column arm of the table; did you mean new?": {"value": "nwe.x"},
+        "no column 'y' in the table": {"value": "new.y"},
+        "new.x varies over density (0.01, 0.1, 1.0)": {"over": ""},
+        "no column 'densty' to be a swept field; did you mean density?": {"over": "densty"},
+        "column 'x' cannot be what a curve goes over: it is what is estimated": {"over": "x"},
+        "column 'seed' is a unit; a curve goes over another column": {"over": "seed"},
+        "new.x varies over density": {"over": "", "crosses": 1.0},
+        "column 'arm' cannot be what a curve goes over: it is the arm": {"over": "arm"},
+    }.items(),
 )
 def test_what_cannot_be_estimated_gets_one_line_of_advice(fields, says):
     ask = {"value": "new.x", "unit": "seed", "over": "density", **fields}

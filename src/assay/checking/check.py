@@ -167,7 +167,7 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
         for name, thing in controls.items():
             several = thing if isinstance(thing, list) else [thing]
             why = f"{name} in its place does it"
-            own = next((c for c in known if c.name == name), Control(name, why))
+            own = next((c for c in known if c.name == name), Control(name, why, drawn=False))
             what.draws += [Draw(own, lambda x=x: x) for x in several]  # type: ignore[misc]
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
