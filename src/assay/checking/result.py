@@ -31,7 +31,7 @@ ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
-HEADS = ("control", "draws", "strongest [95 %]", "satisfies it", "alternative explanation")
+HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
 
 

@@ -185,7 +185,7 @@ def lacking(error: MissingArgumentError) -> str:
     without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
-        return "--set needs field=value; which fields there are: assay list NAME"
+        return "--set needs field=value; assay list NAME lists the fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)

@@ -50,13 +50,13 @@ def check(
     ----------
     function
         FILE.py:NAME of a function (thing, prompts) that returns a number for each prompt. It is
-        called with what the claim credits, with None, and with each control. The file is run as a
-        program.
+        called with what the claim is about, with None, and with each control. The file is run as
+        a program.
     prompts
         A CSV, JSONL or text file of prompts.
     holds
-        The condition, such as `effect > 0.3`, the number with what is credited minus that without
-        it.
+        The condition, such as `effect > 0.3`: the number with what the claim is about, minus that
+        without it.
     sentence
         The claim in words; by default the condition.
     also
