@@ -147,8 +147,8 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
         "watch": lambda event: None,
     }
     says = (
-        "its file names HuggingFaceTB/SmolLM2-135M, but it is measured on SmolLM2-135M, 8-bit Q8_0: "
-        "a quantised version of it, by its name"
+        "its file names HuggingFaceTB/SmolLM2-135M, but it is measured on SmolLM2-135M, 8-bit "
+        "Q8_0: a quantised version of it, by its name"
     )
     assert evaluate(named("HuggingFaceTB/SmolLM2-135M"), **ask).dictionaries[0]["warnings"] == [
         says
