@@ -15,7 +15,6 @@ from assay.ask.text import parsed
 from assay.core.errors import ExperimentError
 
 STREAM = "blocks.1.hook_resid_pre"
-CLOSE = {"rtol": 0, "atol": 2e-4}
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def plan(rows, missing):
 
 def partial():
     judged = Judged.from_json(VERDICT)
-    return Partial(SimpleNamespace(judged=[judged]), seeds=4)  # type: ignore[arg-type]
+    return Partial(SimpleNamespace(judged=[judged]), seeds=4)
 
 
 EVENTS = [

@@ -37,13 +37,13 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands):
 
 
 @pytest.mark.parametrize(
-    ("words", "right"),
-    [
-        (["show", "superpositon", "1"], "show superposition 1"),
-        (["shwo", "superposition"], "show superposition"),
-        (["verify", "superposition", "--recrod"], "verify superposition --record"),
-        (["list", "superposition", "--arm", "linera"], "list superposition --arm linear"),
-    ],
+    ("right", "words"),
+    {
+        "show superposition 1": ["show", "superpositon", "1"],
+        "show superposition": ["shwo", "superposition"],
+        "verify superposition --record": ["verify", "superposition", "--recrod"],
+        "list superposition --arm linear": ["list", "superposition", "--arm", "linera"],
+    }.items(),
 )
 def test_a_misspelt_word_is_answered_with_the_whole_command(words, right, capsys):
     assert main(words) == 2

@@ -11,16 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core.claims import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    Published,
-    claims_key,
-    converged,
-    rival,
-)
+from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
@@ -281,10 +272,7 @@ def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
 def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
     assert v.reason == "too few units: 5 of 6 seeds"
-    assert (v.price.factor, v.price.more) == (
-        "seed",
-        1,
-    )
+    assert (v.price.factor, v.price.more) == ("seed", 1)
 
 
 def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckoned_with():
@@ -581,8 +569,7 @@ def test_arms_with_other_seeds_cannot_be_subtracted(value):
 def test_terms_with_other_levels_are_refused():
     c = claim(value=lambda arm, arms: {"a": arm.x, "b": arms["other"].x}, statistic=difference("x"))
     with pytest.raises(
-        ClaimError,
-        match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000",
+        ClaimError, match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000"
     ):
         judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
 

@@ -21,7 +21,7 @@ def fill(shard, out):
 
 def naive(seed, batch):
     """All batches, by permutations and lists alone."""
-    rows: list[list[float]] = []
+    rows = []
     for shard, length in enumerate(LENGTHS):
         drawn = rng.permutation(np.array([seed]), "shards.rows", shard, length)[0]
         rows += [[float(shard), float(place)] for place in drawn.tolist()]
@@ -49,7 +49,7 @@ def test_numbers_that_are_not_finite_are_refused():
 
 def test_at_most_two_shards_are_in_memory(monkeypatch):
     """As the arrays that are alive say whenever another is made."""
-    made: list[weakref.ref[np.ndarray]] = []
+    made = []
     most = []
     empty = np.empty
 

@@ -35,7 +35,7 @@ def stream():
 @cache
 def order():
     """The stream cut into shards, each in the order of a permutation."""
-    rows: list[int] = []
+    rows = []
     for shard, first in enumerate(range(0, ROWS * SHARDS, ROWS)):
         drawn = rng.permutation(np.array([SEED]), "shards.rows", shard, ROWS)[0]
         rows += (first + drawn).tolist()

@@ -342,10 +342,7 @@ def test_an_arm_that_builds_on_another_has_read_what_that_one_read(tmp_path):
     text = text.replace(
         "def train(runs, bench):\n", f"def train(runs, bench, before=None):\n{reads}"
     )
-    text = text.replace(
-        '"nought": Arm(train, specs=nothing)',
-        '"nought": Arm(after, after="main")',
-    )
+    text = text.replace('"nought": Arm(train, specs=nothing)', '"nought": Arm(after, after="main")')
     text = text.replace(
         "ARMS = ",
         (

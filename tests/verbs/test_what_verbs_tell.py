@@ -3,7 +3,6 @@ function gives in Python."""
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -51,7 +50,7 @@ def here(folder, monkeypatch):
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
-VERBS: dict[str, tuple[tuple[str, ...], type]] = {
+VERBS = {
     "list": (("list", "--root", "store"), Catalogue),
     "plan": (("plan", "own.py", *SMOKE), Planned),
     "plan of what is unknown": (("plan", "own.py"), Planned),
@@ -84,7 +83,7 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null():
     rows = lab.plan(own, "smoke").rows
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
-    unknown: Any = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
+    unknown = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
     assert unknown["command_seconds"] is None
 
 
