@@ -110,7 +110,7 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
     with pytest.raises(
         StoreError,
-        match=r"18 runs of these seeds are stored with their measures: drift/.* seed 100",
+        match=r"18 runs on these seeds are already stored with their measures: drift/.* seed 100",
     ):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"
@@ -275,17 +275,17 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
 @pytest.mark.parametrize(
     ("price", "text"),
     [
-        (Price("about 3 more seeds", "seed", 3), "another study, on about 11 seeds of its own"),
+        (Price("about 3 more seeds", "seed", 3), "a new study on about 11 fresh seeds"),
         (
             Price("about 3 more seeds, about 20 CPU-minutes: assay run x", "seed", 3),
-            "another study, on about 11 seeds of its own",
+            "a new study on about 11 fresh seeds",
         ),
         (
             Price("shuffled: about 1 more seed", "seed", 1),
-            "shuffled: another study, on about 9 seeds of its own",
+            "shuffled: a new study on about 9 fresh seeds",
         ),
         (Price("more units do not help: plant it"), "more units do not help: plant it"),
-        (None, "another study, on seeds of its own"),
+        (None, "a new study on fresh seeds"),
     ],
 )
 def test_after_the_look_the_price_is_that_of_another_study(price, text):
