@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.reasons import explain_reason, remedy
+from assay.core.results import explain_reason, remedy
 
 RECORDS = [
     json.loads(path.read_text())

@@ -18,8 +18,7 @@ from assay.cli.main import main
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
-from assay.core.reasons import OUT_OF_REACH
-from assay.core.results import Judged
+from assay.core.results import OUT_OF_REACH, Judged
 from assay.core.stats import difference, ratio, sides
 from assay.report import tables
 

@@ -14,8 +14,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import AbsTopK, BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.learners import Idle, Learner, Seen, Settles, Watch
-from assay.dictionaries.training.sparsity import TargetL0
+from assay.dictionaries.training.learners import Idle, Learner, Seen, Settles, TargetL0, Watch
 
 SEEDS = np.array([5, 6])
 

@@ -14,7 +14,7 @@ import sample
 from msgspec import structs
 
 from assay.core.experiment import Header
-from assay.core.reasons import explain_reason
+from assay.core.results import explain_reason
 from assay.report import listings, pages, tables
 from marks import sections
 

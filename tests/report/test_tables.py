@@ -13,7 +13,7 @@ import pytest
 import sample
 from msgspec import structs
 
-from assay.core import reasons
+from assay.core import results
 from assay.core.curves import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
@@ -210,7 +210,7 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
 
 def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():
     claim = sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"kind": "confirming"}
-    kinds = {"pilot: twice": "pilot-set", reasons.GIVEN: ""}
+    kinds = {"pilot: twice": "pilot-set", results.GIVEN: ""}
     for since, kind in kinds.items():
         [row] = tables.rows(sample.of(claim | {"threshold_from": since}))
         assert row.kind == kind

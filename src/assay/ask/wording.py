@@ -34,8 +34,7 @@ from assay.core.errors import ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.measures import by
-from assay.core.reasons import GIVEN
-from assay.core.results import JOINT
+from assay.core.results import GIVEN, JOINT
 from assay.core.stats import (
     Compared,
     Means,

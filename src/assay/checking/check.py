@@ -24,8 +24,16 @@ from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST
-from assay.core.reasons import GROUPED, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, WAYS
-from assay.core.results import Judged, Price
+from assay.core.results import (
+    GROUPED,
+    IDENTICAL,
+    OUT_OF_REACH,
+    STRADDLES,
+    TIES,
+    WAYS,
+    Judged,
+    Price,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

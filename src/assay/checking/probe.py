@@ -35,8 +35,7 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval, shared_training
-from assay.core.reasons import STRADDLES, TIES, explain_reason
-from assay.core.results import Judged, Price
+from assay.core.results import STRADDLES, TIES, Judged, Price, explain_reason
 from assay.core.stats import mean
 from assay.core.table import judge, within
 from assay.core.wordings import spelling

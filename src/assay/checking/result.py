@@ -19,8 +19,7 @@ from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import explain_reason, remedy
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, Verdict, explain_reason, remedy
 from assay.core.table import judge
 
 if TYPE_CHECKING:

@@ -39,9 +39,15 @@ from assay.core.reading import (
     run_unit,
     tabulate,
 )
-from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import (
+    BLIND,
     EDITION,
+    IDENTICAL,
+    NOT_BEATEN,
+    OUT_OF_REACH,
+    STRADDLES,
+    TIES,
+    UNCONTROLLED,
     Contrast,
     Judged,
     Other,
@@ -187,7 +193,7 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         outcome, reason = "undecided", STRADDLES
         price = power.price_to_decide(strict(claim), i_at, at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
-        outcome, reason = "undecided", BESIDE
+        outcome, reason = "undecided", NOT_BEATEN
         if between:
             price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
@@ -574,7 +580,7 @@ def _violation_wanted(claim: Claim) -> str:
 
 def _judged(v: Verdict) -> bool:
     """Whether nothing but its width could keep an arm from being decided."""
-    return v.reason in ("", STRADDLES, BESIDE)
+    return v.reason in ("", STRADDLES, NOT_BEATEN)
 
 
 def _outside(claim: Claim, i: Interval) -> bool:

@@ -31,8 +31,7 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
-from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
-from assay.core.results import Estimated, Judged, Price
+from assay.core.results import GIVEN, GROUPED, STRADDLES, TIES, Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean

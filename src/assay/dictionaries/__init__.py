@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.dead import Keep, Resample  # noqa: F401
     from assay.dictionaries.training.endtoend import fit_end_to_end  # noqa: F401
     from assay.dictionaries.training.freezing import freeze  # noqa: F401
-    from assay.dictionaries.training.sparsity import TargetL0  # noqa: F401
+    from assay.dictionaries.training.learners import TargetL0  # noqa: F401
     from assay.dictionaries.training.train import Method, fit_dictionaries  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

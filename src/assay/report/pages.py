@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 from msgspec import structs
 
 from assay.controls.table import in_words
-from assay.core import reasons
+from assay.core import results
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
@@ -67,8 +67,8 @@ def environment() -> Environment:
         "in_words": in_words,
         "prose": prose,
         "found": tables.describe_detectable,
-        "reason": reasons.explain_reason,
-        "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
+        "reason": results.explain_reason,
+        "origin": lambda text: text if text == results.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "several": tables.several,
         "sentence": lambda text: (

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.core.errors import AssayError
-from assay.core.reasons import explain_reason
-from assay.core.results import Estimated, Judged, Registration, ResultData
+from assay.core.results import Estimated, Judged, Registration, ResultData, explain_reason
 from assay.report import tables
 
 if TYPE_CHECKING:

@@ -127,7 +127,7 @@ def check(
 
 def _words(result: Check) -> list[AnswerPart]:
     from assay.checking.result import HEADS
-    from assay.core.reasons import remedy
+    from assay.core.results import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [

@@ -3,7 +3,10 @@ specs, arms or a store."""
 
 from __future__ import annotations
 
+import json
 import math
+import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from numbers import Real
@@ -15,13 +18,14 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.arrays import Array
-from assay.core.bench import Bench
-from assay.core.errors import DataError, RunError, SpecError
+from assay.core.bench import Bench, Unkept
+from assay.core.errors import DataError, RunError, SpecError, StoreError
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.schedules import probes
 from assay.core.spec import Spec
+from assay.data.checkpoint import Alone
 from assay.data.shards import ShardReader
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
@@ -30,7 +34,6 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.batches import batches
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.keeping import Desk, Kept
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 
 USUAL: Mapping[type, Loss] = {
@@ -248,3 +251,66 @@ def _whole(name: str, value: int, least: int) -> None:
         whole = least - 1
     if whole < least or isinstance(value, bool):
         raise SpecError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+class Desk(Unkept):
+    """A bench with a device, which reports steps, loss and the time left on one line of standard
+    error, or steps to a function."""
+
+    def __init__(self, device: torch.device, progress: bool | Callable[[int, int], None] = False):
+        self._device, self._progress = device, progress
+        self._began: tuple[float, int] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return self._device
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        """Report how far it is, where that is wanted."""
+        if callable(self._progress):
+            self._progress(done, total)
+        if self._progress is not True:
+            return
+        now = time.monotonic()
+        since, first = self._began = self._began or (now, done)
+        left = (now - since) / max(1, done - first) * (total - done)
+        more = "".join(f", {name} {value:.4g}" for name, value in numbers.items())
+        rest = f", about {left:,.0f} s left" if first < done < total else ""
+        end = "\n" if done >= total else ""
+        line = f"{done:,} of {total:,} {unit}{more}{rest}"
+        print(f"\r{line:70}", end=end, file=sys.stderr, flush=True)
+
+
+class Kept(Alone):
+    """A bench whose checkpoint lies in a folder, and is that of one training only."""
+
+    def __init__(self, bench: Bench, folder: Path, identity: Mapping[str, Any]):
+        super().__init__(bench, folder)
+        self.note = {"identity": json.dumps(dict(identity), sort_keys=True)}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be made ({error.strerror or error})") from error
+
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last saved (step, tensors), or None where there are none that are whole. Raises:
+        StoreError for those of another training."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file, "pt") as file:
+                stored = json.loads((file.metadata() or {}).get("identity", "{}"))
+        except (OSError, SafetensorError, ValueError):
+            return None
+        wanted = json.loads(self.note["identity"])
+        changed = [n for n in wanted if stored.get(n) != wanted[n]]
+        if changed:
+            differences = ", ".join(
+                f"{n} {stored.get(n)!r} there, {wanted[n]!r} here" for n in changed
+            )
+            raise StoreError(
+                f"{self.file} is of another training ({differences}); name another folder, or "
+                "remove it"
+            )
+        return super().restore()

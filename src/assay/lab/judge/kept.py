@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.reasons import remedy
-from assay.core.results import Judged, ResultData
+from assay.core.results import Judged, ResultData, remedy
 from assay.core.schema import Written
 from assay.lab import catalogue
 from assay.lab.store.origin import STUDIES, called, in_file, parent_folder

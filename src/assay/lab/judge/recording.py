@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import reasons
+from assay.core import results
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
@@ -25,8 +25,8 @@ from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab.judge import families, history, looks
+from assay.lab.judge.followed import applied, settled
 from assay.lab.judge.result import Result, judge_statements, with_derived
-from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
 from assay.lab.records import records
@@ -286,7 +286,7 @@ def described(s: Statement) -> str:
     if isinstance(s, Estimated):
         over = f" over {len(s.curve.levels)} levels of {s.curve.over}" if s.curve else numbers
         return f"{outcome}{over}"
-    return f"{outcome}{numbers}" + (f" ({reasons.explain_reason(s.reason)})" if s.reason else "")
+    return f"{outcome}{numbers}" + (f" ({results.explain_reason(s.reason)})" if s.reason else "")
 
 
 def factor(specs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ of at most 2; where fields are too different nothing is known."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -22,7 +24,6 @@ from msgspec.structs import replace
 
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
-from assay.core.garbage import uncollected
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
@@ -129,6 +130,18 @@ ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
 names."""
 
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: of a large store every look would go through all its runs."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @uncollected()
