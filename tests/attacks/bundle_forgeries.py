@@ -17,7 +17,7 @@ import numpy as np
 from assay.core.spec import canonical_json
 from assay.lab.judge.registered import BESIDE
 from assay.lab.store import journal
-from assay.lab.store.sealed import seal
+from assay.lab.store.atomic import seal
 
 Forgery = Callable[[Path], None]
 OTHER = "1000006:1000012"

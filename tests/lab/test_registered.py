@@ -22,7 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.store import journal
-from assay.lab.store.sealed import seal, unseal
+from assay.lab.store.atomic import seal, unseal
 from assay.lab.work.events import Partial
 from assay.report.statements import frozen_lines
 

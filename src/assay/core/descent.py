@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.fit import Batch, Group, State
+from assay.core.fit import Batch, Group, Schedule, State, constant
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.core.schedules import Schedule, constant
 
 MOST = 64
 """Shapes of batches that are recorded; the step of any other is called each time."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.dictionaries.baselines.directions import random_directions  # noqa: F401
-    from assay.dictionaries.baselines.linear import pca  # noqa: F401
+    from assay.dictionaries.baselines.directions import pca, random_directions  # noqa: F401
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary, Sparse  # noqa: F401
     from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU  # noqa: F401

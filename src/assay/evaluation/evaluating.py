@@ -19,17 +19,12 @@ from assay.core.errors import DataError, StoreError
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring.redundancy import twinned
+from assay.dictionaries.nonlinearity import to_json
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
-from assay.evaluation.setting import (
-    TOGETHER,
-    EvaluationDocumentsSpec,
-    EvaluationSpec,
-    Setting,
-)
+from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Warned, Watch, warn

@@ -14,8 +14,8 @@ from assay.core.heavy import torch
 from assay.subjects.edits import Change, Own, by_row
 from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.regimes import Regime
 from assay.subjects.site import BEFORE, Site
+from assay.subjects.sizes import Regime
 from assay.subjects.subject import Edit, Trace
 
 ROWS = 96

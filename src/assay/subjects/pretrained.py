@@ -27,9 +27,8 @@ from assay.subjects import adapters, live, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
-from assay.subjects.regimes import Regime, regime
 from assay.subjects.site import BEFORE, Site
-from assay.subjects.sizes import read_sizes
+from assay.subjects.sizes import Regime, read_sizes, regime
 from assay.subjects.subject import Edit, Start, Trace
 from assay.subjects.writing import processes
 

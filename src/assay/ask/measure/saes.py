@@ -28,8 +28,7 @@ from assay.data.checkpoint import Alone
 from assay.data.harvest import OUTLIER, Harvest, HarvestSpec, harvests
 from assay.dictionaries.baselines.directions import random_directions
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kinds import to_json
-from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.batches import shuffled
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants

@@ -20,13 +20,11 @@ from jaxtyping import Float
 from assay.core.arrays import Array
 from assay.core.bench import Bench, Unkept
 from assay.core.errors import DataError, RunError, SpecError, StoreError
-from assay.core.fit import Trained
+from assay.core.fit import Trained, probes
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.core.schedules import probes
 from assay.core.spec import Spec
 from assay.data.checkpoint import Alone
-from assay.data.shards import ShardReader
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
@@ -79,11 +77,11 @@ def train_dictionary(
     each once before any is used again. `penalty` is λ; the larger it is, the fewer features are on.
     Kinds with a fixed number of features, such as TopK, take none. The default `loss` is the one
     that the kind was published with. Everything random follows from the seed. From a memory map
-    only the rows of a batch are read, from a `ShardReader` two shards. A function of the step, or
-    an iterable, gives batches [b, d] that are used as they are; mean and scale then come from the
-    first 32. `origin["curve"]` has the loss during training. `frozen` makes a control, with the
-    same initialisation and batches: a "decoder" or an "encoder" that is never trained, or a
-    "soft-decoder" whose rows stay within cosine 0.8 of their initial values (`freeze`).
+    only the rows of a batch are read. A function of the step, or an iterable, gives batches [b, d]
+    that are used as they are; mean and scale then come from the first 32. `origin["curve"]` has the
+    loss during training. `frozen` makes a control, with the same initialisation and batches: a
+    "decoder" or an "encoder" that is never trained, or a "soft-decoder" whose rows stay within
+    cosine 0.8 of their initial values (`freeze`).
 
     Args:
         nonlinearity: its kind, such as ReLU() or TopK(32).
@@ -100,8 +98,7 @@ def train_dictionary(
         keep: a folder from which the same call resumes after it was stopped.
         progress: whether steps, loss and the time left are reported on standard error; or a
             function of (steps done, steps in all).
-        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file; of a
-            `ShardReader` what its shards say.
+        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file.
         model: whose they are, kept in the file.
         text: of what, kept in the file.
         part: of that text, kept in the file: evaluations then read another part.
@@ -136,10 +133,7 @@ def train_dictionary(
         identity = _identity(nonlinearity, chosen, **sizes, batch=batch, seed=seed, frozen=frozen)
         # the scale, which other data would hardly share, stands for the rows
         identity["scale"] = data.scale
-        if isinstance(acts, ShardReader):
-            identity["window"] = 1  # shards whose rows are shuffled together
         bench = Kept(desk, Path(keep), identity)
-    about = acts.shards.about if isinstance(acts, ShardReader) else {}
     trained = fit_dictionaries(
         [(Runs([Spec(seed=seed)]), method)],
         data,
@@ -147,10 +141,9 @@ def train_dictionary(
         steps=steps,
         mean=data.mean,
         scale=data.scale,
-        sites=(site,) if site else about.get("sites", ()),
+        sites=(site,) if site else (),
         probe_at=probes(steps),
         bench=bench,
-        trained_on=about.get("trained_on"),
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")

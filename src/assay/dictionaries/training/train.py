@@ -14,13 +14,11 @@ from jaxtyping import Float
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.fit import Batch, Group, State, Trained, fit
+from assay.core.fit import Batch, Group, Schedule, State, Trained, fit, warm_up, warm_up_decay
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.core.runs import Runs
-from assay.core.schedules import Schedule, warm_up, warm_up_decay
-from assay.dictionaries.kinds import to_json
-from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes, by_triton, gpu
 from assay.dictionaries.training.kernels.choice import (

@@ -13,10 +13,8 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import capture
-from assay.dictionaries.measuring.positions import outlier_limit, select_positions
-from assay.dictionaries.measuring.splice import Passage
-from assay.dictionaries.measuring.sums import switched_on
+from assay.dictionaries.measuring.ablation import Passage, capture
+from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
 from assay.features.effects import of_one_unit
 from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
