@@ -1,8 +1,6 @@
 """Every architecture that is trained, each with a penalty at which about two features are on, and
 where they are tried."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

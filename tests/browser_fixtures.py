@@ -1,12 +1,9 @@
 """A browser in which pages are looked at, and what serves an application to it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -55,7 +52,7 @@ CONTRAST = """() => {
 
 
 @contextmanager
-def serving(app: object) -> Iterator[str]:
+def serving(app):
     """Answer at an address of this machine meanwhile; the address."""
     import uvicorn
 
@@ -71,7 +68,7 @@ def serving(app: object) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def served() -> Callable[[object], AbstractContextManager[str]]:
+def served():
     """What serves an application to a browser."""
     return serving
 

@@ -21,9 +21,7 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -50,7 +48,7 @@ ASSAY = re.compile(r"(^|\s-[cm] |bin/|[;|&(\n]\s*)assay\b|\b(from|import) assay\
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def ended() -> float:
+def ended():
     """Sum the CPU-seconds of this process, and of its children that have ended."""
     parts = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, parts))
@@ -59,10 +57,10 @@ def ended() -> float:
 class Descendants:
     """The processes that this one started, and those that they started, while they run."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.family, self.seen = {os.getpid()}, {os.getpid()}
 
-    def spent(self) -> float:
+    def spent(self):
         """Sum their CPU-seconds, with those of their children that have ended.
 
         Most processes are of others, so each is looked at once."""
@@ -74,7 +72,7 @@ class Descendants:
         return sum(stat(pid)[1] for pid in self.family if pid != os.getpid())
 
 
-def stat(pid: int) -> tuple[int, float]:
+def stat(pid):
     """Give the parent of a process, and its CPU-seconds; zeros where it has just ended."""
     try:
         # the name of a process is in brackets and may hold spaces
@@ -84,7 +82,7 @@ def stat(pid: int) -> tuple[int, float]:
     return int(fields[1]), sum(map(int, fields[11:15])) / TICKS
 
 
-def piece() -> float:
+def piece():
     """Time a fixed piece of work, in CPU-seconds: arithmetic and memory, as tests need both."""
     begun = time.process_time()
     table: dict[int, float] = {}
@@ -93,12 +91,12 @@ def piece() -> float:
     return time.process_time() - begun
 
 
-def slowness(pieces: list[float]) -> float:
+def slowness(pieces):
     """Say how many times slower than the limits assume this process runs, at least 1."""
     return max(1.0, statistics.median(pieces) / PIECE) if pieces else 1.0
 
 
-def reasons(text: str) -> dict[str, str]:
+def reasons(text):
     """Read the lines `TEST  SECONDS  REASON`, and give each test's reason."""
     rows = [line.split(maxsplit=2) for line in text.splitlines() if line and line[0] != "#"]
     wrong = [" ".join(row) for row in rows if len(row) < 3 or not row[1].replace(".", "").isdigit()]
@@ -110,15 +108,15 @@ def reasons(text: str) -> dict[str, str]:
 class Imports:
     """Counts the CPU-seconds in which modules are executed for the first time."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.spent, self.depth = 0.0, 0
         self.plain = importlib.machinery.SourceFileLoader.exec_module
 
-    def start(self) -> None:
+    def start(self):
         """Count from now on."""
         plain = self.plain
 
-        def exec_module(loader: Any, module: ModuleType) -> None:
+        def exec_module(loader, module):
             begun = time.process_time()
             self.depth += 1
             try:
@@ -130,7 +128,7 @@ class Imports:
 
         importlib.machinery.SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]
 
-    def stop(self) -> None:
+    def stop(self):
         """Count no longer."""
         importlib.machinery.SourceFileLoader.exec_module = self.plain  # type: ignore[method-assign]
 
@@ -140,21 +138,21 @@ class Collector:
 
     A full pass looks at everything that is alive, which all tests before have left there."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.spent = self.begun = 0.0
 
-    def note(self, phase: str, info: dict[str, int]) -> None:
+    def note(self, phase, info):
         """Be called by Python before and after each pass."""
         if info["generation"] == 2:
             now = time.process_time()
             self.spent += now - self.begun if phase == "stop" else 0.0
             self.begun = now
 
-    def start(self) -> None:
+    def start(self):
         """Count from now on."""
         gc.callbacks.append(self.note)
 
-    def stop(self) -> None:
+    def stop(self):
         """Count no longer."""
         gc.callbacks.remove(self.note)
 
@@ -162,20 +160,20 @@ class Collector:
 class Starts:
     """Counts how often an interpreter was started that imports Assay; forks import nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.times, self.plain = 0, subprocess.Popen.__init__
 
-    def start(self) -> None:
+    def start(self):
         """Count from now on."""
 
-        def popen(process: Any, args: Any, *more: Any, **named: Any) -> None:
+        def popen(process, args, *more, **named):
             words = args if isinstance(args, str) else " ".join(map(str, args))
             self.times += bool(ASSAY.search(words))
             self.plain(process, args, *more, **named)
 
         subprocess.Popen.__init__ = popen  # type: ignore[method-assign,assignment]
 
-    def stop(self) -> None:
+    def stop(self):
         """Count no longer."""
         subprocess.Popen.__init__ = self.plain  # type: ignore[method-assign]
 
@@ -183,23 +181,23 @@ class Starts:
 class Meter:
     """In the process that runs tests: what each test costs, and what they share."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.imports, self.descendants = Imports(), Descendants()
         self.collector, self.starts = Collector(), Starts()
         self.shared: Counter[str] = Counter()
         self.pieces = [piece()]
         self.timed = time.monotonic()
 
-    def spent(self) -> float:
+    def spent(self):
         """Give the CPU-seconds so far, with all children."""
         return ended() + (self.descendants.spent() if has_children() else 0.0)
 
-    def alone(self) -> float:
+    def alone(self):
         """Give the CPU-seconds so far that a test is to pay for."""
         return self.spent() - self.imports.spent - self.collector.spent - self.shared.total()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_setup(self, item):
         if time.monotonic() - self.timed > PAUSE:
             self.pieces.append(piece())
             self.timed = time.monotonic()
@@ -207,7 +205,7 @@ class Meter:
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_call(self, item):
         before = self.starts.times
         try:
             return (yield)
@@ -215,7 +213,7 @@ class Meter:
             item.stash[STARTED] = self.starts.times > before
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_teardown(self, item):
         try:
             return (yield)
         finally:
@@ -224,7 +222,7 @@ class Meter:
             item.user_properties.append(("cpu", [cost, marked, item.stash.get(STARTED, False)]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[object]:
+    def pytest_fixture_setup(self, fixturedef, request):
         if fixturedef.scope == "function":
             return (yield)
         before = self.alone()  # a fixture that this one asks for is counted by itself
@@ -234,7 +232,7 @@ class Meter:
             name = f"{fixturedef.baseid or 'tests'} {fixturedef.argname}"
             self.shared[name] += self.alone() - before
 
-    def totals(self, children: bool = True) -> dict[str, Any]:
+    def totals(self, children=True):
         """Give what this process and its children took, and what tests shared."""
         self.pieces.append(piece())
         slow = slowness(self.pieces)
@@ -247,7 +245,7 @@ class Meter:
         }
 
 
-def has_children() -> bool:
+def has_children():
     """Say whether this process has children that it did not wait for."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -259,14 +257,14 @@ def has_children() -> bool:
 class Budget:
     """In the process that reports: adds up what all processes took, and fails the run."""
 
-    def __init__(self, meter: Meter, reasons: dict[str, str]) -> None:
+    def __init__(self, meter, reasons):
         self.meter, self.reasons = meter, reasons
         self.cost: dict[str, float] = {}
         self.marked: set[str] = set()
         self.starting: set[str] = set()
         self.parts: list[dict[str, Any]] = []
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report):
         if report.when == "teardown" and "cpu" in (found := dict(report.user_properties)):
             cost, marked, started = found["cpu"]
             self.cost[report.nodeid] = cost
@@ -276,15 +274,15 @@ class Budget:
                 self.starting.add(report.nodeid.partition("[")[0])
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
+    def pytest_testnodedown(self, node, error):
         if "cpu" in (output := getattr(node, "workeroutput", {})):
             self.parts.append(output["cpu"])
 
-    def in_total(self) -> float:
+    def in_total(self):
         """Sum the CPU-seconds of all processes."""
         return math.fsum(part["all"] for part in self.parts)
 
-    def broken(self) -> list[str]:
+    def broken(self):
         """Say which rules the run broke, one line each."""
         lines = []
         # tests that are marked take minutes, and are no part of `make test`
@@ -313,12 +311,12 @@ class Budget:
         return lines
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session, exitstatus):
         self.parts.append(self.meter.totals(children=not distributed(session.config)))
         if exitstatus == pytest.ExitCode.OK and self.broken():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter):
         write, folders, tests = terminalreporter.write_line, Counter(), Counter()
         for node, cost in self.cost.items():
             folder = "/".join(node.partition("::")[0].split("/")[:2])
@@ -351,12 +349,12 @@ STARTED = pytest.StashKey[bool]()
 METER = pytest.StashKey[Meter]()
 
 
-def distributed(config: pytest.Config) -> bool:
+def distributed(config):
     """Say whether other processes run the tests: their time is in their own reports."""
     return bool(getattr(config.option, "numprocesses", None))
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config):
     config.stash[METER] = meter = Meter()
     for counter in (meter.imports, meter.collector, meter.starts):
         counter.start()
@@ -368,14 +366,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Budget(meter, listed), "budget-of-all")
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def pytest_unconfigure(config):
     meter = config.stash[METER]
     for counter in (meter.imports, meter.collector, meter.starts):
         counter.stop()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session):
     """In a worker: hand the totals over to the process that reports."""
     if hasattr(session.config, "workerinput"):
         session.config.workeroutput["cpu"] = session.config.stash[METER].totals()

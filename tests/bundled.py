@@ -1,11 +1,9 @@
 """The bundle of a committed record."""
 
-from pathlib import Path
-
 from assay.cli.main import main
 
 
-def export(out: Path, root: Path) -> None:
+def export(out, root):
     """Write it as the command line does."""
     words = [
         "export",

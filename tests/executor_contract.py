@@ -5,27 +5,21 @@ store. What an executor may and may not do besides: where tasks run, in which or
 one is begun is its own; what a task is told to do, what it stores, and that it goes on from its
 checkpoint is not."""
 
-from __future__ import annotations
-
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable
-from pathlib import Path
 from typing import Any
 
 from assay.core.errors import RunError
-from assay.core.experiment import Experiment
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import Preset
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Report, Started, Task
+from assay.lab.work.events import Outcome, Started
 
 STOPS = 60.0
 """Seconds in which what was closed has to have stopped."""
 
 
-def measured(root: Path) -> dict[str, bytes]:
+def measured(root):
     """The measures of every run in a store, by folder name."""
     return {
         p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
@@ -35,20 +29,20 @@ def measured(root: Path) -> dict[str, bytes]:
 class Counted:
     """An executor, and which tasks it drew and how each ended."""
 
-    def __init__(self, executor: Any):
+    def __init__(self, executor):
         self._executor = executor
         self.drawn: list[str] = []
         self.outcomes: list[Outcome] = []
 
     @property
-    def width(self) -> int:
+    def width(self):
         """As it says."""
         return int(self._executor.width)
 
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+    def map(self, tasks, report):
         """As it does."""
 
-        def note_tasks() -> Iterable[Task | None]:
+        def note_tasks():
             for task in tasks:
                 if task is not None:
                     self.drawn.append(task.group)
@@ -60,9 +54,7 @@ class Counted:
                 yield outcome
 
 
-def check_executor(
-    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
-) -> dict[str, bytes]:
+def check_executor(make, experiment, preset, root):
     """The measures of every run, by folder name, after running the preset in an empty store and
     once more.
 
@@ -93,9 +85,7 @@ def check_executor(
     return measured(root)
 
 
-def check_failing(
-    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
-) -> tuple[dict[str, bytes], str]:
+def check_failing(make, experiment, preset, root):
     """The measures of what is stored, and the error, after a run in which some groups crash and
     others do not.
 
@@ -125,9 +115,7 @@ def check_failing(
     return measured(root), error
 
 
-def check_closing(
-    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
-) -> None:
+def check_closing(make, experiment, preset, root):
     """Interrupt a run as soon as its first group is begun: soon nothing works at any, and the same
     run then goes on.
 
@@ -135,7 +123,7 @@ def check_closing(
     Raises: AssertionError with what failed.
     """
 
-    def interrupt(event: Any) -> None:
+    def interrupt(event):
         if isinstance(event, Started):
             raise KeyboardInterrupt
 
@@ -155,7 +143,7 @@ def check_closing(
     assert groups.names(root) == begun, "and leaves what was begun"
 
 
-def _free(root: Path, group: str) -> bool:
+def _free(root, group):
     """Whether no process works on a group."""
     with groups.locked(Store(root), group) as free:
         return free

@@ -13,12 +13,10 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple
 
 
 class Ended(NamedTuple):
@@ -35,7 +33,7 @@ class Started(NamedTuple):
     forks: "Forks"
     pid: int
 
-    def end(self) -> Ended:
+    def end(self):
         """Wait until it ends."""
         return Ended(*self.forks.ask(wait=self.pid))
 
@@ -43,23 +41,23 @@ class Started(NamedTuple):
 class Forks:
     """Runs the command line, or code, in forks of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
 
-    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
+    def run(self, words, cwd, env):
         """How `assay WORDS` ended in this folder and environment."""
         return Ended(*self.ask(wait=self.ask(words=list(words), cwd=str(cwd), env=dict(env))))
 
-    def start(self, cwd: Path, env: Mapping[str, str], **what: Sequence[str] | str) -> Started:
+    def start(self, cwd, env, **what):
         """Start `assay` with these `words`, or this `code`, as a group of its own, to be
         interrupted or to meet another."""
         return Started(self, self.ask(**what, cwd=str(cwd), env=dict(env), group=True))
 
-    def execute(self, code: str, cwd: Path, env: Mapping[str, str]) -> Ended:
+    def execute(self, code, cwd, env):
         """How `python -c CODE` ended in this folder and environment."""
         return Ended(*self.ask(wait=self.ask(code=code, cwd=str(cwd), env=dict(env))))
 
-    def ask(self, **asked: Any) -> Any:
+    def ask(self, **asked):
         """Start a process and give its number, or wait for one and give how it ended."""
         if pid := asked.get("wait"):
             answer: list[Any] = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
@@ -84,11 +82,11 @@ class ForksOfAnother(Forks):
     """Run commands in forks of an interpreter that has run no test; what is `hidden`, it cannot
     import."""
 
-    def __init__(self, hidden: Sequence[str] = ()):
+    def __init__(self, hidden=()):
         super().__init__()
         self.hidden = hidden
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         command = [sys.executable, __file__, *self.hidden]
         paths = [
             str(Path(__file__).parents[1] / "src"),
@@ -108,13 +106,13 @@ class ForksOfAnother(Forks):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+        kind,
+        error,
+        trace,
+    ):
         self.parent.communicate()
 
-    def ask(self, **asked: Any) -> Any:
+    def ask(self, **asked):
         """Send a line to the parent of the processes, and read its answer."""
         assert self.parent.stdin is not None and self.parent.stdout is not None
         self.parent.stdin.write(json.dumps(asked) + "\n")
@@ -125,7 +123,7 @@ class ForksOfAnother(Forks):
 class InProcess:
     """Runs the command line in this process: what `Forks.run` gives, without a process."""
 
-    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
+    def run(self, words, cwd, env):
         """How `assay WORDS` ended in this folder and environment."""
         from assay.cli.main import main
         from assay.cli.terminal import program as this_program
@@ -148,7 +146,7 @@ class InProcess:
         return Ended(code, out.getvalue(), err.getvalue())
 
 
-def program(path: Path, words: Sequence[str], cwd: Path) -> Ended:
+def program(path, words, cwd):
     """Run a program, a file or a folder, in this process, as `python PATH WORDS` would."""
     argv, found = sys.argv, sys.path[:]
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -165,7 +163,7 @@ def program(path: Path, words: Sequence[str], cwd: Path) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def child(asked: Mapping[str, Any], out: int, err: int) -> int:
+def child(asked, out, err):
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
     from assay.cli.terminal import program as this_program
@@ -227,7 +225,7 @@ HEAVY += (
 tiny one."""
 
 
-def serve(hidden: Sequence[str]) -> None:
+def serve(hidden):
     """Answer until standard input closes."""
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     for name in SHARED if hidden else SHARED + HEAVY:

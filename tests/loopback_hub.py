@@ -1,8 +1,6 @@
 """A hub on the loopback address that serves folders, in the protocol of huggingface.co: what a
 revision is and holds, and its files, those in Git LFS after a redirect."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import threading
@@ -17,7 +15,7 @@ class LoopbackHub:
     """Serves repositories while it is entered; `address` is its endpoint, `requests` what was asked
     for, each as (path, Range)."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.revisions: dict[tuple[str, str], tuple[str, Path]] = {}
         self.gated: set[str] = set()
         self.wrong: set[str] = set()
@@ -32,12 +30,12 @@ class LoopbackHub:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:
+            def do_GET(self):
                 hub.answer(self)
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *_):
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -46,15 +44,15 @@ class LoopbackHub:
         self.elsewhere = f"http://localhost:{self.server.server_port}"
         """Where files in LFS lie: another host, as far as a client can see."""
 
-    def __enter__(self) -> LoopbackHub:
+    def __enter__(self):
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
 
-    def serve(self, repository: str, folder: Path, *revisions: str) -> str:
+    def serve(self, repository, folder, *revisions):
         """Let these revisions be a commit with the folder's files; gives the commit."""
         content = "".join(f"{name}{sha256(folder / name)}" for name in _names(folder))
         commit = hashlib.sha1(content.encode()).hexdigest()
@@ -62,7 +60,7 @@ class LoopbackHub:
             self.revisions[repository, revision] = commit, folder
         return commit
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
+    def answer(self, request):
         path = unquote(urlsplit(request.path).path)
         self.requests.append((path, request.headers.get("Range", "")))
         self.tokens[path] = request.headers.get("Authorization", "")
@@ -91,7 +89,7 @@ class LoopbackHub:
         }
         return _reply(request, 302, b"", linked)
 
-    def _list(self, request: BaseHTTPRequestHandler, repository: str, revision: str) -> None:
+    def _list(self, request, repository, revision):
         if not any(name == repository for name, _ in self.revisions):
             return _refuse(request, 401, "RepoNotFound", "Invalid username or password.")
         if (repository, revision) not in self.revisions:
@@ -103,11 +101,11 @@ class LoopbackHub:
 
     def _send(
         self,
-        request: BaseHTTPRequestHandler,
-        path: Path,
-        headers: dict[str, str] | None = None,
-        cut: int | None = None,
-    ) -> None:
+        request,
+        path,
+        headers=None,
+        cut=None,
+    ):
         body = path.read_bytes()
         if path.name in self.wrong:
             body = body[:-1] + bytes([body[-1] ^ 1])
@@ -119,12 +117,12 @@ class LoopbackHub:
 
 
 def _reply(
-    request: BaseHTTPRequestHandler,
-    status: int,
-    body: bytes,
-    headers: dict[str, str] | None = None,
-    cut: int | None = None,
-) -> None:
+    request,
+    status,
+    body,
+    headers=None,
+    cut=None,
+):
     request.send_response(status)
     for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
         request.send_header(name, value)
@@ -134,16 +132,16 @@ def _reply(
     request.close_connection = cut is not None
 
 
-def _refuse(request: BaseHTTPRequestHandler, status: int, code: str, message: str) -> None:
+def _refuse(request, status, code, message):
     body = json.dumps({"error": message}).encode()
     _reply(request, status, body, {"X-Error-Code": code, "X-Error-Message": message})
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def _sibling(folder: Path, name: str) -> dict[str, object]:
+def _sibling(folder, name):
     path = folder / name
     entry: dict[str, object] = {
         "rfilename": name,
@@ -155,11 +153,11 @@ def _sibling(folder: Path, name: str) -> dict[str, object]:
     return entry
 
 
-def sha256(path: Path) -> str:
+def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _blob(path: Path) -> str:
+def _blob(path):
     """What Git calls a file that it holds; of a file in LFS, what it calls the pointer to it."""
     content = path.read_bytes()
     if path.name.endswith(LFS):

@@ -1,14 +1,10 @@
 """Grids of cases of which every row and every column is run, and the rest with the thorough
 tests."""
 
-from collections.abc import Sequence
-
 import pytest
 
 
-def some_pairs(
-    names: str, first: Sequence[str], second: Sequence[str], each: int = 2
-) -> pytest.MarkDecorator:
+def some_pairs(names, first, second, each=2):
     """Mark a test of two parameters: of the pairs of their values one in `each` is not thorough."""
     return pytest.mark.parametrize(
         names,

@@ -1,7 +1,5 @@
 """Shared by all tests: one thread for torch, and the plain bench that trains without a lab."""
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault(
@@ -13,7 +11,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +49,7 @@ settings.load_profile("slow")
 BEGUN = time.monotonic()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser):
     parser.addoption(
         "--within",
         type=float,
@@ -62,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[object]:
+def pytest_collection():
     """What is imported and collected stays until the end, so nobody looks for garbage in it."""
     gc.disable()
     try:
@@ -73,7 +70,7 @@ def pytest_collection() -> Iterator[object]:
 
 
 @pytest.hookimpl(tryfirst=True)  # before its fixtures
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_runtest_setup(item):
     within = item.config.getoption("--within")
     if within is not None and time.monotonic() - BEGUN > within:
         pytest.skip(f"not begun within {within:g} s")
@@ -82,7 +79,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 class PlainSlot:
     """A checkpoint in memory; `every` says how often it is due."""
 
-    def __init__(self, every: int = 0, saved=None):
+    def __init__(self, every=0, saved=None):
         self.every, self.asked, self.saved, self.saves = every, 0, saved, 0
 
     def restore(self):
@@ -100,7 +97,7 @@ class PlainSlot:
 class PlainBench:
     """A bench without a store: artefacts in a folder, checkpoints in memory."""
 
-    def __init__(self, root: Path, slots=()):
+    def __init__(self, root, slots=()):
         import torch
 
         torch.set_num_threads(1)
@@ -146,7 +143,7 @@ def plain_slot():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_slots() -> Iterator[None]:
+def own_slots():
     """Commands of a test wait for none that another process runs on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assay.lab.work.slots.FOLDER", f"{STATE.name}/slots")
@@ -154,19 +151,19 @@ def own_slots() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Forks:
+def forks():
     """Processes of `assay` that import nothing anew."""
     return Forks()
 
 
 @pytest.fixture(scope="session")
-def commands() -> InProcess:
+def commands():
     """Commands of `assay` in this process."""
     return InProcess()
 
 
 @pytest.fixture(scope="session")
-def slurm_daemons() -> Iterator[SlurmCluster]:
+def slurm_daemons():
     if why := missing():
         pytest.skip(why)
     with SlurmCluster() as cluster:
@@ -174,7 +171,7 @@ def slurm_daemons() -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture
-def slurm(slurm_daemons: SlurmCluster, monkeypatch) -> Iterator[SlurmCluster]:
+def slurm(slurm_daemons, monkeypatch):
     """A real SLURM of two nodes, with nothing in its queue before and after."""
     monkeypatch.setenv("SLURM_CONF", str(slurm_daemons.conf))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))

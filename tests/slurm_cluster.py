@@ -4,8 +4,6 @@ folder of their own.
 Each node has one CPU, and a GPU in name. Partitions: `main`, `gpu` (five hours at most) and
 `graced` (three seconds after it was told) give way to `urgent`; what gives way is requeued."""
 
-from __future__ import annotations
-
 import contextlib
 import getpass
 import os
@@ -16,10 +14,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 """Where the daemons are: not every user's PATH has their folder."""
@@ -59,7 +55,7 @@ PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF
 HAS = "CPUs=1 RealMemory=65536 Gres=gpu:a100:1 Feature=a100"
 
 
-def missing() -> str:
+def missing():
     """Say why there can be no SLURM here; "" where there can."""
     absent = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     return f"no {' and no '.join(absent)}: apt-get install slurm-wlm munge" if absent else ""
@@ -78,7 +74,7 @@ class Job:
 class SlurmCluster:
     """The four daemons. Leave it, and nothing that it began is left."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         try:
             self._start()
         except BaseException:
@@ -86,7 +82,7 @@ class SlurmCluster:
             raise
         return self
 
-    def _start(self) -> None:
+    def _start(self):
         # not pytest's folder: the name of a socket is short
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self.folder.chmod(0o755)  # as munged wants the folder of its socket
@@ -110,13 +106,13 @@ class SlurmCluster:
             self._begin(f"slurmd-{name}", "-D", "-N", name)
         until(lambda: set(self.ask("sinfo", "-h", "-o", "%t").split()) == {"idle"}, self.logs)
 
-    def __exit__(self, *why: object) -> None:
+    def __exit__(self, *why):
         try:
             self.clear()
         finally:
             self._end()
 
-    def _end(self) -> None:
+    def _end(self):
         for process in reversed(self._daemons.values()):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -125,18 +121,18 @@ class SlurmCluster:
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def clear(self) -> None:
+    def clear(self):
         """Cancel what anybody submitted, and wait until it is gone."""
         for words in (("--signal=KILL", "--full"), ()):
             self.ask("scancel", *words, f"--user={getpass.getuser()}", check=False)
         until(lambda: not self.ask("squeue", "-h"), self.logs)
 
-    def ask(self, *words: str, check: bool = True) -> str:
+    def ask(self, *words, check=True):
         """What one of SLURM's programs prints."""
         env = {**os.environ, "SLURM_CONF": str(self.conf), "PATH": PATH}
         return subprocess.run(words, env=env, check=check, text=True, stdout=subprocess.PIPE).stdout
 
-    def jobs(self, array: str = "") -> list[Job]:
+    def jobs(self, array=""):
         """Every task of an array, or of all, also those that ended minutes ago."""
         columns = "JobArrayID:40,State:20,RestartCnt:20,Partition:20,NodeList:40"
         out = self.ask("squeue", "--array", "--noheader", "--states=all", f"--Format={columns}")
@@ -147,41 +143,41 @@ class SlurmCluster:
             if partition != "urgent" and id.startswith(array)
         ]
 
-    def running(self) -> list[Job]:
+    def running(self):
         """Those that run now."""
         return [job for job in self.jobs() if job.state == "RUNNING"]
 
-    def preempt(self, node: str) -> None:
+    def preempt(self, node):
         """Have a node's job give way to an urgent one, which is over in a moment."""
         where = (f"--nodelist={node}", "--partition=urgent", "--output=/dev/null")
         self.ask("sbatch", *where, "--wrap=true")
 
-    def fail(self, node: str) -> None:
+    def fail(self, node):
         """Let a node fail, as SLURM sees it, and come back."""
         self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=trial")
         # which it may have done by itself by then
         self.ask("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
-    def expire(self, job: Job) -> None:
+    def expire(self, job):
         """Have a job's time be over in less than the minute of which SLURM warns it."""
         self.ask("scontrol", "update", f"jobid={job.id}", "timelimit=1")
 
-    def begin_controller(self) -> None:
+    def begin_controller(self):
         """Start it, on the state that an earlier one left."""
         self._begin("slurmctld", "-D")
         until(lambda: "UP" in self.ask("scontrol", "ping", check=False), self.logs)
 
-    def end_controller(self) -> None:
+    def end_controller(self):
         """Stop it; what runs goes on."""
         process = self._daemons.pop("slurmctld")
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 
-    def logs(self) -> str:
+    def logs(self):
         """What the daemons printed last."""
         return "\n".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("*.out")))
 
-    def _begin(self, name: str, *options: str) -> None:
+    def _begin(self, name, *options):
         program = shutil.which(name.partition("-")[0], path=PATH)
         assert program is not None
         with (self.folder / f"{name}.out").open("ab") as log:
@@ -195,7 +191,7 @@ class SlurmCluster:
             )
 
 
-def until(true: Callable[[], object], why: Callable[[], object] = str, seconds: float = 60) -> None:
+def until(true, why=str, seconds=60):
     """Wait for it. Raises: AssertionError with what `why` says."""
     end = time.monotonic() + seconds
     while not true():
@@ -203,7 +199,7 @@ def until(true: Callable[[], object], why: Callable[[], object] = str, seconds: 
         time.sleep(0.1)
 
 
-def _ports(n: int) -> list[int]:
+def _ports(n):
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
         for one in sockets:

@@ -1,38 +1,30 @@
 """What splicing a whole dictionary costs, as one call on whole windows: sums for each document, and
 the measures that they come to."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import Donors, capture, compare, spliced_run
-from assay.dictionaries.measuring.measures import ABLATIONS, Ablation
+from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
+from assay.dictionaries.measuring.measures import ABLATIONS
 from assay.dictionaries.measuring.metrics import ce_recovered, kl_recovered
-from assay.subjects.pretrained import Pretrained
-from assay.subjects.site import Site
 
 
 def splice_sums(
-    subject: Pretrained,
-    site: Site,
-    dictionary: Dictionary,
-    tokens: Int[torch.Tensor, "w s"],
-    document: Int[np.ndarray, " w"],
-    documents: int,
-    donors: Donors | None,
+    subject,
+    site,
+    dictionary,
+    tokens,
+    document,
+    documents,
+    donors,
     *,
-    keep: Bool[torch.Tensor, "w s"] | None = None,
-    reads: Site | None = None,
-    ablations: Sequence[Ablation] = ABLATIONS,
-    first: int = 0,
-    batch: int = 8,
-) -> dict[str, Float[np.ndarray, "run document"]]:
+    keep=None,
+    reads=None,
+    ablations=ABLATIONS,
+    first=0,
+    batch=8,
+):
     """Sums over each document's predictions in nats: `ce_clean`, `ce_spliced`, `kl_spliced`, and
     `ce_`, `kl_` of each ablation.
 
@@ -65,7 +57,8 @@ def splice_sums(
         passage, clean = capture(
             subject, site, tokens[part], None if keep is None else keep[part], reads
         )
-        acts, inputs = passage.acts, passage.acts if passage.inputs is None else passage.inputs
+        acts = passage.acts
+        inputs = passage.acts if passage.inputs is None else passage.inputs
         flat, runs = inputs.flatten(0, 1), len(dictionary)
         news = [single.reconstruct(flat)[0].reshape(acts.shape) for single in dictionary]
         if donors is not None:
@@ -88,8 +81,8 @@ def splice_sums(
 
 
 def finish(
-    sums: Mapping[str, Float[np.ndarray, "run document"]],
-) -> dict[str, Float[np.ndarray, " run"]]:
+    sums,
+):
     """The measures of `splice_sums`, one number per run, as ratios of total sums.
 
     Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A −
@@ -112,5 +105,5 @@ def finish(
     return measures
 
 
-def _summed(values: Float[torch.Tensor, "v w t"]) -> Float[np.ndarray, "v w"]:
+def _summed(values):
     return values.sum(2).cpu().numpy()

@@ -3,8 +3,6 @@ their tokenizer every word of some files is one token."""
 
 import re
 import shutil
-from collections.abc import Iterable
-from pathlib import Path
 
 import tiny_models
 
@@ -28,7 +26,7 @@ GEMMA = {
 }
 
 
-def save_words(folder: Path, files: Iterable[Path]) -> int:
+def save_words(folder, files):
     """Write a tokenizer to which every word of the files is one token; return their number."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -46,7 +44,7 @@ def save_words(folder: Path, files: Iterable[Path]) -> int:
     return len(vocab)
 
 
-def make(parent: Path, files: Iterable[Path]) -> dict[str, Path]:
+def make(parent, files):
     """Make the folders that stand in for smollm2 and gemma3-270m, by these names."""
     vocab = save_words(parent, files)
     made = {}

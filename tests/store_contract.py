@@ -1,10 +1,6 @@
 """What every store must do, as checks that anyone can run on theirs."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +23,7 @@ class Sample(Spec):
     """Shared by all runs."""
 
 
-def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
+def sample(seed=0, **fields):
     """A job with measures of several kinds and trained tensors, one run."""
     spec = Sample(seed=seed, **fields)
     runs = Runs([spec])
@@ -49,7 +45,7 @@ def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
     return Job("sample", 1, "main", spec), one_run(data, 0), trained
 
 
-def check_store(make: Callable[[], Any]) -> None:
+def check_store(make):
     """Hold a store to its contract; `make` opens the same, at first empty, store anew at every
     call.
 
@@ -63,9 +59,8 @@ def check_store(make: Callable[[], Any]) -> None:
 
     put(make(), job, data, trained, {"model": "abc"}, {"machine": "x"}, measured=2)
     stored_run = make().get(job.key)
-    assert stored_run is not None and stored_run.key == job.key, (
-        "what was put is found under its key"
-    )
+    assert stored_run is not None, "what was put is found under its key"
+    assert stored_run.key == job.key, "what was put is found under its key"
     assert stored_run.status == "done"
     assert Sample.from_json(stored_run.spec_json) == job.spec, "the spec comes back equal"
     assert (stored_run.inputs, stored_run.measured, stored_run.arm) == ({"model": "abc"}, 2, "main")
@@ -90,12 +85,11 @@ def check_store(make: Callable[[], Any]) -> None:
 
     built = []
 
-    def build(folder: Any) -> None:
+    def build(folder):
         built.append(folder)
         (folder / "part").write_text("whole")
 
     first, second = make().artefact(job.spec, build), make().artefact(job.spec, build)
     assert first == second and len(built) == 1, "an artefact is built once"
-    assert (first / "part").read_text() == "whole" and not built[0].exists(), (
-        "it takes its name when it is whole"
-    )
+    assert (first / "part").read_text() == "whole", "it takes its name when it is whole"
+    assert not built[0].exists(), "it takes its name when it is whole"

@@ -8,7 +8,7 @@ from assay.lab.lab import Lab
 from assay.lab.store.runs import Made, Stored, opened
 
 
-def measures_of(root) -> dict[str, bytes]:
+def measures_of(root):
     """The measures of every run of a store, by the name of its folder."""
     return {
         p.parent.name: p.read_bytes()
@@ -16,7 +16,7 @@ def measures_of(root) -> dict[str, bytes]:
     }
 
 
-def files_of(root, *without: str) -> dict[str, bytes]:
+def files_of(root, *without):
     """Every file of every run of a store but what says where and when it was made, and files of
     these names."""
     left_out = {"provenance.json", "status.json", *without}
@@ -27,7 +27,7 @@ def files_of(root, *without: str) -> dict[str, bytes]:
     }
 
 
-def same_as_alone(root, alone, experiment, preset) -> bool:
+def same_as_alone(root, alone, experiment, preset):
     """Whether a store has the runs and the verdicts that one process comes to in another store;
     what a process read depends on what else it did, and prices on what its runs cost."""
     Lab(alone, Inline()).run(experiment, preset)
@@ -39,7 +39,7 @@ def same_as_alone(root, alone, experiment, preset) -> bool:
 
 def put(
     store, job, measures, trained=None, inputs=None, provenance=None, measured=1, status="done"
-) -> Stored:
+):
     """One run as a store has it."""
     run: Any = Made(job, measures, trained, inputs or {}, provenance or {}, status)
     stored = opened(store.put_all([run], measured=measured)[0])

@@ -1,11 +1,8 @@
 """Tiny language models in local folders, and the same forward passes written out in NumPy
 float64."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +15,7 @@ GPT2_NAMES = ("gpt2", "gptj")
 """Types whose sizes have GPT-2's names."""
 
 
-def save_tokenizer(folder: Path) -> int:
+def save_tokenizer(folder):
     """Writes a byte-level tokenizer with some merges; returns its number of tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -33,7 +30,7 @@ def save_tokenizer(folder: Path) -> int:
     return tokenizer.get_vocab_size()
 
 
-def make(folder: Path, kind: str, **changes) -> Path:
+def make(folder, kind, **changes):
     """A folder with a random model of this architecture: grouped queries, an unusual rope base,
     every parameter random."""
     import torch
@@ -79,7 +76,7 @@ def make(folder: Path, kind: str, **changes) -> Path:
     return folder
 
 
-def put_first(folder: Path, *ids: int) -> None:
+def put_first(folder, *ids):
     """Let the tokenizer of a folder put these tokens before every text, as that of a Llama or a
     Gemma does."""
     from tokenizers import Tokenizer, processors
@@ -96,7 +93,7 @@ def put_first(folder: Path, *ids: int) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
+def weights(folder):
     from safetensors.numpy import load_file
 
     w = {k: v.astype(np.float64) for k, v in load_file(folder / "model.safetensors").items()}
@@ -174,15 +171,13 @@ def write_gguf(
     return path
 
 
-def naive(
-    folder: Path, tokens: np.ndarray, edits: dict | None = None
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def naive(folder, tokens, edits=None):
     """Logits and the activations at every site, by name, with `edits` applied where they are
     named."""
     config = json.loads((folder / "config.json").read_text())
     acts: dict[str, np.ndarray] = {}
 
-    def at(name: str, x: np.ndarray) -> np.ndarray:
+    def at(name, x):
         acts[name] = np.array((edits or {}).get(name, lambda v: v)(x))
         return acts[name]
 
@@ -312,7 +307,7 @@ def _gpt2(w, c, tokens, at):
     return at("ln_final.hook_normalized", final) @ w["wte.weight"].T
 
 
-def naive_loss(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def naive_loss(logits, tokens):
     """−log softmax of the next token, [b, s−1], nats."""
     out = np.zeros((tokens.shape[0], tokens.shape[1] - 1))
     for b in range(out.shape[0]):

@@ -9,7 +9,6 @@ imports nothing of what that process runs; `make test` runs all."""
 import ast
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -22,14 +21,14 @@ READERS = {
 """What tests read without importing it → their folder."""
 
 
-def git(*words: str) -> list[str]:
+def git(*words):
     """The lines that git prints; none where it refuses."""
     return subprocess.run(
         ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.splitlines()
 
 
-def changed() -> list[Path]:
+def changed():
     """The files that a change touched and left."""
     (base,) = (
         git("merge-base", "HEAD", "main") or git("merge-base", "HEAD", "origin/main") or ["HEAD"]
@@ -40,7 +39,7 @@ def changed() -> list[Path]:
     return [ROOT / name for name in named if (ROOT / name).is_file()]
 
 
-def modules(root: Path) -> dict[str, Path]:
+def modules(root):
     """Every file of the package, of the programs beside the docs, and of the tests but what pytest
     alone imports, by the name under which others import it."""
     package = {
@@ -55,7 +54,7 @@ def modules(root: Path) -> dict[str, Path]:
     return package | tools | tests
 
 
-def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
+def needs(path, files):
     """The modules that a file names in its imports, wherever they stand: at the top, in functions,
     for type checkers alone."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -70,7 +69,7 @@ def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
             )
 
 
-def users(root: Path) -> dict[Path, set[Path]]:
+def users(root):
     """Who imports a file, by that file; a conftest.py is imported by every test at its side and
     below."""
     files, found = modules(root), defaultdict(set)
@@ -84,7 +83,7 @@ def users(root: Path) -> dict[Path, set[Path]]:
     return dict(found)
 
 
-def starts(path: Path, root: Path) -> Iterable[Path]:
+def starts(path, root):
     """The Python files that stand for a changed one: itself, or the code around a template or a
     script; and the tests that read it."""
     folders = [
@@ -101,7 +100,7 @@ def starts(path: Path, root: Path) -> Iterable[Path]:
     yield from (test for folder in folders for test in folder.glob("test_*.py"))
 
 
-def nearest(paths: Iterable[Path], root: Path = ROOT) -> list[Path]:
+def nearest(paths, root=ROOT):
     """The test files that these changes touch: by the number of imports between, then those of the
     same layer, then by name."""
     known, edge, distance = users(root), {s for p in paths for s in starts(p, root)}, {}

@@ -23,7 +23,7 @@ SHAPES = ((2, 40), (3, 16), (10, 8), (24, 6), (16, 12), (30, 3))
 BIG = ((20, 16), (24, 12), (16, 20))
 
 
-def prompts(templates: int, things: int):
+def prompts(templates, things):
     text = tuple(f"template {i} of {{thing}}" for i in range(templates))
     rows = tuple({"thing": f"t{i}"} for i in range(things))
     return load(Prompts(text=text, rows=rows), Path())
@@ -32,7 +32,7 @@ def prompts(templates: int, things: int):
 KNOWN = {shape: prompts(*shape) for shape in (*SHAPES, *BIG)}
 
 
-def effects(draw, kind: str, templates: int, things: int, mean: float, spread: float) -> np.ndarray:
+def effects(draw, kind, templates, things, mean, spread):
     """What the change does to each prompt, things first."""
     cells = 0.3 * draw.normal(size=(things, templates))
     if kind == "templates differ":
@@ -53,7 +53,7 @@ def effects(draw, kind: str, templates: int, things: int, mean: float, spread: f
 KINDS = ("templates differ", "things differ", "both differ", "a few templates")
 
 
-def judged(draw, kind: str, shape: tuple[int, int], mean: float, spread: float):
+def judged(draw, kind, shape, mean, spread):
     """Judge that the change does more than the threshold."""
     some = KNOWN[shape]
     x = effects(
@@ -84,7 +84,7 @@ def judged(draw, kind: str, shape: tuple[int, int], mean: float, spread: float):
     return judge(claim, {"main": arm(base), "cut": arm(base + x), "cut/layer": arm(base + noise)})
 
 
-def share(cases: int, mean: float, kinds, shapes, spread: float) -> dict[str, float]:
+def share(cases, mean, kinds, shapes, spread):
     """How often the claim holds, by kind of world."""
     held = {}
     for kind in kinds:

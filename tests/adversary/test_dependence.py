@@ -4,8 +4,6 @@ seeds and documents, series in time. Where the truth is the threshold, at most 2
 Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
 already spans the threshold cannot hold, so only the others are judged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -27,10 +25,10 @@ One = Callable[[np.random.Generator], np.ndarray]
 """Draws the numbers of an arm, of mean 0."""
 
 
-def copies(real: int, times: int, jitter: tuple[float, float], how: str = "repeated") -> One:
+def copies(real, times, jitter, how="repeated"):
     """So many real units, each copied with a noise between these two."""
 
-    def one(rng: np.random.Generator) -> np.ndarray:
+    def one(rng):
         x = SPREAD * rng.normal(size=real)
         x = np.tile(x, times) if how == "tiled" else np.repeat(x, times)
         noise = np.exp(rng.uniform(*np.log(jitter)))
@@ -41,17 +39,17 @@ def copies(real: int, times: int, jitter: tuple[float, float], how: str = "repea
     return one
 
 
-def rescaled(rng: np.random.Generator) -> np.ndarray:
+def rescaled(rng):
     """Four real units in six copies, each copy stretched and moved a little."""
     copy = np.random.default_rng(rng.integers(2**31))
     stretch, moved = 1 + 0.03 * copy.normal(size=6), 0.003 * copy.normal(size=6)
     return np.repeat(stretch, 4) * np.tile(SPREAD * rng.normal(size=4), 6) + np.repeat(moved, 4)
 
 
-def shared(*groups: tuple[np.ndarray, float]) -> One:
+def shared(*groups):
     """Units that share parts of their variance with the others of each grouping."""
 
-    def one(rng: np.random.Generator) -> np.ndarray:
+    def one(rng):
         left = 1 - sum(part for _, part in groups)
         x = np.sqrt(left) * rng.normal(size=len(groups[0][0]))
         for of, part in groups:
@@ -61,10 +59,10 @@ def shared(*groups: tuple[np.ndarray, float]) -> One:
     return one
 
 
-def series(correlation: float, n: int = 40) -> One:
+def series(correlation, n=40):
     """Units that follow each other in time."""
 
-    def one(rng: np.random.Generator) -> np.ndarray:
+    def one(rng):
         x = rng.normal(size=n)
         for i in range(1, n):
             x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
@@ -73,11 +71,11 @@ def series(correlation: float, n: int = 40) -> One:
     return one
 
 
-def named(of: np.ndarray, name: str) -> list[str]:
+def named(of, name):
     return [f"{name}{i}" for i in of]
 
 
-def overlapping(rng: np.random.Generator) -> np.ndarray:
+def overlapping(rng):
     """Windows that share three quarters with the next, in another order."""
     x = np.convolve(rng.normal(size=51), np.full(4, 0.5), "valid")
     return SPREAD * x[MIXED]
@@ -188,9 +186,7 @@ HONEST: dict[str, tuple[One, dict[str, list]]] = {
 units, about nine in ten are."""
 
 
-def table(
-    name: str, effect: float, case: int, of: dict[str, tuple[One, dict[str, list]]] = FAMILIES
-) -> pd.DataFrame:
+def table(name, effect, case, of=FAMILIES):
     """Three arms, the first lower by `effect`."""
     rng, (one, columns) = np.random.default_rng([case, len(name)]), of[name]
     arms = {"mine": -effect, "old": 0.0, "again": 0.0}
@@ -211,7 +207,7 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     )
 
 
-def outcome(rows: pd.DataFrame) -> str:
+def outcome(rows):
     """What comes of the claim; refused where rows are plainly copies."""
     by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}
     if interval({"x": by_arm["mine"] - by_arm["old"]}, mean, draws=1).high >= -MARGIN:
@@ -225,7 +221,7 @@ def outcome(rows: pd.DataFrame) -> str:
         return "refused"
 
 
-def held(name: str, effect: float, cases: int, of=FAMILIES) -> float:
+def held(name, effect, cases, of=FAMILIES):
     """The share of tables in which the claim holds."""
     came = [outcome(table(name, effect, case, of)) for case in range(cases)]
     return came.count("holds") / cases
@@ -313,7 +309,7 @@ def test_the_best_of_a_scan_holds_no_more_often_than_one_claim(layers):
         assert (single > 0).any(1).mean() > 2 * NOMINAL
 
 
-def claim(condition: str, **fields) -> assay.Claim:
+def claim(condition, **fields):
     return assay.Claim(
         text=condition,
         value=lambda arm, others: arm.score,

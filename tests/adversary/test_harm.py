@@ -35,7 +35,7 @@ SPREAD, OTHERS = 0.6, 48
 """Of the loss on unrelated text, nats a token, and how many texts there are."""
 
 
-def rows(name: str, n: int) -> PromptSet:
+def rows(name, n):
     return load(
         Prompts(name=name, text="{x}", rows=tuple({"x": f"{name}{i}"} for i in range(n))), Path()
     )
@@ -45,7 +45,7 @@ OTHER = rows("other", OTHERS)
 SETS: dict[tuple[str, int], PromptSet] = {}
 
 
-def named(name: str, n: int) -> PromptSet:
+def named(name, n):
     return SETS.setdefault((name, n), rows(name, n))
 
 
@@ -65,19 +65,19 @@ class World:
     n: int = 32
     known: dict = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.read, self.worse = READS[self.kind]
         self.scale = self.draw.uniform(0.3, 3)
         self.level = {"log_prob": -9.0, "pair": 4.0, "loss": 12.0, "entropy": 9.0}[self.kind]
 
-    def of(self, model: str, prompts: PromptSet, changed: bool) -> np.ndarray:
+    def of(self, model, prompts, changed):
         """The numbers of one model on some prompts, the same whenever they are asked for."""
         key = (model, prompts.table.name, changed)
         if key not in self.known:
             self.known[key] = self._drawn(*key, len(prompts.rows))
         return self.known[key]
 
-    def _drawn(self, model: str, name: str, changed: bool, n: int) -> np.ndarray:
+    def _drawn(self, model, name, changed, n):
         noise = self.draw.normal(size=n)
         if name == "other":
             if not changed:
@@ -90,7 +90,7 @@ class World:
         moved = self.shift if self._acts_on(model, name) else 0.0
         return before + self.worse * self.scale * (moved + 0.2 * noise)
 
-    def _acts_on(self, model: str, name: str) -> bool:
+    def _acts_on(self, model, name):
         """Of two models or two kinds of prompts the change moves one, or unrelated text alike."""
         if self.way == "models":
             return model == "second"
@@ -110,7 +110,7 @@ class World:
         return {task.reads[0].name: ("run prompt", stacked, "nats")}, {"prompt": levels}
 
     @property
-    def task(self) -> Task:
+    def task(self):
         cut = Intervention(name="cut", ablate="zero", site="blocks.0.hook_mlp_out")
         some = {
             "model": Model(name="second"),
@@ -125,7 +125,7 @@ class World:
             return Task(**some | {"model": Model(name="trained")})
         return Task(**some, intervention=cut)
 
-    def judged(self, monkeypatch, below: float):
+    def judged(self, monkeypatch, below):
         """Judge that the change moves the claim's prompts by so much as a worse model would."""
         monkeypatch.setattr(damage.measuring, "measure", self.measure)
         task, seeds = self.task, np.arange(6)
@@ -164,7 +164,7 @@ class World:
 WAYS = ("change", "training", "models", "prompts")
 
 
-def share(monkeypatch, cases: int, holds: float, harm, shift) -> dict[str, float]:
+def share(monkeypatch, cases, holds, harm, shift):
     """How often a claim of half of what was planted holds, by what is compared."""
     shares = {}
     for k, way in enumerate(WAYS):

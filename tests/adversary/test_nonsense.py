@@ -5,8 +5,6 @@ Each has the right rule from input to answer, in steps that live nowhere, and na
 places. What it says is there is a number of the input, whole or in part, or a class of two or three
 inputs; or it is the right rules at wrong places."""
 
-from __future__ import annotations
-
 import dataclasses
 from functools import cache
 
@@ -15,10 +13,9 @@ import pytest
 
 from assay.core.errors import AssayError
 from assay_catalogue.circuits import known
-from assay_catalogue.circuits.explanation import Explanation, Place, Rule, Variable
-from assay_catalogue.circuits.problem import Problem
+from assay_catalogue.circuits.explanation import Place, Variable
 from assay_catalogue.circuits.program import Program
-from assay_catalogue.circuits.verify.score import Effort, Score, score
+from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.subjects.parts import SLOTS, Reader, earlier, parts
 
 EFFORT = Effort(inputs=120, resamples=120, candidates=100)
@@ -36,18 +33,18 @@ UNUSED = (
 
 
 @cache
-def problem(name: str) -> Problem:
+def problem(name):
     return known.problem(name)
 
 
-def whole(token: np.ndarray) -> np.ndarray:
+def whole(token):
     """A number of each input, at all its places."""
     return np.broadcast_to(
         np.unique(token, axis=0, return_inverse=True)[1].ravel()[:, None] * 1.0, token.shape
     )
 
 
-def prefixes(token: np.ndarray) -> np.ndarray:
+def prefixes(token):
     """A number of what was read so far, at each place."""
     return np.stack(
         [
@@ -58,17 +55,17 @@ def prefixes(token: np.ndarray) -> np.ndarray:
     )
 
 
-def junk(of: np.random.Generator, asked: np.ndarray) -> Rule:
+def junk(of, asked):
     """Number inputs, or what was read of them so far: each by itself at all places, at those where
     an answer is asked for or at some, or two or three together."""
     kind = str(of.choice(["each", "each", "each", "asked", "some", "two", "three"]))
-    so_far, salt, some = of.random() < 0.5, int(of.integers(2**31)), of.random(len(asked)) < 0.7
-    there, size = (
-        {"asked": asked, "some": some}.get(kind, np.ones(len(asked), bool)),
-        {"two": 2, "three": 3}.get(kind, 1),
-    )
+    so_far = of.random() < 0.5
+    salt = int(of.integers(2**31))
+    some = of.random(len(asked)) < 0.7
+    there = {"asked": asked, "some": some}.get(kind, np.ones(len(asked), bool))
+    size = {"two": 2, "three": 3}.get(kind, 1)
 
-    def number(token: np.ndarray) -> np.ndarray:
+    def number(token):
         ids = (prefixes(token) if so_far else whole(token)).astype(np.int64)
         order = np.random.default_rng(salt).permutation(ids.max() + 1)
         return np.where(there, order[ids] // size + 1.0, 0.0)
@@ -76,7 +73,7 @@ def junk(of: np.random.Generator, asked: np.ndarray) -> Rule:
     return number
 
 
-def readable(params, places: tuple[Place, ...], by: tuple[Place, ...]) -> bool:
+def readable(params, places, by):
     """Whether all that reads at some places can read all that others write."""
     readers = [
         Reader(p.part.kind, p.part.layer, p.part.head, slot)
@@ -86,17 +83,15 @@ def readable(params, places: tuple[Place, ...], by: tuple[Place, ...]) -> bool:
     return all(p.part in earlier(params, r) for p in places for r in readers)
 
 
-def numbered(name: str, of: np.random.Generator) -> Explanation:
+def numbered(name, of):
     """Put numbers of the input where all variables live, or one of them; what was there goes on
     living nowhere, and is right."""
     own, params = known.explained(name), problem(name).params
     there = [v for v in own.variables if v.at]
     taken = there if of.random() < 0.6 else [there[int(of.integers(len(there)))]]
     made: list[Variable] = []
-    asked, alike = (
-        (problem(name).task.answer(problem(name).task.draw(0, 0, 50)) >= 0).any(0),
-        of.random() < 0.7,
-    )
+    asked = (problem(name).task.answer(problem(name).task.draw(0, 0, 50)) >= 0).any(0)
+    alike = of.random() < 0.7
     one = junk(of, asked)
     for v in own.variables:
         before = tuple(
@@ -119,7 +114,7 @@ def numbered(name: str, of: np.random.Generator) -> Explanation:
     names = [x.name for x in made if x.name.startswith("junk")]
     wrap = str(of.choice(UNUSED))
 
-    def with_junk(rule: str) -> str:
+    def with_junk(rule):
         return wrap.format(answer=f"({rule})", junk=" + ".join(names))
 
     logits = own.logits
@@ -134,16 +129,14 @@ def numbered(name: str, of: np.random.Generator) -> Explanation:
     )
 
 
-def misplaced(name: str, of: np.random.Generator) -> Explanation:
+def misplaced(name, of):
     """Put right rules at wrong places: at other parts, or, where there are none, at positions where
     nothing is asked of them."""
     own, params = known.explained(name), problem(name).params
     there = [v for v in own.variables if v.at]
     right = {v.name: frozenset(p.part for p in v.at) for v in there}
-    heads, homes = (
-        [p for p in parts(params) if p.kind in ("head", "mlp")],
-        [p for v in there for p in v.at],
-    )
+    heads = [p for p in parts(params) if p.kind in ("head", "mlp")]
+    homes = [p for v in there for p in v.at]
     asked = (problem(name).task.answer(problem(name).task.draw(0, 0, 50)) >= 0).any(0)
     idle = tuple(int(i) for i in np.flatnonzero(~asked[: len(asked) - 1]))
     for _ in range(50):
@@ -170,7 +163,7 @@ def misplaced(name: str, of: np.random.Generator) -> Explanation:
     return dataclasses.replace(own, name="wrong places", variables=variables)
 
 
-def tried(name: str, seed: int) -> tuple[bool, Score]:
+def tried(name, seed):
     """Score a piece of nonsense; whether it uses nothing that it locates."""
     of = np.random.default_rng([seed, known.names().index(name)])
     numbers = bool(of.random() < 0.8) or name in (
@@ -182,7 +175,7 @@ def tried(name: str, seed: int) -> tuple[bool, Score]:
     return unused, score(made, problem(name), 7, EFFORT)
 
 
-def worst(name: str, seeds: range) -> tuple[float, float]:
+def worst(name, seeds):
     """The best qualities that nonsense reaches: of what uses nothing located, and of any."""
     found = [tried(name, seed) for seed in seeds]
     return max((s.quality.estimate for unused, s in found if unused), default=0.0), max(

@@ -71,7 +71,7 @@ def drawn(draw, name):
 class World:
     """Tokens, embeddings, activations of a model and of its untrained twins."""
 
-    def __init__(self, seed: int, name: str) -> None:
+    def __init__(self, seed, name):
         self.draw = np.random.default_rng([seed, sum(map(ord, name))])
         self.tokens, labels = drawn(self.draw, name)
         self.embedding = torch.tensor(0.3 * self.draw.normal(size=(WORDS, WIDTH))).float()
@@ -86,7 +86,7 @@ class World:
             self.acts[:, 0] = 2 * np.array(labels) - 1 + 0.2 * self.draw.normal(size=ROWS)
         self.read = read
 
-    def arm(self, monkeypatch, control: str) -> xr.Dataset:
+    def arm(self, monkeypatch, control):
         world, seeds = self, np.arange(3)
         table = Probe(name="p", site="blocks.1.hook_resid_post")
         task = ProbeTask(Model(name="m"), table, self.prompts, control=control)

@@ -192,11 +192,9 @@ def test_nothing_to_explain_is_undefined_and_never_perfect(made):
 def test_a_share_of_a_negative_amount_says_what_is_the_case():
     """γ of reconstructions that point the other way has a denominator, a negative one."""
     for measure in (measures.GAMMA, measures.GAMMA_RAW):
-        assert (
-            np.isnan(measure.of(1.0, -1.0, 1.0))
-            and "do not point along" in measure.undefined
-            and "nothing to divide" not in measure.undefined
-        )
+        assert np.isnan(measure.of(1.0, -1.0, 1.0))
+        assert "do not point along" in measure.undefined
+        assert "nothing to divide" not in measure.undefined
 
 
 def test_what_can_be_explained_is_what_it_was():

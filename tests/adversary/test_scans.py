@@ -37,7 +37,7 @@ def claims():
     return families.simultaneous(made)
 
 
-def best(draw, true: float) -> list[bool]:
+def best(draw, true):
     """Whether the claim about each layer holds; the first has the true effect."""
     base, shared = draw.normal(size=UNITS), draw.normal(size=UNITS)
     coords = {"prompt": [str(i) for i in range(UNITS)], "seed": ("run", np.arange(6))}

@@ -4,12 +4,8 @@ Nothing is trained. Truth comes from outside: what was set; and that a number of
 field moves is no field's value.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -51,7 +47,7 @@ CONSTANTS = {
 SPELLED = {"stdlib": "standard library", "docs": "documentation"}
 
 
-def candidates(spec: Spec, name: str) -> list[str]:
+def candidates(spec, name):
     """Other values of a field as they are typed, from near to far; most are legal."""
     value, hint = getattr(spec, name), get_type_hints(type(spec))[name]
     values: list[Any] = []
@@ -77,14 +73,14 @@ def candidates(spec: Spec, name: str) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text]
 
 
-def parts(experiment: Experiment, text: str = "") -> tuple[str, str]:
+def parts(experiment, text=""):
     """The scope at the smoke preset with a field set: the sentence, and what is named after it."""
     preset = override(experiment, "smoke", [text] if text else [])
     sentence, _, rest = scope(experiment, preset).partition("; preset smoke")
     return sentence, rest
 
 
-def legal(experiment: Experiment, name: str, most: int) -> Iterator[tuple[str, str, str]]:
+def legal(experiment, name, most):
     """Legal texts of a field, each with the sentence and what is named after it."""
     accepted = 0
     for text in candidates(experiment.smoke[0], name):
@@ -96,13 +92,13 @@ def legal(experiment: Experiment, name: str, most: int) -> Iterator[tuple[str, s
                 continue
 
 
-def alone(experiment: Experiment) -> Experiment:
+def alone(experiment):
     """The experiment without any arm but main and the one that it builds on."""
     names = ("main", experiment.arms["main"].after)
     return replace(experiment, arms={n: experiment.arms[n] for n in names if n}, claims=())
 
 
-def numbers(sentence: str) -> list[float]:
+def numbers(sentence):
     """All numbers of a sentence in digits and in words, but for those of a model's name."""
     text = re.sub(rf"{re.escape(SMOLLM2.model)}( \(4-bit( Q4_1)?\))?", "", sentence).lower()
     digits = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?", text)
@@ -110,20 +106,20 @@ def numbers(sentence: str) -> list[float]:
     return [*(float(n.replace(",", "")) for n in digits), *words, *([1.0] * text.count("one-"))]
 
 
-def values(spec: Spec, name: str) -> tuple[Any, ...]:
+def values(spec, name):
     """The values of a field that a sentence could write out."""
     value = getattr(spec, name)
     return value if isinstance(value, tuple) else (value,)
 
 
-def parsed(text: str) -> Any:
+def parsed(text):
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
         return text
 
 
-def problems(name: str, most: int) -> tuple[int, list[str]]:
+def problems(name, most):
     """Count the fields that could be changed, and list the changes that show not at all or
     twice."""
     experiment = catalogue.find(name)
@@ -141,7 +137,7 @@ def problems(name: str, most: int) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_whatever_is_set_shows_once(name: str) -> None:
+def test_whatever_is_set_shows_once(name):
     changed, wrong = problems(name, 1)
     assert not wrong, "\n".join(wrong)
     assert changed >= len(fields(catalogue.find(name).smoke[0])) / 3  # the rest is for arms to set
@@ -149,13 +145,13 @@ def test_whatever_is_set_shows_once(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
-def test_whatever_is_set_shows_once_at_many_values(name: str) -> None:
+def test_whatever_is_set_shows_once_at_many_values(name):
     _, wrong = problems(name, 8)
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_no_sentence_writes_out_what_a_field_holds(name: str) -> None:
+def test_no_sentence_writes_out_what_a_field_holds(name):
     """A number that no legal change of a field removes is no field's value; nor is such a word."""
     experiment = alone(catalogue.find(name))
     first, (sentence, _) = experiment.smoke[0], parts(experiment)
@@ -175,9 +171,7 @@ def test_no_sentence_writes_out_what_a_field_holds(name: str) -> None:
     assert not literal, f"{sentence!r} says {literal}, and no change of a field moves that"
 
 
-def study(
-    path: Path, setting: str, name: str = "sae-zoo", control: str = "relu", where: str = ""
-) -> Experiment:
+def study(path, setting, name="sae-zoo", control="relu", where=""):
     """A study of an experiment, with a field set."""
     path.write_text(f"""
 question = "?"
@@ -199,14 +193,14 @@ units = ["seed", "document"]
 
 
 @pytest.mark.parametrize("of", [(), ("gated-sae", "no-aux", "where = { penalty = 0.2 }")])
-def test_a_study_names_the_block_that_it_reads_and_no_other(tmp_path: Path, of: Any) -> None:
+def test_a_study_names_the_block_that_it_reads_and_no_other(tmp_path, of):
     experiment = study(tmp_path / "s.toml", "layer = 20", *of)
     for preset in ("default", "smoke"):
         text = scope(experiment, override(experiment, preset))
         assert re.findall(r"\b(?:block|layer)\W*(\w+)", text) == ["20"], text
 
 
-def test_a_verdict_of_a_study_names_the_sides_that_it_reads(tmp_path: Path) -> None:
+def test_a_verdict_of_a_study_names_the_sides_that_it_reads(tmp_path):
     blocks = study(tmp_path / "s.toml", "layer = [5, 20], width = 256")
     both = blocks.scope_of("default", read=("main", "layer=20/main"))
     assert "before block 5 and 20" in both and "width 256" in both and "9" not in both
@@ -223,15 +217,15 @@ class Place(Spec):
     size: int = 8
 
 
-def never(runs: Any, bench: Any) -> Any:
+def never(runs, bench):
     raise AssertionError("nothing is trained here")
 
 
-def farther(specs: tuple[Place, ...]) -> tuple[Place, ...]:
+def farther(specs):
     return tuple(s.replace(place="a hill", size=9) for s in specs)
 
 
-def two_places(*claims: Claim) -> Experiment[Place]:
+def two_places(*claims):
     """An experiment whose arms lie at two places, and one derived from the farther."""
     arms = {
         "main": Arm(never),
@@ -251,8 +245,8 @@ def two_places(*claims: Claim) -> Experiment[Place]:
     )
 
 
-def test_a_verdict_speaks_for_the_arms_that_it_reads_and_no_others() -> None:
-    def claim(text: str, of: str, value: Any, control: str) -> Claim:
+def test_a_verdict_speaks_for_the_arms_that_it_reads_and_no_others():
+    def claim(text, of, value, control):
         return Claim(
             text=text,
             of=of,
@@ -292,7 +286,7 @@ def test_a_verdict_speaks_for_the_arms_that_it_reads_and_no_others() -> None:
     }
 
 
-def test_runs_that_a_claim_leaves_out_do_not_show() -> None:
+def test_runs_that_a_claim_leaves_out_do_not_show():
     experiment = two_places()
     wider = tuple(s.replace(size=64) for s in experiment.default)
     mixed = Preset("default", (*experiment.default, *wider))
@@ -303,6 +297,6 @@ def test_runs_that_a_claim_leaves_out_do_not_show() -> None:
 @pytest.mark.parametrize(
     ("words", "why"), [("{plaice}", "plaice"), ("{place", "brace"), ("{size:q}", "size")]
 )
-def test_a_sentence_that_cannot_be_filled_in_is_refused(words: str, why: str) -> None:
+def test_a_sentence_that_cannot_be_filled_in_is_refused(words, why):
     with pytest.raises(AssayError, match=f"scope.*{why}"):
         replace(two_places(), scope=words)

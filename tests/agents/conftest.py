@@ -1,15 +1,11 @@
 """A store in which a tiny study has run, and a client of the official kind to a server of it in
 this process."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 pytest.importorskip("mcp")
 
-from tiny_study import INLINE, TINY, Call, answered, told
+from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
@@ -17,22 +13,22 @@ from assay.jobs.runner import Runner
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory):
     """The folder of a store that holds what the session's tests ran."""
     return tmp_path_factory.mktemp("agents") / "store"
 
 
 @pytest.fixture(scope="session")
-def server(root: Path) -> Any:
+def server(root):
     """A server of it in this process, without a runner of its own."""
     return make_server(Tools(root))
 
 
 @pytest.fixture(scope="session")
-def ask(server: Any) -> Call:
+def ask(server):
     """Call a tool, which must answer; its structured answer."""
 
-    def call(name: str, /, **given: Any) -> dict[str, Any]:
+    def call(name, /, **given):
         (found,) = answered(server, (name, given))
         return told(found)
 
@@ -40,10 +36,10 @@ def ask(server: Any) -> Call:
 
 
 @pytest.fixture(scope="session")
-def refusal(server: Any) -> Callable[..., str]:
+def refusal(server):
     """Call a tool, which must refuse; what it says."""
 
-    def call(name: str, /, **given: Any) -> str:
+    def call(name, /, **given):
         (found,) = answered(server, (name, given))
         assert found.is_error, found.content
         (said,) = found.content
@@ -53,7 +49,7 @@ def refusal(server: Any) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def done(root: Path, ask: Call) -> dict[str, Any]:
+def done(root, ask):
     """The answers on the way of a tiny study: as it was written, and as it was submitted; it has
     run."""
     written = ask("write_study", **TINY)

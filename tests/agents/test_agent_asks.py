@@ -70,7 +70,8 @@ def test_another_question_is_another_run_and_the_same_one_is_not(root, bounds):
         one(),
     ]
     keys = [key(root, a, bounds) for a in asked]
-    assert len(set(keys)) == len(asked) and keys == [key(root, a, bounds) for a in asked]
+    assert len(set(keys)) == len(asked)
+    assert keys == [key(root, a, bounds) for a in asked]
     assert not root.exists(), "reading what is asked writes nothing"
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from assay.agents.server import make_server
 from assay.agents.tools import TOOLS, Tools
 from assay.cli.main import main
 from assay.jobs.runner import Runner
-from forks import Forks
 
 ENV = {
     "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
@@ -41,14 +39,14 @@ class Agent:
     """A scripted agent: it knows its idea, the server's instructions and tools' descriptions, and
     reads answers; no page, no code of Assay."""
 
-    def __init__(self, client: Client):
+    def __init__(self, client):
         self.client = client
 
-    async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
+    async def call(self, name, /, **given):
         """Call a tool that must answer; what it read is the text, as most agents do."""
         return told(await self.client.call_tool(name, given))
 
-    async def work(self) -> dict[str, Any]:
+    async def work(self):
         """Go from an idea to a verdict, each step from what the one before said."""
         tools = {tool.name: tool for tool in (await self.client.list_tools()).tools}
         for step in re.findall(r"(\w+)\([^)]*\)", self.client.instructions or ""):
@@ -80,7 +78,9 @@ class Agent:
         written = await self.call(
             "write_study", **{**idea, "claims": [{**idea["claims"][0], "control": [control]}]}
         )
-        assert written["ready"] and written["plan"]["missing"] > 0 and "run(" in written["next"]
+        assert written["ready"]
+        assert written["plan"]["missing"] > 0
+        assert "run(" in written["next"]
         planned = await self.call("plan", study=written["study"])
         job = await self.call("run", study=written["study"])
         assert job["key"] == planned["key"] and job["result"] is None
@@ -95,20 +95,18 @@ class Agent:
 class Alone(Agent):
     """An agent at a server in this process, where nobody else runs what is queued."""
 
-    def __init__(self, client: Client, root: Path):
+    def __init__(self, client, root):
         super().__init__(client)
         self.root = root
 
-    async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
+    async def call(self, name, /, **given):
         if name == "status":
             Runner(self.root, options=INLINE).run(until_idle=True)
         return await super().call(name, **given)
 
 
-def test_an_agent_comes_to_the_verdict_that_the_command_prints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def work() -> dict[str, Any]:
+def test_an_agent_comes_to_the_verdict_that_the_command_prints(tmp_path, capsys):
+    async def work():
         async with Client(make_server(Tools(tmp_path / "agents"))) as client:
             return await Alone(client, tmp_path / "agents").work()
 
@@ -116,20 +114,18 @@ def test_an_agent_comes_to_the_verdict_that_the_command_prints(
 
 
 @pytest.mark.thorough
-def test_an_agent_at_a_process_comes_to_the_same_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_agent_at_a_process_comes_to_the_same_verdict(tmp_path, capsys):
     command = [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "agents")]
     server = StdioServerParameters(command=command[0], args=command[1:], env=ENV)
 
-    async def work() -> dict[str, Any]:
+    async def work():
         async with Client(server) as client:
             return await Agent(client).work()
 
     compare(anyio.run(work), tmp_path, capsys)
 
 
-def compare(found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def compare(found, tmp_path, capsys):
     """Hold what an agent was told against what the commands print of its study."""
     path = tmp_path / "same.toml"
     path.write_text(found["study"])
@@ -148,7 +144,7 @@ def compare(found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
             assert {k: controls[arm][k] for k in same[:4]} == {k: control[k] for k in same[:4]}
 
 
-def test_an_open_input_that_ends_ends_the_server(tmp_path: Path, forks: Forks) -> None:
+def test_an_open_input_that_ends_ends_the_server(tmp_path, forks):
     """A fork reads nothing on standard input."""
     ran = forks.run(["mcp", "--root", str(tmp_path / "store")], tmp_path, {**os.environ, **ENV})
     assert ran == (0, "", "")
@@ -171,12 +167,12 @@ def test_an_open_input_that_ends_ends_the_server(tmp_path: Path, forks: Forks) -
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(
-    words: list[str],
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    words,
+    told,
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("assay.agents.serving.running", _nothing)
     assert main(["mcp", "--root", str(tmp_path / "store"), *words]) == 2
@@ -187,18 +183,18 @@ def test_what_cannot_be_served_is_refused_in_one_line(
 class _nothing:
     """In the runner's place, where none is needed."""
 
-    def __init__(self, *given: Any):
+    def __init__(self, *given):
         pass
 
-    def __enter__(self) -> None:
+    def __enter__(self):
         pass
 
-    def __exit__(self, *given: Any) -> None:
+    def __exit__(self, *given):
         pass
 
 
 @contextmanager
-def serving(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(folder, *words):
     """A server as the command starts it, and the address that it prints."""
     command = [sys.executable, "-m", "assay", "mcp", "--http", "0", "--root", str(folder / "store")]
     process = subprocess.Popen(
@@ -221,15 +217,15 @@ def serving(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(tmp_path_factory):
     """The address of a server of an empty store."""
     with serving(tmp_path_factory.mktemp("http")) as (_, address):
         yield address
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode: Any) -> None:
-    async def ask() -> tuple[list[str], Any, Any]:
+def test_the_same_tools_answer_by_http_to_clients_new_and_old(served, mode):
+    async def ask():
         async with Client(served, mode=mode) as client:
             found = await client.call_tool("experiments", {"find": "superposition"})
             refused = await client.call_tool("status", {"key": "x"})
@@ -244,7 +240,7 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
 SENT = {**ACCEPT, "content-type": "application/json"}
 
 
-def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> None:
+def test_a_body_is_bounded_whether_it_says_its_length_or_not(served):
     for content in (b" " * 300_000, (b" " * 65_536 for _ in range(6))):
         found = httpx.post(served, content=content, headers=SENT, timeout=60)
         assert found.status_code == 413 and len(found.text.splitlines()) == 1
@@ -262,13 +258,11 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> Non
         b"[" * 20_000,
     ],
 )
-def test_what_is_no_message_is_refused_without_a_traceback(served: str, body: bytes) -> None:
+def test_what_is_no_message_is_refused_without_a_traceback(served, body):
     found = httpx.post(served, content=body, headers=SENT, timeout=60)
-    assert (
-        400 <= found.status_code < 500
-        and "Traceback" not in found.text
-        and "File " not in found.text
-    )
+    assert 400 <= found.status_code < 500
+    assert "Traceback" not in found.text
+    assert "File " not in found.text
 
 
 @pytest.mark.parametrize(
@@ -280,22 +274,20 @@ def test_what_is_no_message_is_refused_without_a_traceback(served: str, body: by
         ({"origin": "null"}, 403),
     ],
 )
-def test_a_page_of_another_site_gets_nothing(
-    served: str, headers: dict[str, str], status: int
-) -> None:
+def test_a_page_of_another_site_gets_nothing(served, headers, status):
     """Neither by its own name, pointed at this machine, nor from its own page."""
     answer = httpx.post(served, json=CALL, headers=ACCEPT | headers, timeout=60)
     assert answer.status_code == status and "experiments" not in answer.text
     assert httpx.post(served, json=CALL, headers=ACCEPT, timeout=60).status_code == 200
 
 
-async def call(address: str, name: str, /, **arguments: Any) -> dict[str, Any]:
+async def call(address, name, /, **arguments):
     async with Client(address) as client:
         return told(await client.call_tool(name, arguments))
 
 
 @pytest.mark.thorough
-def test_a_run_outlives_its_server_and_the_next_one_finds_it(tmp_path: Path) -> None:
+def test_a_run_outlives_its_server_and_the_next_one_finds_it(tmp_path):
     """By a kill, and as a person ends it; cancelled by the next server, it keeps what it stored."""
     long = {"experiment": "superposition", "preset": "smoke", "sets": ["steps=1000000"]}
     how = ("--run", "--executor inline")
@@ -319,7 +311,7 @@ def test_a_run_outlives_its_server_and_the_next_one_finds_it(tmp_path: Path) -> 
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def until(true: Any, seconds: float = 90.0) -> None:
+def until(true, seconds=90.0):
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not true():
@@ -327,7 +319,7 @@ def until(true: Any, seconds: float = 90.0) -> None:
         time.sleep(0.05)
 
 
-def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
+def test_code_runs_only_where_it_was_allowed(tmp_path):
     from assay.verbs.new import write_experiment
 
     place = tmp_path / "place"
@@ -350,11 +342,11 @@ def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
         assert all(found.is_error and "\n" not in found.content[0].text for found in refused)
 
 
-def test_several_clients_at_once_are_answered(served: str) -> None:
-    async def ask() -> list[Any]:
+def test_several_clients_at_once_are_answered(served):
+    async def ask():
         found: list[Any] = []
 
-        async def one() -> None:
+        async def one():
             async with streamable_http_client(served) as _, Client(served) as client:
                 found.append(await client.call_tool("experiments", {"find": "superposition"}))
 

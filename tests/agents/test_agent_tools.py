@@ -3,7 +3,6 @@ answer has an estimate alone."""
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from tiny_study import TINY, Call
+from tiny_study import TINY
 
 from assay.agents.verdicts import verdict
 from assay.core.results import Judged
@@ -42,24 +41,22 @@ UNDESCRIBED = ("published", "source", "number", "at", "same", "note")
 """Of a claim's source in the literature: what their names say."""
 
 
-def listed(server: Any) -> list[Any]:
-    async def ask() -> list[Any]:
+def listed(server):
+    async def ask():
         async with Client(server) as client:
             return (await client.list_tools()).tools
 
     return anyio.run(ask)
 
 
-def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
+def test_every_tool_says_what_it_takes_and_gives(server):
     found = {tool.name: tool for tool in listed(server)}
     assert list(found) == TOOLS
     for tool in found.values():
         assert 60 < len(tool.description) < 500, tool.name
-        assert (
-            tool.input_schema["type"] == "object"
-            and tool.input_schema["additionalProperties"] is False
-            and tool.output_schema is None
-        )
+        assert tool.input_schema["type"] == "object"
+        assert tool.input_schema["additionalProperties"] is False
+        assert tool.output_schema is None
         parts = [tool.input_schema, *tool.input_schema.get("$defs", {}).values()]
         for name, given in (pair for part in parts for pair in part["properties"].items()):
             known = given.get("description") or name in UNDESCRIBED
@@ -73,7 +70,7 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
     }
 
 
-def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+def estimates(value, at="$"):
     """Every object that has an estimate, and where it stands."""
     if isinstance(value, dict):
         if "estimate" in value:
@@ -85,9 +82,7 @@ def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]
             yield from estimates(part, f"{at}[{i}]")
 
 
-def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
-    ask: Call, done: dict[str, Any]
-) -> None:
+def test_no_answer_has_an_estimate_without_its_interval_and_its_control(ask, done):
     key, study = done["key"], done["written"]["study"]
     unseen = ask("write_study", **TINY | {"seeds": "1000040:1000046"})["study"]
     asked: list[tuple[str, dict[str, Any]]] = [
@@ -133,41 +128,32 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
     assert seen > 10
 
 
-def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(
-    ask: Call, done: dict[str, Any]
-) -> None:
+def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(ask, done):
     found = ask("result", key=done["key"])
     (verdict,) = found["verdicts"]
-    assert (
-        "6 seeds" in found["scope"]
-        and "density 0.05" in found["scope"]
-        and verdict["scope"] == found["scope"]
-    )
+    assert "6 seeds" in found["scope"]
+    assert "density 0.05" in found["scope"]
+    assert verdict["scope"] == found["scope"]
     assert found["standing"]["kind"] == "exploratory" and found["looks"]["taken"] == 1
     source = found["source"]
-    assert (
-        (source["runs"], source["cached"], source["new"]) == (12, 0, 12)
-        and len(source["keys"]) == 64
-        and source["kind"] == "store"
-    )
-    assert (
-        found["told"].startswith("1 ")
-        and verdict["outcome"] in found["told"]
-        and "1 look" in found["looks"]["told"]
-    )
+    assert (source["runs"], source["cached"], source["new"]) == (12, 0, 12)
+    assert len(source["keys"]) == 64
+    assert source["kind"] == "store"
+    assert found["told"].startswith("1 ")
+    assert verdict["outcome"] in found["told"]
+    assert "1 look" in found["looks"]["told"]
     (control,) = verdict["controls"]
-    assert (
-        control["arm"] == "linear"
-        and control["near"] == "the width alone"
-        and re.search(
-            rf"linear does not satisfy it: {control['estimate']:.2f}\S* \[", verdict["told"]
-        )
+    assert control["arm"] == "linear"
+    assert control["near"] == "the width alone"
+    assert re.search(
+        rf"linear does not satisfy it: {control['estimate']:.2f}\S* \[", verdict["told"]
     )
 
 
-def test_asked_again_it_is_the_same_job_with_its_verdict(ask: Call, done: dict[str, Any]) -> None:
+def test_asked_again_it_is_the_same_job_with_its_verdict(ask, done):
     again = ask("run", study=done["written"]["study"])
-    assert done["submitted"]["status"] == "queued" and done["submitted"]["result"] is None
+    assert done["submitted"]["status"] == "queued"
+    assert done["submitted"]["result"] is None
     assert (again["key"], again["status"]) == (done["key"], "done")
     assert (
         again["result"]
@@ -178,27 +164,25 @@ def test_asked_again_it_is_the_same_job_with_its_verdict(ask: Call, done: dict[s
     assert (planned["key"], planned["cached"], planned["missing"]) == (done["key"], 12, 0)
 
 
-def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[str, Any]) -> None:
+def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask, done):
     before = ask("write_study", **TINY)["plan"]["looks"]
     assert before["taken"] == 1 and before["by_others"] == []
     reworded = {**TINY, "claims": [{**TINY["claims"][0], "holds": "main.held_out < 0.02"}]}
     found = ask("write_study", **reworded)["plan"]
-    assert found["looks"]["taken"] == 1 and found["looks"]["by_others"] == [
-        ask("result", key=done["key"])["experiment"]
-    ]
-    assert (
-        "not confirmed by these seeds" in found["looks"]["told"]
-        and found["standing"]["kind"] == "exploratory"
-    )
+    assert found["looks"]["taken"] == 1
+    assert found["looks"]["by_others"] == [ask("result", key=done["key"])["experiment"]]
+    assert "not confirmed by these seeds" in found["looks"]["told"]
+    assert found["standing"]["kind"] == "exploratory"
     fresh = ask("write_study", **{**reworded, "seeds": "2000000:2000006"})["plan"]
-    assert fresh["looks"]["taken"] == 0 and "No one has looked" in fresh["looks"]["told"]
+    assert fresh["looks"]["taken"] == 0
+    assert "No one has looked" in fresh["looks"]["told"]
     burnt = ask("write_study", **{**reworded, "seeds": "3000:3006"})["plan"]["looks"]
     assert burnt["by_others"] == ["superposition"], "the catalogue judged on these"
     pilot = ask("write_study", **{**reworded, "seeds": "0:6"})["plan"]["looks"]
     assert "settles nothing" in pilot["told"]
 
 
-def test_there_is_no_estimate_before_the_end(ask: Call) -> None:
+def test_there_is_no_estimate_before_the_end(ask):
     """Otherwise an agent could watch estimates, stop, and word another claim on seeds that nobody
     has looked at."""
     seeds = {**TINY, "seeds": "3000000:3000006"}
@@ -211,7 +195,7 @@ def test_there_is_no_estimate_before_the_end(ask: Call) -> None:
     assert answers[0]["seconds_left"] and answers[2]["seconds_left"] is None
 
 
-def test_a_control_that_passes_cannot_be_overread() -> None:
+def test_a_control_that_passes_cannot_be_overread():
     entry: dict[str, Any] = {
         "text": "it is small",
         "outcome": "unspecific",
@@ -242,14 +226,12 @@ def test_a_control_that_passes_cannot_be_overread() -> None:
         "new": False,
         "named": True,
     }
-    assert (
-        "Control old SATISFIES IT TOO: 0.20 [0.10, 0.25]" in found["told"]
-        and "Control wide is undecided" in found["told"]
-    )
+    assert "Control old SATISFIES IT TOO: 0.20 [0.10, 0.25]" in found["told"]
+    assert "Control wide is undecided" in found["told"]
     assert "Arm new HOLDS TOO, WHICH MAKES THE CLAIM UNSPECIFIC" in found["told"]
 
 
-def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) -> None:
+def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask):
     bare = {**TINY, "claims": [{"text": "more than half"}], "seeds": ""}
     found = ask("write_study", **bare)
     assert not found["ready"] and found["plan"] is None and not found["wrong"]
@@ -260,39 +242,32 @@ def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) 
         "write_study",
         **{**TINY, "claims": [{"text": "more than half", "holds": "mane.represented > 0.5"}]},
     )
-    assert "no arm 'mane'" in both["wrong"] and "control" not in both["wrong"], (
-        "a wrong name is told before what is missing"
-    )
+    assert "no arm 'mane'" in both["wrong"]
+    assert "control" not in both["wrong"], "a wrong name is told before what is missing"
     wrong = ask(
         "write_study", **{**TINY, "claims": [{**TINY["claims"][0], "holds": "main.hold_out < 1"}]}
     )
-    assert (
-        not wrong["ready"]
-        and "line " in wrong["wrong"]
-        and "did you mean held_out?" in wrong["wrong"]
-        and "tmp" not in wrong["wrong"]
-    )
+    assert not wrong["ready"]
+    assert "line " in wrong["wrong"]
+    assert "did you mean held_out?" in wrong["wrong"]
+    assert "tmp" not in wrong["wrong"]
     assert len(ask("write_study", **TINY)["assumed"]) >= 1
 
 
-def test_nothing_is_averaged_that_a_sentence_does_not_name(ask: Call) -> None:
+def test_nothing_is_averaged_that_a_sentence_does_not_name(ask):
     """Agents are told what a measure varies over, refused where they do not say what they mean, and
     told what a claim reads."""
     detail = ask("experiments", name="superposition")["detail"]
     arms = {arm["name"]: arm for arm in detail["arms"]}
-    assert (
-        arms["main"]["dimensions"]["represented"] == ["feature"]
-        and "held_out" not in arms["main"]["dimensions"]
-    )
+    assert arms["main"]["dimensions"]["represented"] == ["feature"]
+    assert "held_out" not in arms["main"]["dimensions"]
     (claim,) = TINY["claims"]
     unsaid = ask(
         "write_study", **{**TINY, "claims": [{**claim, "holds": "main.represented > 0.5"}]}
     )
-    assert (
-        not unsaid["ready"]
-        and "varies over feature" in unsaid["wrong"]
-        and "mean(main.represented, over=feature)" in unsaid["wrong"]
-    )
+    assert not unsaid["ready"]
+    assert "varies over feature" in unsaid["wrong"]
+    assert "mean(main.represented, over=feature)" in unsaid["wrong"]
     named = ask(
         "write_study",
         **{
@@ -314,7 +289,7 @@ def test_nothing_is_averaged_that_a_sentence_does_not_name(ask: Call) -> None:
 @pytest.mark.parametrize(
     "value", ['"', "\\", "\n]]\n[[claim]]\ntext = 'mine'", "\x7f\x01", "é∀", "'''", "# no"]
 )
-def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
+def test_what_is_written_reads_back_whatever_a_text_holds(value):
     import tomllib
 
     from assay.agents import writing
@@ -343,7 +318,7 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
     assert whole["estimate"] == [number] and "claim" not in whole
 
 
-def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask: Call) -> None:
+def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask):
     values = np.array([row["loss"] for row in ROWS if row["arm"] == "mine"])
     found = ask("estimate", rows=ROWS, value="mine.loss")["number"]
     assert found["estimate"] == pytest.approx(values.mean())
@@ -353,12 +328,13 @@ def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask: Call) -> 
     crossing = curve["curve"]["crossing"]
     assert curve["estimate"] is None and curve["curve"]["levels"] == [0, 1, 2, 3]
     assert crossing["estimate"] == pytest.approx(values.mean() * 10)  # the line −d/10 + mean
-    assert "crosses 0 between depth" in curve["told"] and crossing["words"] in curve["told"]
+    assert "crosses 0 between depth" in curve["told"]
+    assert crossing["words"] in curve["told"]
     with pytest.raises(Exception, match="an estimate has no threshold"):
         ask("estimate", rows=ROWS, value="mine.loss < 1")
 
 
-def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
+def test_a_table_is_judged_as_the_command_judges_it(ask):
     from assay.core.table import judge
 
     claim = "mine.loss - old.loss < -0.05"
@@ -380,22 +356,22 @@ def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
         ask("judge", rows=text, claim=claim, control=["again"], bounds=[-1, 1])["verdict"]
         == verdict
     )
-    assert found["standing"]["kind"] == "exploratory" and found["source"]["kind"] == "your table"
+    assert found["standing"]["kind"] == "exploratory"
+    assert found["source"]["kind"] == "your table"
 
 
-def test_pages_come_in_parts_that_make_the_whole(
-    ask: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_come_in_parts_that_make_the_whole(ask, monkeypatch):
     page = ask("page", name="cookbook")
     assert page["parts"] == 1 and 0 < len(page["text"]) <= 16_000
     assert "<!--" not in ask("page", name="verdicts")["text"]
     monkeypatch.setattr("assay.agents.describing.PART", 5_000)
     parts = [ask("page", name="cookbook", part=i)["text"] for i in (1, 2, 3)]
-    assert "".join(parts) == page["text"] and all(0 < len(text) <= 5_000 for text in parts)
+    assert "".join(parts) == page["text"]
+    assert all(0 < len(text) <= 5_000 for text in parts)
 
 
-def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str, Any]) -> None:
-    async def read() -> tuple[list[str], dict[str, Any]]:
+def test_resources_are_what_the_tools_say(server, ask, done):
+    async def read():
         async with Client(server) as client:
             templates = [
                 t.uri_template for t in (await client.list_resource_templates()).resource_templates
@@ -472,19 +448,23 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
 def test_what_cannot_be_answered_is_refused_in_one_line(
-    refusal: Callable[..., str],
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    given: dict[str, Any],
-    told: str,
-) -> None:
+    refusal,
+    caplog,
+    name,
+    given,
+    told,
+):
     said = refusal(name, **given)
-    assert told in said and "\n" not in said and len(said) <= 600 and "Traceback" not in said
-    assert "mistake of Assay" not in said and "/assay-" not in said, "no place of this machine"
+    assert told in said
+    assert "\n" not in said
+    assert len(said) <= 600
+    assert "Traceback" not in said
+    assert "mistake of Assay" not in said, "no place of this machine"
+    assert "/assay-" not in said, "no place of this machine"
     assert not [r for r in caplog.records if r.levelname == "ERROR"], "nothing came upon a mistake"
 
 
-def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
+def test_a_study_names_nothing_outside_its_own_folder(ask):
     found = ask("write_study", **{**TINY, "experiment": "gated-sae", "fields": {"corpus": "/etc"}})
     assert not found["ready"] and "lies outside" in found["wrong"]
 
@@ -509,9 +489,7 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
         ),
     ],
 )
-def test_a_refusal_names_arguments_and_no_options(
-    refusal: Callable[..., str], given: dict[str, Any], said: str
-) -> None:
+def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
     text = refusal(
         "judge",
         **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given,
@@ -520,13 +498,13 @@ def test_a_refusal_names_arguments_and_no_options(
 
 
 def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(
-    refusal: Callable[..., str],
-) -> None:
+    refusal,
+):
     text = refusal("plan", experiment="superposition", sets=["steps"])
     assert "sets needs field=value" in text and "--" not in text
 
 
-def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
+def test_what_would_decide_a_tie_names_arguments(ask):
     rows = [
         row | {"loss": 5 / 41 if row["arm"] == "mine" and row["seed"] else row["loss"]}
         for row in ROWS

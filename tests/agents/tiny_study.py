@@ -27,7 +27,7 @@ INLINE = ("--executor", "inline")
 Call = Callable[..., dict[str, Any]]
 
 
-def told(answer: Any) -> dict[str, Any]:
+def told(answer):
     """What a tool answered, which is given once, as text."""
     assert not answer.is_error and answer.structured_content is None, answer.content
     (content,) = answer.content
@@ -35,10 +35,10 @@ def told(answer: Any) -> dict[str, Any]:
     return found
 
 
-def answered(server: Any, *asked: tuple[str, dict[str, Any]], **how: Any) -> list[Any]:
+def answered(server, *asked, **how):
     """What a server answers to calls of tools, one after the other in one session."""
 
-    async def ask() -> list[Any]:
+    async def ask():
         async with Client(server, **how) as client:
             return [await client.call_tool(name, given) for name, given in asked]
 

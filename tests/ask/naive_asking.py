@@ -1,7 +1,5 @@
 """Asking tiny models in the plain way: one prompt at a time, with hooks of one's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ READS = (
 WINDOW = {"sliding_window": 64, "head_dim": 8, "query_pre_attn_scalar": 8, "bos_token_id": 3}
 
 
-def make(folder: Path, kind: str, **changes) -> Path:
+def make(folder, kind, **changes):
     """A tiny model; gemma3_text reads a BOS, token 3, before every text."""
     return tiny_models.make(folder, kind, **(WINDOW if kind == "gemma3_text" else {}) | changes)
 
@@ -56,7 +54,7 @@ def measured(model, prompt_set, table=None, control="", tables=(), sources=(), s
 class Naive:
     """A model of transformers, whose sites are edited by hooks that this file writes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
         self.tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json")
@@ -64,10 +62,10 @@ class Naive:
         self.opening = self.tokenizer.encode("")
         self.heads = self.model.config.num_attention_heads
 
-    def tokens(self, text: str) -> list[int]:
+    def tokens(self, text):
         return self.tokenizer.encode(text)
 
-    def _hook(self, site: str, change):
+    def _hook(self, site, change):
         _, layer, kind = site.split(".", 2)
         block = self.model.model.layers[int(layer)]
         if kind == "hook_resid_pre":
@@ -93,7 +91,7 @@ class Naive:
             for handle in handles:
                 handle.remove()
 
-    def acts(self, text: str, site: str) -> torch.Tensor:
+    def acts(self, text, site):
         """What a site has at every token, the opening included."""
         seen = []
 
@@ -104,14 +102,12 @@ class Naive:
         self.logits(self.tokens(text), {site: look})
         return seen[0]
 
-    def reads(self, text: str, edits=()) -> tuple[float, float]:
+    def reads(self, text, edits=()):
         """The two numbers of READS."""
 
-        def log_prob(answer: str) -> float:
-            prompt, answer_tokens = (
-                self.tokens(text),
-                self.tokenizer.encode(answer, add_special_tokens=False),
-            )
+        def log_prob(answer):
+            prompt = self.tokens(text)
+            answer_tokens = self.tokenizer.encode(answer, add_special_tokens=False)
             log = self.logits([*prompt, *answer_tokens], edits).log_softmax(-1)
             return sum(
                 float(log[len(prompt) - 1 + k, token]) for k, token in enumerate(answer_tokens)

@@ -1,8 +1,6 @@
 """Tiny language models as transformers runs them, one prompt at a time, in float64, with nothing of
 Assay's; and studies of them that are measured in a line."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 
@@ -33,7 +31,7 @@ KINDS = {
 class Naive:
     """A tiny model: its folder, and plain passes over one text."""
 
-    def __init__(self, folder: Path, kind: str, **changes):
+    def __init__(self, folder, kind, **changes):
         self.folder = tiny_models.make(folder, kind, **KINDS[kind] | changes)
         self.tokenizer = tokenizers.Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self.model = transformers.AutoModelForCausalLM.from_pretrained(

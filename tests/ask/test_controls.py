@@ -187,7 +187,8 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
     )
     write(of, tmp_path / "it.safetensors", "assay")
     judged = verdict(folder, tmp_path, CLAMPED.format(latent=3))
-    assert judged.outcome == "holds" and judged.controls["set/random"].outcome == "fails"
+    assert judged.outcome == "holds"
+    assert judged.controls["set/random"].outcome == "fails"
     assert verdict(folder, tmp_path, CLAMPED.format(latent=4)).outcome != "holds"
 
 

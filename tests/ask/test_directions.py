@@ -58,7 +58,8 @@ def test_a_difference_of_means_keeps_its_length_and_sees_its_seeds_rows(subject,
     table = direction(prompts="learnt", label="tone", difference=("good", "bad"))
     got = learner(subject, learnt).vector(table, Site.parse(SITE), seed).double()
     rows = sampled(learnt, seed)
-    x, good = acts(subject[1], rows), torch.tensor([r.columns["tone"] == "good" for r in rows])
+    x = acts(subject[1], rows)
+    good = torch.tensor([r.columns["tone"] == "good" for r in rows])
     wanted = x[good].mean(0) - x[~good].mean(0)
     assert 4 <= len(rows) < len(ROWS) and 2 <= good.sum() <= len(rows) - 2
     np.testing.assert_allclose(got, wanted, atol=1e-5 * float(x.norm(dim=1).mean()))
@@ -81,7 +82,8 @@ def test_labels_are_compared_as_prompts_have_them(subject):
 def test_a_probe_is_ridge_and_a_component_the_largest_spread(subject, learnt):
     of, site = learner(subject, learnt), Site.parse(SITE)
     rows = sampled(learnt, 3)
-    x, y = acts(subject[1], rows), torch.tensor([r.columns["tone"] == "good" for r in rows])
+    x = acts(subject[1], rows)
+    y = torch.tensor([r.columns["tone"] == "good" for r in rows])
     centred, sign = x - x.mean(0), torch.where(y, 1.0, -1.0).double()
     table = direction(prompts="learnt", label="tone", probe=("good", "bad"))
     penalty = 0.1 * float((centred**2).sum(1).mean())
@@ -95,7 +97,8 @@ def test_a_probe_is_ridge_and_a_component_the_largest_spread(subject, learnt):
     x = acts(subject[1], rows)
     values, vectors = torch.linalg.eigh((x - x.mean(0)).T @ (x - x.mean(0)))
     got = of.vector(table, site, 3).double()
-    assert abs(float(got @ vectors[:, -2])) == pytest.approx(1, abs=1e-3) and values[-2] > 0
+    assert abs(float(got @ vectors[:, -2])) == pytest.approx(1, abs=1e-3)
+    assert values[-2] > 0
 
 
 def of_activations(x):
@@ -169,9 +172,8 @@ def test_a_random_direction_lies_where_activations_do_and_aside_of_the_true_one(
     assert torch.equal(got[0::2], -got[1::2])
     assert float(got[:, 0].abs().median()) > float(got[:, 2].abs().median())
     same = vectors.random_like(true, torch.ones(5, 6), 0)  # nothing spreads: any direction
-    assert float(same.norm()) == pytest.approx(5) and float(same @ true) == pytest.approx(
-        0, abs=1e-4
-    )
+    assert float(same.norm()) == pytest.approx(5)
+    assert float(same @ true) == pytest.approx(0, abs=1e-4)
 
 
 def test_random_tokens_are_never_those_that_are_named(subject):
@@ -203,10 +205,10 @@ def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers,
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ({}, "say one of difference"),
+        ({}, "give one of difference"),
         ({"difference": ("good", "bad"), "component": 1}, "got difference and component"),
         ({"difference": ("good", "good")}, "takes two labels, got 'good' twice"),
-        ({"component": 1, "site": ""}, "learned somewhere: say site"),
+        ({"component": 1, "site": ""}, "needs a site at which it is learned"),
         ({"component": 1, "site": "blocks.1.hook_resid"}, "no site"),
         ({"component": 1, "site": "blocks.1.attn.hook_z"}, "not have one vector for each token"),
         ({"component": 1, "position": "all"}, "learned at one token"),

@@ -12,7 +12,9 @@ from assay.ask.tables import Intervention, Read
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.writing import write
 
-SITE, Z, MLP = "blocks.1.hook_resid_pre", "blocks.1.attn.hook_z", "blocks.1.hook_mlp_out"
+SITE = "blocks.1.hook_resid_pre"
+Z = "blocks.1.attn.hook_z"
+MLP = "blocks.1.hook_mlp_out"
 TEXTS = [
     {"who": "Qz", "what": "x = 10", "other": "Point", "alike": "Wk"},
     {"who": "Add", "what": "y = 2048, say", "other": "Subtract", "alike": "Edd"},

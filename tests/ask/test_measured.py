@@ -42,7 +42,7 @@ def run(seed, slope, at=2):
 
 
 @pytest.fixture
-def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def loop(tmp_path, monkeypatch):
     """A file with a training loop, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
@@ -51,11 +51,11 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def judged(path: Path):
+def judged(path):
     return Lab(path.parent / "store", Inline()).run(catalogue.find(str(path)))
 
 
-def calls(path: Path) -> list[str]:
+def calls(path):
     log = path.with_name("calls")
     lines = log.read_text().splitlines() if log.exists() else []
     log.unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def test_fields_are_those_of_the_function_and_main_lends_them_to_other_arms():
         claims=["main.y > 0"],
         seeds=[5, 7],
     )
-    def run(seed: int, width: int = 4, lr: float = 1, shuffled=False, sizes=(), name=None):
+    def run(seed, width=4, lr=1, shuffled=False, sizes=(), name=None):
         return {"y": 1.0}
 
     assert [s.seed for s in run.default] == [5, 7]

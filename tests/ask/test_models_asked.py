@@ -245,7 +245,8 @@ def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
     first, second = (models.as_it_is(n, "cpu", Model(name=n)) for n in ("./base", "./tuned"))
     control = models.changed(first, second, seed=5)
     ours = dict(first.model.named_parameters())
-    theirs, new = dict(second.model.named_parameters()), dict(control.model.named_parameters())
+    theirs = dict(second.model.named_parameters())
+    new = dict(control.model.named_parameters())
     for name, weight in ours.items():
         true, shuffled = theirs[name] - weight, new[name] - weight
         assert not torch.equal(true, shuffled)
@@ -313,7 +314,7 @@ def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here)
         (ordered(8, 7), "prompts and turned are compared row by row, and they have 8 and 7"),
         (ordered(8).replace('", "turned"', '", "prompts"'), "are the same prompts"),
         (ordered(8).replace('", "turned"', '", "other"'), "there are no prompts 'other'"),
-        (ordered(8) + 'models = ["main", "main"]\n', "say models or prompts of it"),
+        (ordered(8) + 'models = ["main", "main"]\n', "give two models, or two prompts"),
     ],
 )
 def test_prompts_that_cannot_be_compared_are_refused(here, tables, told):
@@ -481,7 +482,7 @@ def lab_preset(experiment):
     ("text", "told"),
     [
         ('\n[[model]]\nname = "./tuned"\n', "line 8 column 1: a second model needs a label"),
-        ('\n[[model]]\nlabel = "x"\n', "line 8 column 1: say one of name, like and checkpoints"),
+        ('\n[[model]]\nlabel = "x"\n', "line 8 column 1: give one of name, like and checkpoints"),
         (
             '\n[[model]]\nname = "./tuned"\nlabel = "x"\n[[model]]\nname = "./g"\nlabel = "x"\n',
             "line 13 column 9: the label 'x' is taken",
@@ -546,7 +547,7 @@ def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here
 def test_what_no_data_could_decide_is_told_before_it_runs(here):
     experiment = study(here, HEAD + prompts(8) + claim("main.constant > 90"))
     assert undecidable(here / "asks.toml", experiment) == [
-        "claim 1 cannot be decided: 8 prompts, but fewer than 20 decide nothing; add 12 more rows"
+        "claim 1 cannot be decided: 8 prompts; a verdict needs at least 20; add 12 more rows"
     ]
     experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
     assert undecidable(here / "asks.toml", experiment) == []
@@ -574,7 +575,7 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
     rows = find_gaps(path, Lab(here / "store", Inline())).gaps
-    few = "8 prompts, but fewer than 20 decide nothing"
+    few = "8 prompts; a verdict needs at least 20"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
     rows = find_gaps(path, Lab(here / "store", Inline())).gaps

@@ -209,7 +209,7 @@ def test_what_no_model_from_nothing_can_have_is_told_before_it_is_trained(texts,
     [
         ('of = "./base"', 'of = "./bas"', "line 10 column 6: there is no model './bas'"),
         ('prompts = "lesson"', 'prompts = "less"', "there are no prompts 'less'"),
-        ('prompts = "lesson"\n', "", "line 8 column 1: say one of prompts and text"),
+        ('prompts = "lesson"\n', "", "line 8 column 1: give one of prompts and text"),
         ('name = "tuned"', 'name = "learned"', "line 9 column 8: the name 'learned' is taken"),
         ('prompts = "lesson"', 'text = "./nothing"', "line 8 column 1: .*nothing"),
     ],

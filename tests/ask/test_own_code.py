@@ -1,8 +1,6 @@
 """A user's own functions that read and change: what they are given, against hooks of one's own, and
 what is refused before a model is opened."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -177,7 +175,7 @@ threshold = "plan: by construction"
 ROWS = ", ".join(f'{{what = "x = {n}", k = {n}}}' for n in range(24))
 
 
-def study(where: Path, edit: str, read: str) -> str:
+def study(where, edit, read):
     path = where / f"{edit}-{read}.toml"
     path.write_text(STUDY.format(edit=edit, read=read, site=SITE, rows=ROWS))
     return str(path)

@@ -176,9 +176,8 @@ def test_a_read_of_other_prompts_is_measured_on_these_in_every_arm_that_has_it(s
     task = parts["cut on random"].task
     assert [r.name for r in task.reads] == ["copies"]
     assert len(task.rows) == len(parts["random"].task.rows) == 2
-    assert [r.name for r in parts["cut"].task.reads] == ["good"] and len(
-        parts["cut"].task.rows
-    ) == 3
+    assert [r.name for r in parts["cut"].task.reads] == ["good"]
+    assert len(parts["cut"].task.rows) == 3
     assert {"cut on random/heads", "cut on random/damage"} <= {*parts}
     # what is chosen by the read is chosen on its prompts, in the arm of the others as well
     assert [p.table.name for p in parts["cut"].task.sets] == ["prompts", "random"]

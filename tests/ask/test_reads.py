@@ -88,10 +88,8 @@ def test_numbers_of_next_tokens_are_those_of_single_passes(naive, done):
         one = at(change, naive, text)
         logs, _, _ = naive.run(naive.ids(text), one)
         clean, _, _ = naive.run(naive.ids(text))
-        token, own = (
-            naive.tokenizer.encode(" a", add_special_tokens=False).ids[0],
-            slice(len(naive.opening), None),
-        )
+        token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+        own = slice(len(naive.opening), None)
         entropies = -(np.exp(logs) * logs).sum(-1)
         kls = (np.exp(clean) * (clean - logs)).sum(-1)
         scores = [naive.log_prob(text, t, one) for t in (" b", " x", " the sum")]
@@ -147,7 +145,8 @@ def test_what_is_written_is_the_likeliest_token_each_time(naive):
 
 def test_a_word_is_not_sought_within_another_one():
     assert not whole("no").search("I know nothing") and whole("no").search("Well: No.")
-    assert whole(" I'm sorry").search("i'M sorry, but") and whole("?!").search("what?!no")
+    assert whole(" I'm sorry").search("i'M sorry, but")
+    assert whole("?!").search("what?!no")
 
 
 def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
@@ -435,12 +434,14 @@ def test_a_sweep_is_a_dimension_with_its_levels(models):
     )
     dims, array, unit = named["lens"]
     assert (dims, array.shape, unit) == ("run layer half prompt", (2, 2, 2, 4), "nats")
-    assert coords["layer"] == [0, 2] and coords["half"] == ["hook_resid_pre", "hook_resid_post"]
+    assert coords["layer"] == [0, 2]
+    assert coords["half"] == ["hook_resid_pre", "hook_resid_post"]
 
 
 def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path):
     """Prompt by prompt; KL divergence is that of the second from the first."""
-    first, second = models("llama"), Naive(tmp_path / "short", "llama", num_hidden_layers=2)
+    first = models("llama")
+    second = Naive(tmp_path / "short", "llama", num_hidden_layers=2)
     every = [
         Read(name="several", log_prob=" return a + b"),
         Read(name="kl", kl=True),

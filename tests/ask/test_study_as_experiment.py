@@ -143,7 +143,7 @@ def test_without_seeds_fresh_ones_are_taken(own):
         ),
         (
             HEAD + PART.replace("steps = 30", "steps = 30, lr = [0.1, 0.2]") + CLAIM,
-            "differ in lr (0.1, 0.2); say which is meant",
+            "differ in lr (0.1, 0.2); choose one",
         ),
         # a name that there is not is told before what is missing
         (

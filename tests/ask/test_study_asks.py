@@ -325,7 +325,8 @@ def test_all_right_is_no_certainty_in_an_estimate_either(folder, tmp_path):
     )
     [share] = result.findings
     [verdict] = [j.verdict for j in result.judged]
-    assert share.estimate == 1 and share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
+    assert share.estimate == 1
+    assert share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
     assert (verdict.low, verdict.high) == (share.low, share.high)
     assert verdict.outcome == "holds"
 

@@ -228,9 +228,8 @@ def test_a_unit_without_a_number_at_the_level_named_counts_in_none():
     values[3, 0, 1] = values[5, 2, 1] = np.nan
     arms = {"main": kinds(values), "again": kinds(values + 1), "other": kinds(values)}
     found = judged("main.slope[kind=rare, moment=end] < 9", arms=arms)
-    assert found.n == {"seed": 8} and found.estimate == pytest.approx(
-        np.nanmean(values[:, 0, 1]), rel=1e-12
-    )
+    assert found.n == {"seed": 8}
+    assert found.estimate == pytest.approx(np.nanmean(values[:, 0, 1]), rel=1e-12)
     found = judged(
         "mean(main.slope[moment=end], over=kind) < 9", arms=arms
     )  # two seeds have a NaN among their kinds
@@ -260,7 +259,8 @@ def test_runs_that_share_all_units_are_averaged_and_a_run_without_a_number_is_no
         "main.score < 9", arms={"main": data, "again": data + 1}, units=("document", "penalty")
     )
     cells = np.array([values[:2].mean(0), values[2:].mean(0)])
-    assert found.estimate == pytest.approx(np.nanmean(cells), rel=1e-12) and found.n == {
+    assert found.estimate == pytest.approx(np.nanmean(cells), rel=1e-12)
+    assert found.n == {
         "document": 24,
         "penalty": 2,
     }

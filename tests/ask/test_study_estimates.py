@@ -1,7 +1,6 @@
 """Estimates of a study: planned, frozen, run and shown as claims are, and judged by nothing."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ control = ["linear"]
 
 
 @pytest.fixture
-def asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def asks(tmp_path, monkeypatch):
     """A study in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
@@ -64,7 +63,7 @@ control = ["linear"]
 """
 
 
-def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks: Path) -> None:
+def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks):
     text = STUDY.replace('arms = ["main"]', 'arms = ["main", "linear"]') + BETWEEN
     asks.write_text(text.replace("{dense}", "0.5"))
     result = Lab(asks.parent / "s", Inline()).run(catalogue.find(str(asks)))
@@ -81,9 +80,7 @@ def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks: Path) 
         catalogue.find(str(asks))
 
 
-def test_a_question_of_how_much_is_answered_by_a_curve(
-    asks: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
     study = catalogue.find(str(asks))
     result = Lab(asks.parent / "s", Inline()).run(study)
     data = result.arms["main"].represented.mean("feature")
@@ -109,18 +106,17 @@ def test_a_question_of_how_much_is_answered_by_a_curve(
     words = found["curve"]["crossing"]["words"]
     shown = " ".join(tables.text(kept).split())
     assert "density 0.2:" in shown and words[:18] in shown
-    assert result.figures[-1].x == "density" and result.figures[-1].band == ("low", "high")
+    assert result.figures[-1].x == "density"
+    assert result.figures[-1].band == ("low", "high")
     page = pages.page(kept)
     assert "Share represented" in page and "density 0.2: " in page
     lines = export.verdicts_csv(kept).splitlines()
     assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
     assert main(["show", "asks.toml", "--root", "s"]) == 0
-    assert "band, of all 3 levels together" in capsys.readouterr().out
+    assert "band for all 3 levels together" in capsys.readouterr().out
 
 
-def test_estimates_beside_claims_are_shown_planned_and_carried(
-    asks: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_estimates_beside_claims_are_shown_planned_and_carried(asks, capsys):
     asks.write_text(STUDY.replace('["main"]', '["main", "linear"]') + CLAIM)
     assert main(["plan", "asks.toml", "--root", "s", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
@@ -137,10 +133,10 @@ def test_estimates_beside_claims_are_shown_planned_and_carried(
     assert "band, of all 3 levels" in capsys.readouterr().out
 
 
-def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
+def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):
     store = Lab(asks.parent / "s", Inline()).store
 
-    def frozen() -> tuple[list[str], str]:
+    def frozen():
         study = catalogue.find(str(asks))
         preset = override(study)
         known = registered.find(store, study, preset)
@@ -186,9 +182,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
         ("natural = [0, 1]", 'units = ["density"]', 9, "density is a unit, over whose levels"),
     ],
 )
-def test_what_cannot_be_estimated_is_refused_with_its_place(
-    asks: Path, old: str, new: str, line: int, words: str
-) -> None:
+def test_what_cannot_be_estimated_is_refused_with_its_place(asks, old, new, line, words):
     assert old in STUDY
     asks.write_text(STUDY.replace(old, new))
     with pytest.raises(ExperimentError) as e:
@@ -197,7 +191,7 @@ def test_what_cannot_be_estimated_is_refused_with_its_place(
     assert f"line {line} column" in str(e.value)
 
 
-def test_a_study_without_claim_and_estimate_lacks_both(asks: Path) -> None:
+def test_a_study_without_claim_and_estimate_lacks_both(asks):
     asks.write_text(STUDY.partition("[[estimate]]")[0])
     with pytest.raises(ExperimentError, match=r"write \[\[claim\]\] .* or \[\[estimate\]\]"):
         catalogue.find(str(asks))

@@ -32,7 +32,7 @@ FREEZE = ("preregister", "asks.toml", "--root", "s")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path, monkeypatch):
     """A folder with an experiment of two arms, main and flat, and a study of it."""
     write_experiment("own", tmp_path)
     (tmp_path / "asks.toml").write_text(STUDY)
@@ -41,7 +41,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def refused(capsys, *words):
     """The one line in which a command is refused."""
     capsys.readouterr()
     assert main(words) == 2
@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return err
 
 
-def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_freezing_to_the_page(own, capsys):
     assert main([*FREEZE, "--json"]) == 0
     frozen = json.loads(capsys.readouterr().out)
     assert frozen["seeds"] == "1000000:1000012" and not frozen["already"]
@@ -59,7 +59,7 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
         own / "asks.prereg.json",
     }
     assert main(FREEZE) == 0
-    assert "was frozen so already" in capsys.readouterr().out
+    assert "was already frozen" in capsys.readouterr().out
     assert main([*FREEZE, "--set", "seed=1000020:1000032"]) == 0
     assert (
         "Next: assay run asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out
@@ -74,12 +74,12 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
     assert [v["n"] for v in shown["verdicts"]] == [{"seed": 12}] * len(shown["verdicts"])
     assert main(["report", "asks.toml", "--root", "s", "--out", "pages"]) == 0
     page = (own / "pages/asks.html").read_text()
-    assert "Confirmatory: frozen on" in page and frozen["hash"] in page and "judged once" in page
+    assert "Confirmatory: frozen on" in page
+    assert frozen["hash"] in page
+    assert "judged once" in page
 
 
-def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(
-    own: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own, capsys):
     assert main(FREEZE) == 0
     (own / "asks.toml").write_text("# a comment\n" + STUDY)
     assert main(FREEZE) == 0
@@ -92,9 +92,7 @@ def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(
     assert "exploratory: frozen on" in out and "not as frozen: claim changed" in out
 
 
-def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(
-    own: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own, capsys):
     experiment = catalogue.find("own.py")
     Lab("s", Inline()).run(
         experiment, override(experiment, "default", ("seed=1000003:1000005", "steps=20"))
@@ -102,9 +100,7 @@ def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(
     assert "seeds 1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
 
 
-def test_a_look_of_another_study_of_the_same_experiment_is_a_look(
-    own: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own, capsys):
     """One step fewer are other runs under another name: whoever judged them knows what these seeds
     show."""
     (own / "before.toml").write_text(
@@ -116,14 +112,12 @@ def test_a_look_of_another_study_of_the_same_experiment_is_a_look(
     assert main([*FREEZE]) == 0, "other seeds nobody saw"
 
 
-def test_seeds_of_a_pilot_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_of_a_pilot_are_refused_in_one_line(capsys):
     words = ("preregister", "own.py", "--root", "s", "--set", "seed=0:6")
     assert "seed 0 is a pilot's" in refused(capsys, *words)
 
 
-def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(
-    own: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(own, capsys):
     (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000000:1000005"))
     line = refused(capsys, *FREEZE)
     assert "no data could decide" in line and "which has 5 seeds" in line
@@ -131,7 +125,7 @@ def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(
     assert main([*FREEZE, "--anyway"]) == 0
 
 
-def test_what_is_frozen_today_is_judged_by_the_controls_of_today(own: Path) -> None:
+def test_what_is_frozen_today_is_judged_by_the_controls_of_today(own):
     """What was frozen before freezes held what was asked keeps the controls that there were then;
     what is frozen now has no such excuse."""
     assert main(FREEZE) == 0

@@ -117,7 +117,9 @@ def test_a_disk_that_fails_half_way_leaves_nothing_half_written(tmp_path, monkey
     first = Lab(tmp_path / "a", Inline())
     first.run(e)
     made = [Made(r.job, r.stored.measures()) for r in first.plan(e).rows]
-    store, right, count = Store(tmp_path / "b").prepare(), atomic.sync, itertools.count()
+    store = Store(tmp_path / "b").prepare()
+    right = atomic.sync
+    count = itertools.count()
 
     def fails(path):
         if next(count) == 30:
@@ -127,4 +129,5 @@ def test_a_disk_that_fails_half_way_leaves_nothing_half_written(tmp_path, monkey
     monkeypatch.setattr(atomic, "sync", fails)
     with pytest.raises(StoreError, match="is full"):
         store.put_all(made)
-    assert list(store.every(e.name)) == [] and list((store.root / "tmp").iterdir()) == []
+    assert list(store.every(e.name)) == []
+    assert list((store.root / "tmp").iterdir()) == []

@@ -103,9 +103,8 @@ def test_decay_and_warm_up_are_those_of_adamw(tmp_path):
     usual = Train(name="t", of="m", prompts="p", steps=3, batch=3, lr=0.01)
     table = Train(name="t", of="m", prompts="p", steps=3, batch=3, lr=0.01, decay=0.5, warmup=1)
     keys = {training.key(training.spec(t, str(naive.folder), source)) for t in (usual, table)}
-    assert (
-        len(keys) == 2 and "decay" not in training.spec(usual, str(naive.folder), source).to_json()
-    )
+    assert len(keys) == 2
+    assert "decay" not in training.spec(usual, str(naive.folder), source).to_json()
     (tmp_path / "out").mkdir()
     training.train(
         table, str(naive.folder), source, None, "cpu", tmp_path / "out", lambda d, t: None

@@ -274,7 +274,8 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     tables = CUT + LOOKS.format(head=1)
     result = run(study(folder, "looks", tables, "main.looks > 0.8"), tmp_path)
     (judged,) = result.judged
-    assert judged.outcome == "holds" and judged.controls["main/heads"].outcome == "fails"
+    assert judged.outcome == "holds"
+    assert judged.controls["main/heads"].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
     assert all(f"1.{h} 0." in note for h in (0, 2, 3))
     result = run(

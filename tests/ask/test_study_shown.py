@@ -80,7 +80,8 @@ def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
     said = visible(page.replace(re.search(r'<details id="study">.*?</details>', page, re.S)[0], ""))
     assert "cut: zero ablation at blocks.0.hook_attn_out and blocks.1.hook_attn_out" in said
     assert "changed at blocks.0.hook_attn_out and blocks.1.hook_attn_out" in said
-    assert "{layer}" not in said and "{layer}" not in " ".join(re.findall('data-how="[^"]*"', page))
+    assert "{layer}" not in said
+    assert "{layer}" not in " ".join(re.findall('data-how="[^"]*"', page))
     assert at_levels("at a.{l}.b, c", {"l": range(2, 9)}) == "at a.2.b to a.8.b, c"
     assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
 
@@ -137,4 +138,5 @@ def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):
     path.write_text(ASKED.replace("sweep =", "controls = []\nsweep ="))
     with pytest.raises(ExperimentError, match=r"line 18 .*: a verdict needs a control") as told:
         catalogue.find(str(path))
-    assert 'write control = ["…"]' in str(told.value) and "must_fail" not in str(told.value)
+    assert 'write control = ["…"]' in str(told.value)
+    assert "must_fail" not in str(told.value)

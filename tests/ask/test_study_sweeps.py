@@ -2,7 +2,6 @@
 frozen or recorded before there was such a rule is judged as it was."""
 
 import json
-from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -35,7 +34,7 @@ LEVEL = 0.95 ** (1 / 3)
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path, monkeypatch):
     write_experiment("own", tmp_path)
     (tmp_path / "asks.toml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
@@ -43,13 +42,13 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def half_widths(verdicts: list) -> list[float]:
+def half_widths(verdicts):
     """Half the width of Student's interval over the standard deviation of the units, times √n."""
     of = [(v["t_high"] - v["t_low"], v["points"]) for v in verdicts]
     return [w / 2 / stats.tstd(x) * len(x) ** 0.5 for w, x in of]
 
 
-def test_at_once_each_and_frozen(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_at_once_each_and_frozen(own, capsys):
     run = ["run", "asks.toml", "--root", "s", "--executor", "inline", "--json"]
     assert main(run) == 0
     at_once = json.loads(capsys.readouterr().out)
@@ -74,7 +73,7 @@ def test_at_once_each_and_frozen(own: Path, capsys: pytest.CaptureFixture[str]) 
     assert {k: v for k, v in frozen.content.items() if k in singly} == singly
 
 
-def test_what_was_judged_singly_is_judged_again_singly(own: Path) -> None:
+def test_what_was_judged_singly_is_judged_again_singly(own):
     study = catalogue.find("asks.toml")
     lab = Lab(own / "s", Inline())
     result = lab.run(study)

@@ -3,14 +3,11 @@ something else was frozen; whoever changes a file also writes every hash and sea
 
 Each is a name and a function of the folder."""
 
-from __future__ import annotations
-
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +20,7 @@ Forgery = Callable[[Path], None]
 OTHER = "1000006:1000012"
 
 
-def rehashed(folder: Path) -> None:
+def rehashed(folder):
     """Write SHA256SUMS again."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
     lines = (
@@ -32,14 +29,14 @@ def rehashed(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def edited(path: Path, change: Callable[[Any], Any]) -> None:
+def edited(path, change):
     """A JSON file with a change; where the change gives something, with that instead."""
     data = json.loads(path.read_bytes())
     given = change(data)
     path.write_text(json.dumps(data if given is None else given))
 
 
-def chained(path: Path, lines: list[dict[str, Any]]) -> list[str]:
+def chained(path, lines):
     """Write a journal anew, each line after the one before; gives their hashes."""
     keys: list[str] = []
     text = b""
@@ -51,13 +48,13 @@ def chained(path: Path, lines: list[dict[str, Any]]) -> list[str]:
     return keys
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def lines_of(path):
     """The lines of a journal, without their seals."""
     lines = [json.loads(text) for text in path.read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "sha256"} for line in lines]
 
 
-def frozen_anew(folder: Path, change: Callable[[dict[str, Any]], None], *, chain: bool) -> None:
+def frozen_anew(folder, change, *, chain):
     """Change what was frozen, with its hash and its seal in all copies; with `chain` also the look,
     the ledger and what is stated, so that all of them name the new hash."""
     looks = folder / "looks"
@@ -85,7 +82,7 @@ def frozen_anew(folder: Path, change: Callable[[dict[str, Any]], None], *, chain
         path.write_bytes(seal(data))
 
 
-def paths_in(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths_in(value, at=()):
     """Where the values of a JSON document are."""
     parts = value.items() if isinstance(value, dict) else enumerate(value)
     for key, part in parts:
@@ -95,14 +92,14 @@ def paths_in(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield (*at, key)
 
 
-def put(data: Any, at: tuple[Any, ...], change: Callable[[Any], Any]) -> None:
+def put(data, at, change):
     """Change the value at a place."""
     for key in at[:-1]:
         data = data[key]
     data[at[-1]] = change(data[at[-1]])
 
 
-def another(value: Any) -> Any:
+def another(value):
     """Another value of the same kind."""
     if isinstance(value, bool):
         return not value
@@ -116,7 +113,7 @@ def another(value: Any) -> Any:
         return value[:-1] + ("0" if value[-1:] != "0" else "1")
 
 
-def of_registration(folder: Path) -> Iterator[tuple[str, Forgery]]:
+def of_registration(folder):
     """Each value of what was frozen, sealed again: alone, and where the bundle has it elsewhere,
     with all chains."""
     data = json.loads(next((folder / "looks").glob("registered-*.json")).read_bytes())
@@ -124,7 +121,7 @@ def of_registration(folder: Path) -> Iterator[tuple[str, Forgery]]:
     for at in paths_in(content):
         name = ".".join(map(str, at))
 
-        def forge(folder: Path, at: tuple[Any, ...] = at, chain: bool = False) -> None:
+        def forge(folder, at=at, chain=False):
             frozen_anew(folder, lambda d: put(d, at, another), chain=chain)
 
         yield f"frozen {name}", forge
@@ -146,7 +143,7 @@ UNTOLD = frozenset({"hash", "interval", "kind", "gates", "credits"})
 """What a bundle does not have elsewhere of a claim."""
 
 
-def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
+def of_statements(folder):
     """What is stated, the claims, and what was measured."""
     verdicts = json.loads((folder / "verdicts.json").read_bytes())
     for i in range(len(verdicts["verdicts"])):
@@ -154,9 +151,7 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
             other = "undecided" if verdicts["verdicts"][i][key] != "undecided" else "holds"
             new = another if key != "outcome" else lambda value, other=other: other
 
-            def state(
-                folder: Path, at: tuple[Any, ...] = ("verdicts", i, key), new: Any = new
-            ) -> None:
+            def state(folder, at=("verdicts", i, key), new=new):
                 edited(folder / "verdicts.json", lambda d: put(d, at, new))
 
             yield f"stated {key} of {i}", state
@@ -169,7 +164,7 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
             ("level", 0.5),
         ):
 
-            def ask(d: Any, i: int = i, key: str = key, value: Any = value) -> None:
+            def ask(d, i=i, key=key, value=value):
                 d["claims"][i][key] = value
 
             yield f"claim {i} with another {key}", _in("claims.json", ask)
@@ -201,14 +196,14 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
     yield "something read that was not frozen", _in("environment.json", _read_more)
     for key in ("lacking", "changed", "missing"):
 
-        def say(d: Any, key: str = key) -> None:
+        def say(d, key=key):
             d["registration"][key] = ["a table"]
 
         yield f"{key} stated", _in("verdicts.json", say)
     yield "finished before it was frozen", _in("environment.json", _finished("2020-01-01"))
 
 
-def of_chains(folder: Path) -> Iterator[tuple[str, Forgery]]:
+def of_chains(folder):
     """Lines of the journals: taken out, changed, exchanged, and with the rest chained anew."""
     for path in sorted((folder / "looks").glob("*.jsonl")):
         name, lines = path.relative_to(folder), lines_of(path)
@@ -216,14 +211,14 @@ def of_chains(folder: Path) -> Iterator[tuple[str, Forgery]]:
         for i in range(len(lines)):
             rest = lines[:i] + lines[i + 1 :]
 
-            def leave_out(folder: Path, name: Path = name, i: int = i) -> None:
+            def leave_out(folder, name=name, i=i):
                 kept = (folder / name).read_bytes().splitlines(keepends=True)
                 (folder / name).write_bytes(b"".join(kept[:i] + kept[i + 1 :]))
 
-            def chain(folder: Path, name: Path = name, rest: Any = tuple(rest)) -> None:
+            def chain(folder, name=name, rest=tuple(rest)):
                 chained(folder / name, copy.deepcopy(list(rest)))
 
-            def change(folder: Path, name: Path = name, i: int = i) -> None:
+            def change(folder, name=name, i=i):
                 kept = (folder / name).read_bytes().splitlines(keepends=True)
                 kept[i] = kept[i].replace(b"2026-", b"2025-")
                 (folder / name).write_bytes(b"".join(kept))
@@ -232,7 +227,7 @@ def of_chains(folder: Path) -> Iterator[tuple[str, Forgery]]:
             yield f"line {i} of {path.name} taken out, the rest chained", chain
             yield f"line {i} of {path.name} at another time", change
 
-    def peeked(folder: Path) -> None:
+    def peeked(folder):
         path = folder / "looks/ledger.jsonl"
         lines = lines_of(path)
         early = {k: v for k, v in lines[0].items() if k != "registration"}
@@ -247,7 +242,7 @@ def of_chains(folder: Path) -> Iterator[tuple[str, Forgery]]:
         yield "a peek before it was frozen, all chained", peeked
 
 
-def of_inputs(folder: Path) -> Iterator[tuple[str, Forgery]]:
+def of_inputs(folder):
     """Prompts and inputs, where models were asked."""
     if not (folder / "prompts.json").exists():
         return
@@ -255,7 +250,7 @@ def of_inputs(folder: Path) -> Iterator[tuple[str, Forgery]]:
     for name, rows in prompts.items():
         for row in range(0, len(rows), 5):
 
-            def reword(d: Any, name: str = name, row: int = row) -> None:
+            def reword(d, name=name, row=row):
                 d[name][row][0] += " indeed"
 
             yield f"row {row} of {name} reworded", _in("prompts.json", reword)
@@ -276,26 +271,26 @@ def of_inputs(folder: Path) -> Iterator[tuple[str, Forgery]]:
                 _in("environment.json", lambda d, at=at: put(d, at, another)),
             )
 
-            def unread(d: Any, arm: str = arm, name: str = name) -> None:
+            def unread(d, arm=arm, name=name):
                 d["read"][arm].pop(name)
 
             yield f"no {name} of {arm}", _in("environment.json", unread)
 
 
-def of_exploratory(folder: Path, frozen: Path) -> Iterator[tuple[str, Forgery]]:
+def of_exploratory(folder, frozen):
     """A result of which nothing was frozen, said to be confirmatory: alone, with what was frozen of
     another study, and on the page."""
     told = json.loads((frozen / "verdicts.json").read_bytes())["registration"]
     zeros = {**told, "hash": "0" * 64, "time": "2020-01-01T00:00:00+00:00"}
     for name, registration in (("none", None), ("zeros", zeros), ("of another study", told)):
 
-        def claim(folder: Path, registration: Any = registration) -> None:
+        def claim(folder, registration=registration):
             said = {"inference": "confirmatory", "registration": registration}
             edited(folder / "verdicts.json", lambda d: d.update(said))
             page = (folder / "report.html").read_text().replace("exploratory", "confirmatory")
             (folder / "report.html").write_text(page)
 
-        def bring(folder: Path, claim: Forgery = claim) -> None:
+        def bring(folder, claim=claim):
             claim(folder)
             for path in (frozen / "looks").iterdir():
                 (folder / "looks").mkdir(exist_ok=True)
@@ -304,36 +299,36 @@ def of_exploratory(folder: Path, frozen: Path) -> Iterator[tuple[str, Forgery]]:
         yield f"said to be confirmatory, registration {name}", claim
         yield f"the same with that study's looks, registration {name}", bring
 
-    def on_the_page(folder: Path) -> None:
+    def on_the_page(folder):
         page = (folder / "report.html").read_text()
         (folder / "report.html").write_text(page + "<p>confirmatory: frozen on 2020-01-01</p>")
 
     yield "confirmatory on the page alone", on_the_page
 
 
-def _in(name: str, change: Callable[[Any], Any]) -> Forgery:
-    def forge(folder: Path) -> None:
+def _in(name, change):
+    def forge(folder):
         edited(folder / name, lambda data: (change(data), None)[1])
 
     return forge
 
 
-def _finished(time: str) -> Callable[[Any], None]:
-    def change(data: Any) -> None:
+def _finished(time):
+    def change(data):
         data["finished"] = time
 
     return change
 
 
-def _not_judged(i: int) -> Callable[[Any], None]:
-    def change(data: Any) -> None:
+def _not_judged(i):
+    def change(data):
         data["claims"][i] |= {"carried": False, "why_not": "its statistic is Python"}
 
     return change
 
 
-def _fewer_units(i: int) -> Callable[[Any], None]:
-    def change(data: Any) -> None:
+def _fewer_units(i):
+    def change(data):
         for table in data["claims"][i]["arms"].values():
             for levels in table["unit_levels"].values():
                 levels.pop()
@@ -341,18 +336,18 @@ def _fewer_units(i: int) -> Callable[[Any], None]:
     return change
 
 
-def _held(verdict: Any) -> Any:
+def _held(verdict):
     return {**verdict, "outcome": "holds", "reason": ""}
 
 
-def _read_more(data: Any) -> None:
+def _read_more(data):
     data["inputs"]["table.csv"] = "0" * 64
     for read in data["read"].values():
         read["table.csv"] = "0" * 64
 
 
-def _other_seeds(arm: str) -> Callable[[Any], None]:
-    def change(data: Any) -> None:
+def _other_seeds(arm):
+    def change(data):
         for part in ("levels", "runs"):
             if seeds := data[arm][part].get("seed"):
                 data[arm][part]["seed"] = [seed + 6 for seed in seeds]
@@ -360,10 +355,10 @@ def _other_seeds(arm: str) -> Callable[[Any], None]:
     return change
 
 
-def _numbers(name: Path) -> Forgery:
+def _numbers(name):
     """Numbers of a claim's measure moved a little, which moves its estimate."""
 
-    def forge(folder: Path) -> None:
+    def forge(folder):
         with np.load(folder / name) as stored:
             arrays = {k: stored[k] for k in stored.files}
         moved = {

@@ -1,7 +1,5 @@
 """Ways in which a stored or foreign file can come to harm, drawn by a seeded generator."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 
-def flip(path: Path, rng: np.random.Generator) -> None:
+def flip(path, rng):
     """One bit."""
     data = bytearray(path.read_bytes() or b"\0")
     data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
     path.write_bytes(bytes(data))
 
 
-def digit(path: Path, rng: np.random.Generator) -> None:
+def digit(path, rng):
     """One digit by another: what a hand would do to a number in a text."""
     data = bytearray(path.read_bytes())
     digits = [i for i, byte in enumerate(data) if 48 <= byte <= 57]
@@ -28,7 +26,7 @@ def digit(path: Path, rng: np.random.Generator) -> None:
         flip(path, rng)
 
 
-def zeros(path: Path, rng: np.random.Generator) -> None:
+def zeros(path, rng):
     """A block that a disk lost."""
     data = bytearray(path.read_bytes())
     start = int(rng.integers(max(1, len(data))))
@@ -37,34 +35,34 @@ def zeros(path: Path, rng: np.random.Generator) -> None:
     path.write_bytes(bytes(data))
 
 
-def cut(path: Path, rng: np.random.Generator) -> None:
+def cut(path, rng):
     """The end is missing."""
     data = path.read_bytes()
     path.write_bytes(data[: int(rng.integers(max(1, len(data))))])
 
 
-def longer(path: Path, rng: np.random.Generator) -> None:
+def longer(path, rng):
     """Something follows."""
     path.write_bytes(path.read_bytes() + rng.bytes(int(rng.integers(1, 64))))
 
 
-def garbage(path: Path, rng: np.random.Generator) -> None:
+def garbage(path, rng):
     """Other bytes, as many."""
     path.write_bytes(rng.bytes(path.stat().st_size))
 
 
-def gone(path: Path, rng: np.random.Generator) -> None:
+def gone(path, rng):
     """No file."""
     path.unlink()
 
 
-def folder(path: Path, rng: np.random.Generator) -> None:
+def folder(path, rng):
     """A folder of the same name."""
     path.unlink()
     path.mkdir()
 
 
-def swapped(path: Path, rng: np.random.Generator) -> None:
+def swapped(path, rng):
     """Another file of the same name, from elsewhere in the same store."""
     others = sorted(
         p for p in path.parents[2].rglob(f"*{path.suffix}") if p.is_file() and p != path
@@ -75,7 +73,7 @@ def swapped(path: Path, rng: np.random.Generator) -> None:
         cut(path, rng)
 
 
-def odd(path: Path, rng: np.random.Generator) -> None:
+def odd(path, rng):
     """A text that is JSON, and not what is expected."""
     texts = [
         b"",
@@ -110,7 +108,7 @@ WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (
 """Small harms are the ones that go unnoticed, so they come twice."""
 
 
-def harm(path: Path, rng: np.random.Generator) -> str:
+def harm(path, rng):
     """Do one of them to a file; its name."""
     way = WAYS[int(rng.integers(len(WAYS)))]
     way(path, rng)

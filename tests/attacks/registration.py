@@ -4,16 +4,13 @@ is made from the inputs of each kind of study and from the times at which one ca
 A change is *refused* (exit code 2, one line), *reported* (the verdict is not confirmatory, and the
 output says why) or *harmless* (what is judged is what was frozen). Anything else has succeeded."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -164,7 +161,7 @@ BY_SEED = ("borrowed", "method")
 """Those whose claims generalise over seeds."""
 
 
-def table(start: int = 0, n: int = 12) -> str:
+def table(start=0, n=12):
     """Rows of sums."""
     rows = (
         f"{i} x,{i * 7 % 11} y,{i * 3 % 5} z, {i % 7}, {(i + 3) % 7},note {i}"
@@ -173,7 +170,7 @@ def table(start: int = 0, n: int = 12) -> str:
     return "\n".join(("a,b,c,good,bad,unused", *rows, ""))
 
 
-def words(start: int = 0, n: int = 24) -> str:
+def words(start=0, n=24):
     """Rows with two labels."""
     rows = (
         f"{'big' if i % 2 else 'low'} {i},{'up' if i % 2 else 'down'}"
@@ -186,7 +183,7 @@ CHAT = """{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}
 {% if add_generation_prompt %}<assistant>{% endif %}"""
 
 
-def adapter(folder: Path, base: Path) -> None:
+def adapter(folder, base):
     """Write an adapter of two matrices of each block, as peft does."""
     folder.mkdir()
     draw, tensors = torch.Generator().manual_seed(3), {}
@@ -201,7 +198,7 @@ def adapter(folder: Path, base: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps(about))
 
 
-def make(folder: Path) -> None:
+def make(folder):
     """Write the files that the studies share: two models, an adapter, prompts, texts, a dictionary,
     an experiment."""
     from assay.dictionaries.dictionary import Dictionary
@@ -234,8 +231,8 @@ Change = Callable[[Path, str], None]
 """Changes the files of a study of this name in a folder."""
 
 
-def _edit(file: str, old: str, new: str, times: int = 1) -> Change:
-    def change(folder: Path, name: str) -> None:
+def _edit(file, old, new, times=1):
+    def change(folder, name):
         path = folder / file.format(name)
         text = path.read_text()
         assert old in text, (file, old)
@@ -244,18 +241,18 @@ def _edit(file: str, old: str, new: str, times: int = 1) -> Change:
     return change
 
 
-def _rows(file: str, do: Callable[[list[str]], list[str]]) -> Change:
-    def change(folder: Path, name: str) -> None:
+def _rows(file, do):
+    def change(folder, name):
         head, *rows = (folder / file).read_text().splitlines()
         (folder / file).write_text("\n".join((head, *do(rows), "")))
 
     return change
 
 
-def _scaled(place: str) -> Change:
+def _scaled(place):
     """The first tensor of a folder's weights, a hundredth larger."""
 
-    def change(folder: Path, name: str) -> None:
+    def change(folder, name):
         (path,) = (folder / place).glob("*.safetensors")
         tensors = load_file(path)
         first = next(iter(sorted(tensors)))
@@ -264,20 +261,20 @@ def _scaled(place: str) -> Change:
     return change
 
 
-def _config(folder: Path, name: str) -> None:
+def _config(folder, name):
     path = folder / "tiny/config.json"
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "rms_norm_eps": 1e-3}))
 
 
-def _tokenizer(folder: Path, name: str) -> None:
+def _tokenizer(folder, name):
     path = folder / "tiny/tokenizer.json"
     data = json.loads(path.read_text())
     data["model"]["merges"] = data["model"]["merges"][:-1]
     path.write_text(json.dumps(data))
 
 
-def _linked(folder: Path, name: str) -> None:
+def _linked(folder, name):
     shutil.move(folder / "tiny", folder / "was")
     (folder / "tiny").symlink_to(folder / "larger")
     _, path = (folder / "was", next((folder / "larger").glob("*.safetensors")))
@@ -285,7 +282,7 @@ def _linked(folder: Path, name: str) -> None:
     save_file({k: v * 1.1 for k, v in tensors.items()}, path, {"format": "pt"})
 
 
-def _dictionary(folder: Path, name: str) -> None:
+def _dictionary(folder, name):
     path = folder / "dict.safetensors"
     from safetensors import safe_open
 
@@ -295,26 +292,26 @@ def _dictionary(folder: Path, name: str) -> None:
     save_file({k: v * 1.01 for k, v in tensors.items()}, path, about)
 
 
-def _touched(folder: Path, name: str) -> None:
+def _touched(folder, name):
     for path in folder.rglob("*"):
         if path.is_file() and "s" not in path.relative_to(folder).parts[:1]:
             path.touch()
 
 
-def _moved(folder: Path, name: str) -> None:
+def _moved(folder, name):
     """The model moves behind a link of the same name."""
     shutil.move(folder / "tiny", folder / "elsewhere")
     (folder / "tiny").symlink_to(folder / "elsewhere")
 
 
-def _table_of(kind: str) -> str:
+def _table_of(kind):
     return "learned.csv" if kind == "probe" else "q.csv"
 
 
-def _text(name: str, do: Callable[[str], str]) -> Change:
+def _text(name, do):
     """A text of the folder from which dictionaries learn; "" of which none is left is removed."""
 
-    def change(folder: Path, _: str) -> None:
+    def change(folder, _):
         path = folder / "texts" / name
         text = do(path.read_text() if path.exists() else "")
         path.write_text(text) if text else path.unlink()
@@ -322,23 +319,23 @@ def _text(name: str, do: Callable[[str], str]) -> Change:
     return change
 
 
-def _renamed_text(folder: Path, name: str) -> None:
+def _renamed_text(folder, name):
     shutil.move(folder / "texts/0.txt", folder / "texts/zero.txt")
 
 
-def _exchanged_texts(folder: Path, name: str) -> None:
+def _exchanged_texts(folder, name):
     first, second = (folder / "texts" / f"{n}.txt" for n in (0, 1))
     texts = first.read_text(), second.read_text()
     second.write_text(texts[0])
     first.write_text(texts[1])
 
 
-def _moved_adapter(folder: Path, name: str) -> None:
+def _moved_adapter(folder, name):
     shutil.move(folder / "lora", folder / "elsewhere")
     (folder / "lora").symlink_to(folder / "elsewhere")
 
 
-def _dropped_adapter(folder: Path, name: str) -> None:
+def _dropped_adapter(folder, name):
     """The adapter's folder has whole weights as well, which are taken in its place."""
     for path in (folder / "tiny").iterdir():
         shutil.copy(path, folder / "lora" / path.name)
@@ -350,22 +347,22 @@ Changes = dict[str, tuple[str, Change]]
 what makes it so."""
 
 
-def _replaced(file: str, text: str) -> Change:
-    def change(folder: Path, name: str) -> None:
+def _replaced(file, text):
+    def change(folder, name):
         (folder / file).write_text(text)
 
     return change
 
 
-def _ends(file: str) -> Change:
-    def change(folder: Path, name: str) -> None:
+def _ends(file):
+    def change(folder, name):
         path = folder / file
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
     return change
 
 
-def changes(kind: str) -> Changes:
+def changes(kind):
     """The changes to a kind of study."""
     if kind == "borrowed":
         return _of_words(kind) | {
@@ -385,7 +382,7 @@ EDGES = {"probe": ("> 0.2", "> 0.21"), **dict.fromkeys(("dictionary", "method"),
 """Where the threshold is not below 0: its end, and another one."""
 
 
-def _of_words(kind: str) -> Changes:
+def _of_words(kind):
     edge = EDGES.get(kind, ("> -", "> -0."))
     return {
         "a comment": ("nothing", _edit(TOML, "question", "# a comment\nquestion")),
@@ -400,7 +397,7 @@ def _of_words(kind: str) -> Changes:
     }
 
 
-def _of_files(file: str) -> Changes:
+def _of_files(file):
     other = words(100) if file == "learned.csv" else table(100)
     return {
         "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
@@ -414,7 +411,7 @@ def _of_files(file: str) -> Changes:
     }
 
 
-def _of_model() -> Changes:
+def _of_model():
     return {
         "the weights": ("input", _scaled("tiny")),
         "the config": ("input", _config),
@@ -424,7 +421,7 @@ def _of_model() -> Changes:
     }
 
 
-def _of_training(*edits: tuple[str, str]) -> Changes:
+def _of_training(*edits):
     """Settings of what is trained, and the seed that draws its start."""
     seed = ("[[train]]\n", "[[train]]\nseed = 3\n")
     names = {old: f"{old.partition(' =')[0]} of training" for old, _ in edits}
@@ -435,7 +432,7 @@ def _of_training(*edits: tuple[str, str]) -> Changes:
 LEARNS = (("steps = 5", "steps = 6"), ("batch = 32", "batch = 16"), ("k = 1", "k = 2"))
 
 
-def _of_texts(kind: str) -> Changes:
+def _of_texts(kind):
     return {
         "a letter of a text": ("input", _text("0.txt", lambda text: f"D{text[1:]}")),
         "the end of a text": ("input", _text("0.txt", lambda text: text[:-1])),
@@ -458,7 +455,7 @@ def _of_texts(kind: str) -> Changes:
 WHOSE = {"dictionary": "true", "method": "false"}
 
 
-def _of_chat() -> Changes:
+def _of_chat():
     template = _edit("tiny/chat_template.jinja", "<", "[")
     return {
         "a message": ("input", _edit(TOML, "{a} plus {c}", "{c} plus {a}")),
@@ -473,7 +470,7 @@ def _of_chat() -> Changes:
     }
 
 
-def _of_adapter() -> Changes:
+def _of_adapter():
     about = "lora/adapter_config.json"
     return {
         "the adapter": ("input", _scaled("lora")),
@@ -486,7 +483,7 @@ def _of_adapter() -> Changes:
     }
 
 
-def _of_lesson(label: Change) -> Changes:
+def _of_lesson(label):
     """What is learned from."""
     return {
         "a row that is learned from": ("input", _rows("learned.csv", lambda rows: rows[:-2])),
@@ -495,7 +492,7 @@ def _of_lesson(label: Change) -> Changes:
     }
 
 
-def _of_table(kind: str) -> Changes:
+def _of_table(kind):
     site = ("settings", _edit(TOML, "blocks.1.", "blocks.0."))
     label = _rows("learned.csv", lambda rows: [rows[0].replace("down", "up"), *rows[1:]])
     if kind == "probe":
@@ -553,7 +550,7 @@ class Case:
     when: str
     answer: str
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"{self.kind}: {self.change}, {self.when}"
 
 
@@ -562,7 +559,7 @@ SHOWN = {"borrowed": "reported", "direction": "refused", "tuned": "refused"}
 that read different prompts are compared with what lies there now."""
 
 
-def cases() -> Iterator[Case]:
+def cases():
     """Every change to every kind of study at every time."""
     for kind in KINDS:
         for name, (what, _) in changes(kind).items():
@@ -579,24 +576,24 @@ def cases() -> Iterator[Case]:
 # ways around a freeze, after a look ---------------------------------------------------------------
 
 
-def _copied(folder: Path, name: str) -> str:
+def _copied(folder, name):
     shutil.copytree(folder / "tiny", folder / "other")
     return _renamed(folder, name, "./tiny", "./other")
 
 
-def _other_link(folder: Path, name: str) -> str:
+def _other_link(folder, name):
     (folder / "other").symlink_to(folder / "tiny")
     return _renamed(folder, name, "./tiny", "./other")
 
 
-def _with_a_key(folder: Path, name: str) -> str:
+def _with_a_key(folder, name):
     shutil.copytree(folder / "tiny", folder / "other")
     path = folder / "other/config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "a_note": 1}))
     return _renamed(folder, name, "./tiny", "./other")
 
 
-def _renamed(folder: Path, name: str, *edits: str) -> str:
+def _renamed(folder, name, *edits):
     """A copy of the study under another name, with other seeds and these edits."""
     text = (folder / f"{name}.toml").read_text()
     for old, new in zip(edits[::2], edits[1::2], strict=True):
@@ -606,8 +603,8 @@ def _renamed(folder: Path, name: str, *edits: str) -> str:
     return "again.toml"
 
 
-def _with_rows(do: Callable[[list[str]], list[str]], head: Callable[[str], str] = str) -> Any:
-    def way(folder: Path, name: str) -> str:
+def _with_rows(do, head=str):
+    def way(folder, name):
         file = _table_of(name)
         first, *rows = (folder / file).read_text().splitlines()
         (folder / "again.csv").write_text("\n".join((head(first), *do(rows), "")))
@@ -620,21 +617,21 @@ Way = Callable[[Path, str], str]
 OTHER = (SEEDS, "2000000:2000006")
 
 
-def _edited(*edits: str) -> Way:
+def _edited(*edits):
     return lambda folder, name: _renamed(folder, name, *edits)
 
 
-def _in_place(folder: Path, name: str) -> str:
+def _in_place(folder, name):
     _edit(TOML, *OTHER)(folder, name)
     return f"{name}.toml"
 
 
-def _other_model(folder: Path, name: str) -> str:
+def _other_model(folder, name):
     _scaled("tiny")(folder, name)
     return _renamed(folder, name)
 
 
-def ways(kind: str) -> dict[str, tuple[str, Way]]:
+def ways(kind):
     """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
     the units, the model or the quantity are others."""
     edge = EDGES.get(kind, ("> -", "> -0."))
@@ -672,7 +669,7 @@ def ways(kind: str) -> dict[str, tuple[str, Way]]:
     }
 
 
-def _around_model(kind: str) -> dict[str, tuple[str, Way]]:
+def _around_model(kind):
     return {
         "other seeds": ("accepted" if kind in BY_SEED else "refused", _edited(*OTHER)),
         "some other seeds": ("refused", _edited(SEEDS, "1000003:1000009")),
@@ -691,22 +688,22 @@ def _around_model(kind: str) -> dict[str, tuple[str, Way]]:
     }
 
 
-def _around_texts() -> dict[str, tuple[str, Way]]:
+def _around_texts():
     """Other names of a folder of texts, and other texts in it; on some that were seen."""
 
-    def copied(do: Callable[[Path], None]) -> Way:
-        def way(folder: Path, name: str) -> str:
+    def copied(do):
+        def way(folder, name):
             shutil.copytree(folder / "texts", folder / "again")
             do(folder / "again")
             return _renamed(folder, name, '"./texts"', '"./again"')
 
         return way
 
-    def renamed(folder: Path) -> None:
+    def renamed(folder):
         for path in folder.iterdir():
             path.rename(path.with_name(f"t{path.name}"))
 
-    def others(folder: Path) -> None:
+    def others(folder):
         for path in folder.iterdir():
             path.write_text(path.read_text()[::-1] + "kl")
 
@@ -722,12 +719,12 @@ def _around_texts() -> dict[str, tuple[str, Way]]:
     }
 
 
-def _around_adapter() -> dict[str, tuple[str, Way]]:
-    def copied(folder: Path, name: str) -> str:
+def _around_adapter():
+    def copied(folder, name):
         shutil.copytree(folder / "lora", folder / "again")
         return _renamed(folder, name, '"./lora"', '"./again"')
 
-    def merged(folder: Path, name: str) -> str:
+    def merged(folder, name):
         from assay.subjects.pretrained import load
 
         model = load("./lora on ./tiny")
@@ -742,7 +739,7 @@ def _around_adapter() -> dict[str, tuple[str, Way]]:
     }
 
 
-def _around_chat() -> dict[str, tuple[str, Way]]:
+def _around_chat():
     messages = """messages = [
   { role = "system", content = "be {b}" },
   { role = "user", content = "{a} plus {c}" },
@@ -757,16 +754,16 @@ assistant = "it"
     }
 
 
-def _other_lessons(folder: Path, name: str) -> str:
+def _other_lessons(folder, name):
     (folder / "lesson.csv").write_text(words(100))
     return _renamed(folder, name, '"learned.csv"', '"lesson.csv"')
 
 
-def _around_rows() -> dict[str, tuple[str, Way]]:
-    def some_new(rows: list[str], old: int) -> list[str]:
+def _around_rows():
+    def some_new(rows, old):
         return [*rows[:old], *(row.replace(" ", " q", 1) for row in rows[old:])]
 
-    def large(rows: list[str]) -> list[str]:
+    def large(rows):
         return [row.replace("x", "X").replace("big", "Big") for row in rows]
 
     return {
@@ -778,14 +775,14 @@ def _around_rows() -> dict[str, tuple[str, Way]]:
     }
 
 
-def _columns(folder: Path, name: str) -> str:
+def _columns(folder, name):
     path = _with_rows(list, lambda head: head.replace("good", "best"))(folder, name)
     text = (folder / path).read_text().replace("{good}", "{best}")
     (folder / path).write_text(text)
     return path
 
 
-def attempts() -> Iterator[Case]:
+def attempts():
     """Every way around a freeze, for every kind of study."""
     for kind in KINDS:
         for name, (answer, _) in ways(kind).items():
@@ -795,7 +792,7 @@ def attempts() -> Iterator[Case]:
 # answers ------------------------------------------------------------------------------------------
 
 
-def typed(*command: str) -> tuple[int, str, str]:
+def typed(*command):
     """Exit code, output and errors of a command, in this process."""
     out, err = io.StringIO(), io.StringIO()
     corpus._loaded.cache_clear()  # as a command in a process of its own
@@ -804,7 +801,7 @@ def typed(*command: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
-def result(verb: str, study: str) -> Any:
+def result(verb, study):
     """The result of running or showing a study; None where that is refused in one line."""
     more = ("--executor", "inline") if verb == "run" else ()
     code, out, err = typed(verb, study, "--json", *more)
@@ -814,7 +811,7 @@ def result(verb: str, study: str) -> Any:
     return json.loads(out)
 
 
-def answer(case: Case, base: Path, folder: Path) -> str:
+def answer(case, base, folder):
     """What became of a case, in a copy of the shared files: harmless, reported, refused, accepted,
     or what went wrong."""
     shutil.copytree(base, folder, symlinks=True)
@@ -827,7 +824,7 @@ def answer(case: Case, base: Path, folder: Path) -> str:
             if code == 0:
                 return "accepted"
             lines = err.strip().splitlines()
-            return "refused" if code == 2 and "cannot be frozen any more" in lines[-1] else err
+            return "refused" if code == 2 and "cannot freeze" in lines[-1] else err
         what, change = changes(case.kind)[case.change]
         if case.when == "before freezing":
             change(folder, case.kind)
@@ -854,12 +851,12 @@ def answer(case: Case, base: Path, folder: Path) -> str:
         return "reported" if said else "exploratory, and nobody says why"
 
 
-def numbers(data: Any) -> list[Any]:
+def numbers(data):
     """The estimates and intervals of a result."""
     return [[v["text"], v["outcome"], v["estimate"], v["low"], v["high"]] for v in data["verdicts"]]
 
 
-def of_day(every: list[Case], day: int, n: int) -> list[Case]:
+def of_day(every, day, n):
     """The cases of one day, another n each day."""
     order = np.random.default_rng(day // max(1, len(every) // n)).permutation(len(every))
     start = day % max(1, len(every) // n) * n

@@ -53,7 +53,7 @@ threshold = "plan: a guess"
 SAMPLE = 12
 
 
-def bundled(name: str, *, freeze: bool) -> Path:
+def bundled(name, *, freeze):
     """The bundle of a study in this folder, unpacked."""
     root = ("--root", "s")
     if freeze:
@@ -66,7 +66,7 @@ def bundled(name: str, *, freeze: bool) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def studies(tmp_path_factory):
     """The bundles of a study that was frozen, and of one that was not."""
     with contextlib.chdir(tmp_path_factory.mktemp("studies")):
         write_experiment("own", Path())
@@ -76,7 +76,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def asked(tmp_path_factory):
     """The bundle of a frozen study that asks a model."""
     with contextlib.chdir(tmp_path_factory.mktemp("asked")):
         make(Path("tiny"), "llama")
@@ -86,7 +86,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return bundled("q", freeze=True)
 
 
-def verified(folder: Path) -> bool:
+def verified(folder):
     """Whether a bundle is as it states, its standing included; one that cannot be read is not."""
     try:
         found = checking.check(folder, folder)
@@ -95,7 +95,7 @@ def verified(folder: Path) -> bool:
     return found.same and found.standing.derived == found.standing.stated
 
 
-def cases(studies: tuple[Path, Path]) -> list[tuple[str, Path, forgeries.Forgery]]:
+def cases(studies):
     frozen, exploratory = studies
     return [
         *((name, frozen, forge) for name, forge in forgeries.of_registration(frozen)),
@@ -105,7 +105,7 @@ def cases(studies: tuple[Path, Path]) -> list[tuple[str, Path, forgeries.Forgery
     ]
 
 
-def succeeding(some: list[tuple[str, Path, forgeries.Forgery]], folder: Path) -> list[str]:
+def succeeding(some, folder):
     """The forgeries that are verified; each is made of a copy, with every hash written again."""
     names = []
     for name, sound, forge in some:
@@ -118,9 +118,7 @@ def succeeding(some: list[tuple[str, Path, forgeries.Forgery]], folder: Path) ->
     return names
 
 
-def test_sound_bundles_are_verified_and_a_sample_of_forgeries_is_not(
-    studies: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_sound_bundles_are_verified_and_a_sample_of_forgeries_is_not(studies, tmp_path):
     for sound in studies:
         assert verified(sound)
     every = cases(studies)
@@ -129,9 +127,7 @@ def test_sound_bundles_are_verified_and_a_sample_of_forgeries_is_not(
     assert succeeding(drawn, tmp_path / "forged") == []
 
 
-def test_whoever_freezes_again_with_other_clocks_is_not_found_out(
-    studies: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_whoever_freezes_again_with_other_clocks_is_not_found_out(studies, tmp_path):
     """What docs/bundle.md says that a bundle cannot show: only an anchor does."""
     folder = tmp_path / "forged"
     shutil.copytree(studies[0], folder)
@@ -141,7 +137,7 @@ def test_whoever_freezes_again_with_other_clocks_is_not_found_out(
 
 
 @pytest.mark.thorough
-def test_prompts_that_may_not_travel_are_compared_by_their_hashes(asked: Path) -> None:
+def test_prompts_that_may_not_travel_are_compared_by_their_hashes(asked):
     with contextlib.chdir(asked.parent):
         words = ["export", "q.toml", "--root", "s", "--format", "bundle", "--out", "hidden.zip"]
         assert main([*words, "--hide-prompts"]) == 0
@@ -154,7 +150,7 @@ def test_prompts_that_may_not_travel_are_compared_by_their_hashes(asked: Path) -
 
 
 @pytest.mark.thorough
-def test_no_forgery_succeeds(studies: tuple[Path, Path], asked: Path, tmp_path: Path) -> None:
+def test_no_forgery_succeeds(studies, asked, tmp_path):
     assert verified(asked)
     every = cases(studies)
     for make_cases in (

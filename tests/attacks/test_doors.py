@@ -23,7 +23,7 @@ TRIED = ("evaluate", "d.safetensors", "--text", "texts", "--model", "model", "--
 CHECKS = ("check", "h.py:f", "--text", "be loud", "--prompts", "p.txt", "--holds", "effect > 3")
 
 
-def asked(study: str) -> tuple[str, ...]:
+def asked(study):
     """The command that runs one of the studies of registration.py."""
     return ("run", f"{study}.toml", "--root", "store", "--executor", "inline")
 
@@ -219,9 +219,8 @@ def test_a_table_over_a_limit_is_refused_with_the_variable_named_and_read_with_i
     ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     code, _, err = said("judge", str(tmp_path / "t.csv"), *CLAIM)
-    assert (
-        code == 2 and "has 1,003 columns; at most 1,000 are read: ASSAY_LIMITS=2 raises that" in err
-    )
+    assert code == 2
+    assert "has 1,003 columns; at most 1,000 are read: ASSAY_LIMITS=2 raises that" in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     assert said("judge", str(tmp_path / "t.csv"), *CLAIM)[0] == 0
 
@@ -248,11 +247,10 @@ def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_w
         config.replace('"num_hidden_layers": 3', '"num_hidden_layers": 1001')
     )
     code, _, err = said(*TRIED)
+    assert code == 2
     assert (
-        code == 2
-        and ("config.json has 1,001 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=2")
-        in err
-    )
+        "config.json has 1,001 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=2"
+    ) in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     code, _, err = said(*TRIED)
     assert (

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from test_hostile import said
 
 from assay.lab.store import health
 from assay.lab.store.store import Store
-from forks import Ended, Forks, Started
 from stored_bytes import measures_of
 
 TESTS = Path(__file__).parents[1]
@@ -64,14 +62,14 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def env() -> dict[str, str]:
+def env():
     """Settings under which a run saves often, and lasts long enough to be hit."""
     more = {"WALK_PAUSE": "0.002", "WALK_MARKS": "marks", "ASSAY_CHECKPOINT_SECONDS": "0.02"}
     return {**os.environ, **more}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, forks: Forks, env: dict[str, str]) -> Whole:
+def whole(tmp_path_factory, forks, env):
     """A run that ended as it should."""
     home = tmp_path_factory.mktemp("faults")
     shutil.copy(WALK, home / "walk.py")
@@ -85,13 +83,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, forks: Forks, env: dict[str,
     return Whole(measures_of(home / "d/s"), verdicts(ended), seconds, len(files), size)
 
 
-def verdicts(ended: Ended) -> list[object]:
+def verdicts(ended):
     """The numbers of a result."""
     found = json.loads(ended.out)["verdicts"]
     return [[v[k] for k in ("text", "outcome", "estimate", "low", "high")] for v in found]
 
 
-def settled(forks: Forks, home: Path, env: dict[str, str], whole: Whole) -> None:
+def settled(forks, home, env, whole):
     """Nothing stored is another number, and the same command goes on to the same end."""
     stored = measures_of(home / "d/s")
     assert not {name for name, data in stored.items() if whole.measures.get(name) != data}
@@ -101,11 +99,13 @@ def settled(forks: Forks, home: Path, env: dict[str, str], whole: Whole) -> None
             assert code in (0, 1) and "Traceback" not in err, err
     ended = forks.run([*RUN, "--json"], home, env)
     assert ended.code == 0, ended.err
-    assert measures_of(home / "d/s") == whole.measures and verdicts(ended) == whole.verdicts
-    assert not list(health.harms(Store(home / "d/s"))) and not [*(home / "d/s/groups").iterdir()]
+    assert measures_of(home / "d/s") == whole.measures
+    assert verdicts(ended) == whole.verdicts
+    assert not list(health.harms(Store(home / "d/s")))
+    assert not [*(home / "d/s/groups").iterdir()]
 
 
-def until_it_ends(process: Started) -> Ended:
+def until_it_ends(process):
     """How a process ended; one that hangs is killed, and has failed."""
     late = threading.Timer(90, os.killpg, (process.pid, signal.SIGQUIT))
     late.start()
@@ -117,14 +117,14 @@ def until_it_ends(process: Started) -> Ended:
     return ended
 
 
-def one_line(ended: Ended, *words: str) -> None:
+def one_line(ended, *words):
     """A command ended with a line that says what is wrong, and no traceback."""
     assert ended.code in (2, 3) and "Traceback" not in ended.err, ended
     assert any(word in ended.err.strip().splitlines()[-1] for word in words), ended.err
 
 
 @contextlib.contextmanager
-def disk(folder: Path, size: str) -> Iterator[Callable[[], None]]:
+def disk(folder, size):
     """A disk of this size; gives what makes it larger."""
     how = ["-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
     if subprocess.run(["mount", *how], capture_output=True).returncode:
@@ -136,7 +136,7 @@ def disk(folder: Path, size: str) -> Iterator[Callable[[], None]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def limited(limit: str, most: int) -> str:
+def limited(limit, most):
     """Code that runs the command within a limit of this process."""
     return (
         f"import resource, sys; resource.setrlimit(resource.{limit}, ({most}, {most}))\n"
@@ -146,7 +146,7 @@ def limited(limit: str, most: int) -> str:
     )
 
 
-def happens(kind: str, n: int, forks: Forks, home: Path, env: dict[str, str], whole: Whole) -> None:
+def happens(kind, n, forks, home, env, whole):
     """Let one thing happen to a run, and see what is left."""
     rng = np.random.default_rng([62, [*EACH].index(kind), n])
     if "disk" in kind:
@@ -174,20 +174,20 @@ def happens(kind: str, n: int, forks: Forks, home: Path, env: dict[str, str], wh
     settled(forks, home, env, whole)
 
 
-def size_of_fork(forks: Forks, home: Path, env: dict[str, str]) -> int:
+def size_of_fork(forks, home, env):
     """The bytes of address space of a process that has imported what all share."""
     code = "print(open('/proc/self/statm').read().split()[0])"
     return int(forks.execute(code, home, env).out) * resource.getpagesize()
 
 
 def interrupted(
-    kind: str,
-    rng: np.random.Generator,
-    forks: Forks,
-    home: Path,
-    env: dict[str, str],
-    whole: Whole,
-) -> None:
+    kind,
+    rng,
+    forks,
+    home,
+    env,
+    whole,
+):
     """Start a run, or two, and send a signal, or two, at a moment drawn at random."""
     count = 2 if "two commands" in kind else 1
     started = [forks.start(home, env, words=RUN) for _ in range(count)]
@@ -203,31 +203,27 @@ def interrupted(
     assert all(other.code == 0 for other in others), others
 
 
-def at_home(tmp_path: Path) -> Path:
+def at_home(tmp_path):
     """A folder with the experiment, and a place for its store."""
     shutil.copy(WALK, tmp_path / "walk.py")
     (tmp_path / "d").mkdir()
     return tmp_path
 
 
-def test_there_are_as_many_as_the_page_says() -> None:
+def test_there_are_as_many_as_the_page_says():
     page = " ".join((TESTS.parent / "docs/reliability.md").read_text().split())
     assert f"in {len(CASES)} ways" in page and f"{KILLS} kills" in page
 
 
 @pytest.mark.parametrize(("kind", "n"), OF_DAY)
-def test_what_happens_to_a_run_harms_no_number(
-    tmp_path: Path, forks: Forks, env: dict[str, str], whole: Whole, kind: str, n: int
-) -> None:
+def test_what_happens_to_a_run_harms_no_number(tmp_path, forks, env, whole, kind, n):
     happens(kind, n, forks, at_home(tmp_path), env, whole)
 
 
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", EACH)
-def test_whatever_happens_to_a_run_harms_no_number(
-    tmp_path: Path, forks: Forks, env: dict[str, str], whole: Whole, kind: str
-) -> None:
+def test_whatever_happens_to_a_run_harms_no_number(tmp_path, forks, env, whole, kind):
     for n in range(EACH[kind]):
         (tmp_path / str(n)).mkdir()
         happens(kind, n, forks, at_home(tmp_path / str(n)), env, whole)
@@ -236,7 +232,7 @@ def test_whatever_happens_to_a_run_harms_no_number(
 # servers ------------------------------------------------------------------------------------------
 
 
-def answers(port: int, process: Started) -> None:
+def answers(port, process):
     """Wait until a server answers."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -248,26 +244,22 @@ def answers(port: int, process: Started) -> None:
     raise AssertionError(process.end())
 
 
-def free_port() -> int:
+def free_port():
     """A port that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
-def test_explorers_that_are_killed_change_no_byte(
-    tmp_path: Path, forks: Forks, env: dict[str, str]
-) -> None:
+def test_explorers_that_are_killed_change_no_byte(tmp_path, forks, env):
     killed_explorers(tmp_path, forks, env, 1)
 
 
 @pytest.mark.thorough
-def test_many_explorers_that_are_killed_change_no_byte(
-    tmp_path: Path, forks: Forks, env: dict[str, str]
-) -> None:
+def test_many_explorers_that_are_killed_change_no_byte(tmp_path, forks, env):
     killed_explorers(tmp_path, forks, env, EXPLORERS)
 
 
-def killed_explorers(home: Path, forks: Forks, env: dict[str, str], kills: int) -> None:
+def killed_explorers(home, forks, env, kills):
     """Kill explorers while they answer, at a moment drawn at random."""
     sys.path.extend(str(TESTS / part) for part in ("features/index", "explorer"))
     import simulated
@@ -294,7 +286,7 @@ def killed_explorers(home: Path, forks: Forks, env: dict[str, str], kills: int) 
     assert all(len({*texts}) == 1 for texts in shown.values())
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     """Every file of a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -306,8 +298,8 @@ ASKED = {"experiment": "superposition", "preset": "smoke", "sets": ["steps=300"]
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("store", range(4))
 def test_servers_of_tools_that_are_killed_with_their_runs_come_to_the_same_bytes(
-    tmp_path: Path, forks: Forks, env: dict[str, str], store: int
-) -> None:
+    tmp_path, forks, env, store
+):
     pytest.importorskip("mcp")
     words = ["run", "superposition", "--preset", "smoke", "--set", "steps=300"]
     assert forks.run([*words, "--root", "whole", "--executor", "inline"], tmp_path, env).code == 0
@@ -333,7 +325,7 @@ def test_servers_of_tools_that_are_killed_with_their_runs_come_to_the_same_bytes
 
 
 @contextlib.contextmanager
-def tools(home: Path, forks: Forks, env: dict[str, str]) -> Iterator[tuple[str, Started]]:
+def tools(home, forks, env):
     """A server of tools with its runner; killed at the end if it has not been."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/mcp"
@@ -348,11 +340,11 @@ def tools(home: Path, forks: Forks, env: dict[str, str]) -> Iterator[tuple[str, 
         process.end()
 
 
-def call(address: str, name: str, /, **arguments: object) -> dict[str, object]:
+def call(address, name, /, **arguments):
     """What a tool answers."""
     from mcp import Client
 
-    async def ask() -> dict[str, object]:
+    async def ask():
         async with Client(address) as client:
             answer = await client.call_tool(name, arguments)
             assert not answer.is_error, answer.content

@@ -38,7 +38,7 @@ LOOKS = Path("s/registered/asks/default.looks.jsonl")
 RUN, ROOT = ("--executor", "inline"), ("--root", "s")
 
 
-def said(*words: str) -> tuple[int, str, str]:
+def said(*words):
     """Exit code, standard output in one line, and standard error of a command, in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -46,14 +46,14 @@ def said(*words: str) -> tuple[int, str, str]:
     return code, " ".join(out.getvalue().split()), err.getvalue()
 
 
-def typed(*words: str) -> str:
+def typed(*words):
     """What a command prints that is to succeed, in one line."""
     code, out, err = said(*words)
     assert code == 0, err
     return out
 
 
-def study(name: str, threshold: float, **instead: str) -> str:
+def study(name, threshold, **instead):
     """A study by this name, with words put in the place of others."""
     text = STUDY.format(threshold)
     for old, new in instead.items():
@@ -63,7 +63,7 @@ def study(name: str, threshold: float, **instead: str) -> str:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     """An empty folder with an experiment of two arms, main and flat."""
     write_experiment("own", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def followed(tmp_path_factory):
     """A folder with a study that was frozen, run and looked at once."""
     home = tmp_path_factory.mktemp("followed")
     write_experiment("own", home)
@@ -82,14 +82,14 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def refused(*words: str) -> str:
+def refused(*words):
     """The one line in which a command is refused."""
     code, _, err = said(*words)
     assert code == 2 and len(err.strip().splitlines()) == 1, err
     return err
 
 
-def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -> None:
+def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here):
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     typed("doctor", "--remove", "first.toml", "--yes", *ROOT)
     Path("first.toml").unlink()  # so that nobody can tell what it was about but the store
@@ -112,7 +112,7 @@ def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -
     typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *ROOT)
 
 
-def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: Path) -> None:
+def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here):
     """Early verdicts are told while runs are made: an interrupted run is a peek."""
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     shutil.rmtree("s/results")
@@ -122,16 +122,14 @@ def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: P
     assert "were removed on" in refused("preregister", study("second.toml", 1), *ROOT)
 
 
-def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
+def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here):
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     typed(
         "run", study("more.toml", 90, **{"1000000": "2000000", "1000006": "2000006"}), *RUN, *ROOT
     )
     ledger = Path("s/ledger.jsonl")
-    whole, fresh = (
-        ledger.read_bytes(),
-        study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"}),
-    )
+    whole = ledger.read_bytes()
+    fresh = study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"})
     first, last = whole.splitlines(keepends=True)
     for harmed, told in (
         (last, "1 line is gone"),
@@ -140,9 +138,8 @@ def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
         (whole.replace(b"judged", b"jud7ed", 1), "line 1 is not as written"),
     ):
         ledger.write_bytes(harmed)
-        assert (
-            told in (line := refused("preregister", fresh, *ROOT)) and "freeze in another" in line
-        )
+        assert told in (line := refused("preregister", fresh, *ROOT))
+        assert "freeze in another" in line
         assert told in said("doctor", *ROOT)[1]
     said("doctor", "--clean", *ROOT)
     assert "damaged" not in said("doctor", *ROOT)[1]
@@ -151,21 +148,19 @@ def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
     typed("preregister", fresh, *ROOT)
 
 
-def harms(rng: np.random.Generator, whole: bytes, number: int) -> bytes:
+def harms(rng, whole, number):
     """What is left of a file after one harm: a bit, an end that is missing, a line, or
     everything."""
     kind = number % 3
     if kind == 0:
         # the last byte ends the line, and is nobody's
-        at, bit = (
-            int(rng.integers(len(whole) - 1)),
-            1 << int(rng.integers(8)),
-        )
+        at = int(rng.integers(len(whole) - 1))
+        bit = 1 << int(rng.integers(8))
         return whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
     return whole[: int(rng.integers(len(whole) - 1))] if kind == 1 else b""
 
 
-def harmed(followed: Path, numbers: range) -> list[str]:
+def harmed(followed, numbers):
     """Which harms of the record of a look are not told by `show`, or leave the verdict
     confirmatory.
     """
@@ -188,44 +183,37 @@ def harmed(followed: Path, numbers: range) -> list[str]:
     return wrong
 
 
-def test_a_look_whose_record_is_harmed_is_missed(followed: Path) -> None:
+def test_a_look_whose_record_is_harmed_is_missed(followed):
     assert not (wrong := harmed(followed, range(9))), wrong
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("block", range(10))
-def test_a_thousand_harms_of_a_look(followed: Path, block: int) -> None:
+def test_a_thousand_harms_of_a_look(followed, block):
     assert not (wrong := harmed(followed, range(100 * block, 100 * block + 100))), wrong
 
 
-def test_a_look_that_is_gone_is_told_by_show_doctor_and_page_and_stays_gone(
-    followed: Path, tmp_path: Path
-) -> None:
+def test_a_look_that_is_gone_is_told_by_show_doctor_and_page_and_stays_gone(followed, tmp_path):
     shutil.copytree(followed, tmp_path / "x")
     with contextlib.chdir(tmp_path / "x"):
         LOOKS.unlink()
         for again in range(2):
-            assert (
-                "looks are missing" in (out := typed("show", "asks.toml", *ROOT))
-                and "confirmatory" not in out
-            )
+            assert "looks are missing" in (out := typed("show", "asks.toml", *ROOT))
+            assert "confirmatory" not in out
             typed("report", "asks.toml", *ROOT, "--out", "pages")
             page = Path("pages/asks.html").read_text()
             assert "looks are missing" in page and "1 line is gone" in page
             code, out, _ = said("doctor", *ROOT)
-            assert ("default.looks.jsonl: 1 line is gone" in out) is (again == 0) and (
-                code == 1
-            ) is (again == 0)
+            assert ("default.looks.jsonl: 1 line is gone" in out) is (again == 0)
+            assert (code == 1) is (again == 0)
             assert "missing" in typed("run", "asks.toml", *RUN, *ROOT), (
                 "another run does not put it right"
             )
             said("doctor", "--clean", *ROOT)
 
 
-def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
-    followed: Path, tmp_path: Path
-) -> None:
+def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(followed, tmp_path):
     """Lines of before there were chains name nothing; the first line after them names them all."""
     from assay.lab.store import journal
 
@@ -235,16 +223,15 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
     path.write_bytes(b"".join(map(journal.line, old)))
     journal.note(path, {**old[0], "time": "3"})
     journal.note(path, {**old[0], "time": "4"})
-    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.Journal(
-        path
-    ).wrong()
+    assert [look["time"] for look in journal.read(path)] == list("01234")
+    assert not journal.Journal(path).wrong()
     lines = path.read_bytes().splitlines(keepends=True)
     for i in range(4):
         path.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
         assert journal.Journal(path).wrong() == "1 line is gone", i
 
 
-def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here: Path) -> None:
+def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here):
     thresholds = {"high": 89, "middle": 45, "low": 0.5}
     hashes = {
         name: json.loads(typed("preregister", study(f"{name}.toml", t), *ROOT, "--json"))["hash"]
@@ -257,12 +244,10 @@ def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(
     shutil.rmtree("s/registered/middle")
     Path("middle.prereg.json").unlink()
     out = typed("show", "low.toml", *ROOT)
-    assert (
-        "one of 3 registrations of these arms and seeds" in out
-        and "(> 89)" in out
-        and "its file is gone" in out
-        and "apart" not in out
-    )
+    assert "one of 3 registrations of these arms and seeds" in out
+    assert "(> 89)" in out
+    assert "its file is gone" in out
+    assert "apart" not in out
     others = json.loads(typed("show", "low.toml", *ROOT, "--json"))["registration"]["others"]
     assert {one["hash"] for one in others} == {hashes["high"], hashes["middle"]}
     typed("report", "low.toml", *ROOT, "--out", "pages")
@@ -301,7 +286,7 @@ BLOCKS = 70
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory):
     """The models, prompts and studies that cases copy."""
     folder = tmp_path_factory.mktemp("registration") / "shared"
     folder.mkdir()
@@ -309,7 +294,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_there_are_as_many_as_the_page_says() -> None:
+def test_there_are_as_many_as_the_page_says():
     page = Path(__file__).parents[2] / "docs/reliability.md"
     assert f"tries {len(CASES):,} changes" in page.read_text()
     answers = [case.answer for case in CASES.values()]
@@ -317,9 +302,7 @@ def test_there_are_as_many_as_the_page_says() -> None:
 
 
 @pytest.mark.parametrize("name", [*dict.fromkeys((*NAMED, *OF_DAY))])
-def test_no_change_and_no_way_around_a_freeze_succeeds(
-    shared: Path, tmp_path: Path, name: str
-) -> None:
+def test_no_change_and_no_way_around_a_freeze_succeeds(shared, tmp_path, name):
     case = CASES[name]
     assert registration.answer(case, shared, tmp_path / "case") == case.answer
 
@@ -327,7 +310,7 @@ def test_no_change_and_no_way_around_a_freeze_succeeds(
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_none_of_all_succeeds(shared: Path, tmp_path: Path, block: int) -> None:
+def test_none_of_all_succeeds(shared, tmp_path, block):
     found = {
         str(case): (registration.answer(case, shared, tmp_path / str(i)), case.answer)
         for i, case in enumerate([*CASES.values()][block::BLOCKS])
@@ -336,8 +319,8 @@ def test_none_of_all_succeeds(shared: Path, tmp_path: Path, block: int) -> None:
 
 
 def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    shared, tmp_path, monkeypatch
+):
     """What is explored after a freeze and put into what was frozen is not what was frozen."""
     shutil.copytree(shared, tmp_path / "x")
     monkeypatch.chdir(tmp_path / "x")
@@ -355,13 +338,13 @@ def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
 
 
 def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    shared, tmp_path, monkeypatch
+):
     shutil.copytree(shared, tmp_path / "x")
     monkeypatch.chdir(tmp_path / "x")
 
-    def stop_at(kind: type) -> None:
-        def stop(event: object) -> None:
+    def stop_at(kind):
+        def stop(event):
             if isinstance(event, kind):
                 raise KeyboardInterrupt
 
@@ -377,9 +360,7 @@ def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
     assert "were measured in read" in refused("preregister", "after.toml", *ROOT, "--anyway")
 
 
-def test_another_threshold_in_other_words_is_told_with_what_came_out(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_threshold_in_other_words_is_told_with_what_came_out(shared, tmp_path, monkeypatch):
     shutil.copytree(shared, tmp_path / "x")
     monkeypatch.chdir(tmp_path / "x")
     first = json.loads(typed("run", "read.toml", *RUN, *ROOT, "--json"))
@@ -392,9 +373,7 @@ def test_another_threshold_in_other_words_is_told_with_what_came_out(
     ]
 
 
-def test_each_point_says_which_prompt_it_is(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_point_says_which_prompt_it_is(shared, tmp_path, monkeypatch):
     """Twelve prompts: as texts, 10 comes before 2. With the rows turned round each prompt keeps its
     number."""
     shutil.copytree(shared, tmp_path / "x")

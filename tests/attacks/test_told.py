@@ -67,9 +67,8 @@ def test_no_cell_is_a_formula_in_any_table_that_is_written(text, tmp_path):
         export.table_csv(measures),
     ):
         cells = [c for row in csv.reader(io.StringIO(table)) for c in row]
-        assert "-0.5" in cells and (
-            text in cells or f"'{text}" in cells or f"'{plain(text)}" in cells
-        )
+        assert "-0.5" in cells
+        assert text in cells or f"'{text}" in cells or f"'{plain(text)}" in cells
         assert not [
             c
             for c in cells
@@ -88,11 +87,9 @@ def test_numbers_stay_numbers(value):
 @given(TEXT)
 def test_json_reads_back_the_same_and_no_terminal_obeys_it(text):
     written = as_json({text: [text, -0.5]}, indent=1)
-    assert (
-        json.loads(written) == {text: [text, -0.5]}
-        and plain(written) == written
-        and written.encode()
-    )
+    assert json.loads(written) == {text: [text, -0.5]}
+    assert plain(written) == written
+    assert written.encode()
 
 
 def evil_table(path):
@@ -140,12 +137,10 @@ def test_a_page_shows_evil_text_as_text(capsys, tmp_path):
         "provenance": {"keys": EVIL, EVIL: EVIL},
     }
     page = pages.page(ResultData.from_json(data), text=EVIL, notes={"main": EVIL})
-    assert (
-        page.encode()
-        and plain(page) == page
-        and "<script>{" not in page
-        and "red�2J�gnirts" in page
-    )
+    assert page.encode()
+    assert plain(page) == page
+    assert "<script>{" not in page
+    assert "red�2J�gnirts" in page
 
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
@@ -153,11 +148,9 @@ WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 
 def test_a_million_names_are_not_listed():
     line = nearest("arm", [f"c{i}" for i in range(10**6)])
-    assert (
-        len(line) < 1000
-        and line.startswith("known: c0, c1, ")
-        and line.endswith(" … (1,000,000 in all)")
-    )
+    assert len(line) < 1000
+    assert line.startswith("known: c0, c1, ")
+    assert line.endswith(" … (1,000,000 in all)")
     assert nearest("arm", ["x", "y"]) == "known: x, y"
 
 
@@ -184,9 +177,9 @@ def test_where_results_go_is_checked_before_anything_is_measured(
     shutil.copy(WALK, tmp_path / "walk.py")
     assert main([*words, where]) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "cannot write into the folder" in err and (words[-1] in err), (
-        err
-    )
+    assert err.count("\n") == 1, err
+    assert "cannot write into the folder" in err, err
+    assert words[-1] in err, err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
 
 

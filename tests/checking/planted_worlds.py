@@ -1,8 +1,6 @@
 """Worlds in which it is known what moves a number: the thing that a claim credits, one of the
 controls' alternatives, or nothing. Plain NumPy functions, as a user would write hooks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,19 +23,17 @@ HEADS = (4, 6)
 MIX = "the praise of things that are good"
 
 
-def noise(*names: Any) -> float:
+def noise(*names):
     """A number that depends on these names alone, between −.1 and .1."""
     digest = sha256(repr(names).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48 / 5 - 0.1
 
 
-def function(
-    effect: Callable[[Any, dict], float], by_row: bool = False
-) -> Callable[[Any, Any], list[float]]:
+def function(effect, by_row=False):
     """A hook: what a thing does to each prompt, with noise that depends on the prompt and on the
     thing; by row it is handed one for each prompt."""
 
-    def measured(thing: Any, prompts: Any) -> list[float]:
+    def measured(thing, prompts):
         things = thing if by_row else None
         return [
             noise(p["text"])
@@ -61,7 +57,7 @@ class World:
     outcome: str = ""
     holds: str = "effect > 0.5"
 
-    def check(self, **more: Any) -> assay.Check:
+    def check(self, **more):
         """Check the claim in this world."""
         return assay.check(
             self.name,
@@ -74,12 +70,12 @@ class World:
         )
 
 
-def vector(learned: bool = True, labels: Any = LABELS) -> dict[str, Any]:
+def vector(learned=True, labels=LABELS):
     elsewhere = ELSEWHERE if learned else None
     return {"vector": assay.direction(ACTS, labels, elsewhere=elsewhere)}
 
 
-def unit(v: np.ndarray) -> np.ndarray:
+def unit(v):
     return v / np.linalg.norm(v)
 
 
@@ -115,11 +111,11 @@ NORMS = {head: 1.0 + (10.0 if head in ((1, 2), (1, 4), (2, 3), (3, 0)) else 0.1 
 RATES = {n: 0.5 if n in (3, 11, 17, 23, 29) else 0.01 for n in range(40)}
 
 
-def some(wanted: set[Any], size: float = 1.0) -> Callable[[Any, dict], float]:
+def some(wanted, size=1.0):
     return lambda things, p: size * sum(t in wanted for t in things)
 
 
-def heads(**more: Any) -> dict[str, Any]:
+def heads(**more):
     return {"heads": [(1, 2)], "of": HEADS, **more}
 
 
@@ -212,14 +208,14 @@ WHAT = [
 ]  # fmt: skip
 
 
-def learned(examples: Any, labels: Any) -> dict[str, Any]:
+def learned(examples, labels):
     """A training: what it was shown, and how much the examples say of their labels."""
     x, y = np.array([ord(e[0]) % 2 for e in examples]), np.array(labels, float)
     return {"agrees": float(abs(np.mean((2 * x - 1) * (2 * y - 1)))), "steps": len(x),
             "letter": examples[0][0]}  # fmt: skip
 
 
-def taught(other: bool = True) -> dict[str, Any]:
+def taught(other=True):
     examples = ["ab"[i % 2] + str(i) for i in range(40)]
     labels = [i % 2 for i in range(40)]
     more = (["xy"[i % 2] for i in range(9)], [i % 2 for i in range(9)])

@@ -22,12 +22,12 @@ EXAMPLES = sorted((ROOT / "examples/check").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_has_at_most_forty_lines(path: Path) -> None:
+def test_an_example_has_at_most_forty_lines(path):
     assert len(path.read_text().splitlines()) <= LINES
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """A random Llama whose tokens are the words of the prompts."""
     import torch
     import transformers
@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def python(library: str, home: Path) -> Path:
+def python(library, home):
     """The Python of an environment with the newest release of a library, and this tree."""
     if known := os.environ.get("ASSAY_ENVIRONMENTS"):
         return Path(known) / library / "bin/python"
@@ -73,7 +73,7 @@ def python(library: str, home: Path) -> Path:
     return found
 
 
-def run(command: Path, example: str, *words: object, home: Path, code: str = "") -> assay.Check:
+def run(command, example, *words, home, code=""):
     """What an example saves."""
     out = home / f"{example}.assay"
     before = ["-c", code] if code else [ROOT / f"examples/check/{example}.py"]
@@ -86,14 +86,14 @@ def run(command: Path, example: str, *words: object, home: Path, code: str = "")
 
 
 @pytest.fixture(scope="module")
-def plain(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> assay.Check:
+def plain(folder, tmp_path_factory):
     """The claim in plain transformers, in the tests' own environment."""
     home = tmp_path_factory.mktemp("plain")
     return run(Path(sys.executable), "with_transformers", folder, 1, home=home)
 
 
 @pytest.mark.thorough
-def test_plain_hooks_measure_what_transformers_gives(folder: Path, plain: assay.Check) -> None:
+def test_plain_hooks_measure_what_transformers_gives(folder, plain):
     """Without the source the lead is that of the model as it is."""
     import torch
     import transformers
@@ -113,9 +113,7 @@ def test_plain_hooks_measure_what_transformers_gives(folder: Path, plain: assay.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["transformer-lens", "nnsight"])
-def test_another_library_gives_the_same_numbers(
-    library: str, folder: Path, plain: assay.Check, tmp_path: Path
-) -> None:
+def test_another_library_gives_the_same_numbers(library, folder, plain, tmp_path):
     name = f"with_{library.replace('-', '_')}"
     v = run(python(library, tmp_path), name, folder, 1, home=tmp_path)
     assert list(v.rows["arm"]) == list(plain.rows["arm"])
@@ -138,7 +136,7 @@ sae.save_model(sys.argv[1])
 
 
 @pytest.mark.slow
-def test_a_random_latent_is_no_more_than_others(folder: Path, tmp_path: Path) -> None:
+def test_a_random_latent_is_no_more_than_others(folder, tmp_path):
     command = python("sae-lens", tmp_path)
     subprocess.run([command, "-c", SAE, tmp_path / "sae"], check=True)
     v = run(command, "with_sae_lens", folder, tmp_path / "sae", 7, home=tmp_path)
@@ -169,7 +167,7 @@ runpy.run_path("examples/check/with_inspect.py")
 
 
 @pytest.mark.slow
-def test_a_system_prompt_that_a_model_obeys_word_by_word_holds(tmp_path: Path) -> None:
+def test_a_system_prompt_that_a_model_obeys_word_by_word_holds(tmp_path):
     command = python("inspect-ai", tmp_path)
     v = run(command, "with_inspect", "mock", home=tmp_path, code=MOCK)
     assert v.outcome == "holds" and v.estimate == 1

@@ -17,7 +17,8 @@ from assay.core.errors import DataError
 def test_there_are_thirty_one_tasks_of_which_eleven_are_true():
     groups = [tasks.make(1, k).group for k in range(len(tasks.MAKERS))]
     assert len(groups) == 31
-    assert groups[: folders.TRUE] == ["true"] * 11 and groups.count("null") == folders.NULL
+    assert groups[: folders.TRUE] == ["true"] * 11
+    assert groups.count("null") == folders.NULL
     assert "true" not in groups[folders.TRUE :]
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from assay.subjects import fetch
-from forks import Forks, InProcess
 
 STORE = "assay-store"
 TABLE = "\n".join(
@@ -43,14 +42,14 @@ class Case:
     model: bool = False
 
 
-def case(*words: str, says: str, **more: object) -> Case:
+def case(*words, says, **more):
     return Case(words, says, **more)  # type: ignore[arg-type]
 
 
-def write(name: str, text: str | bytes) -> Callable[[Path], None]:
+def write(name, text):
     """Puts a file into the world."""
 
-    def given(world: Path) -> None:
+    def given(world):
         path = world / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -58,10 +57,10 @@ def write(name: str, text: str | bytes) -> Callable[[Path], None]:
     return given
 
 
-def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+def edit(name, old, new):
     """Changes a file of the world."""
 
-    def given(world: Path) -> None:
+    def given(world):
         text = (world / name).read_text()
         assert old in text, f"{name} has no {old!r}"
         (world / name).write_text(text.replace(old, new))
@@ -69,20 +68,20 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
     return given
 
 
-def damaged(world: Path) -> None:
+def damaged(world):
     """Cuts the end off a stored run's measures."""
     path = next((world / STORE / "runs").rglob("measures.safetensors"))
     path.write_bytes(path.read_bytes()[:-10])
 
 
-def unreadable_text(world: Path) -> None:
+def unreadable_text(world):
     """A corpus folder in which one text cannot be read, even by root: its name is a link to
     itself."""
     (world / "texts").mkdir()
     (world / "texts/a.txt").symlink_to("a.txt")
 
 
-def greedy(world: Path) -> None:
+def greedy(world):
     """An experiment that needs more disk than there is."""
     edit(
         "own.py",
@@ -225,7 +224,7 @@ CASES = {
 }
 
 
-def tree(folder: Path) -> dict[str, str]:
+def tree(folder):
     """Every file and folder with the hash of what it holds; compiled Python apart, which imports
     may write."""
     found = {}
@@ -242,7 +241,7 @@ def tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+def environment(world, more=()):
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
     kept["ASSAY_CACHE"] = str(fetch.cache_folder())
     return (
@@ -253,7 +252,7 @@ def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str
 
 
 @pytest.fixture(scope="module")
-def world(commands: InProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(commands, tmp_path_factory):
     """The world before anything is broken; never written to."""
     origin = tmp_path_factory.mktemp("world")
     (origin / "numbers.csv").write_text(TABLE)
@@ -267,9 +266,7 @@ def world(commands: InProcess, tmp_path_factory: pytest.TempPathFactory) -> Path
     "name",
     [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()],
 )
-def test_it_says_what_would_be_right_and_changes_nothing(
-    name: str, world: Path, commands: InProcess, tmp_path: Path
-) -> None:
+def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, tmp_path):
     asked = CASES[name]
     if asked.model and not fetch.SMOLLM2.present():
         pytest.skip("needs SmolLM2-135M: assay fetch smollm2")
@@ -293,7 +290,7 @@ sys.exit(main({1}))
 """
 
 
-def test_a_full_disk_loses_nothing(world: Path, forks: Forks, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(world, forks, tmp_path):
     own = tmp_path / "here"
     shutil.copytree(world, own)
     before = tree(own / STORE / "runs")

@@ -5,7 +5,6 @@ import copy
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ SMALL = ("--preset", "smoke", "--executor", "inline")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(tmp_path_factory):
     """A folder with three experiments, of which the last one crashes."""
     folder = tmp_path_factory.mktemp("catalogue")
     for name in ("early", "late", "sick"):
@@ -32,12 +31,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def listing(folder: Path, *names: str) -> list[catalogue.Entry]:
+def listing(folder, *names):
     return [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in names]
 
 
 @pytest.fixture
-def well(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def well(files, tmp_path, monkeypatch):
     """An empty folder, where the catalogue is the two experiments that are well."""
     monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "early", "late"))
     monkeypatch.chdir(tmp_path)
@@ -45,7 +44,7 @@ def well(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def ran(capsys, *words):
     capsys.readouterr()
     code = main(words)
     return code, *capsys.readouterr()
@@ -72,9 +71,7 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ),
     ],
 )
-def test_what_makes_no_sense_is_one_line(
-    capsys: pytest.CaptureFixture[str], well: Path, words: Any, says: str
-) -> None:
+def test_what_makes_no_sense_is_one_line(capsys, well, words, says):
     code, out, err = ran(capsys, *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err
@@ -82,9 +79,7 @@ def test_what_makes_no_sense_is_one_line(
 
 
 @pytest.fixture
-def recorded(
-    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def recorded(capsys, files, tmp_path, monkeypatch):
     """The record of an experiment's smoke preset, in its folder's `records`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
@@ -94,7 +89,7 @@ def recorded(
     return tmp_path / "records/own.json"
 
 
-def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+def test_an_honest_record_is_reproduced(capsys, recorded):
     code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL)
     assert code == 0, out + err
     lines = out.splitlines()
@@ -111,10 +106,8 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
     code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "kept", "--json")
     found = json.loads(out)
     assert (code, found["same"], found["same_runs"], found["same_claims"]) == (0, True, True, True)
-    assert (
-        found["numbers"]["equal"] == found["numbers"]["total"] > 0
-        and found["numbers"]["expected_equal"]
-    )
+    assert found["numbers"]["equal"] == found["numbers"]["total"] > 0
+    assert found["numbers"]["expected_equal"]
     assert (
         found["cost"]["recorded"].keys()
         == found["cost"]["reproduced"].keys()
@@ -137,9 +130,7 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
         ({"text": "something else"}, "not in the record"),
     ],
 )
-def test_a_planted_difference_is_found(
-    capsys: pytest.CaptureFixture[str], recorded: Path, planted: dict[str, Any], why: str
-) -> None:
+def test_a_planted_difference_is_found(capsys, recorded, planted, why):
     record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     record["verdicts"][0] |= planted
     recording.save(recorded, record)
@@ -149,9 +140,7 @@ def test_a_planted_difference_is_found(
     assert "After training" in out, "the claim has room beside the reason"
 
 
-def test_other_digits_are_no_difference_but_are_counted(
-    capsys: pytest.CaptureFixture[str], recorded: Path
-) -> None:
+def test_other_digits_are_no_difference_but_are_counted(capsys, recorded):
     """As another machine would leave them: a record whose measures are moved by a millionth."""
     record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     for data in record["arms"].values():
@@ -163,13 +152,12 @@ def test_other_digits_are_no_difference_but_are_counted(
     code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--json")
     found = json.loads(out)
     assert (code, found["same"], found["numbers"]["expected_equal"]) == (0, True, False)
-    assert found["numbers"]["equal"] < found["numbers"]["total"] and found["numbers"]["unequal"]
+    assert found["numbers"]["equal"] < found["numbers"]["total"]
+    assert found["numbers"]["unequal"]
 
 
 @pytest.mark.parametrize("moved", [1.0, 1 + 1e-6])
-def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(
-    capsys: pytest.CaptureFixture[str], recorded: Path, moved: float
-) -> None:
+def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(capsys, recorded, moved):
     """As if it was made on busy cores, and, in the second case, on another machine."""
     before = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     before |= {"seconds": 1e6, "changed": ["a threshold"]}
@@ -187,9 +175,7 @@ def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(
         assert after[key] == before[key]
 
 
-def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(
-    capsys: pytest.CaptureFixture[str], recorded: Path
-) -> None:
+def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(capsys, recorded):
     said = ("verify", "own.py", "--preset", "smoke", "--root", "empty")
     code, out, _ = ran(capsys, *said)
     assert code == 0 and out.endswith("own: as recorded\n")
@@ -201,18 +187,17 @@ def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(
     found = json.loads(out)
     (difference,) = found["differences"]
     assert (code, found["records"], found["judged"]) == (1, 1, "the record's own measures")
-    assert difference["recorded"].startswith("holds") and "(another outcome)" in difference["what"]
+    assert difference["recorded"].startswith("holds")
+    assert "(another outcome)" in difference["what"]
 
 
-def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+def test_a_used_store_is_refused(capsys, recorded):
     code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "assay-store")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "assay-store already contains own (runs/own), which would be read instead" in err
 
 
-def test_a_record_of_another_preset_is_refused(
-    capsys: pytest.CaptureFixture[str], recorded: Path
-) -> None:
+def test_a_record_of_another_preset_is_refused(capsys, recorded):
     code, out, err = ran(capsys, "verify", "own.py", "--rerun", "--executor", "inline")
     assert (code, out) == (
         2,

@@ -1,8 +1,6 @@
 """`assay evaluate` and `assay features` as processes: what they print, what they write, and what
 they refuse in one line, changing nothing."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -68,7 +66,7 @@ REFUSED = {
     "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
     "short text": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
-        "no document of short has 64 tokens, the longest has 2; say --context 2",
+        "no document of short has 64 tokens, the longest has 2; use --context 2",
     ),
     "an unknown site": (
         ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
@@ -100,9 +98,9 @@ def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, comm
     words, says = REFUSED[name]
     done = commands.run(words, here, env(here))
     assert done.code == 2 and done.out == "", done
-    assert len(done.err.splitlines()) == 1 and says in done.err and "Traceback" not in done.err, (
-        done.err
-    )
+    assert len(done.err.splitlines()) == 1, done.err
+    assert says in done.err, done.err
+    assert "Traceback" not in done.err, done.err
     assert files(here) == before
 
 
@@ -130,15 +128,12 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
         in " ".join(first.out.split())
     )
     made = {p.name for p in (here / "report").iterdir()}
-    assert {"evaluation.html", "evaluation.csv", "evaluation.json"} <= made and any(
-        n.startswith("figure-01") for n in made
-    )
+    assert {"evaluation.html", "evaluation.csv", "evaluation.json"} <= made
+    assert any(n.startswith("figure-01") for n in made)
     page = (here / "report/evaluation.html").read_text()
-    assert (
-        "<svg" in page
-        and "http://" not in page.replace("http://www.w3.org", "")
-        and "Pareto" not in first.err
-    )
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "Pareto" not in first.err
 
 
 def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, commands):
@@ -186,11 +181,9 @@ def test_activations_alone(done, commands):
         here,
         env(here),
     )
-    assert (
-        out.code == 0
-        and "no losses, as there is no model" in " ".join(out.out.split())
-        and "loss, clean" not in out.out
-    )
+    assert out.code == 0
+    assert "no losses, as there is no model" in " ".join(out.out.split())
+    assert "loss, clean" not in out.out
 
 
 def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
@@ -206,11 +199,9 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
         "2",
     )
     out = commands.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
-    assert (
-        out.code == 0
-        and "2 shown" in " ".join(out.out.split())
-        and max(map(len, out.out.splitlines())) <= 100
-    ), out
+    assert out.code == 0, out
+    assert "2 shown" in " ".join(out.out.split()), out
+    assert max(map(len, out.out.splitlines())) <= 100, out
     page = (here / "look.html").read_text()
     assert 'Left out, neither counted nor ablated: the first token ("' in out.out
     assert "Left out, neither counted nor ablated: the first token (" in page
@@ -221,12 +212,11 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
     everything = commands.run((*words, "--skip-first", "0", "--outlier", "0"), here, env(here))
     assert everything.code == 0 and "No token is left out." in everything.out
     found = json.loads(commands.run((*words, "--json"), here, env(here)).out)
-    assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
+    assert "".join(found["tokens"]) == "def f1(x): return x"
+    assert len(found["features"]) == 2
     for f in found["features"]:
-        assert (
-            f"{f['feature']}  {f['delta']:+.3f}" in out.out
-            and f"feature-{f['feature']}" in (here / "look.html").read_text()
-        )
+        assert f"{f['feature']}  {f['delta']:+.3f}" in out.out
+        assert f"feature-{f['feature']}" in (here / "look.html").read_text()
     tokens = commands.run(words, here, env(here))
     assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
@@ -244,14 +234,13 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
         "is measured at"
     )
     out = commands.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
-    assert (
-        out.code == 0
-        and out.err.splitlines()[0].startswith(f"warning: d: {says}")
-        and says in " ".join(out.out.split())
-    )
+    assert out.code == 0
+    assert out.err.splitlines()[0].startswith(f"warning: d: {says}")
+    assert says in " ".join(out.out.split())
     assert says in (here / "other/evaluation.html").read_text()
     again = commands.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
-    assert len(again.err.splitlines()) == 1 and says in json.loads(again.out)["notes"][0]
+    assert len(again.err.splitlines()) == 1
+    assert says in json.loads(again.out)["notes"][0]
     words = (words[0], *words[3:])
     looked = commands.run(
         (
@@ -267,11 +256,9 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
         here,
         env(here),
     )
-    assert (
-        looked.code == 0
-        and looked.err.startswith(f"warning: d: {says}")
-        and says in (here / "l.html").read_text()
-    )
+    assert looked.code == 0
+    assert looked.err.startswith(f"warning: d: {says}")
+    assert says in (here / "l.html").read_text()
 
 
 def test_first_numbers_come_before_the_last_token_and_not_in_json(done, commands):

@@ -5,17 +5,15 @@ import os
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from assay.cli.main import app, example, main
-from forks import InProcess
 
 VERBS = [name for name in app if not name.startswith("-")]
 
 
-def commands_of(verb: str) -> list[list[str]]:
+def commands_of(verb):
     return [
         shlex.split(line)[1:]
         for line in example(verb).splitlines()
@@ -24,7 +22,7 @@ def commands_of(verb: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_example_is_taken_as_it_is_typed(verb: str) -> None:
+def test_an_example_is_taken_as_it_is_typed(verb):
     assert verb in [words[0] for words in commands_of(verb)], "an example of this very verb"
     assert all(len(line) <= 80 for line in example(verb).splitlines()), (
         "a line that breaks cannot be copied"
@@ -34,7 +32,7 @@ def test_an_example_is_taken_as_it_is_typed(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["list", "new"])
-def test_an_example_runs(verb: str, commands: InProcess, tmp_path: Path) -> None:
+def test_an_example_runs(verb, commands, tmp_path):
     for words in commands_of(verb):
         if words[0] != "run":
             ended = commands.run(words, tmp_path, os.environ)
@@ -42,9 +40,7 @@ def test_an_example_runs(verb: str, commands: InProcess, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("verb", ["check", "judge"])
-def test_an_example_writes_a_file_in_a_shell_and_reads_it(
-    verb: str, commands: InProcess, tmp_path: Path
-) -> None:
+def test_an_example_writes_a_file_in_a_shell_and_reads_it(verb, commands, tmp_path):
     lines = example(verb).replace("\\\n", " ").splitlines()[1:]
     plain = "\n".join(line for line in lines if not line.strip().startswith("assay "))
     subprocess.run(["sh", "-e", "-c", plain], cwd=tmp_path, check=True)
@@ -56,9 +52,10 @@ def test_an_example_writes_a_file_in_a_shell_and_reads_it(
                 assert "holds" in ended.out
 
 
-def test_each_help_page_ends_with_its_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_help_page_ends_with_its_example(capsys):
     assert main(["show", "--help"]) == 0
     page = capsys.readouterr().out
-    assert re.search(r"Example\n  \S*assay show gated-sae 1\n", page) and "Start with" not in page
+    assert re.search(r"Example\n  \S*assay show gated-sae 1\n", page)
+    assert "Start with" not in page
     assert main([]) == 0
     assert "Start with" in capsys.readouterr().out

@@ -27,14 +27,12 @@ JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
+def table(tmp_path):
     (tmp_path / "t.csv").write_text(TABLE)
     return tmp_path / "t.csv"
 
 
-def test_the_exit_code_says_whether_it_came_out_as_expected(
-    table: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
     assert main(["judge", str(table), *JUDGE]) == 0
     assert "verdict: holds" in capsys.readouterr().out
     assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
@@ -42,7 +40,7 @@ def test_the_exit_code_says_whether_it_came_out_as_expected(
     assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
 
 
-def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixture) -> None:
+def test_arms_may_be_in_another_column(table, capsys):
     table.write_text(TABLE.replace("arm,seed", "method,seed"))
     assert main(["judge", str(table), *JUDGE]) == 2
     assert "--arm-column" in capsys.readouterr().err
@@ -60,9 +58,7 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
     )
 
 
-def test_one_claim_is_shown_by_its_number_or_its_words(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path, capsys):
     store = ("--preset", "smoke", "--root", str(tmp_path))
     assert main(["run", "deep-linear", *store, "--executor", "inline"]) == 0
     capsys.readouterr()
@@ -73,13 +69,14 @@ def test_one_claim_is_shown_by_its_number_or_its_words(
         for word in ("claim 2", "threshold", "undecided", "source", "scope", "#claim-2")
     )
     assert main(["show", "deep-linear", *store]) == 0
-    assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1
+    assert len(second) < len(capsys.readouterr().out)
+    assert second.count("●") + second.count("○") >= 1
     assert main(["show", "deep-linear", "9", *store]) == 2
     assert "no claims of deep-linear fit '9'" in capsys.readouterr().err
     assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
 
 
-def entries_of_tomorrow(folder: Path) -> list[catalogue.Entry]:
+def entries_of_tomorrow(folder):
     """Twenty more experiments, in known groups, in a new one, and in none."""
     more = []
     for i, group in zip(range(20), cycle([*GROUPS, "mazes", ""])):
@@ -91,9 +88,7 @@ def entries_of_tomorrow(folder: Path) -> list[catalogue.Entry]:
     return more
 
 
-def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(capsys, monkeypatch, tmp_path):
     every = [*catalogue.entries(), *entries_of_tomorrow(tmp_path)]
     monkeypatch.setattr(catalogue, "entries", lambda: every)
     monkeypatch.chdir(tmp_path)  # where nothing is stored, whatever was run in this checkout
@@ -111,9 +106,7 @@ def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
 
 
-def test_a_group_is_listed_with_questions_and_verdicts(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_group_is_listed_with_questions_and_verdicts(capsys, tmp_path):
     assert main(["list", "dictionaries", "--root", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert "is shrinkage gone" in told and "--preset docs" in told and "●" in told
@@ -128,13 +121,11 @@ def test_a_group_is_listed_with_questions_and_verdicts(
     assert "no group or experiment is called 'toy'; did you mean toys?" in capsys.readouterr().err
 
 
-def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question() -> None:
+def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question():
     assert set(by_group(catalogue.entries())) == set(GROUPS)
 
 
-def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(
-    table: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, capsys):
     at = JUDGE.index("--unit")
     without = ["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]
     assert main(without) == 2
@@ -143,9 +134,7 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(
     assert "requires an argument" in capsys.readouterr().err
 
 
-def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path, capsys):
     import sys
 
     from assay.cli.terminal import show
@@ -180,6 +169,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     ] and max(map(len, last[:8])) <= 100
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
     show(answer(data, *asked, estimates=True).words)
-    assert "The mean alone" in (listed := capsys.readouterr().out) and "--estimates" not in listed
+    assert "The mean alone" in (listed := capsys.readouterr().out)
+    assert "--estimates" not in listed
     show(answer(structs.replace(data, verdicts=data.verdicts[:1]), *asked).words)
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"

@@ -3,8 +3,6 @@ first is answered. Python itself would end by the signal, with -2."""
 
 import sys
 
-import pytest
-
 from assay import __main__
 from assay.cli import main as command
 
@@ -12,22 +10,20 @@ from assay.cli import main as command
 class Interrupting:
     """Finds modules; when this one is asked for, somebody presses Ctrl-C."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name, path=None, target=None):
         if name == "assay.cli.main":
             raise KeyboardInterrupt
 
 
-def test_while_modules_are_loaded(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_while_modules_are_loaded(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "assay.cli.main")
     monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
     assert __main__.run() == 130
     assert capsys.readouterr().err == "interrupted; the same command resumes\n"
 
 
-def test_pressed_again_while_the_first_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*words: object) -> int:
+def test_pressed_again_while_the_first_is_answered(monkeypatch):
+    def interrupted(*words):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "answer", interrupted)

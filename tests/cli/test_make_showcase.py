@@ -1,10 +1,6 @@
 """`assay train-dictionary MODEL --showcase`: a dictionary that is opened by its name, a training
 that resumes after Ctrl-C with the same weights, and bad input in one line."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -20,7 +16,7 @@ LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 
 
 @pytest.fixture(autouse=True)
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> showcase.ShowcaseSpec:
+def spec(tmp_path, monkeypatch):
     """The recipe of "small", a model with random weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_ROOT", "store")
@@ -41,7 +37,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> showcase.ShowcaseSp
     return small
 
 
-def run(capsys, *words: str) -> tuple[int, str, str]:
+def run(capsys, *words):
     capsys.readouterr()
     code = main(list(words))
     return (code, *capsys.readouterr())
@@ -55,7 +51,8 @@ def test_it_is_trained_once_and_opened_by_its_name(capsys):
 
     one = assay.load("showcase/small", root="store")
     (source,) = find(["showcase/small"], Store("store"))
-    assert source.name == "showcase/small" and torch.equal(source.dictionary.W_dec, one.W_dec)
+    assert source.name == "showcase/small"
+    assert torch.equal(source.dictionary.W_dec, one.W_dec)
     assert one.sites == ("blocks.1.hook_resid_pre",) and one.W_dec.shape[1] == 32
     x = torch.randn(50, one.W_enc.shape[1], generator=torch.Generator().manual_seed(0))
     assert ((one.encode(x)[0] > 0).sum(1) <= 4).all()
@@ -66,7 +63,7 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
     whole = showcase.showcase(spec, Desk(Store("whole"), "cpu", lambda *_: None))
 
-    def stop(done: int, total: int, unit: str) -> None:
+    def stop(done, total, unit):
         if unit == "steps" and done == 7:
             raise KeyboardInterrupt
 

@@ -3,23 +3,19 @@ that fails and could pass."""
 
 import json
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
 from assay.verbs.new import write_experiment
-from forks import InProcess
 
 
 @pytest.fixture
-def assay(commands: InProcess, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def assay(commands, tmp_path):
     """The JSON that a verb prints in the test's folder."""
 
-    def said(*words: str) -> dict[str, Any]:
+    def said(*words):
         done = commands.run([*words, "--json"], tmp_path, os.environ)
         assert done.code == 0, done.err
         return json.loads(done.out)
@@ -27,7 +23,7 @@ def assay(commands: InProcess, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return said
 
 
-def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path, assay: Callable) -> None:
+def test_it_runs_and_holds_while_its_control_fails(tmp_path, assay):
     assert assay("new", "my-claim") == {"path": "my_claim.py"}
     result = assay("run", "my_claim.py", "--executor", "inline")
     (verdict,) = result["verdicts"]
@@ -42,7 +38,7 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path, assay: Callab
     assert verdict["outcome"] == "fails"
 
 
-def test_its_control_can_pass(tmp_path: Path, assay: Callable) -> None:
+def test_its_control_can_pass(tmp_path, assay):
     path = write_experiment("claim", tmp_path).path
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
     (verdict,) = assay("run", "claim.py", "--executor", "inline")["verdicts"]
@@ -52,7 +48,7 @@ def test_its_control_can_pass(tmp_path: Path, assay: Callable) -> None:
     )
 
 
-def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path, assay: Callable) -> None:
+def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path, assay):
     write_experiment("mine", tmp_path)
     (verdict,) = assay(
         "run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20"
@@ -60,22 +56,23 @@ def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path, assay: 
     assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
 
 
-def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
+def test_the_name_becomes_file_and_class(tmp_path):
     path = write_experiment("Which way Up", tmp_path).path
-    assert path.name == "which_way_up.py" and "class WhichWayUp(Spec)" in path.read_text()
+    assert path.name == "which_way_up.py"
+    assert "class WhichWayUp(Spec)" in path.read_text()
     assert read_header(path).title.startswith("A linear autoencoder")
     claim = write_experiment("claim", tmp_path).path.read_text()
     assert "class ClaimSpec(Spec)" in claim, "not one that the file imports"
 
 
 @pytest.mark.parametrize("name", ["2nd", "", "a.b", "../up"])
-def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
+def test_other_names_are_refused(tmp_path, name):
     with pytest.raises(ExperimentError, match="try my_claim"):
         write_experiment(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_it_overwrites_nothing(tmp_path: Path) -> None:
+def test_it_overwrites_nothing(tmp_path):
     (tmp_path / "mine.py").write_text("precious")
     with pytest.raises(
         ExperimentError, match="gated-sae is an experiment already; choose another name"

@@ -17,19 +17,19 @@ WALK = str(Path(__file__).parents[1] / "lab" / "walk.py")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+def engines(monkeypatch):
     """Engines that need not be installed."""
     for module in (ray, slurm):
         monkeypatch.setattr(module.heavy, "require", lambda module: None)
 
 
-def test_what_is_typed_is_what_an_engine_is_made_with(here: Path) -> None:
+def test_what_is_typed_is_what_an_engine_is_made_with(here):
     how = Elsewhere(on="ray://head:10001", workers=3, threads=2, gpus=1, memory="2G", device="cuda")
     found = how.engine(here)
     assert isinstance(found, ray.Ray) and found.width == 3
@@ -81,9 +81,7 @@ def test_what_is_typed_is_what_an_engine_is_made_with(here: Path) -> None:
         ("--executor none", "no executor 'none'; known: inline"),
     ],
 )
-def test_what_cannot_be_is_one_line(
-    typed: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_is_one_line(typed, told, capsys):
     assert main(["run", WALK, "--root", "s", *typed.split()]) == 2
     error = plain(capsys.readouterr().err)
     assert told in " ".join(error.split()), error
@@ -91,8 +89,8 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_a_url_is_no_root_and_the_line_says_what_to_use(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    capsys,
+):
     for verb in ("run", "plan", "show", "list", "doctor"):
         name = [] if verb in ("list", "doctor") else [WALK]
         code = main([verb, *name, "--root", "s3://bucket/x"])
@@ -104,7 +102,7 @@ def test_a_url_is_no_root_and_the_line_says_what_to_use(
         assert not Path("s3:").exists()
 
 
-def test_experiments_that_are_in_no_file_run_in_this_process(here: Path) -> None:
+def test_experiments_that_are_in_no_file_run_in_this_process(here):
     lab = Lab(here / "s", slurm.Slurm(here / "s"))
     found = catalogue.find(WALK)
     assert lab.executor_for([found]) is lab.executor

@@ -3,7 +3,6 @@ plain lines elsewhere."""
 
 from io import StringIO
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -23,13 +22,13 @@ VERDICT = {
 }
 
 
-def plan(rows: int, missing: int) -> Any:
+def plan(rows, missing):
     return SimpleNamespace(
         rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record"
     )
 
 
-def partial() -> Partial:
+def partial():
     judged = Judged.from_json(VERDICT)
     return Partial(SimpleNamespace(judged=[judged]), seeds=4)  # type: ignore[arg-type]
 
@@ -48,7 +47,7 @@ EVENTS = [
     ("seconds", "text"),
     [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
 )
-def test_times_are_read_aloud(seconds: float, text: str) -> None:
+def test_times_are_read_aloud(seconds, text):
     assert duration(seconds) == text
 
 
@@ -62,19 +61,17 @@ def test_times_are_read_aloud(seconds: float, text: str) -> None:
         (1215, 1500, "about 22 min"),
     ],
 )
-def test_a_range_is_told_by_its_middle_in_the_digits_of_an_estimate(
-    low: float, high: float, text: str
-) -> None:
+def test_a_range_is_told_by_its_middle_in_the_digits_of_an_estimate(low, high, text):
     assert lasting(Range(low, high)) == text
 
 
-def test_plain_lines_where_there_is_no_terminal() -> None:
+def test_plain_lines_where_there_is_no_terminal():
     out = StringIO()
     with Display("toy", Console(file=out, width=200)) as display:
         for event in EVENTS:
             display(event)
     assert out.getvalue().splitlines() == [
-        "toy: 8 runs, 2 stored, 6 to train in 2 groups, about 3 min 5 s by the record",
+        "toy: 8 runs, 2 stored, 6 to train in 2 groups, about 3 min 5 s if the cores are free",
         "main, relu: 4 runs started",
         "○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks",
         "main, relu: stored, 6 of 8 runs, about 1 min 10 s left",
@@ -82,7 +79,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     ]
 
 
-def test_a_terminal_shows_where_each_stage_is() -> None:
+def test_a_terminal_shows_where_each_stage_is():
     out = StringIO()
     display = Display("toy", Console(file=out, width=100, force_terminal=True, color_system=None))
     with display:
@@ -96,7 +93,7 @@ def test_a_terminal_shows_where_each_stage_is() -> None:
     assert claim == "  ○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks"
 
 
-def test_long_claims_do_not_break_the_lines() -> None:
+def test_long_claims_do_not_break_the_lines():
     out = StringIO()
     display = Display("toy", Console(file=out, width=60))
     display(
@@ -106,7 +103,7 @@ def test_long_claims_do_not_break_the_lines() -> None:
     assert max(map(len, out.getvalue().splitlines())) <= 60
 
 
-def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_has_a_loss() -> None:
+def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_has_a_loss():
     from assay.cli.progress import stage
 
     arms = ("main", "relu", "wide", "topk", "no-aux")
@@ -114,7 +111,8 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
         stage(Progress(group, arms, 40, 500, {"loss": 0.5823}, seeds=seeds))
         for group, seeds in (("a", "seed 1000"), ("b", "seed 1001"))
     ]
-    assert lines[0] == "main, relu and 3 more (seed 1000): 40 of 500 steps" and lines[1] != lines[0]
+    assert lines[0] == "main, relu and 3 more (seed 1000): 40 of 500 steps"
+    assert lines[1] != lines[0]
     assert (
         stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3"))
         == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"

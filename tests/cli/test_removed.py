@@ -1,13 +1,11 @@
 """A verb that an earlier version had answers with what to use instead."""
 
-import pytest
-
 from assay.cli import removed
 from assay.cli.main import main
 from assay.cli.terminal import runnable
 
 
-def test_a_verb_of_before_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verb_of_before_says_what_to_type(capsys):
     renamed = removed.RENAMED.items()
     said = {old: f"is now called {new}; type: assay {new} 'a b'" for old, new in renamed}
     said |= {verb: f"was removed; {text}" for verb, text in removed.VERBS.items()}

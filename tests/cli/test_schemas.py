@@ -26,25 +26,26 @@ from assay.verbs.one_claim import choose
 ROOT = Path(__file__).parents[2]
 
 
-def valid(verb: str, given: object) -> None:
+def valid(verb, given):
     """Hold what a verb gives to its schema."""
     Draft202012Validator(schema_of(verb)).validate(
         json.loads(json.dumps(to_json(given), allow_nan=False))
     )
 
 
-def test_every_verb_of_the_command_line_has_one_and_nothing_else_has() -> None:
+def test_every_verb_of_the_command_line_has_one_and_nothing_else_has():
     names = {name for name in app.resolved_commands() if not name.startswith("-")}
     added = {name for verbs in others().values() for name in verbs}
     assert names - added == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_it_is_printed_and_nothing_is_run(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_printed_and_nothing_is_run(verb, capsys):
     assert main([verb, "--schema"]) == 0
     printed = json.loads(capsys.readouterr().out)
     Draft202012Validator.check_schema(printed)
-    assert printed["title"] == f"assay {verb}" and printed["$id"].startswith(f"urn:assay:{verb}:")
+    assert printed["title"] == f"assay {verb}"
+    assert printed["$id"].startswith(f"urn:assay:{verb}:")
 
 
 NUMBERS = {
@@ -55,9 +56,7 @@ NUMBERS = {
 TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUMBERS.items())
 
 
-def test_what_verbs_give_is_what_the_schemas_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_verbs_give_is_what_the_schemas_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = new.write_experiment("own", tmp_path)
     study = new.write_study("question", tmp_path)
@@ -94,7 +93,7 @@ def test_what_verbs_give_is_what_the_schemas_say(
         valid("run", {k: v for k, v in ran.items() if k != "verdicts"})
 
 
-def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
+def test_every_recorded_verdict_fits_as_far_as_records_tell():
     """Records keep verdicts in the same words: a hundred real ones, written by other commits."""
     arms = schema_of("show")["properties"]["verdicts"]["items"]
     found = [

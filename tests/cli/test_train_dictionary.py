@@ -1,8 +1,6 @@
 """`assay train-dictionary`: what comes out is what a plain loop over the model gives, also after a
 kill; bad input in one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -40,7 +38,7 @@ WORDS += [word for name, value in SIZES.items() for word in (f"--{name}", str(va
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_ROOT", "store")
     (tmp_path / "text").mkdir()
@@ -49,7 +47,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_models.make(tmp_path / "model", "llama", max_position_embeddings=128)
 
 
-def wanted() -> dict[str, torch.Tensor]:
+def wanted():
     """The model run over the text as it comes, rows kept and shuffled by plain loops, one fit."""
     spec = HarvestSpec(subject="model", site=SITE, corpus="text", windows=128, context=32)
     spec = spec.replace(seed=SIZES["seed"])
@@ -59,7 +57,7 @@ def wanted() -> dict[str, torch.Tensor]:
     site = Site.parse(SITE)
     passes = torch.from_numpy(tokens.astype(np.int64)).split(64)
 
-    def run(tokens: torch.Tensor) -> torch.Tensor:
+    def run(tokens):
         acts = next(iter(model.run(tokens, capture=[site], logits=False).acts.values()))
         return acts.flatten(2).float()
 
@@ -72,7 +70,7 @@ def wanted() -> dict[str, torch.Tensor]:
     scale = (exact.shape[1] / (exact - mean).square().sum(1).mean()) ** 0.5
     per_epoch = len(rows) // SIZES["batch"]
 
-    def batches(step: int) -> torch.Tensor:
+    def batches(step):
         epoch, i = divmod(step, per_epoch)
         order = rng.permutation(np.array([SIZES["seed"]]), "harvest.batches", epoch, len(rows))[0]
         its = order[i * SIZES["batch"] : (i + 1) * SIZES["batch"]]
@@ -84,19 +82,18 @@ def wanted() -> dict[str, torch.Tensor]:
     return dict(fit_dictionaries([(runs, method)], batches, **length)[0].tensors)
 
 
-def assert_wanted() -> None:
+def assert_wanted():
     dictionary, expected = Dictionary.load("out/dictionary.safetensors"), wanted()
     for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
         assert torch.allclose(getattr(dictionary, name), expected[name], rtol=0, atol=1e-6), name
-    assert dictionary.sites == (SITE,) and dictionary.origin["trained_on"]["part"] == "train"
+    assert dictionary.sites == (SITE,)
+    assert dictionary.origin["trained_on"]["part"] == "train"
     names = {"dictionary.safetensors", "training.json"}
     assert {path.name for path in Path("out").iterdir()} == names
 
 
 @pytest.mark.thorough
-def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
-    world: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_trained_once_on_a_text_that_is_gone_through_again(world, capsys):
     assert main([*WORDS, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["vectors"], found["l0"], found["found"]) == (7680, 4, False)
@@ -111,7 +108,7 @@ def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
 
 
 @pytest.mark.thorough
-def test_a_command_that_is_killed_resumes(world: None) -> None:
+def test_a_command_that_is_killed_resumes(world):
     """The training resumes from where it was kept."""
     environment = {**os.environ, "ASSAY_CHECKPOINT_SECONDS": "0"}
     command = subprocess.Popen([sys.executable, "-m", "assay", *WORDS], env=environment)
@@ -127,7 +124,7 @@ def test_a_command_that_is_killed_resumes(world: None) -> None:
 
 
 @pytest.mark.thorough
-def test_another_text_under_the_same_name_is_refused(world: None) -> None:
+def test_another_text_under_the_same_name_is_refused(world):
     assert main(WORDS) == 0
     for path in Path("text").iterdir():
         path.write_text(path.read_text().replace("return", "return 2 *"))
@@ -136,7 +133,7 @@ def test_another_text_under_the_same_name_is_refused(world: None) -> None:
     assert again.returncode == 2 and "another training run" in again.stderr
 
 
-def test_bad_input_is_one_line(world: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(world, capsys):
     for option, value, words in (
         ("--kind", "TopKK", "there is no kind 'TopKK'"),
         ("--kind", "ReLU", "other kinds take --penalty"),

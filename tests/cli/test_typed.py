@@ -5,22 +5,18 @@ import os
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
 from assay.cli import terminal as typed
 from assay.cli.main import main
-from forks import Ended, InProcess
 
 PROGRAM = [sys.executable, "-m", "assay"]
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
 
-def test_every_hint_on_the_way_runs_as_it_is_printed(
-    tmp_path: Path, commands: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def called(words: list[str]) -> Ended:
+def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands, monkeypatch):
+    def called(words):
         """What a shell without `assay` on its PATH gets from `python -m assay …`."""
         assert words[:3] == PROGRAM
         monkeypatch.setattr(sys, "orig_argv", words)
@@ -53,14 +49,12 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(
         (["list", "superposition", "--arm", "linera"], "list superposition --arm linear"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_the_whole_command(
-    words: list[str], right: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_misspelt_word_is_answered_with_the_whole_command(words, right, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err.rstrip().endswith(f"Type: {typed.program()} {right}")
 
 
-def test_only_commands_are_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_commands_are_rewritten(monkeypatch):
     monkeypatch.setattr(typed, "program", lambda: ".venv/bin/assay")
     told = typed.runnable(
         "`assay doctor` mends src/assay cli; next: assay run x; Assay runs; .venv/bin/assay show x"

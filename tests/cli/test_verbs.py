@@ -12,7 +12,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -22,7 +21,6 @@ from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.verbs.new import write_experiment
 from assay.verbs.options import MORE
-from forks import Forks
 
 ROOT = Path(__file__).parents[2]
 VERDICT = {
@@ -42,7 +40,7 @@ SMOKE = ("own.py", "--preset", "smoke")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory):
     """A folder with an experiment whose smoke preset is stored."""
     folder = tmp_path_factory.mktemp("verbs")
     write_experiment("own", folder)
@@ -53,12 +51,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def here(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(world, monkeypatch):
     monkeypatch.chdir(world)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+def said(capsys, *words, code=0):
     """What a verb prints on standard output."""
     capsys.readouterr()
     ended = main(words)
@@ -67,7 +65,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     return out
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+def told(capsys, *words, code=0):
     """The one object that a verb prints with --json."""
     found = json.loads(said(capsys, *words, "--json", code=code))
     assert isinstance(found, dict)
@@ -75,7 +73,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
     return found
 
 
-def test_every_verb_is_there_and_short() -> None:
+def test_every_verb_is_there_and_short():
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     own = "check judge evaluate features serve list plan preregister run show verify report new mcp"
     files = "train-dictionary export fetch doctor"
@@ -93,14 +91,14 @@ def test_every_verb_is_there_and_short() -> None:
 
 
 def test_the_first_help_counts_the_options_that_few_need(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    capsys,
+):
     first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
     assert "--unlearned" not in first and "more options: --help-all" in first
     assert "--unlearned" in every and "--help-all" not in every
 
 
-def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_tells_every_experiment_without_running_it(capsys):
     found = {entry["name"]: entry for entry in told(capsys, "list")["experiments"]}
     assert {"superposition", "gated-sae"} <= set(found)
     for entry in found.values():
@@ -117,10 +115,11 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     )
     names = [line[:16].rstrip() for line in lines if line[:16].strip()]
     at = names.index("gated-sae")
-    assert names[at + 1] == "  --preset docs" and found["superposition"]["elsewhere"] == {}
+    assert names[at + 1] == "  --preset docs"
+    assert found["superposition"]["elsewhere"] == {}
 
 
-def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_says_what_is_stored_and_what_is_missing(capsys):
     stored, missing = told(capsys, "plan", *SMOKE), told(capsys, "plan", "own.py")
     assert (stored["cached"], stored["missing"]) == (4, 0)
     assert (missing["cached"], missing["missing"]) == (0, 16)
@@ -128,19 +127,19 @@ def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixt
     assert "Next: assay run own.py" in said(capsys, "plan", "own.py")
 
 
-def test_a_plan_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_counts_units_of_claims_and_controls(capsys):
     (line,) = told(capsys, "plan", "own.py")["claims"]
     assert (line["judged"], line["controls"]) == ({"main": "8 seeds"}, {"flat": "8 seeds"})
     assert "flat: 8 seeds" in said(capsys, "plan", "own.py")
 
 
-def test_a_plan_says_what_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_says_what_is_unknown(capsys):
     assert "unknown" in said(capsys, "plan", "own.py")
 
 
 def test_run_prints_one_object_and_its_progress_elsewhere(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    capsys,
+):
     assert main(["run", *SMOKE, "--set", "steps=10", "--executor", "inline", "--json"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -162,18 +161,18 @@ def test_run_prints_one_object_and_its_progress_elsewhere(
     assert "own: 4 runs, 0 stored" in err and "4 of 4 runs" in err
 
 
-def test_a_second_run_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_run_trains_nothing(capsys):
     assert main(["run", *SMOKE, "--json"]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_the_table_fits_and_says_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_fits_and_says_what_to_type_next(capsys):
     lines = said(capsys, "show", *SMOKE).splitlines()
     assert all(len(line) <= 100 for line in lines)
     assert lines[-1] == "Read the pages: assay report own.py --preset smoke"
 
 
-def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_check_compares_with_the_record(capsys, world):
     written = Path(told(capsys, "verify", *SMOKE, "--record")["path"])
     assert written == world / "records/own.json"
     assert told(capsys, "verify", *SMOKE)["differences"] == []
@@ -181,7 +180,8 @@ def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], worl
     record["verdicts"][0]["outcome"] = "holds"
     recording.save(written, record)
     (difference,) = told(capsys, "verify", *SMOKE, code=1)["differences"]
-    assert difference["recorded"].startswith("holds") and difference["now"].startswith("undecided")
+    assert difference["recorded"].startswith("holds")
+    assert difference["now"].startswith("undecided")
     recording.save(written, {**record, "preset": "default"})
     assert main(["verify", *SMOKE]) == 2
     assert (
@@ -191,9 +191,7 @@ def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], worl
     records.arrays(written).unlink()
 
 
-def test_judge_gives_a_verdict_on_anyones_numbers(
-    capsys: pytest.CaptureFixture[str], world: Path
-) -> None:
+def test_judge_gives_a_verdict_on_anyones_numbers(capsys, world):
     levels = {"new": 0.1, "old": 0.2, "other": 0.2}
     rows = [
         f"{arm},{seed},{level + 0.001 * (seed * (2 + i) % 7)}"
@@ -217,7 +215,7 @@ def test_judge_gives_a_verdict_on_anyones_numbers(
     assert "● holds: new.loss - old.loss < -0.05" in said(capsys, *words)
 
 
-def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_report_writes_pages_and_exports(capsys, world):
     found = told(capsys, "report", *SMOKE, "--out", "pages", "--export", "files")
     page = Path(found["pages"][0]).read_text()
     assert "largest angle between the kept and the planted subspace" in page
@@ -233,7 +231,7 @@ def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], wor
     }
 
 
-def test_remove_says_what_and_deletes_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_says_what_and_deletes_it(capsys):
     assert main(["run", *SMOKE, "--root", "spare", "--executor", "inline"]) == 0
     capsys.readouterr()
     assert main(["doctor", "--remove", "own.py", "--root", "spare", "--yes"]) == 0
@@ -245,7 +243,7 @@ def test_remove_says_what_and_deletes_it(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
-def test_doctor_finds_a_damaged_run_and_cleans_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_finds_a_damaged_run_and_cleans_it(capsys):
     assert main(["run", *SMOKE, "--root", "sick", "--executor", "inline"]) == 0
     assert told(capsys, "doctor", "--root", "sick")["healthy"]
     next(Path("sick/runs").rglob("measures.safetensors")).write_bytes(b"")
@@ -273,15 +271,13 @@ threshold = "plan: here"
 """
 
 
-def test_reading_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reading_writes_nothing(capsys):
     for words in (("list",), ("plan", "own.py"), ("doctor",)):
         main([*words, "--root", "nowhere"])
     assert not Path("nowhere").exists()
 
 
-def test_a_crash_of_the_experiment_has_its_own_exit_code(
-    capsys: pytest.CaptureFixture[str], world: Path
-) -> None:
+def test_a_crash_of_the_experiment_has_its_own_exit_code(capsys, world):
     text = (world / "own.py").read_text()
     (world / "sick.py").write_text(
         text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch(')
@@ -295,15 +291,13 @@ def test_a_crash_of_the_experiment_has_its_own_exit_code(
     )
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_reader_that_leaves_is_no_error():
     script = f"{sys.executable} -m assay list --json | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("0", "")
 
 
-def test_an_interrupted_run_goes_on_where_it_was(
-    capsys: pytest.CaptureFixture[str], world: Path, forks: Forks
-) -> None:
+def test_an_interrupted_run_goes_on_where_it_was(capsys, world, forks):
     words = ["own.py", "--root", "late", "--set", "steps=40000"]
     inline = ["--executor", "inline"]  # what workers do then: tests/lab/test_kill.py
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.2"}

@@ -2,15 +2,13 @@
 code 2, and writes nothing."""
 
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from assay.verbs.new import write_experiment
-from forks import Ended, ForksOfAnother
+from forks import ForksOfAnother
 
 HIDDEN = [
     "torch",
@@ -26,13 +24,13 @@ HIDDEN = [
 
 
 @pytest.fixture(scope="module")
-def bare() -> Iterator[ForksOfAnother]:
+def bare():
     with ForksOfAnother(HIDDEN) as parent:
         yield parent
 
 
 @pytest.fixture
-def assay(bare: ForksOfAnother, tmp_path: Path) -> Callable[..., Ended]:
+def assay(bare, tmp_path):
     """A verb in the test's folder, in a process that finds no optional package, and whose children
     find none either."""
     (tmp_path / "hidden").mkdir()
@@ -65,9 +63,7 @@ PLANNED = ("plan", "superposition"), ("plan", "my_claim.py")
         (("mcp",), "agents"),
     ],
 )
-def test_a_verb_says_what_it_needs_before_it_writes(
-    tmp_path: Path, assay: Callable[..., Ended], words: tuple[str, ...], extra: str
-) -> None:
+def test_a_verb_says_what_it_needs_before_it_writes(tmp_path, assay, words, extra):
     write_experiment("my-claim", tmp_path)
     for name in ("mine.safetensors", "acts.safetensors"):
         (tmp_path / name).write_bytes((2).to_bytes(8, "little") + b"{}")
@@ -77,6 +73,7 @@ def test_a_verb_says_what_it_needs_before_it_writes(
     done, planned = assay(*words), words in PLANNED
     assert done.code == (0 if planned else 2), done.err
     said = f" {(done.out if planned else done.err).splitlines()[-1]}".rstrip(")")
-    assert "needs " in said and said.endswith(f"pip install 'interp-assay[{extra}]'"), done
+    assert "needs " in said, done
+    assert said.endswith(f"pip install 'interp-assay[{extra}]'"), done
     assert "Traceback" not in done.err and len(done.err.splitlines()) <= 2
     assert {path.name for path in tmp_path.iterdir()} <= before, "something was written"

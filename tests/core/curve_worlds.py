@@ -4,10 +4,8 @@ simulation in worlds whose truth is known; prints a part of catalogue/records/co
 python tests/core/curve_worlds.py [REPEATS]
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -39,11 +37,11 @@ class Shares:
     wider: float
 
 
-def draw(rng: np.random.Generator, law: str, shape: tuple[int, ...], alike: float) -> np.ndarray:
+def draw(rng, law, shape, alike):
     """Units about the true curve, [unit, level] or [unit, unit, level]: effects of each factor and
     of each cell, whose correlation between levels is `alike`."""
 
-    def effect(*size: int) -> np.ndarray:
+    def effect(*size):
         common, own = (LAWS[law](rng, (*size, n)) for n in (1, len(LEVELS)))
         return np.sqrt(alike) * common + np.sqrt(1 - alike) * own
 
@@ -53,7 +51,7 @@ def draw(rng: np.random.Generator, law: str, shape: tuple[int, ...], alike: floa
     return TRUTH + 0.1 * effect(a, 1) + 0.2 * effect(1, b) + 0.3 * effect(a, b)
 
 
-def simulate(law: str, shape: tuple[int, ...], alike: float, repeats: int) -> Shares:
+def simulate(law, shape, alike, repeats):
     """The shares over so many worlds."""
     rng = np.random.default_rng([*shape, int(10 * alike), len(law)])
     found = []
@@ -80,7 +78,7 @@ def simulate(law: str, shape: tuple[int, ...], alike: float, repeats: int) -> Sh
     return Shares(*np.mean(found, 0))
 
 
-def page(repeats: int) -> Iterator[str]:
+def page(repeats):
     """The lines of the part."""
     yield f"""## Curves
 

@@ -6,11 +6,9 @@ python tests/core/interval_worlds.py [REPEATS] > catalogue/records/coverage.md
 Also writes the error rates that the catalogue counts with, src/assay/report/coverage.json.
 """
 
-from __future__ import annotations
-
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +50,7 @@ class Coverage:
     false_above: float
 
 
-def simulate(case: Case, repeats: int, seed: int = 0) -> Coverage:
+def simulate(case, repeats, seed=0):
     """The shares over `repeats` worlds drawn from `case`."""
     rng = np.random.default_rng([seed, sum(map(ord, case.name + case.units))])
     limits = []
@@ -73,27 +71,27 @@ def simulate(case: Case, repeats: int, seed: int = 0) -> Coverage:
     return Coverage(*inside, (each[5] < case.truth).mean(), (each[4] > case.truth).mean())
 
 
-def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _normal(rng, *shape):
     return rng.normal(size=shape)
 
 
-def _exponential(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _exponential(rng, *shape):
     return rng.exponential(size=shape) - 1
 
 
-def _lognormal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _lognormal(rng, *shape):
     return rng.lognormal(size=shape) - np.exp(0.5)
 
 
-def _heavy(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _heavy(rng, *shape):
     return rng.standard_t(3, size=shape)
 
 
-def _one_in_ten_lower(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _one_in_ten_lower(rng, *shape):
     return 0.1 * rng.normal(size=shape) - 1.5 * (rng.random(shape) < 0.1) + 0.15
 
 
-def _rare_and_large(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def _rare_and_large(rng, *shape):
     return (
         np.where(rng.random(shape) < 0.1, rng.normal(5, 1, shape), 0.2 * rng.random(shape)) - 0.59
     )
@@ -113,7 +111,7 @@ LAWS = {
 SIZES = (6, 8, 12, 16, 20, 24, 36)
 
 
-def one_factor() -> Iterator[Case]:
+def one_factor():
     """Means of 6 to 36 independent units."""
     for name, draw in (LAWS | APART).items():
         for n in SIZES:
@@ -122,7 +120,7 @@ def one_factor() -> Iterator[Case]:
         "mean of bests of 8 normal units", "6 groups", lambda rng: {"x": _bests(rng, 8)}, 1.4236003
     )  # E max of 8 normals
 
-    def pairs(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def pairs(rng):
         return {
             "x": np.repeat(rng.normal(size=6), 2) * np.sqrt(0.5)
             + rng.normal(size=12) * np.sqrt(0.5)
@@ -131,7 +129,7 @@ def one_factor() -> Iterator[Case]:
     yield Case("seeds in pairs of correlation .5, taken as independent", "12", pairs, 0.0)
 
 
-def shares() -> Iterator[Case]:
+def shares():
     """Means of units between 0 and 1, judged by the exact interval; of crossed ones, by the
     hull."""
     for p in (0.5, 0.9, 0.98):
@@ -155,7 +153,7 @@ def shares() -> Iterator[Case]:
             "Beta(5, 1)", f"{n}", lambda rng, n=n: {"x": rng.beta(5, 1, n)}, 5 / 6, bounds=(0, 1)
         )
 
-        def rare(rng: np.random.Generator, n: int = n) -> dict[str, np.ndarray]:
+        def rare(rng, n=n):
             return {
                 "x": np.where(
                     rng.random(n) < 0.1, 0.05 * rng.random(n), 0.95 + 0.05 * rng.random(n)
@@ -166,7 +164,7 @@ def shares() -> Iterator[Case]:
             "near 1, one in ten near 0", f"{n}", rare, 0.1 * 0.025 + 0.9 * 0.975, bounds=(0, 1)
         )
 
-    def crossed(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def crossed(rng):
         odds = 2.9 + rng.normal(size=(12, 1)) + rng.normal(size=(1, 40))
         return {"x": (rng.random((12, 40)) < 1 / (1 + np.exp(-odds))) * 1.0}
 
@@ -180,7 +178,7 @@ def shares() -> Iterator[Case]:
     )
 
 
-def _bests(rng: np.random.Generator, k: int) -> np.ndarray:
+def _bests(rng, k):
     import xarray as xr
 
     x = xr.DataArray(rng.normal(size=6 * k), dims="seed")
@@ -188,8 +186,8 @@ def _bests(rng: np.random.Generator, k: int) -> np.ndarray:
 
 
 def two_factors(
-    shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60)),
-) -> Iterator[Case]:
+    shapes=((6, 20), (6, 100), (8, 60)),
+):
     """Crossed units: cell = seed effect + document effect + noise, each of standard deviation 1 or
     absent."""
     spreads = {
@@ -259,8 +257,8 @@ def two_factors(
 
 
 def cells_as_units(
-    shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60)),
-) -> Iterator[Case]:
+    shapes=((6, 20), (6, 100), (8, 60)),
+):
     """The mistake that crossing avoids: the same cells, taken as independent units of one
     factor."""
     for case in list(two_factors(shapes))[: len(shapes)]:
@@ -273,7 +271,7 @@ def cells_as_units(
         )
 
 
-def matched() -> Iterator[Case]:
+def matched():
     """The difference of two sweeps at equal budget, over their overlap."""
 
     def world(rng, a=6, b=40):
@@ -310,7 +308,7 @@ def matched() -> Iterator[Case]:
     )
 
 
-def _large_sample(world: Callable, statistic: Statistic) -> float:
+def _large_sample(world, statistic):
     """The truth of a world without closed form: the statistic of 4,000 × 40 units, averaged over 20
     such."""
     found = []
@@ -320,7 +318,7 @@ def _large_sample(world: Callable, statistic: Statistic) -> float:
     return float(np.mean(found))
 
 
-def across(rows: Iterable[tuple[str, str, str]], corner: str = "world") -> Iterator[str]:
+def across(rows, corner="world"):
     """A table with a line for each name and a column for each number of units, of triples (name,
     units, cell); cells are empty where there is none."""
     table: dict[str, dict[str, str]] = {}
@@ -333,7 +331,7 @@ def across(rows: Iterable[tuple[str, str, str]], corner: str = "world") -> Itera
         yield f"| {name} | {' | '.join(cells.get(units, '') for units in columns)} |"
 
 
-def filled_cells(page: str) -> dict[tuple[str, str], str]:
+def filled_cells(page):
     """Every cell that is not empty in the tables of a page, by name and column; of two of one
     name and column the first."""
     there: dict[tuple[str, str], str] = {}
@@ -350,7 +348,7 @@ def filled_cells(page: str) -> dict[tuple[str, str], str]:
     return there
 
 
-def warned(repeats: int) -> Iterator[tuple[str, str, str]]:
+def warned(repeats):
     """How often the units of each law are said to lie apart."""
     for name, draw in (LAWS | APART).items():
         rng = np.random.default_rng(sum(map(ord, name)))
@@ -359,7 +357,7 @@ def warned(repeats: int) -> Iterator[tuple[str, str, str]]:
             yield name, f"{n}", f"{share:.1%}"
 
 
-def covered(cases: Iterable[Case], repeats: int, rates: Rates) -> Iterator[tuple[str, str, str]]:
+def covered(cases, repeats, rates):
     """How often the hull of each case contains the truth, and lies falsely below and above it;
     what the catalogue counts with goes into the rates."""
     for case in cases:
@@ -373,7 +371,7 @@ def covered(cases: Iterable[Case], repeats: int, rates: Rates) -> Iterator[tuple
         yield case.name, case.units, f"{found.hull:.1%} {sides}"
 
 
-def page(repeats: int) -> Iterator[str]:
+def page(repeats):
     """The lines of catalogue/records/coverage.md; the error rates by law and units go to
     coverage.json on the way."""
     from curve_worlds import page as curves

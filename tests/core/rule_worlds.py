@@ -4,9 +4,7 @@ of docs/rule.md, which test_contrasts.py compares with the engine. Printed with 
 A table has a method and a control, both as distances from a baseline that they share; the claim is
 that the distance is at least MARGIN."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +39,7 @@ class Decided(NamedTuple):
     undecided: float
 
 
-def limits(x: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def limits(x, level=0.95):
     """The hull of t and of Hall's t for means of x [table, a, b]; b = 1 for one factor."""
     _, a, b = x.shape
     theta, variance, third = x.mean((1, 2)), [], 0
@@ -66,24 +64,26 @@ def limits(x: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     return theta - error * np.maximum(t, h(t)), theta + error * np.maximum(t, -h(-t))
 
 
-def decided(method: np.ndarray, control: np.ndarray, threshold: float) -> Decided:
+def decided(method, control, threshold):
     """What the rule says of many tables whose claim is "at least threshold"."""
     low, high = limits(method)
     varied = np.ptp(method, axis=(1, 2)) > 0  # units that agree decide nothing
-    would_hold, control_holds = varied & (low >= threshold), limits(control)[0] >= threshold
-    outside, above = limits(control, 0.8)[1] < threshold, limits(method - control)[0] > 0
+    would_hold = varied & (low >= threshold)
+    control_holds = limits(control)[0] >= threshold
+    outside = limits(control, 0.8)[1] < threshold
+    above = limits(method - control)[0] > 0
     holds = would_hold & ~control_holds & outside & above
     fails, unspecific = varied & (high < threshold), would_hold & control_holds
     shares = [float(x.mean()) for x in (holds, fails, unspecific)]
     return Decided(*shares, 1 - sum(shares))
 
 
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def normal(rng, shape):
     """Units of mean 0 and standard deviation 1."""
     return rng.normal(size=shape)
 
 
-def _kinds(lower: float, noise: float) -> Draw:
+def _kinds(lower, noise):
     return lambda rng, shape: (
         (noise * rng.normal(size=shape) - lower * ((rng.random(shape) < 0.1) - 0.1))
         * (MARGIN / SPREAD)
@@ -104,17 +104,17 @@ LAWS: dict[str, Draw] = {
 
 
 def tables(
-    effects: tuple[float, float],
-    shape: tuple[int, int],
-    draw: Draw = normal,
-    of: int = TABLES,
-    seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+    effects,
+    shape,
+    draw=normal,
+    of=TABLES,
+    seed=0,
+):
     """Draw the distances of method and control from a baseline, [table, seed, document] each. Other
     laws than the normal are the method's own; its arms then share nothing."""
     rng, (a, b) = np.random.default_rng([seed, *shape]), shape
 
-    def arm() -> np.ndarray:
+    def arm():
         documents = DOCUMENTS * rng.normal(size=(of, 1, b)) if b > 1 else 0
         return SPREAD * rng.normal(size=(of, a, 1)) + documents
 
@@ -127,9 +127,7 @@ def tables(
     return effects[0] * MARGIN + method, effects[1] * MARGIN + control
 
 
-def answers(
-    shares: tuple[float, float], spreads: tuple[float, float], of: int = CROSSED, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def answers(shares, spreads, of=CROSSED, seed=0):
     """Draw whether 6 seeds answer 24 documents rightly, of method and control; seeds and documents
     vary on the scale of log-odds, around medians that give these shares."""
     rng = np.random.default_rng([seed, 24])
@@ -142,7 +140,7 @@ def answers(
     return method, control
 
 
-def centre(share: float, spreads: tuple[float, float]) -> float:
+def centre(share, spreads):
     """The log-odds around which seeds and documents vary so that this share is right on average."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     spread, low, high = np.hypot(*spreads), -20.0, 20.0
@@ -178,7 +176,7 @@ BINARY = ((0.95, 0.5, "holds", 0.85), (0.7, 0.5, "holds", -0.025), (0.95, 0.95, 
 SEEDS_AND_DOCUMENTS = (0.3, 0.8)
 
 
-def goals() -> Iterator[tuple[str, str, float, float]]:
+def goals():
     """Each goal: the world, the outcome, the share that was found, and the goal."""
     for effects, outcome, *designs in GOALS:
         for shape, goal in designs:
@@ -192,7 +190,7 @@ def goals() -> Iterator[tuple[str, str, float, float]]:
         yield world, outcome, getattr(found, outcome), goal
 
 
-def page() -> Iterator[str]:
+def page():
     """The lines of catalogue/records/coverage.md about the whole rule."""
     asked = list(goals())
     missed = [
@@ -238,7 +236,7 @@ Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are 
     yield from of_shares()
 
 
-def by_law() -> Iterator[str]:
+def by_law():
     """What skewed units, and rare ones of another kind, do to a verdict."""
     yield "False *holds* and false *fails* where the truth is the threshold, then *holds* at twice the margin, by the law of the units (control without effect):"  # noqa: E501
     yield ""
@@ -255,7 +253,7 @@ def by_law() -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} |"
 
 
-def of_shares() -> Iterator[str]:
+def of_shares():
     """How often a claim about right and wrong answers holds, by its exact interval alone."""
     yield "How often a claim that a share is at least .6, or that a difference of two is, *holds* by its exact interval, by the truth; of a difference the other arm is right in .05:"  # noqa: E501
     yield ""
@@ -270,16 +268,17 @@ def of_shares() -> Iterator[str]:
         yield f"| a difference | {truth:g} | {cells} |"
 
 
-def _share_holds(truth: float, n: int, asked: float) -> float:
+def _share_holds(truth, n, asked):
     """Exact: Clopper and Pearson's lower limit lies at the number asked or above."""
     k = np.arange(n + 1)
     low = np.where(k > 0, stats.beta.ppf(0.025, np.maximum(k, 1), n - k + 1), 0.0)
     return float(stats.binom.pmf(k, n, truth)[low >= asked].sum())
 
 
-def _difference_holds(truth: float, n: int, asked: float, worlds: int = 2_000) -> float:
+def _difference_holds(truth, n, asked, worlds=2_000):
     """By the limit that judges, of units between -1 and 1; equal counts have equal limits."""
-    rng, known = np.random.default_rng([n, round(100 * truth)]), dict[tuple[int, int], bool]()
+    rng = np.random.default_rng([n, round(100 * truth)])
+    known = dict[tuple[int, int], bool]()
     x = 1 * (rng.random((worlds, n)) < truth + 0.05) - 1 * (rng.random((worlds, n)) < 0.05)
     counts = [((row > 0).sum().item(), (row < 0).sum().item()) for row in x]
     for up, down in set(counts):

@@ -113,7 +113,8 @@ def test_what_is_no_function_is_refused_with_one_that_is(text, why):
 
 def arrays(*names):
     of = np.random.default_rng(4)
-    dims, coords = ("prompt", "layer", "head"), {"layer": [0, 2, 4, 6], "head": [0, 1, 2]}
+    dims = ("prompt", "layer", "head")
+    coords = {"layer": [0, 2, 4, 6], "head": [0, 1, 2]}
     return {n: xr.DataArray(of.normal(size=(7, 4, 3)), dims=dims, coords=coords) for n in names}
 
 
@@ -175,7 +176,7 @@ def test_what_cannot_be_taken_over_levels_is_refused(text, why):
         number(text, data)
 
 
-def test_of_one_number_at_each_level_the_first_is_a_level() -> None:
+def test_of_one_number_at_each_level_the_first_is_a_level():
     means = xr.DataArray([0.2, 0.5, 0.9], {"layer": [0, 5, 10]}, ["layer"])
     known = [over_levels(means, "first", ("layer",), (">", limit), "x") for limit in (0.4, 1)]
     assert [*map(float, known)] == [5, 15]

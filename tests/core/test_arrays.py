@@ -11,11 +11,9 @@ from assay.dictionaries import ReLU
 from assay_catalogue.worlds.bottleneck import capacity, crowding, phase, rescaling
 from seeded import drawn
 
-X, X_HAT, F = (
-    drawn(12, 4).double(),
-    drawn(12, 4, seed=1).double(),
-    drawn(12, 6, seed=2).relu().double(),
-)
+X = drawn(12, 4).double()
+X_HAT = drawn(12, 4, seed=1).double()
+F = drawn(12, 6, seed=2).relu().double()
 W = torch.nn.functional.normalize(drawn(1, 6, 4, seed=3), dim=-1)
 ONE = assay.Dictionary(W.mT.contiguous(), torch.zeros(1, 6), W, torch.zeros(1, 4), ReLU())
 LOSSES = torch.tensor([2.0, 3.0]), torch.tensor([2.5, 3.1]), torch.tensor([4.0, 5.0])

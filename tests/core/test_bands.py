@@ -96,7 +96,8 @@ def test_a_claim_on_the_largest_mean_is_judged_with_its_control():
         source="s",
     )
     judged = judge(claim, arms)
-    assert judged.verdict.outcome == "holds" and judged.controls["twin"].outcome == "fails"
+    assert judged.verdict.outcome == "holds"
+    assert judged.controls["twin"].outcome == "fails"
     assert "band of all levels together" in judged.verdict.method
     near = judge(claim.about("twin"), arms)
     assert near.verdict.outcome == "fails"

@@ -7,12 +7,12 @@ import xarray as xr
 from assay.core.measures import by
 
 
-def unstacked(arm: xr.Dataset, order: tuple[str, ...]) -> xr.Dataset:
+def unstacked(arm, order):
     others = [k for k, c in arm.coords.items() if c.dims == ("run",) and k not in order]
     return arm.drop_vars(others).set_index(run=list(order)).unstack("run").transpose(*order, ...)
 
 
-def arm(runs: list[tuple[int, float, str]], rng: np.random.Generator) -> xr.Dataset:
+def arm(runs, rng):
     seeds, lrs, kinds = (np.array(x) for x in zip(*runs, strict=True))
     n = len(runs)
     return xr.Dataset(
@@ -32,14 +32,14 @@ def arm(runs: list[tuple[int, float, str]], rng: np.random.Generator) -> xr.Data
     )
 
 
-def whole(rng: np.random.Generator) -> list[tuple[int, float, str]]:
+def whole(rng):
     runs = [(s, lr, k) for s in (3, 1, 2) for lr in (0.3, 0.1) for k in ("b", "a")]
     return [runs[i] for i in rng.permutation(len(runs))]
 
 
 @pytest.mark.parametrize("missing", [0, 5])
 @pytest.mark.parametrize("names", [("lr", "kind"), ("kind", "lr"), ("kind", "seed", "lr")])
-def test_by_is_xarrays_unstack(names: tuple[str, ...], missing: int) -> None:
+def test_by_is_xarrays_unstack(names, missing):
     rng = np.random.default_rng(7)
     data = arm(whole(rng)[missing:], rng)
     order = ("seed", *(n for n in names if n != "seed"))
@@ -49,7 +49,7 @@ def test_by_is_xarrays_unstack(names: tuple[str, ...], missing: int) -> None:
     assert found.sizes == expected.sizes and found.loss.dims == expected.loss.dims
 
 
-def test_a_field_that_is_none_in_some_runs_is_a_level_too() -> None:
+def test_a_field_that_is_none_in_some_runs_is_a_level_too():
     """An index of pandas takes None for a gap, and xarray's unstack leaves these runs out without a
     word."""
     k = np.array([0.5, None, 0.5, None], dtype=object)

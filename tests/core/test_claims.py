@@ -25,7 +25,6 @@ from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
-from assay.core.results import Judged
 from assay.core.stats import at_best, difference, lead_at_own, ratio, sides
 from assay.report import tables
 
@@ -52,7 +51,7 @@ def claim(**changes):
     return Claim(**{**base, **changes})
 
 
-def judged(main=1.5, control=0.5, level=0.95, changes=None, **arms) -> Judged:
+def judged(main=1.5, control=0.5, level=0.95, changes=None, **arms):
     return judge(
         claim(**(changes or {})),
         {"main": _arm(main), "control": _arm(control), **{k: _arm(v) for k, v in arms.items()}},
@@ -95,18 +94,17 @@ def test_a_range_holds_inside_and_fails_outside():
 
 def test_between_two_thresholds_nothing_is_decided_and_more_units_do_not_help():
     v = judged(main=0.8, changes={"low": 1.0, "fail_low": 0.6}).verdict
-    assert (
-        v.reason == "interval straddles"
-        and v.price.more is None
-        and "between the two thresholds" in v.price.text
-    )
+    assert v.reason == "interval straddles"
+    assert v.price.more is None
+    assert "between the two thresholds" in v.price.text
     assert judged(main=0.5, changes={"low": 1.0, "fail_low": 0.6}).verdict.outcome == "fails"
 
 
 def test_units_that_agree_are_no_certainty():
     v = judged(main=arm(4.0, spread=0)).verdict
     assert (v.outcome, v.reason) == ("undecided", "units agree") and math.isnan(v.p)
-    assert "all 8 seeds have the same number" in v.price.text and "bounds" in v.price.text
+    assert "all 8 seeds have the same number" in v.price.text
+    assert "bounds" in v.price.text
     half = xr.Dataset(
         {"x": ("run", [4.0] * 4 + [4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)}
     )
@@ -138,11 +136,9 @@ def test_units_between_bounds_get_the_clopper_pearson_interval():
         none = xr.Dataset({"x": ("run", np.arange(8) < 0)}, coords={"seed": ("run", SEEDS)})
         v = judged(main=share, control=none, changes={"low": 0.5, "bounds": (0, 1)}).verdict
         wanted = binomtest(k, 8).proportion_ci(0.95, "exact")
-        assert (
-            (v.low, v.high) == pytest.approx(tuple(wanted), abs=1e-9)
-            and v.low < v.high
-            and 0 < v.p <= 1
-        )
+        assert (v.low, v.high) == pytest.approx(tuple(wanted), abs=1e-9)
+        assert v.low < v.high
+        assert 0 < v.p <= 1
         assert v.outcome == (
             "holds" if wanted.low >= 0.5 else "fails" if wanted.high < 0.5 else "undecided"
         )
@@ -166,7 +162,8 @@ def test_crossed_cells_all_right_count_as_those_that_share_no_level():
     assert (v.low, v.high) == pytest.approx((0.025 ** (1 / 8), 1.0), abs=1e-9)
     assert (v.outcome, v.reason) == ("undecided", "interval straddles")
     # 35 would do if .025^(1/35) = .8999 were above .9
-    assert v.price.text.startswith("about 36 seeds and 36 prompts in all") and "0.9" in v.price.text
+    assert v.price.text.startswith("about 36 seeds and 36 prompts in all")
+    assert "0.9" in v.price.text
     assert "bounds of a unit" not in v.price.text and v.price.more is None
     v = judged(main=crossed(np.ones((40, 10))), control=none, changes=CROSSED).verdict
     assert v.price.text.startswith("about 36 prompts in all") and v.price.more == 26
@@ -198,11 +195,9 @@ def test_crossed_cells_all_right_err_no_more_often_than_stated(kind):
         main=crossed(np.ones(n)), control=crossed(np.zeros(n)), changes=CROSSED
     ).verdict.low
     truth = low - 1e-9
-    seed, prompt, cell = (
-        rng.random((worlds, 6, 1)),
-        rng.random((worlds, 1, 9)),
-        rng.random((worlds, *n)),
-    )
+    seed = rng.random((worlds, 6, 1))
+    prompt = rng.random((worlds, 1, 9))
+    cell = rng.random((worlds, *n))
     right = {
         "seed": seed < truth,
         "prompt": prompt < truth,
@@ -251,7 +246,8 @@ def test_other_arms_that_hold_are_counted_and_change_nothing_named_or_not():
 def test_the_half_length_method_is_the_same_method():
     j = judged(changes={"half": {"main": "main-half"}}, **{"main-half": 1.49})
     reason = j.to_json()["also"]["main-half"]["reason"]
-    assert j.verdict.outcome == "holds" and reason == "same method: trained half as long"
+    assert j.verdict.outcome == "holds"
+    assert reason == "same method: trained half as long"
 
 
 def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
@@ -284,7 +280,8 @@ def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
 
 def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
-    assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == (
+    assert v.reason == "too few units: 5 of 6 seeds"
+    assert (v.price.factor, v.price.more) == (
         "seed",
         1,
     )
@@ -302,9 +299,8 @@ def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckon
 def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
     v = judged(main=arm(np.nan)).verdict
     assert v.reason == "too few units: 0 of 6 seeds" and math.isnan(v.estimate)
-    assert v.price.more is None and v.price.text.startswith(
-        "more seeds alone do not help: none of 8 has"
-    )
+    assert v.price.more is None
+    assert v.price.text.startswith("more seeds alone do not help: none of 8 has")
     assert judged(control=arm(np.nan)).verdict.reason == "control control not beaten"
     found = estimate(Finding(text="x", value=lambda arms: arms["main"].x), {"main": arm(np.nan)})
     assert math.isnan(found.estimate) and found.n == {"seed": 0}
@@ -329,7 +325,8 @@ def test_reason_control_passes():
 
 def test_reason_control_not_beaten_with_the_controls_price():
     v = judged(control=1.0).verdict
-    assert v.reason == "control control not beaten" and v.price.text.startswith("control: ")
+    assert v.reason == "control control not beaten"
+    assert v.price.text.startswith("control: ")
 
 
 def test_a_passing_control_goes_before_an_undecided_one():
@@ -345,7 +342,8 @@ def test_reason_gate():
         )
     }
     v = judged(changes=shut).verdict
-    assert v.reason == "gate enough mass" and v.gates == {"open": True, "enough mass": False}
+    assert v.reason == "gate enough mass"
+    assert v.gates == {"open": True, "enough mass": False}
     assert (
         judged(main=0.5, changes=shut).verdict.outcome == "undecided"
     )  # undertraining refutes nothing
@@ -356,7 +354,8 @@ def test_more_units_are_not_priced_alone_where_a_gate_is_shut_as_well():
     changes = {"gates": (Gate("converged", lambda arm: False),)}
     v = judged(main=few, changes=changes).verdict
     assert v.reason == "too few units: 3 of 6 seeds"
-    assert v.price.text == "about 3 more seeds, 6 in all, and longer training" and v.price.more == 3
+    assert v.price.text == "about 3 more seeds, 6 in all, and longer training"
+    assert v.price.more == 3
 
 
 def test_gates_are_not_asked_of_controls():
@@ -442,7 +441,8 @@ def test_draws_without_overlap_are_an_unmet_gate():
         )
 
     c = claim(value=value, statistic=lead_at_own("l0", "fvu"), low=0.01)
-    relu, control = sweep([4, 12, 40], [0.26, 0.2, 0.16]), sweep([5, 12, 30], [0.25, 0.2, 0.17])
+    relu = sweep([4, 12, 40], [0.26, 0.2, 0.16])
+    control = sweep([5, 12, 30], [0.25, 0.2, 0.17])
     v = judge(
         c, {"main": sweep([5, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}
     ).verdict
@@ -450,7 +450,9 @@ def test_draws_without_overlap_are_an_unmet_gate():
     v = judge(
         c, {"main": sweep([3, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}
     ).verdict
-    assert v.reason == "gate overlap" and "undefined" in v.price.text and math.isnan(v.estimate)
+    assert v.reason == "gate overlap"
+    assert "undefined" in v.price.text
+    assert math.isnan(v.estimate)
 
 
 # which numbers count
@@ -469,11 +471,9 @@ def test_units_are_crossed_and_their_order_in_the_measures_does_not_matter():
     one = judged(main=main, control=control, changes=changes).verdict
     turned = main.isel(run=rng.permutation(8), document=rng.permutation(30))
     two = judged(main=turned, control=control, changes=changes).verdict
-    assert (
-        one.outcome == "holds"
-        and one.n == {"seed": 8, "document": 30}
-        and one.scope == "over 8 seeds × 30 documents"
-    )
+    assert one.outcome == "holds"
+    assert one.n == {"seed": 8, "document": 30}
+    assert one.scope == "over 8 seeds × 30 documents"
     assert (one.low, one.high, one.t_low) == pytest.approx(
         (two.low, two.high, two.t_low), rel=1e-12
     )
@@ -484,7 +484,8 @@ def test_documents_alone_need_twenty_and_say_of_what_they_speak():
     main = xr.Dataset({"err": (("run", "document"), err)}, coords={"seed": ("run", [1000, 1001])})
     changes = {"value": lambda arm, arms: arm.err.mean("run"), "units": ("document",)}
     v = judged(main=main, control=main - 1, changes=changes).verdict
-    assert v.outcome == "holds" and v.scope == "over 25 documents; for these trained runs only"
+    assert v.outcome == "holds"
+    assert v.scope == "over 25 documents; for these trained runs only"
     few = main.isel(document=slice(19))
     assert (
         judged(main=few, control=few - 1, changes=changes).verdict.reason
@@ -495,11 +496,9 @@ def test_documents_alone_need_twenty_and_say_of_what_they_speak():
 def test_runs_that_share_a_seed_are_averaged():
     both = xr.concat([arm(1.0), arm(2.0)], "run")
     v = judged(main=both).verdict
-    assert (
-        v.n == {"seed": 8}
-        and v.estimate == pytest.approx(1.5)
-        and v.points == pytest.approx(tuple(1.5 + NOISE))
-    )
+    assert v.n == {"seed": 8}
+    assert v.estimate == pytest.approx(1.5)
+    assert v.points == pytest.approx(tuple(1.5 + NOISE))
 
 
 def test_two_fields_of_the_runs_can_be_crossed():
@@ -593,9 +592,9 @@ def test_best_of_groups_are_units():
     many["x"] = many.x + 0.001 * np.arange(48) / 8
     c = claim(value=lambda arm, arms: at_best(by(arm).x, by(arm).x, 8, "high"), units=("group",))
     v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
-    assert (
-        v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53, abs=0.01)
-    )
+    assert v.outcome == "holds"
+    assert v.n == {"group": 6}
+    assert v.estimate == pytest.approx(1.53, abs=0.01)
 
 
 # scales
@@ -605,9 +604,9 @@ def test_a_log_scale_estimates_the_geometric_mean_and_says_so():
     x = np.exp(np.arange(8.0) - 3.5)
     main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=main, control=main / 1e4, changes={"scale": "log", "low": 0.05}).verdict
-    assert (
-        v.outcome == "holds" and v.estimate == pytest.approx(1.0) and "geometric mean" in v.method
-    )
+    assert v.outcome == "holds"
+    assert v.estimate == pytest.approx(1.0)
+    assert "geometric mean" in v.method
     # t interval of the logs, mean 0, s = sqrt(6), put back
     assert v.t_high == pytest.approx(math.exp(2.364624 * math.sqrt(6 / 8)), rel=1e-6)
 
@@ -690,12 +689,10 @@ def test_more_than_a_quarter_diverged_is_undecided():
 
 def test_all_runs_diverged_gives_a_verdict_and_no_crash():
     v = judged(main=diverged(1.5, SEEDS)).verdict
-    assert (
-        v.outcome == "undecided"
-        and v.dropped == 8
-        and v.n == {"seed": 0}
-        and math.isnan(v.estimate)
-    )
+    assert v.outcome == "undecided"
+    assert v.dropped == 8
+    assert v.n == {"seed": 0}
+    assert math.isnan(v.estimate)
     assert v.reason == "diverged"  # and not "too few units": enough were asked for
     json.dumps(judged(main=diverged(1.5, SEEDS)).to_json(), allow_nan=False)
 
@@ -830,7 +827,8 @@ def test_judging_twice_gives_the_same_numbers():
 
 def test_an_arm_can_be_judged_as_if_it_were_the_method():
     c = claim(must_fail=("control", "other"))
-    assert c.about("control").of == "control" and c.about("control").must_fail == ("other",)
+    assert c.about("control").of == "control"
+    assert c.about("control").must_fail == ("other",)
     assert claim().about("control").must_fail == ("main",)
     arms = {"main": arm(1.5), "control": arm(0.5)}
     assert judge(claim().about("control"), arms).verdict.outcome == "fails"
@@ -916,21 +914,19 @@ def test_a_finding_that_many_draws_lack_has_no_interval():
         {"x": ("run", [-3.0, -3, 1, 2, 3, 4, 5, 6])}, coords={"seed": ("run", np.arange(8))}
     )
     e = estimate(f, {"main": x})
-    assert (
-        e.estimate == pytest.approx(np.log(15 / 8)) and math.isnan(e.low) and math.isnan(e.t_high)
-    )
+    assert e.estimate == pytest.approx(np.log(15 / 8))
+    assert math.isnan(e.low)
+    assert math.isnan(e.t_high)
     assert "undefined in" in e.method and e.to_json()["low"] is None
 
 
 def test_findings_have_intervals_and_no_verdict():
     f = Finding(text="gap", value=lambda arms: arms["main"].x - arms["other"].x, unit="nats")
     e = estimate(f, {"main": arm(2.0), "other": diverged(1.0, [1002])}, scope="toy")
-    assert (
-        e.estimate == pytest.approx(1.0)
-        and e.n == {"seed": 7}
-        and e.dropped == 1
-        and e.scope == "over 7 seeds; toy"
-    )
+    assert e.estimate == pytest.approx(1.0)
+    assert e.n == {"seed": 7}
+    assert e.dropped == 1
+    assert e.scope == "over 7 seeds; toy"
     out = json.loads(json.dumps(e.to_json(), allow_nan=False))
     assert "outcome" not in out and out["unit"] == "nats"
     one = estimate(f, {"main": arm(2.0, [1]), "other": arm(1.0, [1])})
@@ -1056,8 +1052,7 @@ def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it
         from scipy.stats import binomtest
 
         wanted = binomtest(k, 40).proportion_ci(0.95, "exact")
-        assert (got.low, got.high) == pytest.approx(
-            tuple(wanted), abs=1e-9
-        ) and "exact" in got.method
+        assert (got.low, got.high) == pytest.approx(tuple(wanted), abs=1e-9)
+        assert "exact" in got.method
     other = estimate(replace(number, bounds=None, natural=(0, 1)), {"main": x})
     assert other.low == other.high == 0 and "exact" not in other.method

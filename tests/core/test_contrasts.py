@@ -1,8 +1,6 @@
 """Controls are beaten, parts credited, and claims that nothing is there are not blind: each kind of
 claim for which docs/rule.md has a sentence, with truths from outside."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -158,7 +156,8 @@ def test_a_control_that_is_outside_by_luck_is_not_beaten_without_a_contrast():
     main = arm(1.003 + 0.002 * noise, seeds=np.arange(100, 108))
     j = judged(main, arm(0.972 + 0.05 * noise))
     v = j.controls["control"]
-    assert j.verdict.reason == "control control not beaten" and v.contrast.low < 0 < v.contrast.high
+    assert j.verdict.reason == "control control not beaten"
+    assert v.contrast.low < 0 < v.contrast.high
     assert v.reason == "not told from the method" and v.contrast.shared == 0
     assert judged(main, arm(0.9 + OTHER)).verdict.outcome == "holds"
 
@@ -208,7 +207,9 @@ def test_logarithms_of_amounts_have_no_value_for_nothing():
 
 
 def test_whatever_lacks_a_credited_part_makes_a_claim_unspecific_named_or_not():
-    main, control, frozen = arm(1.5 + WIGGLE), arm(0.5 + OTHER), arm(1.4 + OTHER, learned=("head",))
+    main = arm(1.5 + WIGGLE)
+    control = arm(0.5 + OTHER)
+    frozen = arm(1.4 + OTHER, learned=("head",))
     credited = {"credits": "body"}
     for naming in ({}, {"also": {"frozen": rival("as good")}}, {"must_hold": ("frozen",)}):
         j = judged(main, control, {**credited, **naming}, frozen=frozen)
@@ -247,7 +248,8 @@ def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_th
     assert "at most 0.2" in j.verdict.price.text
     changes = null(violations=("planted",))
     seen = judged(main, arm(0.5 + OTHER), changes, planted=arm(0.15 + OTHER))
-    assert seen.verdict.outcome == "holds" and seen.violations["planted"].outcome == "fails"
+    assert seen.verdict.outcome == "holds"
+    assert seen.violations["planted"].outcome == "fails"
     missed = judged(main, arm(0.15 + OTHER), changes, planted=arm(0.1 + OTHER))
     assert missed.verdict.reason == "violation planted not found"
     # a range with nothing inside, and violations on the other side

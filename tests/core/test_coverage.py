@@ -10,7 +10,6 @@ import pytest
 from interval_worlds import (
     APART,
     LAWS,
-    Case,
     cells_as_units,
     filled_cells,
     matched,
@@ -26,7 +25,7 @@ from assay.core.stats import interval, mean
 CASES = [*one_factor(), *shares(), *two_factors(), *matched()]
 
 
-def promised(case: Case) -> float:
+def promised(case):
     """What docs/rule.md promises of the hull, nominal 95 %."""
     if "taken as independent" in case.name:
         return 0.80

@@ -20,19 +20,19 @@ from assay.core.curves import curve
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate
 from assay.core.figures import figures_of
-from assay.core.results import Curve, Estimated
+from assay.core.results import Curve
 from assay.core.stats import mean, ratio
 
 UNITS = np.array([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0]) / 50  # symmetric, of mean 0
 DENSITIES = (0.01, 0.1, 1.0)
 
 
-def lines(levels, y, units=UNITS) -> dict[str, np.ndarray]:
+def lines(levels, y, units=UNITS):
     """Units [unit, level] that all lie the same way off a curve."""
     return {"x": np.asarray(y, dtype=float) + units[:, None]}
 
 
-def swept(levels=DENSITIES, y=(0.9, 0.5, 0.1), seeds=6) -> xr.Dataset:
+def swept(levels=DENSITIES, y=(0.9, 0.5, 0.1), seeds=6):
     """Runs of an arm that differ in seed and in density."""
     x = np.asarray(y)[None] + np.resize(UNITS, seeds)[:, None]
     s, d = np.meshgrid(np.arange(seeds), levels, indexing="ij")
@@ -40,7 +40,7 @@ def swept(levels=DENSITIES, y=(0.9, 0.5, 0.1), seeds=6) -> xr.Dataset:
     return xr.Dataset({"x": ("run", x.ravel())}, coords=coords)
 
 
-def told(data: xr.Dataset, **fields) -> Estimated:
+def told(data, **fields):
     entry = {"text": "x", "value": lambda arms: arms["main"].x, "over": "density", **fields}
     return estimate(Estimate(**entry), {"main": data})
 
@@ -133,7 +133,7 @@ def test_half_way_between_the_ends_is_found_with_what_the_ends_are_unsure_of():
     assert got.crossing is not None and got.crossing.value == pytest.approx(0.5)
     ends = (got.crossing.low, got.crossing.estimate, got.crossing.high)
     assert ends == pytest.approx((1 + 0.2 / 0.6,) * 3, abs=1e-3)
-    words = "crosses 0.5, half way, between k 1 and 2; on a straight line at 1.33"
+    words = "crosses 0.5, half way, between k 1 and 2; interpolated at 1.33"
     assert got.crossing.words.startswith(words)
     # Fieller's interval, of θ(w) − (θ(0) + θ(1))/2 = (½ − w)(θ(0) − θ(1)): ½ alone, or everything.
     two = np.stack([1 + UNITS, -UNITS], 1)
@@ -151,7 +151,8 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
 
     none = crossing((0.9, 0.8, 0.7), 0.2)
     assert none.words == "no crossing of 0.2 within the sweep, depth 1 to 3"
-    assert all(map(math.isnan, (none.estimate, none.low, none.high))) and not none.points
+    assert all(map(math.isnan, (none.estimate, none.low, none.high)))
+    assert not none.points
     near = crossing((0.9, 0.8, 0.705), 0.7)  # the last level cannot be told from 0.7
     assert math.isnan(near.estimate) and near.high == math.inf and 2 < near.low < 3
     assert near.words.startswith("no crossing of 0.7 within the sweep, depth 1 to 3; not excluded")
@@ -159,7 +160,7 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     twice = crossing((0.9, 0.1, 0.9), 0.5)
     assert twice.points == pytest.approx((1.5, 2.5)) and math.isnan(twice.estimate)
     assert twice.words.startswith(
-        "crosses 0.5 2 times, between depth 1 and 2, 2 and 3; on a straight line at 1.5, 2.5 [1."
+        "crosses 0.5 2 times, between depth 1 and 2, 2 and 3; interpolated at 1.5, 2.5 [1."
     )
     assert twice.low < 1.5 and twice.high > 2.5
     flat = crossing((0.5, 0.5, 0.5), 0.5)
@@ -168,7 +169,7 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     assert whole.words == f"crosses 0.5 at depth 2 [{whole.low:.3g}, {whole.high:.3g}]"
     # A straight line lies near 2.5, whatever the curve does where nobody measured.
     jump = crossing((1.0, 1.0, 0.0), 0.5)
-    assert jump.words.startswith("crosses 0.5 between depth 2 and 3; on a straight line at 2.5 [")
+    assert jump.words.startswith("crosses 0.5 between depth 2 and 3; interpolated at 2.5 [")
     # Half of the units lie above 0 at the first level, and the sweep does not show what was before.
     first, last = crossing((0.0, -0.5, -1), 0), crossing((1.0, 0.5, 0.0), 0)
     assert first.words == f"crosses 0 at or before depth 1 [{first.high:.3g} or less]"
@@ -189,23 +190,28 @@ def test_a_curve_is_of_means_of_terms_and_of_units_that_have_every_level():
 
 def test_runs_that_differ_in_a_field_give_a_curve_over_it():
     got = told(swept(), crosses=0.5, natural=(0, 1))
-    assert isinstance(got.curve, Curve) and got.curve.levels == DENSITIES and got.n == {"seed": 6}
+    assert isinstance(got.curve, Curve)
+    assert got.curve.levels == DENSITIES
+    assert got.n == {"seed": 6}
     assert [p.estimate for p in got.curve.points] == pytest.approx([0.9, 0.5, 0.1])
     assert got.curve.crossing and got.curve.crossing.estimate == pytest.approx(0.1)
     assert math.isnan(got.estimate) and "together" in got.method
     entry = got.to_json()
     assert entry["estimate"] is None and entry["curve"] is not None
-    assert entry["curve"]["axis"] == "log" and entry["curve"]["crossing"]["value"] == 0.5
+    assert entry["curve"]["axis"] == "log"
+    assert entry["curve"]["crossing"]["value"] == 0.5
     (figure,) = figures_of([got])
     assert figure is not None and figure.x_log and figure.band == ("low", "high")
-    assert list(figure.columns["density"]) == list(DENSITIES) and figure.rules[0][0] == 0.5
+    assert list(figure.columns["density"]) == list(DENSITIES)
+    assert figure.rules[0][0] == 0.5
     kinds = xr.Dataset({"x": (("seed", "kind"), UNITS[:, None] + [0, 1])}, {"kind": ["a", "b"]})
     of_dim = told(kinds, over="kind")
     assert of_dim.curve and of_dim.curve.levels == ("a", "b")
 
 
 def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_line_of_zero():
-    first, second = told(swept(), crosses=0.5, natural=(0, 1)), told(swept(), natural=(0, 1))
+    first = told(swept(), crosses=0.5, natural=(0, 1))
+    second = told(swept(), natural=(0, 1))
     second = structs.replace(second, text="Another")
     (figure,) = figures_of([first, second])
     assert figure.color == "curve" and len(set(figure.columns["curve"])) == 2
@@ -222,7 +228,8 @@ def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_
     assert heat.columns[heat.color][15] == pytest.approx(scan.curve.estimate[7])  # at 10, 7
     sizes = np.abs(ranked.columns["estimate"])
     assert len(sizes) == 10 and list(sizes) == sorted(sizes, reverse=True)
-    assert ranked.rules == ((0.0, "0"),) and ranked.columns["layer head"][0] == "layer 2, head 7"
+    assert ranked.rules == ((0.0, "0"),)
+    assert ranked.columns["layer head"][0] == "layer 2, head 7"
 
 
 def test_seeds_that_diverged_leave_the_whole_curve():

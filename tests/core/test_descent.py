@@ -1,7 +1,5 @@
 """Adam over stretches of runs, against torch's own optimisers one run at a time."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -10,7 +10,7 @@ import pytest
 DEVICES = Path(__file__).parents[1] / "devices"
 
 
-def passes(*words: str) -> None:
+def passes(*words):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, str(DEVICES)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=DEVICES.parents[1])
     last = done.stdout.strip().splitlines()[-1]
@@ -20,10 +20,10 @@ def passes(*words: str) -> None:
 
 
 @pytest.mark.thorough
-def test_they_pass() -> None:
+def test_they_pass():
     passes()
 
 
 @pytest.mark.slow
-def test_the_slow_ones_pass() -> None:
+def test_the_slow_ones_pass():
     passes("-m", "slow")

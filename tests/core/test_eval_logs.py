@@ -43,14 +43,17 @@ def test_a_log_is_a_row_for_each_sample_and_epoch():
 def test_a_folder_of_logs_is_judged_with_models_as_arms(tmp_path):
     for name in ("able", "weak", "again"):
         (tmp_path / f"{name}.eval").write_bytes((LOGS / f"{name}.eval").read_bytes())
-    able, weak, again = ('"mockllm/able".match', '"mockllm/weak".match', "mockllm/again")
+    able = '"mockllm/able".match'
+    weak = '"mockllm/weak".match'
+    again = "mockllm/again"
     ask = {"unit": "sample", "control": again}
     with pytest.raises(ClaimError, match=r"varies over epoch \(1, 2\)"):
         assay.judge(tmp_path, claim=f"{able} - {weak} > 0.2", **ask)
     means = f"mean({able}, over=epoch) - mean({weak}, over=epoch)"
     judged = assay.judge(tmp_path, claim=f"{means} > 0.2", **ask)
     expected = sum(answered(0.95, "able")) - sum(answered(0.3, "weak"))
-    assert judged.estimate == pytest.approx(expected / 24) and judged.n == {"sample": 12}
+    assert judged.estimate == pytest.approx(expected / 24)
+    assert judged.n == {"sample": 12}
     by_task = assay.estimate(tmp_path, value=means, unit="sample")
     assert by_task.estimate == pytest.approx(judged.estimate)
     rows, _ = read(tmp_path, "model")
@@ -89,7 +92,8 @@ def test_grades_are_worth_what_inspect_says():
     scores = {f"s{i}": {"value": value} for i, value in enumerate(values)}
     found = eval_logs._scores({**scores, "none": {"value": None}, "pair": {"value": [1, "I"]}})
     assert [found[f"s{i}"] for i in range(len(values))] == list(values.values())
-    assert found["none"] != found["none"] and (found["pair_0"], found["pair_1"]) == (1.0, 0.0)
+    assert found["none"] != found["none"]
+    assert (found["pair_0"], found["pair_1"]) == (1.0, 0.0)
 
 
 def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):

@@ -1,8 +1,6 @@
 """Experiments as values: what is refused when they are built, how arms get their specs, how headers
 are read."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -72,7 +72,8 @@ def test_signs_give_the_range_and_strict_ones_leave_the_threshold_out(text, low,
 
 def test_mean_marks_terms_and_the_rest_is_the_statistic():
     p = parse("mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02")
-    assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"] and p.arms == (
+    assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"]
+    assert p.arms == (
         "gated",
         "relu",
     )
@@ -129,7 +130,8 @@ def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
 
 def test_a_named_mean_is_no_mark_of_a_term():
     p = parse("mean(mean(a.x, over=kind)) / mean(b.y[kind=rare]) < 1")
-    assert list(p.terms) == ["mean(a.x, over=kind)", "b.y[kind=rare]"] and p.columns == (
+    assert list(p.terms) == ["mean(a.x, over=kind)", "b.y[kind=rare]"]
+    assert p.columns == (
         Column("a", "x", (), ("kind",)),
         Column("b", "y", (("kind", "rare"),)),
     )

@@ -1,7 +1,5 @@
 """The training loop: equal to plain Adam, resumable bitwise, and blind between runs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,10 +130,8 @@ def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouch
         steps=30,
         bench=bench,
     )[0]
-    assert (
-        dirty.diverged.tolist() == [False, False, True, False, False, False]
-        and not clean.diverged.any()
-    )
+    assert dirty.diverged.tolist() == [False, False, True, False, False, False]
+    assert not clean.diverged.any()
     rest = [0, 1, 3, 4, 5]
     assert torch.equal(dirty.tensors["W"][rest], clean.tensors["W"][rest])
     assert np.array_equal(dirty.history["loss"][rest], clean.history["loss"][rest])
@@ -176,9 +172,8 @@ def test_a_kill_while_measuring_does_not_train_again(tmp_path, plain_bench, plai
     again = fit(
         [group(RUNS)], refuse, steps=10, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)])
     )[0]
-    assert torch.equal(again.tensors["W"], whole.tensors["W"]) and np.array_equal(
-        again.history["loss"], whole.history["loss"]
-    )
+    assert torch.equal(again.tensors["W"], whole.tensors["W"])
+    assert np.array_equal(again.history["loss"], whole.history["loss"])
 
 
 def test_history_is_the_mean_back_to_the_probe_before_over_at_most_a_twentieth(bench):
@@ -211,11 +206,9 @@ def test_history_is_the_mean_back_to_the_probe_before_over_at_most_a_twentieth(b
 
 def test_zero_steps_give_the_start_and_no_history(bench):
     trained = fit([group(RUNS)], batches(RUNS), steps=0, bench=bench)[0]
-    assert (
-        torch.equal(trained.tensors["W"], start(RUNS)["W"])
-        and trained.history == {}
-        and len(trained.steps) == 0
-    )
+    assert torch.equal(trained.tensors["W"], start(RUNS)["W"])
+    assert trained.history == {}
+    assert len(trained.steps) == 0
 
 
 def test_bookkeeping_stays_out_of_what_is_handed_on(bench):
@@ -242,16 +235,14 @@ def test_clipping_bounds_each_runs_own_gradient(bench):
 
 def test_schedules():
     factor = warm_up_decay(100, 10, 0.2, floor=0.05)
-    assert factor(0) == pytest.approx(0.1) and factor(9) == factor(50) == factor(79) == 1
-    assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5) and factor(99) == pytest.approx(
-        0.05 + 0.95 * 0.05
-    )
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(9) == factor(50) == factor(79) == 1
+    assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5)
+    assert factor(99) == pytest.approx(0.05 + 0.95 * 0.05)
     round_off = cosine(100, 10, 0.1)
-    assert (
-        round_off(0) == pytest.approx(0.1)
-        and round_off(50) == pytest.approx(0.55)
-        and round_off(100) == pytest.approx(0.1)
-    )
+    assert round_off(0) == pytest.approx(0.1)
+    assert round_off(50) == pytest.approx(0.55)
+    assert round_off(100) == pytest.approx(0.1)
     assert probes(100, 4) == (25, 50, 75, 100)
     assert probes(1000, 4, log=True) == (1, 10, 100, 1000)
 
@@ -262,7 +253,8 @@ def test_a_watched_group_keeps_its_parameters_at_moments_and_trains_as_before(be
     five = fit([group(RUNS)], batches(RUNS), steps=5, bench=bench)[0]
     for i, wanted in enumerate((start(RUNS), five.tensors, plain.tensors)):
         assert torch.equal(seen.tensors["W/at"][:, i], wanted["W"])
-    assert torch.equal(seen.tensors["b"], plain.tensors["b"]) and "b/at" not in seen.tensors
+    assert torch.equal(seen.tensors["b"], plain.tensors["b"])
+    assert "b/at" not in seen.tensors
     assert watched(group(RUNS), ("W",), ()).state.keys() == group(RUNS).state.keys()
 
 
@@ -278,12 +270,10 @@ def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench
 def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():
     runs = Runs(grid(Toy(), seed=range(3)))
     nothing = Trained.nothing(runs)
-    assert (
-        not nothing.tensors
-        and not nothing.history
-        and nothing.steps.size == 0
-        and nothing.diverged.tolist() == [False] * 3
-    )
+    assert not nothing.tensors
+    assert not nothing.history
+    assert nothing.steps.size == 0
+    assert nothing.diverged.tolist() == [False] * 3
     before = Trained(
         {"W": torch.ones(3, 2)},
         {"kind": "toy"},
@@ -292,5 +282,8 @@ def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():
         np.array([False, True, False]),
     )
     after = before.with_tensors({"W": torch.zeros(3, 2)})
-    assert after.tensors["W"].sum() == 0 and after.header == before.header and not after.history
-    assert after.diverged.tolist() == [False, True, False] and before.tensors["W"].sum() == 6
+    assert after.tensors["W"].sum() == 0
+    assert after.header == before.header
+    assert not after.history
+    assert after.diverged.tolist() == [False, True, False]
+    assert before.tensors["W"].sum() == 6

@@ -1,8 +1,6 @@
 """Remembered hashes: those of hashlib, read again only after a change, and never trusted where a
 change could go unseen."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time

@@ -101,17 +101,14 @@ def test_an_older_stores_artefacts_are_used_and_looked_after_once_it_was_migrate
         '{"format": 1}'
     )  # as stores were before there were hashes
     older = Store(store.root)
-    assert older.built(TableSpec()) == path and not list(older.broken_artefacts()), (
-        "nothing is known of it"
-    )
+    assert older.built(TableSpec()) == path, "nothing is known of it"
+    assert not list(older.broken_artefacts()), "nothing is known of it"
     with pytest.raises(StoreError, match="assay doctor --migrate"):
         older.artefact(TableSpec(), lambda p: built.append(p))
     migrate(older)
-    assert (
-        older.artefact(TableSpec(), lambda p: built.append(p)) == path
-        and not built
-        and integrity.noted(path)
-    )
+    assert older.artefact(TableSpec(), lambda p: built.append(p)) == path
+    assert not built
+    assert integrity.noted(path)
     changed(path / "acts.npy", "zeros", None)
     integrity._verified_states.clear()
     assert Store(store.root).built(TableSpec()) is None
@@ -141,7 +138,8 @@ def test_lost_hashes_are_damage_and_not_made_anew(tmp_path, capsys):
     (path / integrity.NOTE).unlink()
     integrity._verified_states.clear()
     again = Store(store.root)
-    assert again.built(TableSpec()) is None and [p for p, _ in again.broken_artefacts()] == [path]
+    assert again.built(TableSpec()) is None
+    assert [p for p, _ in again.broken_artefacts()] == [path]
     assert (
         numbers(again.artefact(TableSpec(), build))
         == np.arange(400.0).sum() + np.arange(50.0).sum()

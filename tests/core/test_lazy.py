@@ -56,5 +56,5 @@ def test_what_a_room_holds_is_known_before_it_is_loaded():
     assert "BatchTopK" in dir(assay.dictionaries) and dir(assay.data)[-1] == "inputs"
 
 
-def test_the_version_is_the_one_that_is_installed() -> None:
+def test_the_version_is_the_one_that_is_installed():
     assert assay.__version__ == metadata.version("interp-assay")

@@ -1,7 +1,5 @@
 """Measures: labelled, unit-carrying, and the same after a round trip through files."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +41,9 @@ def example(documents=("a", "b")):
 
 def test_fields_become_coordinates_and_attributes():
     m = example()
-    assert (
-        m.lr.values.tolist() == [0.2] * 3 + [0.1] * 3
-        and m.attrs == {"width": 4}
-        and m.loss.attrs["units"] == "nats"
-    )
+    assert m.lr.values.tolist() == [0.2] * 3 + [0.1] * 3
+    assert m.attrs == {"width": 4}
+    assert m.loss.attrs["units"] == "nats"
 
 
 def test_by_splits_the_run_axis_by_fields():

@@ -1,8 +1,6 @@
 """A file that does not exist is taken for a neighbour of nearly the same name, never for one that
 shares only the extension."""
 
-from pathlib import Path
-
 import pytest
 
 from assay.core.errors import nearest_beside
@@ -19,9 +17,7 @@ from assay.core.errors import nearest_beside
         ("table.csv", None),
     ],
 )
-def test_names_are_compared_without_their_extension(
-    tmp_path: Path, typed: str, meant: str | None
-) -> None:
+def test_names_are_compared_without_their_extension(tmp_path, typed, meant):
     for name in ("results.csv", "results.safetensors", "main.safetensors", "tail.csv"):
         (tmp_path / name).touch()
     if typed == "results.tsv":

@@ -83,7 +83,8 @@ def test_a_thousand_judged_experiments_find_the_stated_value(n, steps):
     """Controls included: one that is always decided, and one that is not."""
     control = LOW - steps / math.sqrt(n)
     v = stated(n, control)
-    assert (v.controls_chance == 1) == (steps == 20) and v.detectable >= v.detectable_alone
+    assert (v.controls_chance == 1) == (steps == 20)
+    assert v.detectable >= v.detectable_alone
     assert held(1_000, n, v.detectable[0], control) == pytest.approx(0.8, abs=0.04)
     assert v.controls_chance == pytest.approx(
         np.mean(
@@ -137,19 +138,19 @@ def test_shares_have_the_power_of_the_binomial_law():
     unsure = judge(half, {**arms, "none": arm(np.arange(8) < 1)}).verdict
     # up to one of eight right, 80 % limits lie below one half (binom.cdf(1, 8, .406) = .1)
     assert 0.9 * binom.cdf(1, 8, 1 / 8) < unsure.controls_chance <= binom.cdf(1, 8, 1 / 8)
-    assert math.isnan(unsure.detectable[0]) and unsure.detectable_alone == v.detectable_alone
+    assert math.isnan(unsure.detectable[0])
+    assert unsure.detectable_alone == v.detectable_alone
 
 
 def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_named():
     v = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, LOW - 0.5, 1, 1))})
     entry = v.to_json()
-    assert (
-        entry["detectable"] is None
-        and entry["detectable_alone"][0] > LOW
-        and entry["controls_chance"] < 0.3
-    )
+    assert entry["detectable"] is None
+    assert entry["detectable_alone"][0] > LOW
+    assert entry["controls_chance"] < 0.3
     words = tables.describe_detectable(v)
-    assert words.startswith("80 % power") and words.endswith("or more, controls not included")
+    assert words.startswith("80 % power")
+    assert words.endswith("or more, controls not included")
     sure = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))})
     assert tables.describe_detectable(sure).endswith("or more, controls included")
 

@@ -32,14 +32,14 @@ RECORDS = [
             "drawn satisfies it too, unlearned",
             "drawn satisfies it too, although the credited part was not learned there",
         ),
-        ("blind", "blind: not shown to find violations of up to twice the threshold"),
+        ("blind", "blind: nothing shows that an effect of twice the threshold would be found"),
     ],
 )
-def test_a_reason_in_words(reason: str, words: str) -> None:
+def test_a_reason_in_words(reason, words):
     assert explain_reason(reason) == words
 
 
-def test_no_recorded_reason_is_told_in_the_judges_own_words() -> None:
+def test_no_recorded_reason_is_told_in_the_judges_own_words():
     verdicts = [v for record in RECORDS for v in record["verdicts"]]
     parts = [p for v in verdicts for p in (v, *v["controls"].values(), *v["planted"].values())]
     for one in parts:
@@ -49,7 +49,7 @@ def test_no_recorded_reason_is_told_in_the_judges_own_words() -> None:
     assert {"holds", "fails", "undecided"} <= {part["outcome"] for part in parts}
 
 
-def test_a_remedy_is_words_and_a_command() -> None:
+def test_a_remedy_is_words_and_a_command():
     assert remedy("about 5 more seeds, about 2 CPU-minutes: assay run llc --set seed=0:15") == (
         "to decide it: about 5 more seeds, about 2 CPU-minutes",
         "run llc --set seed=0:15",

@@ -1,8 +1,6 @@
 """Randomness by name: independent of the group, different between names, and distributed as it
 says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -46,12 +44,10 @@ def test_numbers_follow_their_distributions():
     n = rng.normal(seeds, "n", 0, (25_000,))
     u = rng.uniform(seeds, "u", 0, (25_000,))
     assert abs(n.mean()) < 0.015 and abs(n.std() - 1) < 0.015
-    assert (
-        abs(u.mean() - 0.5) < 0.005
-        and abs(u.var() - 1 / 12) < 0.002
-        and u.min() >= 0
-        and u.max() < 1
-    )
+    assert abs(u.mean() - 0.5) < 0.005
+    assert abs(u.var() - 1 / 12) < 0.002
+    assert u.min() >= 0
+    assert u.max() < 1
     assert np.array_equal(
         np.sort(rng.permutation(seeds, "p", 0, 100)), np.tile(np.arange(100), (4, 1))
     )

@@ -1,8 +1,6 @@
 """Runs: one ensemble shares its static fields, and cannot read a per-run field as if it were
 shared."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,14 +1,12 @@
 """A result is written as plain values by its fields, and its schema says of every such value that
 it fits, and of others that they do not."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -40,7 +38,7 @@ class Whole:
     secret: Callable[[], None] = field(default=print, metadata=BESIDE)
 
 
-def whole(**fields: Any) -> Whole:
+def whole(**fields):
     usual = {
         "kind": "new",
         "folder": Path("a/b"),
@@ -52,7 +50,7 @@ def whole(**fields: Any) -> Whole:
     return Whole(**usual | {"by_name": {"n": [1, 2]}, "takes": Range(1, 2)} | fields)
 
 
-def test_the_keys_are_the_fields_in_order() -> None:
+def test_the_keys_are_the_fields_in_order():
     assert list(to_json(whole()).items()) == [
         ("kind", "new"),
         ("folder", "a/b"),
@@ -78,9 +76,7 @@ def test_the_keys_are_the_fields_in_order() -> None:
     st.none() | st.text(),
     st.none() | st.floats(0, 1e9),
 )
-def test_what_is_written_fits_its_schema(
-    size: float, count: int, parts: list, note: str | None, low: float | None
-) -> None:
+def test_what_is_written_fits_its_schema(size, count, parts, note, low):
     made = whole(
         count=count,
         parts=(Part("p", size), *(Part(*p) for p in parts)),
@@ -106,7 +102,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_written_otherwise_does_not_fit(wrong: str) -> None:
+def test_what_is_written_otherwise_does_not_fit(wrong):
     assert list(Draft202012Validator(schema(Whole)).iter_errors(to_json(whole()) | WRONG[wrong]))
     left = {k: v for k, v in to_json(whole()).items() if k != "count"}
     [error] = Draft202012Validator(schema(Whole)).iter_errors(left)
@@ -114,6 +110,6 @@ def test_what_is_written_otherwise_does_not_fit(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("of", [Callable, complex, set[int], dict[int, str], object])
-def test_a_type_that_json_does_not_hold_has_no_schema(of: Any) -> None:
+def test_a_type_that_json_does_not_hold_has_no_schema(of):
     with pytest.raises(TypeError, match="no JSON schema"):
         schema(of)

@@ -1,7 +1,5 @@
 """Specs: canonical values, a JSON round trip, and keys that never move."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
@@ -71,7 +69,8 @@ class Doubled(Toy):
 def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
     toy = Toy(lr=0.2, width=6, sites=("x",), inner=Inner(depth=3))
     again = toy.replace(lr=1, sites=["a", "b"], width=np.int64(7))
-    assert again == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)) and toy.width == 6
+    assert again == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3))
+    assert toy.width == 6
     assert again.to_json() == Toy(
         lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)
     ).to_json() and hash(again) == hash(again.replace(on=True))
@@ -146,10 +145,8 @@ def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_s
 
 def test_bounds_let_their_ends_pass_and_are_no_part_of_a_key():
     inside = Bounded(steps=1, density=1, share=0, context=3, levels=[0.5], chains=2)
-    assert (
-        Bounded.from_json(inside.to_json()) == inside
-        and with_values(inside, {"context": "none"}).context is None
-    )
+    assert Bounded.from_json(inside.to_json()) == inside
+    assert with_values(inside, {"context": "none"}).context is None
     assert per_run_fields(Bounded) == ("seed", "lr", "density")
     text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'  # noqa: E501
     assert Bounded().to_json() == text
@@ -297,13 +294,10 @@ def test_a_variant_is_the_methods_specs_with_what_is_said_of_it():
     assert {s.seed for s in variant(seeds=2)(main)} == {2, 3}, (
         "the first seeds, in whatever order they stand"
     )
-    assert (
-        variant(where={"lr": 0.1})(main) == main[3:]
-        and variant(where={"lr": (0.1, 0.3)})(main) == main
-    )
-    assert [s.width for s in variant(times={"width": 0.5})(main)] == [2] * 6 and variant(
-        times={"width": 0.01}
-    )(main)[0].width == 1
+    assert variant(where={"lr": 0.1})(main) == main[3:]
+    assert variant(where={"lr": (0.1, 0.3)})(main) == main
+    assert [s.width for s in variant(times={"width": 0.5})(main)] == [2] * 6
+    assert variant(times={"width": 0.01})(main)[0].width == 1
     assert variant(times={"lr": 2.0})(main)[0].lr == 0.6
     assert variant(seeds=2, over={"width": (1, 2)}, kind="b")(main) == grid(
         Toy(lr=0.3, kind="b"), width=(1, 2), seed=(2, 3)

@@ -64,7 +64,8 @@ def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
     )
     assert got.estimate == pytest.approx(terms["err"].sum() / terms["var"].sum(), rel=1e-12)
     a, b = got.parts  # Satterthwaite's degrees of freedom of a sum
-    assert got.n == (6, 9) and got.df == pytest.approx(got.variance**2 / (a**2 / 5 + b**2 / 8))
+    assert got.n == (6, 9)
+    assert got.df == pytest.approx(got.variance**2 / (a**2 / 5 + b**2 / 8))
 
 
 def test_draws_do_not_depend_on_how_they_are_chunked(monkeypatch):
@@ -115,7 +116,8 @@ def test_student_t_of_one_to_six_is_the_textbook_interval():
 
 
 def test_fewer_than_six_units_have_students_interval_and_six_the_hull():
-    few, more = np.array([0.0, 0.0, 1.0, 9.0, 2.0]), np.array([0.0, 0.0, 1.0, 9.0, 2.0, 1.0])
+    few = np.array([0.0, 0.0, 1.0, 9.0, 2.0])
+    more = np.array([0.0, 0.0, 1.0, 9.0, 2.0, 1.0])
     i = interval({"x": few}, mean)
     expected = reference.t.interval(0.95, 4, few.mean(), few.std(ddof=1) / 5**0.5)
     assert (i.low, i.high) == pytest.approx(expected)
@@ -269,7 +271,10 @@ def test_points_are_the_statistic_of_each_level_alone():
 
 def test_one_unit_has_an_estimate_and_no_interval():
     got = interval({"x": np.array([2.0])}, mean)
-    assert got.estimate == 2 and math.isnan(got.low) and math.isnan(got.t_low) and got.n == (1,)
+    assert got.estimate == 2
+    assert math.isnan(got.low)
+    assert math.isnan(got.t_low)
+    assert got.n == (1,)
 
 
 def test_undefined_draws_are_counted():
@@ -396,10 +401,8 @@ def test_sides_and_difference_of_ratios():
     terms = sides(a={"err": a, "var": b}, b={"err": b, "var": a})
     assert list(terms) == ["a.err", "a.var", "b.err", "b.var"]
     got = interval({k: v.values for k, v in terms.items()}, difference(ratio("err", "var")))
-    assert (
-        got.estimate == pytest.approx(4 / 4 - 4 / 4)
-        and interval({"a.x": a.values, "b.x": b.values}, difference("x")).estimate == 0
-    )
+    assert got.estimate == pytest.approx(4 / 4 - 4 / 4)
+    assert interval({"a.x": a.values, "b.x": b.values}, difference("x")).estimate == 0
 
 
 def scored(seeds=7, densities=3, features=2):
@@ -420,7 +423,8 @@ def scored(seeds=7, densities=3, features=2):
 def test_at_best_is_a_loop_over_groups_and_points(better, turned):
     x, score = scored()
     got = at_best(x, score.transpose("density", "seed") if turned else score, 3, better)
-    assert got.dims == ("group", "density", "feature") and got.group.values.tolist() == [0, 1]
+    assert got.dims == ("group", "density", "feature")
+    assert got.group.values.tolist() == [0, 1]
     assert "seed" not in got.coords and got.density.equals(x.density)
     for g in range(2):  # the seventh seed is an incomplete group
         for p in range(3):
@@ -480,9 +484,8 @@ def test_errors_of_few_runs_are_as_likely_beyond_a_limit_as_those_of_many(n):
 def test_the_errors_of_right_means_are_normal_and_one_run_has_none():
     draws = np.random.default_rng(0).normal(0, 1, (3, 20_000))
     found = normal_errors(xr.DataArray(draws, dims=("run", "entry")))
-    assert np.mean(abs(found) > 1.96) == pytest.approx(
-        0.05, abs=0.006
-    ) and found.std() == pytest.approx(1, abs=0.02)
+    assert np.mean(abs(found) > 1.96) == pytest.approx(0.05, abs=0.006)
+    assert found.std() == pytest.approx(1, abs=0.02)
     assert (
         abs(normal_errors(xr.DataArray([1.0, 1.0], dims="run"))[0]) > 30
     )  # no spread at all, and yet off

@@ -18,7 +18,7 @@ def judged(**fields):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_committed_record_reads_and_writes_to_the_same(name: str) -> None:
+def test_a_committed_record_reads_and_writes_to_the_same(name):
     record = records.read(name)
     data = ResultData.from_json(record).to_json()
     for kind in ("verdicts", "exact", "findings"):
@@ -26,7 +26,7 @@ def test_a_committed_record_reads_and_writes_to_the_same(name: str) -> None:
         assert data[kind] == record[kind]
 
 
-def test_numbers_that_json_lacks_are_null_and_come_back() -> None:
+def test_numbers_that_json_lacks_are_null_and_come_back():
     nan, inf = math.nan, math.inf
     verdict = judged(
         estimate=nan,
@@ -41,14 +41,17 @@ def test_numbers_that_json_lacks_are_null_and_come_back() -> None:
     told = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
     assert (told["low"], told["range"], told["detectable"]) == (None, [0.5, None], None)
     again = Judged.from_json(told)
-    assert again.range == (0.5, inf) and again.natural == (-inf, 1.0) and again.bounds is None
+    assert again.range == (0.5, inf)
+    assert again.natural == (-inf, 1.0)
+    assert again.bounds is None
     assert math.isnan(again.estimate) and math.isnan(again.points[1])
-    assert all(map(math.isnan, again.detectable)) and again.detectable_alone == (-inf, 0.25)
+    assert all(map(math.isnan, again.detectable))
+    assert again.detectable_alone == (-inf, 0.25)
     assert again.contrast is not None and math.isnan(again.contrast.estimate)
     assert again.to_json() == told
 
 
-def test_an_arm_that_satisfies_a_claim_is_named_by_the_edition_that_judged_it() -> None:
+def test_an_arm_that_satisfies_a_claim_is_named_by_the_edition_that_judged_it():
     """The first edition asked for names, the second for credited parts; see docs/verdicts.md."""
     also = {
         "excused": Other(reason="rival: as good"),
@@ -59,10 +62,11 @@ def test_an_arm_that_satisfies_a_claim_is_named_by_the_edition_that_judged_it() 
     holds = Judged(outcome="holds", also=also)
     assert [holds.role(arm) for arm in also] == ["also", "unnamed", "true", "true"]
     assert Judged(outcome="unspecific", also=also).role("idle") == "unnamed"
-    assert "edition" not in holds.to_json() and "lacks" not in holds.to_json()["also"]["old"]
+    assert "edition" not in holds.to_json()
+    assert "lacks" not in holds.to_json()["also"]["old"]
 
 
-def test_what_a_file_lacks_is_as_by_default_and_what_is_wrong_is_refused() -> None:
+def test_what_a_file_lacks_is_as_by_default_and_what_is_wrong_is_refused():
     data = ResultData.from_json({"verdicts": [{"outcome": "holds"}], "unknown": 1})
     assert data.verdicts[0].edition == 1 and data.verdicts[0].detectable == ()
     with pytest.raises(DataError, match=r"verdicts\[0\]\.outcome"):

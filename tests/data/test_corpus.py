@@ -47,7 +47,8 @@ def test_the_split_is_the_hash_of_the_relative_path(tmp_path):
 
 
 def test_the_split_is_the_same_wherever_the_folder_lies(tmp_path):
-    one, two = corpus.load(str(many(tmp_path / "a"))), corpus.load(str(many(tmp_path / "b" / "c")))
+    one = corpus.load(str(many(tmp_path / "a")))
+    two = corpus.load(str(many(tmp_path / "b" / "c")))
     assert one.documents == two.documents
     assert one.fingerprint == two.fingerprint
 
@@ -274,4 +275,5 @@ def test_a_relative_folder_is_the_one_of_the_place_where_it_is_named(tmp_path, m
         monkeypatch.chdir(tmp_path / name)
         found.append(corpus.load("texts"))
     monkeypatch.chdir(tmp_path)
-    assert [c.text(0) for c in found] == ["text of one", "text of two"] and found[0].name == "texts"
+    assert [c.text(0) for c in found] == ["text of one", "text of two"]
+    assert found[0].name == "texts"

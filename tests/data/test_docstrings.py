@@ -138,10 +138,8 @@ print("Printed.")
 
 
 def test_what_says_the_same_of_other_names_is_the_same_wording():
-    one, two = (
-        "Construct a BertModel with 12 layers from a configuration.",
-        "Construct a GPT2Model with 24 layers from a configuration.",
-    )
+    one = "Construct a BertModel with 12 layers from a configuration."
+    two = "Construct a GPT2Model with 24 layers from a configuration."
     assert prose.wording(one) == prose.wording(two) != prose.wording(GOOD)
 
 
@@ -318,9 +316,8 @@ def test_the_packages_that_are_installed_here_hold_english_prose():
     found = corpus.load("docs")
     words = Counter(w for i in range(len(found.documents)) for w in found.text(i).split())
     assert words.total() >= docstrings.LEAST
-    assert (
-        words.most_common(1)[0][0] == "the" and 0.04 < words["the"] / words.total() < 0.1
-    )  # 6 % of English prose
+    assert words.most_common(1)[0][0] == "the"
+    assert 0.04 < words["the"] / words.total() < 0.1  # 6 % of English prose
     assert words[">>>"] == words["=="] == words["->"] == 0
     assert "Return evenly spaced numbers over a specified interval." in "".join(
         found.text(i)

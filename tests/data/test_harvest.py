@@ -371,7 +371,8 @@ def test_no_row_comes_twice_in_an_epoch(made):
 
 def test_a_run_gets_the_same_batches_alone_and_in_any_group(made):
     alone = {s: made.batches(np.array([s]), 20) for s in (1, 2, 9)}
-    group, shared = made.batches(np.array([9, 1, 1, 2]), 20), made.batches(np.array([2, 2, 2]), 20)
+    group = made.batches(np.array([9, 1, 1, 2]), 20)
+    shared = made.batches(np.array([2, 2, 2]), 20)
     per_epoch = len(made.kept) // 20
     for step in (0, 3, per_epoch - 1, per_epoch, 5 * per_epoch + 2):
         assert group(step).shape == (4, 20, 24)

@@ -1,8 +1,6 @@
 """Small language models as folders: `load` reads them, a training resumes to the same weights, and
 another one is refused."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess
@@ -26,7 +24,7 @@ LLAMA = {"norm": "rms", "positions": "rotary", "gated": True, "activation": "sil
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LmSpec:
+def small(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("text").mkdir()
     for i in range(30):
@@ -36,7 +34,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LmSpec:
 
 
 @pytest.mark.parametrize("kind", [{}, LLAMA], ids=["gpt2", "llama"])
-def test_each_run_is_a_model_folder_that_tells_its_losses(small: LmSpec, kind: dict) -> None:
+def test_each_run_is_a_model_folder_that_tells_its_losses(small, kind):
     specs = grid(small.replace(**kind), seed=(1, 2), decay=(0.0, 0.5))
     folders = train_folders(specs, Path("lms"))
     assert sorted(folder.name for folder in folders) == [
@@ -60,14 +58,12 @@ def test_each_run_is_a_model_folder_that_tells_its_losses(small: LmSpec, kind: d
         assert float(model.losses(tokens).mean()) < math.log(300)
 
 
-def test_a_training_that_was_stopped_resumes_to_the_same_weights(
-    small: LmSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_that_was_stopped_resumes_to_the_same_weights(small, monkeypatch):
     specs, steps = grid(small, seed=(0, 1)), []
     train_folders(specs, Path("whole"))
     monkeypatch.setattr(Alone, "due", lambda self: True)
 
-    def interrupted(done: int, total: int) -> None:
+    def interrupted(done, total):
         steps.append(done)
         if len(steps) == 9:
             raise KeyboardInterrupt
@@ -85,7 +81,7 @@ def test_a_training_that_was_stopped_resumes_to_the_same_weights(
     assert len(steps) == 21, "what is done is not trained again"
 
 
-def test_a_folder_with_something_else_in_it_is_refused(small: LmSpec) -> None:
+def test_a_folder_with_something_else_in_it_is_refused(small):
     Path("full").mkdir()
     Path("full/mine.txt").write_text("x")
     with pytest.raises(SpecError, match="full has another training run or other files"):
@@ -95,7 +91,7 @@ def test_a_folder_with_something_else_in_it_is_refused(small: LmSpec) -> None:
         train_folders([small.replace(lr=1e-4)], Path("lms"))
 
 
-def test_what_cannot_be_trained_is_refused(small: LmSpec) -> None:
+def test_what_cannot_be_trained_is_refused(small):
     with pytest.raises(SpecError, match="no model folder can hold a decoder with norm=rms"):
         train_folders([small.replace(norm="rms")], Path("lms"))
     assert not Path("lms").exists()
@@ -104,13 +100,13 @@ def test_what_cannot_be_trained_is_refused(small: LmSpec) -> None:
     assert len(train_folders([small], Path("lms"))) == 1, "the text alone is no other training"
 
 
-def test_a_run_that_diverged_has_no_folder(small: LmSpec) -> None:
+def test_a_run_that_diverged_has_no_folder(small):
     folders = train_folders(grid(small, lr=(1e-3, 1e30)), Path("lms"))
     assert [folder.name for folder in folders] == ["seed-0-lr-0.001"]
     assert not Path("lms/seed-0-lr-1e+30").exists()
 
 
-def test_a_text_that_is_too_small_holds_nothing_out(small: LmSpec) -> None:
+def test_a_text_that_is_too_small_holds_nothing_out(small):
     Path("few").mkdir()
     Path("few/part-02.py").write_text(LINES * 3)
     (folder,) = train_folders([small.replace(corpus="few")], Path("lms"))
@@ -118,10 +114,12 @@ def test_a_text_that_is_too_small_holds_nothing_out(small: LmSpec) -> None:
 
 
 @pytest.mark.thorough
-def test_the_example_runs(small: LmSpec) -> None:
+def test_the_example_runs(small):
     words = [sys.executable, str(EXAMPLE), "out", "text", "--steps", "3", "--seeds", "2"]
     ran = subprocess.run(words, capture_output=True, text=True)
-    assert ran.returncode == 0 and "out/seed-1: " in ran.stdout and "held out" in ran.stdout
+    assert ran.returncode == 0
+    assert "out/seed-1: " in ran.stdout
+    assert "held out" in ran.stdout
     load("out/seed-1")
     other = subprocess.run([*words, "--llama"], capture_output=True, text=True)
     assert other.returncode == 2 and len(other.stderr.splitlines()) == 1

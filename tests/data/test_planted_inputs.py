@@ -1,7 +1,5 @@
 """Planted inputs follow their law, and a run gets the same ones in any group."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

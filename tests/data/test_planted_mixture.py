@@ -1,7 +1,5 @@
 """Mixtures follow their law, and a run gets the same ones in any group."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,8 +1,6 @@
 """Tiny models: a folder like any other, the same weights by seed, a training that outlives a kill,
 and text it can repeat."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -80,10 +78,8 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
         16,
     ]  # every 4× of compute, and 64 would be after its end
     losses = [e["loss"] for e in about["evaluations"]]
-    assert (
-        losses[0] == pytest.approx(np.log(300), abs=0.1)
-        and about["loss"] < losses[2] < losses[1] < losses[0]
-    )
+    assert losses[0] == pytest.approx(np.log(300), abs=0.1)
+    assert about["loss"] < losses[2] < losses[1] < losses[0]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ PyTorch counts its devices at the first pass back of a process, so these tests h
 their own: they are collected only where they are named, and
 tests/core/test_devices_by_themselves.py names them."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

@@ -9,8 +9,7 @@ CPU indices into a tensor on the device, and a CPU number without dimensions in 
 operation."""
 
 import functools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,7 +88,7 @@ class Pretend(Tensor):
     inner: Tensor
 
     @staticmethod
-    def __new__(cls, inner: Tensor) -> "Pretend":
+    def __new__(cls, inner):
         made = Tensor._make_wrapper_subclass(
             cls,
             inner.shape,
@@ -101,39 +100,39 @@ class Pretend(Tensor):
         made.inner = inner
         return made
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_):
         return f"Pretend({self.inner!r})"
 
-    def tolist(self) -> Any:
+    def tolist(self):
         return self.inner.tolist()
 
-    def numpy(self, **_: Any) -> Any:
+    def numpy(self, **_):
         raise TypeError(
             f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() to copy "
             "the tensor to host memory first."
         )
 
-    def __array__(self, *_: Any, **__: Any) -> Any:
+    def __array__(self, *_, **__):
         return self.numpy()
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
 
 
-def _inner(value: Any) -> Any:
+def _inner(value):
     if isinstance(value, Pretend):
         return value.inner
     return [_inner(x) for x in value] if isinstance(value, list | tuple) else value
 
 
-def _wrapped(value: Any) -> Any:
+def _wrapped(value):
     if isinstance(value, Tensor):
         return value if isinstance(value, Pretend) else Pretend(value)
     return type(value)(_wrapped(x) for x in value) if isinstance(value, list | tuple) else value
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def _tensors(values):
     for x in values:
         if isinstance(x, Tensor):
             yield x
@@ -155,7 +154,7 @@ class _Rule(NamedTuple):
 
 
 @functools.cache
-def _rule(func: Any) -> _Rule:
+def _rule(func):
     schema = func._schema
     first = schema.arguments[0].alias_info if schema.arguments else None
     return _Rule(
@@ -167,7 +166,7 @@ def _rule(func: Any) -> _Rule:
     )
 
 
-def _run(func: Any, args: Any, kwargs: Any) -> Any:
+def _run(func, args, kwargs):
     rule, kwargs = _rule(func), dict(kwargs)
     given = list(_tensors((*args, *kwargs.values())))
     if not rule.copies:
@@ -202,7 +201,7 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     return out
 
 
-def _refuse_mixtures(func: Any, rule: _Rule, given: list[Tensor], args: Any, kwargs: Any) -> None:
+def _refuse_mixtures(func, rule, given, args, kwargs):
     left = [t for t in given if not isinstance(t, Pretend)]
     if not left or len(left) == len(given):
         return
@@ -221,14 +220,14 @@ def _refuse_mixtures(func: Any, rule: _Rule, given: list[Tensor], args: Any, kwa
         )
 
 
-def _made(op: Any, *args: Any, **kwargs: Any) -> Any:
+def _made(op, *args, **kwargs):
     """A factory on the device, or an operation that reached the backend without a tensor that stops
     it before."""
     return _run(op, args, kwargs)
 
 
 @functools.cache
-def install() -> torch.device:
+def install():
     """Give torch the device, once a process."""
     _setup_privateuseone_for_python_backend(NAME)
     lib = torch.library.Library("_", "IMPL")

@@ -28,13 +28,13 @@ def drawn(name, *shape):
     return torch.from_numpy(rng.normal(np.array([7]), name, 0, shape)[0])
 
 
-X, GUESS, CODES, OTHER = (
-    drawn("x", B, D),
-    drawn("guess", B, D),
-    drawn("codes", B, F).relu(),
-    drawn("other", B, F).relu(),
-)
-ROWS, TRUE, MEAN = train.unit_rows(drawn("rows", 1, F, D))[0], drawn("true", 6, D), drawn("mean", D)
+X = drawn("x", B, D)
+GUESS = drawn("guess", B, D)
+CODES = drawn("codes", B, F).relu()
+OTHER = drawn("other", B, F).relu()
+ROWS = train.unit_rows(drawn("rows", 1, F, D))[0]
+TRUE = drawn("true", 6, D)
+MEAN = drawn("mean", D)
 DOCUMENT = torch.arange(B) % DOCUMENTS
 LATENTS = torch.tensor([1, 4, 5])
 

@@ -19,7 +19,8 @@ def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):
         return made.width, made.threads
 
     assert workers() == (16, 1) and workers(threads=4) == (4, 4)
-    assert workers(device="cuda:1") == (1, 16) and workers(device="cuda:1", threads=4) == (4, 4)
+    assert workers(device="cuda:1") == (1, 16)
+    assert workers(device="cuda:1", threads=4) == (4, 4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -118,7 +118,9 @@ def test_sums_and_products_at_places_are_those_of_whole_matrices(rows, width, d,
     places = torch.randperm(rows * width, generator=torch.Generator().manual_seed(0))
     column = torch.arange(rows) * width + 1
     places = torch.cat([places[:on], column]).unique()
-    W, batch, values = drawn("W", width, d), drawn("batch", rows, d), drawn("v", len(places))
+    W = drawn("W", width, d)
+    batch = drawn("batch", rows, d)
+    values = drawn("v", len(places))
     whole = torch.zeros(rows * width, dtype=torch.float64).index_copy_(0, places, values.double())
     whole = whole.view(rows, width)
 
@@ -165,10 +167,10 @@ def test_transcoders_and_crosscoders(device, bench_on, near):
     )
 
     def trained(where):
-        bench, groups = (
-            bench_on(where),
-            [(one, m) for m in (plain, wide, replace(plain, skip=True), freeze(plain, "decoder"))],
-        )
+        bench = bench_on(where)
+        groups = [
+            (one, m) for m in (plain, wide, replace(plain, skip=True), freeze(plain, "decoder"))
+        ]
         given = {"mean": torch.ones(D), "mean_out": torch.arange(10.0), "scale_out": 0.5}
         coded = fit_dictionaries(groups, pairs, d=D, d_out=10, steps=6, bench=bench, **given)
         return coded + fit_dictionaries(
@@ -275,7 +277,8 @@ def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on
         trained(device, slot, dies_at(5, lambda step: torch.full((2, 3), float(step))))
     assert slot.saved[0] == 4
     saved = {name: x.cpu() for name, x in slot.saved[1].items()}  # as a file gives it back
-    found, whole = trained(device, plain_slot(saved=(4, saved))), trained(device, plain_slot())
+    found = trained(device, plain_slot(saved=(4, saved)))
+    whole = trained(device, plain_slot())
     assert there(found, device)
     near(told(found), told(whole), 0)
     near(told(found), told(trained("cpu", plain_slot())), 1e-5)

@@ -1,8 +1,6 @@
 """Cross-entropy and KL under splicing and ablation, against naive float64 forwards of tiny models,
 written out per token."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -47,7 +45,8 @@ def keep():
 def dictionary(width=D, runs=2):
     own = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(runs, 2 * width, width, generator=own), dim=-1)
-    mean, scale = 0.1 * torch.randn(runs, width, generator=own), torch.tensor([0.7, 1.3])[:runs]
+    mean = 0.1 * torch.randn(runs, width, generator=own)
+    scale = torch.tensor([0.7, 1.3])[:runs]
     return Dictionary(
         W.mT.contiguous(),
         torch.zeros(runs, 2 * width),
@@ -195,25 +194,22 @@ def test_perfect_mean_and_zero_dictionaries_score_exactly(folder):
     assert all(perfect[f"kl_recovered_{name}"] == 1 for name in ABLATIONS)
     for value, name in ((torch.zeros(D), "zero"), (donors().mean, "mean")):
         same = finish(sums(folder, fixed(value)))
-        assert same["ce_spliced"] == same[f"ce_{name}"] and same[f"kl_recovered_{name}"] == 0
+        assert same["ce_spliced"] == same[f"ce_{name}"]
+        assert same[f"kl_recovered_{name}"] == 0
         assert same[f"loss_recovered_{name}"] == 0 or np.isnan(same[f"loss_recovered_{name}"])
 
 
 def test_nothing_kept_is_nothing_changed(folder):
     got = finish(sums(folder, dictionary(), keep=torch.zeros(WINDOWS, S, dtype=torch.bool)))
-    assert (
-        (got["kl_spliced"] == 0).all()
-        and (got["kl_zero"] == 0).all()
-        and np.isnan(got["kl_recovered_zero"]).all()
-    )
+    assert (got["kl_spliced"] == 0).all()
+    assert (got["kl_zero"] == 0).all()
+    assert np.isnan(got["kl_recovered_zero"]).all()
 
 
 def test_a_transcoder_reads_one_site_and_replaces_another(folder):
-    model, reads, site = (
-        load(str(folder)),
-        Site.parse("blocks.1.hook_resid_mid"),
-        Site.parse("blocks.1.hook_mlp_out"),
-    )
+    model = load(str(folder))
+    reads = Site.parse("blocks.1.hook_resid_mid")
+    site = Site.parse("blocks.1.hook_mlp_out")
     one = dictionary(runs=1)
     passage, clean = capture(model, site, torch.from_numpy(tokens()), keep(), reads)
     _, at_reads = tiny_models.naive(folder, tokens())
@@ -239,7 +235,9 @@ def test_runs_that_share_a_pass_are_those_of_one_pass_each(folder, site, most):
     news = [torch.randn(passage.acts.shape, generator=draw) for _ in range(4)]
     runs = list(spliced_runs(model, site, passage, iter(news), most))
     ce, kl = compare(clean, runs)
-    assert len(runs) == 4 and ce.shape == (5, WINDOWS, S - 1) and kl.shape == (4, WINDOWS, S - 1)
+    assert len(runs) == 4
+    assert ce.shape == (5, WINDOWS, S - 1)
+    assert kl.shape == (4, WINDOWS, S - 1)
     for v, new in enumerate(news):
         expected = naive(folder, str(site), new.numpy())
         np.testing.assert_allclose(ce[1 + v], expected[0], rtol=1e-4, atol=2e-5)
@@ -309,7 +307,9 @@ def test_what_does_not_fit_is_refused(folder):
 def test_recovered_is_a_ratio_of_sums_not_a_mean_of_ratios():
     """Two documents of very different weight: .905882 by sums, .575 by averaging each document's
     ratio."""
-    clean, zero, spliced = np.array([[2.0, 2.0]]), np.array([[10.0, 2.5]]), np.array([[2.4, 2.4]])
+    clean = np.array([[2.0, 2.0]])
+    zero = np.array([[10.0, 2.5]])
+    spliced = np.array([[2.4, 2.4]])
     got = finish(
         {
             "predictions": np.ones((1, 2)),

@@ -1,7 +1,5 @@
 """Decoding by the rows of the features that are on, against a loop over every feature."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,8 +1,6 @@
 """At the edges: one row, half precision, windows in place of rows, a rewritten dictionary; each
 with the value it must have."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +104,8 @@ def test_a_rescaled_nonlinearity_can_be_trained_from_where_it_does_nothing(inner
     x = drawn(20, D, seed=9)
     assert torch.allclose(trained(Rescaled(inner), 0.0).encode(x), trained(inner, 0.0).encode(x))
     moved = trained(Rescaled(inner), 1e-2)
-    assert moved.encode(x).isfinite().all() and float((moved.own["factor"] - 1).abs().max()) > 1e-3
+    assert moved.encode(x).isfinite().all()
+    assert float((moved.own["factor"] - 1).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -91,15 +91,14 @@ def test_halves_are_of_equal_size_and_parted_by_number_by_share_and_by_lot():
         0,
         0,
     ]
-    assert parted["random"].sum() == 3 and halves(share, 3)["random"].equal(parted["random"])
+    assert parted["random"].sum() == 3
+    assert halves(share, 3)["random"].equal(parted["random"])
 
 
 def test_effects_are_summed_by_path_half_and_document():
     draw = np.random.default_rng(0)
-    features, rows = (
-        draw.uniform(size=(6, 4)) * (draw.uniform(size=(6, 4)) < 0.6),
-        draw.normal(size=(4, 3)),
-    )
+    features = draw.uniform(size=(6, 4)) * (draw.uniform(size=(6, 4)) < 0.6)
+    rows = draw.normal(size=(4, 3))
     pulls = [{path: draw.normal(size=(6, 3)) for path in ("direct", "indirect")} for _ in range(2)]
     half, document = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1, 1, 2])
     given = [{path: torch.from_numpy(g) for path, g in one.items()} for one in pulls]

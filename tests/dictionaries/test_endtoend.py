@@ -1,8 +1,6 @@
 """End-to-end training: loss and gradients of a naive float64 forward, resumable, and blind to what
 the model does not read."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 
@@ -197,10 +195,8 @@ def test_loss_and_gradients_are_those_of_a_naive_forward(
     folders, kind, site, nonlinearity, loss, weights
 ):
     subject, place = load(str(folders[kind])), Site.parse(site)
-    tokens, keep = (
-        windows(0, (2, 6)),
-        torch.from_numpy(rng.uniform(np.array([0]), "keep", 0, (2, 6))[0] < 0.7),
-    )
+    tokens = windows(0, (2, 6))
+    keep = torch.from_numpy(rng.uniform(np.array([0]), "keep", 0, (2, 6))[0] < 0.7)
     d, mean, scale = subject.width(place), torch.linspace(-0.5, 0.5, D), 0.6
     through = Through(
         subject, place, lambda step: (tokens, keep), **weights, mean=mean, scale=scale
@@ -241,11 +237,9 @@ def test_a_dictionary_that_reconstructs_everything_costs_nothing(model):
     series, _ = through(
         StepInput(losses.l1, params, through.batch(0), ReLU(), torch.zeros(1), torch.float32)
     )
-    assert (
-        abs(series["kl"].item()) < 1e-6
-        and abs(series["loss"].item()) < 1e-5
-        and series["mse"].item() < 1e-10
-    )
+    assert abs(series["kl"].item()) < 1e-6
+    assert abs(series["loss"].item()) < 1e-5
+    assert series["mse"].item() < 1e-10
     assert series["ce"].item() == pytest.approx(model.losses(windows(0)).mean().item(), rel=1e-5)
 
 
@@ -282,9 +276,8 @@ def test_alone_is_as_in_a_group_and_starts_like_any_dictionary(name, model, benc
         scale=0.5,
         later=0.5,
     )[1]
-    assert (
-        set(together.history) == {"loss", "mse", "l0", "kl", "ce"} and not together.diverged.any()
-    )
+    assert set(together.history) == {"loss", "mse", "l0", "kl", "ce"}
+    assert not together.diverged.any()
     alone = train(name, model, bench, Runs([list(RUNS)[1]]), steps=12, later=0.5)
     for key, value in alone.tensors.items():
         assert (together.tensors[key][1].double() - value[0].double()).abs().max() <= 1e-5, key
@@ -325,7 +318,8 @@ def test_the_model_stays_as_it_was(folders, bench):
         torch.equal(before[name], value) for name, value in subject.model.state_dict().items()
     )
     assert all(p.grad is None and not p.requires_grad for p in subject.model.parameters())
-    assert torch.equal(subject.run(windows(0)).logits, whole) and not whole.requires_grad
+    assert torch.equal(subject.run(windows(0)).logits, whole)
+    assert not whole.requires_grad
 
 
 def test_a_broken_run_leaves_its_neighbours_alone(model, bench):

@@ -5,8 +5,6 @@ The fixtures and what the peers computed, in float64 from float32 weights, are d
 tests/fixtures/formats/README.md says how they were made.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -48,7 +46,7 @@ CASES = [
 ]
 
 
-def path_of(peer: str, case: str) -> Path:
+def path_of(peer, case):
     """The file or folder of a case, as a user would name it."""
     folder = ROOT / peer / case
     if peer in ("saelens", "dictionary_learning"):
@@ -61,24 +59,24 @@ def path_of(peer: str, case: str) -> Path:
     return next(p for p in files if not p.name.startswith("W_dec"))
 
 
-def doubled(dictionary: Dictionary) -> Dictionary:
+def doubled(dictionary):
     """The same dictionary in float64, so that only the weights' own rounding is left."""
     return dictionary._map(lambda value: value.double())
 
 
-def assert_same(got: torch.Tensor, wanted: torch.Tensor) -> None:
+def assert_same(got, wanted):
     """Equal to 1e-6 of the largest number."""
     assert got.shape == wanted.shape
     assert (got - wanted).abs().max() <= 1e-6 * wanted.abs().max()
 
 
-def inputs(peer: str, dictionary: Dictionary) -> torch.Tensor:
+def inputs(peer, dictionary):
     x = EXPECTED[peer]["x"]
     return (x if dictionary.W_enc.shape[1] == x.shape[1] else EXPECTED[peer]["x_square"]).double()
 
 
 @pytest.mark.parametrize(("peer", "case"), CASES, ids=lambda value: value)
-def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
+def test_read_as_the_peer_reads_it(peer, case):
     path = path_of(peer, case)
     dictionary = load(path)
     x = inputs(peer, dictionary)
@@ -149,43 +147,41 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         ),
     ],
 )
-def test_places_and_what_was_inferred(
-    peer: str, case: str, site: str | None, out: str | None, inferred: list[str]
-) -> None:
+def test_places_and_what_was_inferred(peer, case, site, out, inferred):
     found = load(path_of(peer, case))
-    assert found.sites == ((site,) if site else ()) and found.sites_out == ((out,) if out else ())
+    assert found.sites == ((site,) if site else ())
+    assert found.sites_out == ((out,) if out else ())
     assert found.origin["inferred"] == inferred
     told = load(path_of(peer, case), site="blocks.1.hook_resid_pre")
-    assert told.sites == ("blocks.1.hook_resid_pre",) and "site" not in told.origin["inferred"]
+    assert told.sites == ("blocks.1.hook_resid_pre",)
+    assert "site" not in told.origin["inferred"]
 
 
-def test_sparsify_folders_are_stored_as_they_say() -> None:
+def test_sparsify_folders_are_stored_as_they_say():
     """C21: W_dec as (N, d), a width of 0 for d times expansion, centring unless transcoding, the
     MLP's place."""
     found = load(path_of("sparsify", "normalised"))
-    assert (
-        tuple(found.W_dec.shape) == (1, 16, 8)
-        and found.b_pre is None
-        and found.sites == ("blocks.3.hook_mlp_out",)
-    )
+    assert tuple(found.W_dec.shape) == (1, 16, 8)
+    assert found.b_pre is None
+    assert found.sites == ("blocks.3.hook_mlp_out",)
     assert load(path_of("sparsify", "transcode")).b_pre.abs().max() == 0
 
 
-def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated() -> None:
+def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated():
     for peer, case in (
         ("saelens", "checkpoint_batchtopk"),
         ("dictionary_learning", "batchtopk"),
         ("dictionary_learning", "matryoshka"),
     ):
         found = load(path_of(peer, case))
-        assert isinstance(found.nonlinearity, JumpReLU) and isinstance(
-            found.as_trained.nonlinearity, BatchTopK
-        )
-        assert found.as_trained.nonlinearity.k == 4 and "running mean" in found.origin["threshold"]
+        assert isinstance(found.nonlinearity, JumpReLU)
+        assert isinstance(found.as_trained.nonlinearity, BatchTopK)
+        assert found.as_trained.nonlinearity.k == 4
+        assert "running mean" in found.origin["threshold"]
         assert (found.as_trained.encode(EXPECTED[peer]["x"]) > 0).sum() == 4 * 12
 
 
-def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
+def test_a_threshold_grows_as_the_inputs_scale_is_folded():
     """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays
     off."""
     from assay.dictionaries.formats.format import Coder, jumping
@@ -206,9 +202,8 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
         .dictionary((), (), {})
     )
     pre = doubled(replace(folded, nonlinearity=ReLU(), own={})).encode(x)
-    assert pre.item() == pytest.approx(7.0, rel=1e-6) and folded.own[
-        "threshold"
-    ].item() == pytest.approx(10.0)
+    assert pre.item() == pytest.approx(7.0, rel=1e-6)
+    assert folded.own["threshold"].item() == pytest.approx(10.0)
     assert doubled(folded).encode(x).item() == 0
 
 
@@ -249,19 +244,17 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
         ("openai", "training", "--hint k=", {"architecture": "TopK", "k": 4}, TopK(4)),
     ],
 )
-def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind) -> None:
+def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind):
     with pytest.raises(DataError, match=says) as refused:
         load(path_of(peer, case))
     assert "\n" not in str(refused.value)
     assert load(path_of(peer, case), **answer).nonlinearity == kind
 
 
-def test_topk_reads_as_its_class_says() -> None:
+def test_topk_reads_as_its_class_says():
     """One file, two readings: 4 features a row, or those above .9."""
-    path, x = (
-        path_of("dictionary_learning", "topk_no_config"),
-        EXPECTED["dictionary_learning"]["x"].double(),
-    )
+    path = path_of("dictionary_learning", "topk_no_config")
+    x = EXPECTED["dictionary_learning"]["x"].double()
     f = EXPECTED["dictionary_learning"]["topk_no_config/f"]
     assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x)[0], f)
     dense = doubled(load(path, architecture="AutoEncoderTopK"))
@@ -271,7 +264,7 @@ def test_topk_reads_as_its_class_says() -> None:
     )
 
 
-def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
+def test_a_lost_scale_is_asked_for(tmp_path):
     folder = tmp_path / "sae"
     shutil.copytree(ROOT / "saelens/checkpoint_standard", folder)
     (folder / "activation_scaler.json").unlink()
@@ -285,15 +278,14 @@ def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
         load(ROOT / "saelens/standard", scale=0.37)
 
 
-def test_llama_scope_is_known_by_its_folder_too() -> None:
+def test_llama_scope_is_known_by_its_folder_too():
     for case, name in (("residual", "final.safetensors"), ("distilled", "sae_weights.safetensors")):
         folder = next(p for p in (ROOT / "llama_scope" / case).rglob("*.json")).parent
-        assert (
-            load(folder).origin["format"] == "llama-scope" and load(folder).origin["file"] == name
-        )
+        assert load(folder).origin["format"] == "llama-scope"
+        assert load(folder).origin["file"] == name
 
 
-def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
+def test_a_lost_mean_length_is_asked_for(tmp_path):
     """The inputs of Llama Scope are multiplied by √d over their mean length, which later files hold
     as a tensor."""
     from safetensors.torch import save_file
@@ -318,7 +310,7 @@ def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Path) -> None:
+def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path):
     """Rows of any length: Language-Model-SAEs divides them by it and multiplies what it jumps by
     it; a target may have another length."""
     from safetensors.torch import save_file
@@ -349,7 +341,7 @@ def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Pat
     assert_same(doubled(load(folder)).reconstruct(x)[0], wanted)
 
 
-def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path: Path) -> None:
+def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path):
     path = shutil.copy(path_of("qwen_scope", "topk"), tmp_path / "layer3.sae.pt")
     with pytest.raises(DataError, match="--hint k=50"):
         load(path)
@@ -358,7 +350,7 @@ def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path: Path) -> None:
     )
 
 
-def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) -> None:
+def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path):
     """Releases store W_dec both ways round; b_enc and b_dec say which, and a square one is asked
     for."""
     from safetensors.torch import save_file
@@ -383,7 +375,7 @@ def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) 
     assert load(tmp_path / "layer_8.safetensors", format="circuit-tracer").W_dec.shape == (1, 8, 8)
 
 
-def test_settings_of_transcoders_are_bounded(tmp_path: Path) -> None:
+def test_settings_of_transcoders_are_bounded(tmp_path):
     """Nine lists of ten of the one before are 10^9 texts in a few lines of YAML; only the names of
     model and hooks are kept."""
     path = shutil.copy(path_of("circuit_tracer", "transcoder"), tmp_path / "layer_3.safetensors")
@@ -407,10 +399,10 @@ def test_settings_of_transcoders_are_bounded(tmp_path: Path) -> None:
 SITE = ("blocks.3.hook_resid_pre",)
 
 
-def made(nonlinearity, d_out: int = 5, runs: int = 1, **more) -> Dictionary:
+def made(nonlinearity, d_out=5, runs=1, **more):
     g = torch.Generator().manual_seed(0)
 
-    def randn(*shape: int) -> torch.Tensor:
+    def randn(*shape):
         return torch.randn(*shape, generator=g)
 
     own = {
@@ -471,11 +463,12 @@ FOLDED = {
 
 
 @pytest.mark.parametrize("name", UNFOLDED)
-def test_a_round_trip_keeps_every_bit(name: str, tmp_path: Path) -> None:
+def test_a_round_trip_keeps_every_bit(name, tmp_path):
     dictionary = UNFOLDED[name]
     assert write(dictionary, tmp_path / "out") == [tmp_path / "out"]
     back = load(tmp_path / "out")
-    assert back.nonlinearity == dictionary.nonlinearity and back.per_token == dictionary.per_token
+    assert back.nonlinearity == dictionary.nonlinearity
+    assert back.per_token == dictionary.per_token
     assert back.sites == dictionary.sites and back.sites_out == dictionary.sites_out
     assert back.tensors().keys() == dictionary.tensors().keys()
     assert all(
@@ -483,7 +476,7 @@ def test_a_round_trip_keeps_every_bit(name: str, tmp_path: Path) -> None:
     )
 
 
-def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path: Path) -> None:
+def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path):
     said = {
         "model_name": "gpt2",
         "context_size": 64,
@@ -498,7 +491,7 @@ def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", FOLDED)
-def test_a_round_trip_folds_exactly(name: str, tmp_path: Path) -> None:
+def test_a_round_trip_folds_exactly(name, tmp_path):
     dictionary = FOLDED[name]
     write(dictionary, tmp_path / "out")
     back = doubled(load(tmp_path / "out"))
@@ -508,7 +501,7 @@ def test_a_round_trip_folds_exactly(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("peer", "case"), CASES, ids=lambda value: value)
-def test_peers_files_go_on_to_saelens_and_back(peer: str, case: str, tmp_path: Path) -> None:
+def test_peers_files_go_on_to_saelens_and_back(peer, case, tmp_path):
     dictionary = load(path_of(peer, case))
     if isinstance(dictionary.nonlinearity, Identity | GroupMax) or (
         dictionary.W_skip is not None and isinstance(dictionary.nonlinearity, TopK)
@@ -549,15 +542,13 @@ def test_peers_files_go_on_to_saelens_and_back(peer: str, case: str, tmp_path: P
         ),
     ],
 )
-def test_what_a_format_cannot_carry_is_refused(
-    dictionary: Dictionary, says: str, tmp_path: Path
-) -> None:
+def test_what_a_format_cannot_carry_is_refused(dictionary, says, tmp_path):
     with pytest.raises(DataError, match=says) as refused:
         write(dictionary, tmp_path / "out")
     assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
 
 
-def test_several_runs_are_several_folders(tmp_path: Path) -> None:
+def test_several_runs_are_several_folders(tmp_path):
     dictionary = made(ReLU(), runs=3)
     assert write(dictionary, tmp_path / "all") == [tmp_path / f"all/run-{i}" for i in range(3)]
     write(dictionary, tmp_path / "one", run=1)
@@ -572,7 +563,7 @@ def test_several_runs_are_several_folders(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all", "one"]
 
 
-def test_weights_in_one_memory_are_written(tmp_path: Path) -> None:
+def test_weights_in_one_memory_are_written(tmp_path):
     W, zero = torch.randn(1, 5, 5), torch.zeros(1, 5)
     tied = Dictionary(W, zero, W, zero, ReLU())
     for name, format in (("out", "saelens"), ("own.safetensors", "assay")):
@@ -580,13 +571,13 @@ def test_weights_in_one_memory_are_written(tmp_path: Path) -> None:
         assert torch.equal(load(tmp_path / name).W_dec, W)
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     """A full disk in the middle of the second run's weights."""
     import safetensors.torch
 
     calls, really = [], safetensors.torch.save_file
 
-    def full(tensors, path, *more) -> None:
+    def full(tensors, path, *more):
         calls.append(path)
         if len(calls) == 2:
             raise OSError(28, "No space left on device", str(path))
@@ -603,3 +594,25 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         p.stat().st_mode for p in (*(tmp_path / "out").iterdir(), tmp_path / "own.safetensors")
     }
     assert len(modes) == 1, "whoever may read the settings may read the weights"
+
+
+@pytest.mark.parametrize("inside", ["", "state_dict"])
+@pytest.mark.parametrize("architecture", ["relu", "topk-uncentred"])
+def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architecture, inside):
+    g = torch.Generator().manual_seed(0)
+    encoder, decoder = torch.nn.Linear(5, 9), torch.nn.Linear(9, 5)
+    linear = {f"{name}.{k}": torch.randn(v.shape, generator=g)
+              for name, layer in (("encoder", encoder), ("decoder", decoder))
+              for k, v in layer.state_dict().items()}  # fmt: skip
+    torch.save({inside: linear, "epoch": 3} if inside else linear, tmp_path / "mine.pt")
+    with pytest.raises(DataError, match="does not say how features are computed"):
+        load(tmp_path / "mine.pt")
+    x = torch.randn(7, 5, generator=g)
+    found = load(tmp_path / "mine.pt", architecture=architecture, k=2, site="blocks.1.hook_mlp_out")
+    shift = 0 if "uncentred" in architecture else linear["decoder.bias"]
+    f = torch.relu((x - shift) @ linear["encoder.weight"].T + linear["encoder.bias"])
+    if "topk" in architecture:
+        f[f < f.topk(2).values[:, -1:]] = 0
+    expected = f @ linear["decoder.weight"].T + linear["decoder.bias"]
+    torch.testing.assert_close(found.reconstruct(x)[0], expected)
+    assert found.sites == ("blocks.1.hook_mlp_out",)

@@ -1,14 +1,10 @@
 """Files damaged at random: every one is read, or refused by one line; nothing else ever comes
 out."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -34,7 +30,7 @@ SETTINGS = (
 ODD = (None, [], {}, "x", -1, 0, True, float("inf"), float("nan"), 3.5, 10**30, [1], {"a": 1})
 
 
-def one_line_or_read(path: Path) -> bool:
+def one_line_or_read(path):
     try:
         load(path)
     except DataError as error:
@@ -43,7 +39,7 @@ def one_line_or_read(path: Path) -> bool:
     return True
 
 
-def test_bytes_changed_or_cut_off(tmp_path: Path) -> None:
+def test_bytes_changed_or_cut_off(tmp_path):
     chance, read = random.Random(0), []
     for file in WEIGHTS:
         folder = tmp_path / "it"
@@ -65,7 +61,7 @@ def test_bytes_changed_or_cut_off(tmp_path: Path) -> None:
     assert 0.05 < sum(read) / len(read) < 0.95, "damage that always or never matters tests little"
 
 
-def places(values: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def places(values, above=()):
     for name, value in values.items():
         yield (*above, name)
         if isinstance(value, dict):
@@ -73,7 +69,7 @@ def places(values: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_settings_of_any_kind(name: str, tmp_path: Path) -> None:
+def test_settings_of_any_kind(name, tmp_path):
     file = ROOT / name
     folder = tmp_path / "it"
     shutil.copytree(file.parent, folder)

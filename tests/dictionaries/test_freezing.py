@@ -1,8 +1,6 @@
 """Frozen halves: bit for bit their start in every kind, kernel, sparse step and precision;
 soft-frozen rows where the geometry says."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -161,17 +159,16 @@ def test_soft_frozen_rows_never_leave_their_cone_though_free_ones_would(kind, pa
         torch.nn.functional.cosine_similarity(free, s[:, None].double(), dim=-1).min() < NEAR - 0.05
     ), "the constraint binds"
     assert (soft.norm(dim=-1) - 1).abs().max() < 1e-6, "unit rows stay unit rows"
-    assert torch.equal(soft[:, 0], s.double()) and not torch.equal(soft[:, 1], soft[:, 0])
+    assert torch.equal(soft[:, 0], s.double())
+    assert not torch.equal(soft[:, 1], soft[:, 0])
 
 
 def naive(w, s, least):
     """The closest point by turning w towards s, along the great circle through both, until the
     angle is arccos τ."""
     length = w.norm()
-    angle, limit = (
-        torch.arccos((w @ s / length).clamp(-1, 1)),
-        torch.arccos(torch.tensor(least, dtype=w.dtype)),
-    )
+    angle = torch.arccos((w @ s / length).clamp(-1, 1))
+    limit = torch.arccos(torch.tensor(least, dtype=w.dtype))
     if angle <= limit:
         return w
     t = limit / angle
@@ -219,12 +216,10 @@ def test_rows_opposite_to_their_start_and_rows_of_no_length_end_inside():
     s = torch.tensor([[[1.0, 0.0, 0.0]]]).expand(1, 4, 3).contiguous()
     W = torch.tensor([[[-2.0, 0.0, 0.0], [-1.0, 1e-7, 0.0], [-1.0, 0.0, 1e-4], [0.0, 0.0, 0.0]]])
     keep_near(W, s, NEAR)
-    assert torch.equal(W[0, 0], torch.tensor([2.0, 0.0, 0.0])) and torch.equal(
-        W[0, 3], torch.zeros(3)
-    )
-    assert (W[0, 1:3, 0] >= NEAR - 1e-6).all() and (
-        W[0, :3].norm(dim=-1) - torch.tensor([2.0, 1.0, 1.0])
-    ).abs().max() < 1e-6
+    assert torch.equal(W[0, 0], torch.tensor([2.0, 0.0, 0.0]))
+    assert torch.equal(W[0, 3], torch.zeros(3))
+    assert (W[0, 1:3, 0] >= NEAR - 1e-6).all()
+    assert (W[0, :3].norm(dim=-1) - torch.tensor([2.0, 1.0, 1.0])).abs().max() < 1e-6
 
 
 def test_lengths_of_free_rows_are_kept_by_the_projection(monkeypatch):
@@ -300,10 +295,8 @@ def test_rows_may_start_with_the_covariance_of_the_targets():
     C = torch.diag(torch.tensor([4.0] * 6 + [1.0] * 6))
     wide = Method(ReLU(), losses.l1, 4000, np.ones(1), np.ones(1), covariance=C)
     share = start([3], wide, D)["W_dec"][0].square().mean(0)
-    assert (
-        share.sum().item() == pytest.approx(1)
-        and 2.5 < (share[:6].mean() / share[6:].mean()).item() < 4
-    )
+    assert share.sum().item() == pytest.approx(1)
+    assert 2.5 < (share[:6].mean() / share[6:].mean()).item() < 4
     same = start(RUNS.seeds, replace(method("relu"), covariance=torch.eye(D)), D)["W_dec"]
     assert torch.allclose(same, start(RUNS.seeds, method("relu"), D)["W_dec"], atol=1e-6)
     with pytest.raises(
@@ -381,11 +374,10 @@ def test_directions_are_found_by_learning_them_and_by_nothing_less():
     ).max()
     cosine = {part: mcc(world.directions([5]), d.W_dec).item() for part, d in found.items()}
     left = {part: fvu(fresh, d.reconstruct(fresh)).item() for part, d in found.items()}
-    assert cosine["decoder"] <= chance < cosine["soft-decoder"] < cosine[""] and cosine[""] > 0.95
-    assert (
-        left[""] < left["soft-decoder"] < min(left["decoder"], left["encoder"])
-        and max(left.values()) < 1
-    )
+    assert cosine["decoder"] <= chance < cosine["soft-decoder"] < cosine[""]
+    assert cosine[""] > 0.95
+    assert left[""] < left["soft-decoder"] < min(left["decoder"], left["encoder"])
+    assert max(left.values()) < 1
     assert torch.equal(
         found["decoder"].W_dec[0],
         start([0], Method(TopK(2), losses.mse, 32, np.ones(1), np.ones(1)), 16)["W_dec"][0],

@@ -6,8 +6,6 @@ that says the same: other row order, precision, unit, origin, order of latents, 
 and decoder. A metric may differ only where EXCEPTIONS says why, and there it must differ, so that
 the table cannot hide a metric that reads nothing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -249,18 +247,15 @@ def test_perfect_and_mean_predictors(name, seed):
 def test_predicting_nothing_is_no_better_than_the_mean():
     for seed in range(20):
         x = world(seed).x
-        assert (
-            metrics.fvu(x, 0 * x) == pytest.approx((x**2).sum() / ((x - x.mean(0)) ** 2).sum())
-            and metrics.fvu(x, 0 * x) >= 1
-        )
+        assert metrics.fvu(x, 0 * x) == pytest.approx((x**2).sum() / ((x - x.mean(0)) ** 2).sum())
+        assert metrics.fvu(x, 0 * x) >= 1
         assert np.isnan(metrics.shrinkage(x, 0 * x))
 
 
 def test_truth_as_its_own_dictionary_is_recovered():
     w = world(0)
-    assert recovery.mcc(w.true, w.true) == pytest.approx(1) and recovery.mcc_matched(
-        w.true, w.true
-    ) == pytest.approx(1)
+    assert recovery.mcc(w.true, w.true) == pytest.approx(1)
+    assert recovery.mcc_matched(w.true, w.true) == pytest.approx(1)
     assert (recovery.support(recovery.support_sums(w.codes, w.codes))["f1"] == 1).all()
 
 
@@ -328,10 +323,8 @@ def model(tmp_path_factory):
 
 def spliced(model, one):
     own = np.random.default_rng(0)
-    tokens, rows = (
-        torch.from_numpy(own.integers(0, 250, (4, 8))),
-        torch.from_numpy(own.normal(size=(9, 24))).float(),
-    )
+    tokens = torch.from_numpy(own.integers(0, 250, (4, 8)))
+    rows = torch.from_numpy(own.normal(size=(9, 24))).float()
     sums = splicing.splice_sums(
         model,
         Site.parse("blocks.1.hook_resid_pre"),

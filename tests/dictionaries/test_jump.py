@@ -1,8 +1,6 @@
 """JumpReLU's straight-through gradient where algebra says what it must be, and the Gated
 dictionaries that are jumps."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,8 +1,6 @@
 """One class, several kinds: transcoders, skips, crosscoders, rows normalised by themselves; against
 loops and algebra."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -146,10 +144,8 @@ def test_as_trained_is_the_soft_gate_and_the_batchs_competition():
         own,
         origin={"trained_as": {"name": "GatedSigmoid"}},
     )
-    assert (
-        hard.as_trained.nonlinearity == GatedSigmoid()
-        and identity().as_trained.nonlinearity == Identity()
-    )
+    assert hard.as_trained.nonlinearity == GatedSigmoid()
+    assert identity().as_trained.nonlinearity == Identity()
     gate = ((X - hard.b_dec[:, None]) @ hard.W_enc + hard.b_enc[:, None]).sigmoid()
     on = hard.encode(X) > 0
     torch.testing.assert_close(hard.as_trained.encode(X)[on], (gate * hard.encode(X))[on])
@@ -163,10 +159,8 @@ def test_as_trained_is_the_soft_gate_and_the_batchs_competition():
         own,
         origin={"trained_as": {"name": "BatchTopK", "k": 2}},
     )
-    assert (
-        jump.as_trained.nonlinearity == BatchTopK(2)
-        and ((jump.as_trained.encode(X) > 0).sum((1, 2)) == 2 * B).all()
-    )
+    assert jump.as_trained.nonlinearity == BatchTopK(2)
+    assert ((jump.as_trained.encode(X) > 0).sum((1, 2)) == 2 * B).all()
 
 
 @pytest.mark.parametrize("per_token", ["", "length"])

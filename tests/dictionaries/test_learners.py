@@ -1,8 +1,6 @@
 """What is learned beside the parameters: counters, BatchTopK's threshold and the
 controller's λ, resampling, a watch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +10,8 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import AbsTopK, BatchTopK, TopK
-from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.learners import Idle, Learner, Seen, Settles, TargetL0, Watch
+from assay.dictionaries.training.learners import Idle, Seen, TargetL0, Watch
 
 SEEDS = np.array([5, 6])
 
@@ -84,7 +81,8 @@ def test_the_controller_pushes_lambda_up_where_too_much_is_on():
     state = control.keep(SEEDS, 6)
     l0 = {"l0": torch.tensor([16.0, 2.0])}
     control.learn(state, seen(noted=l0, step=1))  # before λ has risen: nothing
-    assert state["target.factor"].tolist() == [1, 1] and state["target.l0"].tolist() == [16, 2]
+    assert state["target.factor"].tolist() == [1, 1]
+    assert state["target.l0"].tolist() == [16, 2]
     control.learn(state, seen(noted=l0, step=2))
     assert state["target.factor"].tolist() == pytest.approx([2.0, 0.5])
     control.learn(state, seen(noted={"l0": torch.tensor([6.0, 2.0])}, step=3))
@@ -93,14 +91,6 @@ def test_the_controller_pushes_lambda_up_where_too_much_is_on():
     held = state["target.factor"].clone()
     control.learn(state, seen(noted=l0, step=6))  # the rate falls: λ rests
     assert torch.equal(state["target.factor"], held)
-
-
-def test_lambda_stays_within_bounds():
-    control = TargetL0(1.0, gain=1.0, begin=0, widest=10)
-    state = control.keep(SEEDS, 6)
-    for _ in range(50):
-        control.learn(state, seen(noted={"l0": torch.tensor([1000.0, 0.0])}))
-    assert state["target.factor"].tolist() == pytest.approx([10, 0.1])
 
 
 # --- resampling -----------------------------------------------------------------------------------
@@ -145,16 +135,15 @@ def test_a_new_encoder_row_is_a_fifth_of_the_mean_living_norm():
     torch.testing.assert_close(state["W_dec"][:, 1:], torch.tensor([0.6, 0.8]).expand(2, 3, 2))
     torch.testing.assert_close(state["W_enc"][:, 1:], torch.tensor([0.12, 0.16]).expand(2, 3, 2))
     assert (state["b_enc"][:, 1:] == 0).all()
-    assert (
-        state["W_enc"][:, 0].tolist() == [[1, 0], [1, 0]] and (state["b_enc"][:, 0] == -100).all()
-    )  # alive: untouched
+    assert state["W_enc"][:, 0].tolist() == [[1, 0], [1, 0]]
+    assert (state["b_enc"][:, 0] == -100).all()  # alive: untouched
     for name in ("W_enc", "W_dec", "b_enc"):
         for m in "mv":
-            assert (state[f"adam.{m}.{name}"][:, 1:] == 0).all() and (
-                state[f"adam.{m}.{name}"][:, 0] == 1
-            ).all()
+            assert (state[f"adam.{m}.{name}"][:, 1:] == 0).all()
+            assert (state[f"adam.{m}.{name}"][:, 0] == 1).all()
     assert (state["adam.v.b_dec"] == 1).all()
-    assert state["resampled"].tolist() == [[0, 1, 1, 1]] * 2 and (state["idle.rows"] == 0).all()
+    assert state["resampled"].tolist() == [[0, 1, 1, 1]] * 2
+    assert (state["idle.rows"] == 0).all()
 
 
 @pytest.mark.parametrize("nonlinearity", [Gated(), JumpReLU(start=0.2)], ids=str)
@@ -164,9 +153,8 @@ def test_own_parameters_start_over(nonlinearity):
     state |= policy.keep(SEEDS, 4)
     policy.learn(state, moment)
     for name, value in nonlinearity.init(2, 4).items():
-        assert torch.equal(state[name][:, 1:], value[:, 1:]) and torch.equal(
-            state[name][:, 0], value[:, 0] + 3
-        ), name
+        assert torch.equal(state[name][:, 1:], value[:, 1:]), name
+        assert torch.equal(state[name][:, 0], value[:, 0] + 3), name
         assert (state[f"adam.v.{name}"][:, 1:] == 0).all()
 
 
@@ -209,9 +197,8 @@ def test_exempted_latents_are_a_random_share_of_each_run_and_keep_everything():
     spared = state["exempt"]
     for name in ("W_enc", "W_dec", "b_enc", "adam.m.W_enc", "adam.v.b_enc", "idle.rows"):
         assert torch.equal(state[name][spared], before[name][spared]), name
-    assert (state["resampled"][spared] == 0).all() and state["resampled"].sum() == (~spared)[
-        :, 1:
-    ].sum()
+    assert (state["resampled"][spared] == 0).all()
+    assert state["resampled"].sum() == (~spared)[:, 1:].sum()
     everyone = Resample(at=(5,), exempt=1.0).keep(SEEDS, 16)["exempt"]
     assert everyone.all() and not Resample(at=(5,)).keep(SEEDS, 16)["exempt"].any()
 
@@ -250,20 +237,6 @@ def test_a_watch_stores_values_after_its_steps():
         state["b_enc"] += 1
         watch.learn(state, seen(params=state, step=step, steps=5))
     assert state["size"].tolist() == [[3, 9, 18]] * 2
-
-
-def test_everything_that_keeps_is_a_learner():
-    for part in (
-        Idle(),
-        TargetL0(3.0),
-        Keep(),
-        Resample(at=(1,)),
-        Watch("a", (0,), lambda p: p["b_enc"]),
-    ):
-        assert isinstance(part, Learner), part
-    for part in (ReLU(), Gated(), losses.l1, losses.topk_aux):
-        assert not isinstance(part, Learner), part
-    assert isinstance(BatchTopK(2), Settles)
 
 
 def test_what_a_user_can_get_wrong():

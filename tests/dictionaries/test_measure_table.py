@@ -1,8 +1,6 @@
 """The table of measures: each is what its formula says of its sums, of one kind of array as of the
 other; and names are unambiguous."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -40,9 +38,8 @@ def test_measures_of_given_sums_are_the_fractions_that_they_are_defined_as(kind)
     for m in measures.TABLE:
         if m.name in NAMED:
             found = m.statistic(given)
-            assert type(found) is type(given["error"]) and float(found[0]) == pytest.approx(
-                NAMED[m.name], rel=1e-15
-            ), m.name
+            assert type(found) is type(given["error"]), m.name
+            assert float(found[0]) == pytest.approx(NAMED[m.name], rel=1e-15), m.name
             assert np.isnan(float(found[1])), f"{m.name}: nothing to divide by"
     assert float(measures.EARLIER.statistic(given)[0]) == 4 / 8
 
@@ -63,9 +60,8 @@ def test_a_missing_sum_is_named():
 
 
 def test_nothing_to_divide_by_is_not_0():
-    assert np.isnan(ratio_or_nan(1.0, 0.0)) and torch.isnan(
-        ratio_or_nan(torch.tensor(1.0), torch.tensor(0.0))
-    )
+    assert np.isnan(ratio_or_nan(1.0, 0.0))
+    assert torch.isnan(ratio_or_nan(torch.tensor(1.0), torch.tensor(0.0)))
     assert ratio_or_nan(np.array([1.0, 1.0]), np.array([2.0, -1.0])).tolist() == pytest.approx(
         [0.5, np.nan], nan_ok=True
     )

@@ -1,7 +1,5 @@
 """Nonlinearities against loops written from their definitions."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -14,8 +12,10 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled, from_json,
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
 torch.manual_seed(0)
-Z, B = torch.randn(2, 7, 5, dtype=torch.float64), 0.3 * torch.randn(2, 5, dtype=torch.float64)
-R, M = 0.5 * torch.randn(2, 5, dtype=torch.float64), 0.2 * torch.randn(2, 5, dtype=torch.float64)
+Z = torch.randn(2, 7, 5, dtype=torch.float64)
+B = 0.3 * torch.randn(2, 5, dtype=torch.float64)
+R = 0.5 * torch.randn(2, 5, dtype=torch.float64)
+M = 0.2 * torch.randn(2, 5, dtype=torch.float64)
 
 
 def each(value):
@@ -113,10 +113,8 @@ def test_abstopk_keeps_the_k_largest_of_either_sign(k):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 6])
 def test_groupmax_has_one_winner_in_each_block(k):
-    z, b_enc = (
-        torch.randn(2, 7, 6, dtype=torch.float64),
-        0.1 * torch.randn(2, 6, dtype=torch.float64),
-    )
+    z = torch.randn(2, 7, 6, dtype=torch.float64)
+    b_enc = 0.1 * torch.randn(2, 6, dtype=torch.float64)
     found, pre, block = GroupMax(k)(z, b_enc, {}), z + b_enc[:, None], 6 // k
     for r in range(2):
         for b in range(7):
@@ -154,7 +152,8 @@ def test_jumprelu_keeps_what_is_above_its_threshold_whole():
 
 
 def test_what_reads_a_trained_dictionary():
-    assert inference(BatchTopK(3)) == JumpReLU() and inference(GatedSigmoid()) == Gated()
+    assert inference(BatchTopK(3)) == JumpReLU()
+    assert inference(GatedSigmoid()) == Gated()
     assert all(inference(n) is n for n in (ReLU(), TopK(2), Gated(), JumpReLU()))
 
 
@@ -183,7 +182,8 @@ def test_rescaling_twice_keeps_both_steps():
 
 
 def test_a_repair_of_untied_magnitudes_carries_their_encoder():
-    assert Rescaled(GatedUntied()).encoders == ("of_W_mag",) and Rescaled(ReLU()).encoders == ()
+    assert Rescaled(GatedUntied()).encoders == ("of_W_mag",)
+    assert Rescaled(ReLU()).encoders == ()
 
 
 NEW = [

@@ -1,8 +1,6 @@
 """Planted truth: where the answer is known, training, measures and repairs must give it. Minutes,
 so marked slow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +97,8 @@ def test_orthonormal_features_leave_nothing_for_the_gate_that_a_repair_does_not_
     directions = torch.from_numpy(
         np.linalg.qr(rng.normal(SEEDS, "orthonormal", 0, (D, D))[0].astype(np.float64))[0]
     ).float()
-    x, fitted = source(directions, "test")(0, 20_000), source(directions, "repair")(0, 20_000)
+    x = source(directions, "test")(0, 20_000)
+    fitted = source(directions, "repair")(0, 20_000)
     gated = train(Gated(), losses.gated, D, directions, (0.3, 0.5), bench)
     relu = train(ReLU(), losses.l1, D, directions, (0.3,), bench)
     mended = rescale_and_shift(relu, fitted)

@@ -55,9 +55,8 @@ def test_it_reads_raw_activations_in_whatever_units():
         1000 * d.reconstruct(x) - 7, scaled.reconstruct(1000 * x - 7), rtol=1e-3, atol=2
     )
     normalised = d.normalise(x)[0]
-    assert normalised.mean(0).abs().max() < 1e-4 and normalised.square().sum(
-        1
-    ).mean().item() == pytest.approx(16, rel=1e-4)
+    assert normalised.mean(0).abs().max() < 1e-4
+    assert normalised.square().sum(1).mean().item() == pytest.approx(16, rel=1e-4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,8 @@ def test_everything_random_follows_from_the_seed():
         return train_dictionary(TopK(2), inputs(n=100), **FEW, seed=seed).W_dec
 
     before = torch.random.get_rng_state()
-    assert torch.equal(trained(1), trained(1)) and not torch.equal(trained(1), trained(2))
+    assert torch.equal(trained(1), trained(1))
+    assert not torch.equal(trained(1), trained(2))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -133,10 +133,8 @@ TAKEN = {
 
 @pytest.mark.parametrize("form", TAKEN)
 def test_arrays_of_every_kind_are_taken_and_left_alone(form):
-    given, expected = (
-        TAKEN[form],
-        train_dictionary(ReLU(), NUMBERS.astype(np.float32), **FEW, penalty=0.1),
-    )
+    given = TAKEN[form]
+    expected = train_dictionary(ReLU(), NUMBERS.astype(np.float32), **FEW, penalty=0.1)
     d = train_dictionary(ReLU(), given, **FEW, penalty=0.1)
     assert torch.equal(d.W_dec, expected.W_dec) and not d.W_dec.requires_grad
     assert np.array_equal(
@@ -223,7 +221,8 @@ def test_a_nonlinearity_of_ones_own_says_its_loss():
     with pytest.raises(SpecError, match="no loss is usual for Squared; give loss="):
         train_dictionary(Squared(), X, **FEW)
     d = train_dictionary(Squared(), X, **FEW, loss=losses.l1, penalty=0.1)
-    assert isinstance(d.nonlinearity, Squared) and (d.encode(torch.from_numpy(X)) >= 0).all()
+    assert isinstance(d.nonlinearity, Squared)
+    assert (d.encode(torch.from_numpy(X)) >= 0).all()
 
 
 def test_what_reads_another_way_than_it_trained_does_so_here_too():

@@ -1,8 +1,6 @@
 """Density classes: hand-counted shares, the floor that a test set has, and no percentages on the
 way."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -36,18 +34,18 @@ def test_small_densities_are_not_lost_as_printed_percentages_lose_them():
     """4 in a million and 12.4 in a million, which two decimals of a per cent would make 0 and 10 in
     a million."""
     got = density_classes(np.array([[4.0], [12.4]]), 1e6)
-    assert (
-        got["ultra_rare"].tolist() == [1, 0]
-        and got["rare"].tolist() == [0, 1]
-        and got["dead"].tolist() == [0, 0]
-    )
+    assert got["ultra_rare"].tolist() == [1, 0]
+    assert got["rare"].tolist() == [0, 1]
+    assert got["dead"].tolist() == [0, 0]
 
 
 def test_a_class_below_the_floor_is_unknown():
     """In 20,000 rows nothing can be seen to fire once in 100,000: such a feature reads as dead, so
     the share is not 0 but NaN."""
     got = density_classes(np.array([0, 1, 30, 5000]), 20_000)
-    assert math.isnan(got["ultra_rare"]) and got["rare"] == 0.25 and got["resolution"] == 5e-5
+    assert math.isnan(got["ultra_rare"])
+    assert got["rare"] == 0.25
+    assert got["resolution"] == 5e-5
     assert sum(got[name] for name in ("dead", "rare", "ordinary", "dense")) == 1
     assert math.isnan(density_classes(np.array([0, 1]), 100)["rare"])
     assert all(math.isnan(value) for value in density_classes(np.zeros(3), 0).values())

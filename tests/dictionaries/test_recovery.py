@@ -1,8 +1,6 @@
 """Recovery of planted truth: loops, matchings found by trying all, worlds where the answer is
 known."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -60,7 +58,8 @@ def test_loops_and_all_matchings(kind):
 def test_the_truth_scores_one_whatever_its_order_sign_and_length():
     true = rows(6, 8)
     learned = np.concatenate([-2 * true[::-1], rows(9, 8, 2)])
-    assert mcc(true, learned) == pytest.approx(1) and mcc_matched(true, learned) == pytest.approx(1)
+    assert mcc(true, learned) == pytest.approx(1)
+    assert mcc_matched(true, learned) == pytest.approx(1)
 
 
 def test_one_direction_for_all_fools_only_the_maximum():
@@ -92,11 +91,9 @@ def test_perfect_codes_have_perfect_support(kind):
     scale = np.array([3.0, 0.1, 1, 2])
     features = (codes * scale)[:, ::-1]
     found = support(support_sums(kind(codes), kind(features.copy())))
-    assert (
-        (found["f1"] == 1).all()
-        and (found["precision"] == 1).all()
-        and found["match"].tolist() == [3, 2, 1, 0]
-    )
+    assert (found["f1"] == 1).all()
+    assert (found["precision"] == 1).all()
+    assert found["match"].tolist() == [3, 2, 1, 0]
     assert (support(support_sums(codes, 0.5 * codes))["f1"] == 1).all()
 
 
@@ -105,12 +102,10 @@ def test_support_is_counted_by_hand_and_parts_add_up():
     features = np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0.0]])
     found = support(support_sums(codes, features))
     assert found["match"][0] == 0
-    assert found["precision"][0] == pytest.approx(2 / 3) and found["recall"][0] == pytest.approx(
-        2 / 3
-    )
-    assert found["f1"][0] == pytest.approx(2 / 3) and all(
-        math.isnan(found[k][1]) for k in ("precision", "recall", "f1")
-    )
+    assert found["precision"][0] == pytest.approx(2 / 3)
+    assert found["recall"][0] == pytest.approx(2 / 3)
+    assert found["f1"][0] == pytest.approx(2 / 3)
+    assert all(math.isnan(found[k][1]) for k in ("precision", "recall", "f1"))
     by_direction = support(support_sums(codes, features), np.array([2, -1]))
     assert by_direction["f1"][0] == 0 and math.isnan(by_direction["precision"][0])
     halves = [support_sums(codes[i], features[i]) for i in (slice(0, 2), slice(2, 5))]
@@ -141,8 +136,6 @@ def test_of_two_latents_with_the_same_f1_the_one_with_more_hits_is_taken_whereve
     a[:2] = 1
     for order in ([a, b], [b, a]):
         found = support(support_sums(codes, np.stack(order, 1)))
-        assert (
-            found["f1"][0] == pytest.approx(2 / 3)
-            and found["recall"][0] == 1
-            and found["precision"][0] == 0.5
-        )
+        assert found["f1"][0] == pytest.approx(2 / 3)
+        assert found["recall"][0] == 1
+        assert found["precision"][0] == 0.5

@@ -1,8 +1,6 @@
 """Decoder redundancy against loops over pairs, and counts of directions on decoders whose number is
 known."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

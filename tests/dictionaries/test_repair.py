@@ -1,8 +1,6 @@
 """Repairs against NumPy's least squares, the algebra of one feature, and a world where shrinkage is
 the only fault."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -48,7 +46,8 @@ X = 1.5 * torch.randn(500, 6, generator=torch.Generator().manual_seed(1))
 def test_rescale_and_shift_is_least_squares_on_the_support(nonlinearity):
     d = make(nonlinearity)
     mended = rescale_and_shift(d, X, chunk=77)
-    assert mended.nonlinearity == Rescaled(nonlinearity) and torch.equal(mended.W_dec, d.W_dec)
+    assert mended.nonlinearity == Rescaled(nonlinearity)
+    assert torch.equal(mended.W_dec, d.W_dec)
     for r in range(2):
         f, x, W = (v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r], d.W_dec[r]))
         on = (f > 0).astype(float)
@@ -77,7 +76,8 @@ def test_refit_is_least_squares_and_leaves_the_features(nonlinearity):
 
 def test_a_pull_is_that_many_more_firings_at_the_present_values():
     d, pull = make(ReLU()), 5.0
-    mended, refitted = rescale_and_shift(d, X, pull=pull), refit_decoder(d, X, pull=pull)
+    mended = rescale_and_shift(d, X, pull=pull)
+    refitted = refit_decoder(d, X, pull=pull)
     for r in range(2):
         f, x, W = (
             v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r] - d.b_dec[r], d.W_dec[r])
@@ -229,10 +229,8 @@ def wide(runs=2, d=12, f=120):
 def test_equations_of_few_features_are_least_squares_too():
     dictionary, x = wide()
     pull = 2.0
-    mended, refitted = (
-        rescale_and_shift(dictionary, x, pull=pull, chunk=100),
-        refit_decoder(dictionary, x, pull=pull, chunk=100),
-    )
+    mended = rescale_and_shift(dictionary, x, pull=pull, chunk=100)
+    refitted = refit_decoder(dictionary, x, pull=pull, chunk=100)
     for r in range(2):
         f, rows, W = (
             v.double().numpy()
@@ -289,8 +287,7 @@ def test_a_dictionary_of_which_nothing_is_on_stays_as_it_was():
     d = make(ReLU())
     d.b_enc[:] = -100
     mended, refitted = rescale_and_shift(d, X), refit_decoder(d, X)
-    assert torch.equal(mended.own["factor"], torch.ones(2, 9)) and torch.equal(
-        mended.own["shift"], torch.zeros(2, 9)
-    )
+    assert torch.equal(mended.own["factor"], torch.ones(2, 9))
+    assert torch.equal(mended.own["shift"], torch.zeros(2, 9))
     assert torch.equal(refitted.W_dec, d.W_dec)
     torch.testing.assert_close(refitted.b_dec, d.normalise(X).mean(1), atol=1e-5, rtol=1e-5)

@@ -1,8 +1,6 @@
 """Sparse steps: every architecture against autograd in float64, what is chosen against a naive
 sort, both paths of a training against each other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +22,9 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.kernels import active, choice, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import StepInput
+from assay.dictionaries.training.kernels.sparse import topk_sparse
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
 from killed import Killed, dies_at
@@ -256,6 +256,70 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
             )
 
 
+both = pytest.mark.parametrize("kernel_for", [choice.dense_for, choice.sparse_for])
+
+
+@every
+@both
+@pytest.mark.parametrize("case", ["rows of each run", "a row of length 0", "a broken neighbour"])
+def test_gradients_by_hand_are_those_of_autograd(kind, kernel_for, case):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, "random", 4)
+    loss, more = asked(loss, 24)
+    kernel = kernel_for(loss, nonlinearity)
+    if case == "rows of each run":
+        x = torch.stack([x, 1 - x])
+    elif case == "a row of length 0":
+        params["W_dec"][0, 3] = 0
+    given = StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    wanted, gradients = reference.autograd(given)
+    if case == "a broken neighbour":
+        params = {name: value.clone() for name, value in params.items()}
+        params["W_enc"][0, 0, 0] = torch.nan
+        _, whole = kernel(given)
+        series, found = kernel(replace(given, params=params))
+        assert series["loss"][0].isnan()
+        assert all(torch.equal(found[name][1], value[1]) for name, value in whole.items())
+        return
+    series, found = kernel(given)
+    agree(found, double(gradients), 1e-5)
+    for name in ("loss", "l0"):
+        torch.testing.assert_close(series[name], wanted[name], rtol=1e-5, atol=1e-6)
+    standard = reference.standard(params)
+    features = nonlinearity(losses.project(standard, x), params["b_enc"], params)
+    mse = losses.squared_error(x, losses.decode(standard, features))
+    torch.testing.assert_close(series["mse"], mse, rtol=1e-5, atol=1e-6)
+
+
+@every
+@both
+def test_chunks_of_runs_change_nothing(kind, kernel_for, monkeypatch):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, "random", 6, runs=5)
+    loss, more = asked(loss, 24, runs=5)
+    given = StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    kernel = kernel_for(loss, nonlinearity)
+    series, whole = kernel(given)
+    for most in ("CACHED", "TOGETHER"):  # two runs at a time: chunks of 2, 2 and 1
+        monkeypatch.setattr(choice, most, 2 * 9 * 24)
+    in_pieces, pieces = choice.in_chunks(kernel, given, {})
+    agree(pieces, double(whole), 1e-6)
+    agree(in_pieces, double(series), 1e-6)
+
+
+def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
+    for nonlinearity, loss in KINDS.values():
+        chooses = isinstance(nonlinearity, TopK | BatchTopK)
+        assert choice.kernel_for(loss, nonlinearity, 32) is dense
+        # of the others only training tells the density
+        assert choice.kernel_for(loss, nonlinearity, 4608) is (topk_sparse if chooses else dense)
+    assert choice.kernel_for(losses.l1, Gated(), 32) is reference.autograd
+    assert (
+        choice.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
+        is reference.autograd
+    )
+
+
 # --- what is on -----------------------------------------------------------------------------------
 
 
@@ -319,10 +383,8 @@ def test_nothing_at_or_above_a_bound_is_missed_and_little_else_taken(seed, scale
     batch = (torch.randint(-8, 9, (5, 20), generator=g) / 8).to(dtype)
     batch[0, 0], batch[1, 1] = -0.0, torch.inf
     bound = scale * torch.randint(-3, 4, (20,), generator=g) / 8
-    taken, wanted = (
-        above(batch, bound).tolist(),
-        (batch.float() >= bound).flatten().nonzero()[:, 0].tolist(),
-    )
+    taken = above(batch, bound).tolist()
+    wanted = (batch.float() >= bound).flatten().nonzero()[:, 0].tolist()
     assert set(wanted) <= set(taken)
     assert all(batch.flatten()[i].float() >= bound[i % 20] - 0.01 for i in taken)
     assert above(batch).tolist() == (batch > 0).flatten().nonzero()[:, 0].tolist()

@@ -1,8 +1,6 @@
 """Splicing on a tiny model: the losses of a naive float64 forward with the site's activations
 replaced, and their recovery."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -100,7 +98,8 @@ def test_passages_come_one_from_a_document_and_losses_only_where_asked(world, be
     test = harvest(HarvestSpec(**common, windows=0, part="test"), bench, like=train)
     files, losses = cross_entropy(dictionary(train.d), test, 4, bench, only=np.array([False, True]))
     assert len(set(files)) == len(files) == 4
-    assert np.isnan(losses["spliced"][0]).all() and np.isfinite(losses["spliced"][1]).all()
+    assert np.isnan(losses["spliced"][0]).all()
+    assert np.isfinite(losses["spliced"][1]).all()
     assert all(values.shape == (2, 4) for values in losses.values())
     total = {name: values[1].sum() for name, values in losses.items()}
     gap = (

@@ -6,7 +6,6 @@ on a tiny model and a folder of text, and the last goes into that.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ ABOVE_THERE = {
 """As above, for blocks that go into the file of the recipe `WHOLE`."""
 
 
-def with_lines(text: str, place: str, lines: str, above: Mapping[str, str] = ABOVE) -> str:
+def with_lines(text, place, lines, above=ABOVE):
     """The experiment with a recipe's lines where its block says."""
     if place in above:
         assert text.count(above[place]) == 1
@@ -62,7 +61,7 @@ def with_lines(text: str, place: str, lines: str, above: Mapping[str, str] = ABO
     return text.replace(name, lines.strip())
 
 
-def made(title: str, folder: Path) -> Path:
+def made(title, folder):
     file = write_experiment("my-claim", folder).path
     text = file.read_text()
     for place, lines in RECIPES[title]:
@@ -71,7 +70,7 @@ def made(title: str, folder: Path) -> Path:
     return file
 
 
-def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str]:
+def judged(file, store, sets=()):
     """What came out of each statement, by its text."""
     experiment = catalogue.find(str(file))
     result = Lab(store, Inline()).run(experiment, override(experiment, "smoke", sets)).to_json()
@@ -84,7 +83,7 @@ def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str
 
 
 @pytest.mark.parametrize("title", [title for title in RECIPES if title not in (WHOLE, INTO_IT)])
-def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -> None:
+def test_a_recipe_runs_in_the_file_that_new_writes(title, tmp_path):
     told = judged(made(title, tmp_path), tmp_path / "store")
     texts = [
         text
@@ -95,14 +94,14 @@ def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -
     assert set(told.values()) <= {"undecided", "exact"}, "two seeds decide nothing"
 
 
-def test_an_arm_drawn_again_shares_no_random_number(tmp_path: Path) -> None:
+def test_an_arm_drawn_again_shares_no_random_number(tmp_path):
     experiment = catalogue.find(str(made("A null comparison: the same arm, drawn again", tmp_path)))
     result = Lab(tmp_path / "store", Inline()).run(experiment, "smoke")
     flat, again = (result.arms[arm].angle.values for arm in ("flat", "flat-again"))
     assert (flat != again).all()
 
 
-def site(folder: Path) -> tuple[str, Path, tuple[str, ...]]:
+def site(folder):
     """The text of the recipe `WHOLE`, its file, and settings for a tiny model and a folder of
     text."""
     [(place, lines)] = RECIPES[WHOLE]
@@ -119,14 +118,14 @@ def site(folder: Path) -> tuple[str, Path, tuple[str, ...]]:
     )
 
 
-def test_a_site_of_a_language_model(tmp_path: Path) -> None:
+def test_a_site_of_a_language_model(tmp_path):
     lines, file, sets = site(tmp_path)
     file.write_text(lines)
     [outcome] = judged(file, tmp_path / "store", sets).values()
     assert outcome == "undecided"
 
 
-def test_near_controls_go_into_that_file_and_what_they_freeze_is_frozen(tmp_path: Path) -> None:
+def test_near_controls_go_into_that_file_and_what_they_freeze_is_frozen(tmp_path):
     lines, file, sets = site(tmp_path)
     for place, more in RECIPES[INTO_IT]:
         lines = with_lines(lines, place, more, ABOVE_THERE)

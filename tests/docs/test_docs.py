@@ -19,19 +19,19 @@ import pytest
 
 import stand_ins
 from assay.subjects import fetch
-from forks import Ended, InProcess
+from forks import Ended
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
+def blocks(page):
     text = page.read_text().partition("\n## Exercises\n")[0]
     return [(kind, code) for kind, code in BLOCK.findall(text) if kind in {"bash", "python"}]
 
 
-def shown(page: Path) -> list[str]:
+def shown(page):
     """The lines of all code blocks that are no Python, and all inline code."""
     text = page.read_text()
     inside = [
@@ -65,9 +65,7 @@ RUN = [
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_code_blocks_run(
-    page: Path, commands: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_blocks_run(page, commands, tmp_path, monkeypatch):
     """Where a page names a packaged model, a tiny one stands in for it."""
     (tmp_path / "models").mkdir()
     if "smollm2" in "".join(code for _, code in blocks(page)):
@@ -79,13 +77,11 @@ def test_code_blocks_run(
 @pytest.mark.model
 @pytest.mark.thorough
 @pytest.mark.parametrize("page", [ROOT / "docs/models.md"], ids=["models.md"])
-def test_code_blocks_run_with_the_models_that_they_name(
-    page: Path, commands: InProcess, tmp_path: Path
-) -> None:
+def test_code_blocks_run_with_the_models_that_they_name(page, commands, tmp_path):
     run_blocks(page, commands, tmp_path)
 
 
-def run_blocks(page: Path, commands: InProcess, folder: Path) -> None:
+def run_blocks(page, commands, folder):
     """Run the blocks of a page in the order of the page, in one folder."""
     ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}
@@ -98,7 +94,7 @@ def run_blocks(page: Path, commands: InProcess, folder: Path) -> None:
                 exec(compile(code, page.name, "exec"), {"__name__": "__main__"})
 
 
-def test_the_files_that_the_readme_names_are_there() -> None:
+def test_the_files_that_the_readme_names_are_there():
     """All but what its commands write: a reader types them in the repository's root."""
     words = [word for line in shown(ROOT / "README.md") for word in line.split()]
     named = {w.strip("'\"`,") for w in words if re.search(r"\w\.(py|csv|toml)\W?$", w)}
@@ -107,14 +103,14 @@ def test_the_files_that_the_readme_names_are_there() -> None:
     assert len(named) > 4 and not missing, f"README.md names {missing}"
 
 
-def test_the_readmes_table_is_judged_as_typed(commands: InProcess, tmp_path: Path) -> None:
+def test_the_readmes_table_is_judged_as_typed(commands, tmp_path):
     (code,) = [c for _, c in BLOCK.findall((ROOT / "README.md").read_text()) if "assay judge" in c]
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     done = typed(code.removeprefix("$ "), commands, tmp_path, dict(os.environ))
     assert done.code == 0 and "verdict: holds" in done.out
 
 
-def typed(code: str, commands: InProcess, cwd: Path, env: dict[str, str]) -> Ended:
+def typed(code, commands, cwd, env):
     """What a shell says to a block. A plain line that starts with `assay` is run in this
     process."""
     out = err = ""
@@ -145,7 +141,7 @@ def typed(code: str, commands: InProcess, cwd: Path, env: dict[str, str]) -> End
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_typed_exists(page: Path) -> None:
+def test_what_is_typed_exists(page):
     from assay.cli.main import app
 
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
@@ -167,14 +163,14 @@ def test_what_is_typed_exists(page: Path) -> None:
 
 
 @cache
-def usage(verb: str) -> str:
+def usage(verb):
     from assay.cli.main import app
 
     return app[verb].generate_docs(output_format="markdown", usage_name="assay")
 
 
 @cache
-def anchors(page: Path) -> set[str]:
+def anchors(page):
     """The names of a page's headings, as GitHub and the site make them."""
     heads = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", head) for head in heads)
@@ -182,7 +178,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", BLOCK.sub("", page.read_text()))
     dead = [link for link, _ in links if not (page.parent / link).exists()]
     assert not dead, f"{page.name} links to {dead}"
@@ -191,7 +187,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not dead, f"{page.name} links to {dead}"
 
 
-def test_every_environment_variable_is_documented() -> None:
+def test_every_environment_variable_is_documented():
     read = {
         name
         for path in (ROOT / "src").rglob("*.py")

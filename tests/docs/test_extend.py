@@ -27,7 +27,7 @@ the page leads."""
 TESTS = [place for files in THINGS.values() for place, _ in files if place.startswith("tests/")]
 
 
-def passed(root: Path, *, with_files: bool) -> set[str]:
+def passed(root, *, with_files):
     """Copy the package, add the tests of the page and, if asked for, what they test; the files of
     the tests that pass."""
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
@@ -74,22 +74,22 @@ def passed(root: Path, *, with_files: bool) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy(tmp_path_factory):
     return tmp_path_factory.mktemp("with")
 
 
 @pytest.fixture(scope="module")
-def added(copy: Path) -> set[str]:
+def added(copy):
     return passed(copy, with_files=True)
 
 
 @pytest.fixture(scope="module")
-def missing(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def missing(tmp_path_factory):
     return passed(tmp_path_factory.mktemp("without"), with_files=False)
 
 
 @pytest.mark.parametrize("thing", THINGS)
-def test_its_two_files_are_python_in_their_places(thing: str) -> None:
+def test_its_two_files_are_python_in_their_places(thing):
     (file, text), (test, asks) = THINGS[thing]
     compile(text, file, "exec")
     compile(asks, test, "exec")
@@ -100,14 +100,14 @@ def test_its_two_files_are_python_in_their_places(thing: str) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("thing", THINGS)
-def test_it_is_one_file_and_one_test(thing: str, added: set[str], missing: set[str]) -> None:
+def test_it_is_one_file_and_one_test(thing, added, missing):
     _, (test, _) = THINGS[thing]
     assert test in added
     assert test not in missing
 
 
 @pytest.mark.thorough
-def test_they_import_only_what_lies_below_them(copy: Path, added: set[str]) -> None:
+def test_they_import_only_what_lies_below_them(copy, added):
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
         [linter, "--no-cache"],
@@ -117,4 +117,5 @@ def test_they_import_only_what_lies_below_them(copy: Path, added: set[str]) -> N
         text=True,
         check=False,
     )
-    assert "go one way KEPT" in done.stdout and done.returncode == 0, done.stdout + done.stderr
+    assert "go one way KEPT" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr

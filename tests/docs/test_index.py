@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_page_is_in_the_index_once() -> None:
+def test_every_page_is_in_the_index_once():
     docs = ROOT / "docs"
     pages = {
         page.relative_to(docs).as_posix()
@@ -26,7 +26,7 @@ def test_every_page_is_in_the_index_once() -> None:
     assert not [page for page, times in named.items() if times > 1]
 
 
-def test_no_sign_stands_in_the_readme_before_it_is_explained() -> None:
+def test_no_sign_stands_in_the_readme_before_it_is_explained():
     text = (ROOT / "README.md").read_text()
     explained = text.index("● means that the claim holds, and ✓ that a control does not satisfy")
     assert not re.search("[●✕◐○≡✓!?] [a-zA-Z0-9]", text[:explained])

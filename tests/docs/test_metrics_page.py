@@ -19,7 +19,7 @@ HOMES += [
 HOMES += ["dictionaries/measuring/sums"]
 
 
-def functions(home: str) -> dict[str, str]:
+def functions(home):
     tree = ast.parse((ROOT / f"src/assay/{home}.py").read_text())
     found = [
         node
@@ -29,7 +29,7 @@ def functions(home: str) -> dict[str, str]:
     return {node.name: ast.get_docstring(node) or "" for node in found}
 
 
-def test_every_measure_is_on_the_page() -> None:
+def test_every_measure_is_on_the_page():
     missing = [
         name
         for home in HOMES
@@ -39,7 +39,7 @@ def test_every_measure_is_on_the_page() -> None:
     assert not missing, f"docs/metrics.md lacks {missing}"
 
 
-def test_what_the_page_names_is_there() -> None:
+def test_what_the_page_names_is_there():
     rows = re.findall(
         r"^\| `(\w+)`[^|]*\|.*\| (dictionaries|features)\.([\w.]+) \|", PAGE, re.MULTILINE
     )

@@ -2,8 +2,6 @@
 same."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ import gallery
 pytestmark = pytest.mark.parametrize("path", gallery.NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def said(notebook: dict[str, Any]) -> list[str]:
+def said(notebook):
     """The results of its cells as text; a chart and an array's size in memory say nothing."""
     results = (o for cell in notebook["cells"] for o in cell.get("outputs", ()))
     return [
@@ -20,7 +18,7 @@ def said(notebook: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_it_was_executed_with_its_code_and_without_an_error(path: Path) -> None:
+def test_it_was_executed_with_its_code_and_without_an_error(path):
     notebook = json.loads(path.read_text("utf-8"))
     assert notebook["metadata"]["executed"] == gallery.digest(notebook), "run make notebooks"
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -34,7 +32,7 @@ def test_it_was_executed_with_its_code_and_without_an_error(path: Path) -> None:
 @pytest.mark.thorough
 @pytest.mark.model
 @pytest.mark.timeout(900)
-def test_executed_again_it_says_the_same(path: Path) -> None:
+def test_executed_again_it_says_the_same(path):
     pytest.importorskip("nbclient")
     if path.stem == "evaluate" and not (gallery.ROOT / "assay-store/artefacts").exists():
         pytest.skip("needs a dictionary: make notebooks")

@@ -6,14 +6,13 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def configuration() -> Any:
+def configuration():
     """The site's own configuration, as a module."""
     spec = spec_from_file_location("conf", ROOT / "site/conf.py")
     assert spec is not None and spec.loader is not None
@@ -22,8 +21,8 @@ def configuration() -> Any:
     return site
 
 
-def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_left() -> None:
-    def table(columns: int) -> str:
+def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_left():
+    def table(columns):
         heads = "".join(f'<th class="head"><p>h{i}</p></th>' for i in range(columns))
         cells = "<td><p>c</p></td>" * columns
         return f'<table class="docutils"><tr>{heads}</tr><tr>{cells}</tr></table>'
@@ -38,7 +37,7 @@ def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_le
 
 
 @pytest.mark.slow
-def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
+def test_the_site_is_whole_and_needs_no_network(tmp_path):
     made = tmp_path / "site"
     told = subprocess.run(
         [

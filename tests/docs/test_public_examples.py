@@ -6,8 +6,6 @@ import doctest
 import inspect
 import io
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +40,7 @@ EXEMPT = {
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def public(home: ModuleType) -> Iterator[tuple[str, Any]]:
+def public(home):
     """Each name that a package gives, with the function or class whose docstring a user reads; a
     callable value has that of its class, and an alias of a type has none."""
     for name in getattr(home, "__all__", None) or [n for n in vars(home) if not n.startswith("_")]:
@@ -73,14 +71,14 @@ EXAMPLES = {
 }
 
 
-def arguments(text: str) -> list[str]:
+def arguments(text):
     """The names under `Args:` of a docstring, without stars; `x, x_hat: …` is two."""
     section = re.search(r"^Args:\n((?: .*\n?|\n(?= ))*)", text, re.MULTILINE)
     lines = re.findall(r"^ {4}([*\w][*\w, ]*):", section[1], re.MULTILINE) if section else []
     return [name.lstrip("*") for names in lines for name in names.split(", ")]
 
 
-def shows(value: Any) -> bool:
+def shows(value):
     """Whether a docstring has an example of which an outcome is checked."""
     text = inspect.cleandoc(value.__doc__ or "")
     return bool(re.search(r"^Example:$", text, re.MULTILINE)) and any(
@@ -90,7 +88,7 @@ def shows(value: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", [n for n, value in NAMES.items() if inspect.isfunction(value)])
-def test_it_says_what_it_takes(name: str) -> None:
+def test_it_says_what_it_takes(name):
     text = inspect.cleandoc(NAMES[name].__doc__ or "")
     assert arguments(text) == list(inspect.signature(NAMES[name]).parameters), (
         f"{name}: Args: and signature name other things"
@@ -98,14 +96,12 @@ def test_it_says_what_it_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in EXEMPT])
-def test_it_shows_a_use(name: str) -> None:
+def test_it_shows_a_use(name):
     assert shows(NAMES[name]), f"{name}: no Example: of which an outcome is checked"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_its_example_gives_what_stands_there(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_example_gives_what_stands_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     variables, parser = {"__name__": "__main__"}, doctest.DocTestParser()
     test = parser.get_doctest(EXAMPLES[name], variables, name, None, None)
@@ -115,6 +111,6 @@ def test_its_example_gives_what_stands_there(
     )
 
 
-def test_exemptions_are_needed() -> None:
+def test_exemptions_are_needed():
     assert EXEMPT.keys() <= NAMES.keys(), f"no public names: {EXEMPT.keys() - NAMES.keys()}"
     assert not [name for name in EXEMPT if shows(NAMES[name])], "they need no exemption"

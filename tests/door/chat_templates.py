@@ -1,10 +1,7 @@
 """Three chat templates, written in the form of Llama 3's, Gemma's and Qwen 3's, and tiny models
 that have them."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import tiny_models
 
@@ -53,7 +50,7 @@ TEMPLATES = {"llama": LLAMA3, "gemma2": GEMMA, "qwen3": QWEN3}
 FAMILIES = tuple(TEMPLATES)
 
 
-def make(folder: Path, kind: str, *, text: str = "", where: str = "jinja", **changes) -> Path:
+def make(folder, kind, *, text="", where="jinja", **changes):
     """A tiny chat model: its template, its special tokens, and its BOS, which Llama's and Gemma's
     tokenizers put before every text, and their templates as well."""
     names = TOKENS[kind]
@@ -76,7 +73,7 @@ def make(folder: Path, kind: str, *, text: str = "", where: str = "jinja", **cha
     return folder
 
 
-def _add(folder: Path, names: list[str]) -> None:
+def _add(folder, names):
     from tokenizers import AddedToken, Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -1,12 +1,8 @@
 """Tiny folders with one key changed, and what transformers makes of them."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +36,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """Those with a file in architectures/, and two that are found by structure."""
 
 
-def change(folder: Path, file: str, edit: Callable[[dict[str, Any]], None]) -> None:
+def change(folder, file, edit):
     """Edit a JSON file of a folder, or begin one."""
     path = folder / file
     settings = json.loads(path.read_text()) if path.exists() else {}
@@ -48,7 +44,7 @@ def change(folder: Path, file: str, edit: Callable[[dict[str, Any]], None]) -> N
     path.write_text(json.dumps(settings))
 
 
-def copied(folder: Path, to: Path) -> Path:
+def copied(folder, to):
     """A copy of a folder whose weights are links to its own."""
     to.mkdir(parents=True)
     for path in folder.iterdir():
@@ -60,18 +56,18 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 @cache
-def made(root: Path, family: str) -> Path:
+def made(root, family):
     """The folder of a family, made once."""
     return tiny_models.make(root / family, family, **FAMILIES[family])
 
 
-def tokenizer_of(folder: Path) -> Any:
+def tokenizer_of(folder):
     """The tokenizer of a folder as transformers reads its tokenizer.json and what stands beside
     it."""
     return transformers.PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def model_of(folder: Path) -> Any:
+def model_of(folder):
     """The model of a folder as transformers reads it, in float32."""
     return transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
@@ -79,13 +75,13 @@ def model_of(folder: Path) -> Any:
 
 
 @torch.no_grad()
-def logits(model: Any, ids: Sequence[int]) -> np.ndarray:
+def logits(model, ids):
     """The logits of one text by itself."""
     out: np.ndarray = model(torch.tensor([[*ids]]), use_cache=False).logits[0].double().numpy()
     return out
 
 
-def log_prob(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> float:
+def log_prob(model, prompt, answer):
     """log P of an answer behind a prompt, one token after the other."""
     total, before = 0.0, [*prompt]
     for token in answer:

@@ -1,11 +1,8 @@
 """Every key of a model's folder with values that may change a number. Nothing here knows what Assay
 makes of one."""
 
-from __future__ import annotations
-
 import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,7 +12,7 @@ import tiny_models
 Case = tuple[str, Any]
 
 
-def values(value: Any) -> list[Any]:
+def values(value):
     """Other values for a key that has this one: near ones, odd ones and nothing."""
     if isinstance(value, bool):
         return [not value, None]
@@ -130,7 +127,7 @@ IDLE = {
 """Those that change no number in any family, so that one value in a few families will do."""
 
 
-def config_cases(config: dict[str, Any]) -> list[Case]:
+def config_cases(config):
     """Every key of a config.json with every value, as (key, value)."""
     cases = [(key, value) for key, own in config.items() for value in values(own)]
     cases += [(key, value) for key, value in CONFIG.items() if config.get(key) != value]
@@ -141,7 +138,7 @@ def config_cases(config: dict[str, Any]) -> list[Case]:
     return cases
 
 
-def some(config: dict[str, Any], turn: int, most: int) -> list[Case]:
+def some(config, turn, most):
     """Of so many keys one value each, another each turn: of the family's own keys that matter, and
     of others."""
     by_key: dict[str, list[Any]] = {}
@@ -163,12 +160,12 @@ def some(config: dict[str, Any], turn: int, most: int) -> list[Case]:
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>"]
 
 
-def _trained(tokenizer: Tokenizer, trainer: Any) -> Tokenizer:
+def _trained(tokenizer, trainer):
     tokenizer.train_from_iterator([tiny_models.TEXT], trainer)
     return tokenizer
 
 
-def byte_pairs() -> Tokenizer:
+def byte_pairs():
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -181,7 +178,7 @@ def byte_pairs() -> Tokenizer:
     )
 
 
-def pairs() -> Tokenizer:
+def pairs():
     """As Llama 2 has them: ▁ for a space, and bytes for what is not known."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
@@ -199,7 +196,7 @@ def pairs() -> Tokenizer:
     )
 
 
-def words() -> Tokenizer:
+def words():
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return _trained(
@@ -207,7 +204,7 @@ def words() -> Tokenizer:
     )
 
 
-def unigrams() -> Tokenizer:
+def unigrams():
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -217,7 +214,7 @@ def unigrams() -> Tokenizer:
     return _trained(tokenizer, trainer)
 
 
-def word_pieces() -> Tokenizer:
+def word_pieces():
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece()
@@ -242,10 +239,10 @@ TEXTS = (
 )
 
 
-def template(*single: str) -> dict[str, Any]:
+def template(*single):
     """A post-processor that puts these around a text, which is "A"."""
 
-    def of(name: str) -> dict[str, Any]:
+    def of(name):
         what = "Sequence" if len(name) == 1 else "SpecialToken"
         return {what: {"id": name, "type_id": 0}}
 
@@ -408,14 +405,14 @@ BESIDE: dict[str, list[Any]] = {
 }
 
 
-def tokenizer_cases(plain: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def tokenizer_cases(plain):
     """Every key with every value, as (key, tokenizer.json, the other files).
 
     Args:
         plain: a tokenizer.json.
     """
 
-    def edited(**changes: Any) -> dict[str, Any]:
+    def edited(**changes):
         return copy.deepcopy(plain) | changes
 
     model, more = plain["model"], len(plain["model"]["vocab"])
@@ -447,7 +444,7 @@ def tokenizer_cases(plain: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
             yield f"{name} with a list", plain, {name: value, **listing}
 
 
-def _listed(value: Any) -> Any:
+def _listed(value):
     """A value as JSON has it."""
     if not isinstance(value, dict):
         return value
@@ -460,7 +457,7 @@ def _listed(value: Any) -> Any:
     }
 
 
-def as_json(tokenizer: Tokenizer) -> dict[str, Any]:
+def as_json(tokenizer):
     """A tokenizer.json."""
     value: dict[str, Any] = json.loads(tokenizer.to_str())
     return value

@@ -4,7 +4,6 @@ its matrices; what its settings state is obeyed, or refused by name."""
 import importlib.util
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ SETTINGS = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "lora_alpha":
 TOKENS = torch.tensor([[5, 9, 70, 33, 2, 8]])
 
 
-def make_adapter(folder: Path, base: Path, targets, rank=4, extra=None, ranks=None, **settings):
+def make_adapter(folder, base, targets, rank=4, extra=None, ranks=None, **settings):
     """An adapter of random matrices, as peft writes it."""
     folder.mkdir()
     whole = transformers.AutoModelForCausalLM.from_pretrained(base)

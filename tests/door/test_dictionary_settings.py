@@ -2,8 +2,6 @@
 one note. Truth: the formulas of the libraries, and models changed as TransformerLens changes
 them."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path
@@ -56,7 +54,7 @@ def texts(tmp_path_factory):
     return folder
 
 
-def weights(exact=False) -> dict[str, torch.Tensor]:
+def weights(exact=False):
     """A random pair of encoder and decoder; or what takes the mean over dimensions out, exactly."""
     draw = torch.Generator().manual_seed(1)
     if exact:
@@ -67,7 +65,7 @@ def weights(exact=False) -> dict[str, torch.Tensor]:
     return {name: 0.4 * torch.randn(shape, generator=draw) for name, shape in of.items()}
 
 
-def saelens(folder: Path, site="blocks.1.hook_resid_post", w=None, **config) -> Path:
+def saelens(folder, site="blocks.1.hook_resid_post", w=None, **config):
     """A folder of SAELens' with these settings."""
     folder.mkdir(parents=True)
     w = weights() if w is None else w
@@ -300,7 +298,7 @@ def test_k_of_a_top_k_may_be_among_the_arguments_of_its_function(tmp_path):
         open_dictionary(path)
 
 
-def learned(folder: Path, trainer=(), buffer=None, **config) -> Path:
+def learned(folder, trainer=(), buffer=None, **config):
     """A folder of dictionary_learning's."""
     folder.mkdir(parents=True)
     w = weights()
@@ -318,7 +316,7 @@ def learned(folder: Path, trainer=(), buffer=None, **config) -> Path:
     return folder / "ae.pt"
 
 
-def sparse(folder: Path, **config) -> Path:
+def sparse(folder, **config):
     """A folder of sparsify's."""
     place, w = folder / "layers.1", weights()
     place.mkdir(parents=True)
@@ -329,7 +327,7 @@ def sparse(folder: Path, **config) -> Path:
     return place
 
 
-def second_scope(folder: Path, **config) -> Path:
+def second_scope(folder, **config):
     """A folder of Gemma Scope 2's."""
     folder.mkdir(parents=True)
     w = weights()
@@ -340,7 +338,7 @@ def second_scope(folder: Path, **config) -> Path:
     return folder
 
 
-def traced(folder: Path, **config) -> Path:
+def traced(folder, **config):
     """A file of circuit-tracer's."""
     folder.mkdir(parents=True)
     w = weights() | {"W_enc": weights()["W_enc"].T.contiguous()}

@@ -1,11 +1,8 @@
 """Every key of a model's folder is obeyed as transformers has it, or refused: never a third thing.
 Of each family a share of keys and values here; all of them where tests are thorough."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +28,17 @@ MOST = 26
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
+def root(tmp_path_factory):
     return tmp_path_factory.mktemp("keys")
 
 
-def config_of(folder: Path) -> dict[str, Any]:
+def config_of(folder):
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     return config
 
 
 @torch.no_grad()
-def truth(folder: Path) -> np.ndarray | str:
+def truth(folder):
     """The logits of transformers; in words where it fails or makes weights up."""
     try:
         model, about = transformers.AutoModelForCausalLM.from_pretrained(
@@ -54,7 +51,7 @@ def truth(folder: Path) -> np.ndarray | str:
         return repr(error)
 
 
-def try_config(root: Path, family: str, cases: list[tuple[str, Any]]) -> Counter[str]:
+def try_config(root, family, cases):
     """What becomes of each case, counted. Raises: AssertionError for a third thing."""
     plain = made(root, family)
     config = config_of(plain)
@@ -94,14 +91,14 @@ def test_every_value_of_every_key_of_config_json(root, family):
     assert min(count.values()) >= 5, count
 
 
-def ours(folder: Path) -> list[Any]:
+def ours(folder):
     """The tokens of each text, opening included, and the text of its own tokens."""
     model = find(str(folder))
     ids = [model.tokenizer.encode(text) for text in TEXTS]
     return [[[*model.opening, *own] for own in ids], [*map(model.tokenizer.decode, ids)]]
 
 
-def theirs(folder: Path) -> list[Any] | str:
+def theirs(folder):
     try:
         tokenizer = tokenizer_of(folder)
         own = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
@@ -110,7 +107,7 @@ def theirs(folder: Path) -> list[Any] | str:
         return repr(error)
 
 
-def try_tokenizer(root: Path, family: str, which: int, part: int, parts: int) -> Counter[str]:
+def try_tokenizer(root, family, which, part, parts):
     """What becomes of one case in so many of those of a tokenizer, counted. Raises: AssertionError
     for a third thing."""
     plain, tokenizer = made(root, family), as_json(TOKENIZERS[which]())
@@ -150,7 +147,7 @@ def test_every_value_of_every_key_of_a_tokenizer(root, which):
 WRITES = settings([[0, 1]])
 
 
-def try_writing(root: Path, family: str, names: Sequence[str]) -> Counter[str]:
+def try_writing(root, family, names):
     """What becomes of each key of generation_config.json, with each value. Raises: AssertionError
     for a third thing."""
     plain = made(root, family)

@@ -2,8 +2,6 @@
 formula gives with that key, or the file is refused, or the key is named in a note. Truth: the
 formulas, written out."""
 
-from __future__ import annotations
-
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -32,23 +30,25 @@ class Impossible(Exception):
     """A setting with which the library has no number, or another model."""
 
 
-def need(truth: Any) -> None:
+def need(truth):
     if not truth:
         raise Impossible
 
 
-def top(pre: torch.Tensor, k: Any, by: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+def top(pre, k, by):
     need(type(k) is int and 1 <= k <= N)
     kept = by(pre).topk(k, -1).indices
     return torch.zeros_like(pre).scatter(-1, kept, pre.gather(-1, kept))
 
 
-def saelens_number(c: Config) -> torch.Tensor:
+def saelens_number(c):
     w, x = weights(), X
-    architecture, function = c.get("architecture") or "standard", c.get("activation_fn", "relu")
+    architecture = c.get("architecture") or "standard"
+    function = c.get("activation_fn", "relu")
     need(architecture in ("standard", "topk", "abstopk") and function in ("relu", "topk"))
     need(c["d_in"] in (D, None) and c["d_sae"] in (N, None))
-    norm, centred = c.get("normalize_activations") or "none", c.get("apply_b_dec_to_input")
+    norm = c.get("normalize_activations") or "none"
+    centred = c.get("apply_b_dec_to_input")
     back = lambda out: out  # noqa: E731
     if norm == "layer_norm":
         mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
@@ -73,7 +73,7 @@ def saelens_number(c: Config) -> torch.Tensor:
     return back(codes @ rows + w["b_dec"])
 
 
-def sparsify_number(c: Config) -> torch.Tensor:
+def sparsify_number(c):
     w, latents = weights(), c.get("num_latents")
     need(c.get("d_in") == D and (latents or D * (c.get("expansion_factor") or 0)) == N)
     need(not c.get("skip_connection") and c.get("activation", "topk") in ("topk", "groupmax"))
@@ -91,7 +91,7 @@ def sparsify_number(c: Config) -> torch.Tensor:
     return codes @ w["W_dec"] + w["b_dec"]
 
 
-def plain_number(c: Config) -> torch.Tensor:
+def plain_number(c):
     w, trainer = weights(), c.get("trainer", {})
     for key, size in {"activation_dim": D, "dict_size": N}.items():
         need(trainer.get(key) in (size, None))
@@ -99,14 +99,14 @@ def plain_number(c: Config) -> torch.Tensor:
     return ((X - w["b_dec"]) @ w["W_enc"] + w["b_enc"]).relu() @ w["W_dec"] + w["b_dec"]
 
 
-def jumping_number(c: Config) -> torch.Tensor:
+def jumping_number(c):
     need(c.get("architecture") == "jump_relu" and not c.get("affine_connection"))
     w = weights()
     pre = X @ w["W_enc"] + w["b_enc"]
     return (pre * (pre > 1)) @ w["W_dec"] + w["b_dec"]
 
 
-def traced_number(c: Config) -> torch.Tensor:
+def traced_number(c):
     need(all(isinstance(c.get(f"feature_{w}_hook", ""), str) for w in ("input", "output")))
     w = weights()
     return (X @ w["W_enc"] + w["b_enc"]).relu() @ w["W_dec"] + w["b_dec"]

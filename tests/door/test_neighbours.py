@@ -2,8 +2,6 @@
 every family, with windows that texts outgrow and ropes that turn long texts otherwise. Truth:
 transformers, one text at a time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +39,7 @@ CASES = {
 LENGTHS = (3, 9, 14, 40, BOUNDARY, BOUNDARY + 1)
 
 
-def texts(shared: int) -> list[list[int]]:
+def texts(shared):
     """Token ids of these lengths that begin alike."""
     draw = np.random.default_rng(5)
     begin = draw.integers(10, 250, shared).tolist()
@@ -62,7 +60,7 @@ def models(tmp_path_factory):
     return of
 
 
-def off(x, y) -> float:
+def off(x, y):
     return float(np.abs(np.asarray(x) - np.asarray(y)).max())
 
 

@@ -1,8 +1,6 @@
 """Dictionaries that are compared are measured on one set of windows, whatever their files say: the
 same dictionary twice has the same numbers twice, and alone is measured as its file says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from test_dictionary_settings import saelens
@@ -56,7 +54,8 @@ def test_the_same_dictionary_twice_has_the_same_numbers_twice(model, texts, tmp_
     told = "windows of 12 tokens, not 32: as the others that it is compared with"
     assert told in both["long"]["notes"] and told not in both["short"]["notes"]
     [alone] = compared([long], model, texts, tmp_path / "store").values()
-    assert alone["context"] == 32 and not any("compared with" in n for n in alone["notes"])
+    assert alone["context"] == 32
+    assert not any("compared with" in n for n in alone["notes"])
     # again, now that each is stored by itself, and in another order
     again = compared([short, long], model, texts, tmp_path / "store")
     assert {n: numbers(e) for n, e in again.items()} == {n: numbers(e) for n, e in both.items()}

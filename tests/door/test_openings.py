@@ -1,8 +1,6 @@
 """What a text begins with is what its tokenizer puts there, once, unless somebody says otherwise;
 and it is said wherever a number is. Truth: transformers, one prompt at a time."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 
@@ -38,7 +36,7 @@ def llama(tmp_path_factory):
     return folder
 
 
-def measured(folder: Path, reads=READ, table=None, tables=(), **model):
+def measured(folder, reads=READ, table=None, tables=(), **model):
     rows = prompts.load(Prompts(rows=tuple({"text": t} for t in TEXTS)), Path())
     task = Task(Model(name=str(folder), **model), rows, reads, table, "", tables, {"prompts": rows})
     numbers, _ = measuring.measure(
@@ -47,11 +45,11 @@ def measured(folder: Path, reads=READ, table=None, tables=(), **model):
     return {name: array.reshape(-1) for name, (_, array, _) in numbers.items()}
 
 
-def truth(folder: Path, begin) -> dict[str, list[float]]:
+def truth(folder, begin):
     """Both reads of every prompt, by transformers."""
     model = model_of(folder)
 
-    def of(text: str, answer: str) -> float:
+    def of(text, answer):
         prompt, both = ([*begin(t)] for t in (text, text + answer))
         return log_prob(model, prompt, both[len(prompt) :])
 
@@ -142,9 +140,10 @@ def test_what_stands_behind_every_text_is_refused(tmp_path):
             {"SpecialToken": {"id": "[0]", "type_id": 0}}
         ),
     )
-    with pytest.raises(ModelError, match=r"post_processor puts .* behind every text"):
+    with pytest.raises(ModelError, match=r"post_processor puts .* after every text"):
         assert find(str(folder)).opening
-    assert find(str(folder), True).opening == (5,) and find(str(folder), False).opening == ()
+    assert find(str(folder), True).opening == (5,)
+    assert find(str(folder), False).opening == ()
 
 
 def test_two_tokens_that_are_both_called_bos_are_refused(tmp_path):

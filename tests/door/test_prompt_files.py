@@ -1,8 +1,6 @@
 """Files of prompts: what a row is depends on line ends and quotes alone; what is no text is refused
 with its line and column. Truth: what stands beside each file here, and json's and csv's writers."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -131,13 +129,13 @@ REFUSED: dict[str, tuple[str, bytes | str, str]] = {
 }
 
 
-def loaded(tmp_path: Path, kind: str, content: bytes | str, **table):
+def loaded(tmp_path, kind, content, **table):
     path = tmp_path / f"prompts.{kind}"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return prompts.load(Prompts(file=path.name, **table), tmp_path)
 
 
-def texts_of(columns: dict[str, str]) -> str:
+def texts_of(columns):
     """A text that makes any record a prompt."""
     return "" if "text" in columns else "p " + " ".join(f"{{{name}}}" for name in columns)
 

@@ -1,11 +1,7 @@
 """Transcoders of an MLP's input, in five formats, on a model: reconstruction and loss are those of
 transformers with hooks written here. Before and after the norm's weight are two places."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,7 +52,7 @@ def texts(tmp_path_factory):
     return folder
 
 
-def weights(skip=False) -> dict[str, torch.Tensor]:
+def weights(skip=False):
     draw = torch.Generator().manual_seed(3)
     of = {"W_enc": (D, N), "b_enc": (N,), "W_dec": (N, D), "b_dec": (D,), "threshold": (N,)}
     made = {name: 0.4 * torch.randn(shape, generator=draw) for name, shape in of.items()}
@@ -79,7 +75,7 @@ def normalized(norm, x):
 
 
 @torch.no_grad()
-def truth(folder: Path, family: str, after: bool, code: Callable, tokens: np.ndarray):
+def truth(folder, family, after, code, tokens):
     """FVU and losses with the transcoder in place of the MLP, position 0 of each window left as it
     is."""
     model, ids = model_of(folder), torch.from_numpy(tokens.astype(np.int64))
@@ -325,4 +321,5 @@ def test_names_of_places_are_as_their_libraries_mean_them(tmp_path):
         "d": (sparsify, "blocks.1.mlp.hook_in"),
     }.items():
         dictionary = open_dictionary(write(tmp_path / name, w))
-        assert dictionary.sites == (reads,) and dictionary.sites_out == ("blocks.1.hook_mlp_out",)
+        assert dictionary.sites == (reads,)
+        assert dictionary.sites_out == ("blocks.1.hook_mlp_out",)

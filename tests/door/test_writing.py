@@ -1,8 +1,6 @@
 """What a model writes is what transformers' `generate` writes: it ends where that ends, and every
 setting that changes the likeliest token is obeyed, or refused by name."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -28,7 +26,7 @@ def model(tmp_path_factory):
     return tiny_models.make(folder, "llama", eos_token_id=5, bos_token_id=4)
 
 
-def written(folder) -> list[list[int]]:
+def written(folder):
     """What transformers writes behind each prompt, up to the end."""
     model = model_of(folder)
     rows = []
@@ -45,7 +43,7 @@ def written(folder) -> list[list[int]]:
     return rows
 
 
-def usual(folder) -> list[list[int]]:
+def usual(folder):
     return [load(str(folder)).generate(torch.tensor([prompt]), new=NEW)[0] for prompt in PROMPTS]
 
 

@@ -1,7 +1,5 @@
 """A tiny model with a BOS token, and texts of two kinds."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,10 +1,7 @@
 """All measures of an evaluation once more, in NumPy float64, from the definitions: own forward
 pass, own encoder, loops over tokens."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +9,7 @@ import tiny_models
 from assay.core import rng
 
 
-def windows(store: Path):
+def windows(store):
     """The windows that the evaluation drew (which is not what is tested): measured, their
     documents, and the spare ones."""
     found = list((store / "artefacts/evaluation-text").glob("*/tokens.npy"))
@@ -22,7 +19,7 @@ def windows(store: Path):
     )
 
 
-def saelens(folder: Path):
+def saelens(folder):
     """(encode, decode) of a folder that SAELens wrote, by the formulas of its documentation."""
     from safetensors.numpy import load_file
 
@@ -49,8 +46,8 @@ def saelens(folder: Path):
 
 
 def evaluate(
-    model: Path,
-    site: str,
+    model,
+    site,
     encode,
     decode,
     tokens,

@@ -1,8 +1,6 @@
 """Activations in a file: the measures of a plain float64 computation, however the file is cut; and
 files that will not do."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -61,9 +59,8 @@ def test_windows_and_rows_with_documents_are_the_same(x, tmp_path, monkeypatch):
     b = evaluate(dictionary(), acts=tmp_path / "rows.safetensors", **ask)["dictionary 1"]
     for name, value in wanted.items():
         assert a[name]["estimate"] == pytest.approx(value, rel=1e-5) == b[name]["estimate"]
-    assert a["fvu"]["n"] == {"document": 60} == b["fvu"]["n"] and a["fvu"]["low"] == pytest.approx(
-        b["fvu"]["low"], rel=1e-6
-    )
+    assert a["fvu"]["n"] == {"document": 60} == b["fvu"]["n"]
+    assert a["fvu"]["low"] == pytest.approx(b["fvu"]["low"], rel=1e-6)
     assert "ce_clean" not in a
 
 
@@ -71,9 +68,8 @@ def test_documents_that_count_in_nothing_are_told(x, tmp_path):
     x[3:6] *= 100
     save_file({"acts": torch.from_numpy(x)}, tmp_path / "a.safetensors")
     found = evaluate(dictionary(), acts=tmp_path / "a.safetensors", root=tmp_path / "s")
-    assert found.dictionaries[0]["documents"] == 60 and found["dictionary 1"]["fvu"]["n"] == {
-        "document": 57
-    }
+    assert found.dictionaries[0]["documents"] == 60
+    assert found["dictionary 1"]["fvu"]["n"] == {"document": 57}
     assert (
         "dictionary 1: 3 of 60 documents have no position left, and are left out"
         in found.to_json()["notes"]
@@ -184,10 +180,8 @@ def test_no_file_and_no_safetensors_file(tmp_path):
 
 
 def test_files_that_leave_nothing_to_measure_or_do_not_fit_end_with_one_line(x, tmp_path):
-    rows, ask = (
-        torch.from_numpy(x.reshape(-1, D)),
-        {"acts": tmp_path / "a.safetensors", "root": tmp_path / "s"},
-    )
+    rows = torch.from_numpy(x.reshape(-1, D))
+    ask = {"acts": tmp_path / "a.safetensors", "root": tmp_path / "s"}
 
     def refused(says, tensors, one=None, **more):
         save_file(tensors, tmp_path / "a.safetensors")
@@ -210,7 +204,8 @@ def test_files_that_leave_nothing_to_measure_or_do_not_fit_end_with_one_line(x, 
 
 
 def test_documents_may_be_numbered_in_the_smallest_type(x, tmp_path, recwarn):
-    rows, numbers = torch.from_numpy(x.reshape(-1, D)), torch.arange(60).repeat_interleave(7)
+    rows = torch.from_numpy(x.reshape(-1, D))
+    numbers = torch.arange(60).repeat_interleave(7)
     found = []
     for kind in (torch.uint8, torch.int64):
         save_file({"acts": rows, "document": numbers.to(kind)}, tmp_path / f"{kind}.safetensors")
@@ -219,7 +214,8 @@ def test_documents_may_be_numbered_in_the_smallest_type(x, tmp_path, recwarn):
                 "dictionary 1"
             ]["fvu"]
         )
-    assert found[0] == found[1] and not [w for w in recwarn if "overflow" in str(w.message)]
+    assert found[0] == found[1]
+    assert not [w for w in recwarn if "overflow" in str(w.message)]
 
 
 def test_a_notebook_shows_the_measures_and_the_trade_off(x, tmp_path):

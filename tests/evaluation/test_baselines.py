@@ -1,8 +1,6 @@
 """What a dictionary is compared with is what plain NumPy gives on the same rows, and the sentence
 says who is ahead."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,8 +1,6 @@
 """examples/blinded.py on two indexes of a tiny model: the table to fill in does not show the arms,
 and `assay judge` reads what is joined."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from test_evaluating import plain
 
 import assay
 from assay.evaluation import indexing
-from forks import Ended, program
+from forks import program
 
 EXAMPLE = Path(__file__).parents[2] / "examples/blinded.py"
 
@@ -39,11 +37,11 @@ def folders(tmp_path_factory, model, texts):
     return [str(index.folder) for index in indexes]
 
 
-def run(folder: Path, *words: str) -> Ended:
+def run(folder, *words):
     return program(EXAMPLE, words, folder)
 
 
-def table(path: Path) -> list[dict[str, str]]:
+def table(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -51,7 +49,8 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_a_person_scores_blindly_and_judge_reads_the_scores(folders, tmp_path):
     assert run(tmp_path, "write", *folders, "ratings.csv", "key.csv", "6").code == 0
     ratings, key = table(tmp_path / "ratings.csv"), table(tmp_path / "key.csv")
-    assert set(ratings[0]) == {"item", "contexts", "score"} and len(ratings) == len(key) == 18
+    assert set(ratings[0]) == {"item", "contexts", "score"}
+    assert len(ratings) == len(key) == 18
     assert all(row["contexts"].count("⟦") >= 4 and not row["score"] for row in ratings)
     arms = [row["arm"] for row in key]
     assert arms != sorted(arms, key=["trained", "other", "other-again"].index), "they are mixed"

@@ -1,8 +1,6 @@
 """Whether a BOS comes first: as is said, else as the dictionary's file says, else as the model's
 family has it; one answer wherever a text is read."""
 
-from __future__ import annotations
-
 import pytest
 from test_evaluating import plain
 

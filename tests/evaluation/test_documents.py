@@ -1,8 +1,6 @@
 """The table of an evaluation, a row for each dictionary and document: `judge` reads it, and its
 verdicts rest on the numbers that the evaluation reports."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np
@@ -29,7 +27,7 @@ QUANTITIES = {
 ON = {"tokens": 600, "ablation_tokens": 300, "context": 16, "bos": True}
 
 
-def disturbed(seed: int, noise: float, f: int = 48) -> Dictionary:
+def disturbed(seed, noise, f=48):
     """A dictionary that reconstructs more or less well: features of random directions, with a
     decoder that was disturbed."""
     draw = torch.Generator().manual_seed(seed)
@@ -68,7 +66,8 @@ def test_a_verdict_on_the_table_has_the_estimate_and_interval_of_the_evaluation(
     difference = found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"]
     assert judged.verdict.estimate == pytest.approx(difference, rel=1e-9)
     assert dict(judged.verdict.n) == found["mine"]["fvu"]["n"]
-    assert judged.verdict.outcome == "holds" and judged.controls["again"].outcome == "fails"
+    assert judged.verdict.outcome == "holds"
+    assert judged.controls["again"].outcome == "fails"
 
 
 def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):
@@ -99,7 +98,7 @@ def test_an_evaluation_of_an_earlier_version_gains_its_table(folder):
     assert again["mine"] == first["mine"]
 
 
-def write_activations(documents: int) -> None:
+def write_activations(documents):
     """Write a file of twenty activations in each of so many documents."""
     acts = torch.randn(20 * documents, 24, generator=torch.Generator().manual_seed(0))
     number = torch.arange(documents).repeat_interleave(20)
@@ -139,4 +138,5 @@ def test_a_study_of_dictionaries_is_refused_with_the_command(folder):
         read(path)
     said = str(caught.value)
     assert "\n" not in said and said.startswith(f"{path} line 3 column 1: ")
-    assert "`assay evaluate A B --model … --out report`" in said and "documents.csv" in said
+    assert "`assay evaluate A B --model … --out report`" in said
+    assert "documents.csv" in said

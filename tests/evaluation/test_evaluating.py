@@ -1,8 +1,6 @@
 """What evaluate says is what a naive recomputation in float64 gives, for folders that SAELens
 itself wrote; and it is kept by content."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
@@ -39,9 +37,8 @@ def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, mode
     )
     tokens, document, spare = naive_evaluation.windows(tmp_path)
     entry = found.dictionaries[0]
-    assert entry["site"] == SITES[kind] and entry["context"] == tokens.shape[1] == (
-        12 if kind == "jumprelu" else 16
-    )
+    assert entry["site"] == SITES[kind]
+    assert entry["context"] == tokens.shape[1] == (12 if kind == "jumprelu" else 16)
     assert entry["bos"] == (kind != "jumprelu") == bool((tokens[:, 0] == 3).all())
     ablated = np.diff(np.floor(150 / tokens.size * np.arange(len(tokens) + 1) + 1e-9)) > 0
     wanted, keep = naive_evaluation.evaluate(
@@ -52,7 +49,8 @@ def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, mode
         spare,
         ablated=ablated,
     )
-    assert entry["tokens"] == keep.sum() and entry["documents"] == len(np.unique(document))
+    assert entry["tokens"] == keep.sum()
+    assert entry["documents"] == len(np.unique(document))
     got = estimates(found[kind])
     assert np.nansum(
         [got[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")]
@@ -161,10 +159,8 @@ def test_intervals_resample_documents(model, texts, tmp_path):
 
     acts = tiny_models.naive(model, tokens)[1][d.sites[0]][:, 1:]
     encode, decode = own(d)
-    mean, x_hat = (
-        acts.reshape(-1, 24).mean(0),
-        decode(encode(acts.reshape(-1, 24))).reshape(acts.shape),
-    )
+    mean = acts.reshape(-1, 24).mean(0)
+    x_hat = decode(encode(acts.reshape(-1, 24))).reshape(acts.shape)
     terms = {
         "error": ((acts - x_hat) ** 2).sum((1, 2)),
         "variance": ((acts - mean) ** 2).sum((1, 2)),
@@ -188,9 +184,8 @@ def test_the_second_call_reads_what_the_first_left_and_other_content_is_measured
             "assay.subjects.pretrained.load", lambda *a: pytest.fail("the model was loaded again")
         )
         again = evaluate(SAELENS / "topk", SAELENS / "standard", **ask)
-    assert [e["cached"] for e in again.dictionaries] == [True, True] and not any(
-        e["cached"] for e in first.dictionaries
-    )
+    assert [e["cached"] for e in again.dictionaries] == [True, True]
+    assert not any(e["cached"] for e in first.dictionaries)
     assert first["standard"] == again["standard"] and first["topk"] == again["topk"]
     for change in (
         {"tokens": 200},
@@ -240,10 +235,8 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model,
         **ask,
     )
     whole = evaluate(plain(), root=tmp_path / "b", **ask)
-    assert (
-        resumed["dictionary 1"] == whole["dictionary 1"]
-        and counted[-1][0] == counted[-1][1] == seen[0][1]
-    )
+    assert resumed["dictionary 1"] == whole["dictionary 1"]
+    assert counted[-1][0] == counted[-1][1] == seen[0][1]
 
 
 def test_together_equals_alone(model, texts, tmp_path):
@@ -257,18 +250,15 @@ def test_together_equals_alone(model, texts, tmp_path):
     # baselines, at two sites
     first = both.dictionaries[0]
     read = first["tokens_read"] + 3 * first["tokens_ablated"] // 2
-    assert told[-1] == (read, read) and [done for done, _ in told] == sorted(
-        done for done, _ in told
-    )
+    assert told[-1] == (read, read)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
     for name, d in (("dictionary 1", a), ("dictionary 2", b)):
         alone = evaluate(d, root=tmp_path / name, **ask)["dictionary 1"]
         for measure, got in estimates(both[name]).items():
             assert got == pytest.approx(estimates(alone)[measure], rel=1e-6, nan_ok=True)
     frame = both.to_pandas()
-    assert (
-        set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
-        and frame.estimate.dtype == float
-    )
+    assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
+    assert frame.estimate.dtype == float
     assert (
         set(both.figure.columns["site"]) == {"blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"}
         and both.figure.facet == "site"
@@ -301,20 +291,15 @@ def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path
     }
     found = evaluate(perfect, none, **ask)
     a, b = (estimates(found[name]) for name in found)
-    assert (
-        a["fvu"] == pytest.approx(0, abs=1e-10)
-        and a["kl_spliced"] == pytest.approx(0, abs=1e-9)
-        and a["gamma"] == pytest.approx(1)
-    )
-    assert a["kl_recovered_zero"] == pytest.approx(1, abs=1e-8) and a[
-        "ce_increase"
-    ] == pytest.approx(0, abs=1e-6)
-    assert (
-        b["dead"] == 1
-        and b["l0"] == 0
-        and b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9)
-        and np.isnan(b["gamma_raw"])
-    )
+    assert a["fvu"] == pytest.approx(0, abs=1e-10)
+    assert a["kl_spliced"] == pytest.approx(0, abs=1e-9)
+    assert a["gamma"] == pytest.approx(1)
+    assert a["kl_recovered_zero"] == pytest.approx(1, abs=1e-8)
+    assert a["ce_increase"] == pytest.approx(0, abs=1e-6)
+    assert b["dead"] == 1
+    assert b["l0"] == 0
+    assert b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9)
+    assert np.isnan(b["gamma_raw"])
     # all reconstructions are the same: no factor brings them nearer to the activations
     assert np.isnan(b["gamma"])
 
@@ -359,7 +344,8 @@ def test_no_share_is_given_of_a_loss_that_an_ablation_is_not_shown_to_cost():
 
     lost, there = share(0.004), share(0.4)
     assert lost["estimate"] is None and "not shown to cost anything here" in lost["why"]
-    assert there["estimate"] == pytest.approx(1.005) and there["low"] < 1.005 < there["high"]
+    assert there["estimate"] == pytest.approx(1.005)
+    assert there["low"] < 1.005 < there["high"]
     compared = {
         "tokens": 9,
         "rank": None,
@@ -391,9 +377,8 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
     trained = plain(origin={"trained_on": {"corpus": there.fingerprint, "part": "train"}})
     found = evaluate(trained, **ask)
-    assert found.dictionaries[0]["part"] == "test" and found.dictionaries[0]["documents"] <= len(
-        there.part("test")
-    )
+    assert found.dictionaries[0]["part"] == "test"
+    assert found.dictionaries[0]["documents"] <= len(there.part("test"))
     assert "evaluated on the test part" in found.notes[-1]
     for part in ("all", "train"):
         with pytest.raises(DataError, match=f"--part {part} would evaluate it on its training"):
@@ -424,11 +409,9 @@ def test_few_documents_have_no_interval_and_say_so(model, tmp_path):
     found = evaluate(
         plain(), model=model, text=tmp_path / "few", root=tmp_path / "s", tokens=200, context=12
     )["dictionary 1"]
-    assert (
-        found["fvu"]["low"] is None
-        and "too few documents: 3" in found["fvu"]["why"]
-        and found["dead"]["low"] is None
-    )
+    assert found["fvu"]["low"] is None
+    assert "too few documents: 3" in found["fvu"]["why"]
+    assert found["dead"]["low"] is None
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):
@@ -486,9 +469,8 @@ def test_files_are_called_by_their_name_or_their_folder_s(tmp_path):
         [tmp_path / "mine.safetensors", tmp_path / "resid_9/ae.pt", tmp_path / "resid_9", plain()],
         Store(tmp_path / "s"),
     )
-    assert [source.name for source in named][0::3] == ["mine", "dictionary 4"] and len(
-        {source.name for source in named}
-    ) == 4
+    assert [source.name for source in named][0::3] == ["mine", "dictionary 4"]
+    assert len({source.name for source in named}) == 4
 
 
 def test_another_precision_of_the_model_gives_nearly_the_same(model, texts, tmp_path):

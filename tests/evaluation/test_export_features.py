@@ -1,8 +1,6 @@
 """`assay export` of features: which are chosen, what is refused, and that nothing half-written
 stays."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -37,10 +35,8 @@ def test_features_by_number_and_by_a_column(at):
     assert choose(index, Which(features="1, 2,5-9,7"))[0] == [1, 2, 5, 6, 7, 8, 9]
     density = index.columns(("density",))["density"]
     numbers, words = choose(index, Which(top=5, by="density"))
-    assert (
-        density[numbers].tolist() == sorted(density, reverse=True)[:5]
-        and words == "those with the largest density"
-    )
+    assert density[numbers].tolist() == sorted(density, reverse=True)[:5]
+    assert words == "those with the largest density"
     numbers, _ = choose(index, Which(top=30))
     assert len(numbers) == 4, "only features that were taken out have an importance"
 
@@ -60,7 +56,9 @@ def test_pages_are_written_whole_and_over_nothing(at, tmp_path):
     folder, index = at
     out = tmp_path / "made" / "out"
     done = export_features(index.about.address, out, Which(features="3,9"), root=folder / "store")
-    assert done.features == (3, 9) and done.written.is_file() and done.bytes > 1000
+    assert done.features == (3, 9)
+    assert done.written.is_file()
+    assert done.bytes > 1000
     assert sorted(p.name for p in out.parent.iterdir()) == ["out"]
     with pytest.raises(AssayError, match="exists already"):
         export_features(index.about.address, out, root=folder / "store")
@@ -77,12 +75,12 @@ def test_from_the_command_line(at, tmp_path, capsys):
         str(tmp_path / "d"),
     ]
     assert main.main([*words, "--format", "html", "--features", "0-4"]) == 0
-    assert "5 features of" in capsys.readouterr().out and (tmp_path / "d").is_file()
-    assert (
-        main.main([*words, "--format", "html", "--run", "0"]) == 2
-        and "--run does not go with --format html" in capsys.readouterr().err
-    )
-    assert main.main([*words, "--top", "3"]) == 2 and "it is for pages" in capsys.readouterr().err
+    assert "5 features of" in capsys.readouterr().out
+    assert (tmp_path / "d").is_file()
+    assert main.main([*words, "--format", "html", "--run", "0"]) == 2
+    assert "--run does not go with --format html" in capsys.readouterr().err
+    assert main.main([*words, "--top", "3"]) == 2
+    assert "it is for pages" in capsys.readouterr().err
 
 
 def test_a_dictionary_without_an_index_says_what_to_type(at, tmp_path):

@@ -1,10 +1,7 @@
 """An index of a tiny model's features: activations, effects and importances are those of a naive
 float64 forward pass."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +22,7 @@ SMALL = {"tokens": 240, "context": 12, "ablate": 6, "ablate_windows": 8}
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dictionaries")
     plain().save(folder / "one.safetensors")
     plain(seed=1).save(folder / "two.safetensors")
@@ -33,12 +30,12 @@ def saved(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
+def store(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
-def found(model, texts, saved, store) -> Index:
+def found(model, texts, saved, store):
     return indexing.index(
         saved, model=model, text=texts, also=[saved.parent / "two.safetensors"], root=store, **SMALL
     )
@@ -72,9 +69,8 @@ def _without(model, tokens, codes, k, at=None, share=1.0):
 
 def test_firings_are_those_of_the_naive_dictionary(found, naive):
     _, keep, codes, losses = naive
-    assert found.about.tokens == keep.sum() and found.about.loss == pytest.approx(
-        losses.mean(), rel=1e-5
-    )
+    assert found.about.tokens == keep.sum()
+    assert found.about.loss == pytest.approx(losses.mean(), rel=1e-5)
     for k in range(0, 48, 7):
         row = found.feature(k).numbers
         assert row["firings"] == (codes[..., k] > 0).sum()
@@ -180,15 +176,14 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
     again = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert not read and again.folder == first.folder
     a, b = (x.feature(3) for x in (found, first))  # one shard or two, the text is the same
-    assert a.numbers["firings"] == b.numbers["firings"] and [c.window for c in a.contexts] == [
-        c.window for c in b.contexts
-    ]
+    assert a.numbers["firings"] == b.numbers["firings"]
+    assert [c.window for c in a.contexts] == [c.window for c in b.contexts]
 
 
 def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
     monkeypatch.setattr("assay.evaluation.text.INDEX_SHARD", 120)
 
-    def stop(what: str, done: int, total: int) -> None:
+    def stop(what, done, total):
         if what == "tokens" and done > 120:
             raise KeyboardInterrupt
 
@@ -214,7 +209,7 @@ def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
 ):
     from assay.features.index import ablations
 
-    def stop(told: str, done: int, total: int) -> None:
+    def stop(told, done, total):
         if told == what and done > total / 2:
             raise KeyboardInterrupt
 
@@ -257,12 +252,12 @@ def test_without_gradients_nothing_is_said_of_effects(model, texts, saved, tmp_p
         saved, model=model, text=texts, root=tmp_path, gradients=False, **(SMALL | {"ablate": 0})
     )
     row = found.feature(3)
-    assert not found.about.gradients and found.about.loss is None and found.about.ablated == 0
-    assert (
-        row.numbers["gradient_total"] is None
-        and row.contexts[0].effects is None
-        and row.numbers["importance"] is None
-    )
+    assert not found.about.gradients
+    assert found.about.loss is None
+    assert found.about.ablated == 0
+    assert row.numbers["gradient_total"] is None
+    assert row.contexts[0].effects is None
+    assert row.numbers["importance"] is None
 
 
 def test_windows_are_the_first_of_more_windows(model, texts):
@@ -273,9 +268,8 @@ def test_windows_are_the_first_of_more_windows(model, texts):
         model=folder.fingerprint, corpus=text.fingerprint, part="all", context=12, bos=True
     )
     few, many = windows(text, folder, spec, 10), windows(text, folder, spec, 55)
-    assert np.array_equal(few.tokens, many.tokens[:10]) and np.array_equal(
-        few.document, many.document[:10]
-    )
+    assert np.array_equal(few.tokens, many.tokens[:10])
+    assert np.array_equal(few.document, many.document[:10])
     assert (many.tokens[:, 0] == 3).all()
     assert len(
         {(int(d), tuple(t)) for d, t in zip(many.document, many.tokens.tolist(), strict=True)}
@@ -329,7 +323,8 @@ def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_move
     assert str(here) not in (made.folder / "about.json").read_text()
     moved = here.rename(tmp_path / "there")
     about = Index(moved / made.folder.relative_to(here)).about
-    assert about.source == str(moved / "one.safetensors") and about.model == str(moved / "model")
+    assert about.source == str(moved / "one.safetensors")
+    assert about.model == str(moved / "model")
 
 
 def test_other_seeds(found):

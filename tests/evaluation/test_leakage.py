@@ -1,8 +1,6 @@
 """What a dictionary has seen goes with it: through training, files, another library's format and a
 store; and decides what is measured."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,11 +56,9 @@ def test_training_records_the_documents_it_has_seen(trained, texts):
     data, one = trained
     there = corpus.load(str(texts))
     known = get_training_text(Dictionary.of(one).origin)
-    assert (
-        known["corpus"] == there.fingerprint
-        and known["part"] == "train"
-        and known["context_size"] == 12
-    )
+    assert known["corpus"] == there.fingerprint
+    assert known["part"] == "train"
+    assert known["context_size"] == 12
     used = {there.documents[i].sha256[:12] for i in data.windows.document}
     assert (
         set(known["documents"])
@@ -186,7 +182,9 @@ def test_of_a_text_that_the_file_names_the_test_part_is_read(texts):
 
     there = corpus.load(str(texts))
     part, why = choose("one", None, there, "auto", there.name)
-    assert part == "test" and f"its file names {there.name}" in why and "cannot be known" in why
+    assert part == "test"
+    assert f"its file names {there.name}" in why
+    assert "cannot be known" in why
     assert choose("one", None, there, "all", there.name)[0] == "all"
     for stated, read in (("train", "test"), ("test", "validation")):
         part, why = choose("one", None, there, "auto", there.name, stated)

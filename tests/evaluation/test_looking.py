@@ -1,8 +1,6 @@
 """A look at one text: Δ is that of a naive float64 forward without the feature; tokens, losses and
 choice of features are as said."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from test_evaluating import SAELENS, own, plain
@@ -92,11 +90,9 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
     keep = (np.arange(len(acts)) >= skip) & (
         length <= (outlier * after[(len(after) - 1) // 2] if outlier else np.inf)
     )
-    assert (
-        found.data["left_out"] == np.flatnonzero(~keep).tolist()
-        and (skip == 0) == keep.all()
-        and keep.sum() > 2
-    )
+    assert found.data["left_out"] == np.flatnonzero(~keep).tolist()
+    assert (skip == 0) == keep.all()
+    assert keep.sum() > 2
     codes = own(plain())[0](acts) * keep[:, None]
     rows = (plain().W_dec[0] / plain().scale[0]).double().numpy()
     tried = np.argsort(-codes.sum(0) * np.linalg.norm(rows, axis=1))[:32]
@@ -112,9 +108,8 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
     for f in found.features:
         assert f["delta"] == pytest.approx(deltas[f["feature"]], abs=2e-5)
         np.testing.assert_allclose(f["activations"], codes[:, f["feature"]], rtol=1e-4, atol=1e-6)
-    assert found.data["on"] == codes.any(0).sum() and found.data["l0"] == pytest.approx(
-        (codes[keep] > 0).sum(1).mean(), rel=1e-6
-    )
+    assert found.data["on"] == codes.any(0).sum()
+    assert found.data["l0"] == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
 
 
 def test_what_is_left_out_is_said():
@@ -147,18 +142,15 @@ def test_a_table_has_the_firings(found):
     frame = found.to_pandas()
     for f in found.features:
         mine = frame[frame.feature == f["feature"]]
-        assert (
-            len(mine) == sum(a > 0 for a in f["activations"]) and (mine.delta == f["delta"]).all()
-        )
+        assert len(mine) == sum(a > 0 for a in f["activations"])
+        assert (mine.delta == f["delta"]).all()
 
 
 def test_a_bos_comes_first_where_the_file_says_so(model, tmp_path):
     found = look(TEXT, SAELENS / "topk", model=model, features=1, root=tmp_path)
-    assert (
-        found.data["bos"]
-        and found.data["left_out"] == [0]
-        and len(found.tokens) > len(TEXT.split())
-    )
+    assert found.data["bos"]
+    assert found.data["left_out"] == [0]
+    assert len(found.tokens) > len(TEXT.split())
     assert (
         look(TEXT, SAELENS / "topk", model=model, features=1, bos=False, root=tmp_path).tokens
         == found.tokens[1:]
@@ -225,9 +217,8 @@ def test_of_a_model_that_is_no_toy(tmp_path):
     )
     text = "The capital of France is Paris, and the capital of Italy is Rome."
     found = look(text, both, site="blocks.9.hook_resid_pre", features=2, root=tmp_path)
-    assert (
-        found.data["loss"] == pytest.approx(found.data["loss_spliced"], abs=1e-3)
-        and 1 < found.data["loss"] < 3.5
-    )
-    assert found.data["l0"] == pytest.approx(576, abs=1) and "".join(found.tokens) == text
+    assert found.data["loss"] == pytest.approx(found.data["loss_spliced"], abs=1e-3)
+    assert 1 < found.data["loss"] < 3.5
+    assert found.data["l0"] == pytest.approx(576, abs=1)
+    assert "".join(found.tokens) == text
     assert abs(found.features[0]["delta"]) >= abs(found.features[1]["delta"]) > 0

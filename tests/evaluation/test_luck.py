@@ -1,7 +1,5 @@
 """The smallest difference that is not luck is in an evaluation, on its page and in its lines."""
 
-from __future__ import annotations
-
 import torch
 from safetensors.torch import save_file
 
@@ -16,10 +14,8 @@ def test_an_evaluation_carries_it_and_says_where_it_is_from(
     tmp_path,
 ):
     g = torch.Generator().manual_seed(0)
-    x, W = (
-        torch.randn(600, 6, generator=g),
-        torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1),
-    )
+    x = torch.randn(600, 6, generator=g)
+    W = torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1)
     save_file(
         {"acts": x, "document": torch.arange(30).repeat_interleave(20)},
         tmp_path / "acts.safetensors",
@@ -36,16 +32,12 @@ def test_an_evaluation_carries_it_and_says_where_it_is_from(
     entry = {**entry, "width": s["width"], "site": f"blocks.{s['layer']}.hook_resid_pre"}
     told |= {"model": "SmolLM2-135M", "dictionaries": [entry]}
     (line,) = evaluations.luck(told)
-    assert (
-        "two ReLU dictionaries" in line
-        and "L0 0.81 features" in line
-        and "FVU 0.0046" in line
-        and "512 features, 250 steps" in line
-    )
-    assert (
-        "were not measured" in line
-        and "Seed noise: of two" in evaluations.page(told, found.figures)
-    )
+    assert "two ReLU dictionaries" in line
+    assert "L0 0.81 features" in line
+    assert "FVU 0.0046" in line
+    assert "512 features, 250 steps" in line
+    assert "were not measured" in line
+    assert "Seed noise: of two" in evaluations.page(told, found.figures)
 
     other = Dictionary(
         W.mT.contiguous(),

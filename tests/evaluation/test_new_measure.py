@@ -1,8 +1,6 @@
 """A new measure is one value in the table and nothing else: an evaluation measures, bounds, defines
 and prints it, and the docs list it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -41,10 +39,8 @@ COMMON = Measure(
 
 def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
     g = torch.Generator().manual_seed(0)
-    x, W = (
-        torch.randn(30 * 20, 6, generator=g) + 0.5,
-        torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1),
-    )
+    x = torch.randn(30 * 20, 6, generator=g) + 0.5
+    W = torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1)
     save_file(
         {"acts": x, "document": torch.arange(30).repeat_interleave(20)},
         tmp_path / "acts.safetensors",
@@ -61,10 +57,8 @@ def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
     guesses = codes @ W[0].double().numpy()
     wanted = (rows * guesses).sum() / np.sqrt((rows**2).sum() * (guesses**2).sum())
     got = found[name]["cosine"]
-    assert (
-        got["estimate"] == pytest.approx(wanted, rel=1e-5)
-        and got["low"] < got["estimate"] < got["high"]
-    )
+    assert got["estimate"] == pytest.approx(wanted, rel=1e-5)
+    assert got["low"] < got["estimate"] < got["high"]
     assert (
         0 < found[name]["common"]["estimate"] == pytest.approx(((codes > 0).mean(0) > 0.5).mean())
     )
@@ -75,8 +69,10 @@ def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
         "formula": COSINE.formula,
     }
     assert set(found.to_pandas().measure) >= {"cosine", "common"}
-    shown = {row.name: row for row in evaluations.rows(found.dictionaries[0])}
-    assert shown["cosine"].label == "cosine" and shown["common"].unit == "of the features"
+    entry = found.dictionaries[0]["measures"]
+    shown = {name: evaluations.row(name, measure) for name, measure in entry.items()}
+    assert shown["cosine"].label == "cosine"
+    assert shown["common"].unit == "of the features"
     assert COSINE.formula in evaluations.page(found.to_json(), found.figures)
     assert (
         "| `cosine` | cosine | E[x̂·x] / √(E‖x̂‖² E‖x‖²) | −1 to 1 | higher |"

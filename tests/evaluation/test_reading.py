@@ -1,7 +1,5 @@
 """A reader reads as `look` does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from test_evaluating import plain
@@ -24,7 +22,8 @@ def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
         TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
     )
     reading = reader.read(TEXT)
-    assert list(reading.words) == found.tokens and list(reading.left_out) == found.data["left_out"]
+    assert list(reading.words) == found.tokens
+    assert list(reading.left_out) == found.data["left_out"]
     np.testing.assert_allclose(reading.loss, found.data["losses"][1:], rtol=1e-4)
     columns = reading.firings.columns([f["feature"] for f in found.features], len(reading))
     np.testing.assert_allclose(columns.T, [f["activations"] for f in found.features], rtol=1e-4)
@@ -64,18 +63,14 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
     assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
     top = matters(reader, reading, len(reading) - 2, count=8, unit="firing")
-    assert (
-        top.agreement.correlation > 0.5
-        and top.agreement.same_sign > 0.5
-        and np.abs(top.delta).max() > 0.01
-    )
+    assert top.agreement.correlation > 0.5
+    assert top.agreement.same_sign > 0.5
+    assert np.abs(top.delta).max() > 0.01
     out = change(reader, reading, [Change.out(int(k)) for k in top.feature])
     view = outlook(reader, reading, out, len(reading) - 2, 3)
-    assert (
-        view.kl > 0.05
-        and view.before[0].text == " Paris"
-        and view.before[0].after < view.before[0].before
-    )
+    assert view.kl > 0.05
+    assert view.before[0].text == " Paris"
+    assert view.before[0].after < view.before[0].before
     steps = list(steer(reader, text, [], new=3))
     assert steps[-1].before == steps[-1].after and steps[-1].before.startswith(" Paris")
     assert np.mean([step.kl for step in steps]) < 1e-6

@@ -1,8 +1,6 @@
 """What a stored evaluation is found by changes with everything that its numbers or its site depend
 on, and with nothing else."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -84,7 +82,8 @@ def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path
     ):
         shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
         entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
-        assert entry["site"] == f"blocks.{site}.hook_resid_post" and entry["cached"] == cached
+        assert entry["site"] == f"blocks.{site}.hook_resid_post"
+        assert entry["cached"] == cached
 
 
 READ = {

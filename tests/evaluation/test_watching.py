@@ -1,11 +1,8 @@
 """What is told before the result: numbers so far are those of a naive recomputation; a site or
 model that is not the file's is said first."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import naive_evaluation
 import numpy as np
@@ -22,9 +19,7 @@ from assay.subjects import folder as models
 SITE = "blocks.1.hook_resid_post"
 
 
-def test_numbers_so_far_are_those_of_the_text_so_far(
-    model: Path, texts: Path, tmp_path: Path
-) -> None:
+def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
     heard: list[SoFar | Warned] = []
     found = evaluate(
         plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append
@@ -41,10 +36,8 @@ def test_numbers_so_far_are_those_of_the_text_so_far(
         whole = acts[SITE].copy()
         whole[:, 1:] = x_hat.reshape(len(words), -1, 24)
         spliced = tiny_models.naive(model, words, {SITE: lambda v, whole=whole: whole})[0]
-        assert (
-            event.dictionary == "dictionary 1"
-            and event.tokens == len(x) < found.dictionaries[0]["tokens"]
-        )
+        assert event.dictionary == "dictionary 1"
+        assert event.tokens == len(x) < found.dictionaries[0]["tokens"]
         assert event.measures == pytest.approx(
             {
                 "l0": (f > 0).sum(1).mean(),
@@ -58,7 +51,7 @@ def test_numbers_so_far_are_those_of_the_text_so_far(
     assert [e.tokens for e in so_far] == sorted({e.tokens for e in so_far})
 
 
-def test_numbers_so_far_of_activations_have_no_losses(tmp_path: Path) -> None:
+def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
     save_file({"acts": torch.randn(40, 6, 24)}, tmp_path / "acts.safetensors")
     heard: list[SoFar | Warned] = []
     evaluate(plain(), acts=tmp_path / "acts.safetensors", root=tmp_path / "s", watch=heard.append)
@@ -67,7 +60,7 @@ def test_numbers_so_far_of_activations_have_no_losses(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_stored_is_not_told_again(model: Path, texts: Path, tmp_path: Path) -> None:
+def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200}
     evaluate(plain(), **ask)
     heard: list[SoFar | Warned] = []
@@ -87,17 +80,17 @@ def test_what_is_stored_is_not_told_again(model: Path, texts: Path, tmp_path: Pa
     ],
 )
 def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
-    given: str,
-    warned: bool,
-    model: Path,
-    texts: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    given,
+    warned,
+    model,
+    texts,
+    tmp_path,
+    monkeypatch,
+):
     class Computed(Exception):
         pass
 
-    def load(*_: object) -> None:
+    def load(*_):
         raise Computed
 
     heard: list[SoFar | Warned] = []
@@ -121,7 +114,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
         assert (f"dictionary 1: {says}" in found.notes) == warned
 
 
-def test_without_a_listener_python_warns(model: Path, texts: Path, tmp_path: Path) -> None:
+def test_without_a_listener_python_warns(model, texts, tmp_path):
     with pytest.warns(
         UserWarning, match=r"dictionary 1: layers\.0 was given \(--site\), its file says blocks\.1"
     ):
@@ -132,7 +125,7 @@ def test_without_a_listener_python_warns(model: Path, texts: Path, tmp_path: Pat
         evaluate(plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
 
 
-def named(name: str, **trained: str) -> object:
+def named(name, **trained):
     return plain(
         origin={
             "format": "saelens",
@@ -142,9 +135,7 @@ def named(name: str, **trained: str) -> object:
     )
 
 
-def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(
-    texts: Path, tmp_path: Path
-) -> None:
+def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, tmp_path):
     folder = tiny_models.make(tmp_path / "model", "llama", bos_token_id=3)
     (folder / "assay.json").write_text('{"name": "SmolLM2-135M", "quantisation": "Q8_0"}')
     ask = {
@@ -182,18 +173,16 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(
     )
 
 
-def test_a_folder_without_a_name_leaves_it_open(model: Path, texts: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_name_leaves_it_open(model, texts, tmp_path):
     found = evaluate(SAELENS / "topk", model=model, text=texts, root=tmp_path, tokens=100)
     assert found.dictionaries[0]["warnings"] == []
     assert (
-        "topk: its file names tiny; whether model (llama, local folder) is that model cannot "
-        "be known"
+        "topk: its file names the model tiny; it cannot be checked whether model (llama, local "
+        "folder) is this model"
     ) in found.notes
 
 
-def test_each_token_has_its_strongest_features_and_sinks_stand_apart(
-    model: Path, tmp_path: Path
-) -> None:
+def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model, tmp_path):
     text = "def f3_1(x):\n    return x + 12"
     found = look(
         text,
@@ -223,11 +212,13 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(
     for t in (*found.by_token, *found.sinks):
         i = t["position"]
         wanted = [int(k) for k in np.argsort(-codes[i])[:3] if codes[i, k] > 0]
-        assert [f["feature"] for f in t["features"]] == wanted and t["on"] == (codes[i] > 0).sum()
+        assert [f["feature"] for f in t["features"]] == wanted
+        assert t["on"] == (codes[i] > 0).sum()
         assert [f["activation"] for f in t["features"]] == pytest.approx(
             codes[i, wanted].tolist(), rel=1e-4
         )
-        assert t["token"] == found.tokens[i] and t["length"] == pytest.approx(length[i], rel=1e-4)
+        assert t["token"] == found.tokens[i]
+        assert t["length"] == pytest.approx(length[i], rel=1e-4)
         assert t["loss"] is None if i == 0 else t["loss"] == pytest.approx(loss[i - 1], rel=1e-4)
     everything = look(
         text, plain(), model=model, features=2, skip_first=0, outlier=0, root=tmp_path
@@ -235,7 +226,7 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(
     assert not everything.sinks and len(everything.by_token) == len(x)
 
 
-def test_sinks_of_a_dictionary_are_in_no_top_list(model: Path, tmp_path: Path) -> None:
+def test_sinks_of_a_dictionary_are_in_no_top_list(model, tmp_path):
     """A feature that is on at the first token alone is listed there, and nowhere else."""
     text = "def f3_1(x):\n    return x + 12"
     ids = np.array([models.find(str(model)).tokenizer.encode(text)])
@@ -253,7 +244,7 @@ def test_sinks_of_a_dictionary_are_in_no_top_list(model: Path, tmp_path: Path) -
     )
     found = look(text, d, model=model, features=48, per_token=48, root=tmp_path)
     assert len(x) <= 25  # so that a plane can part the first token from all others
-    assert all(f["feature"] != 0 for t in found.by_token for f in t["features"]) and all(
-        f["feature"] != 0 for f in found.features
-    )
-    assert found.sinks[0]["position"] == 0 and found.sinks[0]["features"][0]["feature"] == 0
+    assert all(f["feature"] != 0 for t in found.by_token for f in t["features"])
+    assert all(f["feature"] != 0 for f in found.features)
+    assert found.sinks[0]["position"] == 0
+    assert found.sinks[0]["features"][0]["feature"] == 0

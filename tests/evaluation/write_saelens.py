@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def write(folder: Path) -> None:
+def write(folder):
     draw = torch.Generator().manual_seed(11)
     for name, (hook, more) in KINDS.items():
         classes = {"standard": "Standard", "jumprelu": "JumpReLU", "topk": "TopK"}

@@ -1,8 +1,6 @@
 """A store with two made-up indexes of one site, whose tokens hold everything that a page must not
 obey; and its server."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from dataclasses import dataclass
@@ -60,14 +58,14 @@ WORDS = [
 BASE = "/model/made-up"
 
 
-def words(ids: list[int]) -> list[str]:
+def words(ids):
     """Plain tokens first, then hostile ones, then numbered ones, so that the three ways they look
     are all on a page."""
     known = [*WORDS, *HOSTILE]
     return [known[i] if i < len(known) else f" name{i}" for i in ids]
 
 
-def ablated(width: int) -> dict[str, np.ndarray]:
+def ablated(width):
     """What taking three features out did: one helps, one hurts, of one nothing can be told."""
     value, half = np.array([0.0124, -0.031, 0.0006]), np.array([0.0022, 0.011, 0.0041])
     return {
@@ -93,12 +91,12 @@ class World:
     client: TestClient
 
     @property
-    def folder(self) -> Path:
+    def folder(self):
         """The first index."""
         return self.store / "artefacts/index" / ("0" * 16)
 
 
-def world(folder: Path) -> World:
+def world(folder):
     """Make both indexes; the second has the first's decoder rows, some of them turned, and other
     firings."""
     indexes = folder / "store/artefacts/index"

@@ -1,12 +1,9 @@
 """Stores of made-up indexes, and clients and browsers that read the explorer of one."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,12 +17,12 @@ from assay.explorer.library import Experiments, Library
 from assay.features.index.about import About
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated
+import simulated  # noqa: F401 (other tests take it from here)
 
 HOME = "/model/made-up"
 
 
-def shelve(root: Path, key: str, made: simulated.Made, **changed) -> Path:
+def shelve(root, key, made, **changed):
     """Put an index where a store has it, under this key; `changed` are fields of its about.json."""
     folder = root / "artefacts/index" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +32,7 @@ def shelve(root: Path, key: str, made: simulated.Made, **changed) -> Path:
     return folder
 
 
-def replace(folder: Path, table: str, values: Mapping[str, Sequence], key: str) -> None:
+def replace(folder, table, values, key):
     """Write other values into columns of a table; `values` has the key column too."""
     path = folder / f"{table}.parquet"
     connection = duckdb.connect()
@@ -50,10 +47,10 @@ def replace(folder: Path, table: str, values: Mapping[str, Sequence], key: str) 
 
 
 def client(
-    root: Path,
-    rules: Rules = Rules(),  # noqa: B008
-    experiments: Experiments = Experiments(),  # noqa: B008
-) -> TestClient:
+    root,
+    rules=Rules(),  # noqa: B008
+    experiments=Experiments(),  # noqa: B008
+):
     """Read the explorer of a store; redirects are not followed."""
     return TestClient(
         application(Library(root, experiments), rules),
@@ -65,7 +62,7 @@ def client(
 class Rows(HTMLParser):
     """The text of each cell of each table row of a page."""
 
-    def __init__(self, html: str):
+    def __init__(self, html):
         super().__init__()
         self.rows, self._cell = [], None
         self.feed(html)
@@ -91,7 +88,7 @@ class Rows(HTMLParser):
 class Tags(HTMLParser):
     """Every tag of a page with its attributes."""
 
-    def __init__(self, html: str):
+    def __init__(self, html):
         super().__init__()
         self.tags = []
         self.feed(html)

@@ -48,7 +48,7 @@ def world(tmp_path_factory):
     return client(folder / "store"), made, worth
 
 
-def density(made) -> np.ndarray:
+def density(made):
     return (made.acts > 0).sum((0, 1)) / made.kept.sum()
 
 
@@ -141,14 +141,10 @@ def test_health_counts_add_up_and_are_said_in_words(world):
     client, made, worth = world
     found, rho = read(world)["summary"], density(made)
     assert sum(found["classes"].values()) == 120
-    assert (
-        found["classes"]["dead"] == (rho == 0).sum()
-        and found["classes"]["dense"] == (rho > 0.1).sum()
-    )
-    assert (
-        found["helpful"] == (worth - 0.01 > 0).sum()
-        and found["harmful"] == (worth + 0.01 < 0).sum()
-    )
+    assert found["classes"]["dead"] == (rho == 0).sum()
+    assert found["classes"]["dense"] == (rho > 0.1).sum()
+    assert found["helpful"] == (worth - 0.01 > 0).sum()
+    assert found["harmful"] == (worth + 0.01 < 0).sum()
     text = client.get(HOME).text
     (bars,) = re.findall(r"features in each: ([\d, ]+)", text)
     assert sum(map(int, bars.split(", "))) == (rho > 0).sum(), "the histogram of densities"
@@ -159,7 +155,8 @@ def test_health_counts_add_up_and_are_said_in_words(world):
 def test_its_place_is_among_those_of_its_model_and_site(world):
     found = read(world)
     assert [d["name"] for d in found["beside"]] == ["wide"]
-    assert found["this"]["fvu"] == 0.16 and found["this"]["loss_rise"] == pytest.approx(0.25)
+    assert found["this"]["fvu"] == 0.16
+    assert found["this"]["loss_rise"] == pytest.approx(0.25)
     svg = world[0].get(HOME).text
     svg = svg[svg.index('id="place"') :]  # above it is the picker, which has all
     assert 'href="/model/wide"' in svg and "elsewhere" not in svg
@@ -254,10 +251,8 @@ def test_commands_can_be_pasted(tmp_path):
     page = browser.get("/pythia/made-up/list?features=3").text
     assert f"d.safetensors&#39; {paste} --root {root} --names features.csv</code>" in page
     offline = browser.get("/pythia/made-up/list/html?features=3").text
-    assert (
-        "assay export DICTIONARY --format index --ablate 32" in offline
-        and "/my files" not in offline
-    )
+    assert "assay export DICTIONARY --format index --ablate 32" in offline
+    assert "/my files" not in offline
 
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):

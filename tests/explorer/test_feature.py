@@ -1,8 +1,6 @@
 """A feature's page: its numbers are those of the arrays, its words follow from the numbers, and no
 token of a text is obeyed."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from pages_world import BASE, HOSTILE, World
+from pages_world import BASE, HOSTILE
 
 from assay.explorer import render, shading
 from assay.explorer.pages import feature
@@ -21,7 +19,7 @@ FEATURES = 40
 
 
 @pytest.fixture(scope="module")
-def index(world: World) -> Index:
+def index(world):
     return Index(world.folder)
 
 
@@ -29,46 +27,42 @@ class Parsed(HTMLParser):
     """A page as a browser reads it: tags with attributes, texts, and what was said of each
     token."""
 
-    def __init__(self, html: str):
+    def __init__(self, html):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(html)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         self.text += " " if tag in ("a", "dt", "dd", "td", "th", "p", "li", "h1") else ""
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self.text += data
 
 
-def read(world: World, address: str) -> Parsed:
+def read(world, address):
     answer = world.client.get(address)
     assert answer.status_code == 200, answer.text[-300:]
     return Parsed(answer.text)
 
 
 @pytest.mark.parametrize("k", [1, 3, 4, 17, 39])
-def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: int) -> None:
-    acts, kept, tokens = (
-        world.made.acts[..., k].astype(np.float64),
-        world.made.kept,
-        world.made.tokens,
-    )
+def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world, k):
+    acts = world.made.acts[..., k].astype(np.float64)
+    kept = world.made.kept
+    tokens = world.made.tokens
     told = world.client.get(f"{BASE}/{k}.json").json()
     n = told["numbers"]
     values = [
         float(acts[w, s]) for w in range(len(acts)) for s in range(acts.shape[1]) if acts[w, s] > 0
     ]
-    assert n["firings"] == len(values) and n["density"] == pytest.approx(
-        len(values) / int(kept.sum())
-    )
-    assert n["maximum"] == pytest.approx(max(values)) and n["mean"] == pytest.approx(
-        sum(values) / len(values)
-    )
+    assert n["firings"] == len(values)
+    assert n["density"] == pytest.approx(len(values) / int(kept.sum()))
+    assert n["maximum"] == pytest.approx(max(values))
+    assert n["mean"] == pytest.approx(sum(values) / len(values))
     counts = [0] * 50
     for value in values:
         counts[min(49, int(value / max(values) * 50))] += 1
@@ -77,9 +71,8 @@ def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: 
     seen = Counter(int(t) for t in tokens[kept])
     assert [t["firings"] for t in told["tokens"]] == sorted(fired.values(), reverse=True)[:5]
     for t in told["tokens"]:
-        assert t["firings"] == fired[t["token"]] and t["recall"] == pytest.approx(
-            fired[t["token"]] / seen[t["token"]]
-        )
+        assert t["firings"] == fired[t["token"]]
+        assert t["recall"] == pytest.approx(fired[t["token"]] / seen[t["token"]])
     best = sorted((acts.max(1)[acts.max(1) > 0]).tolist(), reverse=True)[:20]
     assert [c["value"] for c in told["contexts"] if c["kind"] == "top"] == pytest.approx(best)
     for c in told["contexts"]:
@@ -93,7 +86,7 @@ def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: 
         )
 
 
-def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
+def test_the_page_says_of_every_token_what_the_arrays_say(world):
     k = 4
     page = read(world, f"{BASE}/{k}")
     acts, effects = world.made.acts[..., k], world.made.effects[..., k]
@@ -101,10 +94,8 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
     expected = Counter()
     for c in contexts:
         for i in range(len(c["ids"])):
-            a, e = (
-                acts[c["window"], c["position"] - c["at"] + i],
-                effects[c["window"], c["position"] - c["at"] + i],
-            )
+            a = acts[c["window"], c["position"] - c["at"] + i]
+            e = effects[c["window"], c["position"] - c["at"] + i]
             if a > 0:
                 expected[f"a{render.level(a / acts.max())}", shading.format_tip(a, e)] += 1
     shown = Counter(
@@ -120,7 +111,7 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
     ) == len(contexts)
 
 
-def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> None:
+def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts():
     assert shading.format_tip(1.5, 0.02) == (
         "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first "
         "order: it helps"
@@ -134,9 +125,7 @@ def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> Non
     assert "no effect on the loss was estimated" in shading.format_tip(1.5, None)
 
 
-def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
-    world: World, index: Index
-) -> None:
+def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(world, index):
     words = {
         k: "".join(
             p if isinstance(p, str) else f"[{p['token']}]"
@@ -167,20 +156,18 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
         7
     ).numbers  # not ablated, so what is known is the estimate on all of the text
     spans = row["gradient_low"] <= 0 <= row["gradient_high"]
-    assert (
-        "To first order, on all of the text, ablating it " in words[7]
-        and words[7].endswith("cannot be distinguished from no effect.") == spans
-    )
+    assert "To first order, on all of the text, ablating it " in words[7]
+    assert words[7].endswith("cannot be distinguished from no effect.") == spans
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9997, 0.996])
-def test_nearly_all_is_said_in_full(index: Index, share: float) -> None:
+def test_nearly_all_is_said_in_full(index, share):
     of = index.feature(4)
     pieces = feature.sentence(replace(of, numbers={**of.numbers, "token_share": share}), index)
     assert " (100 % of its firings)" in pieces
 
 
-def test_what_was_measured_is_said_before_what_was_estimated() -> None:
+def test_what_was_measured_is_said_before_what_was_estimated():
     taken = {"importance": 0.01, "importance_low": -0.02, "importance_high": 0.05}
     estimated = {"gradient_active": -0.02, "gradient_low": -0.03, "gradient_high": -0.01}
     said = (
@@ -208,8 +195,8 @@ def test_what_was_measured_is_said_before_what_was_estimated() -> None:
 
 
 def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(
-    world: World,
-) -> None:
+    world,
+):
     text = " ".join(read(world, f"{BASE}/4").text.split())
     for part in (
         "importance 0.012 [0.010, 0.015] nat per token where it is on",
@@ -224,7 +211,7 @@ def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_
     )
 
 
-def test_antipode_and_nearest_are_linked(world: World) -> None:
+def test_antipode_and_nearest_are_linked(world):
     page = read(world, f"{BASE}/2")
     links = [tag.get("href") for name, tag in page.tags if name == "a"]
     assert f"{BASE}/3" in links and "antipode 3" in page.text
@@ -239,7 +226,7 @@ def test_antipode_and_nearest_are_linked(world: World) -> None:
     assert [r["cosine"] for r in nearest] == pytest.approx(cosine[7, order].tolist(), abs=1e-5)
 
 
-def test_quarters_hold_the_even_sample_from_strong_to_weak(index: Index) -> None:
+def test_quarters_hold_the_even_sample_from_strong_to_weak(index):
     contexts = index.feature(4).contexts
     parts = feature.quarters(contexts)
     assert [name for name, _ in parts] == list(feature.QUARTERS)
@@ -249,7 +236,7 @@ def test_quarters_hold_the_even_sample_from_strong_to_weak(index: Index) -> None
         assert min(c.value for c in stronger) >= max(c.value for c in weaker)
 
 
-def test_following_another_visits_every_feature_that_fires_once(index: Index) -> None:
+def test_following_another_visits_every_feature_that_fires_once(index):
     seen, at = [], 7
     for _ in range(len(index.alive)):
         at = feature.another(index, at)
@@ -259,7 +246,7 @@ def test_following_another_visits_every_feature_that_fires_once(index: Index) ->
 
 
 @pytest.mark.parametrize("k", range(FEATURES))
-def test_no_page_has_a_number_that_is_none_or_obeys_a_token(world: World, k: int) -> None:
+def test_no_page_has_a_number_that_is_none_or_obeys_a_token(world, k):
     answer = world.client.get(f"{BASE}/{k}")
     assert answer.status_code == 200
     page = Parsed(answer.text)
@@ -326,21 +313,22 @@ def test_no_page_has_a_number_that_is_none_or_obeys_a_token(world: World, k: int
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", answer.text)
 
 
-def test_hostile_tokens_are_there_to_be_read(world: World) -> None:
+def test_hostile_tokens_are_there_to_be_read(world):
     text = "".join(read(world, f"{BASE}/{k}").text for k in (1, 4, 5))
     assert HOSTILE[0] in text and "{{ 7 * 7 }}" in text and "&amp;" in text
 
 
 @pytest.mark.parametrize("number", ["40", "99999999999999999999999", "-1", "4.5", "4e0", "०"])
-def test_a_feature_that_is_not_there_is_said_to_be_missing(world: World, number: str) -> None:
+def test_a_feature_that_is_not_there_is_said_to_be_missing(world, number):
     for ending in ("", ".json"):
         answer = world.client.get(f"{BASE}/{number}{ending}")
         assert answer.status_code == 404 and "Traceback" not in answer.text
 
 
 def test_a_text_of_ones_own_without_the_model_says_why_and_shows_the_feature_all_the_same(
-    world: World,
-) -> None:
+    world,
+):
     page = read(world, f"{BASE}/4/activation?text=import+%3Cb%3E")
-    assert "does not say where its dictionary is" in page.text and "Where it fires" in page.text
+    assert "does not say where its dictionary is" in page.text
+    assert "Where it fires" in page.text
     assert "import <b>" in page.text

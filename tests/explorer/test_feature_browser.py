@@ -26,7 +26,7 @@ def server(world, served):
         yield address
 
 
-def tip(page, token) -> str:
+def tip(page, token):
     """What a token shows below its line when it is pointed at or focused; nothing otherwise."""
     said = token.evaluate(
         "t => { const s = getComputedStyle(t, '::after'); return s.content === 'none' ? '' : "
@@ -141,10 +141,8 @@ def test_a_text_is_sent_without_leaving_the_page_and_the_address_says_it(page):
     page.wait_for_url("**activation?text=import**")
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
     page.reload()
-    assert (
-        page.input_value("#text") == "import <b>os</b>"
-        and page.locator("#activation .warning").count() == 1
-    )
+    assert page.input_value("#text") == "import <b>os</b>"
+    assert page.locator("#activation .warning").count() == 1
 
 
 def test_search_leads_to_a_feature(page):

@@ -32,10 +32,8 @@ def store(made, tmp_path):
 def test_an_empty_store_says_what_to_type(tmp_path):
     page = client(tmp_path / "nowhere").get("/")
     assert page.status_code == 200
-    assert (
-        "assay export DICTIONARY --format index" in page.text
-        and "assay run superposition" in page.text
-    )
+    assert "assay export DICTIONARY --format index" in page.text
+    assert "assay run superposition" in page.text
     assert client(tmp_path).get("/.json").json()["dictionaries"] == []
 
 
@@ -136,9 +134,8 @@ def test_a_recorded_experiment_has_its_report_page(store):
     name = next(e.name for e in listed(store).experiments if e.recorded)
     answer = client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}")
     assert answer.status_code == 200 and 'id="verdicts"' in answer.text
-    assert (
-        "committed record" in answer.text and "sandbox" in answer.headers["content-security-policy"]
-    )
+    assert "committed record" in answer.text
+    assert "sandbox" in answer.headers["content-security-policy"]
     assert "'self'" not in answer.headers["content-security-policy"]
     record = (
         client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}.json").json()

@@ -62,12 +62,10 @@ def test_a_result_that_changed_is_shown_as_it_is_now(stored):
     (root / "results" / NAME / "default.json").unlink()
     assert "the second text" not in reader.get(f"/experiments/{NAME}").text
     local = {e["name"]: e["local"] for e in before["experiments"]}
-    assert (
-        local[NAME]["results"]
-        and not {
-            e["name"]: e["local"] for e in reader.get("/experiments.json").json()["experiments"]
-        }[NAME]["results"]
-    )
+    assert local[NAME]["results"]
+    assert not {
+        e["name"]: e["local"] for e in reader.get("/experiments.json").json()["experiments"]
+    }[NAME]["results"]
 
 
 def test_runs_are_counted_by_folders_and_nothing_else(tmp_path):

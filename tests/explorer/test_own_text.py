@@ -1,11 +1,6 @@
 """A feature on the reader's own text: activations and effects of a tiny model, as a naive float64
 pass has them."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,13 +13,13 @@ from assay.evaluation import indexing
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.library import Library
-from assay.features.index.reader import Index
 from assay.subjects import folder
 
-SITE, TEXT = "blocks.1.hook_resid_post", "def add(self, other):\n    return self + other\n"
+SITE = "blocks.1.hook_resid_post"
+TEXT = "def add(self, other):\n    return self + other\n"
 
 
-def made_up(seed: int = 0) -> Dictionary:
+def made_up(seed=0):
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, 48, 24, generator=draw), dim=-1)
     return Dictionary(
@@ -32,20 +27,19 @@ def made_up(seed: int = 0) -> Dictionary:
     )
 
 
-def codes_of(x: np.ndarray) -> np.ndarray:
+def codes_of(x):
     return np.maximum(x @ made_up().W_enc[0].double().numpy() - np.float32(0.2), 0)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tmp_path_factory):
     return tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama")
 
 
 @pytest.fixture(scope="module")
-def found(
-    model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[TestClient, Index, Path]]:
-    root, texts = tmp_path_factory.mktemp("own") / "store", tmp_path_factory.mktemp("texts")
+def found(model, tmp_path_factory):
+    root = tmp_path_factory.mktemp("own") / "store"
+    texts = tmp_path_factory.mktemp("texts")
     for i in range(30):
         (texts / f"{i:02}.txt").write_text(
             f"def add{i}(self, other):\n    return self + other\n" * 4
@@ -66,7 +60,7 @@ def found(
         yield TestClient(application(Library(root)), base_url="http://127.0.0.1"), made, root
 
 
-def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, found) -> None:
+def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, found):
     client, made, _ = found
     ids = np.array([folder.find(str(model)).tokenizer.encode(TEXT)])
     logits, acts = tiny_models.naive(model, ids)
@@ -87,7 +81,7 @@ def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, fo
     assert told["removed"] == pytest.approx(after - before, abs=1e-3)
 
 
-def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(found) -> None:
+def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(found):
     client, made, _ = found
     address = f"/{made.about.address}/1/activation"
     assert 'class="context mine"' in client.get(address, params={"text": TEXT}).text
@@ -97,7 +91,7 @@ def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(found) -> None:
         assert answer.status_code == 200 and 'class="warning"' in answer.text
 
 
-def test_a_dictionary_that_changed_since_is_refused(found) -> None:
+def test_a_dictionary_that_changed_since_is_refused(found):
     _, made, root = found
     client = TestClient(application(Library(root)), base_url="http://127.0.0.1")
     made_up(seed=3).save(root.parent / "one.safetensors")

@@ -1,8 +1,6 @@
 """The prompt page: its numbers are those of the live functions and of a naive float64 pass; what
 cannot be read is said."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import threading
@@ -95,9 +93,8 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
         slope = (
             -log_probabilities(tiny.naive(ids, less=1e-5 * part)[0])[at - 1, ids[0, at]] - before
         ) / 1e-5
-        assert row["exact"] == pytest.approx(after - before, abs=1e-4) and row[
-            "first_order"
-        ] == pytest.approx(slope, abs=1e-3)
+        assert row["exact"] == pytest.approx(after - before, abs=1e-4)
+        assert row["first_order"] == pytest.approx(slope, abs=1e-3)
         assert row["probability"] == pytest.approx(np.exp(-after), rel=1e-3)
     order, sums = attribute(reader, reader.read(TEXT), at - 1).by_feature()
     assert [row["feature"] for row in found["further"]] == order[10:50][sums[10:50] != 0].tolist()
@@ -127,9 +124,8 @@ def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypa
     answer = client.get(
         f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1}
     )
-    assert (
-        answer.status_code == 200 and "No single feature helps it more than chance" in answer.text
-    )
+    assert answer.status_code == 200
+    assert "No single feature helps it more than chance" in answer.text
     lead = answer.text[answer.text.index('<p class="question">Without all 10') :]
     assert "together they hurt it. No single" in lead, "what they do together comes first"
     assert "These help" not in answer.text
@@ -170,7 +166,8 @@ def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
         found = ask(rows=order)["heat"]
         rows = [f["feature"] for f in found["features"]]
         assert by[rows] == pytest.approx(np.sort(np.nan_to_num(by))[::-1][:16], rel=1e-3)
-        assert found["on"] == (codes > 0).any(0).sum() and found["hidden"] == found["on"] - 16
+        assert found["on"] == (codes > 0).any(0).sum()
+        assert found["hidden"] == found["on"] - 16
         np.testing.assert_allclose(
             [f["activations"] for f in found["features"]], codes[:, rows].T, atol=1e-4
         )
@@ -214,9 +211,9 @@ def test_a_change_moves_the_distribution_as_a_naive_pass_says(said, new, tiny, a
 
 def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT, "exact": 1, "out": 3})
-    assert (
-        page.status_code == 200 and f'href="{tiny.base}/3"' in page.text and "ablated" in page.text
-    )
+    assert page.status_code == 200
+    assert f'href="{tiny.base}/3"' in page.text
+    assert "ablated" in page.text
     sent = {
         "sent": "1",
         "text": "a b\r\nc d",
@@ -259,7 +256,8 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
 def test_what_cannot_be_asked_is_said(query, words, tiny, client):
     for ending in ("", ".json"):
         answer = client.get(f"{tiny.base}/prompt{ending}", params={"text": TEXT, **query})
-        assert answer.status_code == 400 and words in answer.text.replace("&#39;", "'").lower()
+        assert answer.status_code == 400
+        assert words in answer.text.replace("&#39;", "'").lower()
         if not ending and len(query.get("text", "")) < 1000:
             assert 'id="ask"' in answer.text, "what was typed stays"
 
@@ -278,19 +276,21 @@ def test_a_text_of_one_token_is_answered_after_line_breaks(tiny, client):
 def test_no_text_becomes_markup_or_turns_the_page(tiny, client):
     hostile = '</textarea><script>alert(1)</script>\u202e{{ 7 * 7 }}\x00\x1b[31m" onmouseover=x'
     page = client.get(f"{tiny.base}/prompt", params={"text": hostile[:50], "exact": 1})
-    assert (
-        page.status_code == 200
-        and "<script>alert" not in page.text
-        and "\u202e" not in page.text
-        and "\x00" not in page.text
-    )
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    assert "\u202e" not in page.text
+    assert "\x00" not in page.text
     assert "</textarea><script" not in page.text and ">49<" not in page.text
 
 
 def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
     library = tiny.library()
-    client, running, most = TestClient(application(library), base_url="http://127.0.0.1"), [], []
-    loaded, lock, whole = library.live.loaded(tiny.index), threading.Lock(), Pretrained.run
+    client = TestClient(application(library), base_url="http://127.0.0.1")
+    running = []
+    most = []
+    loaded = library.live.loaded(tiny.index)
+    lock = threading.Lock()
+    whole = Pretrained.run
 
     def slow(self, *args, **options):
         with lock:
@@ -313,7 +313,9 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
                 range(6),
             )
         )
-    assert [a.status_code for a in answers] == [200] * 6 and max(most) == 1 and len(most) > 6
+    assert [a.status_code for a in answers] == [200] * 6
+    assert max(most) == 1
+    assert len(most) > 6
     monkeypatch.setattr(live, "WAITING", 0)
     busy = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
     assert busy.status_code == 503 and "wait for this model" in busy.text
@@ -326,7 +328,8 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
 
 def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
     library, gate = tiny.library(), threading.Event()
-    client, load = TestClient(application(library), base_url="http://127.0.0.1"), library.live._load
+    client = TestClient(application(library), base_url="http://127.0.0.1")
+    load = library.live._load
     monkeypatch.setattr(live, "SHOWN", 0.02)
     monkeypatch.setattr(library.live, "_load", lambda about: gate.wait(20) and load(about))
     for page, words in (
@@ -335,7 +338,9 @@ def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
         (f"{tiny.base}/steer", "Loading"),
     ):
         answer = client.get(page, params={"text": TEXT, "out": 3})
-        assert answer.status_code == 200 and words in answer.text and "hx-trigger" in answer.text
+        assert answer.status_code == 200
+        assert words in answer.text
+        assert "hx-trigger" in answer.text
     gate.set()
     monkeypatch.setattr(live, "SHOWN", 60.0)
     assert (
@@ -353,14 +358,14 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
         str(tiny.model.parent / "one.safetensors"), str(one)
     )
 
-    def write(text: str) -> None:
+    def write(text):
         about.write_text(text)
         (about.parent / integrity.NOTE).write_bytes(integrity.described(about.parent))
 
     write(was)
     moved = Tiny(tmp_path / "store", tmp_path / "llama", tiny.index)
 
-    def status() -> tuple[int, str]:
+    def status():
         answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(
             f"{tiny.base}/prompt", params={"text": TEXT}
         )
@@ -368,16 +373,19 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
 
     assert status()[0] == 200
     tiny_world.made_up(seed=1).save(one)
-    assert status()[0] == 409 and "another dictionary than the one that was indexed" in status()[1]
+    assert status()[0] == 409
+    assert "another dictionary than the one that was indexed" in status()[1]
     one.unlink()
     assert status()[0] == 503 and "is not where it was" in status()[1]
     tiny_world.made_up().save(one)
     moved.model.rename(tmp_path / "gone")
     assert status()[0] == 503 and "no model" in status()[1]
     wide = tiny_models.make(tmp_path / "llama", "llama", hidden_size=32)
-    assert status()[0] == 409 and "another model than the one that was indexed" in status()[1]
+    assert status()[0] == 409
+    assert "another model than the one that was indexed" in status()[1]
     write(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
-    assert status()[0] == 409 and "the dictionary reads 24 numbers per token" in status()[1]
+    assert status()[0] == 409
+    assert "the dictionary reads 24 numbers per token" in status()[1]
     write(json.dumps(json.loads(was) | {"model": ""}))
     answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(
         "/activations/one/prompt", params={"text": TEXT}
@@ -386,4 +394,5 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
 
 
 def test_the_site_is_where_the_index_was_made(tiny, reader):
-    assert str(reader.reads) == SITE and reader.skip_first == tiny.index.about.skip_first
+    assert str(reader.reads) == SITE
+    assert reader.skip_first == tiny.index.about.skip_first

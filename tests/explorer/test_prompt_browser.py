@@ -1,8 +1,6 @@
 """The pages about a text in headless Chromium: type, choose, change, go back, a deep link, a phone,
 the dark, a keyboard alone."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,14 +1,12 @@
 """Search: what it lists is what a loop over the arrays finds, and every list says what it hides."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from pages_world import BASE, HOSTILE, WORDS, World, words
+from pages_world import BASE, HOSTILE, WORDS, words
 
 from assay.explorer.pages import search
 from assay.features.index.schema import COMPANIONS
@@ -17,14 +15,14 @@ SEARCH = f"{BASE}/search"
 KNOWN = [*WORDS, *HOSTILE]
 
 
-def told(world: World, address: str) -> dict:
+def told(world, address):
     html = world.client.get(address)
     assert html.status_code == 200, html.text[-400:]
     path, _, query = address.partition("?")
     return world.client.get(f"{path}.json?{query}").json()
 
 
-def all_of(world: World, address: str) -> list[dict]:
+def all_of(world, address):
     """The rows of the one list, through every page of it; each page says how many are not on it."""
     rows, offset = [], 0
     while True:
@@ -37,7 +35,7 @@ def all_of(world: World, address: str) -> list[dict]:
             return rows
 
 
-def test_by_token_lists_the_features_that_a_loop_finds(world: World) -> None:
+def test_by_token_lists_the_features_that_a_loop_finds(world):
     token = KNOWN.index(" def")
     expected = {}
     for k in range(40):
@@ -54,7 +52,7 @@ def test_by_token_lists_the_features_that_a_loop_finds(world: World) -> None:
     )
 
 
-def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world: World) -> None:
+def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world):
     page = told(world, f"{SEARCH}?by=token&q=DEFenestrate")
     assert [t["text"] for t in page["tokens"]] == [" def"] and page["lists"] == []
     assert page["instead"] == f"{SEARCH}?by=text&q=DEFenestrate"
@@ -67,9 +65,7 @@ def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world: World
 
 
 @pytest.mark.parametrize("by, sign", [("promoted", 1), ("suppressed", -1)])
-def test_by_promoted_token_lists_the_features_that_a_product_finds(
-    world: World, by: str, sign: int
-) -> None:
+def test_by_promoted_token_lists_the_features_that_a_product_finds(world, by, sign):
     d = world.made.directions
     logits = sign * (d.decoder.astype(np.float64) @ d.unembedding)
     for name in (" def", " name99"):
@@ -79,8 +75,8 @@ def test_by_promoted_token_lists_the_features_that_a_product_finds(
 
 
 def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
-    world: World,
-) -> None:
+    world,
+):
     w, s = 3, 7
     ids = world.made.tokens[w, s - 1 : s + 1].tolist()
     text = "".join(words(ids))
@@ -100,7 +96,7 @@ def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
     assert found and "The model is not here" in page["note"]
 
 
-def test_by_numbers_lists_what_the_conditions_leave(world: World) -> None:
+def test_by_numbers_lists_what_the_conditions_leave(world):
     density = (world.made.acts > 0).reshape(-1, 40).sum(0) / world.made.kept.sum()
     rows = all_of(world, f"{SEARCH}?where=density%3E%3D0.1&where=density%3C%3D0.15&order=maximum")
     assert {r["feature"] for r in rows} == set(
@@ -122,7 +118,7 @@ def test_by_numbers_lists_what_the_conditions_leave(world: World) -> None:
         "by=token&q=a&id=x",
     ],
 )
-def test_what_cannot_be_searched_for_is_one_line(world: World, asked: str) -> None:
+def test_what_cannot_be_searched_for_is_one_line(world, asked):
     answer = world.client.get(f"{SEARCH}?{asked}")
     assert answer.status_code == 400 and "Traceback" not in answer.text
     if "by=nothing" in asked:
@@ -131,7 +127,7 @@ def test_what_cannot_be_searched_for_is_one_line(world: World, asked: str) -> No
 
 @pytest.mark.parametrize("q", [*HOSTILE, "<b>", "%", "_", "'", '"', "\\", "zzzz", " "])
 @pytest.mark.parametrize("by", search.WAYS)
-def test_whatever_is_searched_for_is_shown_and_not_obeyed(world: World, by: str, q: str) -> None:
+def test_whatever_is_searched_for_is_shown_and_not_obeyed(world, by, q):
     answer = world.client.get(f"{SEARCH}?by={by}&q={quote(q)}")
     assert answer.status_code == 200
     assert not re.search(

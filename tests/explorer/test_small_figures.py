@@ -8,14 +8,14 @@ import pytest
 from assay.explorer import figures
 
 
-def bars(svg: str) -> list[tuple[float, float]]:
+def bars(svg):
     return [
         (float(x), float(h))
         for x, h in re.findall(r'class="bar" x="([\d.]+)%"[^>]* height="([\d.]+)"', svg)
     ]
 
 
-def test_bars_are_as_high_as_their_counts_and_an_empty_bin_has_none() -> None:
+def test_bars_are_as_high_as_their_counts_and_an_empty_bin_has_none():
     svg = figures.histogram([4, 0, 1, 2], [0, 1, 2, 3, 4], "things")
     assert bars(svg) == [(0.0, figures.HIGH), (50.0, figures.HIGH / 4), (75.0, figures.HIGH / 2)]
     assert re.findall("<title>(.*?)</title>", svg) == [
@@ -27,11 +27,11 @@ def test_bars_are_as_high_as_their_counts_and_an_empty_bin_has_none() -> None:
     assert "tokens in each: 4, 0, 1, 2" in svg
 
 
-def test_one_among_many_is_still_seen() -> None:
+def test_one_among_many_is_still_seen():
     assert bars(figures.histogram([100_000, 1], [0, 1, 2], "things"))[1][1] >= 1
 
 
-def test_only_occupied_bins_are_kept_with_their_edges() -> None:
+def test_only_occupied_bins_are_kept_with_their_edges():
     assert figures.occupied([0, 0, 3, 0, 1, 0], [1, 2, 4, 8, 16, 32, 64]) == (
         [3, 0, 1],
         [4, 8, 16, 32],
@@ -40,9 +40,10 @@ def test_only_occupied_bins_are_kept_with_their_edges() -> None:
     assert figures.histogram([], [], "things") == ""
 
 
-def test_quantiles_and_interval_stand_where_they_are() -> None:
+def test_quantiles_and_interval_stand_where_they_are():
     svg = figures.quantiles([1, 2, 5, 6, 8, 9], ["a"] * 6, 10, "x")
-    assert 'class="box" x="20.00%" width="40.00%"' in svg and 'x1="50.00%" x2="50.00%"' in svg
+    assert 'class="box" x="20.00%" width="40.00%"' in svg
+    assert 'x1="50.00%" x2="50.00%"' in svg
     svg = figures.interval(2, 1, 3, "x")
     assert float(re.search(r'class="dot" cx="([\d.]+)%"', svg)[1]) == pytest.approx(
         100 * (2 + 0.18) / 3.36, abs=0.01
@@ -50,7 +51,7 @@ def test_quantiles_and_interval_stand_where_they_are() -> None:
     assert figures.quantiles([None] * 6, ["a"] * 6, 10, "x") == ""
 
 
-def test_what_is_given_as_text_is_escaped() -> None:
+def test_what_is_given_as_text_is_escaped():
     assert "<b>" not in figures.histogram([1], [0, 1], "<b>", "<b>") + figures.interval(
         1, 0, 2, "<b>"
     )

@@ -1,8 +1,6 @@
 """The steering page: both continuations and what the change cost are those of a naive greedy pass;
 limits are said."""
 
-from __future__ import annotations
-
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
-from tiny_world import Tiny, log_probabilities
+from tiny_world import log_probabilities
 
 from assay.core import rng
 from assay.explorer import live
@@ -50,7 +48,7 @@ def written(client, tiny, **query):
     raise AssertionError("it never ends")
 
 
-def greedy(tiny: Tiny, new: int, clamp: float | None) -> tuple[list[int], list[float]]:
+def greedy(tiny, new, clamp):
     """A continuation by whole passes over all tokens, with feature 3 set wherever it counts, and
     its KL from the model as it is."""
     ids, kl = tiny.ids(TEXT)[0].tolist(), []
@@ -73,11 +71,12 @@ def test_both_texts_and_the_cost_are_those_of_a_naive_pass(tiny, client):
     found = written(client, tiny, clamp=f"3:{CLAMP}", new=6)
     decode = folder.find(str(tiny.model)).tokenizer.decode
     after, kl = greedy(tiny, 6, CLAMP)
-    assert found["before"] == decode(greedy(tiny, 6, None)[0]) and found["after"] == decode(after)
-    assert found["kl"] == pytest.approx(kl, abs=1e-4) and found["mean_kl"] == pytest.approx(
-        np.mean(kl), abs=1e-4
-    )
-    assert found["total_kl"] == pytest.approx(sum(kl), abs=1e-3) and found["mean_kl"] > 0.01
+    assert found["before"] == decode(greedy(tiny, 6, None)[0])
+    assert found["after"] == decode(after)
+    assert found["kl"] == pytest.approx(kl, abs=1e-4)
+    assert found["mean_kl"] == pytest.approx(np.mean(kl), abs=1e-4)
+    assert found["total_kl"] == pytest.approx(sum(kl), abs=1e-3)
+    assert found["mean_kl"] > 0.01
 
 
 def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, client):
@@ -121,14 +120,13 @@ def test_a_request_writes_for_a_moment_and_a_link_stops_it(tiny, client, monkeyp
     monkeypatch.setattr(live, "STRETCH", 0.0001)
     asked = {"text": TEXT, "clamp": "3:6", "new": 9}
     parts = [client.get(f"{tiny.base}/steer.json", params=asked).json() for _ in range(3)]
-    assert [p["steps"] for p in parts] == [1, 2, 3] and all(p["state"] == "writing" for p in parts)
+    assert [p["steps"] for p in parts] == [1, 2, 3]
+    assert all(p["state"] == "writing" for p in parts)
     assert 'hx-trigger="load' in client.get(f"{tiny.base}/steer", params=asked).text
     stopped = client.get(f"{tiny.base}/steer", params={**asked, "stop": 1}, follow_redirects=False)
-    assert (
-        stopped.status_code == 303
-        and "new=4" in stopped.headers["location"]
-        and "stop" not in stopped.headers["location"]
-    )
+    assert stopped.status_code == 303
+    assert "new=4" in stopped.headers["location"]
+    assert "stop" not in stopped.headers["location"]
     page = client.get(stopped.headers["location"]).text
     assert "data-done" in page and "4 of 4 tokens" in page and "20 tokens more" in page
 
@@ -154,7 +152,8 @@ def test_limits_are_said(tiny, client, monkeypatch):
         )
     asked = {"text": TEXT, "clamp": "3:77", "new": 9}
     refused = client.get(f"{tiny.base}/steer", params=asked)
-    assert refused.status_code == 503 and "4 other texts are being written" in refused.text
+    assert refused.status_code == 503
+    assert "4 other texts are being written" in refused.text
     monkeypatch.setattr(live, "STALE", -1.0)
     assert client.get(f"{tiny.base}/steer", params=asked).status_code == 200
     monkeypatch.setattr(live, "LONGEST", 0.0)

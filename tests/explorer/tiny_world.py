@@ -1,8 +1,6 @@
 """A tiny model, a dictionary of random directions, a real index of it in a store, and the same
 numbers by a naive float64 pass."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ TEXT = "def add(self, other):\n    return self + other"
 WIDTH = 48
 
 
-def made_up(seed: int = 0) -> Dictionary:
+def made_up(seed=0):
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, WIDTH, 24, generator=draw), dim=-1)
     return Dictionary(
@@ -37,18 +35,16 @@ class Tiny:
     index: Index
 
     @property
-    def base(self) -> str:
+    def base(self):
         return f"/{self.index.about.address}"
 
-    def library(self) -> Library:
+    def library(self):
         return Library(self.store)
 
-    def ids(self, text: str) -> np.ndarray:
+    def ids(self, text):
         return np.array([folder.find(str(self.model)).tokenizer.encode(text)])
 
-    def naive(
-        self, ids: np.ndarray, at: str = SITE, less: np.ndarray | float = 0.0
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def naive(self, ids, at=SITE, less=0.0):
         """Logits [s, v], and activations of features [s, f] where they count, with `less` taken off
         at a site."""
         logits, acts = tiny_models.naive(self.model, ids, {at: lambda x: x - less})
@@ -56,19 +52,21 @@ class Tiny:
         codes[0] = 0  # the first token does not count
         return logits[0], codes
 
-    def part(self, codes: np.ndarray, k: int) -> np.ndarray:
+    def part(self, codes, k):
         """What a feature with these activations [s] writes."""
         return codes[None, :, None] * made_up().W_dec[0][k].double().numpy()
 
 
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
+def log_probabilities(logits):
     """log softmax of each row, written out."""
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def make(root: Path) -> Tiny:
-    model, texts, store = tiny_models.make(root / "llama", "llama"), root / "texts", root / "store"
+def make(root):
+    model = tiny_models.make(root / "llama", "llama")
+    texts = root / "texts"
+    store = root / "store"
     texts.mkdir()
     for i in range(30):
         (texts / f"{i:02}.txt").write_text(

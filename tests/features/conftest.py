@@ -1,7 +1,5 @@
 """Tiny models of both norms, for the tests of features/live."""
 
-from __future__ import annotations
-
 import pytest
 
 import tiny_models

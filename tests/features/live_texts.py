@@ -1,8 +1,6 @@
 """A text, dictionaries of several kinds and their activations in float64, for the tests of
 features/live."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -60,11 +60,9 @@ def test_streamed_density_maximum_and_histogram_equal_those_of_the_dense_array(t
 def test_nan_and_zero_are_no_firings():
     sums = statistics.start(1)
     statistics.update(sums, np.zeros(3, int), np.array([np.nan, 0.0, 2.0]), 3)
-    assert (
-        sums.firings[0] == 1
-        and sums.maximum[0] == 2
-        and statistics.density(sums)[0] == pytest.approx(1 / 3)
-    )
+    assert sums.firings[0] == 1
+    assert sums.maximum[0] == 2
+    assert statistics.density(sums)[0] == pytest.approx(1 / 3)
 
 
 def test_purity_by_hand():
@@ -136,7 +134,9 @@ def test_windows_stop_at_the_ends_of_their_sequence(toy):
 
 def test_direct_logits_fold_the_norms_weight_and_extremes_break_ties_by_id():
     r = np.random.default_rng(1)
-    decoder, unembedding, norm = r.normal(size=(3, 4)), r.normal(size=(4, 9)), r.uniform(0.5, 2, 4)
+    decoder = r.normal(size=(3, 4))
+    unembedding = r.normal(size=(4, 9))
+    norm = r.uniform(0.5, 2, 4)
     naive = [
         [sum(decoder[k, j] * norm[j] * unembedding[j, v] for j in range(4)) for v in range(9)]
         for k in range(3)
@@ -180,31 +180,25 @@ def test_cards_from_stored_measures_show_the_dense_truth(toy, arm):
     assert [c.drawn for c in made] == [True] * 3 + [False] * 2
     for c in made:
         column = dense[:, c.index]
-        assert c.address == f"toy/site/{c.index}" and c.firings == (column > 0).sum() == sum(
-            c.counts
-        )
-        assert c.density == pytest.approx((column > 0).mean()) and c.maximum == pytest.approx(
-            column.max()
-        )
+        assert c.address == f"toy/site/{c.index}"
+        assert c.firings == (column > 0).sum() == sum(c.counts)
+        assert c.density == pytest.approx((column > 0).mean())
+        assert c.maximum == pytest.approx(column.max())
         peaks = [e.activations[e.at] for e in c.top]
-        assert peaks == sorted(peaks, reverse=True) and peaks[0] == pytest.approx(
-            column.max(), rel=1e-3
-        )
+        assert peaks == sorted(peaks, reverse=True)
+        assert peaks[0] == pytest.approx(column.max(), rel=1e-3)
         assert c.purity == pytest.approx(
             max(Counter(e.tokens[e.at] for e in c.top).values()) / len(c.top)
         )
         for e in c.top + sum((g.examples for g in c.groups), ()):
-            assert len(e.tokens) == min(e.position, 10) + 1 + min(
-                LENGTH - 1 - e.position, 5
-            ) and e.at == min(e.position, 10)
+            assert len(e.tokens) == min(e.position, 10) + 1 + min(LENGTH - 1 - e.position, 5)
+            assert e.at == min(e.position, 10)
             firing = np.flatnonzero(
                 (text.position == e.position) & np.isclose(column, e.activations[e.at], rtol=1e-3)
             )
             assert any(_agrees(e, row, column, text) for row in firing)
-        assert (
-            len(c.promoted) == len(c.suppressed) == 10
-            and c.promoted[0][1] >= c.promoted[-1][1] >= c.suppressed[-1][1]
-        )
+        assert len(c.promoted) == len(c.suppressed) == 10
+        assert c.promoted[0][1] >= c.promoted[-1][1] >= c.suppressed[-1][1]
 
 
 def _agrees(e, row, column, text):
@@ -229,8 +223,7 @@ def test_chunks_are_joined_until_they_are_large_and_nothing_is_lost():
 
 def test_the_draw_depends_on_the_seed_alone_and_an_arm_without_cards_has_none(arm):
     firings = np.full(500, 50)
-    assert np.array_equal(card.draw(firings, 7), card.draw(firings * 2, 7)) and not np.array_equal(
-        card.draw(firings, 7), card.draw(firings, 8)
-    )
+    assert np.array_equal(card.draw(firings, 7), card.draw(firings * 2, 7))
+    assert not np.array_equal(card.draw(firings, 7), card.draw(firings, 8))
     assert 3 not in card.draw(np.array([50, 50, 50, 19]), 0)
     assert card.cards(arm.drop_vars("card_token"), 0) == []

@@ -1,8 +1,6 @@
 """Importance of features: the vector worked by hand, and sums against naive float64 forwards
 of tiny models."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -127,12 +125,10 @@ def test_a_silent_feature_is_exactly_zero_and_so_is_the_past(model):
         (got[name] == 0).all() for name in ("active", "helps", "delta_active", "delta_silent")
     )
     done = finish(got)
-    assert (
-        done["total"] == 0
-        and done["spill"] == 0
-        and np.isnan(done["conditional"])
-        and np.isnan(done["hit_share"])
-    )
+    assert done["total"] == 0
+    assert done["spill"] == 0
+    assert np.isnan(done["conditional"])
+    assert np.isnan(done["hit_share"])
 
 
 def test_taking_out_nothing_changes_nothing_to_the_last_bit(model):
@@ -142,11 +138,9 @@ def test_taking_out_nothing_changes_nothing_to_the_last_bit(model):
 
     one = dictionary()
     got = measured(model, [1, 3], replace(one, W_dec=0 * one.W_dec))
-    assert (
-        got["active"].sum() > 0
-        and (got["delta_active"] == 0).all()
-        and (got["delta_silent"] == 0).all()
-    )
+    assert got["active"].sum() > 0
+    assert (got["delta_active"] == 0).all()
+    assert (got["delta_silent"] == 0).all()
 
 
 def test_total_is_conditional_times_density_and_batches_do_not_matter(model):

@@ -1,7 +1,5 @@
 """The largest few of each row against sorting the whole row."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from assay.features.effects import largest
     ("n", "m", "count"),
     [(3, 5000, 10), (4, 1024, 5), (2, 700, 600), (5, 7, 5), (3, 4, 9), (2, 6, 0), (0, 9, 2)],
 )
-def test_it_is_what_a_stable_sort_puts_first(n: int, m: int, count: int) -> None:
+def test_it_is_what_a_stable_sort_puts_first(n, m, count):
     rng = np.random.default_rng(m)
     for values in (
         rng.normal(size=(n, m)),

@@ -1,8 +1,6 @@
 """A text read live: activations, attribution and ablation are those of naive float64 forward
 passes, one firing at a time."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import live_texts as lt
@@ -43,24 +41,24 @@ def read(request, folder, model):
 
 def test_a_reading_has_the_tokens_losses_and_firings(read):
     reader, reading, naive = read
-    assert "".join(reading.words) == lt.TEXT and list(reading.ids) == reader.subject.encode(lt.TEXT)
+    assert "".join(reading.words) == lt.TEXT
+    assert list(reading.ids) == reader.subject.encode(lt.TEXT)
     np.testing.assert_allclose(reading.loss, naive.loss, rtol=1e-4)
-    assert reading.left_out == (0,) and len(reading) == len(reading.keep) == len(naive.a)
+    assert reading.left_out == (0,)
+    assert len(reading) == len(reading.keep) == len(naive.a)
     np.testing.assert_allclose(
         reading.firings.columns(range(lt.WIDTH), len(reading)), naive.a, atol=2e-5
     )
     position, feature = naive.a.nonzero()
-    assert (reading.firings.position == position).all() and (
-        reading.firings.feature == feature
-    ).all()
+    assert (reading.firings.position == position).all()
+    assert (reading.firings.feature == feature).all()
     twice = reading.firings.columns([3, 1, 3], len(reading))
     assert (twice == reading.firings.columns(range(lt.WIDTH), len(reading))[:, [3, 1, 3]]).all()
     assert reading.firings.columns([], len(reading)).shape == (len(reading), 0)
-    assert (reading.on == np.flatnonzero(naive.a.any(0))).all() and lt.NEVER not in reading.on
-    assert (
-        set(reading.firings.at(4).feature) == set(np.flatnonzero(naive.a[4]))
-        and len(reading.firings.of(lt.NEVER)) == 0
-    )
+    assert (reading.on == np.flatnonzero(naive.a.any(0))).all()
+    assert lt.NEVER not in reading.on
+    assert set(reading.firings.at(4).feature) == set(np.flatnonzero(naive.a[4]))
+    assert len(reading.firings.of(lt.NEVER)) == 0
 
 
 def test_attribution_is_the_slope_of_finite_differences(read):
@@ -75,9 +73,8 @@ def test_attribution_is_the_slope_of_finite_differences(read):
         assert whole.value[i] == pytest.approx(slope.sum(), abs=2e-4, rel=1e-3)
         assert one.value[i] == pytest.approx(slope[7], abs=2e-4, rel=1e-3)
         assert t <= 7 or one.value[i] == 0
-    assert whole.loss == pytest.approx(naive.loss.sum(), rel=1e-4) and one.loss == pytest.approx(
-        naive.loss[7], rel=1e-4
-    )
+    assert whole.loss == pytest.approx(naive.loss.sum(), rel=1e-4)
+    assert one.loss == pytest.approx(naive.loss[7], rel=1e-4)
     error = np.where(
         reading.keep[:, None],
         (reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]).double().numpy(),
@@ -114,10 +111,8 @@ def test_the_features_that_matter_are_summed_and_ordered(model):
     wanted = {
         k: found.value[found.firings.feature == k].sum() for k in np.unique(found.firings.feature)
     }
-    assert (
-        dict(zip(features, sums, strict=True)) == pytest.approx(wanted)
-        and (np.diff(np.abs(sums)) <= 0).all()
-    )
+    assert dict(zip(features, sums, strict=True)) == pytest.approx(wanted)
+    assert (np.diff(np.abs(sums)) <= 0).all()
 
 
 def test_a_feature_taken_out_is_a_forward_pass_without_it(read):
@@ -193,9 +188,8 @@ def test_a_long_way_from_linear_the_two_disagree_and_say_so():
     assert agreement(np.array([1.0, -1]), np.array([-1.0, 1])) == Agreement(
         2, pytest.approx(-1), 0.0
     )
-    assert np.isnan(agreement(np.ones(3), np.arange(3.0)).correlation) and np.isnan(
-        agreement(np.zeros(0), np.zeros(0)).same_sign
-    )
+    assert np.isnan(agreement(np.ones(3), np.arange(3.0)).correlation)
+    assert np.isnan(agreement(np.zeros(0), np.zeros(0)).same_sign)
     with pytest.raises(DataError, match="one number each"):
         agreement(np.ones(2), np.ones(3))
 
@@ -213,9 +207,8 @@ def test_a_token_behind_the_text_is_asked_about_and_has_no_features(model):
     assert asked.ids == (*plain.ids, 17) and asked.left_out == (0, len(plain))
     assert asked.limits == pytest.approx(plain.limits, rel=1e-5)
     np.testing.assert_allclose(asked.loss[:-1], plain.loss, rtol=1e-5)
-    assert (asked.firings.feature == plain.firings.feature).all() and (
-        asked.firings.position == plain.firings.position
-    ).all()
+    assert (asked.firings.feature == plain.firings.feature).all()
+    assert (asked.firings.position == plain.firings.position).all()
     found = matters(reader, asked, len(plain) - 1, count=2)
     assert found.loss == pytest.approx(asked.loss[-1])
 
@@ -239,13 +232,12 @@ def test_the_rules_of_what_counts(folder, model):
     length = np.linalg.norm(x, axis=1)
     after = np.sort(length[3:])
     keep = (np.arange(len(x)) >= 3) & (length <= 1.05 * after[(len(after) - 1) // 2])
-    assert first.left_out == tuple(np.flatnonzero(~keep)) and 3 < len(first.left_out) < len(x)
+    assert first.left_out == tuple(np.flatnonzero(~keep))
+    assert 3 < len(first.left_out) < len(x)
     assert np.isin(first.firings.position, np.flatnonzero(keep)).all()
     everywhere = lt.Naive(folder, first.ids, skip_first=0).a
-    assert (
-        np.isin(first.uncounted.position, first.left_out).all()
-        and len(first.cut(2).uncounted) == (everywhere[:2] > 0).sum()
-    )
+    assert np.isin(first.uncounted.position, first.left_out).all()
+    assert len(first.cut(2).uncounted) == (everywhere[:2] > 0).sum()
     both = first.firings.columns(range(lt.WIDTH), len(first)) + first.uncounted.columns(
         range(lt.WIDTH), len(first)
     )
@@ -260,10 +252,8 @@ def test_features_with_a_sign(folder, model):
     reading = reader.read(lt.TEXT)
     below = reading.firings[reading.firings.value < 0]
     assert len(below) and len(reading.firings) == 3 * (len(reading) - 1)
-    naive, row = (
-        lt.Naive(folder, reading.ids),
-        1.5 / 0.7 * lt.dictionary().W_enc[0].mT.double().numpy(),
-    )
+    naive = lt.Naive(folder, reading.ids)
+    row = 1.5 / 0.7 * lt.dictionary().W_enc[0].mT.double().numpy()
     k = int(below.feature[0])
     found = ablate_features(reader, reading, [k])
     add = np.zeros_like(naive.acts)

@@ -1,8 +1,6 @@
 """Features taken out, scaled and set: naive float64 passes of one text, and of a text that grows
 token by token without a cache."""
 
-from __future__ import annotations
-
 from itertools import islice
 
 import live_texts as lt
@@ -54,9 +52,8 @@ def test_changes_are_those_of_a_naive_pass(folder, model, site, writes, per_toke
     np.testing.assert_allclose(found.after, after, atol=5e-5)
     np.testing.assert_allclose(found.delta, after - naive.loss, atol=5e-5)
     np.testing.assert_allclose(found.kl, lt.kl(naive.logits[0], logits), atol=2e-5)
-    assert found.kl.shape == (len(reading),) and found.kl[0] == pytest.approx(
-        0, abs=1e-9
-    )  # the first token is left out
+    assert found.kl.shape == (len(reading),)
+    assert found.kl[0] == pytest.approx(0, abs=1e-9)  # the first token is left out
     for t in (5, len(reading) - 1):
         p, q = lt.probabilities(naive.logits[0, t]), lt.probabilities(logits[t])
         view = outlook(reader, reading, found, t, 3)
@@ -69,9 +66,8 @@ def test_changes_are_those_of_a_naive_pass(folder, model, site, writes, per_toke
         ):
             assert [c.id for c in chances] == np.argsort(order)[:3].tolist()
             for c in chances:
-                assert (c.before, c.after) == pytest.approx(
-                    (p[c.id], q[c.id]), rel=1e-4
-                ) and c.text == model.decode([c.id])
+                assert (c.before, c.after) == pytest.approx((p[c.id], q[c.id]), rel=1e-4)
+                assert c.text == model.decode([c.id])
 
 
 def test_taking_out_is_what_ablation_does_and_no_change_is_none(model):
@@ -166,7 +162,8 @@ def test_the_same_seed_writes_the_same_and_no_change_costs_nothing(model):
 
 def test_sampled_tokens_follow_the_softmax(folder, model):
     reader = lt.reader(model)
-    n, p = 400, lt.probabilities(lt.Naive(folder, model.encode("def")).logits[0, -1] / 0.7)
+    n = 400
+    p = lt.probabilities(lt.Naive(folder, model.encode("def")).logits[0, -1] / 0.7)
     drawn = [
         next(steer(reader, "def", [], new=1, temperature=0.7, seed=s)).before_id for s in range(n)
     ]
@@ -180,9 +177,8 @@ def test_steps_come_one_by_one_and_stopping_leaves_the_model_clean(model):
     hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.model.modules())
     steps = steer(reader, PROMPT, [Change(5, value=4.0)], new=50)
     seen = list(islice(steps, 3))
-    assert [s.index for s in seen] == [0, 1, 2] and seen[0].after == model.decode(
-        [seen[0].after_id]
-    )
+    assert [s.index for s in seen] == [0, 1, 2]
+    assert seen[0].after == model.decode([seen[0].after_id])
     assert seen[2].before == model.decode([s.before_id for s in seen])
     between = reader.read(lt.TEXT)  # another question between two steps
     assert next(steps).index == 3

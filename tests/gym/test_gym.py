@@ -1,7 +1,5 @@
 """Worlds have the effects that they plant, and a desk's answers are those of its statistics."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import defaultdict
@@ -21,14 +19,14 @@ from assay.core.claims import claims_key
 from assay.lab import catalogue
 from assay.lab.judge import recording
 from assay.lab.records import records
-from forks import Ended, program
+from forks import program
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MANY = np.arange(10_000, 11_200)
 
 
 @pytest.mark.parametrize("level", sorted(LEVELS))
-def test_what_a_candidate_does_beyond_its_near_control_is_the_truth_on_average(level: int) -> None:
+def test_what_a_candidate_does_beyond_its_near_control_is_the_truth_on_average(level):
     world = World(level, 1001)
     for candidate in range(world.about.candidates):
         own, near = (world.measure(MANY, candidate, near) for near in (0, 1))
@@ -38,13 +36,13 @@ def test_what_a_candidate_does_beyond_its_near_control_is_the_truth_on_average(l
         assert (own - near).mean(0) == pytest.approx(world.truth[candidate], abs=error)
 
 
-def test_a_training_seed_gives_the_same_numbers_alone_and_among_others() -> None:
+def test_a_training_seed_gives_the_same_numbers_alone_and_among_others():
     world = World(5, 1003)
     whole = world.measure(np.arange(1000, 1008), 2)
     np.testing.assert_array_equal(world.measure(np.array([1005]), 2)[0], whole[5])
 
 
-def test_the_plain_desk_says_what_a_t_test_says() -> None:
+def test_the_plain_desk_says_what_a_t_test_says():
     world = World(2, 1001)
     reading = Plain(world).ask(0, 0, 12)
     own, near = (world.measure(np.arange(1000, 1012), 0, k)[:, 0] for k in (0, 1))
@@ -54,13 +52,13 @@ def test_the_plain_desk_says_what_a_t_test_says() -> None:
     assert (reading.answer == "yes") == (low > 0)
 
 
-def test_whoever_peeks_is_charged_for_what_was_looked_at() -> None:
+def test_whoever_peeks_is_charged_for_what_was_looked_at():
     desk = Plain(World(1, 1001))
     desk.ask(0, 0, 12, control=False, peek=True)
     assert 3 <= desk.spent <= 12 and desk.looks == desk.spent - 2
 
 
-def test_a_budget_ends() -> None:
+def test_a_budget_ends():
     desk = Plain(World(1, 1001))
     desk.pilot(0, 0, BUDGET - 6)
     desk.ask(0, 0, 6)
@@ -68,7 +66,7 @@ def test_a_budget_ends() -> None:
         desk.ask(0, 0, 6)
 
 
-def test_loud_is_no_discovery_where_near_controls_come_by_themselves(tmp_path: Path) -> None:
+def test_loud_is_no_discovery_where_near_controls_come_by_themselves(tmp_path):
     world = next(
         w for w in (World(3, seed) for seed in range(1000, 1020)) if _only_loud(w) is not None
     )
@@ -82,13 +80,13 @@ def test_loud_is_no_discovery_where_near_controls_come_by_themselves(tmp_path: P
     assert weak.answer == "yes"  # 1.5 where .65 is asked, and the control has .5
 
 
-def _only_loud(world: World) -> int | None:
+def _only_loud(world):
     """A candidate that is loud and not planted, beside some that are not loud."""
     mask = (world.loudness > 1) & ~world.planted[:, 0]
     return int(np.flatnonzero(mask)[0]) if mask.any() and (world.loudness == 1).any() else None
 
 
-def test_agents_report_nothing_that_was_not_asked_and_answered_yes() -> None:
+def test_agents_report_nothing_that_was_not_asked_and_answered_yes():
     for name, agent in AGENTS.items():
         desk = Plain(World(5, 1001))
         reported = agent(desk, 7)
@@ -98,9 +96,7 @@ def test_agents_report_nothing_that_was_not_asked_and_answered_yes() -> None:
 
 
 @pytest.mark.parametrize("level", [1, 3])
-def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(
-    tmp_path: Path, level: int
-) -> None:
+def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(tmp_path, level):
     """Of loud directions, at level 3, some that are planted may be missed."""
     world = World(level, 1)
     handed = handing.hand_out(tmp_path / "world", world, tmp_path / "keys")
@@ -123,8 +119,8 @@ def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(
     assert level == 3 or scored.true == scored.planted == world.planted.sum()
 
 
-def test_it_is_a_program_by_its_folder(tmp_path: Path) -> None:
-    def run(*words: str) -> Ended:
+def test_it_is_a_program_by_its_folder(tmp_path):
+    def run(*words):
         return program(BENCHMARKS / "gym", words, tmp_path)
 
     out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").out
@@ -143,7 +139,7 @@ def test_it_is_a_program_by_its_folder(tmp_path: Path) -> None:
     assert refused.code == 2 and "line 2: needs candidate" in refused.err
 
 
-def test_its_record_is_that_of_the_experiment() -> None:
+def test_its_record_is_that_of_the_experiment():
     experiment = catalogue.find(str(BENCHMARKS / "gym/gym.py"))
     record = records.read(experiment.name, experiment.origin)
     assert record is not None and record["claims_key"] == claims_key(experiment.claims)

@@ -2,9 +2,7 @@
 
 import gc
 
-import pytest
 
-
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+def pytest_runtest_teardown(item, nextitem):
     if nextitem is None or nextitem.path.parent != item.path.parent:
         gc.freeze()

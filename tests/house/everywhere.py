@@ -1,16 +1,13 @@
 """One test for a rule that holds for thousands of files: a test for each would take longer to count
 than to ask."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
 
-
-def everywhere(cases: Iterable[Any]) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+def everywhere(cases):
     """Ask a test of every case, and list all that fail, each with its own words."""
     cases = list(cases)
 
-    def of(rule: Callable[[Any], None]) -> Callable[[], None]:
-        def test() -> None:
+    def of(rule):
+        def test():
             assert cases, "a rule that is asked of nothing cannot fail"
             failed = []
             for case in cases:

@@ -2,16 +2,15 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
 
 @cache
-def tree(path: Path) -> ast.Module:
+def tree(path):
     """Give a file's tree, which nobody changes."""
     return ast.parse(path.read_text())
 
 
 @cache
-def nodes(path: Path) -> tuple[ast.AST, ...]:
+def nodes(path):
     """List all that stands in a file."""
     return tuple(ast.walk(tree(path)))

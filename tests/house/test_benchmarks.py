@@ -5,13 +5,12 @@ import ast
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tiny_models
-from forks import Ended, Forks, ForksOfAnother
+from forks import ForksOfAnother
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
@@ -48,13 +47,13 @@ value = "mean(main.represented, over=feature)"
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
+def forks():
     """Forks of an interpreter that has run no test."""
     with ForksOfAnother() as parent:
         yield parent
 
 
-def run(forks: Forks, names: list[str], as_: str, words: list[str], folder: Path) -> Ended:
+def run(forks, names, as_, words, folder):
     """Execute files as if Python had been called with each, in one process."""
     paths = [str(FOLDER / f"{name}.py") for name in names]
     code = f"""
@@ -68,7 +67,7 @@ for path in {paths}:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
-def test_what_each_takes_from_the_program_is_there(name: str) -> None:
+def test_what_each_takes_from_the_program_is_there(name):
     for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "assay":
             module = importlib.import_module(node.module)
@@ -79,7 +78,7 @@ def test_what_each_takes_from_the_program_is_there(name: str) -> None:
 
 
 @pytest.mark.thorough
-def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
+def test_each_is_imported(forks, tmp_path):
     done = run(forks, sorted(path.stem for path in FOLDER.glob("*.py")), "benchmark", [], tmp_path)
     assert done == (0, "", ""), "an import measures nothing"
     assert not list(tmp_path.iterdir()), "an import writes nothing"
@@ -87,7 +86,7 @@ def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", LEAST)
-def test_it_runs_at_its_least_size(forks: Forks, tmp_path: Path, name: str) -> None:
+def test_it_runs_at_its_least_size(forks, tmp_path, name):
     changes = {"bos_token_id": 3, "max_position_embeddings": 128}
     tiny_models.make(tmp_path / "tiny", "llama", **changes)
     (tmp_path / "texts").mkdir()
@@ -99,7 +98,7 @@ def test_it_runs_at_its_least_size(forks: Forks, tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.thorough
-def test_each_part_of_the_table_of_peers_is_filled(forks: Forks, tmp_path: Path) -> None:
+def test_each_part_of_the_table_of_peers_is_filled(forks, tmp_path):
     done = run(forks, ["peers"], "__main__", ["--least", "--repeats", "1"], tmp_path)
     rows = [line.split(" | ") for line in done.out.splitlines() if line.startswith("| ")]
     measured = [row for row in rows if row[1] in ("fp32", "bf16")]

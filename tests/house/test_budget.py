@@ -75,7 +75,7 @@ def test_starts_nothing(words):
 LINE = "test_it.py::test_{}  0.3  It works for its living\n"
 
 
-def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str, list[str]]:
+def ran(folder, *words, in_all, lines):
     """Run the tests above under a budget with small limits: the exit code, the output, and the
     names of the tests that broke the budget."""
     work = RUN.partition("@pytest")[0]
@@ -107,7 +107,7 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
     return ended.returncode, out, re.findall(r"BUDGET: test_it.py::test_(\w+) took 0\.\d", out)
 
 
-def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: Path) -> None:
+def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path):
     """A child counts; waiting, an import, what tests share and a full pass of the garbage
     collector do not. An interpreter of something else than Assay is none of its starts."""
     code, out, dear = ran(tmp_path, in_all=60, lines=40)
@@ -119,7 +119,7 @@ def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: P
     )
 
 
-def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path: Path) -> None:
+def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path):
     words = ("-p", "xdist", "-n", "1", "-k", "not collects and not starts")
     code, out, dear = ran(tmp_path, *words, in_all=0.3, lines=41)
     assert code == 1 and "6 passed" in out
@@ -128,17 +128,17 @@ def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path: Path
     assert "BUDGET: dear.txt has 41 lines; the limit is 40" in out
 
 
-def test_nothing_dear_is_no_failure(tmp_path: Path) -> None:
+def test_nothing_dear_is_no_failure(tmp_path):
     code, out, _ = ran(tmp_path, "-k", "listed or waits", in_all=60, lines=40)
     assert (code, "BUDGET" in out) == (0, False), out
 
 
-def test_a_slower_machine_is_allowed_as_much_more() -> None:
+def test_a_slower_machine_is_allowed_as_much_more():
     assert budget.slowness([budget.PIECE * 3] * 3) == 3
     assert budget.slowness([budget.PIECE / 3] * 3) == 1
 
 
-def test_every_line_names_a_test_that_is_there() -> None:
+def test_every_line_names_a_test_that_is_there():
     listed = budget.reasons(budget.DEAR.read_text())
     assert len(listed) <= budget.LINES
     for name in listed:
@@ -146,6 +146,6 @@ def test_every_line_names_a_test_that_is_there() -> None:
         assert re.search(rf"^def {test}\(", (TESTS.parent / path).read_text(), re.MULTILINE), name
 
 
-def test_a_line_without_a_reason_is_refused() -> None:
+def test_a_line_without_a_reason_is_refused():
     with pytest.raises(pytest.UsageError, match="a test, seconds and a reason"):
         budget.reasons("tests/a.py::test_b  2\n")

@@ -5,11 +5,11 @@ import pytest
 from everywhere import everywhere
 
 
-def test_every_case_that_fails_is_listed_with_its_words() -> None:
+def test_every_case_that_fails_is_listed_with_its_words():
     asked = []
 
     @everywhere([1, 2, 3, 0])
-    def rule(n: int) -> None:
+    def rule(n):
         asked.append(n)
         assert 6 // n != 3, f"{n} is half of six"
 
@@ -18,11 +18,10 @@ def test_every_case_that_fails_is_listed_with_its_words() -> None:
     assert asked == [1, 2, 3, 0]
     lines = str(told.value).splitlines()
     assert any(line.startswith("2: AssertionError: 2 is half of six") for line in lines)
-    assert any(line.startswith("0: ZeroDivisionError") for line in lines) and not any(
-        line.startswith(("1:", "3:")) for line in lines
-    )
+    assert any(line.startswith("0: ZeroDivisionError") for line in lines)
+    assert not any(line.startswith(("1:", "3:")) for line in lines)
 
 
-def test_a_rule_asked_of_nothing_fails() -> None:
+def test_a_rule_asked_of_nothing_fails():
     with pytest.raises(AssertionError, match="asked of nothing"):
         everywhere([])(lambda case: None)()

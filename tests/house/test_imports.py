@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "numpy", "scipy", "xarray", "pandas", "transformers", "jinja2", "vl_convert"}
 
 
-def modules_after(code: str) -> set[str]:
+def modules_after(code):
     """The names of top-level modules that a fresh interpreter holds after running `code`."""
     script = (
         f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.partition('.')[0] for m in "
@@ -29,7 +28,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_imports_go_one_way() -> None:
+def test_imports_go_one_way():
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
         [linter, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False
@@ -37,16 +36,15 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
+def needs(path, files):
     """The modules that a file names in its imports, wherever they stand: at the top, in functions,
     for type checkers alone."""
     for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
         elif isinstance(node, ast.ImportFrom):
-            assert node.module and not node.level, (
-                f"{path} line {node.lineno}: imports are absolute here"
-            )
+            assert node.module
+            assert not node.level, f"{path} line {node.lineno}: imports are absolute here"
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (
                 name if name in files else node.module
@@ -55,7 +53,7 @@ def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
             )
 
 
-def test_no_two_files_need_each_other() -> None:
+def test_no_two_files_need_each_other():
     """Not even through a third, and not for the name of a type: what two files share lies in a file
     below both."""
     here = ROOT / "src"
@@ -78,7 +76,7 @@ LOADERS = {
 """What may load a module by its name beside loaders of a folder's own files, and which."""
 
 
-def test_nothing_loads_our_packages_by_a_name_in_a_text() -> None:
+def test_nothing_loads_our_packages_by_a_name_in_a_text():
     """Such an import is seen by no rule of this file: it could go up, or in a circle."""
     by_name = set()
     for path in sorted((ROOT / "src/assay").rglob("*.py")):
@@ -94,7 +92,7 @@ def test_nothing_loads_our_packages_by_a_name_in_a_text() -> None:
     assert not by_name - set(LOADERS)
 
 
-def call(*words: str) -> str:
+def call(*words):
     """Code that runs the command line in-process with its output thrown away."""
     return (
         "from assay.cli.main import main\nsys.stdout = open('/dev/null', 'w')\nassert "
@@ -126,7 +124,7 @@ LIGHT = {
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_looking_around_stays_light(name: str) -> None:
+def test_looking_around_stays_light(name):
     code, may = LIGHT[name]
     heavy = modules_after(code) & HEAVY - may
     assert not heavy, (
@@ -134,7 +132,7 @@ def test_looking_around_stays_light(name: str) -> None:
     )
 
 
-def test_names_are_loaded_late_in_one_way() -> None:
+def test_names_are_loaded_late_in_one_way():
     """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of
     its own."""
     homemade = re.compile(r"^def __(getattr|dir)__", re.MULTILINE)
@@ -143,7 +141,7 @@ def test_names_are_loaded_late_in_one_way() -> None:
     ]
 
 
-def test_a_file_that_has_used_a_late_library_has_the_library_itself() -> None:
+def test_a_file_that_has_used_a_late_library_has_the_library_itself():
     use = "from assay.core.heavy import xr\nlate = xr\nxr.Dataset"
     assert "xarray" not in modules_after(use.rpartition("\n")[0])
     assert "xarray" in modules_after(f"{use}\nassert xr is sys.modules['xarray'] is not late")
@@ -154,7 +152,7 @@ BLOCKED = (
 )
 
 
-def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path: Path) -> None:
+def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
     rows = [
         f"{arm},{seed},{value + seed / 100}"
         for arm, value in (("ours", 0.1), ("theirs", 0.3), ("none", 0.3))
@@ -177,8 +175,8 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path: Pat
 
 
 def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     from importlib import metadata
 
     from assay.verbs import health

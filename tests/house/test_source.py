@@ -170,9 +170,8 @@ def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
         )
         if gives_numbers and not function.name.startswith("_"):
             text = ast.get_docstring(function) or ""
-            assert re.search(r"^Range: ", text, re.MULTILINE) and re.search(
-                r"^Better: ", text, re.MULTILINE
-            ), function.name
+            assert re.search(r"^Range: ", text, re.MULTILINE), function.name
+            assert re.search(r"^Better: ", text, re.MULTILINE), function.name
 
 
 def weights_only(call: ast.Call) -> bool:
@@ -240,6 +239,8 @@ def test_the_device_does_not_grow() -> None:
 
 LONGEST, LARGEST = 60, 250
 """Lines of a function without its docstring, and of a class, at most."""
+
+
 def documentation(node: ast.FunctionDef) -> int:
     """Lines of a function's docstring."""
     first = node.body[0]

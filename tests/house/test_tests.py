@@ -6,7 +6,7 @@ from pathlib import Path
 TESTS = sorted(Path(__file__).parents[1].rglob("*.py"))
 
 
-def test_no_two_test_files_have_one_name() -> None:
+def test_no_two_test_files_have_one_name():
     """No folder here is a package, so pytest knows a file by its name alone and stops at the
     second."""
     twice = [

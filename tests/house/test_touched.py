@@ -1,7 +1,5 @@
 """What `make check` runs: the tests that a change touches, the nearest first."""
 
-from pathlib import Path
-
 import pytest
 
 from touched import nearest
@@ -28,7 +26,7 @@ TREE = {
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("tree")
     for name, text in TREE.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +58,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([], []),
     ],
 )
-def test_imports_are_followed_backwards(tree: Path, changed: list[str], touched: list[str]) -> None:
+def test_imports_are_followed_backwards(tree, changed, touched):
     found = nearest([tree / name for name in changed], tree)
     assert [str(path.relative_to(tree / "tests")) for path in found] == touched
 
 
-def test_a_layer_comes_before_others_that_are_as_far(tree: Path) -> None:
+def test_a_layer_comes_before_others_that_are_as_far(tree):
     found = nearest([tree / "src/assay/ask/shapes.py"], tree)
     assert [str(path.relative_to(tree / "tests")) for path in found] == [
         "ask/test_shapes.py",

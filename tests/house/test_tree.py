@@ -7,13 +7,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/how-it-is-built.md"
 
 
-def packages(root: Path) -> set[str]:
+def packages(root):
     """The packages below a folder by their dotted names."""
     found = {".".join(p.parent.relative_to(root).parts) for p in root.rglob("__init__.py")}
     return found - {""}
 
 
-def test_the_page_names_every_package_and_no_other() -> None:
+def test_the_page_names_every_package_and_no_other():
     rows = re.findall(r"^\| \w+ \| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \|", PAGE.read_text(), re.M)
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
     here = packages(ROOT / "src/assay")
@@ -21,7 +21,7 @@ def test_the_page_names_every_package_and_no_other() -> None:
     assert not named - here, f"docs/how-it-is-built.md has {sorted(named - here)}, not there"
 
 
-def test_the_lock_file_has_the_constraints_with_hashes() -> None:
+def test_the_lock_file_has_the_constraints_with_hashes():
     """Whoever installs from the lock file gets the versions that the tests were run with."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     locked = [line.removesuffix(" \\") for line in lines if re.match(r"\w", line)]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(tmp_path_factory):
     """The command of an environment that has the wheel, and of what the tests' own has all but the
     three projects."""
     made = tmp_path_factory.mktemp("wheel")
@@ -37,7 +37,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made / "env/bin/assay"
 
 
-def said(command: Path, where: Path, *words: str, code: int = 0) -> str:
+def said(command, where, *words, code=0):
     """What a command prints in the folder `where`."""
     ran = subprocess.run(
         [command, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True
@@ -46,17 +46,17 @@ def said(command: Path, where: Path, *words: str, code: int = 0) -> str:
     return " ".join((ran.stdout + ran.stderr).split())
 
 
-def test_without_the_catalogue_it_says_how_to_get_it(alone: Path, tmp_path: Path) -> None:
+def test_without_the_catalogue_it_says_how_to_get_it(alone, tmp_path):
     assert "pip install ./catalogue" in said(alone, tmp_path, "list")
     assert "pip install ./catalogue" in said(alone, tmp_path, "run", "superposition", code=2)
     assert "assay-catalogue" not in said(alone, tmp_path, "--help")
 
 
-def test_it_judges_a_table_and_plans_a_study(alone: Path, tmp_path: Path) -> None:
+def test_it_judges_a_table_and_plans_a_study(alone, tmp_path):
     rows = [f"{arm},{i},{x + i % 3 / 100}" for arm, x in (("a", 1), ("b", 0)) for i in range(12)]
     (tmp_path / "table.csv").write_text("\n".join(["arm,seed,y", *rows]))
     claim = ("--claim", "a.y - b.y > 0.5", "--unit", "seed")
     assert "holds" in said(alone, tmp_path, "judge", "table.csv", *claim, "--json")
     for file in ("country.toml", "capitals.csv"):
         (tmp_path / file).write_text((ROOT / "examples" / file).read_text())
-    assert "runs to train" in said(alone, tmp_path, "plan", "country.toml")
+    assert "runs are missing" in said(alone, tmp_path, "plan", "country.toml")

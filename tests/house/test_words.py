@@ -3,7 +3,6 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ BLOCKS = re.compile(r"^```.*?^```|<!-- made:.*?<!-- end -->|`[^`\n]*`", re.MULTI
 CODE = re.compile(r"\{[{%#].*?[}%#]\}|\{[^{}]*\}|<[^>]*>", re.DOTALL)
 
 
-def texts() -> Iterator[str]:
+def texts():
     """Every page but the changelog, every message in the source, every template; without code."""
     pages = ("*.md", "docs/*.md", "skills/**/*.md", "catalogue/*.md", "referee/*.md")
     for path in (path for pattern in pages for path in ROOT.glob(pattern)):
@@ -45,7 +44,7 @@ def texts() -> Iterator[str]:
         yield from messages(ast.parse(path.read_text("utf-8")))
 
 
-def messages(tree: ast.Module) -> Iterator[str]:
+def messages(tree):
     """The strings of a module that are sentences, its docstrings left out."""
     bodies = (body for node in ast.walk(tree) if isinstance(body := getattr(node, "body", 0), list))
     documented = {id(s.value) for body in bodies for s in body if isinstance(s, ast.Expr)}
@@ -56,11 +55,11 @@ def messages(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def counted() -> Counter[str]:
+def counted():
     words = re.compile(rf"\b({'|'.join(PLAIN)})\b", re.IGNORECASE)
     return Counter(match.lower() for text in texts() for match in words.findall(text))
 
 
 @pytest.mark.parametrize("word", PLAIN)
-def test_a_word_that_readers_stumbled_over_is_rare(word: str, counted: Counter[str]) -> None:
+def test_a_word_that_readers_stumbled_over_is_rare(word, counted):
     assert counted[word] <= MOST, f"{word!r}: write {PLAIN[word]}"

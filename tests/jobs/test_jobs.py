@@ -161,7 +161,8 @@ def test_so_many_run_at_once_and_the_others_wait_their_turn(root, servers):
     for _, kind in sorted(events):
         active += 1 if kind == "began" else -1
         most = max(most, active)
-    assert most == 2 and sum(kind == "began" for _, kind in events) == 6, "each was run once"
+    assert most == 2, "each was run once"
+    assert sum(kind == "began" for _, kind in events) == 6, "each was run once"
 
 
 INTERRUPTIBLE = f"""
@@ -252,11 +253,13 @@ def test_a_run_outlives_a_killed_server_and_the_next_one_finds_it(root):
     assert not gone(found) and job.state.status == "running"
     with server(root):
         time.sleep(0.5)
-        assert job.state.pid == found.pid and last.state.status == "queued", "it counts as one"
+        assert job.state.pid == found.pid, "it counts as one"
+        assert last.state.status == "queued", "it counts as one"
         assert not gone(found)
         (root / "go").touch()
         until(lambda: last.state.status == "done")
-    assert job.state.status == "done" and job.result == {"experiment": "x", "provenance": {}}
+    assert job.state.status == "done"
+    assert job.result == {"experiment": "x", "provenance": {}}
     assert job.state.exit_code is None, "nobody saw it"
 
 
@@ -346,7 +349,9 @@ def test_why_a_run_failed_is_one_line_and_the_others_go_on(root, script):
     finished(root, limits=Limits(memory=2**30))
     state = job.state
     assert state.status == "failed" and after.state.status == "done"
-    assert ENDS[script] in state.error and "\n" not in state.error and str(root) not in state.error
+    assert ENDS[script] in state.error
+    assert "\n" not in state.error
+    assert str(root) not in state.error
 
 
 def test_a_run_that_a_person_interrupts_is_cancelled(root):
@@ -380,7 +385,8 @@ def test_code_that_was_changed_after_it_was_asked_for_does_not_run(root, tmp_pat
     path.write_text("x = 1")
     job = ask(root, DONE, code={str(path): "0" * 16})
     finished(root)
-    assert job.state.status == "failed" and "own.py was changed since" in job.state.error
+    assert job.state.status == "failed"
+    assert "own.py was changed since" in job.state.error
     assert not (job.path / "output").exists()
 
 
@@ -389,7 +395,8 @@ def test_what_was_asked_and_what_came_out_cannot_be_changed_afterwards(root):
     path = job.path / "asked.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "preset": "full"}))
     finished(root)
-    assert job.state.status == "failed" and "was changed after it was written" in job.state.error
+    assert job.state.status == "failed"
+    assert "was changed after it was written" in job.state.error
     ask(root, DONE)
     finished(root)
     path = job.path / "result.json"

@@ -6,14 +6,12 @@ import http.server
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assay.cli.main import main
 from assay.lab.judge import anchors, registered
-from assay.lab.judge.registered import Registration
 from assay.verbs.new import write_experiment
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
@@ -38,12 +36,12 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 FREEZE = ("preregister", "own.py", "--set", "seed=1000:1008", "--set", "steps=5", "--root", "s")
 
 
-def openssl(*words: str) -> None:
+def openssl(*words):
     subprocess.run(["openssl", *words], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def authority(tmp_path_factory):
     """A folder with the certificates of a root and of an authority that it signed."""
     folder = tmp_path_factory.mktemp("authority")
     with contextlib.chdir(folder):
@@ -61,11 +59,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, garbage: bytes = b"") -> Iterator[str]:
+def serving(folder, garbage=b""):
     """The address of an authority on this machine; with `garbage` it answers just that."""
 
     class Answers(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_POST(self):
             query = self.rfile.read(int(self.headers["Content-Length"]))
             (folder / "in.tsq").write_bytes(query)
             with contextlib.chdir(folder):
@@ -76,7 +74,7 @@ def serving(folder: Path, garbage: bytes = b"") -> Iterator[str]:
             self.end_headers()
             self.wfile.write(garbage or (folder / "out.tsr").read_bytes())
 
-        def log_message(self, *words: object) -> None:
+        def log_message(self, *words):
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
@@ -86,7 +84,7 @@ def serving(folder: Path, garbage: bytes = b"") -> Iterator[str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     """A folder with an experiment, which is no git repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -94,13 +92,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def frozen_in(folder: Path) -> Registration:
+def frozen_in(folder):
     return registered.read(next(folder.glob("*.prereg.json")))
 
 
-def test_a_time_stamp_is_verified_by_a_trusted_authority_alone(
-    here: Path, authority: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_time_stamp_is_verified_by_a_trusted_authority_alone(here, authority, capsys):
     with serving(authority) as address:
         assert main([*FREEZE, "--anchor", address]) == 0
     frozen = frozen_in(here)
@@ -113,13 +109,14 @@ def test_a_time_stamp_is_verified_by_a_trusted_authority_alone(
     (other,) = anchors.stamps(frozen, authority / "tsa.pem")  # no root
     assert "no authority" in other.wrong
     name = str(frozen.path)
-    assert main(["verify", name]) == 0 and "stated, not checked" in capsys.readouterr().out
+    assert main(["verify", name]) == 0
+    assert "stated, not checked" in capsys.readouterr().out
     assert main(["verify", name, "--authority", str(authority / "ca.pem")]) == 0
     assert "verified, so it was frozen by then" in capsys.readouterr().out.replace("\n  ", " ")
 
 
 @pytest.mark.parametrize("harm", ["another hash", "a changed byte", "text"])
-def test_a_time_stamp_of_something_else_is_wrong(here: Path, authority: Path, harm: str) -> None:
+def test_a_time_stamp_of_something_else_is_wrong(here, authority, harm):
     assert main([*FREEZE]) == 0
     frozen = frozen_in(here)
     digest = "0" * 64 if harm == "another hash" else frozen.hash
@@ -143,9 +140,7 @@ def test_a_time_stamp_of_something_else_is_wrong(here: Path, authority: Path, ha
     assert main(["verify", str(frozen.path), "--authority", str(authority / "ca.pem")]) == 1
 
 
-def test_what_gives_no_time_stamp_is_one_line_and_what_is_frozen_stays(
-    here: Path, authority: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_gives_no_time_stamp_is_one_line_and_what_is_frozen_stays(here, authority, capsys):
     assert main([*FREEZE, "--anchor", "ftp://somewhere"]) == 2
     assert not list(here.glob("*.prereg.*"))
     with serving(authority, garbage=b"not today") as address:
@@ -157,9 +152,7 @@ def test_what_gives_no_time_stamp_is_one_line_and_what_is_frozen_stays(
     assert frozen_in(here) and not list(here.glob("*.tsr"))
 
 
-def test_a_git_note_names_the_hash_and_is_stated_only(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_git_note_names_the_hash_and_is_stated_only(here, monkeypatch, capsys):
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "a name")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.org")
@@ -173,10 +166,8 @@ def test_a_git_note_names_the_hash_and_is_stated_only(
     assert list(anchors.stamps(frozen_in(here))) == []
 
 
-def test_nothing_is_asked_of_anybody_without_the_option(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*words: object, **more: object) -> None:
+def test_nothing_is_asked_of_anybody_without_the_option(here, monkeypatch):
+    def refuse(*words, **more):
         raise AssertionError("a program or an address was asked")
 
     monkeypatch.setattr(anchors.subprocess, "run", refuse)

@@ -92,7 +92,9 @@ def told(tmp_path, capsys, *, verb="run", how=("--executor", "inline"), **parts)
 )
 def test_a_mistake_before_training_is_one_line(tmp_path, capsys, verb, what, answer, says):
     code, err = told(tmp_path, capsys, answer=answer, more=f", {what}=broken", verb=verb)
-    assert code == 2 and says.format(what=what, at=LINE + 4) in err and err.count("\n") == 1, err
+    assert code == 2, err
+    assert says.format(what=what, at=LINE + 4) in err, err
+    assert err.count("\n") == 1, err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -102,7 +104,9 @@ def test_a_mistake_before_training_is_one_line(tmp_path, capsys, verb, what, ans
 )
 def test_a_loss_that_is_not_one_number_for_each_run_says_what_it_should_be(tmp_path, capsys, loss):
     code, err = told(tmp_path, capsys, loss=loss)
-    assert code in (2, 3) and "one number for each of 3 runs" in err and "Traceback" not in err, err
+    assert code in (2, 3), err
+    assert "one number for each of 3 runs" in err, err
+    assert "Traceback" not in err, err
 
 
 def test_a_run_ends_when_its_work_is_stored_whatever_a_training_left_running(tmp_path):
@@ -226,12 +230,10 @@ def test_measures_that_cannot_be_used_are_told_before_anything_is_stored(tmp_pat
     measured, says = WRONG[name]
     code, err = told(tmp_path, capsys, measured=measured)
     last = err.splitlines()[-1]
-    assert (
-        code == 2
-        and "Traceback" not in err
-        and f"count.py line {LINE - 1}: measure= " in last
-        and says in last
-    ), err
+    assert code == 2, err
+    assert "Traceback" not in err, err
+    assert f"count.py line {LINE - 1}: measure= " in last, err
+    assert says in last, err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -242,9 +244,9 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
     measured, says = RAISED[name]
     code, err = told(tmp_path, capsys, measured=measured)
     last = err.splitlines()[-1]
-    assert (
-        code == 2 and "Traceback" not in err and f"count.py line {LINE}: measure= {says}" in last
-    ), err
+    assert code == 2, err
+    assert "Traceback" not in err, err
+    assert f"count.py line {LINE}: measure= {says}" in last, err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -287,7 +289,10 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
 def test_every_function_of_an_experiment_is_named_with_file_and_line(tmp_path, capsys, parts, says):
     code, err = told(tmp_path, capsys, **parts)
     last = err.splitlines()[-1]
-    assert code == 2 and "Traceback" not in err and "count.py line " in last and says in last, err
+    assert code == 2, err
+    assert "Traceback" not in err, err
+    assert "count.py line " in last, err
+    assert says in last, err
 
 
 def test_a_statement_that_cannot_be_computed_names_its_place(tmp_path, capsys):
@@ -295,11 +300,9 @@ def test_a_statement_that_cannot_be_computed_names_its_place(tmp_path, capsys):
         tmp_path, capsys, claim='Finding(text="x", value=lambda arms: arms["main"].x / [1 / 0]),'
     )
     last = err.splitlines()[-1]
-    assert (
-        code == 2
-        and "'x' cannot be computed: ZeroDivisionError" in last
-        and f"(count.py line {LINE + 8})" in last
-    ), err
+    assert code == 2, err
+    assert "'x' cannot be computed: ZeroDivisionError" in last, err
+    assert f"(count.py line {LINE + 8})" in last, err
 
 
 def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path, capsys):
@@ -310,9 +313,8 @@ def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path
     assert told(tmp_path, capsys, claim=wrong)[0] == 2
     assert main(["show", str(tmp_path / "count.py"), "--root", str(tmp_path / "s"), "--json"]) == 2
     data = json.loads(capsys.readouterr().out)
-    assert [f["text"] for f in data["failed"]] == ["odd"] and [
-        f["text"] for f in data["findings"]
-    ] == ["even"]
+    assert [f["text"] for f in data["failed"]] == ["odd"]
+    assert [f["text"] for f in data["findings"]] == ["even"]
     assert "NaN where a run has no number" in data["failed"][0]["reason"]
 
 
@@ -326,12 +328,10 @@ def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path
 )
 def test_what_training_raises_ends_no_worker(tmp_path, capsys, does):
     code, err = told(tmp_path, capsys, left=does, how=())
-    assert (
-        code == 3
-        and "one group of count crashed, arm main" in err
-        and "count.py line " in err
-        and "Traceback" not in err
-    ), err
+    assert code == 3, err
+    assert "one group of count crashed, arm main" in err, err
+    assert "count.py line " in err, err
+    assert "Traceback" not in err, err
 
 
 HARMLESS = (

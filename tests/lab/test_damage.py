@@ -135,7 +135,8 @@ def test_the_hash_of_a_checkpoint_sees_names_types_shapes_bytes_step_and_text():
 @pytest.mark.parametrize("line", [b"\xff\xfe\n", b"[1]\n", b"[" * 5000 + b"\n", b"{\n", b"\x00"])
 def test_a_line_of_looks_that_cannot_be_read_stops_nothing(tmp_path, line):
     (tmp_path / "count.py").write_text(EDITED + "RATE, STOP = 1.0, -1\n")
-    lab, experiment = Lab(tmp_path / "s", Inline()), catalogue.find(str(tmp_path / "count.py"))
+    lab = Lab(tmp_path / "s", Inline())
+    experiment = catalogue.find(str(tmp_path / "count.py"))
     lab.run(experiment)
     for name in ("looks.jsonl", "frozen.jsonl"):
         with (tmp_path / "s" / "results" / "count" / name).open("ab") as file:

@@ -182,10 +182,8 @@ def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):
     }
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
     told = forecast(lab.plan(experiment), experiment)
-    assert (
-        told.spread_from.startswith("nothing: its record no longer fits")
-        and told.claims[0].expected == "unknown"
-    )
+    assert told.spread_from.startswith("nothing: its record no longer fits")
+    assert told.claims[0].expected == "unknown"
 
 
 def test_units_that_seeds_do_not_buy_have_their_width_where_nothing_changes(lab):
@@ -202,7 +200,7 @@ def test_units_that_seeds_do_not_buy_have_their_width_where_nothing_changes(lab)
         6,
         True,
         None,
-    ) and "more seeds do not add pairs" in now.why
+    ) and "its units are pairs" in now.why
     assert (more.units, more.half_width, more.expected) == (None, None, "unknown")
 
 

@@ -71,15 +71,15 @@ def test_one_bit_is_found_named_and_mended(world, pattern, capsys):
     victim.write_bytes(data)
     integrity._verified_states.clear()
     (harm,) = harms(store)
-    assert harm.what == HARMED[pattern] and (harm.path == victim or harm.path in victim.parents)
-    assert (
-        main(["doctor", "--root", str(store.root)]) == 1
-        and str(harm.path) in capsys.readouterr().out
-    )
+    assert harm.what == HARMED[pattern]
+    assert harm.path == victim or harm.path in victim.parents
+    assert main(["doctor", "--root", str(store.root)]) == 1
+    assert str(harm.path) in capsys.readouterr().out
     assert main(["doctor", "--clean", "--root", str(store.root)]) == 0, (
         "well, but for what is unfinished"
     )
-    assert str(harm.path) in capsys.readouterr().out and not list(harms(Store(store.root)))
+    assert str(harm.path) in capsys.readouterr().out
+    assert not list(harms(Store(store.root)))
     kept = {
         path: text
         for path, text in whole.items()
@@ -115,14 +115,11 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
             == 0
         )
         said = "".join(capsys.readouterr())
-        assert "looks.jsonl" in said.replace("\n", "") and "not as written" in " ".join(
-            said.split()
-        ), words
+        assert "looks.jsonl" in said.replace("\n", ""), words
+        assert "not as written" in " ".join(said.split()), words
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
-    assert (
-        all(line in path.read_text().splitlines() for line in lines[1:])
-        and not journal.Journal(path).damaged
-    )
+    assert all(line in path.read_text().splitlines() for line in lines[1:])
+    assert not journal.Journal(path).damaged
     (kept,) = (world / "s/tmp").glob("damaged-walk-looks.jsonl-*")
     assert json.dumps(look) in kept.read_text()
 
@@ -166,10 +163,8 @@ def test_the_name_of_a_lines_hash_is_no_way_around_it(world):
 def test_a_header_that_became_a_folder_is_named_and_mended(world, capsys):
     (world / "s/store.json").unlink()
     (world / "s/store.json").mkdir()
-    assert (
-        main(["doctor", "--root", str(world / "s")]) == 1
-        and "store.json" in capsys.readouterr().out
-    )
+    assert main(["doctor", "--root", str(world / "s")]) == 1
+    assert "store.json" in capsys.readouterr().out
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
     assert len(list(Store(world / "s").list())) == 6
 

@@ -1,13 +1,10 @@
 """Inputs: what a run reads is noted, so that no number of another model or text is served."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +87,7 @@ experiment = Experiment(
 '''
 
 
-def number(*lines: str, before: str = "") -> str:
+def number(*lines, before=""):
     """The text of the function that reads, after what stands before it."""
     return before + "\n".join(("def number(bench):", *(f"    {line}" for line in lines)))
 
@@ -150,20 +147,20 @@ OWN = {
 class Tried:
     """An experiment in a folder, beside what it reads."""
 
-    def __init__(self, folder: Path, reader: str, more: str = ""):
+    def __init__(self, folder, reader, more=""):
         folder.mkdir(parents=True)
         self.path, self.data = folder / "looking.py", folder / "data"
         self.data.mkdir()
         self.path.write_text(TEXT.replace("READ", reader, 1).replace("MORE", more))
         self.lab = Lab(folder / "store", Inline())
 
-    def holds(self, value: int) -> None:
+    def holds(self, value):
         """Make the files hold this number."""
         (self.data / "number.txt").write_text(f"{value}\n")
         np.save(self.data / "number.npy", value)
         torch.save(value, self.data / "number.pt")
 
-    def run(self) -> float:
+    def run(self):
         return float(self.lab.run(catalogue.find(str(self.path)), "smoke").arms["main"].seen.mean())
 
     def plan(self):
@@ -187,7 +184,7 @@ def elsewhere(tmp_path, monkeypatch):
 def test_what_is_opened_through_assay_is_an_input_and_a_change_of_it_is_measured(kind, tmp_path):
     tried = Tried(tmp_path / "a", READERS[kind])
 
-    def holds(value: int) -> None:
+    def holds(value):
         if kind == "dictionary":
             shape = {"W_enc": (1, 4, 2), "W_dec": (1, 2, 4), "b_enc": (1, 2), "b_dec": (1, 4)}
             tensors = {name: torch.full(size, float(value)) for name, size in shape.items()}

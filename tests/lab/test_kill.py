@@ -50,13 +50,14 @@ def child(root, preset="default"):
 
 @pytest.mark.thorough  # test_random_kills.py kills three times
 def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
-    marks, root, whole = (
-        tmp_path / "marks",
-        tmp_path / "s",
-        uninterrupted(tmp_path / "whole", "full"),
-    )
+    marks = tmp_path / "marks"
+    root = tmp_path / "s"
+    whole = uninterrupted(tmp_path / "whole", "full")
     slowly(monkeypatch, marks)
-    rng, fork, hit, aims = random.Random(5), multiprocessing.get_context("fork"), [], list(AIMS)
+    rng = random.Random(5)
+    fork = multiprocessing.get_context("fork")
+    hit = []
+    aims = list(AIMS)
     while aims:
         aim = aims.pop(0)
         marks.write_text("")

@@ -321,8 +321,7 @@ def test_an_arm_may_be_measured_in_its_own_way(tmp_path):
     own = Lab(tmp_path / "b", Inline()).run(
         dataclasses.replace(found, arms=arms, claims=()), "smoke"
     )
-    assert np.allclose(own.arms["far"].end, 2 * plain.arms["far"].end) and np.allclose(
-        own.arms["main"].end, plain.arms["main"].end
-    )
+    assert np.allclose(own.arms["far"].end, 2 * plain.arms["far"].end)
+    assert np.allclose(own.arms["main"].end, plain.arms["main"].end)
     with pytest.raises(ExperimentError, match="nothing to measure"):
         dataclasses.replace(found.arms["mirror"], measure=twice)

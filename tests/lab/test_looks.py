@@ -67,7 +67,8 @@ def test_a_control_that_comes_by_itself_is_no_change_of_the_question(tmp_path):
     before = {k: v for k, v in now["arms"].items() if k != "linear"}
     path = journal.stored(lab.store, experiment.name)
     journal.note(path, {**now, "arms": {**before, "main/gone": "g"}})
-    added, dropped = "arm added or reworded: linear", "arm dropped or reworded: main/gone"
+    added = "arm added or reworded: linear"
+    dropped = "arm dropped or reworded: main/gone"
     assert {added, dropped} <= {*looks.changed(experiment, plan, lab.store)}
     main = replace(experiment.arms["main"], brings=("linear", "main/gone"))
     brought = replace(experiment, arms={**experiment.arms, "main": main})
@@ -133,9 +134,8 @@ def test_a_later_look_at_other_claims_alone_takes_nothing_from_a_claim():
 
 def test_of_a_look_without_shapes_any_other_hash_counts():
     old = {k: v for k, v in judged(claim(also={"far": "rival: x"})).items() if k != "shapes"}
-    assert "another one" in history.reshaped(claim(), [old]) and not history.reshaped(
-        claim(also={"far": "rival: x"}), [old]
-    )
+    assert "another one" in history.reshaped(claim(), [old])
+    assert not history.reshaped(claim(also={"far": "rival: x"}), [old])
 
 
 def test_claims_of_the_catalogue_that_were_shaped_after_a_look_are_confirming():
@@ -203,11 +203,9 @@ def test_a_record_of_before_records_held_it_is_confirmatory_by_its_first_look(
 
 def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, monkeypatch):
     """A look of the first edition is held to the roles that were first noted after it."""
-    before, roles, others = (
-        claim(also={"far": "rival: x"}),
-        claim(also={"far": "same method: x"}),
-        claim(also={}),
-    )
+    before = claim(also={"far": "rival: x"})
+    roles = claim(also={"far": "same method: x"})
+    others = claim(also={})
     hashes = [claims_key([c])[:12] for c in (before, roles, others)]
     (tmp_path / history.FIRST_EDITION).write_text(
         f'{{"{hashes[0]}": "{history.hash_without_roles(before)}"}}'

@@ -1,10 +1,7 @@
 """What a process hands back between two experiments."""
 
-from __future__ import annotations
-
 import functools
 import gc
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ from assay.lab.work import memory
 
 
 @pytest.fixture(autouse=True)
-def unfrozen() -> Iterator[None]:
+def unfrozen():
     """As in a worker: what was imported is not set apart from the rest (tests/conftest.py)."""
     gc.unfreeze()
     yield

@@ -73,9 +73,8 @@ def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
         for s in Store(old).list()
     }
     # what walk.py does
-    assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(
-        ends["main1"] + 10
-    )
+    assert ends["far0"] == pytest.approx(ends["main0"] + 10)
+    assert ends["far1"] == pytest.approx(ends["main1"] + 10)
     plan = json.loads(told(capsys, "plan", "walk.py", *WHERE, "--json").out)
     assert (plan["cached"], plan["missing"]) == (6, 0)
     shown = json.loads(told(capsys, "show", "walk.py", *WHERE, "--json").out)
@@ -168,13 +167,10 @@ def test_what_a_migration_cannot_read_is_kept(old):
     checkpoint = next(old.glob("groups/*/fit-00.safetensors"))
     checkpoint.write_bytes(checkpoint.read_bytes()[:40])
     migrate(Store(old))
-    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": ' and not list(
-        old.glob("results/*/*.json")
-    )
-    assert (
-        len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40
-        and not checkpoint.exists()
-    )
+    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": '
+    assert not list(old.glob("results/*/*.json"))
+    assert len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize("old", ["hashes-of-files"], indirect=True)
@@ -189,20 +185,16 @@ def test_the_migrated_result_is_listed_and_its_page_opens(tmp_path, monkeypatch)
     home = unpacked(tmp_path, "without-hashes")
     monkeypatch.chdir(home)
     migrate(Store(home / "store"))
-    assert (
-        main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0
-        and "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
-    )
+    assert main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0
+    assert "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
 
 
 def test_a_dictionary_of_the_first_version_reconstructs_as_it_did(tmp_path):
     from safetensors.torch import load_file
 
     home = unpacked(tmp_path, "dictionary") / "d"
-    found, expected = (
-        load(home / "dictionary.safetensors"),
-        load_file(home / "expected.safetensors"),
-    )
+    found = load(home / "dictionary.safetensors")
+    expected = load_file(home / "expected.safetensors")
     assert torch.equal(found.decode(found.encode(expected["x"])), expected["y"])
 
 
@@ -212,10 +204,10 @@ def test_an_index_with_fewer_columns_is_read_and_lacks_only_those(tmp_path):
 
     (folder,) = (unpacked(tmp_path, "index-of-fewer-columns") / "store/artefacts/index").iterdir()
     rows = Index(folder).query("SELECT * FROM features ORDER BY feature")
-    assert len(rows) == 20 and set(rows[0]) == {column.name for column in TABLES["features"]}
-    assert {row["gradient_low"] for row in rows} == {None} and sum(
-        row["firings"] for row in rows
-    ) > 0
+    assert len(rows) == 20
+    assert set(rows[0]) == {column.name for column in TABLES["features"]}
+    assert {row["gradient_low"] for row in rows} == {None}
+    assert sum(row["firings"] for row in rows) > 0
     assert Index(folder).feature(3).numbers["firings"] == rows[3]["firings"]
 
 

@@ -81,10 +81,8 @@ def test_files_without_a_latin_letter_have_runs_of_their_own(tmp_path):
 
 
 def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path, capsys):
-    first, other = (
-        written(tmp_path / "a", "walk_x.py"),
-        written(tmp_path / "b", "walk_x.py", WALK.replace("batch * 0.05", "batch * 0.06")),
-    )
+    first = written(tmp_path / "a", "walk_x.py")
+    other = written(tmp_path / "b", "walk_x.py", WALK.replace("batch * 0.05", "batch * 0.06"))
     lab = Lab(tmp_path / "s", Inline())
     lab.run(catalogue.find(str(first)), "smoke")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}

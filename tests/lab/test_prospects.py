@@ -72,14 +72,16 @@ def test_the_fewest_units_decide_four_times_in_five_and_one_less_does_not():
 def test_what_no_number_of_units_decides():
     between = outlook(claim(low=0.6, high=1.0, fail_low=0.4, fail_high=1.2), exactly(10, 0.5))
     assert (between.fewest, between.distance) == (None, 0)
-    assert between.why == "decided by no number of units: it lies between its bounds"
+    assert between.why == (
+        "its estimate is between the values at which it holds and those at which it fails"
+    )
     rng = np.random.default_rng(5)
     x = 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20))
     few = xr.Dataset({"x": (("run", "document"), x)}, coords={"seed": ("run", np.arange(10))})
     floor = outlook(
         claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9}
     )
-    assert (floor.fewest, floor.why) == (None, "decided by no number of seeds"), (
+    assert (floor.fewest, floor.why) == (None, "no number of seeds decides it"), (
         "documents are too few, and seeds do not buy them"
     )
     assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest == 6, "fewer give no verdict"
@@ -112,7 +114,7 @@ def test_shares_are_bought_by_the_binomial_law():
 
 def test_other_units_are_not_bought_with_seeds():
     by_entry = outlook(claim(units=("entry",)), arms(12))
-    assert by_entry.why == "more seeds do not add entries, which are its units"
+    assert by_entry.why == "more seeds do not help, because its units are entries"
     assert (by_entry.fewest, by_entry.half_width) == (None, outlook(claim(), arms(12)).half_width)
     assert outlook(claim(units=("entry",)), arms(12), 20).half_width is None
 

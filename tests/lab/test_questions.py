@@ -4,11 +4,11 @@ are gone are noticed."""
 from assay.lab.judge.questions import Part, Question, Questions, key, known_units, read, written
 
 
-def question(*parts: Part, text: str = "it is", threshold: str = "> 1") -> Question:
+def question(*parts, text="it is", threshold="> 1"):
     return Question(text, threshold, parts)
 
 
-def part(measure: str, *units: str, unit: str = "prompt") -> Part:
+def part(measure, *units, unit="prompt"):
     return Part(measure, tuple(known_units(units)), unit)
 
 
@@ -64,7 +64,8 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
         "the same question was judged as first (> 1: fails): it is so"
     ]
     apart = question(part("x", "c"), text="it is so", threshold="> 0.5")
-    assert not questions.others([first], "first") and not questions.others([apart], "second")
+    assert not questions.others([first], "first")
+    assert not questions.others([apart], "second")
 
 
 def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_out(tmp_path):

@@ -155,10 +155,8 @@ def builds(root, made):
     from assay.features.index import build
 
     def tables(folder):
-        shards, documents = (
-            sorted(made.folder.parent.glob("shard*")),
-            [f"text {i}.py" for i in range(8)],
-        )
+        shards = sorted(made.folder.parent.glob("shard*"))
+        documents = [f"text {i}.py" for i in range(8)]
         build.build(
             folder,
             shards,

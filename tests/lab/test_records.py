@@ -204,7 +204,8 @@ def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path, m
             records.arrays(there).write_bytes(rest)
         with pytest.raises(ExperimentError, match=why) as found:
             records.read("x", str(tmp_path / "x.py"))
-        assert "assay verify x --record" in str(found.value) and "\n" not in str(found.value)
+        assert "assay verify x --record" in str(found.value)
+        assert "\n" not in str(found.value)
 
     for cut in (len(text) // 10, len(text) // 2, text.rindex(b"}")):
         refused(text[:cut], packed, r"x\.json is not a record")

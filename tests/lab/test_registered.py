@@ -36,9 +36,7 @@ Claim(text="just above", value=lambda arm, arms: arm.end, low=5.0, must_fail=("s
 EDITED = "drift.py, or a file that it imports, was edited"
 
 
-def write(
-    folder: Path, *claims: str, seeds: str = "1000, 1018", text: tuple[str, str] = ("", "")
-) -> Path:
+def write(folder, *claims, seeds="1000, 1018", text=("", "")):
     """A walk with these claims, in a file of its own."""
     path = folder / "drift.py"
     walk = Path(__file__).with_name("walk.py").read_text()
@@ -51,7 +49,7 @@ def write(
     return path
 
 
-def found(path: Path):
+def found(path):
     experiment = catalogue.find(str(path))
     return experiment, override(experiment)
 
@@ -234,10 +232,8 @@ def test_a_file_that_declared_several_looks_is_judged_as_it_was_then(tmp_path, l
 def test_an_edited_or_forged_file_is_refused(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR, NEAR))
     registered.freeze(lab.store, experiment, preset)
-    mine, theirs = (
-        registered.adjacent_path(experiment, preset),
-        registered.place(lab.store, experiment, preset),
-    )
+    mine = registered.adjacent_path(experiment, preset)
+    theirs = registered.place(lab.store, experiment, preset)
     whole = mine.read_bytes()
     assert mine == tmp_path / "drift.prereg.json" and whole == theirs.read_bytes()
     mine.write_bytes(whole.replace(b">= 2.5", b">= 2.4"))
@@ -299,7 +295,7 @@ def test_after_the_look_the_price_is_that_of_another_study(price, text):
     assert another_study(price, {"seed": 8}) == Price(text)
 
 
-def reading(folder: Path, more: str = "") -> Path:
+def reading(folder, more=""):
     """The walk, whose measuring reads a file in its own code."""
     path, data = write(folder, FAR), folder / "scale.txt"
     text = path.read_text().replace(

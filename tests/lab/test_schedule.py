@@ -15,7 +15,7 @@ from assay.lab.work.work import Pace, Schedule, time_left
 COST = {"a": 3.0, "b": 1.0}
 
 
-def group(name: str, seed: int, arm: str, parents: tuple[str, ...] = ()) -> SimpleNamespace:
+def group(name, seed, arm, parents=()):
     member = SimpleNamespace(key=name, spec={"seed": seed}, parent=None)
     return SimpleNamespace(
         name=name,
@@ -27,12 +27,12 @@ def group(name: str, seed: int, arm: str, parents: tuple[str, ...] = ()) -> Simp
     )
 
 
-def schedule(groups) -> Schedule:
+def schedule(groups):
     where = SimpleNamespace(root=SimpleNamespace(absolute=lambda: "/nowhere"))
     return Schedule(where, SimpleNamespace(name="toy", origin="toy"), groups, COST, "cpu")
 
 
-def naive_order(groups) -> list[str]:
+def naive_order(groups):
     """One worker: whatever is ready, by seed, then the dearest."""
     waiting, order = list(groups), []
     while waiting:
@@ -46,7 +46,7 @@ def naive_order(groups) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_is_that_of_a_naive_search(seed) -> None:
+def test_the_order_is_that_of_a_naive_search(seed):
     rng = np.random.default_rng(seed)
     groups = []
     for i in range(30):
@@ -64,7 +64,7 @@ def test_the_order_is_that_of_a_naive_search(seed) -> None:
     assert plan.over and plan.left() == 0 and plan.runs_done == 30
 
 
-def test_what_builds_on_a_failed_group_is_given_up() -> None:
+def test_what_builds_on_a_failed_group_is_given_up():
     groups = [group("a", 0, "a"), group("b", 0, "b", ("a",)), group("c", 0, "b", ("b",))]
     plan = schedule([*groups, group("d", 1, "b")])
     tasks = plan.tasks()
@@ -76,7 +76,7 @@ def test_what_builds_on_a_failed_group_is_given_up() -> None:
     assert next(tasks, "over") == "over"
 
 
-def test_a_group_that_another_process_holds_is_tried_again_when_nothing_else_is_left() -> None:
+def test_a_group_that_another_process_holds_is_tried_again_when_nothing_else_is_left():
     plan = schedule([group("a", 0, "a"), group("b", 1, "b")])
     tasks = plan.tasks()
     assert next(tasks).group == "a"
@@ -94,18 +94,18 @@ def test_a_group_that_another_process_holds_is_tried_again_when_nothing_else_is_
 class Clock:
     now = 0.0
 
-    def __call__(self) -> float:
+    def __call__(self):
         return self.now
 
 
 class Rest:
     """What is left of one experiment, in so many groups."""
 
-    def __init__(self, cost: float, groups: int = 9, planned: bool = True) -> None:
+    def __init__(self, cost, groups=9, planned=True):
         self.left, self.planned, self.groups_left = lambda: cost, planned, groups
 
 
-def pace_after(*groups: tuple[float, float]) -> tuple[Pace, Clock]:
+def pace_after(*groups):
     """A pace that has seen groups of these costs one after the other, each with its seconds."""
     clock = Clock()
     pace = Pace(clock)
@@ -116,7 +116,7 @@ def pace_after(*groups: tuple[float, float]) -> tuple[Pace, Clock]:
     return pace, clock
 
 
-def test_nothing_is_known_before_a_group_is_stored() -> None:
+def test_nothing_is_known_before_a_group_is_stored():
     clock = Clock()
     pace = Pace(clock)
     pace.began("first", 10.0)
@@ -127,12 +127,12 @@ def test_nothing_is_known_before_a_group_is_stored() -> None:
     assert time_left([Rest(0.0)], pace, 1) is None
 
 
-def test_what_groups_take_replaces_what_was_planned() -> None:
+def test_what_groups_take_replaces_what_was_planned():
     pace, _ = pace_after((10.0, 30.0), (20.0, 60.0))
     assert time_left([Rest(50.0)], pace, 1).middle == pytest.approx(150)
 
 
-def test_workers_share_what_is_left_as_long_as_each_has_a_group() -> None:
+def test_workers_share_what_is_left_as_long_as_each_has_a_group():
     pace, _ = pace_after((10.0, 10.0))
     assert time_left([Rest(40.0)], pace, 2).middle == pytest.approx(20)
     assert time_left([Rest(40.0, groups=1)], pace, 2).middle == pytest.approx(40)
@@ -141,7 +141,7 @@ def test_workers_share_what_is_left_as_long_as_each_has_a_group() -> None:
     )
 
 
-def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() -> None:
+def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups():
     """Six groups of three kinds on two workers, of which nothing was planned: at the end one of
     twelve runs and one of six are all but done, side by side."""
     took = {"about": 60.0, "both": 110.0, "real": 50.0}
@@ -185,7 +185,7 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() 
     assert all(after <= before + 15 for (_, before), (_, after) in itertools.pairwise(seen))
 
 
-def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:
+def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored():
     pace, clock = pace_after((10.0, 10.0))
     pace.began("more", 10.0)
     clock.now += 4.0
@@ -194,14 +194,14 @@ def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_sto
     assert time_left([Rest(10.0)], pace, 1).middle == pytest.approx(0.5), "a twentieth of it"
 
 
-def test_runs_are_counted_where_nothing_was_planned_but_not_beside_planned_seconds() -> None:
+def test_runs_are_counted_where_nothing_was_planned_but_not_beside_planned_seconds():
     pace, _ = pace_after((2.0, 40.0))
     assert time_left([Rest(3.0, planned=False)], pace, 1).middle == pytest.approx(60)
     assert time_left([Rest(3.0, planned=False), Rest(30.0)], pace, 1) is None
     assert time_left([Rest(3.0, planned=False), Rest(0.0)], pace, 1).middle == pytest.approx(60)
 
 
-def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing() -> None:
+def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing():
     clock = Clock()
     pace = Pace(clock)
     pace.began("gone", 10.0)
@@ -213,8 +213,8 @@ def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing() -> No
 
 @pytest.mark.parametrize("seed", range(4))
 def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(
-    seed: int,
-) -> None:
+    seed,
+):
     """Many commands on machines of many speeds: three kinds of groups, the first of which also
     builds what all share."""
     rng = np.random.default_rng(seed)

@@ -134,7 +134,8 @@ def test_what_a_killed_command_had_is_free(folder, how):
         until = time.monotonic() + 10
         while not (got := draw()):
             assert time.monotonic() < until
-        assert got and said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"]
+        assert got
+        assert said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"]
     assert not [*folder.glob("[0-9]*")], "nothing is left of either"
 
 

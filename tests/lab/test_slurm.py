@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -36,7 +35,7 @@ CAPITALS = str(Path(__file__).parents[2] / "examples" / "capitals.toml")
 
 
 @pytest.fixture(autouse=True)
-def pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pace(tmp_path, monkeypatch):
     """Steps slow enough that something may happen between two of them, each in a line of the file;
     jobs that are looked at often."""
     monkeypatch.setenv("WALK_PAUSE", "0.08")
@@ -47,12 +46,12 @@ def pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "marks"
 
 
-def chosen(name: str, preset: str, *fields: str) -> Any:
+def chosen(name, preset, *fields):
     experiment = catalogue.find(name)
     return experiment, override(experiment, preset, fields)
 
 
-def alone(root: Path, *which: str) -> dict[str, bytes]:
+def alone(root, *which):
     """What this process stores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("WALK_MARKS", raising=False)
@@ -60,7 +59,7 @@ def alone(root: Path, *which: str) -> dict[str, bytes]:
     return files_of(root)
 
 
-def jobs(cluster: SlurmCluster) -> list[psutil.Process]:
+def jobs(cluster):
     """The processes that work on groups."""
     found = []
     for process in psutil.process_iter():
@@ -72,7 +71,7 @@ def jobs(cluster: SlurmCluster) -> list[psutil.Process]:
     return found
 
 
-def kill_one(cluster: SlurmCluster) -> None:
+def kill_one(cluster):
     """End the process of a job as the kernel does that lacks memory."""
     jobs(cluster)[0].send_signal(signal.SIGKILL)
 
@@ -97,12 +96,10 @@ RARE = ("requeued by somebody", "cancelled by somebody", "out of time", "lost it
 @pytest.mark.parametrize(
     "blow", [pytest.param(b, marks=[pytest.mark.slow] if b in RARE else []) for b in BLOWS]
 )
-def test_a_job_that_is_stopped_midway_changes_no_byte(
-    cluster: SlurmCluster, pace: Path, tmp_path: Path, blow: str
-) -> None:
+def test_a_job_that_is_stopped_midway_changes_no_byte(cluster, pace, tmp_path, blow):
     root, heard = tmp_path / "s", []
 
-    def strike(event: Any) -> None:
+    def strike(event):
         if isinstance(event, Progress) and 10 <= event.done < event.total and not struck:
             struck.append(event)
             BLOWS[blow](cluster)
@@ -121,20 +118,18 @@ def test_a_job_that_is_stopped_midway_changes_no_byte(
     until(lambda: not cluster.ask("squeue", "-h"))
 
 
-def test_whatever_a_cluster_does_changes_no_byte(
-    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_a_cluster_does_changes_no_byte(cluster, tmp_path, monkeypatch):
     """On two nodes, one thing after the other; in between the controller is begun anew."""
     root, nodes = tmp_path / "s", set[str]()
     blows = list(BLOWS.values())
 
-    def restart(cluster: SlurmCluster) -> None:
+    def restart(cluster):
         cluster.end_controller()
         cluster.begin_controller()
 
     blows.insert(3, restart)
 
-    def strike(event: Any) -> None:
+    def strike(event):
         if isinstance(event, Progress) and blows and (running := cluster.running()):
             nodes.update(job.node for job in running)
             # the job has just ended
@@ -150,20 +145,16 @@ def test_whatever_a_cluster_does_changes_no_byte(
     assert not list((root / "groups").iterdir())
 
 
-def test_a_catalogue_preset_with_a_worker_killed_is_that_of_one_process(
-    cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_a_catalogue_preset_with_a_worker_killed_is_that_of_one_process(cluster, tmp_path):
     check(cluster, tmp_path, "superposition", "default", "seed=1000:1002")
 
 
 @pytest.mark.model
-def test_an_ask_study_with_a_worker_killed_is_that_of_one_process(
-    cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_an_ask_study_with_a_worker_killed_is_that_of_one_process(cluster, tmp_path):
     check(cluster, tmp_path, CAPITALS, "smoke")
 
 
-def check(cluster: SlurmCluster, tmp_path: Path, *which: str) -> None:
+def check(cluster, tmp_path, *which):
     """As it is typed; the first process that works on a group is killed a second later."""
     name, preset, *fields = which
     sets = [word for field in fields for word in ("--set", field)]
@@ -179,12 +170,10 @@ def check(cluster: SlurmCluster, tmp_path: Path, *which: str) -> None:
     assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
 
 
-def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(
-    cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(cluster, tmp_path):
     root, which = tmp_path / "s", (WALK, "smoke", "steps=40")
 
-    def interrupt(event: Any) -> None:
+    def interrupt(event):
         if isinstance(event, Started):
             raise KeyboardInterrupt
 
@@ -195,9 +184,7 @@ def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(
     assert files_of(root) == alone(tmp_path / "here", *which)
 
 
-def test_two_commands_train_no_group_twice(
-    cluster: SlurmCluster, pace: Path, tmp_path: Path
-) -> None:
+def test_two_commands_train_no_group_twice(cluster, pace, tmp_path):
     words = [sys.executable, "-m", "assay", "run", WALK, "--preset", "default", "--root", "s"]
     first, second = (
         subprocess.Popen([*words, "--on", "slurm", "--workers", "1"], cwd=tmp_path)
@@ -209,9 +196,7 @@ def test_two_commands_train_no_group_twice(
     assert files_of(tmp_path / "s") == alone(tmp_path / "here", WALK, "default")
 
 
-def test_jobs_that_end_without_effect_are_an_error_with_their_log(
-    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_that_end_without_effect_are_an_error_with_their_log(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(slurm, "APPEARS", 0.5)
     root, said = tmp_path / "s", []
     engine = Slurm(root, parameters={"setup": ["echo no such module >&2; exit 1"]})
@@ -232,12 +217,12 @@ def test_jobs_that_end_without_effect_are_an_error_with_their_log(
     ],
 )
 def test_what_sbatch_refuses_is_told_in_its_words(
-    cluster: SlurmCluster,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    typed: list[str],
-    told: str,
-) -> None:
+    cluster,
+    tmp_path,
+    capsys,
+    typed,
+    told,
+):
     words = [word for text in typed for word in ("--slurm", text)]
     root = ["--root", str(tmp_path / "s")]
     assert main(["run", WALK, "--preset", "smoke", *root, "--on", "slurm", *words]) == 2
@@ -246,7 +231,7 @@ def test_what_sbatch_refuses_is_told_in_its_words(
     assert not cluster.ask("squeue", "-h")
 
 
-def test_what_is_typed_reaches_the_job(cluster: SlurmCluster, tmp_path: Path) -> None:
+def test_what_is_typed_reaches_the_job(cluster, tmp_path):
     out = tmp_path / "env"
     words = f"--partition=gpu --time=90m --gpus=1 --memory=2G --slurm=setup=env>{out}".split()
     words[0] = "--slurm=partition=gpu"
@@ -258,7 +243,7 @@ def test_what_is_typed_reaches_the_job(cluster: SlurmCluster, tmp_path: Path) ->
     assert found["SLURM_MEM_PER_NODE"] == "2048" and found["SLURM_GPUS_ON_NODE"] == "1"
 
 
-def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurm_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     with pytest.raises(EngineError, match=r'^SLURM: Could not detect "srun"'):
         Lab(tmp_path / "s", Slurm(tmp_path / "s")).run(*chosen(WALK, "smoke"))

@@ -229,9 +229,7 @@ def test_parameters_watched_along_the_way_are_stored_too():
     tensors = {"W": torch.ones(1, 2), "W/at": torch.arange(6.0).view(1, 3, 2)}
     trained = Trained(tensors, {}, {"loss": np.ones((1, 4))}, np.arange(1, 5), np.array([False]))
     again = load_trained(dump_trained(trained))
-    assert (
-        set(again.tensors) == {"W", "W/at"}
-        and set(again.history) == {"loss"}
-        and again.steps.tolist() == [1, 2, 3, 4]
-    )
+    assert set(again.tensors) == {"W", "W/at"}
+    assert set(again.history) == {"loss"}
+    assert again.steps.tolist() == [1, 2, 3, 4]
     torch.testing.assert_close(again.tensors["W/at"], tensors["W/at"])

@@ -1,8 +1,6 @@
 """A hand-made result, as the lab would return it: every outcome, hostile text, a wide control;
 figures and cards beside it."""
 
-from __future__ import annotations
-
 import math
 
 from assay.core.figures import Figure

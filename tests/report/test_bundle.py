@@ -34,12 +34,12 @@ HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [
 
 
 def arm(
-    seed: int,
-    shift: float,
-    runs: int = 8,
-    documents: int = 30,
-    penalties: tuple[float, ...] = (0.1, 0.2, 0.4),
-) -> xr.Dataset:
+    seed,
+    shift,
+    runs=8,
+    documents=30,
+    penalties=(0.1, 0.2, 0.4),
+):
     """Sums of a dictionary's measures for seeds × penalties and documents, a share of each planted,
     and a history that settles."""
     rng = np.random.default_rng(seed)
@@ -50,10 +50,8 @@ def arm(
     fvu = (0.1 + shift + 0.4 * penalty)[:, None] * np.exp(
         0.1 * rng.normal(size=(len(seeds), 1)) + 0.2 * rng.normal(size=shape)
     )
-    variance, tokens = (
-        rng.uniform(5, 9, (1, documents)) * np.ones(shape),
-        rng.integers(50, 90, (1, documents)) * np.ones(shape),
-    )
+    variance = rng.uniform(5, 9, (1, documents)) * np.ones(shape)
+    tokens = rng.integers(50, 90, (1, documents)) * np.ones(shape)
     per_run = ("run", "document")
     return xr.Dataset(
         {
@@ -83,15 +81,15 @@ def arm(
 
 
 @pytest.fixture
-def arms() -> dict[str, xr.Dataset]:
+def arms():
     return {"main": arm(0, 0.0), "relu": arm(1, 0.2), "half": arm(2, 0.02), "wide": arm(3, -0.01)}
 
 
 def bundle(
-    claims: list[contents.Carried],
-    arms: dict[str, xr.Dataset],
-    verdicts: list[dict],
-) -> dict[str, bytes]:
+    claims,
+    arms,
+    verdicts,
+):
     return files.write(
         files.Whole(
             data={**HEAD, "verdicts": verdicts},
@@ -102,7 +100,7 @@ def bundle(
     )
 
 
-def unpacked(found: dict[str, bytes], folder: Path) -> Path:
+def unpacked(found, folder):
     for name, content in found.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -110,7 +108,7 @@ def unpacked(found: dict[str, bytes], folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def numpy_alone(tmp_path_factory):
     """A folder from which NumPy can be imported, and nothing else of what is installed."""
     folder = tmp_path_factory.mktemp("only")
     there = Path(np.__file__).parent
@@ -120,7 +118,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def clean(numpy_alone: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def clean(numpy_alone, folder):
     """Run judge.py in an interpreter that has the standard library and NumPy."""
     code = (
         f"import sys, runpy; sys.path.insert(0, {str(numpy_alone)!r})\n"
@@ -135,7 +133,7 @@ def clean(numpy_alone: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def made(text: str, **more: object) -> Claim:
+def made(text, **more):
     usual = {
         "units": ("seed",),
         "must_fail": ("relu",),
@@ -146,11 +144,11 @@ def made(text: str, **more: object) -> Claim:
     return Claim(text=text, **{**usual, **more})
 
 
-def fvu_terms(a: xr.Dataset, arms: object) -> dict[str, xr.DataArray]:
+def fvu_terms(a, arms):
     return {name: a[name] for name in ("error", "variance")}
 
 
-def told(found: list[contents.Carried]) -> list[dict]:
+def told(found):
     return json.loads(json.dumps([c.judged.to_json() for c in found]))
 
 
@@ -158,12 +156,12 @@ def told(found: list[contents.Carried]) -> list[dict]:
 
 
 @pytest.mark.parametrize("df", [1, 2, 5, 7, 19, 39, 199, 1999])
-def test_student(df: int) -> None:
+def test_student(df):
     for q in (0.8, 0.95, 0.975, 0.995, 0.9999):
         assert judge.t_quantile(df, q) == pytest.approx(stdtrit(df, q), rel=1e-9)
 
 
-def test_student_as_printed_in_tables() -> None:
+def test_student_as_printed_in_tables():
     assert [round(judge.t_quantile(df, 0.975), 3) for df in (1, 5, 10, 30)] == [
         12.706,
         2.571,
@@ -172,7 +170,7 @@ def test_student_as_printed_in_tables() -> None:
     ]
 
 
-def test_beta() -> None:
+def test_beta():
     for a in (1, 2, 7, 40, 300):
         for b in (1, 3, 9, 200):
             for q in (0.025, 0.5, 0.975):
@@ -184,7 +182,7 @@ def test_beta() -> None:
 
 @pytest.mark.parametrize("unit", ["seed", "fold"])
 @pytest.mark.parametrize("shape", [(5,), (6,), (25,), (6, 30), (40, 7), (3, 3)])
-def test_interval_is_assays(shape: tuple[int, ...], unit: str) -> None:
+def test_interval_is_assays(shape, unit):
     rng = np.random.default_rng(len(shape) + shape[0])
     terms = {"a": rng.lognormal(size=shape), "b": rng.lognormal(size=shape) + 1}
     if len(shape) == 2:
@@ -193,13 +191,14 @@ def test_interval_is_assays(shape: tuple[int, ...], unit: str) -> None:
     theirs = interval(terms, stats.ratio("a", "b"), factors=len(shape), units=units)
     ours = judge.interval(terms, lambda m: m["a"] / m["b"], units).limited(0.95)
     assert ours[:3] == pytest.approx((theirs.estimate, theirs.low, theirs.high), rel=1e-9)
-    assert ours.n == theirs.n and ours.variance == pytest.approx(theirs.variance, rel=1e-9)
+    assert ours.n == theirs.n
+    assert ours.variance == pytest.approx(theirs.variance, rel=1e-9)
     # each draws for itself: two shares of 10,000 draws
     assert ours.undefined == pytest.approx(theirs.undefined, abs=0.02)
 
 
 @pytest.mark.parametrize("x", [[1, 1, 1, 0, 1, 1, 1], [1] * 9, [0.2, 0.9, 0.4, 0.7, 0.7, 0.1]])
-def test_bounded_is_assays(x: list[float]) -> None:
+def test_bounded_is_assays(x):
     values = np.array(x, dtype=float)
     theirs = bounded_mean([values], values.mean(), (0, 1))
     assert judge.bounded(values, values.mean(), (0, 1), 0.95) == pytest.approx(
@@ -207,7 +206,7 @@ def test_bounded_is_assays(x: list[float]) -> None:
     )
 
 
-def test_bounded_of_nine_hits_is_clopper_and_pearsons() -> None:
+def test_bounded_of_nine_hits_is_clopper_and_pearsons():
     low, high = judge.bounded(np.ones(9), 1.0, (0, 1), 0.95)
     assert (low, high) == pytest.approx(
         (0.025 ** (1 / 9), 1.0)
@@ -217,7 +216,7 @@ def test_bounded_of_nine_hits_is_clopper_and_pearsons() -> None:
 # ---- statistics as steps
 
 
-def test_steps_do_what_the_function_does() -> None:
+def test_steps_do_what_the_function_does():
     rng = np.random.default_rng(0)
     m = {name: rng.uniform(1, 2, (61, 4)) for name in ("a.x", "a.y", "b.x", "b.y")}
     for statistic in (
@@ -241,7 +240,7 @@ def test_steps_do_what_the_function_does() -> None:
         lambda m: np.linalg.norm(m["x"][:, None], axis=1),  # an operation that is not on the list
     ],
 )
-def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
+def test_what_steps_cannot_say_is_not_said(statistic):
     with pytest.raises(steps.NoSteps):
         steps.trace(statistic, {"x": np.random.default_rng(0).normal(size=61)})
 
@@ -249,7 +248,7 @@ def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
 # ---- claims of experiments
 
 
-def claims_of_all_kinds() -> list[Claim]:
+def claims_of_all_kinds():
     fvu = stats.ratio("error", "variance")
     return [
         made(
@@ -300,14 +299,13 @@ def claims_of_all_kinds() -> list[Claim]:
     ]
 
 
-def test_claims_of_experiments_come_out_alike(
-    arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path
-) -> None:
+def test_claims_of_experiments_come_out_alike(arms, tmp_path, numpy_alone):
     arms["none"] = arms["relu"].assign(right=arms["relu"].right * 0, score=arms["relu"].score * 0)
     arms["main"].diverged[3] = True  # one seed leaves, in all its runs
     claims = contents.carry_all(claims_of_all_kinds(), arms)
     verdicts = told(claims)
-    assert len({v["outcome"] for v in verdicts}) > 1 and any(v["dropped"] for v in verdicts)
+    assert len({v["outcome"] for v in verdicts}) > 1
+    assert any(v["dropped"] for v in verdicts)
     found = bundle(claims, arms, verdicts)
     said = json.loads(found["claims.json"])["claims"]
     assert [c["why_not"] for c in said if not c["carried"]] == []
@@ -317,11 +315,11 @@ def test_claims_of_experiments_come_out_alike(
     assert "taken as stated: whether converged" in done.stdout  # a gate is code
 
 
-def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) -> None:
-    def by_hand(m: stats.Means) -> np.ndarray:
+def test_a_claim_that_cannot_be_carried_is_said_so(arms):
+    def by_hand(m):
         return np.array([float(v) for v in m["value"]])
 
-    def by_draw(m: stats.Means) -> np.ndarray:  # another thing for each number of draws
+    def by_draw(m):  # another thing for each number of draws
         return m["value"] - np.arange(len(m["value"])) / 1e3
 
     for statistic, why in ((by_hand, "out of NumPy"), (by_draw, "comes to something else")):
@@ -336,8 +334,8 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) 
 
 
 def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
-    arms: dict[str, xr.Dataset],
-) -> None:
+    arms,
+):
     claims = contents.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
     (verdict,) = told(claims)
     found = bundle(claims, arms, [{**verdict, "estimate": verdict["estimate"] * 1.001}])
@@ -387,9 +385,7 @@ CONDITIONS = {
 }
 
 
-def test_conditions_are_computed_from_measures(
-    arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path
-) -> None:
+def test_conditions_are_computed_from_measures(arms, tmp_path, numpy_alone):
     arms["half"].diverged[4] = True
     said = [
         ClaimEntry(
@@ -423,14 +419,15 @@ def test_conditions_are_computed_from_measures(
     np.savez(folder / index["file"], **numbers)
     done = clean(numpy_alone, folder)
     assert done.returncode == 1
-    assert f"CHANGED  {index['file']}" in done.stdout and "DIFFERS  main: estimate" in done.stdout
+    assert f"CHANGED  {index['file']}" in done.stdout
+    assert "DIFFERS  main: estimate" in done.stdout
 
 
 # ---- what is changed is noticed, and the zip
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory):
     """The bundle of an entry's committed record, as the command line writes it."""
     folder = tmp_path_factory.mktemp("bundle")
     out = folder / "superposition.zip"
@@ -440,13 +437,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(written: Path, tmp_path: Path) -> Path:
+def folder(written, tmp_path):
     with zipfile.ZipFile(written) as archive:
         archive.extractall(tmp_path)
     return tmp_path / "superposition"
 
 
-def test_it_is_judged_without_assay(folder: Path, numpy_alone: Path) -> None:
+def test_it_is_judged_without_assay(folder, numpy_alone):
     done = clean(numpy_alone, folder)
     assert done.returncode == 0 and "3 of 3 claims judged again; all as stated" in done.stdout, (
         done.stdout + done.stderr
@@ -454,7 +451,7 @@ def test_it_is_judged_without_assay(folder: Path, numpy_alone: Path) -> None:
     assert "control linear fails" in done.stdout
 
 
-def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder: Path, numpy_alone: Path) -> None:
+def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder, numpy_alone):
     claim = json.loads((folder / "claims.json").read_text())["claims"][2]
     with np.load(folder / claim["file"]) as file:
         numbers = dict(file)
@@ -463,7 +460,8 @@ def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder: Path, numpy_al
     np.savez(folder / claim["file"], **numbers)
     done = clean(numpy_alone, folder)
     assert done.returncode == 1
-    assert f"CHANGED  {claim['file']}" in done.stdout and "DIFFERS  main: estimate" in done.stdout
+    assert f"CHANGED  {claim['file']}" in done.stdout
+    assert "DIFFERS  main: estimate" in done.stdout
     sums = files.sums(
         {
             p.relative_to(folder).as_posix(): p.read_bytes()
@@ -473,25 +471,28 @@ def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder: Path, numpy_al
     )
     (folder / files.SUMS).write_bytes(sums)  # somebody who knows what he does
     done = clean(numpy_alone, folder)
-    assert done.returncode == 1 and "CHANGED" not in done.stdout and "DIFFERS" in done.stdout
+    assert done.returncode == 1
+    assert "CHANGED" not in done.stdout
+    assert "DIFFERS" in done.stdout
 
 
 @pytest.mark.parametrize("outcome", ["fails", "undecided"])
-def test_another_verdict_is_noticed(folder: Path, numpy_alone: Path, outcome: str) -> None:
+def test_another_verdict_is_noticed(folder, numpy_alone, outcome):
     stated = json.loads((folder / "verdicts.json").read_text())
     stated["verdicts"][0]["outcome"] = outcome
     (folder / "verdicts.json").write_text(json.dumps(stated))
     done = clean(numpy_alone, folder)
-    assert done.returncode == 1 and f"outcome is 'holds', stated is '{outcome}'" in done.stdout
+    assert done.returncode == 1
+    assert f"outcome is 'holds', stated is '{outcome}'" in done.stdout
 
 
-def test_a_bundle_that_lacks_a_file_ends_with_two(folder: Path, numpy_alone: Path) -> None:
+def test_a_bundle_that_lacks_a_file_ends_with_two(folder, numpy_alone):
     (folder / "claims.json").unlink()
     done = clean(numpy_alone, folder)
     assert done.returncode == 2 and "cannot be read" in done.stdout and not done.stderr
 
 
-def test_hashes_are_of_every_file(folder: Path) -> None:
+def test_hashes_are_of_every_file(folder):
     lines = dict(
         reversed(line.split("  ")) for line in (folder / files.SUMS).read_text().splitlines()
     )
@@ -506,7 +507,7 @@ def test_hashes_are_of_every_file(folder: Path) -> None:
         )
 
 
-def test_what_is_in_it(folder: Path) -> None:
+def test_what_is_in_it(folder):
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
     assert {
         "README.md",
@@ -520,7 +521,7 @@ def test_what_is_in_it(folder: Path) -> None:
     } <= there
 
 
-def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder: Path) -> None:
+def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder):
     secret = {
         socket.gethostname(),
         str(Path.home()),
@@ -536,7 +537,7 @@ def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder: Path) -> None
                 assert all(file[key].dtype.kind in "biuf" for key in file.files)
 
 
-def test_the_same_result_is_the_same_bytes(written: Path, tmp_path: Path) -> None:
+def test_the_same_result_is_the_same_bytes(written, tmp_path):
     again = tmp_path / "again.zip"
     export(again, tmp_path / "store")
     assert again.read_bytes() == written.read_bytes()
@@ -545,15 +546,16 @@ def test_the_same_result_is_the_same_bytes(written: Path, tmp_path: Path) -> Non
         assert archive.namelist() == sorted(archive.namelist())
 
 
-def test_packing_is_in_order() -> None:
-    a, b = files.packed({"x": b"1", "a": b"2"}, "f"), files.packed({"a": b"2", "x": b"1"}, "f")
+def test_packing_is_in_order():
+    a = files.packed({"x": b"1", "a": b"2"}, "f")
+    b = files.packed({"a": b"2", "x": b"1"}, "f")
     assert a == b and zipfile.ZipFile(io.BytesIO(a)).namelist() == ["f/a", "f/x"]
 
 
 # ---- the code that judges, and what is refused
 
 
-def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
+def test_it_imports_nothing_but_numpy_and_fits_older_pythons():
     text = Path(judge.__file__).read_text()
     tree = ast.parse(text, feature_version=(3, 10))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
@@ -585,12 +587,12 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
     ],
 )
 def test_what_is_asked_wrongly(
-    words: list[str],
-    said: str,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    words,
+    said,
+    capsys,
+    tmp_path,
+    monkeypatch,
+):
     monkeypatch.chdir(tmp_path)
     assert main(["export", *words, "--root", str(tmp_path / "store")]) == 2
     error = capsys.readouterr().err

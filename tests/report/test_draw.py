@@ -19,14 +19,14 @@ from assay.report import vega as vega_module
 from assay.report.vega import vega
 
 
-def contrast(a: str, b: str) -> float:
+def contrast(a, b):
     """The contrast ratio of two colours given as #rrggbb, 1 to 21.
 
     Formula: (L₁ + .05) / (L₂ + .05), L the relative luminance of sRGB
     Source: Web Content Accessibility Guidelines 2.1, contrast ratio
     """
 
-    def luminance(colour: str) -> float:
+    def luminance(colour):
         channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -78,7 +78,8 @@ def test_the_shades_of_a_heat_map_are_as_opaque_as_its_numbers_are_large():
         float(v)
         for v in re.findall(rf'd="[^"]*" fill="{vega_module.FIRE}" fill-opacity="([.\d]+)"', drawn)
     ]
-    assert sorted(cells) == pytest.approx([0, 0.25, 1], abs=0.01) and "rgb(" not in drawn
+    assert sorted(cells) == pytest.approx([0, 0.25, 1], abs=0.01)
+    assert "rgb(" not in drawn
 
 
 def test_a_histogram_counts_as_numpy_does():
@@ -86,9 +87,8 @@ def test_a_histogram_counts_as_numpy_does():
     spec = vega(Figure("h", {"v": values.tolist()}, "histogram", x="v", y="v", x_log=True))
     rows = spec["data"]["values"]
     assert [r["count"] for r in rows] == np.histogram(np.log10(values), 40)[0].tolist()
-    assert rows[0]["_left"] == pytest.approx(values.min()) and rows[-1]["_right"] == pytest.approx(
-        values.max()
-    )
+    assert rows[0]["_left"] == pytest.approx(values.min())
+    assert rows[-1]["_right"] == pytest.approx(values.max())
 
 
 def test_a_histogram_of_few_centres_keeps_its_bins_and_weights_are_summed():
@@ -283,7 +283,8 @@ def test_joined_points_keep_their_intervals_and_have_a_line_through_each_series(
         found = re.findall(r'"mark": \{"type": "(\w+)"', json.dumps(vega(figure)))
         return [name for name in found if name in ("rule", "line", "point")]
 
-    assert layers(figure) == ["rule", "line", "point"] and layers(apart) == ["rule", "point"]
+    assert layers(figure) == ["rule", "line", "point"]
+    assert layers(apart) == ["rule", "point"]
     ET.fromstring(draw.svg(figure))
 
 
@@ -326,9 +327,8 @@ def test_labels_of_lines_that_lie_close_stand_on_both_sides():
 
 
 def test_contrast_of_known_pairs():
-    assert contrast("#000000", "#ffffff") == pytest.approx(21) and contrast(
-        "#777777", "#ffffff"
-    ) == pytest.approx(4.48, abs=0.01)
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
 def _plot(entry):
@@ -354,9 +354,8 @@ def test_an_interval_plot_puts_every_number_at_its_place():
     assert float(next(e for e in relu.iter("line")).get("x1")[:-1]) == pytest.approx(
         place(0.940), abs=0.02
     )
-    assert [e.get("class") for e in untrained.iter("path")] == ["arrow"] and not list(
-        untrained.iter("line")
-    )
+    assert [e.get("class") for e in untrained.iter("path")] == ["arrow"]
+    assert not list(untrained.iter("line"))
     tick = next(e for g in root.iter("g") if g.get("class") == "published" for e in g.iter("svg"))
     assert float(tick.get("x")[:-1]) == pytest.approx(place(0.99), abs=0.02)
     assert "".join(root.itertext()).count("other set-up") == 1
@@ -375,6 +374,8 @@ def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
 def test_ticks_are_round_few_and_inside():
     for low, high in ((0.93, 1.03), (-138, 221), (0, 1e-6), (3.9, 4.1)):
         found = interval_plot.ticks(low, high)
-        assert 2 <= len(found) <= 6 and min(found) >= low - 1e-12 and max(found) <= high + 1e-12
+        assert 2 <= len(found) <= 6
+        assert min(found) >= low - 1e-12
+        assert max(found) <= high + 1e-12
         steps = np.diff(found)
         assert np.allclose(steps, steps[0])

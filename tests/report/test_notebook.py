@@ -1,8 +1,6 @@
 """In a notebook figures are pictures, results tables, long work a bar; outside of one nothing is
 drawn and no bar shown."""
 
-from __future__ import annotations
-
 import re
 import types
 from html.parser import HTMLParser
@@ -95,48 +93,45 @@ def dictionary():
 def test_claims_verdicts_and_figures_show_themselves(judged):
     for value in (judged, judged.verdict):
         said = Balanced(value._repr_html_())
-        assert (
-            "table" in said.tags
-            and "● holds" in re.sub(r"\s+", " ", said.text)
-            and "[0.91, 1.09]" in said.text
-        )
+        assert "table" in said.tags
+        assert "● holds" in re.sub(r"\s+", " ", said.text)
+        assert "[0.91, 1.09]" in said.text
     assert "svg" in Balanced(FIGURE._repr_html_()).tags
 
 
 def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     said = Balanced(str(notebook.result(result([FIGURE]))))
     text = re.sub(r"\s+", " ", said.text)
-    assert sample.HOSTILE in text and "script" not in said.tags and said.tags.count("svg") == 1
+    assert sample.HOSTILE in text
+    assert "script" not in said.tags
+    assert said.tags.count("svg") == 1
     assert not re.search(r"<(br|b|i|em|span|p)\b", text)
-    assert (
-        "1 estimate without a verdict" in text and text.count("● holds") == 3 and "3 hold" in text
-    )
+    assert "1 estimate without a verdict" in text
+    assert text.count("● holds") == 3
+    assert "3 hold" in text
 
 
 def test_an_evaluation_and_a_dictionary_are_small_tables():
     said = Balanced(evaluation()._repr_html_())
-    assert "<b>yours</b>" in said.text and "b" not in said.tags and "0.25 [0.20, 0.30]" in said.text
+    assert "<b>yours</b>" in said.text
+    assert "b" not in said.tags
+    assert "0.25 [0.20, 0.30]" in said.text
     said = Balanced(dictionary()._repr_html_())
-    assert (
-        "32 of 8 dimensions" in said.text
-        and "ReLU" in said.text
-        and "blocks.9.hook_resid_pre" in said.text
-    )
+    assert "32 of 8 dimensions" in said.text
+    assert "ReLU" in said.text
+    assert "blocks.9.hook_resid_pre" in said.text
 
 
 def test_what_is_printed_is_one_short_line(judged):
     for value in (judged, judged.verdict, evaluation(), dictionary(), FIGURE):
         told = repr(value)
-        assert (
-            told.startswith(f"<{type(value).__name__} ")
-            and told.endswith(">")
-            and "\n" not in told
-            and len(told) < 200
-        )
+        assert told.startswith(f"<{type(value).__name__} ")
+        assert told.endswith(">")
+        assert "\n" not in told
+        assert len(told) < 200
     assert "holds" in repr(judged.verdict) and "6 seed" in repr(judged.verdict)
-    assert "mine L0 12, FVU 0.25" in repr(evaluation()) and "32 features over 8 dimensions" in repr(
-        dictionary()
-    )
+    assert "mine L0 12, FVU 0.25" in repr(evaluation())
+    assert "32 features over 8 dimensions" in repr(dictionary())
 
 
 def test_it_follows_a_dark_notebook_and_not_the_system_in_a_light_one(judged):
@@ -198,7 +193,8 @@ def test_an_evaluation_is_followed_to_its_end(kernel):
     for done in range(0, 101, 10):
         bar(done, 100)
     assert 2 <= len(kernel.drawn) <= 4  # not every step, but the first and the last
-    assert 'value="100" max="100"' in kernel.drawn[-1] and "100 of 100 tokens" in kernel.drawn[-1]
+    assert 'value="100" max="100"' in kernel.drawn[-1]
+    assert "100 of 100 tokens" in kernel.drawn[-1]
 
 
 def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
@@ -213,7 +209,8 @@ def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
         events.Saved("g", ("main",), 5, 5),
     ):
         bar(event)
-    assert 'value="2" max="5"' in kernel.drawn[0] and "5 of 5 runs stored" in kernel.drawn[-1]
+    assert 'value="2" max="5"' in kernel.drawn[0]
+    assert "5 of 5 runs stored" in kernel.drawn[-1]
 
 
 def test_a_run_that_is_stored_already_shows_no_bar(kernel):

@@ -50,10 +50,8 @@ def test_it_stands_by_itself_on_paper_and_follows_light_and_dark(folder):
     named = {light: name for name, (light, _) in palette.PALETTE.items()}
     assert used <= set(named)
     for colour in used:  # every colour that occurs has a rule, and its variable a dark value
-        assert (
-            f'="{colour}"]' in style
-            and f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
-        )
+        assert f'="{colour}"]' in style
+        assert f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
     assert "url(http" not in text and "@import" not in text
     first = next(e for e in root.iter() if e.tag.endswith("path") or e.tag.endswith("rect"))
     assert first.get("fill") in ("#ffffff", "white")

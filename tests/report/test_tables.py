@@ -64,7 +64,8 @@ def test_the_table_fits_its_width_says_everything_and_never_cuts_a_number(width)
         assert row.estimate in flat and row.interval in flat and f"{row.sign} " in flat
         for control in row.controls:
             assert control.estimate in text
-    assert {"about", "40", "more", "power", "(other"} <= set(flat.split()) and "\x1b" not in text
+    assert {"about", "40", "more", "power", "(other"} <= set(flat.split())
+    assert "\x1b" not in text
 
 
 def test_words_are_never_broken_where_they_fit():
@@ -126,9 +127,11 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     data = sample.of(like | {"controls": made, "also": {"noun": other}, "sides": sides})
     brief, full = tables.text(data), tables.text(data, verbose=True)
     assert "c.x 1.23, main.x 0.234" in brief  # what it is compared with
-    assert "✓ control close 0.40: does not satisfy the claim" in brief and "far" not in brief
+    assert "✓ control close 0.40: does not satisfy the claim" in brief
+    assert "far" not in brief
     assert "! control passes 0.90: satisfies the claim too" in brief
-    assert "1 other control does not satisfy it either" in brief and "noun" not in brief
+    assert "1 other control does not satisfy the claim either" in brief
+    assert "noun" not in brief
     assert "control far 0.00" in full and re.search(r"noun [\d.]+: holds too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
@@ -138,9 +141,9 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = sample.of(sample.entry("a | b", "holds", 1.0, 0.9, 1.1))
     lines = sections.brief(data).splitlines()
-    assert (
-        len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
-    )
+    assert len(lines) == 3
+    assert r"a \| b" in lines[2]
+    assert len(re.findall(r"(?<!\\)\|", lines[2])) == 7
     assert len(sections.brief(sample.result()).splitlines()) == 2 + 7
     _, *folds = sections.full(sample.result()).split("<details>")
     full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
@@ -161,13 +164,15 @@ def test_a_short_table_has_eight_claims_counts_the_others_and_says_how_many_cont
 
 def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     kept, fails = (sample.entry(name, name, 1.0, 0.9, 1.1) for name in ("holds", "fails"))
-    data, turned = sample.of(kept, fails), {"holds": "unspecific", "fails": "unspecific"}
+    data = sample.of(kept, fails)
+    turned = {"holds": "unspecific", "fails": "unspecific"}
     holds = "● holds → ◐ by contest"
     rows = tables.rows(data, turned)
     assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
-    assert holds in listings.listed(data, turned) and "contest" not in listings.listed(data)
+    assert holds in listings.listed(data, turned)
+    assert "contest" not in listings.listed(data)
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
     assert page.count("→ ◐ by contest") == 1
 
@@ -223,7 +228,8 @@ def test_exact_statements_without_any_claim_are_told_apart():
         tables.board(sample.of(exact=exact, findings=[{"text": "t"}]))
         == "exact ≡ 2 ≢ 1, estimates 1"
     )
-    assert tables.only_exact(sample.of(exact=exact)) and not tables.only_exact(sample.of())
+    assert tables.only_exact(sample.of(exact=exact))
+    assert not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
     assert listings.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
@@ -260,9 +266,8 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
 
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".svg", ".png", ".pdf"} and all(
-        p.stat().st_size for p in paths
-    )
+    assert {p.suffix for p in paths} == {".csv", ".svg", ".png", ".pdf"}
+    assert all(p.stat().st_size for p in paths)
 
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
@@ -311,10 +316,8 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
         "undecided: the interval spans the threshold; to decide it: about 40 more seeds, "
         "about 3 CPU-minutes"
     )
-    assert (
-        row.advice.endswith("; next: assay run mine --set seed=0:46")
-        and row.command == "run mine --set seed=0:46"
-    )
+    assert row.advice.endswith("; next: assay run mine --set seed=0:46")
+    assert row.command == "run mine --set seed=0:46"
     assert "assay run" not in tables.text(sample.of(entry)), (
         "a cell would break it; the terminal has it on a line of its own"
     )
@@ -340,14 +343,9 @@ def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
         "low": 3.2,
         "high": 4.0,
     }
-    says = (
-        "every seed gives 4, the most there can be; the interval comes from the bounds of a unit, "
-        "0 to 4"
-    )
-    assert (
-        says in re.sub(r"\s+", " ", tables.text(sample.of(entry), 200))
-        and tables.rows(sample.of(entry))[0].agreed == says
-    )
+    says = "every seed gives 4, the maximum; the interval follows from the bounds, 0 and 4"
+    assert says in re.sub(r"\s+", " ", tables.text(sample.of(entry), 200))
+    assert tables.rows(sample.of(entry))[0].agreed == says
     for other in ({"bounds": None}, {"points": [4.0, 3.9]}, {"points": [4.0]}):
         assert not tables.rows(sample.of({**entry, **other}))[0].agreed
 

@@ -1,8 +1,6 @@
 """Decoders with a run axis: equal to transformers' GPT-2 and Llama on shared weights, and to the
 formulas in every mixture of parts."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -23,7 +21,7 @@ GPT2 = {"norm": "layer", "positions": "learned", "activation": "gelu"}
 LLAMA = {"norm": "rms", "positions": "rotary", "activation": "silu", "gated": True}
 
 
-def varied(shape: Shape, runs: int = 2) -> dict[str, torch.Tensor]:
+def varied(shape, runs=2):
     """Parameters of which none is at a value that hides it: gains near 1, biases not 0."""
     draw = torch.Generator().manual_seed(5)
     out = {}
@@ -39,7 +37,7 @@ def varied(shape: Shape, runs: int = 2) -> dict[str, torch.Tensor]:
     return out
 
 
-def tokens_for(shape: Shape, rows: int = 3) -> torch.Tensor:
+def tokens_for(shape, rows=3):
     return torch.from_numpy(
         np.random.default_rng(1).integers(shape.vocab, size=(2, rows, shape.context))
     )
@@ -79,7 +77,7 @@ def test_a_folder_holds_what_transformers_computes(kind, tied, tmp_path):
         assert find(str(folder)).provenance == "a test"
 
 
-def naive(params, shape: Shape, tokens) -> np.ndarray:
+def naive(params, shape, tokens):
     """Logits [s, v] of one sequence of one run, by the formulas in float64."""
     p = {name: value.double().numpy() for name, value in params.items()}
     e = shape.e
@@ -201,9 +199,8 @@ def test_what_no_configuration_expresses_is_refused_in_one_line():
             continue
         with pytest.raises(SpecError) as told:
             family(shape)
-        assert "\n" not in str(told.value) and f"norm={norm}, positions={positions}" in str(
-            told.value
-        )
+        assert "\n" not in str(told.value)
+        assert f"norm={norm}, positions={positions}" in str(told.value)
 
 
 def test_runs_do_not_influence_each_other():

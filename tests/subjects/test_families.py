@@ -159,7 +159,8 @@ def test_what_is_written_back_unchanged_changes_nothing_and_a_head_is_taken_out_
     untouched = subject.run(TOKENS, capture=[site, Site("pattern", 0)], logits=False).acts[site]
     assert torch.allclose(plain, untouched, atol=1e-4)
     assert not torch.allclose(plain, z, atol=1e-3)
-    assert torch.allclose(z, result, atol=1e-4) and torch.allclose(z, pattern, atol=1e-4)
+    assert torch.allclose(z, result, atol=1e-4)
+    assert torch.allclose(z, pattern, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [*FAMILIES, *FOUND])

@@ -100,7 +100,8 @@ def test_a_model_is_fetched_by_name_and_is_the_one_that_the_hub_has(hub, folder,
 
     asked = len(hub.requests)
     fetched, local = models.find(f"{NAME}@step3000"), models.find(str(folder))
-    assert fetched.path == place and fetched.provenance == f"{NAME}, commit {commit[:12]}"
+    assert fetched.path == place
+    assert fetched.provenance == f"{NAME}, commit {commit[:12]}"
     (folder / "consolidated.safetensors").unlink()
     assert models.fingerprint(f"{NAME}@step3000") == models.find(str(folder)).fingerprint
     tokens = torch.arange(10)[None]

@@ -1,8 +1,6 @@
 """A vocabulary of 262,144 is unembedded a few rows at a time: losses and divergences are those of
 all logits at once, and no tensor is larger than is held."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -100,7 +100,8 @@ def test_a_patch_of_the_whole_stream_gives_the_other_runs_logits(subject):
     assert torch.equal(patched.logits, other.logits)
     last = subject.run(TOKENS[:1], edits=edits.patch(site, other.acts, positions=-1)).logits
     plain = subject.run(TOKENS[:1]).logits
-    assert torch.equal(last[:, :-1], plain[:, :-1]) and not torch.equal(last[:, -1], plain[:, -1])
+    assert torch.equal(last[:, :-1], plain[:, :-1])
+    assert not torch.equal(last[:, -1], plain[:, -1])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,8 @@ def test_many_prompts_under_many_edits_are_each_as_if_run_alone(kind, rows, tmp_
         for e, mapping in enumerate(some):
             alone = subject.run(torch.tensor([prompt]), edits=mapping, capture=sites)
             got = many[p][e]
-            assert torch.equal(got.tokens, alone.tokens) and got.acts.keys() == alone.acts.keys()
+            assert torch.equal(got.tokens, alone.tokens)
+            assert got.acts.keys() == alone.acts.keys()
             torch.testing.assert_close(got.logits, alone.logits, rtol=1e-4, atol=1e-4)
             for site, x in alone.acts.items():
                 torch.testing.assert_close(got.acts[site], x, rtol=1e-4, atol=1e-4)

@@ -1,7 +1,5 @@
 """What names of models tell: the same model, a version of it, another one, or nothing."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +26,12 @@ from assay.subjects.fetch import SMOLLM2
         ("EleutherAI/pythia-70m-deduped", ("pythia-70m-deduped", "", "")),
     ],
 )
-def test_a_name_taken_apart(name: str, parts: tuple[str, str, str]) -> None:
+def test_a_name_taken_apart(name, parts):
     assert ModelName.of(name) == ModelName(*parts)
 
 
 @pytest.fixture(scope="module")
-def eight_bit(tmp_path_factory: pytest.TempPathFactory) -> models.ModelFolder:
+def eight_bit(tmp_path_factory):
     """A GGUF file of 8 bits as Assay converts it, under the name of the model that it was made
     from."""
     import gguf
@@ -51,8 +49,8 @@ def eight_bit(tmp_path_factory: pytest.TempPathFactory) -> models.ModelFolder:
 
 
 def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(
-    eight_bit: models.ModelFolder,
-) -> None:
+    eight_bit,
+):
     assert eight_bit.provenance == "SmolLM2-135M, 8-bit Q8_0"
     assert (
         differs("HuggingFaceTB/SmolLM2-135M", eight_bit) == "a quantised version of it, by its name"
@@ -70,15 +68,15 @@ def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(
     assert differs(f"{eight_bit.name}/", eight_bit) == "", "it was opened by this name"
 
 
-def test_a_file_of_16_bits_is_not_quantised(eight_bit: models.ModelFolder) -> None:
+def test_a_file_of_16_bits_is_not_quantised(eight_bit):
     whole = replace(eight_bit, about={"name": "SmolLM2-135M", "quantisation": "F16"})
     assert differs("HuggingFaceTB/SmolLM2-135M", whole) == ""
     assert differs("SmolLM2-135M-GGUF", whole) == "an unquantised version of it, by its name"
 
 
 def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(
-    eight_bit: models.ModelFolder,
-) -> None:
+    eight_bit,
+):
     about = {"name": SMOLLM2.model, "quantisation": "Q4_1", "gguf_sha256": SMOLLM2.gguf_sha256}
     assert differs("smollm2", replace(eight_bit, about=about)) == ""
     another = about | {"quantisation": "Q8_0", "gguf_sha256": ""}
@@ -87,8 +85,8 @@ def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(
 
 
 def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     plain = models.find(str(tiny_models.make(tmp_path / "SmolLM2-135M", "llama")))
     assert differs("HuggingFaceTB/SmolLM2-135M", plain) == ""
     assert (

@@ -100,7 +100,9 @@ def test_tied_embeddings_and_a_head_width_of_its_own(tmp_path):
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_a_late_start_gives_what_the_full_pass_with_that_edit_gives(subjects, kind, layer):
-    subject, tokens, site = subjects[kind], torch.tensor(TOKENS), Site("resid_pre", layer)
+    subject = subjects[kind]
+    tokens = torch.tensor(TOKENS)
+    site = Site("resid_pre", layer)
     spliced = halve(subject.run(tokens, capture=[site], logits=False).acts[site])
     later = Site("mlp_out", 2)
     full = subject.run(tokens, edits={site: lambda x: spliced, later: halve}, capture=[later])

@@ -1,8 +1,6 @@
 """The readout: the specification's small vectors by hand, the vocabulary written out, and a real
 model's own logits."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -79,10 +77,8 @@ def test_effects_under_rms_norm_in_two_dimensions():
 
 
 def test_as_the_part_vanishes_only_the_jacobian_gets_right():
-    x, o = (
-        torch.tensor([[4.0, 4.0, 1.0]], dtype=torch.float64),
-        torch.tensor([[1.0, 0.5, 0.0]], dtype=torch.float64),
-    )
+    x = torch.tensor([[4.0, 4.0, 1.0]], dtype=torch.float64)
+    o = torch.tensor([[1.0, 0.5, 0.0]], dtype=torch.float64)
     read = plain(3)
     object.__setattr__(read, "L", torch.eye(3, dtype=torch.float64))
     small = read.effects(1e-5 * o, x)

@@ -123,11 +123,9 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
     architectures.known.cache_clear()
     try:
         subject, site = load(str(folder)), Site.parse("blocks.1.mlp.hook_act")
-        assert (
-            site == Site("mlp_act", 1)
-            and str(site) == "blocks.1.mlp.hook_act"
-            and subject.width(site) == 40
-        )
+        assert site == Site("mlp_act", 1)
+        assert str(site) == "blocks.1.mlp.hook_act"
+        assert subject.width(site) == 40
         acts = subject.run(TOKENS, capture=[site, Site("mlp_pre", 1)]).acts
         assert torch.allclose(
             acts[site],

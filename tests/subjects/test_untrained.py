@@ -20,15 +20,15 @@ def test_it_has_the_shape_of_the_model_and_random_weights_of_its_own(tmp_path, b
     first, again, other = (untrained(str(folder), 1, bench, seed) for seed in (0, 0, 1))
     assert first == again != other
     model, trained = load(str(first)), load(str(folder))
-    assert model.layers == 1 and model.width(Site("resid_post", 0)) == trained.width(
-        Site("resid_post", 0)
-    )
+    assert model.layers == 1
+    assert model.width(Site("resid_post", 0)) == trained.width(Site("resid_post", 0))
     assert find(str(first)).tokenizer.encode("def f(x)") == find(str(folder)).tokenizer.encode(
         "def f(x)"
     )
     state, theirs = model.model.state_dict(), trained.model.state_dict()
     name = "model.layers.0.mlp.up_proj.weight"
-    assert state[name].shape == theirs[name].shape and not torch.equal(state[name], theirs[name])
+    assert state[name].shape == theirs[name].shape
+    assert not torch.equal(state[name], theirs[name])
     assert not torch.equal(state[name], load(str(other)).model.state_dict()[name])
     # transformers initialises matrices from a normal law with the config's spread
     assert state[name].std().item() == pytest.approx(
@@ -56,13 +56,13 @@ def test_weights_drawn_again_in_memory_are_as_before_training(tmp_path):
     folder = str(make(tmp_path / "model", "gpt2"))
     first, again, other = (redrawn(load(folder), seed).model.state_dict() for seed in (0, 0, 1))
     name = "transformer.h.0.mlp.c_fc.weight"
-    assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
+    assert torch.equal(first[name], again[name])
+    assert not torch.equal(first[name], other[name])
     assert first[name].std().item() == pytest.approx(
         find(folder).config["initializer_range"], rel=0.2
     )
-    assert (first["transformer.ln_f.weight"] == 1).all() and (
-        first["transformer.ln_f.bias"] == 0
-    ).all()
+    assert (first["transformer.ln_f.weight"] == 1).all()
+    assert (first["transformer.ln_f.bias"] == 0).all()
 
 
 def test_a_family_whose_norms_multiply_by_one_more_than_their_weights(tmp_path, bench):

@@ -13,7 +13,7 @@ from assay.report import stored as pages
 from assay.verbs.new import write_experiment
 
 
-def list_only(folder: Path, patch: pytest.MonkeyPatch) -> None:
+def list_only(folder, patch):
     """Let the catalogue be one experiment, in a folder where commands then run."""
     entry = catalogue.Entry("early", str(folder / "early.py"), folder / "early.py")
     patch.setattr(catalogue, "entries", lambda: [entry])
@@ -22,7 +22,7 @@ def list_only(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_record(tmp_path_factory):
     """A folder with an experiment and the record of its one run."""
     folder = tmp_path_factory.mktemp("recorded")
     write_experiment("early", folder)
@@ -34,14 +34,14 @@ def with_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def known(tmp_path: Path, with_record: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def known(tmp_path, with_record, monkeypatch):
     """A folder in which the catalogue is one experiment, with a record and nothing stored."""
     shutil.copytree(with_record, tmp_path, dirs_exist_ok=True)
     list_only(tmp_path, monkeypatch)
     return tmp_path
 
 
-def reported(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def reported(capsys, *words):
     capsys.readouterr()
     code = main(["report", "early", *words])
     pages = [Path("report") / f"{name}.html" for name in ("early", "index")]
@@ -49,9 +49,7 @@ def reported(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str,
     return code, capsys.readouterr().err, "\n".join(texts)
 
 
-def test_a_record_is_a_page_until_its_experiment_is_run(
-    known: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_is_a_page_until_its_experiment_is_run(known, capsys):
     code, err, page = reported(capsys)
     assert code == 0 and pages.NOTE in " ".join(err.split())
     assert err.strip().endswith("assay run early")
@@ -66,9 +64,7 @@ def test_a_record_is_a_page_until_its_experiment_is_run(
     assert "Figures</h2>" in page and page.count('href="early.html"') == 1
 
 
-def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(
-    known: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(known, capsys):
     code, err, _ = reported(capsys, "--preset", "smoke")
     assert code == 2 and "are not stored" in err
     assert main(["run", "early", "--preset", "smoke", "--executor", "inline"]) == 0
@@ -76,9 +72,7 @@ def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(
     assert code == 2 and "are not stored" in err and not page
 
 
-def test_a_file_of_ones_own_without_runs_is_refused(
-    known: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_of_ones_own_without_runs_is_refused(known, monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "entries", lambda: [])
     assert main(["report", "early.py"]) == 2
     assert "are not stored" in capsys.readouterr().err

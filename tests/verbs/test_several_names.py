@@ -2,8 +2,6 @@
 and what is about one experiment only is refused before anything runs."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -20,7 +18,7 @@ INLINE = ("--executor", "inline")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch):
     """A folder with two experiments that run and one whose training crashes."""
     for name in ("own", "other", "sick"):
         write_experiment(name, tmp_path)
@@ -32,13 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def judged(result: Any) -> list[tuple[str, str, float]]:
+def judged(result):
     return [(v["text"], v["outcome"], v["estimate"]) for v in result["verdicts"]]
 
 
-def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(folder, capsys):
     alone = []
     for name in ("own.py", "other.py"):
         assert main(["run", name, *SMOKE, *INLINE, "--root", "alone", "--json"]) == 0
@@ -64,21 +60,17 @@ def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(
         (("own.py", "owen.py"), "owen.py"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_runs(
-    words: tuple[str, ...], why: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_is_refused_before_anything_runs(words, why, folder, capsys):
     assert main(["run", *words, *INLINE]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1) and why in err
     assert not (folder / "assay-store").exists()
 
 
-def test_interrupted_in_the_second_the_first_is_stored(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_in_the_second_the_first_is_stored(folder, capsys, monkeypatch):
     run = Lab.run
 
-    def interrupted(lab: Lab, experiment: Any, *more: Any) -> Any:
+    def interrupted(lab, experiment, *more):
         if experiment.name == "other":
             raise KeyboardInterrupt
         return run(lab, experiment, *more)
@@ -90,16 +82,14 @@ def test_interrupted_in_the_second_the_first_is_stored(
     assert main(["show", "own.py", *SMOKE]) == 0
 
 
-def test_workers_stay_for_the_next_and_end_with_the_last(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_stay_for_the_next_and_end_with_the_last(folder, monkeypatch):
     """Functions travel to them by name, those of a folder too."""
     started = []
     (folder / "other").mkdir()
     (folder / "other.py").rename(folder / "other" / "__init__.py")
 
     class Worker(workers._Worker):
-        def __init__(self, *given: Any) -> None:
+        def __init__(self, *given):
             super().__init__(*given)
             started.append(self)
 

@@ -3,7 +3,6 @@ function gives in Python."""
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ INLINE = ("--executor", "inline")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """A folder with two experiments, the one stored, the other such that its training crashes."""
     folder = tmp_path_factory.mktemp("told")
     for name in ("own", "sick"):
@@ -47,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
@@ -66,9 +65,7 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_it_fits_the_schema_of_its_result(
-    verb: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_fits_the_schema_of_its_result(verb, folder, capsys, monkeypatch):
     if "catalogue" in verb:
         entries = [
             catalogue.Entry(name, str(folder / f"{name}.py"), folder / f"{name}.py")
@@ -82,7 +79,7 @@ def test_it_fits_the_schema_of_its_result(
     assert list(Draft202012Validator(schema(result)).iter_errors(told)) == []
 
 
-def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
+def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null():
     lab, own = Lab("store", Inline()), catalogue.find("own.py")
     rows = lab.plan(own, "smoke").rows
     found = plan.plan(lab, own, override(own, "smoke"))
@@ -91,12 +88,17 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     assert unknown["command_seconds"] is None
 
 
-def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough() -> None:
+def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
     known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
     prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
-    told = outlined(prospect)
-    assert "holds by itself; together with its controls decided in 0% of such experiments" in told
-    assert told.endswith("underpowered; 6 seeds are enough without controls")
-    assert outlined(replace(prospect, power=1.0)).endswith(
-        "holds, decided in 100% of such experiments, controls included; 6 seeds are enough"
+    assert outlined(prospect) == [
+        "Forecast: it holds, but with its controls only 0% of such experiments would decide it: it "
+        "is underpowered.",
+        "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
+        "6 seeds are enough to decide it without its controls.",
+    ]
+    first, *_, need = outlined(replace(prospect, power=1.0))
+    assert first == (
+        "Forecast: it holds; 100% of such experiments would decide it, controls included."
     )
+    assert need == "6 seeds are enough to decide it."

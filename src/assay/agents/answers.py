@@ -93,7 +93,7 @@ def preregistered(registration: Registered, plan: Answer, claims: Sequence[str])
     confirmatory."""
     return {
         "told": (
-            f"{'Was frozen so already' if registration.already else 'Frozen'}: publish its hash, "
+            f"{'Was already frozen' if registration.already else 'Frozen'}: publish its hash, "
             "and nobody can say later that it was another"
         ),
         "key": plan["key"],

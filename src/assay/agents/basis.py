@@ -93,7 +93,8 @@ def standing(data: ResultData, unlike: str = "") -> Standing:
         return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
     return Standing(
         "exploratory",
-        "no claim was frozen before the first look; each threshold's source says if a pilot set it",
+        "no claim was frozen before the first look; each threshold's source says whether a "
+        "pilot set it",
     )
 
 
@@ -152,14 +153,10 @@ def of_store(data: ResultData, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
     p, runs = data.provenance, int(data.provenance["runs"])
-    split = (
-        ""
-        if cached is None
-        else f", {cached} stored before and {runs - cached} made for this question"
-    )
+    split = "" if cached is None else f", {runs - cached} of them made for this question"
     return Source(
         kind="store",
-        told=f"this store: {runs} runs{split}",
+        told=f"{runs} runs in this store{split}",
         runs=runs,
         cached=cached,
         new=None if cached is None else runs - cached,
@@ -259,11 +256,11 @@ def _to_text(
     look_count: int, spans: str, other_names: tuple[str, ...], include_current: bool
 ) -> str:
     if not look_count:
-        return f"No one has looked at seeds {spans} yet: the first look burns them"
+        return f"No one has looked at seeds {spans} yet: the first look uses them up"
     by = f", by {_names(other_names)} too" if other_names else ""
     summary = (
-        f"{look_count} {plural('look', look_count)} {'was' if look_count == 1 else 'were'} taken "
-        f"at seeds {spans}{', this one included' if include_current else ''}{by}"
+        f"{look_count} {plural('look', look_count)} at seeds {spans}"
+        f"{', including this one' if include_current else ' so far'}{by}"
     )
     return summary + (
         "; a claim that was chosen after an earlier one is not confirmed by these seeds"

@@ -78,7 +78,7 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.control and not own:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
-            how = f'write control = ["…"], an arm for which it should fail{hint}'
+            how = f'write control = ["…"], an arm of which it should be false{hint}'
             lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
         if not entry.value.strip():
@@ -140,7 +140,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         unit, count = part.task.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else FEWEST_FOLDS if unit == FOLD else ALONE
         if unit in c.units and count < fewest:
-            default = f"{count} {plural(unit, count)}, but fewer than {fewest} decide nothing"
+            default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
             more = to_write(part.task, fewest)
             halved = f", as {fewest} are to be measured" if more > fewest - count else ""
@@ -219,9 +219,9 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     # Of two factors the exact interval is for cells that all agree, no other.
     cannot = "cannot hold" if not each else "is undecided if all agree"
     default = (
-        f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
+        f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
-    how = f"have {enough}{each}, or claim less"
+    how = f"take {enough}{each}, or claim less"
     cost = "the verdict" if not each else "the verdict, if all agree"
     return [Missing(where, how, default, cost=cost)]
 

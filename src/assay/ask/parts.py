@@ -68,7 +68,7 @@ def _check_tables(study: ResolvedStudy) -> None:
     """Refuse a study that asks or reads nothing, and a direction or a read that cannot be."""
     text, tables = study.text, study.text.study
     if not study.prompts and (tables.read or tables.probe or not study.saes):
-        raise text.error(("model",), 'a model is asked something: write [[prompts]] and text = "…"')
+        raise text.error(("model",), 'there are no prompts: write [[prompts]] with text = "…"')
     for i, direction in enumerate(tables.direction):
         with text.located("direction", i):
             directions.check(direction)
@@ -76,10 +76,10 @@ def _check_tables(study: ResolvedStudy) -> None:
         with text.located("read", i):
             reads.check(read, tables.direction)
     if not (tables.read or tables.probe or study.saes):
-        what = 'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
+        what = 'nothing is measured: write [[read]] with a name and log_prob = " yes", or [[probe]]'
         raise text.error(("model",), what)
     if tables.intervene and not tables.read and not any(p.intervention for p in tables.probe):
-        what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
+        what = 'nothing is measured under it: write [[read]] with a name and log_prob = " yes"'
         raise text.error(("intervene", 0), what)
 
 
@@ -118,7 +118,7 @@ def _ask_all(study: ResolvedStudy) -> None:
     for i, diff in enumerate(tables.diff):
         with text.located("diff", i):
             if (diff.models is None) == (diff.prompts is None):
-                what = "say models or prompts of it, two of either"
+                what = "give two models, or two prompts"
                 raise ExperimentError(f"{diff.name!r}: {what}")
             if diff.models:
                 arms.compare(study, i, diff, diff.models)

@@ -255,11 +255,10 @@ def _varying(
     if varying and not s.read.equal:
         field = varying[0]
         how = (
-            f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
+            f"choose one with where = {{ {field} = … }}, compare at equal l0, "
             "say, or make an arm of each value with paired"
             if isinstance(statement, Claim)
-            else f'draw a curve with over = "{field}", or say which is meant with where = '
-            f"{{ {field} = … }}"
+            else f'draw a curve with over = "{field}", or choose one with where = {{ {field} = … }}'
         )
         values = ", ".join(map(str, sorted(levels[field])))
         raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")

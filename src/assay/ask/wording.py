@@ -482,8 +482,8 @@ def _measure(
     if not sweep and swept:
         levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
         raise ClaimError(
-            f"the runs of {arm_name} differ in {swept[0]} ({levels}): say which with where = {{ "
-            f"{swept[0]} = … }}, compare at equal l0, say, or estimate over {swept[0]}"
+            f"the runs of {arm_name} differ in {swept[0]} ({levels}): choose one with where = {{ "
+            f"{swept[0]} = … }}, compare at equal l0, or estimate over {swept[0]}"
         )
     x = by(arm[[name]], *varying)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)

@@ -463,7 +463,7 @@ def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Cre
     if len(named) != 1:
         got = " and ".join(f"{k}=" for k in named) or "none of them"
         raise DataError(
-            f"say what the claim is about: {', '.join(f'{k}=' for k in KINDS)}; got {got}"
+            f"name what the claim is about: {', '.join(f'{k}=' for k in KINDS)}; got {got}"
         )
     make, known = KINDS[named[0]]
     if extra := [o for o in options.given() if o not in known]:

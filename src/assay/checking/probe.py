@@ -21,8 +21,10 @@ from assay.controls.table import (
     BAG,
     EMBEDDING,
     LENGTHS,
+    PAIRS,
     PERMUTED,
     PLACES,
+    SPELLING,
     UNTRAINED,
     Control,
     in_words,
@@ -34,10 +36,11 @@ from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval, shared_training
-from assay.core.results import STRADDLES, TIES, Judged, Price, explain_reason
+from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
+from assay.core.reading import plural
+from assay.core.results import TIES, Judged, explain_reason
 from assay.core.stats import mean
-from assay.core.table import judge, within
+from assay.core.table import judge, wrong_at_most
 from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 
@@ -51,6 +54,9 @@ LENGTH = "length"
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
+HUGE, FEW_BLOCKS = 30, 3
+"""How many times as far from the median row as is usual from which a row is reported; so often the
+label changes along the rows where it comes in blocks."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -212,7 +218,7 @@ def check_probe(
     arms, numbers = _compared(rows, _scored(rows, readers), why)
     verdict = None
     if holds:
-        tested = len(np.unique(rows.group[rows.held]))
+        tested = _tested(rows.positive[rows.held], rows.group[rows.held])
         verdict = _judged(numbers, rows.unit, holds, why, scope, tested)
         verdict = structs.replace(verdict, text=sentence or holds)
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
@@ -249,9 +255,12 @@ class _Rows:
         """Read and check them. Raises: DataError."""
         x = _matrix("X", X, None)
         positive, names = _labels(y, len(x))
-        group, joined = _with_near_copies(x, positive, _groups(groups, len(x)))
+        group = _groups(groups, len(x))
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
+        group, same = _with_same_texts(group, texts)
+        group, joined = _with_near_copies(x, positive, group)
+        joined = [*same, *joined, *_suspicious(x, positive)]
         notes = [f"positive is {names[1]!r}, negative {names[0]!r}"]
         if folds:
             units = _folds(folds, shift, group, positive)
@@ -278,12 +287,14 @@ class _Rows:
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
         """Read what the controls read that see words alone."""
         if texts is None:
-            self.notes.append("no controls bag, lengths and places: give texts=")
+            self.notes.append("no controls of words and spelling: give texts=")
             return {}
         texts = list(map(str, texts))
-        self.notes.extend(_repeated(texts, self.group))
         lengths = reading.of_columns(reading.lengths(texts))
-        return {BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)}
+        return {
+            **{BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)},
+            **{SPELLING: reading.spellings(texts), PAIRS: reading.pairs(texts)},
+        }
 
     def of_others(self, given: Mapping[Control, Any]) -> dict[Control, Kernel | np.ndarray]:
         """Read what the author, or a model, gives for controls, and note what is missing."""
@@ -292,7 +303,13 @@ class _Rows:
             if values is None:
                 self.notes.append(f"no control {control.name}: {_HOW[control]}")
             elif control is ASKED:
-                readers[control] = _matrix("asked", values, len(self.x), columns=False)[:, 0]
+                score = _matrix("asked", values, len(self.x), columns=False)[:, 0]
+                if reversed_ := reading.measures(score, self.positive)[1] < 0.5:
+                    self.notes.append(
+                        "asked= is lower for positive rows than for negative ones: its sign is "
+                        "reversed"
+                    )
+                readers[control] = -score if reversed_ else score
             else:
                 readers[control] = reading.of_columns(_matrix(control.name, values, len(self.x)))
         return readers
@@ -351,8 +368,8 @@ def _compared(
         for measure in MEASURES:
             x = of[arm][measure].to_numpy()
             line |= _estimated(measure, x, rows.unit)
-            if rows.unit == FOLD and measure == "accuracy" and (x == 1).all():
-                line["accuracy_low"] = 1 - _wrong_at_most(len(np.unique(group)), len(x))
+            if rows.unit == FOLD and (x == 1).all():
+                line[f"{measure}_low"] = 1 - wrong_at_most(_tested(y, group)[measure], len(x))
         rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
         low, high = reading.interval(several[0][held], y, group)
         line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
@@ -376,17 +393,24 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
-def _wrong_at_most(tested: int, folds: int) -> float:
-    """The share of all rows that may be wrong if none of those tested in so many folds is, which
-    count as fewer as folds share training data."""
-    return float(1 - 0.025 ** (shared_training(FOLD, folds) / tested))
+def _tested(y: np.ndarray, group: np.ndarray) -> dict[str, int]:
+    """How many independent trials are behind a measure: groups, and pairs of a positive and a
+    negative row from groups of their own."""
+    count = len(np.unique(group))
+    pairs = min(len(np.unique(group[y])), len(np.unique(group[~y])), count // 2)
+    return {"accuracy": count, "auroc": pairs}
 
 
 def _judged(
-    rows: pd.DataFrame, unit: str, holds: str, why: Mapping[str, str], scope: str, tested: int
+    rows: pd.DataFrame,
+    unit: str,
+    holds: str,
+    why: Mapping[str, str],
+    scope: str,
+    tested: Mapping[str, int],
 ) -> Judged:
-    """The verdict on a condition; `tested` rows, or groups of them, are behind folds. Raises:
-    ClaimError, DataError."""
+    """The verdict on a condition; so many trials are behind each measure. Raises: ClaimError,
+    DataError."""
     parsed = parse(holds)
     columns = {c.name for c in parsed.columns}
     if wrong := sorted(columns - {*MEASURES}):
@@ -395,30 +419,21 @@ def _judged(
             why_not = ": the rate at 1 % false positives has no number for each group"
         raise ClaimError(f"a condition names accuracy or auroc, got {wrong[0]!r}{why_not}")
     plain = parsed.plain and len(columns) == 1
+    rows = rows[["arm", unit, *sorted(columns)]]  # the other measure says nothing of units
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
     # Parts in a measure take few values, which are no copies; near-copies are sought among rows.
     decide = partial(
         judge, claim=holds, unit=unit, control=why, empty=0.5, scope=scope, copies=False
     )
-    mine = rows[rows["arm"] == PROBE]
-    if unit == FOLD and plain and columns == {"accuracy"} and (mine["accuracy"] == 1).all():
-        by = _wrong_at_most(tested, len(mine))
-        return _all_right(within(decide(rows, noise=by), (0.0, 1.0)), tested, by)
+    if unit == FOLD and plain:
+        decide = partial(decide, tested=tested[min(columns)])
     judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
     if judged.reason != TIES or not plain:
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
     return decide(clipped, bounds=(0.0, 1.0))
-
-
-def _all_right(judged: Judged, tested: int, by: float) -> Judged:
-    """The verdict where every row is right in every fold, with where its interval comes from."""
-    words = f"all {tested:,} tested rows or groups are right, so at most {by:.2g} of all are wrong"
-    method = f"95% limit by these rows (Clopper and Pearson), fewer by what folds share: {words}"
-    price = Price("measure more examples") if judged.reason == STRADDLES else judged.price
-    return structs.replace(judged, method=method, price=price, natural=(0.0, 1.0))
 
 
 def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:
@@ -433,6 +448,8 @@ def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True)
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0, 0])
         raise DataError(f"{name} has a number that is not finite, in row {row}")
+    if columns and not np.ptp(x, axis=0).any():
+        raise DataError(f"{name} has the same numbers in every row, so nothing can be read from it")
     if len(x) > MOST:
         raise DataError(f"{name} has {len(x):,} rows; at most {MOST:,} are compared")
     return x
@@ -440,11 +457,14 @@ def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True)
 
 def _labels(y: Any, count: int) -> tuple[np.ndarray, list[Any]]:
     names = labels_of(y)
-    kinds = sorted(set(names))
-    if len(names) != count or len(kinds) != 2:
+    if len(names) != count:
         raise DataError(
-            f"y has {len(names)} labels of {len(kinds)} kinds for {count} rows; give two kinds"
+            f"y has {len(names)} labels for {count} rows; X has a row for each label: [row, column]"
         )
+    if empty := [i for i, name in enumerate(names) if name is None or name != name]:
+        raise DataError(f"y has no label for row {empty[0]}; leave such rows out")
+    if len(kinds := sorted(set(names))) != 2:
+        raise DataError(f"y has {len(names)} labels of {len(kinds)} kinds; give two kinds")
     return np.array([n == kinds[1] for n in names]), kinds
 
 
@@ -468,15 +488,12 @@ def _with_near_copies(
     yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
     if np.maximum(yes, count - yes).sum() < ONE_LABEL * len(y):
         return group, []
-    shape = (int(group.max()) + 1, int(sets.of.max()) + 1)
-    links = scipy.sparse.coo_array((np.ones(len(x)), (group, sets.of)), shape)
-    both = scipy.sparse.block_array([[None, links], [links.T, None]])
-    count, of = scipy.sparse.csgraph.connected_components(both)
-    if count == shape[0]:
+    together = _linked(group, sets.of)
+    if (left := int(together.max()) + 1) == len(np.unique(group)):
         return group, []
-    if count < FEWEST:
+    if left < FEWEST:
         return group, [f"{sets.words}, across groups: group what was sampled independently"]
-    return of[group], [f"{sets.words}: rows of one set are taken as one group, {count} in all"]
+    return together, [f"{sets.words}: rows of one set are taken as one group, {left} in all"]
 
 
 def _parts(
@@ -520,7 +537,7 @@ def _folds(count: int, shift: str | Sequence[Any], group: np.ndarray, y: np.ndar
     """The fold of each row, by whole groups, with as many groups of each label in each. Raises:
     DataError."""
     if not (isinstance(shift, str) and not shift):
-        raise DataError("say folds= or shift=, not both: either says what is judged by what")
+        raise DataError("give folds= or shift=, not both: each says which rows are judged by what")
     if (groups := len(np.unique(group))) < count or count < FEWEST_FOLDS:
         raise DataError(
             f"folds= is a number from {FEWEST_FOLDS}, since fewer folds decide nothing, to the "
@@ -535,11 +552,65 @@ def _folds(count: int, shift: str | Sequence[Any], group: np.ndarray, y: np.ndar
     return of
 
 
-def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:
-    """A note where a text is in several groups, so that it is both learned from and judged."""
-    of: dict[str, set[int]] = {}
-    for text, g in zip(texts, group.tolist(), strict=True):
-        of.setdefault(spelling(text), set()).add(g)
-    if not (several := sum(len(x) > 1 for x in of.values())):
-        return []
-    return [f"{several} texts are in several groups, so the probe is trained and judged on them"]
+def _with_same_texts(
+    group: np.ndarray, texts: Sequence[str] | None
+) -> tuple[np.ndarray, list[str]]:
+    """Groups as one where they have a text in common, so that none is learned from and judged; and
+    what was found."""
+    _, text = np.unique([spelling(str(t)) for t in texts or ()], return_inverse=True)
+    several = sum(len(np.unique(group[text == k])) > 1 for k in range(text.max(initial=-1) + 1))
+    if not several:
+        return group, []
+    words = f"{several} {plural('text', several)} are in several groups"
+    together = _linked(group, text)
+    if (count := int(together.max()) + 1) < FEWEST:
+        return group, [f"{words}, so the probe is trained and judged on them"]
+    return together, [f"{words}, which are taken as one group for each text: {count} in all"]
+
+
+def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    """Groups of rows as one where a set has rows of several."""
+    shape = (int(group.max()) + 1, int(sets.max()) + 1)
+    links = scipy.sparse.coo_array((np.ones(len(group)), (group, sets)), shape)
+    both = scipy.sparse.block_array([[None, links], [links.T, None]])
+    of = scipy.sparse.csgraph.connected_components(both)[1]
+    return np.asarray(np.unique(of[group], return_inverse=True)[1])
+
+
+def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Notes on activations that are none: a column that is the label, rows far larger than the
+    others, and, where labels come in blocks, a drift along the rows."""
+    notes = []
+    low, high = x[~y], x[y]
+    if (
+        same := (np.ptp(low, axis=0) == 0) & (np.ptp(high, axis=0) == 0) & (low[0] != high[0])
+    ).any():
+        notes.append(
+            f"column {int(same.argmax())} of X has one number for each label, as the label itself "
+            "has: leave it out if it is no activation"
+        )
+    off = np.abs(x - np.median(x, axis=0)).max(1)
+    if len(far := np.flatnonzero(off > HUGE * np.median(off))):
+        notes.append(
+            f"{len(far)} of {len(x):,} rows, such as row {far[0]}, are more than {HUGE} times as "
+            "far from the median row as is usual, and the probe follows them: a BOS token, or an "
+            "overflow?"
+        )
+    if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y):
+        notes.append(
+            "rows of one label come in a row, and among them X drifts along the rows: order or "
+            "batches may tell the labels; compute X in mixed order, or name batches with shift="
+        )
+    return notes
+
+
+def _drifts(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether the rows of a label move with their place among them, in some direction in which they
+    vary most: by Spearman's rank correlation, at the .1 % level for all directions together."""
+    p = []
+    for some in (x[y], x[~y]):
+        if len(some) >= 2 * FEWEST:
+            points = principal(some - some.mean(0))
+            found = (scipy.stats.spearmanr(z, np.arange(len(z))).pvalue for z in points.T)
+            p += [min(found, default=1.0) * points.shape[1]]
+    return bool(p) and max(p) < 0.001

@@ -3,8 +3,11 @@ scores tell two labels apart."""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -19,7 +22,18 @@ FROM_EACH_END = 8
 FALSE_POSITIVES = 0.01
 """The rate of false positives at which true positives are counted."""
 DRAWS = 2000
+LEAST = 0.03
+"""The share of texts in which a character, an ending or a pair has to be, and in two of them at
+least: of a rarer one nothing is learned that would be right of another text."""
 WORD = re.compile(r"\w+|[^\w\s]")
+KINDS = {
+    "capital": str.isupper,
+    "digit": str.isdigit,
+    "blank": str.isspace,
+    "foreign": lambda c: not c.isascii(),
+    "mark": lambda c: not (c.isalnum() or c.isspace()),
+}
+"""Kinds of characters, each counted and looked for at both ends of a text."""
 Kernel = Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "row row"]]
 """The rows that are learned from → inner products of all rows."""
 Parts = list[tuple[np.ndarray, np.ndarray]]
@@ -52,6 +66,39 @@ def bag(texts: Sequence[str]) -> Kernel:
     for row, some in zip(counts, words, strict=True):
         np.add.at(row, [index[w] for w in some], 1)
     return of_columns(counts)
+
+
+def spellings(texts: Sequence[str]) -> Kernel:
+    """Inner products of what is seen of texts without their words: how often each character and
+    each kind of characters is in them, how they begin and end, the last two letters of words, and
+    how many words are in no other text."""
+    known = Counter(w for text in texts for w in {*words_of(text)})
+    rows = []
+    for text in texts:
+        words = words_of(text)
+        row = Counter(text) + Counter(f"-{w[-2:]}" for w in words if len(w) > 2)
+        for kind, so in KINDS.items():
+            row[kind] = sum(map(so, text))
+            row[f"first {kind}"] = int(so(text[:1])) if text else 0
+            row[f"last {kind}"] = int(so(text[-1:])) if text else 0
+        row["double blank"] = len(re.findall(r"\s\s", text))
+        row["words of its own"] = sum(known[w] == 1 for w in words)
+        rows.append(row)
+    return _counted(rows)
+
+
+def pairs(texts: Sequence[str]) -> Kernel:
+    """Inner products of how often each two words follow each other, the ends of a text included."""
+    every = [["", *words_of(text), ""] for text in texts]
+    return _counted([Counter(itertools.pairwise(words)) for words in every])
+
+
+def _counted(rows: Sequence[Mapping[Any, int]]) -> Kernel:
+    """Inner products of counts, of those that are in enough rows."""
+    within = Counter(key for row in rows for key, n in row.items() if n)
+    least = max(2, LEAST * len(rows))
+    keys = [key for key, n in within.items() if n >= least]
+    return of_columns(np.array([[row.get(key, 0) for key in keys] for row in rows], float))
 
 
 def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:

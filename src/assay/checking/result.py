@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
-CONTROL = {"holds": "PASSES", "fails": "fails", "undecided": "undecided"}
-"""What is printed of a control, which should fail."""
-HEADS = ("control", "draws", "strongest [95 %]", "should fail", "alternative explanation")
+CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
+"""Whether a control satisfies the claim, which it should not."""
+HEADS = ("control", "draws", "strongest [95 %]", "satisfies it", "alternative explanation")
 """The columns of the table of controls."""
 
 
@@ -198,15 +198,15 @@ class Check(Shown):
 
     @property
     def base_rates(self) -> str:
-        """Say what the number is without what is credited, and with it; "" where a condition has
-        several numbers."""
+        """Say what the number is without the thing and with it; "" where a condition has several
+        numbers."""
         names = {c.name for c in parse(self.question.holds).columns}
         stems = {name.removesuffix("_after").removesuffix("_before") for name in names}
         own = self.rows[self.rows["arm"] == self.question.credits]
         if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
             return ""
         without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
-        return f"; without it {without:.3g}, with it {with_it:.3g}"
+        return f"; before {without:.3g}, after {with_it:.3g}"
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ class Display(LiveLines):
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
                 took = (
-                    f", about {duration(known)} by the record"
+                    f", about {duration(known)} if the cores are free"
                     if (known := recorded(event)) is not None
                     else ""
                 )

@@ -84,6 +84,8 @@ BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
 EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
 PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
 LENGTHS = Control("lengths", "how long the texts are tells as much")
+SPELLING = Control("spelling", "the characters and the endings of words tell as much")
+PAIRS = Control("pairs", "pairs of neighbouring words tell as much")
 UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
 PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 ASKED = Control("asked", "the model says it when it is asked in words")
@@ -92,21 +94,31 @@ ASKED = Control("asked", "the model says it when it is asked in words")
 _WORDS = {
     RANDOM: "any vector of this length has the effect",
     SHUFFLED: "a direction learned from shuffled labels has the effect",
-    LAYER: "a direction learned a third of the model away has the effect",
+    LAYER: "a direction learned at another layer has the effect",
     TOKENS: "the vector of random tokens, at this length, has the effect",
-    NEURONS: "as many other neurons, equally large and active, have the effect",
-    LATENTS: "as many other latents, equally large and active, have the effect",
+    HEADS: "equally many other heads of these blocks, with similar norms, have the effect",
+    NEURONS: "equally many other neurons, equally large and active, have the effect",
+    LATENTS: "equally many other latents, equally large and active, have the effect",
     FEATURE: "another active feature, at equal length, has the effect",
-    BLOCKED_TOKENS: "blocking attention to as many other tokens has the effect",
+    BLOCKED_TOKENS: "blocking attention to equally many other tokens has the effect",
+    BLOCKED_LAYERS: "blocking the same attention at other layers has the effect",
+    ELSEWHERE: "the same change at another layer has the effect",
     UNRELATED: "the activations of an unrelated prompt have the effect",
-    TWIN: "a model with random weights shows it: the prompts and the architecture are enough",
-    POSITION: "it attends to this position, whatever the tokens are",
+    TWIN: "a model with random weights has the effect: prompts and architecture are enough",
+    ANSWERS: "the answers are equally likely after the prompt of another row",
+    POSITION: "the head attends to this position, whatever the tokens are",
     TWINS: "two models with random weights differ as much",
     CHANGED: "any change of the weights of this size has the effect",
-    BAG: "the tokens up to there predict it, in whatever order",
+    DIRECTIONS: "random directions, equally often on, with the best decoder, do as well",
+    FROZEN: "an encoder that is trained around a random decoder does as well",
+    NOT_TRAINED: "the same training on an untrained model does as well",
+    DAMAGE: "the change does equal damage to other tasks of the model",
+    BAG: "the tokens up to there predict it, in any order",
     EMBEDDING: "the embeddings of the tokens predict it",
     PLACES: "the embeddings of the tokens at their positions predict it",
     LENGTHS: "the lengths of the texts predict it",
+    SPELLING: "characters, capitals, blanks and the endings of words predict it",
+    PAIRS: "pairs of neighbouring words predict it",
     UNTRAINED: "the activations of an untrained model predict it",
     PERMUTED: "a probe trained on shuffled labels is right equally often",
 }

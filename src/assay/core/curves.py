@@ -311,10 +311,7 @@ def _words(
             at = "at or after"
         return f"crosses {value}{times} {at} {over} {places}{limits_text}"
     between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
-    return (
-        f"crosses {value}{times} between {over} {between}; on a straight line at "
-        f"{places}{limits_text}"
-    )
+    return f"crosses {value}{times} between {over} {between}; interpolated at {places}{limits_text}"
 
 
 def _stretch(x: float, levels: Sequence[float]) -> tuple[float, float] | None:

@@ -602,10 +602,9 @@ GATES = {
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
 WAYS = {
-    "near-copies": "near-copies: undecided with each set of copies as one unit",
-    "missing numbers": "numbers are missing: undecided if they could be as low, or as high, as "
-    "the others",
-    "order": "units depend on their order: undecided if this is allowed for",
+    "near-copies": "near-copies: with each set of copies as one unit, it is undecided",
+    "missing numbers": "numbers are missing, and the outcome depends on what they are",
+    "order": "units depend on their order: if this is allowed for, it is undecided",
 }
 """How units may depend on each other that no column names."""
 GIVEN = "given with the claim"
@@ -644,7 +643,7 @@ def explain_reason(reason: str) -> str:
     if reason.startswith("interval straddles"):
         return "the interval spans the threshold"
     if reason == TIES:
-        return "ties: so many units have the same number that the interval decides nothing"
+        return "ties: at least half of the units have the same number"
     if reason == OUT_OF_REACH:
         return "the bounds of the measure put the range out of reach"
     if reason == "diverged":
@@ -660,9 +659,11 @@ def explain_reason(reason: str) -> str:
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
-        return WAYS.get(name, f"units depend on each other: undecided with {name} as the unit")
+        return WAYS.get(
+            name, f"units depend on each other: with {name} as the unit, it is undecided"
+        )
     if reason == BLIND:
-        return "blind: not shown to find violations of up to twice the threshold"
+        return "blind: nothing shows that an effect of twice the threshold would be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):
         return f"the planted {reason.removesuffix(' not found')} is not found"
     if reason.endswith(" too, unlearned"):
@@ -715,15 +716,15 @@ def remedy(price: str, times: float = 0.0) -> tuple[str, str]:
     Example:
         >>> from assay.core.results import remedy
         >>> remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)[0]
-        'it cannot be decided this way, which takes about 2,219 more seeds, about 719 CPU-minutes; \
-what would: a threshold farther from the estimate, or units that vary less'
+        'more units would be impractical (about 2,219 more seeds, about 719 CPU-minutes); choose a \
+threshold farther from the estimate, or units that vary less'
     """
     words, colon, rest = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return (
-            f"it cannot be decided this way, which takes {words}; what would: a threshold farther "
-            "from the estimate, or units that vary less"
+            f"more units would be impractical ({words}); choose a threshold farther from the "
+            "estimate, or units that vary less"
         ), ""
     helps = not any(no in words for no in ("do not help", "no number of units"))
     return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""

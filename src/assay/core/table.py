@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 from operator import or_
 from pathlib import Path
@@ -29,7 +29,7 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
-from assay.core.intervals import FEWEST, FOLD, Statistic, fewest
+from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
 from assay.core.results import GIVEN, GROUPED, STRADDLES, TIES, Estimated, Judged, Price
 from assay.core.rounding import grid
@@ -144,6 +144,7 @@ def judge(
     bounds: tuple[float, float] | None = None,
     level: float = 0.95,
     noise: float = 0.0,
+    tested: int = 0,
     scope: str = "",
     copies: bool = True,
     distinct: bool = False,
@@ -177,6 +178,8 @@ def judge(
         level: of the interval, 0 to 1.
         noise: by how much the value differs between measurements; the interval is widened by it on
             either side.
+        tested: how many rows all folds were tested on together, or for an AUROC how many of the
+            rarer label, which decide where every fold has 1, or 0.
         scope: what the verdict is about, in words.
         copies: whether units may count as copies because of their numbers alone.
         distinct: whether units are known to differ and to have no order in time, such as prompts. A
@@ -220,9 +223,10 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
-    judgement, tied, moved = _decide(
-        question, statement, arms, level, scope, independent, distinct=distinct
-    )
+    if tested and units != (FOLD,):
+        raise ClaimError(f"tested= is about folds: it needs the unit {FOLD}, got {units[0]}")
+    decide = partial(_decide, question, statement, arms, level, scope, independent)
+    judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent)
     if not tied:
         judgement, shared = _weigh(
@@ -468,6 +472,7 @@ def _decide(
     scope: str,
     independent: bool,
     *,
+    tested: int,
     distinct: bool,
 ) -> tuple[Judged, bool, list[str]]:
     """The verdict; where units tie, that of bounds that differences of 0 and 1 have, or of an
@@ -498,7 +503,7 @@ def _decide(
     rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
     alike = judgement.units == (FOLD,) and len({*judgement.points}) == 1 and not rounded
     if alike and judgement.reason in (TIES, STRADDLES):
-        judgement = structs.replace(judgement, price=_price_of_folds(judgement))
+        judgement = _of_equal_folds(statement, judgement, arms, level, scope, tested)
     elif judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
@@ -717,14 +722,44 @@ def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source:
             )
 
 
-def _price_of_folds(judgement: Judged) -> Price:
-    """What decides a claim where all folds have one and the same number."""
-    count = judgement.n[FOLD]
-    return Price(
-        "give each tested row as a unit of its own, such as 1 where it is right and 0 where it is "
-        f"wrong: all {count} folds have the same number, and how many rows are behind each is not "
-        "known here"
-    )
+def _of_equal_folds(
+    statement: Claim, judgement: Judged, arms: Arms, level: float, scope: str, tested: int
+) -> Judged:
+    """The verdict where all folds have one and the same number: where this is 1, or 0, by how many
+    rows were tested, or what is wanting for that."""
+    count, (point, *_) = judgement.n[FOLD], judgement.points
+    if point not in (0.0, 1.0) or judgement.claim.statistic is not mean:
+        return structs.replace(
+            judgement,
+            price=Price(
+                "give each tested row as a unit of its own, such as 1 where it is right and 0 "
+                f"where it is wrong: all {count} folds have the same number"
+            ),
+        )
+    if not tested:
+        return structs.replace(
+            judgement,
+            price=Price(
+                f"all {count} folds have {point:g}: say with --tested N (tested= in Python) on how "
+                "many rows they were tested together, for an AUROC on how many of the rarer label"
+            ),
+        )
+    by = wrong_at_most(tested, count, level)
+    judged = judging.judge(replace(statement, rounding=by, bounds=None), arms, level, scope)
+    words = f"all {tested:,} trials give {point:g}, so at most {by:.2g} of all do not"
+    shared = f"fewer by what folds share: {words}"
+    method = f"{100 * level:g}% limit by trials (Clopper and Pearson), {shared}"
+    price = Price("measure more examples") if judged.reason == STRADDLES else judged.price
+    return structs.replace(judged, method=method, price=price, natural=(0.0, 1.0))
+
+
+def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
+    """Give the share of all rows that may be wrong where none is of those that so many folds were
+    tested on, which count as fewer as folds share training data.
+
+    Source: Clopper and Pearson (1934); Nadeau and Bengio (2003)
+    """
+    return float(1 - ((1 - level) / 2) ** (shared_training(FOLD, folds) / tested))
 
 
 def _untied(judgement: Judged, rounded: bool) -> Price:

@@ -138,10 +138,12 @@ def _require(dictionaries: Sequence[Any], model: Any, text: Any, acts: Any) -> N
         raise DataError(
             "name at least one dictionary: a file or folder of weights, or a stored run"
         )
-    if (acts is None) == (model is None or text is None) or (acts is not None and (model or text)):
+    if acts is not None and (model or text):
+        raise DataError("--acts takes the place of --model and --text; leave one of them out")
+    if acts is None and (lacks := [n for n, x in (("model", model), ("text", text)) if x is None]):
         raise DataError(
-            "give a model and a text (--model, --text), or a file of activations (--acts), "
-            "and not both"
+            f"no {' and no '.join(lacks)} to measure on: give a model and a text (--model, "
+            "--text), or a file of activations (--acts)"
         )
 
 

@@ -123,7 +123,7 @@ def warnings(
             and _same(requested_site) != _same(stated_site)
         ):
             messages.append(
-                f"{requested_site} was given ({option}), its file says {stated_site}; it is "
+                f"{requested_site} was given ({option}), but its file says {stated_site}; it is "
                 f"measured at {requested_site}"
             )
     if folder is None or folder.fingerprint == stated["model_sha256"]:
@@ -133,7 +133,7 @@ def warnings(
         return [
             *messages,
             (
-                f"it was trained on a model of another hash ({digest}…), it is measured on "
+                f"it was trained on a model with another hash ({digest}…) than it is measured on, "
                 f"{folder.provenance} ({folder.fingerprint[:12]}…)"
             ),
         ]
@@ -141,7 +141,7 @@ def warnings(
     if how:
         return [
             *messages,
-            f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}",
+            f"its file names {stated['model']}, but it is measured on {folder.provenance}: {how}",
         ]
     return messages
 
@@ -157,8 +157,8 @@ def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
         return []
     return [
         (
-            f"its file names {stated['model']}; whether {folder.provenance} is that model cannot "
-            "be known"
+            f"its file names the model {stated['model']}; it cannot be checked whether "
+            f"{folder.provenance} is this model"
         )
     ]
 

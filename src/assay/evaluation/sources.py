@@ -197,7 +197,8 @@ def _short(path: Path) -> str:
     of a format has the same name."""
     if path.is_dir():
         return path.name or str(path)
-    return path.absolute().parent.name if path.stem in GENERIC else path.stem
+    generic = path.stem in GENERIC and (path.stem != "sae" or path.with_name("cfg.json").exists())
+    return path.absolute().parent.name if generic else path.stem
 
 
 def _longer(value: str | Path | Dictionary) -> str:

@@ -186,7 +186,7 @@ def check_context(folder: ModelFolder, context: int, explicit: bool) -> None:
         where = "--context" if explicit else "the dictionary's file"
         raise DataError(
             f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; "
-            f"say --context {most}"
+            f"use --context {most}"
         )
 
 
@@ -235,7 +235,7 @@ def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int
     if not rows:
         raise DataError(
             f"no document of the {spec.part} part of {corpus.name} has {spec.context} tokens; "
-            "say --context with fewer"
+            "use --context with fewer"
         )
     return IndexWindows(np.stack(rows).astype(np.int32), np.array(numbers, np.int32))
 

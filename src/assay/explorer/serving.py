@@ -51,7 +51,7 @@ def serve(
     from assay.explorer.app import application
 
     if names is not None and request is None:
-        raise AssayError("--names gives names to the features of a dictionary; say which one")
+        raise AssayError("--names gives names to the features of a dictionary; name the dictionary")
     if names is not None:
         read(names)
     if root.exists() and not root.is_dir():

@@ -33,6 +33,7 @@ from assay.lab.records import records
 START = 4.0
 """CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
 experiments, seeds below 1000."""
+UNMEASURED = "nothing is measured yet"
 MACHINE, SCALED = 1.25, 2.0
 """By which factor times of recorded runs may be off on another machine, or at another hour, and
 those of runs with other steps or fields."""
@@ -161,7 +162,7 @@ def prospect(
     known; a seed takes so many CPU-seconds."""
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
-        return replace(nothing, why="nothing is measured yet")
+        return replace(nothing, why=UNMEASURED)
     try:
         i, *_ = standing(claim, arms)
         if min(i.n) < 2 or not math.isfinite(i.variance):
@@ -176,14 +177,15 @@ def prospect(
     factor, units = claim.units[k], int(i.n[k] * seeds / known)
     found = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
     if not by_seed:
-        why = f"more seeds do not add {plural(factor, 2)}, which are its units"
+        why = f"more seeds do not help, because its units are {plural(factor, 2)}"
         found = replace(found, why=why)
         if seeds != known:
             return found
     elif (need := enough(claim, i, (k,), FEWEST)) is None:
-        between = not any(placed(claim, i.estimate, i.estimate))
-        what = "units: it lies between its bounds" if between else plural(factor, 2)
-        found = replace(found, why=f"decided by no number of {what}")
+        why = f"no number of {plural(factor, 2)} decides it"
+        if not any(placed(claim, i.estimate, i.estimate)):
+            why = "its estimate is between the values at which it holds and those at which it fails"
+        found = replace(found, why=why)
     else:  # seeds in proportion: a claim may count only some of them
         spent = None if per_seed is None else per_seed * need * known / i.n[k]
         seconds = None if spent is None else Range(spent, spent)

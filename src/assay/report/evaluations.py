@@ -4,7 +4,7 @@ JSON."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,13 @@ EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
 TABLE = "documents.csv"
 """The sums over each document, a row for each dictionary and document."""
+GROUPS = {
+    "Sparsity": ("l0",),
+    "Fidelity": ("fvu", "explained_variance", "mse", "gamma", "norm_ratio"),
+    "Loss": ("ce_", "loss_", "kl_"),
+    "Health": ("dead", "ultra_rare", "rare", "ordinary", "dense", "twins"),
+}
+"""How the names of the measures of each group begin; what is in none comes last."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -99,9 +106,12 @@ def so_far(event: SoFar) -> str:
     return said("so_far", event.dictionary, known, event.tokens, event.documents)
 
 
-def rows(entry: JSON) -> list[Row]:
-    """Every measure of one dictionary, in order."""
-    return [row(name, measure) for name, measure in entry["measures"].items()]
+def grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """Sort measures into their groups; a group without any is left out."""
+    known = list(dict.fromkeys(names))
+    groups = {title: [n for n in known if n.startswith(of)] for title, of in GROUPS.items()}
+    groups["Further"] = [n for n in known if not any(map(n.startswith, GROUPS.values()))]
+    return {title: of for title, of in groups.items() if of}
 
 
 def setting(data: JSON) -> list[str]:
@@ -229,19 +239,23 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
 
 
 def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:
-    """The measures in order, each of all dictionaries; None of one that has it not."""
+    """The measures in the order of their groups, each of all dictionaries; None of one that lacks
+    it."""
+    groups = grouped(name for e in entries for name in e["measures"])
     return {
         name: [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        for name in dict.fromkeys(name for e in entries for name in e["measures"])
+        for names in groups.values()
+        for name in names
     }
 
 
 def page(data: JSON, figures: Sequence[Figure]) -> str:
     """The whole report of an evaluation as one HTML file."""
     entries = data["dictionaries"]
+    measured = _by_measure(entries)
     body = [
-        (labels()[name], data["definitions"][name], rows)
-        for name, rows in _by_measure(entries).items()
+        (title, [(labels()[n], data["definitions"][n], measured[n]) for n in names])
+        for title, names in grouped(measured).items()
     ]
     headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []

@@ -324,8 +324,8 @@ def clipped(s: Verdict | Estimated) -> str:
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
     return (
-        f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} "
-        f"may be up to {1 - 0.025 ** (1 / n):.0%} of all"
+        f"the interval is clipped at the bounds of the measure; up to {1 - 0.025 ** (1 / n):.0%} "
+        f"of all {several(factor)} may be of a kind that is not among these {n}"
     )
 
 
@@ -475,7 +475,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         )
         lines.append(f"{curve.in_words(k)}: {' '.join(estimate_of(point))}")
     if all(map(_known, curve.band_low)):
-        lines.append(f"95 % band, of all {count} levels together")
+        lines.append(f"95 % band for all {count} levels together")
     return tuple(lines)
 
 
@@ -538,17 +538,10 @@ def agreed(v: Judged) -> str:
     if not bounds or len(points) < 2 or not max(points) - min(points) <= 1e-12 or v.low == v.high:
         return ""
     factor, (least, greatest) = (v.units or ("unit",))[0], bounds
-    edge = (
-        ", the most there can be"
-        if points[0] >= greatest
-        else ", the least there can be"
-        if points[0] <= least
-        else ""
-    )
-    return (
-        f"every {factor} gives {points[0]:.4g}{edge}; the interval comes from the bounds of a "
-        f"unit, {least:g} to {greatest:g}"
-    )
+    edge = ", the minimum" if points[0] <= least else ""
+    edge = ", the maximum" if points[0] >= greatest else edge
+    every = f"every {factor} gives {points[0]:.4g}{edge}"
+    return f"{every}; the interval follows from the bounds, {least:g} and {greatest:g}"
 
 
 def command(v: Judged) -> str:
@@ -625,8 +618,9 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
         yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
     if rest := [] if verbose else [c for c in r.checked if c not in shown]:
         s, do = ("", "does") if len(rest) == 1 else ("s", "do")
-        only = all(KINDS.get(c.role) == "control" for c in rest)
-        came = f"control{s} {do} not satisfy it either" if only else f"check{s} came out as planned"
+        came = f"check{s} came out as planned"
+        if all(KINDS.get(c.role) == "control" for c in rest):
+            came = f"control{s} {do} not satisfy the claim either"
         yield Text(f"{len(rest)} other {came}", grey)
     why = r.why if verbose else r.bears
     for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):

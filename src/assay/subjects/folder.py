@@ -177,9 +177,8 @@ class ModelFolder:
         if self.bos is None and self.tokenizer.closing:
             words = "".join(self.tokenizer.token_text(self.tokenizer.closing))
             raise ModelError(
-                f"{self.path / tokenizers.FILE}: its post_processor puts {words!r} behind every "
-                "text, where Assay reads what follows; say bos = true or false, and nothing is put "
-                "there"
+                f"{self.path / tokenizers.FILE}: its post_processor puts {words!r} after every "
+                "text, where Assay reads what follows; set bos = true or false to leave it out"
             )
         return self.beginning(self.bos)
 

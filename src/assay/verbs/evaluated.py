@@ -49,11 +49,13 @@ def several(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
 
 
 def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
-    """List every measure of one dictionary, a row for each."""
-    rows = [
-        (r.label, r.estimate, r.interval, f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}")
-        for r in evaluations.rows(entry)
-    ]
+    """List every measure of one dictionary by group, a row for each."""
+    rows: list[tuple[Cell, ...]] = []
+    for title, names in evaluations.grouped(entry["measures"]).items():
+        rows.append(((title, ""), "", "", ""))
+        for r in (evaluations.row(name, entry["measures"][name]) for name in names):
+            words = f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}"
+            rows.append((f"  {r.label}", r.estimate, r.interval, words))
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
 

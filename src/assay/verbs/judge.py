@@ -39,6 +39,7 @@ def judge(
     beats: Annotated[float, More] = 0.0,
     empty: Annotated[float | None, More] = None,
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
+    tested: Annotated[int, More] = 0,
     scope: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
@@ -84,6 +85,9 @@ def judge(
     bounds
         The least and the greatest value that the claim can have for one unit: 0 1 for a share, -1 1
         for a difference of shares. The interval is then exact.
+    tested
+        How many rows all folds together were tested on, or for an AUROC how many of the rarer
+        label. With it, folds that all have 1, or 0, are decided.
     scope
         What the numbers are about, in a few words; printed with the verdict.
     arm_column
@@ -100,7 +104,7 @@ def judge(
     """
     of_claims: dict[str, Any] = {
         **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
-        **{"violation": violation, "fixed": fixed, "bounds": bounds},
+        **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
     }
     refuse_unusable(table, unit)
     owned = of_claims | {"expect": expect}
@@ -109,6 +113,7 @@ def judge(
     if estimate:
         number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
         return Answer(number, [ResultData(findings=(number,)), *known(number)])
+    of_claims["tested"] = tested
     verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
     lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))

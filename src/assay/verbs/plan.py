@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from assay.ask.planned import Arm, Planned, StudyGaps, plan
+from assay.ask.planned import Arm, Expected, Planned, StudyGaps, plan
 from assay.ask.sent import of_study
 from assay.core import heavy
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
-from assay.lab.forecast import Prospect
+from assay.lab.forecast import UNMEASURED, Prospect
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
 from assay.report.amounts import amount, lasting, megabytes, number
@@ -79,7 +79,7 @@ def words(
         p=planned,
         undecided=undecided,
         arms=arms(planned.arms),
-        claims=[(c, outlined(c)) for c in planned.claims],
+        claims=[(c, counted(c), outlined(c)) for c in planned.claims],
         time=timed(planned),
         disk=megabytes(planned.disk_bytes),
         free=megabytes(planned.free_bytes),
@@ -108,21 +108,36 @@ def arms(rows: Sequence[Arm]) -> Table:
     return Table(("arm", *numbers, "why"), lines, right=numbers)
 
 
-def outlined(c: Prospect) -> str:
-    """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
+def outlined(c: Prospect) -> list[str]:
+    """Say what is to be expected of a claim, in sentences; nothing where nothing is measured."""
     if c.half_width is None and c.fewest is None:
-        return f"half-width unknown: {c.why or 'nothing is measured yet'}"
-    spent = f", {amount(c.seconds)} CPU-seconds" if c.seconds is not None else ""
-    need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
-    sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
-    outcome = c.expected
-    # what these units decide of the claim by itself, they need not decide of its controls
-    if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
-        outcome = f"{outcome} by itself"
-        need = f"{need} without controls" if c.fewest is not None else need
-    line = f"half-width {number(c.half_width)}{sample_size}, threshold {number(c.distance)} away"
-    line += f": {outcome}{powered(c.power)}; {need}"
-    return line + (f"; {c.warning}" if c.warning else "")
+        return [f"No forecast of its interval: {c.why}."] if c.why not in ("", UNMEASURED) else []
+    spent = f" ({amount(c.seconds)} CPU-seconds)" if c.seconds is not None else ""
+    few = c.power is not None and c.power < CHANCE
+    lines = [f"Forecast: {EXPECTED[c.expected]}{powered(c.power)}."]
+    if c.half_width is not None:
+        units = f"{c.units:,} {plural(c.factor, c.units or 0)}"
+        lines.append(
+            f"With {units}, the 95 % interval is the estimate ± {number(c.half_width)}, and the "
+            f"threshold is {number(c.distance)} away."
+        )
+    if c.fewest is None:
+        lines.append(f"{c.why[:1].upper()}{c.why[1:]}." if c.why else "")
+    else:
+        # what these units decide of the claim by itself, they need not decide of its controls
+        alone = " without its controls" if few and c.expected in ("holds", "fails") else ""
+        need = f"{c.fewest:,} {plural(c.factor, 2)} are enough to decide it{alone}{spent}."
+        lines.append(need)
+    return [*filter(None, lines), *([f"Warning: {c.warning}."] if c.warning else [])]
+
+
+EXPECTED = {
+    "holds": "it holds",
+    "fails": "it fails",
+    "undecided": "it stays undecided",
+    "unknown": "not known",
+}
+"""What is said of a claim if its estimate stays where it is."""
 
 
 def powered(power: float | None) -> str:
@@ -130,10 +145,20 @@ def powered(power: float | None) -> str:
     where nothing is known."""
     if power is None:
         return ""
-    words = f"decided in {power:.0%} of such experiments"
+    words = f"{power:.0%} of such experiments would decide it"
     if power >= CHANCE:
-        return f", {words}, controls included"
-    return f"; together with its controls {words}: underpowered"
+        return f"; {words}, controls included"
+    return f", but with its controls only {words}: it is underpowered"
+
+
+def counted(c: Expected) -> str:
+    """Say how many units the judged arm and its controls bring; in one number where they agree."""
+    (judged,) = c.judged.values()
+    if {*c.controls.values()} <= {judged}:
+        each = f", and {judged} in each of its {plural('control', 2)}" if c.controls else ""
+        return f"Judged on {judged}{each}."
+    listed = ", ".join(f"{arm} on {count}" for arm, count in c.controls.items())
+    return f"Judged on {judged}; its controls: {listed}."
 
 
 def timed(planned: Planned) -> str:
@@ -141,4 +166,7 @@ def timed(planned: Planned) -> str:
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
         return "time unknown"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, estimated from {planned.cost_from})"
+    return (
+        f"{lasting(clock)} if the cores are free ({amount(cpu)} CPU-seconds, estimated from "
+        f"{planned.cost_from})"
+    )

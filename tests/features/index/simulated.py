@@ -1,8 +1,5 @@
 """An index of made-up firings: what its tables must say is known from the arrays that made it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +24,7 @@ class Made:
     directions: build.Directions
 
 
-def about(width: int, d: int = 16) -> About:
+def about(width, d=16):
     return About(
         name="made/up",
         dictionary="0" * 64,
@@ -51,19 +48,19 @@ def about(width: int, d: int = 16) -> About:
 
 
 def made(
-    folder: Path,
+    folder,
     *,
-    width: int = 40,
-    windows: int = 24,
-    context: int = 32,
-    shards: int = 3,
-    d: int = 16,
-    seed: int = 0,
-    words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids],
-    ablated: Mapping[str, np.ndarray] | None = None,
-    copies: Sequence[tuple[str, int, int]] = (),
-    rarely: int | None = None,
-) -> Made:
+    width=40,
+    windows=24,
+    context=32,
+    shards=3,
+    d=16,
+    seed=0,
+    words=lambda ids: [f"<{i}>" for i in ids],
+    ablated=None,
+    copies=(),
+    rarely=None,
+):
     """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of
     feature 3's direction; a copy ("decoder" or "acts", i, j) gives i the direction or the
     activations of j."""

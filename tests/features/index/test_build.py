@@ -1,7 +1,5 @@
 """Tables of an index against naive loops over the arrays that it was made from."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from itertools import pairwise
@@ -14,7 +12,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from simulated import VOCABULARY, Made, about, made
+from simulated import VOCABULARY, about, made
 
 from assay.core.errors import DataError
 from assay.features import effects
@@ -25,25 +23,24 @@ from assay.features.index.schema import AFTER, BEFORE, QUANTILES, TABLES, Condit
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def one(tmp_path_factory):
     return made(tmp_path_factory.mktemp("index"))
 
 
 @pytest.fixture(scope="module")
-def index(one: Made) -> Index:
+def index(one):
     return Index(one.folder)
 
 
-def test_numbers_of_a_feature_are_those_of_its_activations(one: Made, index: Index) -> None:
+def test_numbers_of_a_feature_are_those_of_its_activations(one, index):
     rows = one.kept.sum()
     for k in (1, 3, 17):
         found = index.feature(k).numbers
         on = one.acts[..., k][one.acts[..., k] > 0].astype(np.float64)
         assert found["firings"] == len(on)
         assert found["density"] == pytest.approx(len(on) / rows, abs=1e-12)
-        assert found["maximum"] == pytest.approx(on.max()) and found["mean"] == pytest.approx(
-            on.mean()
-        )
+        assert found["maximum"] == pytest.approx(on.max())
+        assert found["mean"] == pytest.approx(on.mean())
         assert found["quantiles"] == pytest.approx(np.quantile(on, QUANTILES))
         assert found["documents"] == sum(
             (one.acts[one.document == d][..., k] > 0).any() for d in set(one.document)
@@ -51,9 +48,8 @@ def test_numbers_of_a_feature_are_those_of_its_activations(one: Made, index: Ind
         assert found["histogram"] == np.histogram(on, 50, (0, on.max()))[0].tolist()
         assert sum(found["log_histogram"]) == len(on)
         effect = one.effects[..., k].astype(np.float64).sum()
-        assert found["gradient_total"] == pytest.approx(effect / rows) and found[
-            "gradient_active"
-        ] == pytest.approx(effect / len(on))
+        assert found["gradient_total"] == pytest.approx(effect / rows)
+        assert found["gradient_active"] == pytest.approx(effect / len(on))
         decoder = one.directions.decoder[k].astype(np.float64)
         assert found["decoder_norm"] == pytest.approx(np.linalg.norm(decoder))
         encoder = one.directions.encoder[k].astype(np.float64)
@@ -62,7 +58,7 @@ def test_numbers_of_a_feature_are_those_of_its_activations(one: Made, index: Ind
         )
 
 
-def test_the_first_order_interval_is_the_jackknifes(one: Made, index: Index) -> None:
+def test_the_first_order_interval_is_the_jackknifes(one, index):
     """Leaving out a document at a time gives nearly the same half-width: both linearise one
     ratio."""
     for k in (1, 3, 17):
@@ -79,13 +75,11 @@ def test_the_first_order_interval_is_the_jackknifes(one: Made, index: Index) -> 
         )
 
 
-def test_a_feature_that_never_fires_is_dead_and_has_no_numbers(index: Index) -> None:
+def test_a_feature_that_never_fires_is_dead_and_has_no_numbers(index):
     found = index.feature(0)
-    assert (
-        found.numbers["class"] == "dead"
-        and found.numbers["density"] == 0
-        and found.numbers["firings"] == 0
-    )
+    assert found.numbers["class"] == "dead"
+    assert found.numbers["density"] == 0
+    assert found.numbers["firings"] == 0
     assert all(
         found.numbers[name] is None
         for name in ("mean", "quantiles", "purity", "token", "gradient_active")
@@ -94,7 +88,7 @@ def test_a_feature_that_never_fires_is_dead_and_has_no_numbers(index: Index) -> 
     assert found.promoted  # it still has a direction
 
 
-def test_top_contexts_are_the_strongest_firings_of_each_window(one: Made, index: Index) -> None:
+def test_top_contexts_are_the_strongest_firings_of_each_window(one, index):
     for k in (1, 3, 17):
         of_window = one.acts[..., k].max(1)
         strongest = np.argsort(-of_window, kind="stable")[:20]
@@ -102,23 +96,18 @@ def test_top_contexts_are_the_strongest_firings_of_each_window(one: Made, index:
         found = index.contexts(k, "top")
         assert [c.window for c in found] == strongest.tolist()
         for c in found:
-            assert c.position == one.acts[c.window, :, k].argmax() and c.value == pytest.approx(
-                one.acts[c.window, c.position, k]
-            )
-            low, high = (
-                max(0, c.position - BEFORE),
-                min(one.tokens.shape[1], c.position + AFTER + 1),
-            )
-            assert (
-                c.ids == tuple(one.tokens[c.window, low:high])
-                and c.tokens[c.at] == f"<{one.tokens[c.window, c.position]}>"
-            )
+            assert c.position == one.acts[c.window, :, k].argmax()
+            assert c.value == pytest.approx(one.acts[c.window, c.position, k])
+            low = max(0, c.position - BEFORE)
+            high = min(one.tokens.shape[1], c.position + AFTER + 1)
+            assert c.ids == tuple(one.tokens[c.window, low:high])
+            assert c.tokens[c.at] == f"<{one.tokens[c.window, c.position]}>"
             assert c.activations == pytest.approx(one.acts[c.window, low:high, k])
             assert c.effects == pytest.approx(one.effects[c.window, low:high, k])
             assert c.document == f"text {one.document[c.window]}.py"
 
 
-def test_even_contexts_are_evenly_spaced_by_rank(one: Made, index: Index) -> None:
+def test_even_contexts_are_evenly_spaced_by_rank(one, index):
     values = np.sort(one.acts[..., 1][one.acts[..., 1] > 0])[::-1]
     found = index.contexts(1, "even")
     assert len(found) == 40
@@ -127,21 +116,20 @@ def test_even_contexts_are_evenly_spaced_by_rank(one: Made, index: Index) -> Non
     assert [c.share for c in found] == pytest.approx(1 - places / len(values))
 
 
-def test_tokens_that_a_feature_fires_on(one: Made, index: Index) -> None:
+def test_tokens_that_a_feature_fires_on(one, index):
     on = one.tokens[one.acts[..., 1] > 0]
     counts = np.bincount(on, minlength=VOCABULARY)
     everywhere = np.bincount(one.tokens[one.kept], minlength=VOCABULARY)
     found = index.feature(1)
     for row in found.tokens:
-        assert row["firings"] == counts[row["token"]] and row["share"] == pytest.approx(
-            counts[row["token"]] / len(on)
-        )
+        assert row["firings"] == counts[row["token"]]
+        assert row["share"] == pytest.approx(counts[row["token"]] / len(on))
         assert row["recall"] == pytest.approx(counts[row["token"]] / everywhere[row["token"]])
     assert [row["firings"] for row in found.tokens] == sorted(counts, reverse=True)[:5]
     assert found.numbers["token"] == counts.argmax()
 
 
-def test_correlations_are_numpys(one: Made, index: Index) -> None:
+def test_correlations_are_numpys(one, index):
     rows = one.acts[one.kept].astype(np.float64)
     expected = np.corrcoef(rows[:, 1:].T)
     found = [row for row in index.feature(3).neighbours if row["kind"] == "feature"]
@@ -155,7 +143,7 @@ def test_correlations_are_numpys(one: Made, index: Index) -> None:
         )
 
 
-def test_pearson_of_the_specifications_vector() -> None:
+def test_pearson_of_the_specifications_vector():
     """a = (0, 0, 1, 3) and n = (1, 0, 2, 5): ρ = .981981 and cosine .981495; covariance over the
     product of variances would be .428571."""
     import scipy.sparse
@@ -163,14 +151,13 @@ def test_pearson_of_the_specifications_vector() -> None:
     matrix = scipy.sparse.csc_matrix(np.array([[0, 0, 1, 3], [1, 0, 2, 5]], np.float32).T)
     found = relations.correlated(relations.Activations(matrix), 0, 2)
     assert found["other"].tolist() == [1, 0]
-    assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6) and found[
-        "cosine"
-    ] == pytest.approx([0.981495] * 2, abs=1e-6)
+    assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6)
+    assert found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
 
 
 def test_correlations_of_features_that_seldom_fire_together_are_numpys(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     """Where few others are on with a feature, the rest is ordered by its negative correlations; in
     chunks of any size."""
     import scipy.sparse
@@ -195,28 +182,25 @@ def test_correlations_of_features_that_seldom_fire_together_are_numpys(
         )
 
 
-def test_blocks_hold_no_more_firings_than_they_may(
-    one: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_hold_no_more_firings_than_they_may(one, monkeypatch):
     firing = firings.Firings.of(sorted(one.folder.parent.glob("shard*")))
     each = (one.acts > 0).sum((0, 1))
     assert firing.counts(40).tolist() == each.tolist()
     monkeypatch.setattr(build, "FIRINGS", 200)
     ends = build._edges(firing, 40)
     assert ends[0] == 0 and ends[-1] == 40 and all(a < b for a, b in pairwise(ends))
-    assert all(each[a:b].sum() <= 200 or b == a + 1 for a, b in pairwise(ends)) and len(ends) > 4
+    assert all(each[a:b].sum() <= 200 or b == a + 1 for a, b in pairwise(ends))
+    assert len(ends) > 4
 
 
-def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:
+def test_nearest_rows_antipodes_and_seeds(one, index):
     rows = one.directions.decoder / np.linalg.norm(one.directions.decoder, axis=1, keepdims=True)
     cosine = rows @ rows.T - 2 * np.eye(len(rows)) * 0
     np.fill_diagonal(cosine, 0)
     two, three = index.feature(2).numbers, index.feature(3).numbers
-    assert (
-        (two["antipode"], three["antipode"]) == (3, 2)
-        and two["nearest"] == 3
-        and two["nearest_cosine"] == pytest.approx(-1, abs=1e-5)
-    )
+    assert (two["antipode"], three["antipode"]) == (3, 2)
+    assert two["nearest"] == 3
+    assert two["nearest_cosine"] == pytest.approx(-1, abs=1e-5)
     for k in (5, 9):
         assert index.feature(k).numbers["nearest"] == np.abs(cosine[k]).argmax()
     other = one.directions.seeds["other"] / np.linalg.norm(
@@ -231,7 +215,7 @@ def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:
     assert index.about.seeds == ("other", "third")
 
 
-def test_twins_point_the_same_way_and_others_only_fire_together(tmp_path: Path) -> None:
+def test_twins_point_the_same_way_and_others_only_fire_together(tmp_path):
     """Features 9 and 8 are alike in direction, 12 and 11 in when they fire, 14 has the direction
     of one that is dead, and 16 and 15 fire together, but rarely."""
     copies = [("decoder", 9, 8), ("acts", 12, 11), ("decoder", 14, 0), ("acts", 16, 15)]
@@ -251,7 +235,7 @@ def test_twins_point_the_same_way_and_others_only_fire_together(tmp_path: Path) 
     assert (found["twins"], found["together"]) == (2, 2)
 
 
-def test_logits_are_the_decoder_through_the_unembedding(one: Made, index: Index) -> None:
+def test_logits_are_the_decoder_through_the_unembedding(one, index):
     logits = one.directions.decoder[4] @ one.directions.unembedding
     found = index.feature(4)
     assert [t for t, _ in found.promoted] == [
@@ -259,35 +243,31 @@ def test_logits_are_the_decoder_through_the_unembedding(one: Made, index: Index)
     ]
     assert [v for _, v in found.suppressed] == pytest.approx(np.sort(logits)[:10], abs=1e-4)
     counts = found.numbers["logit_histogram"]
+    assert sum(counts) == len(logits)
     assert (
-        sum(counts) == len(logits)
-        and np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2
+        np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2
     )  # one on an edge may lie on either side
     assert found.logit_edges == pytest.approx(np.histogram_bin_edges(logits, 50), abs=1e-4)
 
 
-def test_logits_that_are_all_equal_are_in_one_bin() -> None:
+def test_logits_that_are_all_equal_are_in_one_bin():
     assert effects.histogram(np.array([[0.0, 0, 0], [1, 2, 3]], np.float32), 4).tolist() == [
         [3, 0, 0, 0],
         [1, 0, 1, 1],
     ]
 
 
-def test_an_index_from_before_the_logit_histogram_is_read_without_it(
-    one: Made, tmp_path: Path
-) -> None:
+def test_an_index_from_before_the_logit_histogram_is_read_without_it(one, tmp_path):
     shutil.copytree(one.folder, tmp_path / "old")
     table = pq.read_table(tmp_path / "old/features.parquet")
     pq.write_table(table.drop(["logit_histogram"]), tmp_path / "old/features.parquet")
     found = Index(tmp_path / "old").feature(4)
-    assert (
-        found.numbers["logit_histogram"] is None
-        and found.logit_edges == ()
-        and len(found.promoted) == 10
-    )
+    assert found.numbers["logit_histogram"] is None
+    assert found.logit_edges == ()
+    assert len(found.promoted) == 10
 
 
-def test_pages_of_the_table(one: Made, index: Index) -> None:
+def test_pages_of_the_table(one, index):
     density = (one.acts[one.kept] > 0).mean(0)
     page = index.features(order="density", limit=10, offset=5)
     assert page.total == 40
@@ -314,13 +294,13 @@ def test_pages_of_the_table(one: Made, index: Index) -> None:
         lambda index: index.columns(("class",)),
     ],
 )
-def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
+def test_what_is_not_there_is_one_line(index, ask):
     with pytest.raises(DataError) as raised:
         ask(index)
     assert "\n" not in str(raised.value)
 
 
-def test_search_by_token_promoted_token_and_text(one: Made, index: Index) -> None:
+def test_search_by_token_promoted_token_and_text(one, index):
     token = index.feature(1).numbers["token"]
     assert 1 in {row["feature"] for row in searching.by_token(index, token).rows}
     promoted = [
@@ -336,9 +316,7 @@ def test_search_by_token_promoted_token_and_text(one: Made, index: Index) -> Non
     assert searching.tokens_like(index, f"<{token}>")[0]["token"] == token
 
 
-def test_blocks_of_any_width_give_the_same_tables(
-    one: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_of_any_width_give_the_same_tables(one, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "WIDTH", 16)
     again = made(tmp_path)
     assert len(list(again.folder.glob("*.parquet"))) == len(TABLES)
@@ -358,18 +336,18 @@ def test_blocks_of_any_width_give_the_same_tables(
             assert all(_near(one_row[name], other[name]) for name in one_row)
 
 
-def _near(a: object, b: object) -> bool:
+def _near(a, b):
     if a is None or b is None or isinstance(a, str):
         return a == b
     return a == pytest.approx(b, rel=1e-5, abs=1e-6)
 
 
-def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "WIDTH", 16)
     whole = made(tmp_path / "whole")
     blocks_done: list[int] = []
 
-    def stop(done: int, total: int) -> None:
+    def stop(done, total):
         blocks_done.append(done)
         if len(blocks_done) == 2:
             raise KeyboardInterrupt
@@ -396,7 +374,7 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
         assert (folder / file.name).read_bytes() == file.read_bytes()
 
 
-def test_ablated_columns_stand_beside_their_features_only(one: Made, tmp_path: Path) -> None:
+def test_ablated_columns_stand_beside_their_features_only(one, tmp_path):
     folder = tmp_path / "ablated"
     folder.mkdir()
     shards = sorted(one.folder.parent.glob("shard*"))
@@ -424,7 +402,7 @@ def test_ablated_columns_stand_beside_their_features_only(one: Made, tmp_path: P
     ] and index.about.ablated == 2
 
 
-def test_classes_in_words() -> None:
+def test_classes_in_words():
     assert blocks.classes(np.array([0, 1e-6, 1e-5, 1e-3, 0.1, 0.11])) == [
         "dead",
         "ultra-rare",
@@ -435,7 +413,7 @@ def test_classes_in_words() -> None:
     ]
 
 
-def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_index_or_lacks_a_table(one, tmp_path):
     with pytest.raises(DataError, match="is not an index"):
         Index(tmp_path)
     about(40).write(tmp_path)
@@ -450,7 +428,7 @@ def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -
         About.read(tmp_path)
 
 
-def test_firings_at_tokens_that_do_not_count_are_refused(tmp_path: Path) -> None:
+def test_firings_at_tokens_that_do_not_count_are_refused(tmp_path):
     with pytest.raises(DataError, match="not kept"):
         firings.write(
             tmp_path,

@@ -1,10 +1,7 @@
 """An index of a dictionary that never fires, and an index of which bytes were changed: the first
 has pages, the second has none."""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ from assay.features.index.reader import Index
 SITE, WIDTH = "blocks.1.hook_resid_post", 16
 
 
-def made(root: Path, bias: float, ablate: int) -> Index:
+def made(root, bias, ablate):
     model, texts = tiny_models.make(root / "llama", "llama"), root / "texts"
     texts.mkdir()
     for i in range(12):
@@ -51,18 +48,16 @@ def made(root: Path, bias: float, ablate: int) -> Index:
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Index, Path]:
+def original(tmp_path_factory):
     root = tmp_path_factory.mktemp("harmed")
     return made(root, -0.4, 0), root / "store"
 
 
 @pytest.mark.parametrize("ablate", [0, 2])
-def test_a_dictionary_that_never_fires_has_pages_that_say_so(tmp_path: Path, ablate: int) -> None:
+def test_a_dictionary_that_never_fires_has_pages_that_say_so(tmp_path, ablate):
     index = made(tmp_path, -1000.0, ablate)
-    client, base = (
-        TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1"),
-        f"/{index.about.address}",
-    )
+    client = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1")
+    base = f"/{index.about.address}"
     pages = {
         path: client.get(base + path)
         for path in ("", "/0", "/search?q=def", "/prompt?text=def+add(self)")
@@ -71,7 +66,7 @@ def test_a_dictionary_that_never_fires_has_pages_that_say_so(tmp_path: Path, abl
     assert "dead" in pages[""].text and index.about.l0 == 0
 
 
-def harm(path: Path, place: int) -> None:
+def harm(path, place):
     """Flip one bit and leave size and times as they were."""
     before, content = path.stat(), bytearray(path.read_bytes())
     content[place] ^= 1
@@ -79,9 +74,7 @@ def harm(path: Path, place: int) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_no_bit_of_an_index_changes_unnoticed(
-    original: tuple[Index, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_bit_of_an_index_changes_unnoticed(original, monkeypatch):
     index, store = original
     rng = np.random.default_rng(0)
     for path in sorted(index.folder.iterdir()):
@@ -98,8 +91,8 @@ def test_no_bit_of_an_index_changes_unnoticed(
 
 
 def test_a_page_of_a_feature_reads_no_block_that_was_changed_since(
-    original: tuple[Index, Path],
-) -> None:
+    original,
+):
     index, _ = original
     again = Index(index.folder)
     feature = int(again.query("SELECT feature FROM features WHERE firings > 0")[0]["feature"])

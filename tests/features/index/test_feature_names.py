@@ -1,9 +1,5 @@
 """Names: F1 of what they say, against a count over every position of the text."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 import simulated
@@ -16,22 +12,20 @@ from assay.features.index.reader import Index
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> simulated.Made:
+def made(tmp_path_factory):
     return simulated.made(tmp_path_factory.mktemp("names"))
 
 
 @pytest.fixture(scope="module")
-def index(made: simulated.Made) -> Index:
+def index(made):
     return Index(made.folder)
 
 
-def f1(predicted: np.ndarray, fires: np.ndarray) -> float:
+def f1(predicted, fires):
     return 2 * (predicted & fires).sum() / max(1, predicted.sum() + fires.sum())
 
 
-def test_a_rule_has_the_f1_of_its_tokens_at_every_position(
-    made: simulated.Made, index: Index
-) -> None:
+def test_a_rule_has_the_f1_of_its_tokens_at_every_position(made, index):
     fires = made.acts.reshape(-1, made.acts.shape[-1])[made.kept.ravel()] > 0
     tokens = made.tokens.ravel()[made.kept.ravel()]
     named = index.names(range(fires.shape[1]))
@@ -47,7 +41,7 @@ def test_a_rule_has_the_f1_of_its_tokens_at_every_position(
             assert other - named[k].score <= names.GAIN * (more - size) + 1e-12
 
 
-def test_names_that_are_given_come_before_any_rule(made: simulated.Made, tmp_path: Path) -> None:
+def test_names_that_are_given_come_before_any_rule(made, tmp_path):
     path = tmp_path / "names.csv"
     path.write_text("feature,words,score\n3,starts of lines,0.9\n5,\n7,“x” or y,\n")
     given = names.read(path, 40)
@@ -63,7 +57,7 @@ def test_names_that_are_given_come_before_any_rule(made: simulated.Made, tmp_pat
             names.read(path, 40)
 
 
-def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: Index) -> None:
+def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index):
     worth = index.columns(("gradient_low", "firings"))
     chosen = [k for k, _ in index.start]
     rows = names.decoder_rows(index.folder).astype(float)
@@ -75,21 +69,20 @@ def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: In
     assert (np.diff(low) <= 0).all()
 
 
-def test_twins_are_those_that_write_the_same_direction() -> None:
+def test_twins_are_those_that_write_the_same_direction():
     unit = np.array([[1.0, 0.0], [0.95, np.sqrt(1 - 0.95**2)], [-1.0, 0.0], [0.0, 1.0]])
     assert names.twins(unit, 0).tolist() == [False, True, False, False]
 
 
-def test_a_name_below_its_bound_is_mixed() -> None:
-    assert Name("rule", ("a",), score=0.24).mixed and Name("promoted", ("a",), score=0.1).mixed
+def test_a_name_below_its_bound_is_mixed():
+    assert Name("rule", ("a",), score=0.24).mixed
+    assert Name("promoted", ("a",), score=0.1).mixed
     assert not Name("rule", ("a",), score=0.25).mixed
     assert not Name("given", words="a", score=0.1).mixed and not Name("").mixed
     assert Name("rule", ("a",), score=0.1, precision=0.4).mixed
 
 
-def test_a_rule_that_is_precise_though_seldom_is_not_mixed(
-    made: simulated.Made, index: Index
-) -> None:
+def test_a_rule_that_is_precise_though_seldom_is_not_mixed(made, index):
     seldom = Name("rule", ("a",), score=0.04, precision=0.9)
     assert seldom.some and not seldom.mixed
     assert not Name("rule", ("a",), score=0.3, precision=0.9).some
@@ -106,7 +99,7 @@ def test_a_rule_that_is_precise_though_seldom_is_not_mixed(
     assert {name.kind for name in weakly.values()} <= {"rule", ""}, "often is said of firings"
 
 
-def test_namesakes_are_those_whose_whole_name_is_one_token(made: simulated.Made) -> None:
+def test_namesakes_are_those_whose_whole_name_is_one_token(made):
     index = Index(made.folder, {3: Name("given", words="mine")})
     width = made.acts.shape[-1]
     whole = np.arange(width) % 3 > 0

@@ -36,7 +36,7 @@ def way_of(table: Direction) -> str:
     ways = [w for w in WAYS if getattr(table, w) not in (None, "")]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
-        raise DataError(f"say one of {', '.join(WAYS)} of the direction {table.name!r}, got {got}")
+        raise DataError(f"give one of {', '.join(WAYS)} for direction {table.name!r}, got {got}")
     return ways[0]
 
 
@@ -56,7 +56,7 @@ def check(table: Direction) -> None:
         _check_site(table.name, Site.parse(table.site))
     if way in LEARNED and not table.site:
         raise DataError(
-            f"the direction {table.name!r} is learned somewhere: say site, such as "
+            f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
         )
     if table.position == "all":
@@ -150,7 +150,7 @@ class Learner:
         elif otherwise is not None:
             site = otherwise
         else:
-            raise DataError(f"say the site of the direction {table.name!r}")
+            raise DataError(f"give the site of the direction {table.name!r}")
         self.model.folder.check(site)
         _check_site(table.name, site)
         return site

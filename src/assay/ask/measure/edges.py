@@ -29,7 +29,7 @@ Pairs: TypeAlias = "tuple[list[int], list[int]]"
 def check(name: str, block: Block) -> None:
     """Refuse a block that no prompt could have. Raises: DataError."""
     if block.layers and block.heads:
-        raise DataError(f"{name!r}: say layers or heads of a block, not both")
+        raise DataError(f"{name!r}: give layers or heads of a block, not both")
     for layer in block.layers:
         if not str(layer).isdecimal():
             raise DataError(f"{name!r}: a layer of a block is a number from 0, got {layer!r}")

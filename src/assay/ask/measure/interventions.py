@@ -54,7 +54,7 @@ def way_of(table: Intervention) -> str:
     ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in table.sweep]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
-        raise DataError(f"say one of {', '.join(WAYS)} of {table.name!r}, got {got}")
+        raise DataError(f"give one of {', '.join(WAYS)} for {table.name!r}, got {got}")
     way = ways[0]
     for site in (table.site,) if isinstance(table.site, str) else table.site:
         if table.position != "all" and site.endswith(("hook_pattern", "hook_attn_scores")):
@@ -320,7 +320,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     """The sites that an intervention changes, with the heads at each. Raises: DataError,
     ModelError."""
     if table.heads and table.site:
-        raise DataError(f"{table.name!r}: say a site or heads, not both")
+        raise DataError(f"{table.name!r}: give a site or heads, not both")
     if table.heads:
         return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
     if table.neurons and not table.site:

@@ -39,7 +39,7 @@ def check(model: Model) -> None:
     ways = [w for w in ("name", "like", "checkpoints") if getattr(model, w)]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
-        raise DataError(f"say one of name, like and checkpoints of a model, got {got}")
+        raise DataError(f"give one of name, like and checkpoints for a model, got {got}")
     if (w := model.weights) and (
         (w.round is None and w.scale == 1 and not w.bits) or not model.name
     ):

@@ -295,7 +295,7 @@ def check(task: ProbeTask) -> None:
             raise DataError(f"{table.name!r} cannot be swept over {name!r}; {hint}")
     for slot in (s for s in slots if s not in table.sweep):
         raise DataError(
-            f"{table.name!r}: nothing fills {{{slot}}}; write sweep = {{ {slot} = [4, 8] }}, say"
+            f"{table.name!r}: nothing fills {{{slot}}}; write sweep = {{ {slot} = [4, 8] }}"
         )
     for point in every_point(table):
         if not point.site:

@@ -224,7 +224,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     _check_chat(table)
     if len(ways) > 1 or not (ways or table.text or table.messages):
         what = " and ".join(ways) or "none of them"
-        raise DataError(f"say one of file, rows and slots of the prompts {table.name}, got {what}")
+        raise DataError(f"give one of file, rows and slots for prompts {table.name}, got {what}")
     if table.file:
         records = read_file(folder / table.file)
     elif table.rows:
@@ -379,7 +379,7 @@ def _check_chat(table: Prompts) -> None:
             )
         return
     if table.text:
-        raise DataError(f"say text or messages of the prompts {table.name}, not both")
+        raise DataError(f"give text or messages for the prompts {table.name}, not both")
     if table.assistant and table.messages[-1].role == "assistant":
         raise DataError(
             f"the last message of {table.name} is the assistant's already; say it as assistant "

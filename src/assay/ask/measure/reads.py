@@ -297,7 +297,7 @@ def kind_of(read: Read) -> str:
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
-        raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
+        raise DataError(f"give one of {', '.join(KINDS)} for the read {read.name!r}, got {got}")
     return stated[0]
 
 

@@ -92,7 +92,7 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         yield "dictionary", f"no dictionary is called so; {nearest(table.dictionary, KINDS)}"
         return
     if not table.site:
-        how = "say site, such as blocks.15.hook_resid_post"
+        how = "give site, such as blocks.15.hook_resid_post"
         yield "site", f"{name!r} is trained on activations somewhere: {how}"
         return
     cls = KINDS[table.dictionary]
@@ -106,7 +106,7 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         yield "penalty", f"{table.dictionary} chooses how many latents are on; {how}"
         return
     if table.penalty is None and USUAL[cls] is not mse:
-        how = "the larger, the fewer latents are on; write penalty = 0.1, say"
+        how = "the larger, the fewer latents are on; for example penalty = 0.1"
         yield "penalty", f"{table.dictionary} is sparse by its penalty: {how}"
         return
     if takes_k and (table.k or USUAL_K) > (table.d_sae or 0):

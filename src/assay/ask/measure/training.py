@@ -149,7 +149,7 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
             yield "text", f"{table.name!r} is trained from scratch, on a text: {how}"
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
-        yield "text", f"say one of prompts and text, which {table.name!r} learns; got {got}"
+        yield "text", f"give one of prompts and text for {table.name!r} to learn; got {got}"
     for field in ("tokens", "context") if kind == "dictionary" and table.prompts else ():
         if getattr(table, field):
             yield field, f"{field} is of a text, and {table.name!r} learns whole prompts"

@@ -74,8 +74,13 @@ def is_backup(values: Mapping[str, Any]) -> bool:
 
 
 def fits(weight_file: Source) -> bool:
-    """Whether the names are those of one of the classes."""
+    """Whether the names are those of one of the classes. Two linear layers of a state dict have the
+    names of one of them as well, so that these count in a file with its settings or its name
+    alone."""
     names = set(weight_file.values["ae"] if is_backup(weight_file.values) else weight_file.values)
+    known = is_backup(weight_file.values) or weight_file.file.name.startswith("ae")
+    if names == _KEYS["AutoEncoderNew"] and not known and not open_file(weight_file).config:
+        return False
     return any(names == keys for keys in _KEYS.values())
 
 
@@ -138,7 +143,7 @@ def _class(
     if "AutoEncoderTopK" in fitting:
         raise DataError(
             f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is "
-            "not beside it; say which (AutoEncoderTopK or BatchTopKSAE): "
+            "not next to it; give one (AutoEncoderTopK or BatchTopKSAE): "
             + command_for(source.file, architecture="AutoEncoderTopK")
         )
     if fitting == ["JumpReluAutoEncoder"]:

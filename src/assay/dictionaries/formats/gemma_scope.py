@@ -78,7 +78,7 @@ def read(source: Source, hints: Hints) -> Reading:
         )
     if W_enc.shape[0] == W_enc.shape[1] and not second and not source.stated:
         raise DataError(
-            f"{source.file}: W_enc is square, so both orientations fit; say what it is: "
+            f"{source.file}: W_enc is square, so both orientations fit; state which: "
             + command_for(source.file, format="gemma-scope")
         )
     if second:

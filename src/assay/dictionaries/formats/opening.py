@@ -7,6 +7,7 @@ from pathlib import Path
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats import plain
 from assay.dictionaries.formats.format import TORCH, Format, Hints, Source, known
 from assay.dictionaries.formats.weights import npz, safetensors
 from assay.dictionaries.formats.weights import read as read_pickle
@@ -27,7 +28,8 @@ def load(
     threshold: float | None = None,
 ) -> Dictionary:
     """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma
-    Scope, or one of ours; or a published one by its name, once `assay fetch` has brought it.
+    Scope, one of ours, or a state dict of one's own; or a published one by its name, once `assay
+    fetch` has brought it.
 
     The format is told by names; `origin` of the result says which it was, the file's hash, and what
     was inferred and not read. The other arguments answer what a file leaves open, and are asked for
@@ -81,6 +83,7 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
     format = (
         stated
         or next((candidate for candidate in likely if candidate.fits(weight_file)), None)
+        or (plain.FORMAT if plain.holds(weight_file) else None)
         or next((candidate for candidate in likely if path.name in candidate.files), None)
     )
     if format is None:
@@ -98,21 +101,10 @@ def _read_weight_file(path: Path, stated: bool) -> Source:
 
 
 def _of_nobody(weight_file: Source) -> str:
-    holds = (
-        f"{weight_file.file} holds "
-        f"{', '.join(map(str, sorted(weight_file.values, key=str)[:8])) or 'nothing'}"
-    )
-    if weight_file.file.suffix in TORCH:
-        return f"{holds}, names that no known format has"
-    names = [
-        name
-        for format in known().values()
-        for name in format.files
-        if name.endswith(weight_file.file.suffix)
-    ]
+    names = ", ".join(map(str, sorted(weight_file.values, key=str)[:8])) or "nothing"
     return (
-        f"{holds}, and neither its name nor its header says whose it is; expected "
-        f"{', '.join(names)}, with its settings next to it"
+        f"{weight_file.file} holds {names}, names that no known format has; call the tensors "
+        f"{', '.join(plain.NAMES[0])}, or use a format of docs/formats.md with its settings"
     )
 
 

@@ -292,15 +292,15 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
         >>> from assay.core.results import Price
         >>> from assay.lab.judge.followed import another_study
         >>> another_study(Price("about 3 more seeds", "seed", 3), {"seed": 8}).text
-        'another study, on about 11 seeds of its own'
+        'a new study on about 11 fresh seeds'
     """
     if price is None:
-        return Price("another study, on seeds of its own")
+        return Price("a new study on fresh seeds")
     if price.factor is None or price.more is None or "of both" in price.text:
         return Price(price.text)
     units = price.more + n.get(price.factor, 0)
     arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
-    return Price(f"{arm}another study, on about {units:,} {plural(price.factor, units)} of its own")
+    return Price(f"{arm}a new study on about {units:,} fresh {plural(price.factor, units)}")
 
 
 def settled(

@@ -103,7 +103,7 @@ def freeze(
     *,
     write_adjacent: bool = True,
 ) -> Registration:
-    """Freeze what is to be judged; what is frozen so already stays.
+    """Freeze what is to be judged; what is already frozen stays.
 
     `related` are experiments whose looks at the same seeds count as well, such as those that a
     study borrows from; `other_names` are those of results of this store about the same experiments.
@@ -122,7 +122,7 @@ def freeze(
         )
     asked = questions.read(content.get("questions", {}))
     for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
-        raise TooLate(f"{why} cannot be frozen any more: {fresh}")
+        raise TooLate(f"cannot freeze {experiment.name}: {why}; {fresh}")
     _refuse_gaps(store)
     if partly := Questions.of(store).partly(asked):
         content["seen"] = partly
@@ -381,27 +381,27 @@ def _seen(
     under the same quantity, seeds that were, runs that are stored or were removed."""
     by_rows = questions.is_by_rows(asked)
     by_content = [
-        (f"{why}; what may have been seen", f"freeze {fresh} instead")
+        (f"{why}, so the result may have been seen", f"freeze {fresh} instead")
         for why, _, fresh in Questions.of(store).exposures(asked)
     ]
     if by_rows:
         yield from by_content
         fresh = "freeze other prompts instead"
     else:
-        fresh = "name other seeds"
+        fresh = "use other seeds"
         yield from (
             (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
         )
     if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         of = "prompts" if by_rows else "seeds"
-        stored = f"{len(runs)} runs of these {of} are stored with their measures"
-        yield f"{stored}: {', '.join(runs[:3])}{more}; what may have been seen", fresh
+        stored = f"{len(runs)} runs on these {of} are already stored with their measures"
+        yield f"{stored}: {', '.join(runs[:3])}{more}", fresh
     ledger = Ledger(store)
     if not by_rows:
         for line, shared in ledger.exposures(journal.subject(experiment, preset.specs)):
             seen = f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
-            yield f"{seen}{line['time']} ({ledger.path}); what may have been seen", fresh
+            yield f"{seen}{line['time']} ({ledger.path})", fresh
         yield from by_content
 
 
@@ -421,7 +421,7 @@ def _looked_at(
         for look in journal.read(path):
             if shared := seeds & seeds_of(look["seeds"]):
                 when = f"{look['time']} ({path})"
-                yield f"seeds {spans(shared)} of {name} were looked at on {when}; what was seen"
+                yield f"seeds {spans(shared)} of {name} were looked at on {when}"
 
 
 def _find_stored_runs(
