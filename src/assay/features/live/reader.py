@@ -16,7 +16,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Passage, capture
 from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
 from assay.features.effects import of_one_unit
-from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -200,7 +199,7 @@ class Reader:
     @property
     def limit(self) -> int:
         """Tokens that a text may have, BOS included."""
-        model_limit = most_tokens(self.subject.folder)
+        model_limit = self.subject.folder.most_tokens
         return model_limit if self.most is None else min(self.most, model_limit)
 
     def encode(self, text: str) -> list[int]:

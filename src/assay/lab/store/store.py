@@ -223,9 +223,9 @@ class Store(Artefacts):
                     break
         return runs
 
-    def every(self, experiment: str | None = None) -> Iterator[Stored | Damaged]:
+    def every(self, experiment: str | None = None) -> Sequence[Stored | Damaged]:
         """Every folder of a run, whole or not, by experiment and folder name."""
-        return map(opened, self._folders(experiment))
+        return [opened(folder) for folder in self._folders(experiment)]
 
     def list(self, experiment: str | None = None) -> Iterator[Stored]:
         """Every whole run, by experiment and folder name."""
