@@ -22,7 +22,6 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -85,7 +84,7 @@ def stat(pid):
 def piece():
     """Time a fixed piece of work, in CPU-seconds: arithmetic and memory, as tests need both."""
     begun = time.process_time()
-    table: dict[int, float] = {}
+    table = {}
     for n in range(40_000):
         table[n * 7919 % 9973] = table.get(n % 9973, 0.0) * 0.5 + n
     return time.process_time() - begun
@@ -126,11 +125,11 @@ class Imports:
                 if not self.depth:
                     self.spent += time.process_time() - begun
 
-        importlib.machinery.SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]
+        importlib.machinery.SourceFileLoader.exec_module = exec_module
 
     def stop(self):
         """Count no longer."""
-        importlib.machinery.SourceFileLoader.exec_module = self.plain  # type: ignore[method-assign]
+        importlib.machinery.SourceFileLoader.exec_module = self.plain
 
 
 class Collector:
@@ -171,11 +170,11 @@ class Starts:
             self.times += bool(ASSAY.search(words))
             self.plain(process, args, *more, **named)
 
-        subprocess.Popen.__init__ = popen  # type: ignore[method-assign,assignment]
+        subprocess.Popen.__init__ = popen
 
     def stop(self):
         """Count no longer."""
-        subprocess.Popen.__init__ = self.plain  # type: ignore[method-assign]
+        subprocess.Popen.__init__ = self.plain
 
 
 class Meter:
@@ -184,7 +183,7 @@ class Meter:
     def __init__(self):
         self.imports, self.descendants = Imports(), Descendants()
         self.collector, self.starts = Collector(), Starts()
-        self.shared: Counter[str] = Counter()
+        self.shared = Counter()
         self.pieces = [piece()]
         self.timed = time.monotonic()
 
@@ -259,10 +258,10 @@ class Budget:
 
     def __init__(self, meter, reasons):
         self.meter, self.reasons = meter, reasons
-        self.cost: dict[str, float] = {}
-        self.marked: set[str] = set()
-        self.starting: set[str] = set()
-        self.parts: list[dict[str, Any]] = []
+        self.cost = {}
+        self.marked = set()
+        self.starting = set()
+        self.parts = []
 
     def pytest_runtest_logreport(self, report):
         if report.when == "teardown" and "cpu" in (found := dict(report.user_properties)):

@@ -1,18 +1,10 @@
 """The bundle of a committed record."""
 
 from assay.cli.main import main
+from forks import typed
 
 
 def export(out, root):
     """Write it as the command line does."""
-    words = [
-        "export",
-        "superposition",
-        "--format",
-        "bundle",
-        "--out",
-        str(out),
-        "--root",
-        str(root),
-    ]
+    words = typed(f"export superposition --format bundle --out {out} --root {root}")
     assert main(words) == 0

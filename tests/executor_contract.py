@@ -7,13 +7,12 @@ checkpoint is not."""
 
 import contextlib
 import time
-from typing import Any
 
 from assay.core.errors import RunError
 from assay.lab.lab import Lab
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Started
+from assay.lab.work.events import Started
 
 STOPS = 60.0
 """Seconds in which what was closed has to have stopped."""
@@ -31,8 +30,8 @@ class Counted:
 
     def __init__(self, executor):
         self._executor = executor
-        self.drawn: list[str] = []
-        self.outcomes: list[Outcome] = []
+        self.drawn = []
+        self.outcomes = []
 
     @property
     def width(self):
@@ -60,7 +59,7 @@ def check_executor(make, experiment, preset, root):
 
     Raises: AssertionError with what failed. Compare the return value with that of another executor:
     it is the same bytes."""
-    events: list[Any] = []
+    events = []
     executor = make()
     assert executor.width >= 1, "an executor says how many tasks it runs at once"
     assert list(executor.map(iter(()), events.append)) == [], "no tasks, no outcomes"
@@ -78,7 +77,7 @@ def check_executor(make, experiment, preset, root):
     )
     assert lab.plan(experiment, preset).missing == (), "everything planned is stored"
 
-    second_events: list[Any] = []
+    second_events = []
     second = Lab(root, make()).run(experiment, preset, second_events.append)
     assert [type(e).__name__ for e in second_events] == ["Finished"], "a second run trains nothing"
     assert second.to_json() == result.to_json(), "and says the same"

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import runpy
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,12 @@ import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
+
+
+def typed(line):
+    """The words of a command, as a shell takes them apart."""
+    return shlex.split(line)
 
 
 class Ended(NamedTuple):
@@ -42,7 +48,7 @@ class Forks:
     """Runs the command line, or code, in forks of this process."""
 
     def __init__(self):
-        self.files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
+        self.files = {}
 
     def run(self, words, cwd, env):
         """How `assay WORDS` ended in this folder and environment."""
@@ -60,7 +66,7 @@ class Forks:
     def ask(self, **asked):
         """Start a process and give its number, or wait for one and give how it ended."""
         if pid := asked.get("wait"):
-            answer: list[Any] = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+            answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
             for file in self.files.pop(pid):
                 with file:
                     file.seek(0)
@@ -104,12 +110,7 @@ class ForksOfAnother(Forks):
         self.parent.stdout.readline()  # what it imports is not the cost of the first who asks
         return self
 
-    def __exit__(
-        self,
-        kind,
-        error,
-        trace,
-    ):
+    def __exit__(self, kind, error, trace):
         self.parent.communicate()
 
     def ask(self, **asked):
@@ -126,13 +127,11 @@ class InProcess:
     def run(self, words, cwd, env):
         """How `assay WORDS` ended in this folder and environment."""
         from assay.cli.main import main
-        from assay.cli.terminal import program as this_program
 
         before, given = dict(os.environ), dict(env)
         out, err = io.StringIO(), io.StringIO()
         os.environ.clear()
         os.environ.update(given)
-        this_program.cache_clear()  # it depends on PATH
         try:
             with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
                 try:
@@ -142,7 +141,6 @@ class InProcess:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            this_program.cache_clear()
         return Ended(code, out.getvalue(), err.getvalue())
 
 
@@ -166,7 +164,6 @@ def program(path, words, cwd):
 def child(asked, out, err):
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
-    from assay.cli.terminal import program as this_program
 
     if asked.get("group"):
         os.setsid()
@@ -182,7 +179,6 @@ def child(asked, out, err):
     # those of pytest would keep what is said
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
-    this_program.cache_clear()
     try:
         if "words" in asked:
             sys.argv = ["assay", *asked["words"]]
@@ -227,7 +223,7 @@ tiny one."""
 
 def serve(hidden):
     """Answer until standard input closes."""
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    sys.modules.update(dict.fromkeys(hidden))
     for name in SHARED if hidden else SHARED + HEAVY:
         import_module(name)
     print("ready", flush=True)

@@ -5,7 +5,6 @@ import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LFS = (".safetensors", ".bin", ".npz", ".pt")
@@ -16,14 +15,14 @@ class LoopbackHub:
     for, each as (path, Range)."""
 
     def __init__(self):
-        self.revisions: dict[tuple[str, str], tuple[str, Path]] = {}
-        self.gated: set[str] = set()
-        self.wrong: set[str] = set()
+        self.revisions = {}
+        self.gated = set()
+        self.wrong = set()
         """Files of which the last byte is served as another."""
-        self.cut: int | None = None
+        self.cut = None
         """Bytes of a file in LFS after which each connection breaks."""
-        self.requests: list[tuple[str, str]] = []
-        self.tokens: dict[str, str] = {}
+        self.requests = []
+        self.tokens = {}
         """The Authorization of the last request for each path."""
         hub = self
 
@@ -99,13 +98,7 @@ class LoopbackHub:
         answer = {"id": repository, "sha": commit, "siblings": siblings}
         return _reply(request, 200, json.dumps(answer).encode())
 
-    def _send(
-        self,
-        request,
-        path,
-        headers=None,
-        cut=None,
-    ):
+    def _send(self, request, path, headers=None, cut=None):
         body = path.read_bytes()
         if path.name in self.wrong:
             body = body[:-1] + bytes([body[-1] ^ 1])
@@ -116,13 +109,7 @@ class LoopbackHub:
         _reply(request, 206 if begin else 200, body[begin:], headers, cut)
 
 
-def _reply(
-    request,
-    status,
-    body,
-    headers=None,
-    cut=None,
-):
+def _reply(request, status, body, headers=None, cut=None):
     request.send_response(status)
     for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
         request.send_header(name, value)
@@ -143,11 +130,7 @@ def _names(folder):
 
 def _sibling(folder, name):
     path = folder / name
-    entry: dict[str, object] = {
-        "rfilename": name,
-        "size": path.stat().st_size,
-        "blobId": _blob(path),
-    }
+    entry = {"rfilename": name, "size": path.stat().st_size, "blobId": _blob(path)}
     if path.name.endswith(LFS):
         entry["lfs"] = {"sha256": sha256(path), "size": path.stat().st_size, "pointerSize": 134}
     return entry

@@ -86,7 +86,7 @@ class SlurmCluster:
         # not pytest's folder: the name of a socket is short
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self.folder.chmod(0o755)  # as munged wants the folder of its socket
-        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._daemons = {}
         self.conf = self.folder / "slurm.conf"
         (self.folder / "state").mkdir()
         key = self.folder / "munge.key"

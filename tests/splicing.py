@@ -80,9 +80,7 @@ def splice_sums(
     return sums
 
 
-def finish(
-    sums,
-):
+def finish(sums):
     """The measures of `splice_sums`, one number per run, as ratios of total sums.
 
     Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A −

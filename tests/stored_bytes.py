@@ -1,7 +1,6 @@
 """What two stores are compared by: the bytes of their runs."""
 
 from pathlib import Path
-from typing import Any
 
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -41,7 +40,7 @@ def put(
     store, job, measures, trained=None, inputs=None, provenance=None, measured=1, status="done"
 ):
     """One run as a store has it."""
-    run: Any = Made(job, measures, trained, inputs or {}, provenance or {}, status)
+    run = Made(job, measures, trained, inputs or {}, provenance or {}, status)
     stored = opened(store.put_all([run], measured=measured)[0])
     assert isinstance(stored, Stored), stored
     return stored

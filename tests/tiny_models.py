@@ -175,7 +175,7 @@ def naive(folder, tokens, edits=None):
     """Logits and the activations at every site, by name, with `edits` applied where they are
     named."""
     config = json.loads((folder / "config.json").read_text())
-    acts: dict[str, np.ndarray] = {}
+    acts = {}
 
     def at(name, x):
         acts[name] = np.array((edits or {}).get(name, lambda v: v)(x))

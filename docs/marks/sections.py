@@ -8,14 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from assay.core.claims import Claim
-from assay.core.results import (
-    Estimated,
-    Judged,
-    ResultData,
-    Verified,
-    explain_reason,
-    unlearned_arms,
-)
+from assay.core.reasons import explain_reason, unlearned_arms
+from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.report import statements, tables
 from assay.report.tables import Row, cell, minus
 

@@ -18,7 +18,8 @@ from assay.checking.result import HEADS
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
 from assay.core.plain import plain_all
-from assay.core.results import ResultData, explain_reason
+from assay.core.reasons import explain_reason
+from assay.core.results import ResultData
 from assay.lab.work import events
 from assay.report import palette
 from assay.report.draw import svg

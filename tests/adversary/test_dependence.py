@@ -4,8 +4,6 @@ seeds and documents, series in time. Where the truth is the threshold, at most 2
 Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
 already spans the threshold cannot hold, so only the others are judged."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +19,6 @@ MARGIN, SPREAD = 0.05, 0.02
 """The threshold of every claim, and the standard deviation of a unit of each arm."""
 CASES, DAILY = 300, 6
 NOMINAL = 0.025
-One = Callable[[np.random.Generator], np.ndarray]
-"""Draws the numbers of an arm, of mean 0."""
 
 
 def copies(real, times, jitter, how="repeated"):
@@ -109,7 +105,7 @@ WORDINGS = (
 NAMES = [f"land{chr(97 + i)}" for i in range(16)]
 PROMPTS, CELLS, LINES, GRID = np.arange(48), np.arange(48), np.arange(60), np.arange(96)
 SEED, DOCUMENT = CELLS // 8, CELLS % 8
-FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
+FAMILIES = {
     "4 units, 6 copies": (copies(4, 6, (0.001, 0.01)), {}),
     "8 units, 3 copies": (copies(8, 3, (0.001, 0.01), "tiled"), {}),
     "12 units, 2 copies": (copies(12, 2, (0.001, 0.01)), {}),
@@ -160,7 +156,7 @@ FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
     "windows that overlap, by where they begin": (overlapping, {"start": [*(64 * MIXED)]}),
     "6 templates that no column names": (shared((PROMPTS % 6, 0.5)), {}),
 }
-HONEST: dict[str, tuple[One, dict[str, list]]] = {
+HONEST = {
     "independent": (shared((np.arange(24), 0.5)), {}),
     "independent, of 6 kinds": (
         shared((PROMPTS, 0.5)),

@@ -16,7 +16,7 @@ import xarray as xr
 
 from assay.ask.measure import damage
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.prompts import PromptSet, load
+from assay.ask.measure.prompts import load
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.core.claims import Claim
@@ -42,7 +42,7 @@ def rows(name, n):
 
 
 OTHER = rows("other", OTHERS)
-SETS: dict[tuple[str, int], PromptSet] = {}
+SETS = {}
 
 
 def named(name, n):

@@ -89,7 +89,7 @@ def numbered(name, of):
     own, params = known.explained(name), problem(name).params
     there = [v for v in own.variables if v.at]
     taken = there if of.random() < 0.6 else [there[int(of.integers(len(there)))]]
-    made: list[Variable] = []
+    made = []
     asked = (problem(name).task.answer(problem(name).task.draw(0, 0, 50)) >= 0).any(0)
     alike = of.random() < 0.7
     one = junk(of, asked)

@@ -156,8 +156,7 @@ def share(monkeypatch, names, cases):
 
 
 @pytest.mark.parametrize(
-    ("names", "cases"),
-    [(A_DAY, 2), pytest.param([*CONFOUNDS], CASES, marks=pytest.mark.thorough)],
+    ("names", "cases"), [(A_DAY, 2), pytest.param([*CONFOUNDS], CASES, marks=pytest.mark.thorough)]
 )
 def test_what_tokens_tell_by_themselves_is_credited_to_no_model(monkeypatch, names, cases):
     shares = share(monkeypatch, names, cases)

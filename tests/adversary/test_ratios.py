@@ -10,13 +10,7 @@ import torch
 import splicing
 from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring import (
-    measures,
-    metrics,
-    rarity,
-    recovery,
-    redundancy,
-)
+from assay.dictionaries.measuring import measures, metrics, rarity, recovery, redundancy
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import kernel_probe, statistics
 from assay_catalogue.analysis import matching

@@ -6,7 +6,7 @@ field moves is no field's value.
 
 import re
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ SPELLED = {"stdlib": "standard library", "docs": "documentation"}
 def candidates(spec, name):
     """Other values of a field as they are typed, from near to far; most are legal."""
     value, hint = getattr(spec, name), get_type_hints(type(spec))[name]
-    values: list[Any] = []
+    values = []
     for option in (hint, *get_args(hint)):
         values += get_args(option) if get_origin(option) is Literal else []
     if isinstance(value, bool):

@@ -31,7 +31,7 @@ NO_SIZE = re.compile(
     r"-?\s?(times|×|deviations|nat\b|others? |other networks|tokens that is written)"
 )
 """What stands behind a number that is a ratio, or a margin in its unit."""
-SPARED: dict[str, dict[tuple[str, ...], str]] = {
+SPARED = {
     "belief-states": {
         (
             "ten",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.agents.asking import Asked, Bounds, Lacking, experiment_of, opened, submit
+from assay.agents.asking import Asked, Bounds, experiment_of, opened, submit
 from assay.core.errors import AssayError
 from assay.verbs.new import write_experiment
 
@@ -104,13 +104,6 @@ def test_a_study_that_cannot_run_is_refused_in_one_line(root, bounds, text):
     words = str(refused.value)
     assert WRONG[text] in words and "\n" not in words and "assay-" not in words
     assert not root.exists(), "nothing is left of what was refused"
-
-
-def test_a_study_that_says_too_little_is_answered_with_all_that_it_lacks(root, bounds):
-    text = study(claim=False).replace("Does width matter?", "")
-    with pytest.raises(Lacking) as refused:
-        key(root, Asked(study=text), bounds)
-    assert [m.where for m in refused.value.lacks] == ["question", "claim"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 frozen, and that is said."""
 
 import json
-from typing import Any
 
 import pytest
 from tiny_study import INLINE, TINY, answered, told
@@ -36,8 +35,7 @@ class Device:
 
 def standing(answer):
     """What an answer about a job rests on: where it is done, its result says so."""
-    found: dict[str, Any] = (answer.get("result") or answer)["standing"]
-    return found
+    return (answer.get("result") or answer)["standing"]
 
 
 @pytest.fixture

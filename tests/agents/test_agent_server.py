@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
@@ -166,13 +165,7 @@ def test_an_open_input_that_ends_ends_the_server(tmp_path, forks):
         (["--run", "'"], "--run"),
     ],
 )
-def test_what_cannot_be_served_is_refused_in_one_line(
-    words,
-    told,
-    tmp_path,
-    monkeypatch,
-    capsys,
-):
+def test_what_cannot_be_served_is_refused_in_one_line(words, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("assay.agents.serving.running", _nothing)
     assert main(["mcp", "--root", str(tmp_path / "store"), *words]) == 2
@@ -344,7 +337,7 @@ def test_code_runs_only_where_it_was_allowed(tmp_path):
 
 def test_several_clients_at_once_are_answered(served):
     async def ask():
-        found: list[Any] = []
+        found = []
 
         async def one():
             async with streamable_http_client(served) as _, Client(served) as client:

@@ -3,7 +3,6 @@ answer has an estimate alone."""
 
 import json
 import re
-from typing import Any
 
 import anyio
 import numpy as np
@@ -64,10 +63,7 @@ def test_every_tool_says_what_it_takes_and_gives(server):
         assert tool.annotations.read_only_hint == (
             tool.name not in ("preregister", "run", "cancel", "check_claim")
         )
-    assert set(found["write_study"].input_schema["required"]) == {
-        "question",
-        "experiment",
-    }
+    assert set(found["write_study"].input_schema["required"]) == {"question", "experiment"}
 
 
 def estimates(value, at="$"):
@@ -85,7 +81,7 @@ def estimates(value, at="$"):
 def test_no_answer_has_an_estimate_without_its_interval_and_its_control(ask, done):
     key, study = done["key"], done["written"]["study"]
     unseen = ask("write_study", **TINY | {"seeds": "1000040:1000046"})["study"]
-    asked: list[tuple[str, dict[str, Any]]] = [
+    asked = [
         ("experiments", {"find": "superposition"}),
         ("experiments", {"name": "superposition"}),
         ("page", {"name": "verdicts"}),
@@ -196,7 +192,7 @@ def test_there_is_no_estimate_before_the_end(ask):
 
 
 def test_a_control_that_passes_cannot_be_overread():
-    entry: dict[str, Any] = {
+    entry = {
         "text": "it is small",
         "outcome": "unspecific",
         "reason": "control old satisfies it too",
@@ -405,7 +401,7 @@ def test_resources_are_what_the_tools_say(server, ask, done):
 
 LONG = "x" * 100_000
 IDEA = {"question": "q", "experiment": "superposition"}
-HOSTILE: list[tuple[str, dict[str, Any], str]] = [
+HOSTILE = [
     ("experiments", {"name": LONG}, "length <= 200"),
     ("experiments", {"name": 7}, "expected str, got int"),
     ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
@@ -447,13 +443,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_answered_is_refused_in_one_line(
-    refusal,
-    caplog,
-    name,
-    given,
-    told,
-):
+def test_what_cannot_be_answered_is_refused_in_one_line(refusal, caplog, name, given, told):
     said = refusal(name, **given)
     assert told in said
     assert "\n" not in said
@@ -470,24 +460,21 @@ def test_a_study_names_nothing_outside_its_own_folder(ask):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (
-            {"control": [], "claim": "loss < 1", "rows": ROWS[:8]},
-            'control: ["NAME"]; the only arm is mine',
-        ),
-        ({"unit": []}, 'such as unit: ["seed"]'),
-        ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
-        (
-            {
-                "rows": [
-                    {k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]}
-                    for row in ROWS
-                ]
-            },
-            'arm_column: "NAME"',
-        ),
-    ],
+    ("said", "given"),
+    {
+        'control: ["NAME"]; the only arm is mine': {
+            "control": [],
+            "claim": "loss < 1",
+            "rows": ROWS[:8],
+        },
+        'such as unit: ["seed"]': {"unit": []},
+        "has no arm in": {"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]},
+        'arm_column: "NAME"': {
+            "rows": [
+                {k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]} for row in ROWS
+            ]
+        },
+    }.items(),
 )
 def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
     text = refusal(
@@ -497,9 +484,7 @@ def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
     assert said in text and "--" not in text
 
 
-def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(
-    refusal,
-):
+def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal):
     text = refusal("plan", experiment="superposition", sets=["steps"])
     assert "sets needs field=value" in text and "--" not in text
 

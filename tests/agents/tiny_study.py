@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 from mcp import Client
 
-TINY: dict[str, Any] = {
+TINY = {
     "question": "Does a bottleneck of two keep half of six features after twenty steps?",
     "experiment": "superposition",
     "fields": {"density": 0.05, "steps": 20, "features": 6, "width": 2},
@@ -31,8 +31,7 @@ def told(answer):
     """What a tool answered, which is given once, as text."""
     assert not answer.is_error and answer.structured_content is None, answer.content
     (content,) = answer.content
-    found: dict[str, Any] = json.loads(content.text)
-    return found
+    return json.loads(content.text)
 
 
 def answered(server, *asked, **how):

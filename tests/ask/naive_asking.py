@@ -11,10 +11,7 @@ from assay.ask.measure import interventions, measuring, prompts
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 
-READS = (
-    Read(name="one", log_prob=(" a", " b")),
-    Read(name="several", log_prob=" return a + b"),
-)
+READS = (Read(name="one", log_prob=(" a", " b")), Read(name="several", log_prob=" return a + b"))
 WINDOW = {"sliding_window": 64, "head_dim": 8, "query_pre_attn_scalar": 8, "bos_token_id": 3}
 
 

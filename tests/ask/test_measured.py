@@ -157,7 +157,7 @@ def test_fields_are_those_of_the_function_and_main_lends_them_to_other_arms():
         claims=["main.y > 0"],
         seeds=[5, 7],
     )
-    def run(seed, width=4, lr=1, shuffled=False, sizes=(), name=None):
+    def run(seed: int, width: int = 4, lr: float = 1, shuffled=False, sizes=(), name=None):
         return {"y": 1.0}
 
     assert [s.seed for s in run.default] == [5, 7]
@@ -202,22 +202,22 @@ def test_plan_show_report_and_preregister_know_it(loop, capsys):
 
 
 @pytest.mark.parametrize(
-    "returned, words",
-    [
-        ("3", "must return numbers by name, such as .*, got int '3'"),
-        ("None", "got nothing"),
-        ("{}", "got dict"),
-        ("{'y': float('nan')}", "returned a 'y' that is not finite"),
-        ("{'y': np.array([1, np.inf])}", "returned 'y' with 1 dims and names 0 of them"),
-        ("{'y': ('step', [1.0, np.inf])}", "returned a 'y' that is not finite"),
-        ("{'y': ('step step', np.eye(2))}", "two dims of one name, step step"),
-        ("{'y': 'high'}", "returned 'y' as 'high', which is not a number"),
-        ("{'y': [1, 'a', None]}", "which is not a number"),
-        ("{'y': 1j}", "which is not a number"),
-        ("{'mean': 1.0}", "cannot be called 'mean'"),
-        ("{'slope': 1.0}", "slope"),
-        ("{2: 1.0}", "strings"),
-    ],
+    ("returned", "words"),
+    {
+        "3": "must return numbers by name, such as .*, got int '3'",
+        "None": "got nothing",
+        "{}": "got dict",
+        "{'y': float('nan')}": "returned a 'y' that is not finite",
+        "{'y': np.array([1, np.inf])}": "returned 'y' with 1 dims and names 0 of them",
+        "{'y': ('step', [1.0, np.inf])}": "returned a 'y' that is not finite",
+        "{'y': ('step step', np.eye(2))}": "two dims of one name, step step",
+        "{'y': 'high'}": "returned 'y' as 'high', which is not a number",
+        "{'y': [1, 'a', None]}": "which is not a number",
+        "{'y': 1j}": "which is not a number",
+        "{'mean': 1.0}": "cannot be called 'mean'",
+        "{'slope': 1.0}": "slope",
+        "{2: 1.0}": "strings",
+    }.items(),
 )
 def test_what_nobody_can_judge_is_refused_with_place_and_seed(loop, capsys, returned, words):
     begin = LOOP.index("    return {")

@@ -309,13 +309,13 @@ def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here)
 
 
 @pytest.mark.parametrize(
-    ("tables", "told"),
-    [
-        (ordered(8, 7), "prompts and turned are compared row by row, and they have 8 and 7"),
-        (ordered(8).replace('", "turned"', '", "prompts"'), "are the same prompts"),
-        (ordered(8).replace('", "turned"', '", "other"'), "there are no prompts 'other'"),
-        (ordered(8) + 'models = ["main", "main"]\n', "give two models, or two prompts"),
-    ],
+    ("told", "tables"),
+    {
+        "prompts and turned are compared row by row, and they have 8 and 7": ordered(8, 7),
+        "are the same prompts": ordered(8).replace('", "turned"', '", "prompts"'),
+        "there are no prompts 'other'": ordered(8).replace('", "turned"', '", "other"'),
+        "give two models, or two prompts": ordered(8) + 'models = ["main", "main"]\n',
+    }.items(),
 )
 def test_prompts_that_cannot_be_compared_are_refused(here, tables, told):
     with pytest.raises(ExperimentError, match=told) as e:
@@ -480,27 +480,23 @@ def lab_preset(experiment):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [
-        ('\n[[model]]\nname = "./tuned"\n', "line 8 column 1: a second model needs a label"),
-        ('\n[[model]]\nlabel = "x"\n', "line 8 column 1: give one of name, like and checkpoints"),
-        (
-            '\n[[model]]\nname = "./tuned"\nlabel = "x"\n[[model]]\nname = "./g"\nlabel = "x"\n',
-            "line 13 column 9: the label 'x' is taken",
+    {
+        '\n[[model]]\nname = "./tuned"\n': "line 8 column 1: a second model needs a label",
+        '\n[[model]]\nlabel = "x"\n': "line 8 column 1: give one of name, like and checkpoints",
+        '\n[[model]]\nname = "./tuned"\nlabel = "x"\n[[model]]\nname = "./g"\nlabel = "x"\n': (
+            "line 13 column 9: the label 'x' is taken"
         ),
-        (
-            '\n[[model]]\nlabel = "a"\nlike = "./base"\n[[model]]\nlabel = "b"\nlike = "a"\n',
-            "line 13 column 8: 'a' is untrained itself",
+        '\n[[model]]\nlabel = "a"\nlike = "./base"\n[[model]]\nlabel = "b"\nlike = "a"\n': (
+            "line 13 column 8: 'a' is untrained itself"
         ),
-        (
-            '\n[[diff]]\nname = "d"\nmodels = ["main", "tuned"]\n',
-            "line 10 column 10: there is no model 'tuned'; known: ./base, main",
+        '\n[[diff]]\nname = "d"\nmodels = ["main", "tuned"]\n': (
+            "line 10 column 10: there is no model 'tuned'; known: ./base, main"
         ),
-        ('\n[[diff]]\nname = "d"\nmodels = ["main", "./base"]\n', "a model less itself is 0"),
-        (
-            '\n[[diff]]\nname = "main"\nmodels = ["main", "x"]\n',
-            "line 9 column 8: the name 'main' is taken",
+        '\n[[diff]]\nname = "d"\nmodels = ["main", "./base"]\n': "a model less itself is 0",
+        '\n[[diff]]\nname = "main"\nmodels = ["main", "x"]\n': (
+            "line 9 column 8: the name 'main' is taken"
         ),
-    ],
+    }.items(),
 )
 def test_what_is_wrong_with_a_model_is_one_line_with_its_place(here, text, told):
     with pytest.raises(ExperimentError) as e:
@@ -565,7 +561,7 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
         'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
-    assert "prompts" in [r.where for r in find_gaps(path, Lab(here / "store", Inline())).gaps]
+    assert "prompts" in [r.where for r in find_gaps(path).gaps]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
     assert unused(path, catalogue.find(str(path))) == []
@@ -574,13 +570,13 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
-    rows = find_gaps(path, Lab(here / "store", Inline())).gaps
+    rows = find_gaps(path).gaps
     few = "8 prompts; a verdict needs at least 20"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
-    rows = find_gaps(path, Lab(here / "store", Inline())).gaps
+    rows = find_gaps(path).gaps
     assert [(r.where, r.default) for r in rows] == [
-        ("arms", "cut, cut/layer, cut/damage left out, as no statement needs them")
+        ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]
 
 

@@ -9,7 +9,6 @@ from assay.ask.measure import controls, interventions, paths
 from assay.ask.tables import Path
 from assay.core.errors import DataError
 
-CLOSE = {"rtol": 0, "atol": 2e-4}
 SENDER = 1
 """A head of the first block."""
 

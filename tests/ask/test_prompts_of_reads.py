@@ -15,7 +15,6 @@ from assay.ask.text import parsed
 from assay.core.errors import ExperimentError
 
 STREAM = "blocks.1.hook_resid_pre"
-CLOSE = {"rtol": 0, "atol": 2e-4}
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +188,7 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     assert [r.name for r in asked.by_label["main"].task.reads] == ["good"]
     assert [r.name for r in asked.by_label["random"].task.reads] == ["copies", "good"]
     note, *_ = (r for r in asked.remarks if "needs it" in r)
-    assert note.startswith(
-        "copies is left out of main, where no statement needs it: prompts, row 1"
-    )
+    assert note.startswith("copies is left out of main, where no claim needs it: prompts, row 1")
 
 
 def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):

@@ -20,10 +20,6 @@ STUDIES = sorted((ROOT / "studies").glob("*.toml"))
 PAGE = (ROOT / "docs" / "studies.md").read_text()
 
 
-def test_there_are_two():
-    assert [p.stem for p in STUDIES] == ["steep-importance", "twice-the-size"]
-
-
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_it_lacks_nothing_and_was_judged_on_fresh_seeds(path):
     text = read(path)
@@ -53,8 +49,7 @@ def test_every_study_of_the_docs_is_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["steep-importance", pytest.param("twice-the-size", marks=pytest.mark.thorough)],
+    "name", ["steep-importance", pytest.param("twice-the-size", marks=pytest.mark.thorough)]
 )
 def test_it_runs(name, tmp_path):
     """The smallest preset, which shows that all of it can be trained, measured and judged."""

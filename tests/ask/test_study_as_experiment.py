@@ -257,16 +257,6 @@ def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):
     assert unsaid["seeds"]["cost"]
 
 
-def test_run_and_show_take_its_path(own, capsys):
-    path = write(own, HEAD + PART + CLAIM)
-    assert main(["run", path.name, "--executor", "inline", "--json"]) == 0
-    ran = json.loads(capsys.readouterr().out)
-    assert main(["show", path.name, "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert [v["text"] for v in shown["verdicts"]] == ["Narrow ones find their subspace better"]
-    assert ran["verdicts"] == shown["verdicts"]
-
-
 def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
     assert main(["new", "my-question", "--study"]) == 0
     capsys.readouterr()

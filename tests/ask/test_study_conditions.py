@@ -260,10 +260,7 @@ def test_runs_that_share_all_units_are_averaged_and_a_run_without_a_number_is_no
     )
     cells = np.array([values[:2].mean(0), values[2:].mean(0)])
     assert found.estimate == pytest.approx(np.nanmean(cells), rel=1e-12)
-    assert found.n == {
-        "document": 24,
-        "penalty": 2,
-    }
+    assert found.n == {"document": 24, "penalty": 2}
 
 
 def test_a_sum_of_a_quantity_is_held_to_the_same():

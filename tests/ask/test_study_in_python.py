@@ -3,11 +3,9 @@ does."""
 
 from pathlib import Path
 
-import msgspec
 import pytest
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
-import assay
 from assay.ask import Block, Claim, Intervention, Model, Prompts, Read, Study, Top
 from assay.ask.text import read
 from assay.core.errors import ExperimentError
@@ -73,7 +71,3 @@ def test_what_is_no_study_is_refused_before_anything_is_written(tmp_path):
     assert not [*tmp_path.iterdir()]
     with pytest.raises(ExperimentError, match="no place for PosixPath"):
         Study(question="?", model=Model(name=Path("a"))).to_toml()
-
-
-def test_the_function_and_the_package_give_the_same_kind():
-    assert assay.ask.Study is Study and issubclass(Study, msgspec.Struct)

@@ -5,9 +5,7 @@ Each is a name and a function of the folder."""
 
 import copy
 import json
-from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
@@ -15,9 +13,6 @@ from assay.core.spec import canonical_json
 from assay.lab.judge.registered import BESIDE
 from assay.lab.store import journal
 from assay.lab.store.atomic import seal
-
-Forgery = Callable[[Path], None]
-OTHER = "1000006:1000012"
 
 
 def rehashed(folder):
@@ -38,7 +33,7 @@ def edited(path, change):
 
 def chained(path, lines):
     """Write a journal anew, each line after the one before; gives their hashes."""
-    keys: list[str] = []
+    keys = []
     text = b""
     for entry in lines:
         entry = {**entry, "after": keys[-1:]}

@@ -1,10 +1,6 @@
 """Ways in which a stored or foreign file can come to harm, drawn by a seeded generator."""
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 
 
 def flip(path, rng):
@@ -91,20 +87,7 @@ def odd(path, rng):
     path.write_bytes(texts[int(rng.integers(len(texts)))])
 
 
-WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (
-    flip,
-    flip,
-    digit,
-    digit,
-    zeros,
-    cut,
-    longer,
-    garbage,
-    gone,
-    folder,
-    swapped,
-    odd,
-)
+WAYS = (flip, flip, digit, digit, zeros, cut, longer, garbage, gone, folder, swapped, odd)
 """Small harms are the ones that go unnoticed, so they come twice."""
 
 

@@ -65,7 +65,7 @@ tokens = 300
 steps = 5
 batch = 32
 """
-KINDS: dict[str, str] = {
+KINDS = {
     "read": ASKS + CLAIM.format(holds="main.right > -50"),
     "patch": ASKS
     + """
@@ -425,7 +425,7 @@ def _of_training(*edits):
     """Settings of what is trained, and the seed that draws its start."""
     seed = ("[[train]]\n", "[[train]]\nseed = 3\n")
     names = {old: f"{old.partition(' =')[0]} of training" for old, _ in edits}
-    found: Changes = {names[old]: ("settings", _edit(TOML, old, new)) for old, new in edits}
+    found = {names[old]: ("settings", _edit(TOML, old, new)) for old, new in edits}
     return found | {"seed of training": ("settings", _edit(TOML, *seed))}
 
 
@@ -502,7 +502,7 @@ def _of_table(kind):
     answers = _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')
     if kind == "chat":
         return {"an answer of a row": ("input", answer), **_of_chat()}
-    found: Changes = {
+    found = {
         "the template": ("input", _edit(TOML, "{a} plus {b} is", "{b} plus {a} is")),
         "the corrupted text": ("input", _edit(TOML, "{b} plus {c} is", "{c} plus {a} is")),
         "an answer of a row": ("input", answer),
@@ -536,9 +536,6 @@ def _of_table(kind):
             },
         }[kind]
     )
-
-
-WHEN = ("before freezing", "before running", "between looks", "after")
 
 
 @dataclass(frozen=True)
@@ -613,7 +610,6 @@ def _with_rows(do, head=str):
     return way
 
 
-Way = Callable[[Path, str], str]
 OTHER = (SEEDS, "2000000:2000006")
 
 
@@ -635,7 +631,7 @@ def ways(kind):
     """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
     the units, the model or the quantity are others."""
     edge = EDGES.get(kind, ("> -", "> -0."))
-    found: dict[str, tuple[str, Way]] = {
+    found = {
         "the same file": ("refused", lambda folder, name: f"{name}.toml"),
         "another name": ("refused", _edited()),
         "another threshold": ("refused", _edited(*edge)),

@@ -5,9 +5,9 @@ import csv
 import datetime
 import json
 import os
+import shlex
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,63 +15,46 @@ import pytest
 import registration
 import torch
 from safetensors.torch import save_file
-from test_hostile import CLAIM, DATA, TABLE, limited, plain_dictionary, said
+from test_hostile import CLAIM as TABLE_CLAIM
+from test_hostile import DATA, TABLE, limited, plain_dictionary, said
 
 import tiny_models
+from forks import typed
 
-TRIED = ("evaluate", "d.safetensors", "--text", "texts", "--model", "model", "--root", "store")
-CHECKS = ("check", "h.py:f", "--text", "be loud", "--prompts", "p.txt", "--holds", "effect > 3")
+CLAIM = shlex.join(TABLE_CLAIM)
+TRIED = "evaluate d.safetensors --text texts --model model --root store"
+ASKED = "--prompts p.txt --holds 'effect > 3'"
+CHECKS = f"check h.py:f --text 'be loud' {ASKED}"
 
 
 def asked(study):
     """The command that runs one of the studies of registration.py."""
-    return ("run", f"{study}.toml", "--root", "store", "--executor", "inline")
+    return f"run {study}.toml --root store --executor inline"
 
 
 DOORS = {
-    "a table": ("table.csv", ("judge", "table.csv", *CLAIM)),
-    "weights": (
-        "d.safetensors",
-        ("export", "d.safetensors", "--format", "assay", "--out", "new.safetensors"),
-    ),
-    "weights to export": ("d.safetensors", ("export", "d.safetensors", "--out", "new")),
+    "a table": ("table.csv", f"judge table.csv {CLAIM}"),
+    "weights": ("d.safetensors", "export d.safetensors --format assay --out new.safetensors"),
+    "weights to export": ("d.safetensors", "export d.safetensors --out new"),
     "weights to evaluate": ("d.safetensors", TRIED),
     "weights to look at": (
         "d.safetensors",
-        (
-            "features",
-            "a text",
-            "--dictionary",
-            "d.safetensors",
-            "--model",
-            "model",
-            "--root",
-            "store",
-        ),
+        "features 'a text' --dictionary d.safetensors --model model --root store",
     ),
-    "settings": (
-        "sae/cfg.json",
-        ("export", "sae", "--format", "assay", "--out", "new.safetensors"),
-    ),
+    "settings": ("sae/cfg.json", "export sae --format assay --out new.safetensors"),
     "weights beside settings": (
         "sae/sae_weights.safetensors",
-        ("export", "sae", "--format", "assay", "--out", "new.safetensors"),
+        "export sae --format assay --out new.safetensors",
     ),
-    "a torch file": (
-        "it.pt",
-        ("export", "it.pt", "--format", "assay", "--out", "new.safetensors"),
-    ),
-    "an npz file": (
-        "params.npz",
-        ("export", "params.npz", "--format", "assay", "--out", "new.safetensors"),
-    ),
+    "a torch file": ("it.pt", "export it.pt --format assay --out new.safetensors"),
+    "an npz file": ("params.npz", "export params.npz --format assay --out new.safetensors"),
     "activations": (
         "acts.safetensors",
-        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
+        "evaluate d.safetensors --acts acts.safetensors --root store",
     ),
     "activations to try": (
         "acts.safetensors",
-        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--out", "new"),
+        "evaluate d.safetensors --acts acts.safetensors --out new",
     ),
     "a model's settings": ("model/config.json", TRIED),
     "a model's other settings": ("model/generation_config.json", TRIED),
@@ -80,8 +63,8 @@ DOORS = {
     "a model's tokenizer": ("model/tokenizer.json", TRIED),
     "a model's weights": ("model/model.safetensors", TRIED),
     "a text": ("texts/a.txt", TRIED),
-    "an experiment": ("walk.py", ("plan", "./walk.py", "--root", "store")),
-    "a record": ("records/walk.json", ("plan", "./walk.py", "--root", "store")),
+    "an experiment": ("walk.py", "plan ./walk.py --root store"),
+    "a record": ("records/walk.json", "plan ./walk.py --root store"),
     "a study": ("read.toml", asked("read")),
     "prompts": ("q.csv", asked("read")),
     "prompts as lines": ("q.jsonl", asked("lines")),
@@ -97,21 +80,21 @@ DOORS = {
     "a base's settings": ("tiny/config.json", asked("chat")),
     "a dictionary of a study": ("dict.safetensors", asked("feature")),
     "code of a study": ("own.py", asked("borrowed")),
-    "a frozen study": ("frozen.prereg.json", ("verify", "frozen.prereg.json")),
+    "a frozen study": ("frozen.prereg.json", "verify frozen.prereg.json"),
     "what was frozen of a study": ("read.prereg.json", asked("read")),
-    "a bundle": ("bundle.zip", ("verify", "bundle.zip")),
-    "a log": ("samples_x.jsonl", ("judge", "samples_x.jsonl", *CLAIM)),
-    "a log of Inspect": ("log.eval", ("judge", "log.eval", *CLAIM)),
+    "a bundle": ("bundle.zip", "verify bundle.zip"),
+    "a log": ("samples_x.jsonl", f"judge samples_x.jsonl {CLAIM}"),
+    "a log of Inspect": ("log.eval", f"judge log.eval {CLAIM}"),
     "prompts of a check": ("p.txt", CHECKS),
     "a function to check": ("h.py", CHECKS),
-    "a vector": ("v.npy", (*CHECKS[:2], "--vector", "v.npy", *CHECKS[4:])),
+    "a vector": ("v.npy", f"check h.py:f --vector v.npy {ASKED}"),
     "activations to learn from": (
         "acts.npy",
-        (*CHECKS[:2], "--acts", "acts.npy", "--labels", "labels.npy", *CHECKS[4:]),
+        f"check h.py:f --acts acts.npy --labels labels.npy {ASKED}",
     ),
     "labels to learn from": (
         "labels.npy",
-        (*CHECKS[:2], "--acts", "acts.npy", "--labels", "labels.npy", *CHECKS[4:]),
+        f"check h.py:f --acts acts.npy --labels labels.npy {ASKED}",
     ),
 }
 """The file that is another thing, and the command that reads it."""
@@ -144,7 +127,7 @@ def whole(tmp_path_factory):
     return home
 
 
-KINDS: dict[str, Callable[[Path], object]] = {
+KINDS = {
     "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "full": lambda path: path.symlink_to("/dev/full"),
@@ -195,7 +178,7 @@ def tried(whole, here, monkeypatch, door, kind):
     KINDS[kind](Path(place))
     before = files(here)
     with limited(20):
-        code, _, err = said(*words)
+        code, _, err = said(*typed(words))
     if code == 0 and door in OPTIONAL and kind in ("gone", "loop", "folder"):
         return ""
     if code != 2 or len(err.splitlines()) != 1 or "Traceback" in err:
@@ -218,17 +201,17 @@ def test_a_table_over_a_limit_is_refused_with_the_variable_named_and_read_with_i
         *(row + ",0" * 1_000 for row in rows),
     ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    code, _, err = said("judge", str(tmp_path / "t.csv"), *CLAIM)
+    code, _, err = said(*typed(f"judge {tmp_path}/t.csv {CLAIM}"))
     assert code == 2
     assert "has 1,003 columns; at most 1,000 are read: ASSAY_LIMITS=2 raises that" in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
-    assert said("judge", str(tmp_path / "t.csv"), *CLAIM)[0] == 0
+    assert said(*typed(f"judge {tmp_path}/t.csv {CLAIM}"))[0] == 0
 
 
 def test_units_that_cross_to_more_than_a_machine_holds_are_refused(tmp_path):
     rows = [f"{arm},{i},{i},0.1" for arm in ("gated", "relu", "none") for i in range(4_000)]
     (tmp_path / "t.csv").write_text("\n".join(["arm,seed,doc,fvu", *rows]))
-    code, _, err = said("judge", str(tmp_path / "t.csv"), *CLAIM, "--unit", "doc")
+    code, _, err = said(*typed(f"judge {tmp_path}/t.csv {CLAIM} --unit doc"))
     assert (
         code == 2
         and "has 16,000,000 combinations of seed and doc; at most 10,000,000 are read: ASSAY_L"
@@ -246,13 +229,13 @@ def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_w
     Path("model/config.json").write_text(
         config.replace('"num_hidden_layers": 3', '"num_hidden_layers": 1001')
     )
-    code, _, err = said(*TRIED)
+    code, _, err = said(*typed(TRIED))
     assert code == 2
     assert (
         "config.json has 1,001 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=2"
     ) in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
-    code, _, err = said(*TRIED)
+    code, _, err = said(*typed(TRIED))
     assert (
         code == 2
         and "the weights in model lack layers.3.mlp.down_proj.weight, which its config.json claims"

@@ -180,14 +180,7 @@ def size_of_fork(forks, home, env):
     return int(forks.execute(code, home, env).out) * resource.getpagesize()
 
 
-def interrupted(
-    kind,
-    rng,
-    forks,
-    home,
-    env,
-    whole,
-):
+def interrupted(kind, rng, forks, home, env, whole):
     """Start a run, or two, and send a signal, or two, at a moment drawn at random."""
     count = 2 if "two commands" in kind else 1
     started = [forks.start(home, env, words=RUN) for _ in range(count)]

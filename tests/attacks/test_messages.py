@@ -42,7 +42,6 @@ control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
 """
-WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1:8378"
 ODD = (
     "",
@@ -361,18 +360,7 @@ def test_messages_that_nobody_meant(world, tmp_path, seeds):
 
 def test_messages_that_once_were_too_much(world, tmp_path):
     # of the slow ones, each another mistake
-    seeds = (
-        1145,
-        1265,
-        1515,
-        1665,
-        1765,
-        1935,
-        2067,
-        2495,
-        3025,
-        3257,
-    )
+    seeds = (1145, 1265, 1515, 1665, 1765, 1935, 2067, 2495, 3025, 3257)
     assert not (wrong := told(world, tmp_path, seeds)), wrong
 
 

@@ -25,10 +25,9 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.lab.store import health
 from assay.lab.store.store import Store
+from forks import typed
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
-OTHER = "superposition"
-"""A name that `list` knows, under which a copy of the results lies."""
 
 
 def said(*words):
@@ -73,19 +72,7 @@ def world(tmp_path_factory):
     return home, numbers(out)
 
 
-EVALUATED = (
-    "evaluate",
-    "d.safetensors",
-    "--model",
-    "model",
-    "--text",
-    "texts",
-    "--tokens",
-    "600",
-    "--root",
-    "e",
-    "--json",
-)
+EVALUATED = typed("evaluate d.safetensors --model model --text texts --tokens 600 --root e --json")
 
 
 def measured(text):

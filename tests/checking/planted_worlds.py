@@ -122,12 +122,7 @@ def heads(**more):
 SETS = [
     World("this head", heads(norms=NORMS), some({(1, 2)}), outcome="holds"),
     World("any head", heads(norms=NORMS), some(set(POOL)), "other heads"),
-    World(
-        "any head of its block",
-        heads(),
-        some({(1, n) for n in range(6)}),
-        "other heads",
-    ),
+    World("any head of its block", heads(), some({(1, n) for n in range(6)}), "other heads"),
     World(
         "what heads write",
         heads(norms=NORMS),

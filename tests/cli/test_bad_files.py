@@ -39,12 +39,7 @@ class Case:
     more: dict[str, Any] = field(default_factory=dict)
 
 
-def copied(
-    name,
-    config=None,
-    weights=None,
-    lose="",
-):
+def copied(name, config=None, weights=None, lose=""):
     """A fixture's folder with other settings, other tensors, or one file less."""
 
     def given(it):
@@ -88,11 +83,7 @@ def cut(name, file, keep):
     return given
 
 
-def written(
-    data,
-    name="sae_weights.safetensors",
-    beside="saelens/standard/cfg.json",
-):
+def written(data, name="sae_weights.safetensors", beside="saelens/standard/cfg.json"):
     """A folder with these bytes as its weights."""
 
     def given(it):
@@ -186,7 +177,7 @@ def deep():
 def shared():
     """A list that holds another one twice, sixty times over: 2⁶⁰ values to whoever visits each of
     them."""
-    values: list = []
+    values = []
     for _ in range(60):
         values = [values, values]
     return saved({"a": values})
@@ -426,8 +417,7 @@ CASES = {
     ),
     "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
     "topk or batchtopk": Case(
-        copied("dictionary_learning/topk_no_config"),
-        "--hint architecture=AutoEncoderTopK --out",
+        copied("dictionary_learning/topk_no_config"), "--hint architecture=AutoEncoderTopK --out"
     ),
     "both orientations fit": Case(
         copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"

@@ -8,6 +8,7 @@ finished runs, a table of numbers.
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,22 +29,19 @@ TABLE = "\n".join(
         ),
     ]
 )
-CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "shuffled")
+UNIT = "--unit seed --control shuffled"
+CLAIM = f"--claim 'gated.fvu - relu.fvu < -0.02' {UNIT}"
 
 
 @dataclass(frozen=True)
 class Case:
     """What is typed, what the line must say, and what is broken before."""
 
-    words: tuple[str, ...]
+    typed: str
     says: str
     given: Callable[[Path], None] = lambda world: None
     env: tuple[tuple[str, str], ...] = ()
     model: bool = False
-
-
-def case(*words, says, **more):
-    return Case(words, says, **more)  # type: ignore[arg-type]
 
 
 def write(name, text):
@@ -92,134 +90,89 @@ def greedy(world):
 
 
 CASES = {
-    "unknown verb": case("rnu", "own.py", says='"run"'),
-    "unknown option": case("run", "own.py", "--prest", "smoke", says="--preset"),
-    "one word too many": case("plan", "own.py", "now", says="'now' is one word too many"),
-    "one name of several unknown": case(
-        "run", "own.py", "now", says="no experiment is called 'now'"
+    "unknown verb": Case("rnu own.py", '"run"'),
+    "unknown option": Case("run own.py --prest smoke", "--preset"),
+    "one word too many": Case("plan own.py now", "'now' is one word too many"),
+    "one name of several unknown": Case("run own.py now", "no experiment is called 'now'"),
+    "no experiment given": Case("run", "NAME"),
+    "unknown experiment": Case("run superpostion", "did you mean superposition"),
+    "unknown field": Case("run own.py --set stesp=3", "no field stesp; did you mean steps"),
+    "impossible value": Case(
+        "run superposition --set density=2",
+        "Superposition.density must be above 0 and at most 1, got 2",
     ),
-    "no experiment given": case("run", says="NAME"),
-    "unknown experiment": case("run", "superpostion", says="did you mean superposition"),
-    "unknown field": case(
-        "run", "own.py", "--set", "stesp=3", says="no field stesp; did you mean steps"
+    "a range without bound": Case(
+        "run own.py --set seed=0:99999999999", "a range has up to 100,000 values, got 0:99999999999"
     ),
-    "impossible value": case(
-        "run",
-        "superposition",
-        "--set",
-        "density=2",
-        says="Superposition.density must be above 0 and at most 1, got 2",
+    "a range of long numbers": Case(
+        f"plan own.py --set seed=0:{'9' * 5000}", "a range has up to 100,000 values"
     ),
-    "a range without bound": case(
-        "run",
-        "own.py",
-        "--set",
-        "seed=0:99999999999",
-        says="a range has up to 100,000 values, got 0:99999999999",
+    "too many runs": Case(
+        "plan own.py --set seed=0:400 --set seed=0:400", "runs of an arm; one command takes up to"
     ),
-    "a range of long numbers": case(
-        "plan", "own.py", "--set", f"seed=0:{'9' * 5000}", says="a range has up to 100,000 values"
+    "not a number": Case("run own.py --set lr=nan", "lr must be finite"),
+    "no machine's number": Case(
+        f"run superposition --set steps={10**20}", r"steps must be less than 2\^63"
     ),
-    "too many runs": case(
-        "plan",
-        "own.py",
-        "--set",
-        "seed=0:400",
-        "--set",
-        "seed=0:400",
-        says="runs of an arm; one command takes up to",
+    "plan all at once": Case("plan catalogue", "which only assay series and assay verify"),
+    "no threads": Case("run own.py --threads 0", "at least 1, got 0"),
+    "no such device": Case("run own.py --device cuda:99", "this machine has cpu"),
+    "nothing stored": Case("show own.py", "are not stored .* run: assay run"),
+    "damaged run": Case(
+        "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),
-    "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
-    "no machine's number": case(
-        "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"
-    ),
-    "plan all at once": case("plan", "catalogue", says="which only assay series and assay verify"),
-    "no threads": case("run", "own.py", "--threads", "0", says="at least 1, got 0"),
-    "no such device": case("run", "own.py", "--device", "cuda:99", says="this machine has cpu"),
-    "nothing stored": case("show", "own.py", says="are not stored .* run: assay run"),
-    "damaged run": case(
-        "show",
-        "own.py",
-        "--preset",
-        "smoke",
-        says="damaged: measures.safetensors has",
-        given=damaged,
-    ),
-    "no record": case("verify", "own.py", "--preset", "smoke", says="has no record"),
-    "no such file": case("run", "nowhere.py", says="no experiment file nowhere.py"),
-    "a file in a folder": case(
-        "run",
-        "lost.toml",
-        says="no experiment file lost.toml; did you mean studies/lost.toml?",
+    "no record": Case("verify own.py --preset smoke", "has no record"),
+    "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
+    "a file in a folder": Case(
+        "run lost.toml",
+        "no experiment file lost.toml; did you mean studies/lost.toml?",
         given=write("studies/lost.toml", ""),
     ),
-    "a range with a dash": case(
-        "plan", "superposition", "--set", "seed=1000-1005", says="write 1000:1006"
+    "a range with a dash": Case("plan superposition --set seed=1000-1005", "write 1000:1006"),
+    "a folder": Case(
+        "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
-    "a folder": case(
-        "run", "folder.py", says="this is a folder; name the file", given=write("folder.py/x", "")
+    "a table": Case("run t.csv", "judged by: assay judge t.csv", given=write("t.csv", "")),
+    "syntax error": Case(
+        "run own.py", "own.py line", given=edit("own.py", "def train(", "def train((")
     ),
-    "a table": case("run", "t.csv", says="judged by: assay judge t.csv", given=write("t.csv", "")),
-    "syntax error": case(
-        "run", "own.py", says="own.py line", given=edit("own.py", "def train(", "def train((")
-    ),
-    "crash on import": case(
-        "run",
-        "own.py",
-        says="own.py line .*ZeroDivisionError",
+    "crash on import": Case(
+        "run own.py",
+        "own.py line .*ZeroDivisionError",
         given=edit("own.py", "EXAMPLES = 256", "EXAMPLES = 1 // 0"),
     ),
-    "binary file": case("run", "blob.py", says="blob.py", given=write("blob.py", b"\x00\xff\xfe")),
-    "name taken": case("new", "own", says="own.py is already there"),
-    "remove unsaid": case("doctor", "--remove", "own.py", says="--yes"),
-    "root is no store": case(
-        "run",
-        "own.py",
-        "--root",
-        "other",
-        says="has no store.json but holds thesis.tex",
+    "binary file": Case("run blob.py", "blob.py", given=write("blob.py", b"\x00\xff\xfe")),
+    "name taken": Case("new own", "own.py is already there"),
+    "remove unsaid": Case("doctor --remove own.py", "--yes"),
+    "root is no store": Case(
+        "run own.py --root other",
+        "has no store.json but holds thesis.tex",
         given=write("other/thesis.tex", ""),
     ),
-    "root cannot be written": case(
-        "run", "own.py", "--preset", "smoke", "--root", "/proc/assay", says="/proc/assay"
-    ),
-    "disk too small": case(
-        "run",
-        "own.py",
-        says="of disk, .* are free",
-        given=greedy,
-    ),
-    "words for numbers": case(
-        "judge",
-        "numbers.csv",
-        *CLAIM,
-        says="must hold numbers, got 'good'",
+    "root cannot be written": Case("run own.py --preset smoke --root /proc/assay", "/proc/assay"),
+    "disk too small": Case("run own.py", "of disk, .* are free", given=greedy),
+    "words for numbers": Case(
+        f"judge numbers.csv {CLAIM}",
+        "must hold numbers, got 'good'",
         given=edit("numbers.csv", "gated,3,0.23", "gated,3,good"),
     ),
-    "nonsense claim": case(
-        "judge", "numbers.csv", "--claim", "gated is better", *CLAIM[2:], says="claim"
-    ),
-    "no control": case(
-        "judge",
-        "one.csv",
-        *("--claim", "x < 1", "--unit", "seed"),
-        says="--control",
+    "nonsense claim": Case(f"judge numbers.csv --claim 'gated is better' {UNIT}", "claim"),
+    "no control": Case(
+        "judge one.csv --claim 'x < 1' --unit seed",
+        "--control",
         given=write(
             "one.csv", b"arm,seed,x\n" + b"".join(b"a,%d,0.%d\n" % (i, i) for i in range(8))
         ),
     ),
-    "terms not accepted": case(
-        "fetch",
-        "gemma3-270m",
-        says="terms of use: https://ai.google.dev/gemma/terms; .*--accept-terms",
+    "terms not accepted": Case(
+        "fetch gemma3-270m",
+        "terms of use: https://ai.google.dev/gemma/terms; .*--accept-terms",
         env=(("ASSAY_CACHE", "cache"),),
     ),
-    "unknown model": case("fetch", "smollm3", says="give smollm2"),
-    "unknown corpus": case(
-        "run", "gated-sae", "--set", "corpus=stdlibb", says="no corpus 'stdlibb'", model=True
-    ),
-    "unreadable text": case(
-        "run", "gated-sae", "--set", "corpus=texts", says="texts", given=unreadable_text, model=True
+    "unknown model": Case("fetch smollm3", "give smollm2"),
+    "unknown corpus": Case("run gated-sae --set corpus=stdlibb", "no corpus 'stdlibb'", model=True),
+    "unreadable text": Case(
+        "run gated-sae --set corpus=texts", "texts", given=unreadable_text, model=True
     ),
 }
 
@@ -274,7 +227,7 @@ def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, 
     shutil.copytree(world, own)
     asked.given(own)
     before = tree(own)
-    end = commands.run(asked.words, own, environment(own, asked.env))
+    end = commands.run(shlex.split(asked.typed), own, environment(own, asked.env))
     assert end.code == 2, f"exit code {end.code}\n{end.err}"
     assert len(end.err.splitlines()) == 1 and "Traceback" not in end.err, end.err
     assert re.search(asked.says, end.err), end.err

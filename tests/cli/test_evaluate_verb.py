@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import tiny_models
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from forks import typed
 
 SAELENS = Path(__file__).parents[1] / "evaluation/saelens"
 ON = ("--model", "model", "--text", "texts", "--tokens", "600", "--root", "store")
@@ -188,15 +189,8 @@ def test_activations_alone(done, commands):
 
 def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
     here, _, _ = done
-    words = (
-        "features",
-        "def f1(x): return x",
-        "--dictionary",
-        "d.safetensors",
-        "--model",
-        "model",
-        "--features",
-        "2",
+    words = typed(
+        "features 'def f1(x): return x' --dictionary d.safetensors --model model --features 2"
     )
     out = commands.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
     assert out.code == 0, out
@@ -243,16 +237,11 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
     assert says in json.loads(again.out)["notes"][0]
     words = (words[0], *words[3:])
     looked = commands.run(
-        (
-            "features",
-            "def f1(x): return x",
-            "--dictionary",
+        [
+            *typed("features 'def f1(x): return x' --dictionary"),
             *words,
-            "--model",
-            "model",
-            "--html",
-            "l.html",
-        ),
+            *typed("--model model --html l.html"),
+        ],
         here,
         env(here),
     )
@@ -263,18 +252,9 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
 
 def test_first_numbers_come_before_the_last_token_and_not_in_json(done, commands):
     here, _, _ = done
-    words = (
-        "evaluate",
-        "d.safetensors",
-        "e.safetensors",
-        "--model",
-        "model",
-        "--text",
-        "texts",
-        "--tokens",
-        "500",
-        "--root",
-        "other-store",
+    words = typed(
+        "evaluate d.safetensors e.safetensors --model model --text texts "
+        "--tokens 500 --root other-store"
     )
     out = commands.run((*words, "--json"), here, env(here))
     lines = [line for line in out.err.splitlines() if line.startswith("so far ")]

@@ -67,12 +67,11 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
         if unit == "steps" and done == 7:
             raise KeyboardInterrupt
 
-    steps: list[int] = []
+    steps = []
     with pytest.raises(KeyboardInterrupt):
         showcase.showcase(spec, Desk(Store("store"), "cpu", stop))
     resumed = showcase.showcase(
-        spec,
-        Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done)),
+        spec, Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done))
     )
     assert min(steps) > 0 and len(steps) <= 12 - 5  # what was done is not done again
     assert resumed.read_bytes() == whole.read_bytes()

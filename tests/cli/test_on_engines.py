@@ -57,29 +57,27 @@ def test_what_is_typed_is_what_an_engine_is_made_with(here):
 
 @pytest.mark.parametrize(
     ("typed", "told"),
-    [
-        ("--workers 2", "--workers is about other machines; it goes with --on ray or --on slurm"),
-        ("--slurm partition=gpu", "--slurm is about other machines; it goes with --on slurm"),
-        ("--on pbs", "--on is ray, ray://HOST:PORT or slurm, got 'pbs'"),
-        ("--on ray://head", "--on is ray, ray://HOST:PORT or slurm, got 'ray://head'"),
-        ("--on local:2", "--on is ray, ray://HOST:PORT or slurm, got 'local:2'"),
-        (
-            "--on slurm --executor inline",
-            "--on slurm and --executor inline are two answers to one question; leave one out",
+    {
+        "--workers 2": "--workers is about other machines; it goes with --on ray or --on slurm",
+        "--slurm partition=gpu": "--slurm is about other machines; it goes with --on slurm",
+        "--on pbs": "--on is ray, ray://HOST:PORT or slurm, got 'pbs'",
+        "--on ray://head": "--on is ray, ray://HOST:PORT or slurm, got 'ray://head'",
+        "--on local:2": "--on is ray, ray://HOST:PORT or slurm, got 'local:2'",
+        "--on slurm --executor inline": (
+            "--on slurm and --executor inline are two answers to one question; leave one out"
         ),
-        ("--on slurm --gpus 1", "--gpus 1 would stay idle on --device cpu; add --device cuda"),
-        ("--on slurm --device gpu", "--device is cpu, cuda or cuda:1, got 'gpu'"),
-        ("--on slurm --threads 0", "--threads is a number of threads, at least 1, got 0"),
-        (
-            "--on slurm --workers 0",
-            "--workers is a number of at least 1, and --gpus one of at least 0",
+        "--on slurm --gpus 1": "--gpus 1 would stay idle on --device cpu; add --device cuda",
+        "--on slurm --device gpu": "--device is cpu, cuda or cuda:1, got 'gpu'",
+        "--on slurm --threads 0": "--threads is a number of threads, at least 1, got 0",
+        "--on slurm --workers 0": (
+            "--workers is a number of at least 1, and --gpus one of at least 0"
         ),
-        ("--on slurm --time soon", "--time is a time such as 90m or 4h, got 'soon'"),
-        ("--on slurm --memory 16", "--memory is an amount such as 16G or 900M, got '16'"),
-        ("--on slurm --slurm =x", "--slurm is name=value, such as partition=gpu; got '=x'"),
-        ("--on ray --time 1h", "--time goes with --on slurm, not with --on ray"),
-        ("--executor none", "no executor 'none'; known: inline"),
-    ],
+        "--on slurm --time soon": "--time is a time such as 90m or 4h, got 'soon'",
+        "--on slurm --memory 16": "--memory is an amount such as 16G or 900M, got '16'",
+        "--on slurm --slurm =x": "--slurm is name=value, such as partition=gpu; got '=x'",
+        "--on ray --time 1h": "--time goes with --on slurm, not with --on ray",
+        "--executor none": "no executor 'none'; known: inline",
+    }.items(),
 )
 def test_what_cannot_be_is_one_line(typed, told, capsys):
     assert main(["run", WALK, "--root", "s", *typed.split()]) == 2
@@ -88,9 +86,7 @@ def test_what_cannot_be_is_one_line(typed, told, capsys):
     assert not Path("s").exists()
 
 
-def test_a_url_is_no_root_and_the_line_says_what_to_use(
-    capsys,
-):
+def test_a_url_is_no_root_and_the_line_says_what_to_use(capsys):
     for verb in ("run", "plan", "show", "list", "doctor"):
         name = [] if verb in ("list", "doctor") else [WALK]
         code = main([verb, *name, "--root", "s3://bucket/x"])

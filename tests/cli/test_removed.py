@@ -2,7 +2,6 @@
 
 from assay.cli import removed
 from assay.cli.main import main
-from assay.cli.terminal import runnable
 
 
 def test_a_verb_of_before_says_what_to_type(capsys):
@@ -12,4 +11,4 @@ def test_a_verb_of_before_says_what_to_type(capsys):
     for verb, text in said.items():
         assert main([verb, "a b"]) == 2
         printed = capsys.readouterr()
-        assert (printed.out, printed.err) == ("", runnable(f"assay {verb} {text}\n"))
+        assert (printed.out, printed.err) == ("", f"assay {verb} {text}\n")

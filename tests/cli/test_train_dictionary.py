@@ -53,7 +53,7 @@ def wanted():
     spec = spec.replace(seed=SIZES["seed"])
     desk = Desk(Store(Path("other")), "cpu", lambda *_: None)
     tokens = windows_in(cut_text(spec, desk)[1]).tokens
-    model = load("model", "cpu", dtype_of(spec, desk))  # type: ignore[arg-type]
+    model = load("model", "cpu", dtype_of(spec, desk))
     site = Site.parse(SITE)
     passes = torch.from_numpy(tokens.astype(np.int64)).split(64)
 

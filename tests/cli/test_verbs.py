@@ -21,6 +21,7 @@ from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.verbs.new import write_experiment
 from assay.verbs.options import MORE
+from forks import typed
 
 ROOT = Path(__file__).parents[2]
 VERDICT = {
@@ -90,9 +91,7 @@ def test_every_verb_is_there_and_short():
         assert len(first) <= 12, f"the first help of {word} is too long: {first}"
 
 
-def test_the_first_help_counts_the_options_that_few_need(
-    capsys,
-):
+def test_the_first_help_counts_the_options_that_few_need(capsys):
     first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
     assert "--unlearned" not in first and "more options: --help-all" in first
     assert "--unlearned" in every and "--help-all" not in every
@@ -137,9 +136,7 @@ def test_a_plan_says_what_is_unknown(capsys):
     assert "unknown" in said(capsys, "plan", "own.py")
 
 
-def test_run_prints_one_object_and_its_progress_elsewhere(
-    capsys,
-):
+def test_run_prints_one_object_and_its_progress_elsewhere(capsys):
     assert main(["run", *SMOKE, "--set", "steps=10", "--executor", "inline", "--json"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -169,7 +166,7 @@ def test_a_second_run_trains_nothing(capsys):
 def test_the_table_fits_and_says_what_to_type_next(capsys):
     lines = said(capsys, "show", *SMOKE).splitlines()
     assert all(len(line) <= 100 for line in lines)
-    assert lines[-1] == "Read the pages: assay report own.py --preset smoke"
+    assert lines[-1] == "Write the pages: assay report own.py --preset smoke"
 
 
 def test_check_compares_with_the_record(capsys, world):
@@ -199,15 +196,8 @@ def test_judge_gives_a_verdict_on_anyones_numbers(capsys, world):
         for seed in range(7)
     ]
     (world / "numbers.csv").write_text("\n".join(["arm,seed,loss", *rows]))
-    words = (
-        "judge",
-        "numbers.csv",
-        "--claim",
-        "new.loss - old.loss < -0.05",
-        "--unit",
-        "seed",
-        "--control",
-        "other",
+    words = typed(
+        "judge numbers.csv --claim 'new.loss - old.loss < -0.05' --unit seed --control other"
     )
     verdict = told(capsys, *words)
     assert (verdict["outcome"], verdict["controls"]["other"]["outcome"]) == ("holds", "fails")
@@ -223,12 +213,7 @@ def test_report_writes_pages_and_exports(capsys, world):
     assert len(told(capsys, "report", "own.py", *SMOKE, "--out", "two")["pages"]) == 2
     assert main(["report"]) == 2  # a user's own experiment is found by its file only
     assert "of own there is one: name its file or preset" in capsys.readouterr().err
-    assert {Path(path).suffix for path in found["exported"]} >= {
-        ".csv",
-        ".svg",
-        ".png",
-        ".pdf",
-    }
+    assert {Path(path).suffix for path in found["exported"]} >= {".csv", ".svg", ".png", ".pdf"}
 
 
 def test_remove_says_what_and_deletes_it(capsys):
@@ -254,21 +239,6 @@ def test_doctor_finds_a_damaged_run_and_cleans_it(capsys):
     assert states["damaged run"] == "broken" and states["torch"] == "well"
     assert len(told(capsys, "doctor", "--root", "sick", "--clean")["done"]) == 2
     assert told(capsys, "plan", *SMOKE, "--root", "sick")["missing"] == 1
-
-
-STUDY = """question = "So?"
-seeds = "1000000:1000006"
-
-[[experiment]]
-name = "superposition"
-fields = { density = 0.05, steps = 20, features = 6, width = 2 }
-
-[[claim]]
-text = "nothing is below one"
-holds = "0 * mean(main.represented, over=feature) < 1"
-control = ["linear"]
-threshold = "plan: here"
-"""
 
 
 def test_reading_writes_nothing(capsys):

@@ -5,7 +5,6 @@ python tests/core/curve_worlds.py [REPEATS]
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,8 +18,7 @@ TRUTH = np.array([1.0, 0.9, 0.7, 0.4, 0.15, 0.05])
 CROSSES, PLACE = 0.5, 3 + 2 / 3
 SHAPES = ((6,), (8,), (16,), (6, 24))
 ALIKE = {"normal": (0.0, 0.9), "exponential": (0.0, 0.5)}
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-LAWS: dict[str, Draw] = {
+LAWS = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
 }

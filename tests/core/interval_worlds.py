@@ -185,9 +185,7 @@ def _bests(rng, k):
     return at_best(x, x, k, "high").values
 
 
-def two_factors(
-    shapes=((6, 20), (6, 100), (8, 60)),
-):
+def two_factors(shapes=((6, 20), (6, 100), (8, 60))):
     """Crossed units: cell = seed effect + document effect + noise, each of standard deviation 1 or
     absent."""
     spreads = {
@@ -256,9 +254,7 @@ def two_factors(
         )
 
 
-def cells_as_units(
-    shapes=((6, 20), (6, 100), (8, 60)),
-):
+def cells_as_units(shapes=((6, 20), (6, 100), (8, 60))):
     """The mistake that crossing avoids: the same cells, taken as independent units of one
     factor."""
     for case in list(two_factors(shapes))[: len(shapes)]:
@@ -321,7 +317,7 @@ def _large_sample(world, statistic):
 def across(rows, corner="world"):
     """A table with a line for each name and a column for each number of units, of triples (name,
     units, cell); cells are empty where there is none."""
-    table: dict[str, dict[str, str]] = {}
+    table = {}
     for name, units, cell in rows:
         table.setdefault(name, {})[units] = cell
     columns = dict.fromkeys(units for cells in table.values() for units in cells)
@@ -334,8 +330,8 @@ def across(rows, corner="world"):
 def filled_cells(page):
     """Every cell that is not empty in the tables of a page, by name and column; of two of one
     name and column the first."""
-    there: dict[tuple[str, str], str] = {}
-    heads: list[str] = []
+    there = {}
+    heads = []
     for line in page.splitlines():
         name, *cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if not line.startswith("|"):
@@ -377,7 +373,7 @@ def page(repeats):
     from curve_worlds import page as curves
 
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
-    rates: Rates = {}
+    rates = {}
     yield f"""# How often the intervals contain the truth
 
 What it means: [how often a verdict is right](../docs/verdicts.md#how-often-it-is-right). Made by `python tests/core/interval_worlds.py {repeats}`, with
@@ -413,7 +409,6 @@ units: the mistake that crossing avoids.
     yield from curves(repeats)
 
 
-Rates = dict[str, dict[str, list[float]]]
 COUNTED = {
     "normal units": "normal",
     "exponential units": "exponential",

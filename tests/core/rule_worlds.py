@@ -90,7 +90,7 @@ def _kinds(lower, noise):
     )
 
 
-LAWS: dict[str, Draw] = {
+LAWS = {
     "normal": normal,
     "t with 3 degrees": lambda rng, shape: rng.standard_t(3, size=shape) / np.sqrt(3),
     "exponential, tail to the right": lambda rng, shape: rng.exponential(size=shape) - 1,
@@ -103,13 +103,7 @@ LAWS: dict[str, Draw] = {
 }
 
 
-def tables(
-    effects,
-    shape,
-    draw=normal,
-    of=TABLES,
-    seed=0,
-):
+def tables(effects, shape, draw=normal, of=TABLES, seed=0):
     """Draw the distances of method and control from a baseline, [table, seed, document] each. Other
     laws than the normal are the method's own; its arms then share nothing."""
     rng, (a, b) = np.random.default_rng([seed, *shape]), shape

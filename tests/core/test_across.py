@@ -90,21 +90,18 @@ def test_functions_over_levels():
     share = number("share(main.x[layer=4] <= 0)", data)
     assert np.allclose(share, values[:, :, 2] <= 0)
     both = parse("max(main.x, over=layer) - mean(main.x, over=layer)", compared=False)
-    assert [str(c) for c in both.columns] == [
-        "max(main.x, over=layer)",
-        "mean(main.x, over=layer)",
-    ]
+    assert [str(c) for c in both.columns] == ["max(main.x, over=layer)", "mean(main.x, over=layer)"]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [
-        ("max(main.x)", r"not allowed without over=…, as in max\(main.slope, over=kind\)"),
-        ("first(main.x, over=layer)", r"a comparison with a number; write first\(main.rank"),
-        ("share(main.x)", r"a comparison with a number; write share\(main.loss > 3\)"),
-        ("corr(main.x)", "takes 2 values, got 1"),
-        ("middle(main.x)", "is not allowed"),
-    ],
+    {
+        "max(main.x)": r"not allowed without over=…, as in max\(main.slope, over=kind\)",
+        "first(main.x, over=layer)": r"a comparison with a number; write first\(main.rank",
+        "share(main.x)": r"a comparison with a number; write share\(main.loss > 3\)",
+        "corr(main.x)": "takes 2 values, got 1",
+        "middle(main.x)": "is not allowed",
+    }.items(),
 )
 def test_what_is_no_function_is_refused_with_one_that_is(text, why):
     with pytest.raises(ClaimError, match=why):
@@ -159,15 +156,15 @@ def test_a_correlation_over_levels_is_that_of_the_means_and_varies_as_its_bootst
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [
-        ("max(main.x - main.w, over=(layer, head))", "same levels of layer on both sides"),
-        ("max(main.x - main.y, over=(layer, head, token))", "has a dimension 'token'; known: "),
-        ("max(max(main.x - main.y, over=head) - main.x, over=layer)", "within another over"),
-        ("count(main.x, over=layer)", "a comparison with a number; write count"),
-        ("corr(main.x, over=layer)", "takes 2"),
-        ("max(main.x - main.y, over=3)", "cannot tell what"),
-        ("max(main.x - main.y, over=layer)", "head in over=, too"),
-    ],
+    {
+        "max(main.x - main.w, over=(layer, head))": "same levels of layer on both sides",
+        "max(main.x - main.y, over=(layer, head, token))": "has a dimension 'token'; known: ",
+        "max(max(main.x - main.y, over=head) - main.x, over=layer)": "within another over",
+        "count(main.x, over=layer)": "a comparison with a number; write count",
+        "corr(main.x, over=layer)": "takes 2",
+        "max(main.x - main.y, over=3)": "cannot tell what",
+        "max(main.x - main.y, over=layer)": "head in over=, too",
+    }.items(),
 )
 def test_what_cannot_be_taken_over_levels_is_refused(text, why):
     data = arrays("x", "y", "w")

@@ -68,13 +68,13 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [
-        ("max(auroc(a.x, a.y), over=layer) > 0.9", r"write mean\(auroc\(a\.x, a\.y\)\)"),
-        ("abs(max(mean(a.x), over=layer)) > 1", "numbers to multiply"),
-        ("max(mean(a.x), over=layer) / mean(a.y) > 1", "numbers to multiply"),
-        ("corr(mean(a.x), mean(a.y), over=layer) > 0", "write it without mean"),
-        ("max(mean(a.x), over=layer) - a.y > 0", "every column has to be"),
-    ],
+    {
+        "max(auroc(a.x, a.y), over=layer) > 0.9": r"write mean\(auroc\(a\.x, a\.y\)\)",
+        "abs(max(mean(a.x), over=layer)) > 1": "numbers to multiply",
+        "max(mean(a.x), over=layer) / mean(a.y) > 1": "numbers to multiply",
+        "corr(mean(a.x), mean(a.y), over=layer) > 0": "write it without mean",
+        "max(mean(a.x), over=layer) - a.y > 0": "every column has to be",
+    }.items(),
 )
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):
     with pytest.raises(ClaimError, match=why):

@@ -11,16 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core.claims import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    Published,
-    claims_key,
-    converged,
-    rival,
-)
+from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
@@ -281,10 +272,7 @@ def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
 def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
     assert v.reason == "too few units: 5 of 6 seeds"
-    assert (v.price.factor, v.price.more) == (
-        "seed",
-        1,
-    )
+    assert (v.price.factor, v.price.more) == ("seed", 1)
 
 
 def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckoned_with():
@@ -581,8 +569,7 @@ def test_arms_with_other_seeds_cannot_be_subtracted(value):
 def test_terms_with_other_levels_are_refused():
     c = claim(value=lambda arm, arms: {"a": arm.x, "b": arms["other"].x}, statistic=difference("x"))
     with pytest.raises(
-        ClaimError,
-        match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000",
+        ClaimError, match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000"
     ):
         judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
 
@@ -1035,7 +1022,7 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert fine.warning == ""
     x[3] = 0.2
     v = judged(main=xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)}))
-    apart = "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5"
+    apart = "1 of 8 seeds is an outlier, at 0.2, while the others are at 1.5"
     assert v.verdict.warning == f"{apart}; without seed 1003 it would hold"
     assert v.verdict.warning == v.to_json()["warning"]
     [row] = [tables.row(v)]

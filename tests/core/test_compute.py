@@ -12,11 +12,7 @@ def test_ranges_multiply_by_their_worst_cases():
         Range(2, 3),
         Range(2, 4),
     )
-    assert (Range.about(6, 1.5), Range(4, 9).middle, Range(0, 4).middle) == (
-        Range(4, 9),
-        6.0,
-        2.0,
-    )
+    assert (Range.about(6, 1.5), Range(4, 9).middle, Range(0, 4).middle) == (Range(4, 9), 6.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,7 @@ def test_signs_give_the_range_and_strict_ones_leave_the_threshold_out(text, low,
 def test_mean_marks_terms_and_the_rest_is_the_statistic():
     p = parse("mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02")
     assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"]
-    assert p.arms == (
-        "gated",
-        "relu",
-    )
+    assert p.arms == ("gated", "relu")
     terms = {
         "gated.err": np.array([1.0, 9]),
         "gated.norm": np.array([10.0, 10]),
@@ -100,25 +97,20 @@ def test_mean_of_an_expression_is_taken_inside():
 
 @pytest.mark.parametrize(
     ("text", "column"),
-    [
-        ("slope[kind=rare] < 0", Column(None, "slope", (("kind", "rare"),))),
-        ("slope[kind=dead-weight] < 0", Column(None, "slope", (("kind", "dead-weight"),))),
-        (
-            "main.slope[kind = 'dead-weight'] < 0",
-            Column("main", "slope", (("kind", "dead-weight"),)),
+    {
+        "slope[kind=rare] < 0": Column(None, "slope", (("kind", "rare"),)),
+        "slope[kind=dead-weight] < 0": Column(None, "slope", (("kind", "dead-weight"),)),
+        "main.slope[kind = 'dead-weight'] < 0": Column("main", "slope", (("kind", "dead-weight"),)),
+        '"a=1/main".x[step=3000, moment="end=1"] < 0': Column(
+            "a=1/main", "x", (("step", 3000), ("moment", "end=1"))
         ),
-        (
-            '"a=1/main".x[step=3000, moment="end=1"] < 0',
-            Column("a=1/main", "x", (("step", 3000), ("moment", "end=1"))),
+        'relu["dead share"][rank=-0.5] < 0': Column("relu", "dead share", (("rank", -0.5),)),
+        "main.x[permuted=False] <= 0": Column("main", "x", (("permuted", False),)),
+        "mean(slope, over=kind) < 0": Column(None, "slope", (), ("kind",)),
+        "mean(main.x[probe=lr], over=(task, 'a b')) < 0": Column(
+            "main", "x", (("probe", "lr"),), ("task", "a b")
         ),
-        ('relu["dead share"][rank=-0.5] < 0', Column("relu", "dead share", (("rank", -0.5),))),
-        ("main.x[permuted=False] <= 0", Column("main", "x", (("permuted", False),))),
-        ("mean(slope, over=kind) < 0", Column(None, "slope", (), ("kind",))),
-        (
-            "mean(main.x[probe=lr], over=(task, 'a b')) < 0",
-            Column("main", "x", (("probe", "lr"),), ("task", "a b")),
-        ),
-    ],
+    }.items(),
 )
 def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
     p = parse(text)
@@ -131,10 +123,7 @@ def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
 def test_a_named_mean_is_no_mark_of_a_term():
     p = parse("mean(mean(a.x, over=kind)) / mean(b.y[kind=rare]) < 1")
     assert list(p.terms) == ["mean(a.x, over=kind)", "b.y[kind=rare]"]
-    assert p.columns == (
-        Column("a", "x", (), ("kind",)),
-        Column("b", "y", (("kind", "rare"),)),
-    )
+    assert p.columns == (Column("a", "x", (), ("kind",)), Column("b", "y", (("kind", "rare"),)))
 
 
 def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():

@@ -81,28 +81,6 @@ def test_it_is_torchs_own_descent_of_each_run(theirs, more, near, bench):
         torch.testing.assert_close(trained.tensors["b"][i], b.detach(), **near)
 
 
-def test_a_gradient_with_other_strides_is_read_in_the_right_order(bench):
-    def through_transpose(p, x):
-        return (
-            (
-                torch.bmm(p["W"].transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
-                + p["b"][:, None]
-                - x[..., :3]
-            )
-            .square()
-            .mean((1, 2))
-        )
-
-    a = fit([group(RUNS)], batches(RUNS), steps=30, bench=bench)[0]
-    b = fit(
-        [descent(RUNS, start(RUNS), through_transpose, lr=RUNS.each("lr"))],
-        batches(RUNS),
-        steps=30,
-        bench=bench,
-    )[0]
-    torch.testing.assert_close(a.tensors["W"], b.tensors["W"], rtol=1e-4, atol=1e-5)
-
-
 def test_runs_together_equal_each_alone(bench):
     together = fit([group(RUNS)], batches(RUNS), steps=50, bench=bench)[0]
     for i, spec in enumerate(RUNS):

@@ -7,15 +7,7 @@ import pytest
 import xarray as xr
 
 from assay.core.errors import ClaimError
-from assay.core.measures import (
-    by,
-    from_tensors,
-    measures,
-    one_run,
-    stack,
-    stack_stored,
-    to_tensors,
-)
+from assay.core.measures import by, from_tensors, measures, one_run, stack, stack_stored, to_tensors
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 

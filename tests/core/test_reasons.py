@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.results import explain_reason, remedy
+from assay.core.reasons import explain_reason, remedy
 
 RECORDS = [
     json.loads(path.read_text())
@@ -16,24 +16,23 @@ RECORDS = [
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [
-        ("gate converged", "not converged"),
-        ("interval straddles", "the interval spans the threshold"),
-        ("gate sound", "its condition 'sound' is not met"),
-        ("planted strong not found", "the planted effect strong is not found"),
-        ("control drawn undecided", "control drawn is undecided"),
-        ("too few units: 5 of 6 seeds", "too few units: 5 of 6 seeds"),
-        ("control drawn satisfies it too", "control drawn satisfies it too"),
-        ("control a, b satisfies it too", "controls a and b satisfy it too"),
-        ("control a, b, c satisfies it too", "controls a, b and c satisfy it too"),
-        ("control drawn not beaten", "control drawn is not beaten"),
-        ("violation drawn not found", "the planted violation drawn is not found"),
-        (
-            "drawn satisfies it too, unlearned",
-            "drawn satisfies it too, although the credited part was not learned there",
+    {
+        "gate converged": "not converged",
+        "interval straddles": "the interval spans the threshold",
+        "gate sound": "its condition 'sound' is not met",
+        "planted strong not found": "the planted effect strong is not found",
+        "control drawn undecided": "control drawn is undecided",
+        "too few units: 5 of 6 seeds": "too few units: 5 of 6 seeds",
+        "control drawn satisfies it too": "control drawn satisfies it too",
+        "control a, b satisfies it too": "controls a and b satisfy it too",
+        "control a, b, c satisfies it too": "controls a, b and c satisfy it too",
+        "control drawn not beaten": "control drawn is not beaten",
+        "violation drawn not found": "the planted violation drawn is not found",
+        "drawn satisfies it too, unlearned": (
+            "drawn satisfies it too, although the credited part was not learned there"
         ),
-        ("blind", "blind: nothing shows that an effect of twice the threshold would be found"),
-    ],
+        "blind": "blind: nothing shows that an effect of twice the threshold would be found",
+    }.items(),
 )
 def test_a_reason_in_words(reason, words):
     assert explain_reason(reason) == words

@@ -172,10 +172,7 @@ def test_the_skew_correction_is_halls_transformation():
     limits = [(x.mean() - limit) / error for limit in (got.skew_low, got.skew_high)]
     t = reference.t.ppf(0.975, 8)
     assert [transformed(z) for z in limits] == pytest.approx([t, -t], rel=1e-9)
-    assert (got.low, got.high) == (
-        min(got.t_low, got.skew_low),
-        max(got.t_high, got.skew_high),
-    )
+    assert (got.low, got.high) == (min(got.t_low, got.skew_low), max(got.t_high, got.skew_high))
 
 
 def test_expanded_percentile_of_one_factor_is_wider_than_the_plain_one():
@@ -368,10 +365,7 @@ def test_matched_in_plain_y_is_linear_in_log_x():
 
 def test_sweeps_without_overlap_are_undefined_never_extrapolated():
     m = at_sides(a=power(0.3, 0.2, [1, 2]), b=power(0.3, 0.2, [3, 4]))
-    for statistic in (
-        at_matched("l0", "fvu"),
-        lead_at_own("l0", "fvu"),
-    ):
+    for statistic in (at_matched("l0", "fvu"), lead_at_own("l0", "fvu")):
         assert np.isnan(statistic(m)[0])
 
 

@@ -238,5 +238,5 @@ def install():
     own = torch.library.Library("aten", "IMPL")
     for op in SIZED:
         own.impl(op, functools.partial(_made, op), "PrivateUse1")
-    install.library = lib, own  # type: ignore[attr-defined]
+    install.library = lib, own
     return torch.device(f"{NAME}:0")

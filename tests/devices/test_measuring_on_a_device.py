@@ -111,9 +111,7 @@ CASES = {
     "sums of rows of the CPU": lambda d: sums.document_sums(
         of(ReLU())(d), X.numpy(), DOCUMENT.numpy(), DOCUMENTS, MEAN.numpy()
     ),
-    "densities": lambda d: [
-        rarity.density_classes(CODES.to(d).sum(0), 1e4),
-    ],
+    "densities": lambda d: [rarity.density_classes(CODES.to(d).sum(0), 1e4)],
     "recovery": lambda d: [
         f(TRUE.to(d), ROWS.to(d)) for f in (recovery.cosines, recovery.mcc, recovery.mcc_matched)
     ],
@@ -125,11 +123,7 @@ CASES = {
         recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)
     ),
     "redundancy": lambda d: [
-        f(ROWS.to(d))
-        for f in (
-            redundancy.nearest_cosine,
-            redundancy.effective_dimensions,
-        )
+        f(ROWS.to(d)) for f in (redundancy.nearest_cosine, redundancy.effective_dimensions)
     ],
     "positions that count": lambda d: [
         sums.select_positions(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),

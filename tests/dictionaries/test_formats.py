@@ -131,13 +131,7 @@ def test_read_as_the_peer_reads_it(peer, case):
         ("qwen_scope", "topk", "blocks.3.hook_resid_post", None, ["architecture", "k", "site"]),
         ("goodfire", "small", "blocks.19.hook_resid_post", None, ["architecture", "site"]),
         ("hook_z", "attention", "blocks.3.attn.hook_z", None, ["architecture"]),
-        (
-            "circuit_tracer",
-            "transcoder",
-            "blocks.3.mlp.hook_in",
-            "blocks.3.hook_mlp_out",
-            [],
-        ),
+        ("circuit_tracer", "transcoder", "blocks.3.mlp.hook_in", "blocks.3.hook_mlp_out", []),
         (
             "circuit_tracer",
             "cross_layer",
@@ -527,20 +521,19 @@ def test_peers_files_go_on_to_saelens_and_back(peer, case, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dictionary", "says"),
-    [
-        (made(GroupMax(7)), "GroupMax"),
-        (made(Rescaled(ReLU())), "Rescaled"),
-        (made(GatedUntied()), "GatedUntied"),
-        (made(Identity()), "Identity"),
-        (made(Gated(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",)), "transcoder"),
-        (made(ReLU(), sites=("a", "b")), "crosscoder"),
-        (made(ReLU(), per_token="layer-norm-exact"), "σ"),
-        (
-            made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), per_token="layer-norm"),
-            "inputs alone",
+    ("says", "dictionary"),
+    {
+        "GroupMax": made(GroupMax(7)),
+        "Rescaled": made(Rescaled(ReLU())),
+        "GatedUntied": made(GatedUntied()),
+        "Identity": made(Identity()),
+        "transcoder": made(Gated(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",)),
+        "crosscoder": made(ReLU(), sites=("a", "b")),
+        "σ": made(ReLU(), per_token="layer-norm-exact"),
+        "inputs alone": made(
+            ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), per_token="layer-norm"
         ),
-    ],
+    }.items(),
 )
 def test_what_a_format_cannot_carry_is_refused(dictionary, says, tmp_path):
     with pytest.raises(DataError, match=says) as refused:

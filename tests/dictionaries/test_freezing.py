@@ -231,7 +231,7 @@ def test_lengths_of_free_rows_are_kept_by_the_projection(monkeypatch):
 
 # --- beside free ones, alone, and after a kill ----------------------------------------------------
 
-PARTS: tuple[Part, ...] = ("", "decoder", "soft-decoder", "encoder")
+PARTS = ("", "decoder", "soft-decoder", "encoder")
 
 
 def test_frozen_and_free_ones_train_side_by_side_each_as_if_alone(monkeypatch):

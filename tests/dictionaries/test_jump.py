@@ -4,8 +4,6 @@ dictionaries that are jumps."""
 import pytest
 import torch
 
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.training import losses
 
@@ -109,24 +107,4 @@ def test_a_threshold_moves_as_far_as_its_rate_says(bench):
     )[0]
     torch.testing.assert_close(
         trained.tensors["threshold"], torch.full((1, 3), 0.33), rtol=1e-3, atol=0
-    )
-
-
-G = torch.Generator().manual_seed(0)
-
-
-def gated(runs=3, d=6, f=40, dtype=torch.float64):
-    def draw(*shape):
-        return torch.randn(*shape, generator=G, dtype=dtype)
-
-    own = {"r_mag": 0.5 * draw(runs, f), "b_mag": 0.5 * draw(runs, f)}
-    return Dictionary(
-        draw(runs, d, f),
-        draw(runs, f),
-        draw(runs, f, d),
-        draw(runs, d),
-        Gated(),
-        own,
-        draw(runs, d),
-        draw(runs).exp(),
     )

@@ -9,13 +9,7 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.recovery import (
-    cosines,
-    mcc,
-    mcc_matched,
-    support,
-    support_sums,
-)
+from assay.dictionaries.measuring.recovery import cosines, mcc, mcc_matched, support, support_sums
 
 KINDS = [np.asarray, torch.as_tensor]
 

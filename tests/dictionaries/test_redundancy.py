@@ -10,11 +10,7 @@ import torch
 from assay.core.errors import DataError
 from assay.dictionaries.measuring import redundancy
 from assay.dictionaries.measuring.measures import TABLE
-from assay.dictionaries.measuring.redundancy import (
-    effective_dimensions,
-    nearest_cosine,
-    twinned,
-)
+from assay.dictionaries.measuring.redundancy import effective_dimensions, nearest_cosine, twinned
 
 KINDS = [np.asarray, torch.as_tensor]
 

@@ -20,7 +20,7 @@ THINGS = {title: files for title, text in PART.findall(PAGE) if (files := FILE.f
     "An executor": [
         ("src/assay/lab/engines/fresh.py", (WHOLE / "fresh.py").read_text()),
         ("tests/lab/test_fresh.py", (WHOLE / "held_fresh.py").read_text()),
-    ],
+    ]
 }
 """What is added → its two files, each with its place; those of an executor are fixtures, to which
 the page leads."""

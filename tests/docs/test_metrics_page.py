@@ -12,10 +12,7 @@ HOMES = [
     "dictionaries/measuring/redundancy",
     "dictionaries/measuring/recovery",
 ]
-HOMES += [
-    "features/importance",
-    "dictionaries/measuring/ablation",
-]
+HOMES += ["features/importance", "dictionaries/measuring/ablation"]
 HOMES += ["dictionaries/measuring/sums"]
 
 

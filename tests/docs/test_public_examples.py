@@ -6,14 +6,12 @@ import doctest
 import inspect
 import io
 import re
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 import assay
 
-HOMES: dict[str, ModuleType] = {
+HOMES = {
     "assay": assay,
     "assay.stats": assay.stats,
     "assay.metrics": assay.metrics,
@@ -52,7 +50,7 @@ def public(home):
             yield name, value
 
 
-NAMES: dict[str, Any] = {}
+NAMES = {}
 for place, home in HOMES.items():
     for name, value in public(home):
         if value not in NAMES.values():

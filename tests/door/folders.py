@@ -3,9 +3,7 @@
 import json
 import shutil
 from functools import cache
-from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from transformers.utils import logging
@@ -16,7 +14,7 @@ logging.disable_progress_bar()
 logging.set_verbosity_error()
 
 WINDOW = {"sliding_window": 6, "head_dim": 6, "query_pre_attn_scalar": 6}
-FAMILIES: dict[str, dict[str, Any]] = {
+FAMILIES = {
     "llama": {},
     "mistral": {"sliding_window": 6},
     "qwen2": {},
@@ -77,8 +75,7 @@ def model_of(folder):
 @torch.no_grad()
 def logits(model, ids):
     """The logits of one text by itself."""
-    out: np.ndarray = model(torch.tensor([[*ids]]), use_cache=False).logits[0].double().numpy()
-    return out
+    return model(torch.tensor([[*ids]]), use_cache=False).logits[0].double().numpy()
 
 
 def log_prob(model, prompt, answer):

@@ -3,13 +3,10 @@ makes of one."""
 
 import copy
 import json
-from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import tiny_models
-
-Case = tuple[str, Any]
 
 
 def values(value):
@@ -27,7 +24,7 @@ def values(value):
     return [{}, None] if isinstance(value, dict) else [2, 0.5, True, "nonsense"]
 
 
-ROPES: list[dict[str, Any]] = [
+ROPES = [
     {"rope_type": "linear", "factor": 3.0},
     {"rope_type": "dynamic", "factor": 3.0},
     {"rope_type": "yarn", "factor": 3.0, "original_max_position_embeddings": 8},
@@ -41,7 +38,7 @@ ROPES: list[dict[str, Any]] = [
     {"rope_type": "nonsense", "factor": 3.0},
     {"rope_type": "default", "partial_rotary_factor": 0.5},
 ]
-CONFIG: dict[str, Any] = {
+CONFIG = {
     "sliding_window": 4,
     "use_sliding_window": True,
     "max_window_layers": 1,
@@ -141,7 +138,7 @@ def config_cases(config):
 def some(config, turn, most):
     """Of so many keys one value each, another each turn: of the family's own keys that matter, and
     of others."""
-    by_key: dict[str, list[Any]] = {}
+    by_key = {}
     for key, value in config_cases(config):
         by_key.setdefault(key, []).append(value)
     keys = [key for key in by_key if key in config and key not in IDLE][: most - 6]
@@ -191,8 +188,7 @@ def pairs():
         ]
     )
     return _trained(
-        tokenizer,
-        trainers.BpeTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False),
+        tokenizer, trainers.BpeTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False)
     )
 
 
@@ -258,7 +254,7 @@ def template(*single):
 
 
 _BYTES = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
-PARTS: dict[str, list[Any]] = {
+PARTS = {
     "truncation": [
         {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
     ],
@@ -318,7 +314,7 @@ PARTS: dict[str, list[Any]] = {
     "version": ["2.0"],
     "a_key_of_nobodys": [3],
 }
-MODEL: dict[str, list[Any]] = {
+MODEL = {
     "dropout": [0.3, 0.0],
     "unk_token": [None, "a"],
     "continuing_subword_prefix": ["##", ""],
@@ -330,7 +326,7 @@ MODEL: dict[str, list[Any]] = {
     "unk_id": [None, 1],
     "type": ["WordLevel", "Nobodys"],
 }
-TOLD: dict[str, list[Any]] = {
+TOLD = {
     "tokenizer_class": [
         None,
         "PreTrainedTokenizerFast",
@@ -394,7 +390,7 @@ TOLD: dict[str, list[Any]] = {
     ],
     "a_key_of_nobodys": [1],
 }
-BESIDE: dict[str, list[Any]] = {
+BESIDE = {
     "special_tokens_map.json": [
         {"bos_token": "<s>"},
         {"bos_token": "class"},
@@ -459,5 +455,4 @@ def _listed(value):
 
 def as_json(tokenizer):
     """A tokenizer.json."""
-    value: dict[str, Any] = json.loads(tokenizer.to_str())
-    return value
+    return json.loads(tokenizer.to_str())

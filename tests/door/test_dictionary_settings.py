@@ -87,14 +87,7 @@ def saelens(folder, site="blocks.1.hook_resid_post", w=None, **config):
 
 def evaluated(path, model, texts, store, **more):
     [entry] = evaluate(
-        path,
-        model=model,
-        text=texts,
-        root=store,
-        tokens=160,
-        outlier=0,
-        ablation_tokens=1,
-        **more,
+        path, model=model, text=texts, root=store, tokens=160, outlier=0, ablation_tokens=1, **more
     ).dictionaries
     return entry, {name: m["estimate"] for name, m in entry["measures"].items()}
 
@@ -364,21 +357,13 @@ NAMED = {
         ["exclude_special_tokens"],
     ),
     "dictionary_learning": (learned, NOBODYS, ["nobody_knows"]),
-    "dictionary_learning, trainer": (
-        learned,
-        {"trainer": NOBODYS},
-        ["trainer.nobody_knows"],
-    ),
+    "dictionary_learning, trainer": (learned, {"trainer": NOBODYS}, ["trainer.nobody_knows"]),
     "dictionary_learning, buffer": (
         learned,
         {"buffer": {"ctx_len": 9, "io": "in", "remove_bos": True, "n_ctxs": 3}},
         ["buffer.ctx_len", "buffer.io", "buffer.remove_bos"],
     ),
-    "dictionary_learning, usual buffer": (
-        learned,
-        {"buffer": {"io": "out", "d_submodule": D}},
-        [],
-    ),
+    "dictionary_learning, usual buffer": (learned, {"buffer": {"io": "out", "d_submodule": D}}, []),
     "sparsify": (sparse, NOBODYS, ["nobody_knows"]),
     "sparsify, of training": (sparse, {"normalize_decoder": True, "multi_topk": True}, []),
     "gemma-scope 2": (second_scope, NOBODYS, ["nobody_knows"]),

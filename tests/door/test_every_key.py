@@ -4,7 +4,6 @@ Of each family a share of keys and values here; all of them where tests are thor
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +32,7 @@ def root(tmp_path_factory):
 
 
 def config_of(folder):
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
+    return json.loads((folder / "config.json").read_text())
 
 
 @torch.no_grad()
@@ -56,7 +54,7 @@ def try_config(root, family, cases):
     plain = made(root, family)
     config = config_of(plain)
     before = load(str(plain)).run(torch.tensor([IDS])).logits[0].double().numpy()
-    count: Counter[str] = Counter()
+    count = Counter()
     for i, (key, value) in enumerate(cases):
         folder = copied(plain, root / f"{family}-{len(cases)}-{i}")
         (folder / "config.json").write_text(json.dumps({**config, key: value}))
@@ -111,8 +109,8 @@ def try_tokenizer(root, family, which, part, parts):
     """What becomes of one case in so many of those of a tokenizer, counted. Raises: AssertionError
     for a third thing."""
     plain, tokenizer = made(root, family), as_json(TOKENIZERS[which]())
-    before: Any = None
-    count: Counter[str] = Counter()
+    before = None
+    count = Counter()
     for i, (key, whole, files) in enumerate([("", tokenizer, {}), *tokenizer_cases(tokenizer)]):
         if i and i % parts != part:
             continue
@@ -152,7 +150,7 @@ def try_writing(root, family, names):
     for a third thing."""
     plain = made(root, family)
     before = usual(plain)
-    count: Counter[str] = Counter()
+    count = Counter()
     for name in names:
         for i, value in enumerate(settings(before)[name]):
             folder = copied(plain, root / f"{family}-{name}-{i}")

@@ -4,24 +4,16 @@ formulas, written out."""
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 import torch
 from test_dictionary_settings import D, N, learned, saelens, second_scope, sparse, traced, weights
 
 from assay.core.errors import AssayError
-from assay.dictionaries.formats import (
-    circuit_tracer,
-    dictionary_learning,
-    gemma_scope,
-    sparsify,
-)
+from assay.dictionaries.formats import circuit_tracer, dictionary_learning, gemma_scope, sparsify
 from assay.dictionaries.formats import saelens as of_saelens
 from assay.dictionaries.formats.opening import load
 
-Config = Mapping[str, Any]
 X = torch.randn(6, D, generator=torch.Generator().manual_seed(3))
 ODD = (7, "odd", None, [1], {"a": 1})
 
@@ -116,7 +108,7 @@ def of_trainer(folder, **config):
     return learned(folder, trainer=config)
 
 
-FORMATS: dict[str, tuple[Any, Callable[[Config], torch.Tensor], str, dict[str, list[Any]]]] = {
+FORMATS = {
     "saelens": (
         saelens,
         saelens_number,
@@ -175,13 +167,10 @@ FORMATS: dict[str, tuple[Any, Callable[[Config], torch.Tensor], str, dict[str, l
         traced,
         traced_number,
         circuit_tracer.KNOWN,
-        {
-            "feature_input_hook": ["hook_resid_mid", 3],
-            "feature_output_hook": ["hook_mlp_out", 3],
-        },
+        {"feature_input_hook": ["hook_resid_mid", 3], "feature_output_hook": ["hook_mlp_out", 3]},
     ),
 }
-USUAL: dict[str, dict[str, Any]] = {
+USUAL = {
     "saelens": {
         "architecture": "standard",
         "d_in": D,
@@ -218,7 +207,7 @@ def test_a_setting_is_obeyed_refused_or_named(tmp_path, name):
         for beside in ({}, *TOGETHER.get(name, ()))
     ]
     cases += [(key, ODD[(i + j) % 5], {}) for i, key in enumerate(sorted(others)) for j in range(2)]
-    count: Counter[str] = Counter()
+    count = Counter()
     for i, (key, value, beside) in enumerate(cases):
         config = copy.deepcopy({**beside, key: value})
         try:

@@ -20,7 +20,7 @@ from assay.data import corpus
 LONG = "x" * 300_000
 E_ACUTE = "caf\u00e9"
 
-READ: dict[str, tuple[str, bytes | str, list[dict[str, str]]]] = {
+READ = {
     # line ends
     "csv, \\n": ("csv", "a,b\n1,2\n3,4\n", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
     "csv, \\r\\n": ("csv", "a,b\r\n1,2\r\n3,4\r\n", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
@@ -89,7 +89,7 @@ READ: dict[str, tuple[str, bytes | str, list[dict[str, str]]]] = {
     "csv, ending in capitals": ("CSV", "a\n1\n", [{"a": "1"}]),
 }
 
-REFUSED: dict[str, tuple[str, bytes | str, str]] = {
+REFUSED = {
     "null": ("jsonl", '{"a": "1"}\n{"b": 1, "a": null}', r"line 2 column 15: 'a' is null"),
     "NaN": ("jsonl", '{"a": NaN}', r"line 1 column 7: 'a' is NaN"),
     "Infinity": ("jsonl", '{"a": -Infinity}', r"line 1 column 7: 'a' is -Infinity"),

@@ -228,12 +228,7 @@ CASES = {
     "saelens, LayerNorm": ("gpt2", True, saelens(), relu),
     "saelens, LayerNorm folded": ("gpt2", False, saelens(fold_ln=True), relu),
     "saelens, what the MLP reads": ("llama", True, saelens("mlp.hook_in"), relu),
-    "saelens, that of a folded norm": (
-        "llama",
-        False,
-        saelens("mlp.hook_in", fold_ln=True),
-        relu,
-    ),
+    "saelens, that of a folded norm": ("llama", False, saelens("mlp.hook_in", fold_ln=True), relu),
 }
 
 

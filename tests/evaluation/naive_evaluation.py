@@ -46,16 +46,7 @@ def saelens(folder):
 
 
 def evaluate(
-    model,
-    site,
-    encode,
-    decode,
-    tokens,
-    spare,
-    ablated=None,
-    skip_first=1,
-    outlier=6.0,
-    seed=0,
+    model, site, encode, decode, tokens, spare, ablated=None, skip_first=1, outlier=6.0, seed=0
 ):
     """Measures by name, and the kept positions."""
     _, found = tiny_models.naive(model, spare)

@@ -10,6 +10,7 @@ from assay.cli import main
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.verbs.dashboards import Which, choose, export_features
+from forks import typed
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,9 @@ def test_pages_are_written_whole_and_over_nothing(at, tmp_path):
 
 def test_from_the_command_line(at, tmp_path, capsys):
     folder, _ = at
-    words = [
-        "export",
-        str(folder / "one.safetensors"),
-        "--root",
-        str(folder / "store"),
-        "--out",
-        str(tmp_path / "d"),
-    ]
+    words = typed(
+        f"export {folder / 'one.safetensors'} --root {folder / 'store'} --out {tmp_path / 'd'}"
+    )
     assert main.main([*words, "--format", "html", "--features", "0-4"]) == 0
     assert "5 features of" in capsys.readouterr().out
     assert (tmp_path / "d").is_file()

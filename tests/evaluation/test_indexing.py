@@ -158,7 +158,7 @@ def test_importance_is_that_of_a_forward_pass_without_the_feature(found, naive, 
 
 
 def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, monkeypatch):
-    read: list[int] = []
+    read = []
     one = firings.read
     monkeypatch.setattr(
         firings,
@@ -190,7 +190,7 @@ def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         indexing.index(saved, model=model, text=texts, root=tmp_path, progress=stop, **SMALL)
     assert not indexing.folders(indexing.Store(tmp_path))
-    read: list[int] = []
+    read = []
     one = firings.read
     monkeypatch.setattr(
         firings,
@@ -213,7 +213,7 @@ def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
         if told == what and done > total / 2:
             raise KeyboardInterrupt
 
-    passes_run: list[int] = []
+    passes_run = []
     for name in ("importance_sums", "capture"):
         one = getattr(ablations, name)
         monkeypatch.setattr(

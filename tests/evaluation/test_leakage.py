@@ -159,10 +159,7 @@ def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(text
 
     there = corpus.load(str(texts))
     # of which nobody says a part
-    for known in (
-        {"corpus": there.fingerprint, "part": "all"},
-        {"corpus": there.fingerprint},
-    ):
+    for known in ({"corpus": there.fingerprint, "part": "all"}, {"corpus": there.fingerprint}):
         for part in ("auto", "test", "all"):
             with pytest.raises(DataError, match="trained on this text, all of it"):
                 choose("one", known, there, part)

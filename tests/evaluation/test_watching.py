@@ -20,7 +20,7 @@ SITE = "blocks.1.hook_resid_post"
 
 
 def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
-    heard: list[SoFar | Warned] = []
+    heard = []
     found = evaluate(
         plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append
     )
@@ -53,7 +53,7 @@ def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
 
 def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
     save_file({"acts": torch.randn(40, 6, 24)}, tmp_path / "acts.safetensors")
-    heard: list[SoFar | Warned] = []
+    heard = []
     evaluate(plain(), acts=tmp_path / "acts.safetensors", root=tmp_path / "s", watch=heard.append)
     assert heard and all(
         isinstance(e, SoFar) and set(e.measures) == {"l0", "fvu"} and e.documents for e in heard
@@ -63,7 +63,7 @@ def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
 def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200}
     evaluate(plain(), **ask)
-    heard: list[SoFar | Warned] = []
+    heard = []
     evaluate(plain(), watch=heard.append, **ask)
     assert not heard
 
@@ -80,12 +80,7 @@ def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
     ],
 )
 def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
-    given,
-    warned,
-    model,
-    texts,
-    tmp_path,
-    monkeypatch,
+    given, warned, model, texts, tmp_path, monkeypatch
 ):
     class Computed(Exception):
         pass
@@ -93,7 +88,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
     def load(*_):
         raise Computed
 
-    heard: list[SoFar | Warned] = []
+    heard = []
     ask = {
         "model": model,
         "text": texts,
@@ -238,10 +233,7 @@ def test_sinks_of_a_dictionary_are_in_no_top_list(model, tmp_path):
         plain(), mean=None, scale=None, W_enc=plain().W_enc.clone(), b_enc=plain().b_enc.clone()
     )
     # 50 at the first token, about -50 at others
-    d.W_enc[0, :, 0], d.b_enc[0, 0] = (
-        100 * normal[:24],
-        100 * float(normal[24]) - 50,
-    )
+    d.W_enc[0, :, 0], d.b_enc[0, 0] = (100 * normal[:24], 100 * float(normal[24]) - 50)
     found = look(text, d, model=model, features=48, per_token=48, root=tmp_path)
     assert len(x) <= 25  # so that a plane can part the first token from all others
     assert all(f["feature"] != 0 for t in found.by_token for f in t["features"])

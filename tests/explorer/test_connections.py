@@ -77,7 +77,7 @@ def test_many_requests_on_one_connection_and_at_once_are_answered(port):
         ]
         time.sleep(2.5)  # longer than a header may take: an idle connection owes nothing
         assert client.get("/").text == "0"
-    answers: list[int] = []
+    answers = []
     threads = [threading.Thread(target=lambda: answers.append(get(port))) for _ in range(60)]
     for thread in threads:
         thread.start()

@@ -29,7 +29,7 @@ class Parsed(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags = []
         self.text = ""
         self.feed(html)
 
@@ -194,9 +194,7 @@ def test_what_was_measured_is_said_before_what_was_estimated():
     )
 
 
-def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(
-    world,
-):
+def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(world):
     text = " ".join(read(world, f"{BASE}/4").text.split())
     for part in (
         "importance 0.012 [0.010, 0.015] nat per token where it is on",
@@ -325,9 +323,7 @@ def test_a_feature_that_is_not_there_is_said_to_be_missing(world, number):
         assert answer.status_code == 404 and "Traceback" not in answer.text
 
 
-def test_a_text_of_ones_own_without_the_model_says_why_and_shows_the_feature_all_the_same(
-    world,
-):
+def test_a_text_of_ones_own_without_the_model_says_why_and_shows_the_feature_all_the_same(world):
     page = read(world, f"{BASE}/4/activation?text=import+%3Cb%3E")
     assert "does not say where its dictionary is" in page.text
     assert "Where it fires" in page.text

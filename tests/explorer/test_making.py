@@ -52,8 +52,7 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
 
 def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
     failed = Progress(
-        "reading the text",
-        failed="the disk is full; start assay serve again to resume",
+        "reading the text", failed="the disk is full; start assay serve again to resume"
     )
     page = reader(tmp_path, Making("model/made-up", "made/up", progress=failed)).get(HOME).text
     assert "could not be made: the disk is full; start assay serve again" in page

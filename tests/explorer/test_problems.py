@@ -39,12 +39,6 @@ def test_a_table_that_is_gone_is_told(store):
     told(client(store).get(HOME), 503, "features.parquet", "make it again")
 
 
-def test_a_damaged_table_is_told(store):
-    path = store / "artefacts/index" / KEY / "features.parquet"
-    path.write_bytes(path.read_bytes()[:200])
-    told(client(store).get(HOME), 503, "damaged")
-
-
 TABLES = ["features", "contexts", "logits", "neighbours", "feature_tokens", "tokens", "documents"]
 FILES = [*(f"{name}.parquet" for name in TABLES), "windows.npy", "decoder.npy"]
 PAGES = [

@@ -74,9 +74,7 @@ def test_by_promoted_token_lists_the_features_that_a_product_finds(world, by, si
         assert {r["feature"] for r in all_of(world, f"{SEARCH}?by={by}&q=x&id={token}")} == expected
 
 
-def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
-    world,
-):
+def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(world):
     w, s = 3, 7
     ids = world.made.tokens[w, s - 1 : s + 1].tolist()
     text = "".join(words(ids))

@@ -107,10 +107,7 @@ def test_on_permuted_answers_every_probe_is_at_chance():
     q = Questions(q.label, told, q.train, q.validation, q.tests)
     z = probe.prepared(x, q)
     k = probe.products(z, q)
-    for scores in (
-        probe.all_regression_scores([k], q)[0],
-        probe.mean_scores(k, q),
-    ):
+    for scores in (probe.all_regression_scores([k], q)[0], probe.mean_scores(k, q)):
         reached = best(scores, q).tests
         assert abs(float(reached.mean()) - 0.5) < 3 * NULL_ERROR / (2 * 40) ** 0.5
 

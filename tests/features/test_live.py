@@ -11,7 +11,6 @@ import torch
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import spliced_run
-from assay.features.importance import importance_sums
 from assay.features.live.ablation import (
     Agreement,
     ablate_features,
@@ -142,24 +141,6 @@ def test_what_does_not_fire_changes_nothing_to_the_last_bit(read):
     reader, reading, _ = read
     assert (ablate_features(reader, reading, [lt.NEVER]).delta == 0).all()
     assert ablate_features(reader, reading, []).delta.shape == (0, len(reading) - 1)
-
-
-def test_they_are_the_sums_of_importance(model):
-    reader = lt.reader(model)
-    reading = reader.read(lt.TEXT)
-    found = ablate_features(reader, reading, [1, 3])
-    sums = importance_sums(
-        model,
-        reader.target,
-        reader.dictionary,
-        [1, 3],
-        reading.passage.tokens,
-        np.zeros(1, int),
-        1,
-        keep=torch.from_numpy(reading.keep)[None],
-    )
-    active = reading.firings.columns([1, 3], len(reading)).T[:, :-1] > 0
-    np.testing.assert_allclose((found.delta * active).sum(1), sums["delta_active"][:, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("position", [None, 7])

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from parsed import nodes
 
+from forks import typed
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "numpy", "scipy", "xarray", "pandas", "transformers", "jinja2", "vl_convert"}
 
@@ -160,23 +162,14 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
     ]
     table = tmp_path / "numbers.csv"
     table.write_text("\n".join(["arm,seed,fvu", *rows]))
-    words = (
-        "judge",
-        str(table),
-        "--claim",
-        "ours.fvu - theirs.fvu < -0.02",
-        "--unit",
-        "seed",
-        "--control",
-        "none",
+    words = typed(
+        f"judge {table} --claim 'ours.fvu - theirs.fvu < -0.02' --unit seed --control none"
     )
     verbs = (words, (*words, "--json"), ("list",), ("report", "--help"))
     modules_after("\n".join([BLOCKED, *(call(*verb) for verb in verbs)]))
 
 
-def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(
-    monkeypatch,
-):
+def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch):
     from importlib import metadata
 
     from assay.verbs import health

@@ -54,20 +54,18 @@ def test_a_file_that_is_edited_within_a_second_is_read_anew(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [
-        ("def f(:\n", "mine.py line 1: SyntaxError"),
-        (
-            "import os\nos.nothing\n",
-            "mine.py line 2: AttributeError: module 'os' has no attribute 'nothing'",
+    {
+        "def f(:\n": "mine.py line 1: SyntaxError",
+        "import os\nos.nothing\n": (
+            "mine.py line 2: AttributeError: module 'os' has no attribute 'nothing'"
         ),
-        ("x = 1\n", r"mine.py must define `experiment = Experiment\(…\)`; it has no such name"),
-        ("experiment = 3\n", "mine.py must define .*; got int"),
-        ("\n\nimport no_such_module\n", "mine.py line 3: ModuleNotFoundError"),
-        (
-            "from assay.core.errors import SpecError\nraise SpecError('width must be 8')\n",
-            "mine.py line 2: width must be 8",
+        "x = 1\n": r"mine.py must define `experiment = Experiment\(…\)`; it has no such name",
+        "experiment = 3\n": "mine.py must define .*; got int",
+        "\n\nimport no_such_module\n": "mine.py line 3: ModuleNotFoundError",
+        "from assay.core.errors import SpecError\nraise SpecError('width must be 8')\n": (
+            "mine.py line 2: width must be 8"
         ),
-    ],
+    }.items(),
 )
 def test_files_that_are_no_experiment(tmp_path, text, says):
     path = tmp_path / "mine.py"

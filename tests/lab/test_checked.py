@@ -81,14 +81,14 @@ def told(tmp_path, capsys, *, verb="run", how=("--executor", "inline"), **parts)
 @pytest.mark.parametrize("verb", ["run", "plan"])
 @pytest.mark.parametrize("what", ["inputs", "cost"])
 @pytest.mark.parametrize(
-    "answer, says",
-    [
-        ("1 / 0", "count.py line {at}: {what}= raised ZeroDivisionError: division by zero"),
-        ("given.absent", "count.py line {at}: {what}= raised AttributeError"),
-        ("None", "{what}= must return"),
-        ("{'model': 3}", "{what}= must return"),
-        ("7", "{what}= must return"),
-    ],
+    ("answer", "says"),
+    {
+        "1 / 0": "count.py line {at}: {what}= raised ZeroDivisionError: division by zero",
+        "given.absent": "count.py line {at}: {what}= raised AttributeError",
+        "None": "{what}= must return",
+        "{'model': 3}": "{what}= must return",
+        "7": "{what}= must return",
+    }.items(),
 )
 def test_a_mistake_before_training_is_one_line(tmp_path, capsys, verb, what, answer, says):
     code, err = told(tmp_path, capsys, answer=answer, more=f", {what}=broken", verb=verb)
@@ -251,40 +251,29 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
 
 
 @pytest.mark.parametrize(
-    "parts, says",
-    [
-        (
-            {"arm": "lambda runs, bench: None"},
-            "train= must return what fit gives for its group, a Trained, got nothing",
-        ),
-        (
-            {"arm": "lambda runs, bench: [train(runs, bench)]"},
-            "train= must return what fit gives for its group, a Trained, got list",
-        ),
-        (
-            {"arm": "Joint(lambda ensembles, bench: None)"},
-            "train= must return a list with a Trained for each of 1 arms, got nothing",
-        ),
-        (
-            {"arm": "Joint(lambda ensembles, bench: [])"},
-            "train= must return a list with a Trained for each of 1 arms, got list",
-        ),
-        (
-            {"more": ", figures=lambda arms: None"},
-            "figures= must return a list of Figures, got nothing",
-        ),
-        (
-            {"more": ", figures=lambda arms: [3]"},
-            "figures= must return a list of Figures, got list",
-        ),
-        ({"more": ", figures=lambda arms: arms['absent']"}, "figures= raised KeyError: 'absent'"),
-        ({"more": ", figures=lambda arms: sys.exit(0)"}, "figures= raised SystemExit: 0"),
-        ({"more": ", cards=lambda arms: 7"}, "cards= must return a list of cards, got int"),
-        (
-            {"more": ", cards=lambda arms: 1 / 0"},
-            "cards= raised ZeroDivisionError: division by zero",
-        ),
-    ],
+    ("says", "parts"),
+    {
+        "train= must return what fit gives for its group, a Trained, got nothing": {
+            "arm": "lambda runs, bench: None"
+        },
+        "train= must return what fit gives for its group, a Trained, got list": {
+            "arm": "lambda runs, bench: [train(runs, bench)]"
+        },
+        "train= must return a list with a Trained for each of 1 arms, got nothing": {
+            "arm": "Joint(lambda ensembles, bench: None)"
+        },
+        "train= must return a list with a Trained for each of 1 arms, got list": {
+            "arm": "Joint(lambda ensembles, bench: [])"
+        },
+        "figures= must return a list of Figures, got nothing": {
+            "more": ", figures=lambda arms: None"
+        },
+        "figures= must return a list of Figures, got list": {"more": ", figures=lambda arms: [3]"},
+        "figures= raised KeyError: 'absent'": {"more": ", figures=lambda arms: arms['absent']"},
+        "figures= raised SystemExit: 0": {"more": ", figures=lambda arms: sys.exit(0)"},
+        "cards= must return a list of cards, got int": {"more": ", cards=lambda arms: 7"},
+        "cards= raised ZeroDivisionError: division by zero": {"more": ", cards=lambda arms: 1 / 0"},
+    }.items(),
 )
 def test_every_function_of_an_experiment_is_named_with_file_and_line(tmp_path, capsys, parts, says):
     code, err = told(tmp_path, capsys, **parts)

@@ -134,10 +134,7 @@ def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypat
     told = forecast(lab.plan(experiment), experiment, workers=2)
     start = forecasting.START
     clock, cpu = start + 48 / 2, 48
-    assert told.command == (
-        Range(clock / 1.25, clock * 1.25),
-        Range(cpu / 1.25, cpu * 1.25),
-    )
+    assert told.command == (Range(clock / 1.25, clock * 1.25), Range(cpu / 1.25, cpu * 1.25))
     smoke = forecast(lab.plan(experiment, "smoke"), experiment)
     assert smoke.command[0] == Range((start + 8) / 1.25, (start + 8) * 1.25)
     longer = override(experiment, "default", ["steps=200"])

@@ -251,9 +251,9 @@ def test_what_is_opened_past_assay_is_told_and_not_checked(kind, tmp_path):
     tried.holds(5)
     result = tried.lab.run(catalogue.find(str(tried.path)), "smoke")
     name = {"np.load": "number.npy", "torch.load": "number.pt"}.get(kind, "number.txt")
-    assert f"read past Assay: data/{name}, not checked" in result.notes
+    assert f"read without Assay, so not checked: data/{name}" in result.notes
     assert (
-        f"read past Assay: data/{name}, not checked"
+        f"read without Assay, so not checked: data/{name}"
         in tried.lab.judge(catalogue.find(str(tried.path)), "smoke").notes
     )
     (stored, *_) = tried.lab.store.list()
@@ -342,10 +342,7 @@ def test_an_arm_that_builds_on_another_has_read_what_that_one_read(tmp_path):
     text = text.replace(
         "def train(runs, bench):\n", f"def train(runs, bench, before=None):\n{reads}"
     )
-    text = text.replace(
-        '"nought": Arm(train, specs=nothing)',
-        '"nought": Arm(after, after="main")',
-    )
+    text = text.replace('"nought": Arm(train, specs=nothing)', '"nought": Arm(after, after="main")')
     text = text.replace(
         "ARMS = ",
         (

@@ -295,10 +295,7 @@ def test_a_finished_store_of_format_1_opens_from_a_folder_that_is_only_read():
     assert {
         (s.status, s.arm, s.measured, store_contract.Sample.from_json(s.spec_json).seed)
         for s in store.list()
-    } == {
-        ("done", "main", 2, 3),
-        ("diverged", "main", 2, 4),
-    }
+    } == {("done", "main", 2, 3), ("diverged", "main", 2, 4)}
     assert list(store.damaged()) == []
     job, data, trained = store_contract.sample(3)
     found = store.get(job.key)  # keys never move

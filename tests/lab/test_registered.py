@@ -260,10 +260,7 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
     Lab(tmp_path / "early", Inline()).run(experiment)
     known = registered.freeze(lab.store, experiment, preset)
     # as if frozen after those runs
-    later = {
-        **unseal(known.path),
-        "time": "2999-01-01T00:00:00+00:00",
-    }
+    later = {**unseal(known.path), "time": "2999-01-01T00:00:00+00:00"}
     for path in (known.path, registered.place(lab.store, experiment, preset)):
         path.write_bytes(seal(later))
     data = Lab(tmp_path / "early", Inline()).run(experiment).to_json()

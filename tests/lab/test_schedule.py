@@ -164,8 +164,8 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups():
     work = SimpleNamespace(left=plan.left, planned=False)
     clock = Clock()
     pace, tasks = Pace(clock), plan.tasks()
-    running: dict[str, float] = {}
-    seen: list[tuple[float, float]] = []
+    running = {}
+    seen = []
     while not plan.over:
         while len(running) < 2 and (task := next(tasks, None)) is not None:
             running[task.group] = clock.now
@@ -212,9 +212,7 @@ def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(
-    seed,
-):
+def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(seed):
     """Many commands on machines of many speeds: three kinds of groups, the first of which also
     builds what all share."""
     rng = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from assay.lab.store import groups
 from assay.lab.store.groups import Member, RunGroup
 from assay.lab.store.store import Store
 from assay.lab.work import memory
+from forks import typed
 from stored_bytes import measures_of
 
 WALK = Path(__file__).with_name("walk.py")
@@ -206,14 +207,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_same_command_goes_on(
     tmp_path, whole, monkeypatch, capsys, after
 ):
     shutil.copy(WALK, tmp_path / "walk.py")
-    words = [
-        "run",
-        str(tmp_path / "walk.py"),
-        "--root",
-        str(tmp_path / "s"),
-        "--executor",
-        "inline",
-    ]
+    words = typed(f"run {tmp_path / 'walk.py'} --root {tmp_path / 's'} --executor inline")
     with full(monkeypatch, after):
         assert main(words) == 2
     said = capsys.readouterr().err.strip().splitlines()

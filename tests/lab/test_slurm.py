@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
 from assay.lab.work.events import Progress, Said, Started
-from slurm_cluster import SlurmCluster, until
+from slurm_cluster import until
 from stored_bytes import files_of, same_as_alone
 
 pytestmark = [
@@ -76,7 +75,7 @@ def kill_one(cluster):
     jobs(cluster)[0].send_signal(signal.SIGKILL)
 
 
-BLOWS: dict[str, Callable[[SlurmCluster], object]] = {
+BLOWS = {
     "killed": kill_one,
     "preempted": lambda cluster: cluster.preempt(cluster.running()[0].node),
     "requeued by submitit": lambda cluster: cluster.ask(
@@ -105,7 +104,7 @@ def test_a_job_that_is_stopped_midway_changes_no_byte(cluster, pace, tmp_path, b
             BLOWS[blow](cluster)
         heard.append(event)
 
-    struck: list[Progress] = []
+    struck = []
     which = (WALK, "smoke", "steps=60")
     Lab(root, Slurm(root, workers=1)).run(*chosen(*which), strike)
     assert struck and files_of(root) == alone(tmp_path / "here", *which)
@@ -216,13 +215,7 @@ def test_jobs_that_end_without_effect_are_an_error_with_their_log(cluster, tmp_p
         (["mem=900T"], "Memory specification can not be satisfied"),
     ],
 )
-def test_what_sbatch_refuses_is_told_in_its_words(
-    cluster,
-    tmp_path,
-    capsys,
-    typed,
-    told,
-):
+def test_what_sbatch_refuses_is_told_in_its_words(cluster, tmp_path, capsys, typed, told):
     words = [word for text in typed for word in ("--slurm", text)]
     root = ["--root", str(tmp_path / "s")]
     assert main(["run", WALK, "--preset", "smoke", *root, "--on", "slurm", *words]) == 2

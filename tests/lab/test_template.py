@@ -49,12 +49,12 @@ def test_a_fork_has_the_words_streams_variables_and_folder_it_is_given(fork, tmp
 
 @pytest.mark.parametrize(
     ("code", "ended"),
-    [
-        ("import sys; sys.exit(7)", 7),
-        ("1 / 0", 1),
-        ("import os; os.kill(os.getpid(), 9)", -9),
-        ("import signal; signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()", -14),
-    ],
+    {
+        "import sys; sys.exit(7)": 7,
+        "1 / 0": 1,
+        "import os; os.kill(os.getpid(), 9)": -9,
+        "import signal; signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()": -14,
+    }.items(),
 )
 def test_how_it_ended_is_known(fork, code, ended):
     assert fork(code).wait() == ended

@@ -20,24 +20,15 @@ def entry(
         if estimate is None
         else [estimate + d * (high - low) / 5 for d in (-1.5, -0.8, -0.1, 0.3, 0.9, 1.4)]
     )
+    ends = {"low": low, "high": high}
     return {
         "text": text,
         "arm": arm,
         "outcome": outcome,
-        "reason": "",
-        "price": None,
         "estimate": estimate,
-        "low": low,
-        "high": high,
-        "boot_low": low,
-        "boot_high": high,
-        "t_low": low,
-        "t_high": high,
-        "skew_low": low,
-        "skew_high": high,
+        **{way + end: x for way in ("", "boot_", "t_", "skew_") for end, x in ends.items()},
         "p": 0.004,
         "n": dict(N),
-        "dropped": 0,
         "units": ["seed", "document"],
         "unit": "1",
         "scope": (
@@ -46,22 +37,14 @@ def entry(
         ),
         "method": "crossed bootstrap (10,000 draws, expanded percentile) and Student t agree",
         "source": "Improving Dictionary Learning with Gated SAEs, section 4",
-        "published": None,
         "threshold": threshold,
         "range": list(allowed),
         "fail_range": list(allowed),
         "threshold_from": "pilot: seeds 0–5",
-        "kind": "confirming",
-        "near": {},
-        "also": {},
-        "asked": [],
-        "bounds": None,
         "detectable": [0.5, None],
         "gates": {"converged": True},
         "points": spread,
         "controls": {},
-        "planted": {},
-        "notes": [],
         **more,
     }
 
@@ -76,7 +59,6 @@ def control(arm, outcome, estimate, low, high, like):
         "low": low,
         "high": high,
         "controls": {},
-        "planted": {},
         "points": [],
     }
 
@@ -249,7 +231,7 @@ def written():
 
 def figures():
     """One figure of each mark, two of them with several series."""
-    lines: dict[str, list] = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
+    lines = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
     for arm, base in (("gated", 0.235), ("relu 512", 0.26), ("relu 768", 0.238)):
         for i, l0 in enumerate((4.1, 10.8, 31.6)):
             for column, v in zip(

@@ -33,13 +33,7 @@ from bundled import export
 HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [], "provenance": {}}
 
 
-def arm(
-    seed,
-    shift,
-    runs=8,
-    documents=30,
-    penalties=(0.1, 0.2, 0.4),
-):
+def arm(seed, shift, runs=8, documents=30, penalties=(0.1, 0.2, 0.4)):
     """Sums of a dictionary's measures for seeds × penalties and documents, a share of each planted,
     and a history that settles."""
     rng = np.random.default_rng(seed)
@@ -85,18 +79,9 @@ def arms():
     return {"main": arm(0, 0.0), "relu": arm(1, 0.2), "half": arm(2, 0.02), "wide": arm(3, -0.01)}
 
 
-def bundle(
-    claims,
-    arms,
-    verdicts,
-):
+def bundle(claims, arms, verdicts):
     return files.write(
-        files.Whole(
-            data={**HEAD, "verdicts": verdicts},
-            origin="a test",
-            arms=arms,
-            claims=claims,
-        )
+        files.Whole(data={**HEAD, "verdicts": verdicts}, origin="a test", arms=arms, claims=claims)
     )
 
 
@@ -324,8 +309,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms):
 
     for statistic, why in ((by_hand, "out of NumPy"), (by_draw, "comes to something else")):
         claims = contents.carry_all(
-            [made("by hand", value=lambda a, arms: a.score, statistic=statistic, high=0.6)],
-            arms,
+            [made("by hand", value=lambda a, arms: a.score, statistic=statistic, high=0.6)], arms
         )
         found = bundle(claims, arms, told(claims))
         (said,) = json.loads(found["claims.json"])["claims"]
@@ -333,9 +317,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms):
         assert "**Not judged here:** by hand" in found["README.md"].decode()
 
 
-def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
-    arms,
-):
+def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(arms):
     claims = contents.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
     (verdict,) = told(claims)
     found = bundle(claims, arms, [{**verdict, "estimate": verdict["estimate"] * 1.001}])
@@ -365,10 +347,7 @@ CONDITIONS = {
     (
         "log(mean(mean(main.error, over=document))) - log2(mean(mean(half.error, over='document') "
         "* 2)) <= -1.5e-1"
-    ): {
-        "where": {"penalty": 0.1},
-        "control": ("wide",),
-    },
+    ): {"where": {"penalty": 0.1}, "control": ("wide",)},
     "main.error[document=3] - relu.error[document = 4] < 0.5": {
         "where": {"penalty": 0.1},
         "control": ("wide",),
@@ -586,13 +565,7 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons():
         (["dictionary.safetensors", "--out", "x", "--preset", "smoke"], "--preset"),
     ],
 )
-def test_what_is_asked_wrongly(
-    words,
-    said,
-    capsys,
-    tmp_path,
-    monkeypatch,
-):
+def test_what_is_asked_wrongly(words, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["export", *words, "--root", str(tmp_path / "store")]) == 2
     error = capsys.readouterr().err

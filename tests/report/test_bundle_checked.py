@@ -59,7 +59,7 @@ def listed(folder):
 
 def edited(path, change):
     data = json.loads(path.read_text())
-    change(data)  # type: ignore[operator]
+    change(data)
     path.write_text(json.dumps(data))
 
 

@@ -45,14 +45,6 @@ def test_every_mark_is_drawn_in_every_format(figure):
     assert draw.png(figure)[:4] == b"\x89PNG" and draw.pdf(figure)[:4] == b"%PDF"
 
 
-def test_two_drawings_in_one_page_share_no_ids():
-    a, b = (
-        set(re.findall(r'id="([^"]+)"', draw.svg(f)))
-        for f in (sample.figures()[5], sample.figures()[1])
-    )
-    assert a and not a & b
-
-
 def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
     known = {c.lower() for c in palette.LIGHT.values()} | {
         "none",
@@ -310,20 +302,6 @@ def test_seven_series_differ_in_colour_dash_and_shape():
             ]
             ranges = [r for r in ranges if len(r) == 7]
             assert ranges and all(len({str(v) for v in r}) == 7 for r in ranges)
-
-
-def test_labels_of_lines_that_lie_close_stand_on_both_sides():
-    from assay.report.vega import _sides
-
-    figure = Figure(
-        "r",
-        {"x": [0, 1], "y": [0.0, 10.0]},
-        "line",
-        x="x",
-        y="y",
-        rules=((5.2, "b"), (5.0, "a"), (9, "c")),
-    )
-    assert _sides(figure, 250) == [(5.0, "a", True), (5.2, "b", False), (9, "c", False)]
 
 
 def test_contrast_of_known_pairs():

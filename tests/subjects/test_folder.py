@@ -246,7 +246,7 @@ def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
     ):
         load(str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match=r"float32, bfloat16 or float16, got 'float64'"):
-        load(str(folder), dtype="float64")  # type: ignore[arg-type]
+        load(str(folder), dtype="float64")
 
 
 def test_the_sizes_are_those_of_the_config(good):

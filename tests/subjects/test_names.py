@@ -48,9 +48,7 @@ def eight_bit(tmp_path_factory):
     return models.find(str(convert(file, here / "eight", name="SmolLM2-135M")))
 
 
-def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(
-    eight_bit,
-):
+def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(eight_bit):
     assert eight_bit.provenance == "SmolLM2-135M, 8-bit Q8_0"
     assert (
         differs("HuggingFaceTB/SmolLM2-135M", eight_bit) == "a quantised version of it, by its name"
@@ -74,9 +72,7 @@ def test_a_file_of_16_bits_is_not_quantised(eight_bit):
     assert differs("SmolLM2-135M-GGUF", whole) == "an unquantised version of it, by its name"
 
 
-def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(
-    eight_bit,
-):
+def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(eight_bit):
     about = {"name": SMOLLM2.model, "quantisation": "Q4_1", "gguf_sha256": SMOLLM2.gguf_sha256}
     assert differs("smollm2", replace(eight_bit, about=about)) == ""
     another = about | {"quantisation": "Q8_0", "gguf_sha256": ""}

@@ -3,7 +3,6 @@ function gives in Python."""
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -51,7 +50,7 @@ def here(folder, monkeypatch):
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
-VERBS: dict[str, tuple[tuple[str, ...], type]] = {
+VERBS = {
     "list": (("list", "--root", "store"), Catalogue),
     "plan": (("plan", "own.py", *SMOKE), Planned),
     "plan of what is unknown": (("plan", "own.py"), Planned),
@@ -84,7 +83,7 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null():
     rows = lab.plan(own, "smoke").rows
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
-    unknown: Any = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
+    unknown = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
     assert unknown["command_seconds"] is None
 
 
@@ -92,7 +91,7 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
     known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
     prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
     assert outlined(prospect) == [
-        "Forecast: it holds, but with its controls only 0% of such experiments would decide it: it "
+        "Forecast: it holds. With its controls, only 0% of such experiments would decide it: it "
         "is underpowered.",
         "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
         "6 seeds are enough to decide it without its controls.",

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay.core.results import COMMAND, Estimated, Judged, explain_reason
+from assay.core.reasons import COMMAND, explain_reason
+from assay.core.results import Estimated, Judged
 from assay.report import tables
 
 NUMBERS = ("estimate", "low", "high")

@@ -72,7 +72,7 @@ def leave_out_reads(study: ResolvedStudy) -> None:
                     changed = dataclasses.replace(other.task, reads=some)
                     study.parts[i] = dataclasses.replace(other, task=changed)
             study.remarks += [
-                f"{name} is left out of {part.label}, where no statement needs it: {why}"
+                f"{name} is left out of {part.label}, where no claim needs it: {why}"
                 for name, why in out.items()
             ]
 

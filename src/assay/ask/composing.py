@@ -173,6 +173,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
             s.read,
             statement.units,
             getattr(statement, "violations", ()),
+            getattr(getattr(study.text.study, s.table)[s.i], "control", ()),
             s.entry.text,
             dims_over(s.entry) if s.table == "estimate" else (),
         )
@@ -202,11 +203,11 @@ def _page(study: StudyDraft) -> str:
     for s in study.sides:
         lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
     if study.asked.parts and (idle := study.asked.left_out(study.arms)):
-        lines += ["", f"These arms did not run, as no statement needs them: {', '.join(idle)}."]
+        lines += ["", f"These arms did not run, as no claim needs them: {', '.join(idle)}."]
     unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in study.sides}
     for name, arms in unused.items():
         if arms:
-            did_not = f"Of {name} these arms did not run, and no claim was asked of them"
+            did_not = f"These arms of {name} did not run, and no claim is about them"
             lines += ["", f"{did_not}: {', '.join(arms)}."]
     return "\n".join([*lines, "", study.text.page]).strip()
 

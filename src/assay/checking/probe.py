@@ -38,7 +38,8 @@ from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.reading import plural
-from assay.core.results import TIES, Judged, explain_reason
+from assay.core.reasons import TIES, explain_reason
+from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.table import judge, wrong_at_most
 from assay.core.wordings import spelling
@@ -174,10 +175,10 @@ def check_probe(
         texts: of each row, for the controls that read words.
         shift: "length", to train on the shorter half of the texts and judge the longer one; or a
             value for each row: each value is judged by a probe trained on the others.
-        folds: 5, say, to judge the folds of a cross-validation, as is usual, in place of groups:
-            the interval is then also about probes that learn from other rows, and wide, as folds
-            share what they learn from (Nadeau and Bengio 2003).
-        holds: a condition such as "auroc > 0.8", which every control must fail.
+        folds: such as 5, to judge the folds of a cross-validation instead of groups. The interval
+            is then also about probes that learn from other rows, and it is wide, because folds
+            share training data (Nadeau and Bengio 2003).
+        holds: a condition such as "auroc > 0.8", which should be false of every control.
         sentence: the claim in words; by default the condition.
         embeddings: of each row, [row, d]; with a model they are read off it.
         untrained: an untrained model's activations, [row, d]; with a model they are measured.

@@ -19,7 +19,8 @@ from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.results import Judged, Verdict, explain_reason, remedy
+from assay.core.reasons import explain_reason, remedy
+from assay.core.results import Judged, Verdict
 from assay.core.table import judge
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
-HEADS = ("control", "draws", "strongest [95 %]", "satisfies it", "alternative explanation")
+HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
 
 

@@ -27,7 +27,7 @@ from rich.console import Console, ConsoleOptions
 
 from assay import verbs
 from assay.cli import removed
-from assay.cli.terminal import answer, emit, meant, placed, runnable, tell
+from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
@@ -185,7 +185,7 @@ def lacking(error: MissingArgumentError) -> str:
     without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
-        return "--set needs field=value; which fields there are: assay list NAME"
+        return "--set needs field=value; assay list NAME lists the fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)
@@ -212,7 +212,7 @@ def example(verb: str) -> str:
 def refuse(text: str, code: int = 2) -> int:
     """Print the text as one line on standard error, a crash of an experiment with its lines, and
     give the exit code."""
-    print(plain(runnable(text if code == 3 else " ".join(text.split()))), file=sys.stderr)
+    print(plain(text if code == 3 else " ".join(text.split())), file=sys.stderr)
     return code
 
 

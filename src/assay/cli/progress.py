@@ -105,8 +105,8 @@ class Display(LiveLines):
                     else ""
                 )
                 return (
-                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in "
-                    f"{event.groups} groups{took}"
+                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train"
+                    f"{took}"
                 )
             case Started():
                 self.stages[event.group] = event

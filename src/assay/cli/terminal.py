@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import functools
 import io
-import os
 import re
 import shlex
 import sys
@@ -122,7 +120,6 @@ def answer(call: Call) -> int:
 # printing -----------------------------------------------------------------------------------------
 
 
-COMMAND = re.compile(r"(?<![\w./\\-])(?<!-m )assay (?=[a-z]+\b)")
 MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
 ALIKE = 0.6
@@ -158,7 +155,7 @@ def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
     print(
         textwrap.fill(
-            plain(runnable(text)),
+            plain(text),
             tables.WIDTH,
             subsequent_indent="  ",
             break_on_hyphens=False,
@@ -168,9 +165,8 @@ def say(text: str) -> None:
 
 
 def tell(text: str, file: TextIO | None = None) -> None:
-    """Print lines as they are, but for what a terminal would obey, and for how commands are called
-    here."""
-    print(plain(runnable(text)), file=file)
+    """Print lines as they are, but for what a terminal would obey."""
+    print(plain(text), file=file)
 
 
 def draw(table: Table) -> None:
@@ -237,29 +233,6 @@ def colour(share: float) -> str:
     return "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
 
 
-@functools.cache
-def program() -> str:
-    """Say how to call this very program: `assay` where PATH leads to it, else as it was called."""
-    on_path = (Path(folder, "assay") for folder in os.get_exec_path())
-    executable = next((file for file in on_path if os.access(file, os.X_OK)), None)
-    if (
-        executable is not None
-        and executable.resolve().parent == Path(sys.executable).parent.resolve()
-    ):
-        return "assay"
-    if Path(sys.argv[0]).stem == "assay":
-        return shlex.quote(sys.argv[0])
-    called = sys.orig_argv  # python -m assay, python -X utf8 -m assay
-    return shlex.join(
-        called[: called.index("-m") + 2] if "-m" in called else [sys.executable, "-m", "assay"]
-    )
-
-
-def runnable(text: str) -> str:
-    """Have each command of a text call this very program."""
-    return COMMAND.sub(lambda _: f"{program()} ", text) if program() != "assay" else text
-
-
 def meant(text: str, words: Sequence[str]) -> str:
     """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
     were typed; leave the question out where the two options are hardly alike."""
@@ -278,7 +251,7 @@ def meant(text: str, words: Sequence[str]) -> str:
     if wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
         return text[: match.start()].rstrip()
     right = [match["right"] if word == wrong else word for word in words]
-    return f"{text[: match.end()]} Type: {program()} {shlex.join(right)}"
+    return f"{text[: match.end()]} Type: assay {shlex.join(right)}"
 
 
 def placed(text: str, words: Sequence[str]) -> str:

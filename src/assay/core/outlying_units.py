@@ -43,16 +43,14 @@ def find_outliers(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"
 def warning(claim: Claim, i: Interval) -> str:
     """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits
     count with any units."""
-    few = find_outliers(i.points) if claim.bounds is None else ()
+    few = () if claim.bounds or i.bounds else find_outliers(i.points)
     if not len(few):
         return ""
     rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
     ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
-    lie = "lies" if len(few) == 1 else "lie"
-    return (
-        f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the "
-        f"others are at {theirs:.3g}"
-    )
+    are = "is an outlier" if len(few) == 1 else "are outliers"
+    of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
+    return f"{of} {are}, at {ours:.3g}, while the others are at {theirs:.3g}"
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

@@ -23,7 +23,6 @@ RENAMED: dict[str, str] = {
     "assay.core.intact": "assay.core.integrity",
     "assay.core.placing": "assay.core.power",
     "assay.core.prices": "assay.core.power",
-    "assay.core.reasons": "assay.core.results",
     "assay.core.schedules": "assay.core.fit",
     "assay.dictionaries.baselines.linear": "assay.dictionaries.baselines.directions",
     "assay.dictionaries.formats.coder": "assay.dictionaries.formats.format",

@@ -123,31 +123,31 @@ def look(
     `by_token` has each token's `per_token` largest activations. `features` are those that change
     the loss most when one is taken out wherever it is on.
 
-    Δ is the loss of the text without the feature less the loss as it is, summed over its
-    predictions, in nats: above 0 the feature helps. Only its own part is taken out, the
-    dictionary's error stays, and all later blocks run again. Of the features that are on, those
-    `8 · features` are tried that add most to the reconstruction. Promoted tokens follow the direct
-    path only. As in `evaluate`, the first `skip_first` positions and activations longer than
-    `outlier` medians (of this text; 0: none) are left out: no feature is counted, ranked or taken
-    out there. These attention sinks are listed apart, with what is on at them.
+    Δ is the loss of the text without the feature minus the loss with it, summed over its
+    predictions, in nats: above 0, the feature helps. Only the feature's own contribution is
+    removed; the dictionary's error stays, and all later blocks run again. Of the features that are
+    on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the
+    direct path only. As in `evaluate`, the first `skip_first` positions and activations longer than
+    `outlier` medians of this text (0: none) are left out: no feature is counted, ranked or ablated
+    there. These attention sinks are listed separately, with the features that are on.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that
-    `assay run gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site
-    or model that is not the one in its file; without it these are Python's warnings.
+    The dictionary is what `evaluate` takes; by default, the showcase that `assay run gated-sae`
+    leaves in the store. `watch` is called, before anything is computed, if the site or the model
+    differs from the dictionary's file; by default, these are Python warnings.
 
     Args:
         text: at least `skip_first` + 2 tokens.
         dictionary: a path, a stored run or a Dictionary.
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
-        features: how many matter most.
-        per_token: strongest of each token.
-        site: "": as its file says.
-        bos: None: as its file says, else as the model's tokenizer has it.
+        features: how many of the features that matter most to give.
+        per_token: how many features to give for each token.
+        site: by default as in the dictionary's file.
+        bos: by default as in the dictionary's file, otherwise as the model's tokenizer does.
         skip_first: positions left out.
         outlier: longest activation, in medians.
         root: the store.
         device: as torch names it.
-        watch: hears of warnings.
+        watch: called with warnings.
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
     impossible numbers.

@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 from msgspec import structs
 
 from assay.controls.table import in_words
-from assay.core import results
+from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
@@ -67,8 +67,8 @@ def environment() -> Environment:
         "in_words": in_words,
         "prose": prose,
         "found": tables.describe_detectable,
-        "reason": results.explain_reason,
-        "origin": lambda text: text if text == results.GIVEN else f"from {text}",
+        "reason": reasons.explain_reason,
+        "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "several": tables.several,
         "sentence": lambda text: (
@@ -204,7 +204,7 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
     def restated(s: Any) -> Any:
         unit = s.unit if s.unit not in ("", "1") else study.units.get(s.text, s.unit)
-        return structs.replace(s, unit=unit, scope=study.scope(s.scope))
+        return structs.replace(s, unit=unit, scope=study.scope(s.scope, s.text))
 
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))

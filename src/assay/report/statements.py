@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.core.errors import AssayError
-from assay.core.results import Estimated, Judged, Registration, ResultData, explain_reason
+from assay.core.reasons import explain_reason
+from assay.core.results import Estimated, Judged, Registration, ResultData
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -181,11 +182,11 @@ def summary(data: ResultData) -> list[str]:
 def next_commands(name: str, data: ResultData, around: Around, place: str) -> list[str]:
     """Say what to type next: what decides a claim, and the pages."""
     typed, options = shlex.quote(name), f"{around.options}{place}"
-    lines = [f"Read the pages: assay report {typed}{options}"]
+    lines = [f"Write the pages: assay report {typed}{options}"]
     if data.preset == tables.SMOKE and around.has_default:
         return [
-            f"smoke checks that everything works; for verdicts: assay run {typed}{place}",
-            f"All that is known of a claim: assay show {typed} 1{options}",
+            f"smoke only checks that everything works; for verdicts: assay run {typed}{place}",
+            f"Everything about a claim: assay show {typed} 1{options}",
             *lines,
         ]
     decide = []
@@ -224,7 +225,7 @@ def recorded(data: ResultData, origin: str) -> list[str]:
     if len(verdicts) != len(data.verdicts):
         return []
     signs = [f"{n} {tables.SIGNS[v.outcome]} {v.outcome}" for n, v in enumerate(verdicts, 1)]
-    return [f"recorded, of the preset {record['preset']}: {', '.join(signs)}", ""]
+    return [f"recorded for the preset {record['preset']}: {', '.join(signs)}", ""]
 
 
 LISTED = re.compile(r"(claim \d+: )?each \w+: ")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from assay.controls.table import in_words
-from assay.core import results
+from assay.controls.table import satisfies
+from assay.core import reasons
 from assay.core.plain import plain_all
 from assay.core.results import (
     Estimated,
@@ -415,11 +415,11 @@ def row(s: Statement) -> Row:
         bears=why(s, all_of_it=False),
         sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
         explanations=tuple(
-            f"{c.arm}: {in_words(s.near[c.arm])}"
+            f"{c.arm}: {satisfies(s.near[c.arm])}"
             for c in controls
             if c.role == "near" and c.outcome == "holds"
         ),
-        brief=f"undecided: {results.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
+        brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
 
 
@@ -482,7 +482,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
 def holds_if(v: Judged) -> str:
     """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text
     says only that."""
-    if not v.threshold or v.threshold_from == results.GIVEN:
+    if not v.threshold or v.threshold_from == reasons.GIVEN:
         return ""
     return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
 
@@ -518,12 +518,12 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     also which effect would have been found, and how many other arms satisfy it."""
     parts = []
     if v.reason:
-        parts.append(f"{v.outcome}: {results.explain_reason(v.reason)}")
+        parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
-        parts.append(results.too_in_words(len(v.also)))
+        parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
-        parts.append(results.remedy(v.price.text, v.price_in_times)[0])
-    agree = v.reason in (results.TIES, results.IDENTICAL) or (
+        parts.append(reasons.remedy(v.price.text, v.price_in_times)[0])
+    agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
@@ -546,7 +546,7 @@ def agreed(v: Judged) -> str:
 
 def command(v: Judged) -> str:
     """What to type after `assay` to decide a claim; "" where no command does."""
-    return results.remedy(v.price.text, v.price_in_times)[1] if v.price else ""
+    return reasons.remedy(v.price.text, v.price_in_times)[1] if v.price else ""
 
 
 def describe_detectable(v: Verdict) -> str:
@@ -555,7 +555,7 @@ def describe_detectable(v: Verdict) -> str:
 
     "80 % power for true values of 1.2 or more, controls included"
     """
-    if v.reason == results.OUT_OF_REACH:
+    if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
@@ -776,7 +776,7 @@ KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
 
 def _kind(v: Judged) -> str:
     """Where the threshold of a claim comes from, in a word; "" where its author does not say."""
-    return "" if v.threshold_from == results.GIVEN else KIND_WORDS.get(v.kind, v.kind)
+    return "" if v.threshold_from == reasons.GIVEN else KIND_WORDS.get(v.kind, v.kind)
 
 
 def board(data: ResultData) -> str:

@@ -93,20 +93,18 @@ class Site:
     """A place in a model: its kind and, within the blocks, its layer. `str()` and `Site.parse` are
     inverse.
 
-    The names are those of TransformerLens. A residual site is the stream itself: `resid_pre` before
-    the block's attention, `resid_mid` between attention and MLP, `resid_post` after the MLP. `q`,
-    `k` and `v` are what the projections return, `rot_q` and `rot_k` what attention compares, with
-    norms and rotation done; `attn_scores` are their products, scaled, capped and masked, `pattern`
-    is how each position spreads its attention. `z` is what the output projection reads, per head,
-    `result` what each head makes of it; `attn_out` and `mlp_out` are what the two halves add to the
-    stream, behind a norm where the family has one there. `ln2_normalized` is what the norm before
-    the MLP makes of the stream before it multiplies by its weight (and adds its bias), `mlp_in`
-    what the MLP reads, behind that; TransformerLens calls the former `hook_normalized` of an
-    RMSNorm and the latter that of a LayerNorm. `mlp_pre` is the MLP's (gate) projection
-    before its non-linearity, `mlp_pre_linear` the other one of a gated MLP, `mlp_post` what its
-    output projection reads. The scales are what norms divide by; `embed` is what the stream starts
-    with, `final_norm` what the unembedding reads. Kinds that only one architecture has stand in its
-    file of `architectures/`.
+    The names are those of TransformerLens. The stream is `resid_pre` before a block's attention,
+    `resid_mid` between attention and MLP, and `resid_post` after the MLP; it starts with `embed`,
+    and the unembedding reads `final_norm`. In attention, `q`, `k` and `v` are the outputs of the
+    projections; `rot_q` and `rot_k` are queries and keys after norms and rotation; `attn_scores`
+    are their products, scaled, capped and masked, and `pattern` is the softmax of these. `z` is the
+    input of the output projection for each head, and `result` each head's output. `attn_out` and
+    `mlp_out` are added to the stream, after a norm if the family has one there. `ln2_normalized` is
+    the output of the norm before the MLP without its weight and bias, and `mlp_in` with them
+    (TransformerLens calls the former `hook_normalized` for an RMSNorm, and the latter for a
+    LayerNorm). `mlp_pre` is the (gate) projection of the MLP, `mlp_pre_linear` the other projection
+    of a gated MLP, and `mlp_post` the input of its output projection. The scales are the divisors
+    of norms. Kinds that only one architecture has are in its file in `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
     Example:

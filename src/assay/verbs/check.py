@@ -50,13 +50,13 @@ def check(
     ----------
     function
         FILE.py:NAME of a function (thing, prompts) that returns a number for each prompt. It is
-        called with what the claim credits, with None, and with each control. The file is run as a
-        program.
+        called with what the claim is about, with None, and with each control. The file is run as
+        a program.
     prompts
         A CSV, JSONL or text file of prompts.
     holds
-        The condition, such as `effect > 0.3`, the number with what is credited minus that without
-        it.
+        The condition, such as `effect > 0.3`: the number with what the claim is about, minus that
+        without it.
     sentence
         The claim in words; by default the condition.
     also
@@ -122,12 +122,13 @@ def check(
         result.save(save)
     other = unexpected([result.judged], expect)
     verdict = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
-    return Answer(verdict, [*_words(result), *map(Aside, other)], int(bool(other)))
+    return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))
 
 
-def _words(result: Check) -> list[AnswerPart]:
+def words(result: Check) -> list[AnswerPart]:
+    """Report the outcome with its number, a row for each control, and what is to be noted."""
     from assay.checking.result import HEADS
-    from assay.core.results import remedy
+    from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [

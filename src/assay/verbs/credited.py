@@ -22,7 +22,7 @@ class Credited:
     """What is credited."""
 
     vector: Numbers = None
-    """What is credited: a vector in an .npy file."""
+    """What the claim is about: a vector in an .npy file."""
     acts: Annotated[Numbers, More] = None
     """Activations, [row, d], from which the vector is learned, with --labels; an .npy file."""
     labels: Annotated[Numbers, More] = None
@@ -32,25 +32,25 @@ class Credited:
     around: Annotated[Numbers, More] = None
     """Activations that show which dimensions a random vector should fill."""
     heads: str = ""
-    """What is credited: heads as LAYER.HEAD, with commas; needs --of."""
+    """What the claim is about: heads as LAYER.HEAD, with commas; needs --of."""
     neurons: Annotated[str, More] = ""
-    """What is credited: neurons as LAYER.NEURON or numbers; needs --of."""
+    """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
     latents: Annotated[str, More] = ""
-    """What is credited: numbers of latents; needs --of."""
+    """What the claim is about: numbers of latents; needs --of."""
     layer: int | None = None
-    """What is credited: a layer; needs --others, a list or how many layers there are."""
+    """What the claim is about: a layer; needs --others, a list or how many layers there are."""
     site: Annotated[str, More] = ""
-    """What is credited: a site; needs --others."""
+    """What the claim is about: a site; needs --others."""
     position: Annotated[str, More] = ""
-    """What is credited: a token's position; needs --others."""
+    """What the claim is about: a token's position; needs --others."""
     source: str = ""
-    """What is credited: the source of a patch, a column of the prompts."""
+    """What the claim is about: the source of a patch, a column of the prompts."""
     text: str = ""
-    """What is credited: a prompt or a system text."""
+    """What the claim is about: a prompt or a system text."""
     feature: Annotated[str, More] = ""
-    """What is credited: a feature; needs --of."""
+    """What the claim is about: a feature; needs --of."""
     edge: Annotated[str, More] = ""
-    """What is credited: an edge as SOURCE.TARGET; needs --of."""
+    """What the claim is about: an edge as SOURCE.TARGET; needs --of."""
     of: str = ""
     """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a list with
     commas."""

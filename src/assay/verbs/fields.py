@@ -27,11 +27,11 @@ def answer(name: str, arm: str, choice: Choice, place: Place) -> Answer[Fields]:
 def words(known: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
     """Give the fields in a table, the arms in another, and the measures in a third."""
     for borrowed, rows in known.fields.items():
-        yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
+        yield Line(f"To set a field: assay run {borrowed} --set field=value{place.options}")
         lines = [(f.name, f.default, f.may_be, IN_WORDS[f.study], f.meaning) for f in rows]
-        columns = ("field", preset, "may be", "a list in a study", "meaning")
+        columns = ("field", preset, "allowed", "a list in a study", "meaning")
         narrow = {preset: 14, "a list in a study": 12}
-        yield Table(columns, lines, wide={"may be": 1, "meaning": 2}, narrow=narrow)
+        yield Table(columns, lines, wide={"allowed": 1, "meaning": 2}, narrow=narrow)
         yield ""
     for variants in known.arms.values():
         arms = [(a.name, varied(a), a.note) for a in variants]

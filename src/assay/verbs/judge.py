@@ -10,7 +10,8 @@ from msgspec import structs
 
 from assay.core import table as table_of
 from assay.core.errors import ClaimError, DataError, nearest_beside
-from assay.core.results import Estimated, Judged, ResultData, explain_reason
+from assay.core.reasons import explain_reason
+from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected
 from assay.verbs.options import Bare, Expected, Flag, More, Several

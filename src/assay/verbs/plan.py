@@ -52,7 +52,7 @@ def command(
     if name.endswith(STUDIES):
         from assay.ask.gaps import find_gaps  # which loads what asks a model
 
-        gaps = find_gaps(entry(name).path, lab)
+        gaps = find_gaps(entry(name).path)
         if gaps.exit_code:
             lacking = written("plan_lacking", gaps=gaps.gaps, assumed=assumed(gaps))
             return Answer(gaps, lacking, gaps.exit_code)
@@ -148,7 +148,7 @@ def powered(power: float | None) -> str:
     words = f"{power:.0%} of such experiments would decide it"
     if power >= CHANCE:
         return f"; {words}, controls included"
-    return f", but with its controls only {words}: it is underpowered"
+    return f". With its controls, only {words}: it is underpowered"
 
 
 def counted(c: Expected) -> str:

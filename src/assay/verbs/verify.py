@@ -9,6 +9,7 @@ from pathlib import Path
 from assay.core import foreign
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
+from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.judge import anchors, registered
 from assay.lab.judge.anchors import Anchor
@@ -25,6 +26,8 @@ from assay.verbs.verb import Answer, Door, verb
 
 REGISTRATION = ".prereg.json"
 """How the file of what was frozen ends."""
+CHECK = ".assay"
+"""How the file ends to which `assay.check` saves."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ def command(
     place: Place = HERE,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen]:
-    """Compare a result with its committed record, or judge a bundle again. Exits with 1 if they
-    differ.
+) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen | Judged]:
+    """Compare a result with its committed record, or judge a bundle or a saved check again. Exits
+    with 1 if they differ.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 
@@ -62,7 +65,8 @@ def command(
     ----------
     name
         The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
-        zip or its folder); or a frozen study (a .prereg.json file).
+        zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` saved (an
+        .assay file).
     rerun
         Run the experiment from an empty store first, and compare that.
     keep
@@ -83,10 +87,12 @@ def command(
     """
     if keep is not None and not rerun:
         raise AssayError("--keep names the store of --rerun; add --rerun, or use --root")
-    if name == ALL or is_bundle(name) or name.endswith(REGISTRATION):
+    if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
         if rerun or record or choice != DEFAULT:
             what = "--rerun, --record, --preset and --set"
             raise AssayError(f"{what} go with the name of one experiment")
+        if name.endswith(CHECK):
+            return of_check(Path(name))
         if name != ALL:
             return of_file(Path(name), authority)
         with door.bar("verify", "experiments") as bar:
@@ -121,6 +127,17 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
     bundle = check_bundle(path, authority)
     words = written("verify_bundle", b=bundle, s=bundle.standing, exploratory=EXPLORATORY)
     return Answer(bundle, words, int(not bundle.same))
+
+
+def of_check(path: Path) -> Answer[Judged]:
+    """Judge the numbers of a saved check again. Raises: DataError where they do not give the
+    verdict that the file states."""
+    from assay.checking.result import Check
+    from assay.verbs.check import words
+
+    check = Check.load(path)
+    same = "The numbers in the file give the verdict that it states."
+    return Answer(check.judged, [*words(check), same])
 
 
 def of_rerun(

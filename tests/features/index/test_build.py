@@ -155,9 +155,7 @@ def test_pearson_of_the_specifications_vector():
     assert found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
 
 
-def test_correlations_of_features_that_seldom_fire_together_are_numpys(
-    monkeypatch,
-):
+def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypatch):
     """Where few others are on with a feature, the rest is ordered by its negative correlations; in
     chunks of any size."""
     import scipy.sparse
@@ -345,7 +343,7 @@ def _near(a, b):
 def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "WIDTH", 16)
     whole = made(tmp_path / "whole")
-    blocks_done: list[int] = []
+    blocks_done = []
 
     def stop(done, total):
         blocks_done.append(done)
@@ -363,7 +361,7 @@ def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         build.build(folder, shards, whole.directions, about(40), tick=stop, **given)
     assert not (folder / "about.json").exists()
-    read: list[tuple[int, int]] = []
+    read = []
     block = firings.Firings.block
     monkeypatch.setattr(
         firings.Firings, "block", lambda self, a, b: read.append((a, b)) or block(self, a, b)

@@ -90,9 +90,7 @@ def test_no_bit_of_an_index_changes_unnoticed(original, monkeypatch):
     assert Index(index.folder).about == index.about
 
 
-def test_a_page_of_a_feature_reads_no_block_that_was_changed_since(
-    original,
-):
+def test_a_page_of_a_feature_reads_no_block_that_was_changed_since(original):
     index, _ = original
     again = Index(index.folder)
     feature = int(again.query("SELECT feature FROM features WHERE firings > 0")[0]["feature"])

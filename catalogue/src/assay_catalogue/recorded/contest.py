@@ -21,7 +21,8 @@ from assay.core.experiment import Arm, Experiment
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, judge
 from assay.core.reading import MADE_OF
-from assay.core.results import Judged, Verdict, explain_reason
+from assay.core.reasons import explain_reason
+from assay.core.results import Judged, Verdict
 from assay.core.spec import with_values
 from assay.lab import catalogue
 from assay.lab.engines import Inline

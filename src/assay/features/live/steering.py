@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
@@ -22,6 +21,7 @@ from assay.dictionaries.measuring.sums import select_positions
 from assay.features.live.ablation import unit_directions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader
+from assay.subjects.sampling import choose
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 from assay.subjects.writing import processes
@@ -219,33 +219,3 @@ def _edits(
         if reader.reads == reader.target
         else {reader.reads: remember, reader.target: put}
     )
-
-
-def choose(
-    logits: Float[torch.Tensor, "b v"], temperature: float, seeds: Sequence[int], step: int
-) -> Int[torch.Tensor, " b"]:
-    """Choose each row's next token.
-
-    The same seed and step draw the same from the same logits, whatever rows are beside them.
-
-    Formula: argmax(logits / temperature + Gumbel noise), a draw from softmax(logits / temperature)
-
-    Args:
-        logits: [b, v].
-        temperature: 0 takes the most probable token.
-        seeds: of each row.
-        step: how many tokens of the text were chosen before.
-    Example:
-        >>> import torch
-        >>> from assay.features.live.steering import choose
-        >>> logits = torch.tensor([[0.0, 0.1, 0.0]] * 3)
-        >>> choose(logits, 0.0, [0, 0, 0], 0).tolist(), choose(logits, 1.0, [0, 1, 0], 0).tolist()
-        ([1, 1, 1], [0, 2, 0])
-    """
-    if not temperature:
-        return logits.argmax(-1)
-    uniforms = rng.uniform(np.asarray(seeds), "steer.token", step, (logits.shape[-1],))
-    noise = -np.log(-np.log(np.maximum(uniforms.astype(np.float64), 1e-300)))
-    return (
-        logits.float() / temperature + torch.from_numpy(noise).float().to(logits.device)
-    ).argmax(-1)

@@ -299,7 +299,7 @@ class _Shelf:
             )
         messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [
-            f"of {path} {bad}, so what changed after that look may go untold"
+            f"of {path} {bad}, so later changes may go unnoticed"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
         experiment = self.experiment

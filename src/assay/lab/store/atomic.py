@@ -37,7 +37,7 @@ def explained(root: Path) -> Iterator[None]:
         if isinstance(e, NotAFileError):
             problem = f"{e.filename} is damaged: {e.strerror}"
             raise StoreError(
-                problem, Operator(f"; `assay doctor --clean --root {root}` mends it")
+                problem, Operator(f"; `assay doctor --clean --root {root}` repairs it")
             ) from e
         number = _os_error(e)
         # EFBIG: a limit on file sizes, `ulimit -f`

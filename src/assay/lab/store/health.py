@@ -39,7 +39,7 @@ THEN = {
     "checkpoint": "nothing goes on from it; `assay run` starts that group again",
     "artefact": "it is never used; the next command that needs it builds it again",
     "result": "it is never shown; `assay run` writes it again",
-    "looks": "what changed after that look may go untold",
+    "looks": "later changes may go unnoticed",
 }
 """The kinds of what can be harmed, and what becomes of each if nothing is done."""
 

@@ -293,7 +293,7 @@ def notes(stored: Iterable[Stored], present: Present, outdated: bool) -> list[st
     runs = [run for run in stored if run.read or run.unchecked]
     messages = []
     if unchecked := sorted({inputs.brief(place) for run in runs for place in run.unchecked}):
-        messages.append(f"read past Assay: {_some(unchecked)}, not checked")
+        messages.append(f"read without Assay, so not checked: {_some(unchecked)}")
     if gone := sorted({name for run in runs for name in present.gone(run.read)}):
         messages.append(
             f"read and not found here: {_some(gone)}, so whether it changed is not known"

@@ -29,7 +29,8 @@ from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, run_unit, tabulate
-from assay.core.results import IDENTICAL, OUT_OF_REACH, Judged
+from assay.core.reasons import IDENTICAL, OUT_OF_REACH
+from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps

@@ -1,0 +1,141 @@
+"""Reasons: why a verdict is undecided or unspecific, in words, and what would decide it; what is
+stored keeps the judge's short form."""
+
+from __future__ import annotations
+
+import re
+
+GATES = {
+    "converged": "not converged",
+    "overlap": "not comparable: the sweeps share too little of their range",
+}
+"""The gates that every claim may meet; any other is a condition of the claim's own."""
+SELECTION = "selection"
+WAYS = {
+    SELECTION: "the best of several arms: if it was chosen for that, it is undecided",
+    "near-copies": "near-copies: with each set of copies as one unit, it is undecided",
+    "missing numbers": "numbers are missing, and the outcome depends on what they are",
+    "order": "units depend on their order: if this is allowed for, it is undecided",
+}
+"""How units may depend on each other that no column names."""
+GIVEN = "given with the claim"
+"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
+is not known."""
+TIES = "units agree"
+"""The reason stored where so many units have one and the same number that how far others may lie
+from it cannot be told."""
+IDENTICAL = "identical in every unit"
+"""The reason stored with *fails* where what is compared is the same number in each unit, so that
+the difference is 0 by arithmetic."""
+STRADDLES = "interval straddles"
+"""The reason stored where the interval lies on both sides of a threshold."""
+OUT_OF_REACH = "out of reach"
+"""The reason stored where the bounds of the measure leave the arm under judgement no value in the
+range to hold, given what it is compared with."""
+UNCONTROLLED = "no control could be made"
+"""The reason stored where all controls of a claim that would hold were left out."""
+BESIDE = "not told from the method"
+"""The reason stored of a control from which the method does not differ enough."""
+BLIND = "blind"
+"""The reason stored where "nothing there" lies in the range, and no planted violation shows that a
+small effect would have been seen."""
+GROUPED = "grouped by "
+"""How the reason begins that is stored where units depend on each other, and the verdict would not
+be the same with their groups as units."""
+COMMAND = ": assay run "
+"""What parts the words of a price from its command."""
+
+
+def explain_reason(reason: str) -> str:
+    """Say a stored reason in words: "interval straddles" is "the interval spans the threshold"."""
+    if reason.startswith("gate "):
+        gate = reason.removeprefix("gate ")
+        return GATES.get(gate, f"its condition {gate!r} is not met")
+    if reason.startswith("interval straddles"):
+        return "the interval spans the threshold"
+    if reason == TIES:
+        return "ties: at least half of the units have the same number"
+    if reason == OUT_OF_REACH:
+        return "the bounds of the measure put the range out of reach"
+    if reason == "diverged":
+        return "the outcome depends on runs that diverged"
+    if reason.startswith("planted ") and reason.endswith(" not found"):
+        return f"the planted effect {reason[len('planted ') : -len(' not found')]} is not found"
+    if reason.startswith("control ") and reason.endswith(" undecided"):
+        return f"{reason.removesuffix(' undecided')} is undecided"
+    if reason.startswith("control ") and reason.endswith(" not beaten"):
+        return f"{reason.removesuffix(' not beaten')} is not beaten"
+    if reason.startswith("control ") and reason.endswith(" satisfies it too"):
+        *names, last = reason[len("control ") : -len(" satisfies it too")].split(", ")
+        return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
+    if reason.startswith(GROUPED):
+        name = reason.removeprefix(GROUPED)
+        return WAYS.get(
+            name, f"units depend on each other: with {name} as the unit, it is undecided"
+        )
+    if reason == BLIND:
+        return "blind: nothing shows that an effect of twice the threshold would be found"
+    if reason.startswith("violation ") and reason.endswith(" not found"):
+        return f"the planted {reason.removesuffix(' not found')} is not found"
+    if reason.endswith(" too, unlearned"):
+        holds = reason.removesuffix(", unlearned")
+        return f"{holds}, although the credited part was not learned there"
+    return reason
+
+
+def unlearned_arms(reason: str) -> list[str]:
+    """List the arms that a reason says satisfy the claim without having learned what it credits.
+
+    Args:
+        reason: as it is stored.
+    Example:
+        >>> from assay.core.reasons import unlearned_arms
+        >>> unlearned_arms("frozen, random satisfy it too, unlearned")
+        ['frozen', 'random']
+    """
+    words, found, _ = reason.partition(" too, unlearned")
+    return re.sub(r" satisf(y|ies) it$", "", words).split(", ") if found else []
+
+
+def too_in_words(n: int) -> str:
+    """Say how many other arms satisfy a claim that holds; "" for none.
+
+    Args:
+        n: other arms, planted effects not counted.
+    Example:
+        >>> from assay.core.reasons import too_in_words
+        >>> too_in_words(1), too_in_words(3)
+        ('1 arm too', '3 arms too')
+    """
+    return f"{n} arm{'s' * (n > 1)} too" if n else ""
+
+
+MOST_TIMES, MOST_MINUTES = 10, 60
+"""More units than so many times those that there are, or more minutes of one core, decide nothing
+that anyone would wait for."""
+
+
+def remedy(price: str, times: float = 0.0) -> tuple[str, str]:
+    """Split a price into what decides the claim, in words, and the command that does it, without
+    `assay`; "" where there is none, or where it takes too much.
+
+    What does not help keeps its own words.
+
+    Args:
+        price: as it is stored.
+        times: how many times the present units have to be added.
+    Example:
+        >>> from assay.core.reasons import remedy
+        >>> remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)[0]
+        'more units would be impractical (about 2,219 more seeds, about 719 CPU-minutes); choose a \
+threshold farther from the estimate, or units that vary less'
+    """
+    words, colon, rest = price.partition(COMMAND)
+    minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
+    if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
+        return (
+            f"more units would be impractical ({words}); choose a threshold farther from the "
+            "estimate, or units that vary less"
+        ), ""
+    helps = not any(no in words for no in ("do not help", "no number of units"))
+    return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""
