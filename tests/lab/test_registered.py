@@ -22,8 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.store import journal
-from assay.lab.store.sealed import seal, unseal
-from assay.lab.work.events import Partial
+from assay.lab.store.atomic import seal, unseal
 from assay.report.statements import frozen_lines
 
 FAR = """
@@ -59,12 +58,10 @@ def lab(tmp_path):
     return Lab(tmp_path / "store", Inline())
 
 
-def test_what_was_frozen_is_judged_once_and_nobody_sees_a_verdict_before(tmp_path, lab):
+def test_what_was_frozen_is_judged_once(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR, NEAR))
     known = registered.freeze(lab.store, experiment, preset)
-    heard = []
-    result = lab.run(experiment, "default", heard.append)
-    assert not any(isinstance(e, Partial) for e in heard)
+    result = lab.run(experiment, "default")
     assert [j.verdict.n for j in result.judged] == [{"seed": 18}] * 2
     assert result.judged[1].verdict.method.startswith("95% hull")
     assert result.inference == "confirmatory"
