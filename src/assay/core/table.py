@@ -226,6 +226,8 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
+    if tested < 0:
+        raise ClaimError(f"tested= is a number of rows, got {tested}")
     if tested and units != (FOLD,):
         raise ClaimError(f"tested= is about folds: it needs the unit {FOLD}, got {units[0]}")
     decide = partial(_decide, question, statement, arms, level, scope, independent)
@@ -596,6 +598,13 @@ def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool
         *noted.same_rows(rows, units, labels, columns),
         *noted.too_few(judgement.verdict.n),
         *noted.left_out(judgement, rows if independent else question.rows, units, compared),
+        *(
+            f"control {name} has the very numbers of {other}, so that the claim cannot be true of "
+            "it: it rules nothing out; measure it anew, or name another control"
+            for name in judgement.controls
+            for other in question.compared[1:]
+            if name in arms and arms[name].equals(arms[other])
+        ),
     ]
 
 
