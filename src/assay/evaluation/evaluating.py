@@ -20,21 +20,14 @@ from assay.core.errors import DataError, StoreError
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring.redundancy import twinned
+from assay.dictionaries.nonlinearity import to_json
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
-from assay.evaluation.setting import (
-    TOGETHER,
-    EvaluationDocumentsSpec,
-    EvaluationSpec,
-    Setting,
-)
+from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
-from assay.evaluation.together import Shared, Windows, own
-from assay.evaluation.together import shared as together
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
@@ -85,7 +78,7 @@ def evaluate(
         watch: called with warnings and numbers.
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
-    together, and for text that a dictionary was trained on.
+    shared, and for text that a dictionary was trained on.
     Example:
         >>> import tempfile
         >>> import torch
@@ -107,13 +100,7 @@ def evaluate(
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     on = _Material.of(model, text, acts)
-    shared = {s.name: Shared(setting) for s in source_list}
-    if on.folder is not None and on.corpus is not None and source_list[1:]:
-        windows = {
-            s.name: _windows(store, on.spec(s, setting)) or own(s, setting, on.folder, on.corpus)
-            for s in source_list
-        }
-        shared = together(windows, setting, on.folder)
+    shared = _shared(store, source_list, setting, on)
     specs = {s.name: on.spec(s, shared[s.name].setting) for s in source_list}
     by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
     missing = [
@@ -493,3 +480,82 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What one dictionary would be measured on by itself."""
+
+    part: str
+    context: int
+    bos: bool
+
+
+@dataclass(frozen=True)
+class Shared:
+    """How one dictionary is measured beside others."""
+
+    setting: Setting
+    note: str = ""
+    """How that is not what its file says."""
+
+
+def _shared(
+    store: Store, source_list: Sequence[Source], setting: Setting, on: _Material
+) -> dict[str, Shared]:
+    """Give each dictionary the setting by which it is measured."""
+    if on.folder is None or on.corpus is None or len(source_list) < 2:
+        return {s.name: Shared(setting) for s in source_list}
+    windows = {
+        s.name: _windows(store, on.spec(s, setting))
+        or own_windows(s, setting, on.folder, on.corpus)
+        for s in source_list
+    }
+    return same_windows(windows, setting, on.folder)
+
+
+def own_windows(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Windows:
+    """The windows of a dictionary that is measured by itself. Raises: DataError, ModelError."""
+    text = plan(source.fitted(folder), setting, folder, corpus).text
+    return Windows(text.part, text.context, text.bos)
+
+
+def same_windows(
+    windows: Mapping[str, Windows], setting: Setting, folder: ModelFolder
+) -> dict[str, Shared]:
+    """Give each dictionary the setting at which all read the same text: the shortest of their
+    windows, each with or without a BOS before it as its own has it, of a part that all may see.
+
+    Args:
+        windows: of each by itself, by name.
+        setting: as it was given.
+        folder: the model's.
+    Raises: DataError where no part of the text is one that all may be measured on.
+    """
+    if len(set(windows.values())) < 2:
+        return {name: Shared(setting) for name in windows}
+    part = _part({name: w.part for name, w in windows.items()})
+    lead = {name: len(folder.beginning(w.bos)) for name, w in windows.items()}
+    length = min(w.context - lead[name] for name, w in windows.items())
+    count = max(1, setting.tokens // (length + max(lead.values())))
+    together = {}
+    for name, w in windows.items():
+        context = length + lead[name]
+        same = setting.replace(part=part, context=context, tokens=count * context)
+        changes = [f"windows of {context} tokens, not {w.context}"] * (context != w.context)
+        changes += [f"the {part} part"] * (part != w.part)
+        note = f"{' and '.join(changes)}: as the others that it is compared with"
+        together[name] = Shared(same, note if changes else "")
+    return together
+
+
+def _part(parts: Mapping[str, str]) -> str:
+    """The part of the text that all dictionaries are measured on. Raises: DataError."""
+    kept: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
+    if len(kept) > 1:
+        one, other = (next(name for name, p in parts.items() if p == part) for part in kept[:2])
+        raise DataError(
+            f"{one} is measured on the {kept[0]} part of this text and {other} on the {kept[1]} "
+            "part, as what they were trained on leaves it; compare them on another text"
+        )
+    return kept[0] if kept else "all"
