@@ -192,8 +192,8 @@ class _Asked:
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
+        # of two prompts without the thing, before and after a call with it
         self.ends: tuple[Numbers, Numbers] = {}, {}
-        """The numbers of two prompts without the thing, before and after a call with it."""
         self.noise = 0.0
         self.notes: list[str] = []
         self.placed: dict[str, Control] = {}

@@ -208,6 +208,8 @@ def judge(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
     rows_of.check_units(rows, units, parsed)
+    if tested < 0 or (tested and units != (FOLD,)):
+        raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     _check_size(rows, units, source)
     question = _question(rows, source, parsed, units, roles)
@@ -226,10 +228,6 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
-    if tested < 0:
-        raise ClaimError(f"tested= is a number of rows, got {tested}")
-    if tested and units != (FOLD,):
-        raise ClaimError(f"tested= is about folds: it needs the unit {FOLD}, got {units[0]}")
     decide = partial(_decide, question, statement, arms, level, scope, independent)
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent)
