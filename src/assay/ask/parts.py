@@ -40,7 +40,6 @@ from assay.controls.table import (
 )
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
-from assay.subjects.folder import most_tokens
 
 
 def add_arms(study: ResolvedStudy) -> None:
@@ -93,6 +92,13 @@ def _refuse_leaks(study: ResolvedStudy) -> None:
         if entry.name in learned:
             with study.text.located("prompts", i):
                 study.prompts[entry.name].halves()
+    for part in study.parts if study.frozen is None else ():
+        probed = part.task
+        if isinstance(probed, ProbeTask) and probed.change and probed.test is not None:
+            for table in probed.change.own_directions:
+                i = [d.name for d in study.text.study.direction].index(table.name)
+                with study.text.located("direction", i, "prompts"):
+                    directions.refuse_judged(table, probed.test)
     for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
         for table in task.own_directions:
             i = [d.name for d in study.text.study.direction].index(table.name)
@@ -182,7 +188,7 @@ def _shorten(study: ResolvedStudy, table: Train) -> None:
     small = study.trains.get(model.name)
     with suppress(AssayError):
         folder = training.shell(small) if small and not small.of else None
-        most = most_tokens(folder or study.found(model.name))
+        most = (folder or study.found(model.name)).most_tokens
         context = min(most, table.context or most)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 

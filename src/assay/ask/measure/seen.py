@@ -17,7 +17,7 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats
 from assay.subjects.chats import Chat
-from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 
@@ -26,7 +26,7 @@ class Want:
     """A number about the next token that a pass has to give; all of them are unembedded together,
     and `logits.numbers` computes each kind."""
 
-    what: Literal["log_prob", "logit", "rank", "entropy", "kl"]
+    what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees"]
     position: int
     """Behind which token of the prompt and its continuation."""
     token: int = -1
@@ -36,6 +36,11 @@ class Want:
     site: Site | None = None
     """Where the residual stream is taken from, to go through final norm and unembedding; None: at
     its end."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it is about the untouched model's next token as well."""
+        return self.what in ("kl", "agrees")
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Prompt:
         """What is needed for the log-probability of a text behind the prompt: a number for each of
         its tokens. Raises: DataError where the model cannot read so far."""
         last, tokens = len(self.tokens) - 1, text.tokens
-        most = most_tokens(self.folder)
+        most = self.folder.most_tokens
         if (length := len(self.tokens) + len(tokens) - 1) > most:
             raise DataError(
                 f"{self.row.place}: prompt and {text.filled!r} are {length} tokens, "
@@ -199,7 +204,7 @@ def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
     else:
         opening = tuple(folder.opening)
     tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
-    if len(tokens) > (most := most_tokens(folder)):
+    if len(tokens) > (most := folder.most_tokens):
         raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
     return Prompt(row, tokens, len(opening), folder, inside)
 

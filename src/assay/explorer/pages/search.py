@@ -19,7 +19,7 @@ from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import searching
 from assay.features.index.reader import Index
-from assay.features.index.values import SORTED, Page
+from assay.features.index.schema import SORTED, Page
 from assay.subjects import folder
 
 WAYS = {
