@@ -16,6 +16,7 @@ from assay.ask.measure import controls, dictionaries, harvests, models
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.editing import Editing
 from assay.ask.measure.seen import prompt
+from assay.controls import table as table_of_controls
 from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects
@@ -136,7 +137,7 @@ def test_a_direction_of_a_label_that_tells_nothing_does_not_hold(folder, tmp_pat
 def test_a_control_that_does_nothing_is_refused(folder, tmp_path):
     idle = '[[intervene]]\nname = "idle"\nadd = "d"\nstrength = 0\n'
     text = STEERED.format(way="difference", label="tone", first="good", second="bad", strength=1)
-    with pytest.raises(ExperimentError, match="adds 0 times a direction, so it always fails"):
+    with pytest.raises(ExperimentError, match="a direction with strength 0, so it always fails"):
         verdict(folder, tmp_path, f'{text}control = ["idle"]\n{idle}')
 
 
@@ -204,7 +205,13 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
         ({"add": "embedded"}, ["random", "shuffled"]),
         ({"add": "feature"}, ["random"]),
         ({"add": "token"}, ["random", "tokens"]),
+        ({"add": "mean"}, ["random", "layer"]),
         ({"clamp": ("it", 1)}, ["random", "damage"]),
+        ({"reconstruct": "it"}, ["mean"]),
+        (
+            {"ablate": "mean", "site": STREAM, "position": -1, "source": "b"},
+            ["own", "token", "damage"],
+        ),
         ({"patch": "corrupted", "site": STREAM}, ["unrelated", "layer"]),
         ({"patch": "corrupted", "site": STREAM, "position": -1}, ["unrelated", "token"]),
         ({"patch": "corrupted", "site": MLP, "position": -1}, ["unrelated", "layer"]),
@@ -223,12 +230,20 @@ def test_every_kind_has_its_near_controls(table, names):
         direction("difference", difference=("a", "b")),
         direction("probe", probe=("a", "b")),
         direction("component", component=1),
+        direction("mean", mean=True),
         direction("embedded", site="hook_embed", difference=("a", "b")),
         direction("feature", feature=("it", 1)),
         direction("token", unembedding=" a"),
     ]
     got = controls.of_intervention(intervention(**table), tables)
     assert [c.name for c in got] == names and all(c.why for c in got)
+
+
+def test_controls_of_one_name_agree_on_whether_a_seed_draws():
+    drawn = {}
+    for control in (x for x in vars(table_of_controls).values() if hasattr(x, "drawn")):
+        assert drawn.setdefault(control.name, control.drawn) == control.drawn, control.name
+    assert {name for name, draws in drawn.items() if draws} == table_of_controls.DRAWN
 
 
 def test_a_control_that_a_kind_has_not_is_refused():

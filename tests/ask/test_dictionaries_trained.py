@@ -209,6 +209,15 @@ def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(read
     assert not learned & {hashlib.sha256(t.encode()).hexdigest()[:12] for t in texts}
 
 
+def test_dead_is_asked_of_a_dictionary_of_each_seed(here):
+    dead = CLAIM.replace("sae.fvu < 0.1", "sae.dead < 0.2")
+    found = {}
+    for each in ("", "per_seed = true\n"):
+        result = run(here, HEAD + SAE.replace("steps = 300", f"{each}steps = 20") + dead)
+        found[each] = result.arms["sae"].dead.values
+    assert found[""].shape == (6,) and np.array_equal(*found.values())
+
+
 def test_a_transcoder_of_a_linear_map_leaves_little(here):
     """A block's last matrix takes hook_post to hook_mlp_out; a frozen decoder cannot follow."""
     table = """
@@ -363,6 +372,11 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             "line 11 column 12: .*reads several sites and writes them all",
         ),
         ("k = 1\n", 'k = 1\nfrozen = "both"\n', "no half is called so"),
+        (
+            "sae.fvu",
+            "sae.ce_spliced",
+            r'it has .*fvu.* per_seed = true dead; .*reconstruct = "sae"',
+        ),
         (
             "k = 1\n",
             'k = 1\nfrozen = "decoder"\ncontrols = ["frozen"]\n',

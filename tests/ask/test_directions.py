@@ -108,6 +108,13 @@ def of_activations(x):
     return Learner(None, rows_of({"t": "a"}, text="{t}"), known, lambda *_: x, None)
 
 
+def test_a_mean_is_that_of_its_seeds_rows(subject, learnt):
+    table = direction(prompts="learnt", mean=True)
+    got = learner(subject, learnt).vector(table, Site.parse(SITE), 3).double()
+    rows = [learnt.rows[i] for i in learnt.sample(range(len(ROWS)), 3)]
+    assert torch.allclose(got, acts(subject[1], rows).mean(0), atol=1e-5)
+
+
 def test_a_component_points_the_same_way_in_every_seed():
     """Though its largest entry is now positive and now negative."""
     along = torch.tensor([1.0, -1.0, 0, 0, 0, 0, 0, 0]) / 2**0.5

@@ -1,6 +1,8 @@
 """Every intervention, in batches over prompts, seeds and sweeps, against one prompt at a time with
 hooks of one's own."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -422,6 +424,87 @@ def test_a_features_direction_is_its_decoder_row_at_its_site(llama, three, tmp_p
     )
 
 
+def test_what_a_dictionary_reconstructs_is_put_there_and_its_reads_are_those_of_its_codes(
+    subject, three, tmp_path
+):
+    folder, naive = subject
+    path, of = str(tmp_path / "it.safetensors"), dictionary(SITE)
+    write(of, tmp_path / "it.safetensors", "assay")
+    w = {k: v[0].double() for k, v in of.tensors().items()}
+
+    def codes(x):
+        z = (x.double() - w["mean"]) * 0.5 - w["b_dec"]
+        return torch.relu(z @ w["W_enc"] + w["b_enc"])
+
+    def back(x):
+        return (codes(x) @ w["W_dec"] + w["b_dec"]) / 0.5 + w["mean"]
+
+    table = intervention(reconstruct=path)
+    edit = {SITE: at(slice(1, None), lambda x, s: back(x).to(x))}
+    check(subject, three, table, lambda naive, i, n: edit)
+    mean = intervention(ablate="mean", site=SITE)
+    control = measured(folder, three, table, control="mean")[0]["one"]
+    # the first token, which is left as it is, is alike in all three
+    np.testing.assert_allclose(control, measured(folder, three, mean)[0]["one"], **CLOSE)
+    own = (Read(name="on", l0=path, position="mean"), Read(name="left", fvu=path))
+    got = measured(folder, three, reads=own)[0]
+    for i, row in enumerate(three.rows):
+        x = naive.acts(row.text, SITE)[1:]
+        on = (codes(x) > 0).sum(1).double().mean()
+        left = (x - back(x)).square().sum() / (x - x.mean(0)).square().sum()
+        assert got["on"][0, i] == pytest.approx(float(on), abs=1e-6)
+        assert got["left"][0, i] == pytest.approx(float(left), rel=1e-3)
+
+
+OTHERS = rows_of(
+    *({"t": t} for t in ("x = a b", "Point(", "return 10 of it")), name="others", text="{t}"
+)
+
+
+@pytest.mark.parametrize("heads", [None, [1]])
+def test_the_mean_over_other_prompts_is_put_there(subject, three, heads):
+    _, naive = subject
+    place, site = ({"heads": ["1.1"]}, Z) if heads else ({"site": SITE}, SITE)
+
+    def mean(position):
+        return torch.stack([naive.acts(row.text, site)[position] for row in OTHERS.rows]).mean(0)
+
+    for position, fields in ((-1, {}), (-2, {"source_position": -2})):
+        new = mean(position)[1] if heads else mean(position)
+        table = intervention(ablate="mean", source="others", position=-1, **place, **fields)
+        put = partial(lambda new, x, s: new, new)
+        check(
+            subject,
+            three,
+            table,
+            lambda naive, i, n, put=put: {site: at([n - 1], put, heads)},
+            sources=(OTHERS,),
+        )
+
+
+def test_own_means_stand_in_for_those_of_other_prompts(llama, three):
+    folder, _ = llama
+    of = {"ablate": "mean", "site": SITE, "position": -1}
+    control = measured(
+        folder, three, intervention(source="others", **of), control="own", sources=(OTHERS,)
+    )
+    plain = measured(folder, three, intervention(**of))
+    assert np.array_equal(control[0]["one"], plain[0]["one"])
+
+
+def test_another_prompts_activations_come_from_the_source(llama, three):
+    _, naive = llama
+    one = rows_of({"t": "x = a b"}, name="one", text="{t}")
+    row = naive.acts("x = a b", SITE)[-1]
+    check(
+        llama,
+        three,
+        intervention(patch="other", source="one", site=SITE, position=-1),
+        lambda naive, i, n: {SITE: at([n - 1], lambda x, s: row)},
+        sources=(one,),
+    )
+
+
 # refusals -------------------------------------------------------------------------------------
 
 
@@ -441,6 +524,11 @@ def test_a_features_direction_is_its_decoder_row_at_its_site(llama, three, tmp_p
         ({"add": "e"}, "there is no direction 'e'"),
         ({"ablate": "zero", "site": SITE, "strength": 2.0}, "strength belongs to add"),
         ({"add": "d", "value": 2.0}, "value belongs to clamp"),
+        ({"add": "d", "source": "others"}, "source names the prompts whose activations"),
+        (
+            {"ablate": "resample", "site": SITE, "source": "others", "source_position": 0},
+            "source_position is where a mean is taken",
+        ),
         ({"add": "d", "sweep": {"strengh": (1, 2)}}, "sweeps 'strengh', no field or slot of it"),
         ({"add": "d", "sweep": {"strength": ()}}, "each level once"),
         ({"ablate": "zero", "heads": ["1.0"], "sweep": {"heads": (1.1, 1.2)}}, "heads are texts"),

@@ -104,6 +104,31 @@ def test_neurons_are_chosen_on_one_half_and_ablated_on_the_other(subject, shown)
         np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
 
 
+def test_a_neuron_is_chosen_for_a_read_by_how_well_it_separates(subject, shown):
+    folder, naive = subject
+    chosen, rest = halves(shown)
+    labels = [shown.rows[i].columns["label"] for i in shown.halves()[0]]
+
+    def means(text):
+        return torch.cat([kept(naive, text, n)["post"][1:].mean(0) for n in range(3)])
+
+    x = torch.stack([means(text) for text in chosen]).numpy()
+    y = np.array([name == "b" for name in labels])
+    ranks = scipy.stats.rankdata(x, axis=0)[y].sum(0)
+    areas = (ranks - y.sum() * (y.sum() + 1) / 2) / (y.sum() * (~y).sum())
+    by = {"by": ("b", "a"), "score": "auroc"}
+    every = [
+        Read(name="best", position="mean", top=Top(n=1, of="neurons", **by)),
+        Read(name="here", position="mean", site=POST, top=Top(n=3, of="neurons", by=("b", "a"))),
+    ]
+    got = measured(folder, shown, reads=every)[0]
+    (number,) = got["chosen_parts_for_best"][0].astype(int)
+    assert areas[number] == areas.max()
+    np.testing.assert_allclose(got["best"][0], [means(t)[number] for t in rest], **CLOSE)
+    three = [means(t)[got["chosen_parts_for_here"][0].astype(int) + len(x[0]) // 3] for t in rest]
+    np.testing.assert_allclose(got["here"][0], [t.mean() for t in three], **CLOSE)
+
+
 def test_the_control_of_neurons_takes_as_many_others(subject, shown):
     folder, naive = subject
     table = intervention(ablate="zero", site=POST, neurons=(3, 17))

@@ -462,7 +462,7 @@ def test_a_label_that_tokens_carry_is_unspecific(tiny, lab):
     }
     (claim,) = whole.claims
     assert claim.units == ("prompt",)
-    assert claim.bounds == (0, 1)
+    assert claim.natural == (0, 1) and claim.bounds is None
     assert 0.5 <= claim.empty < 0.6
     assert set(claim.near) == set(claim.must_fail)
     verdict = lab.run(whole).judged[0].verdict

@@ -244,6 +244,20 @@ KNOWN = {
     "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
         "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
     },
+    'logit(" a") − logit(" b"), first tokens, as far as 4.1, 5.2 write it directly (logit)': {
+        "direct": (" a", " b"), "heads": ("4.1", "5.2")
+    },
+    "mean cosine of the activations of each two tokens at hook_embed (cosine, -1 to 1)": {
+        "anisotropy": True, "site": "hook_embed"
+    },
+    "share of repeated runs of 3 tokens of the next 9 tokens, sampled at temperature 1 (0 to 1)": {
+        "written": "repeated", "ngram": 3, "tokens": 9, "temperature": 1.0
+    },
+    "latents of a.safetensors that are on, mean over tokens (latents, 0 or more)": {
+        "l0": "a.safetensors", "position": "mean"
+    },
+    "share of the variance that a.safetensors does not explain at hook_embed (0 or more, lower is "
+    "better)": {"fvu": "a.safetensors", "site": "hook_embed"},
     "linear CKA of its tokens at blocks.2.hook_resid_pre and without the change (0 to 1)": {
         "cka": True,
         "site": "blocks.2.hook_resid_pre",

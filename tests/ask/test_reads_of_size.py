@@ -57,6 +57,16 @@ def test_lengths_and_cosines_are_those_of_the_stream(naive):
         assert found["both"][p] == pytest.approx(both, abs=1e-5)
 
 
+def test_anisotropy_is_the_mean_cosine_of_two_tokens(naive):
+    read = Read(name="it", anisotropy=True, site="blocks.1.hook_resid_pre")
+    found = measured(naive, texts(*SHOWN[:2]), [read])["it"]
+    for p, text in enumerate(SHOWN[:2]):
+        x = naive.run(naive.ids(text))[1][1][1:]
+        pairs = [(a, b) for i, a in enumerate(x) for b in x[:i]]
+        cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs]
+        assert found[p] == pytest.approx(np.mean(cosines), abs=1e-6)
+
+
 def test_logits_are_what_the_softmax_is_taken_of(naive):
     every = [
         Read(name="one", logit=" a"),
@@ -83,6 +93,7 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         Read(name="mean", neurons=some, site=site, position="mean"),
         Read(name="most", neurons=some, site=site, position="all"),
         Read(name="each", neurons=(3,), site=site, sweep={"neurons": some}),
+        Read(name="named", neurons=("1.3", "1.0", "1.5")),
     ]
     found, kept = measured(naive, texts(*SHOWN), every), []
     handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
@@ -94,6 +105,7 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         rest = x[1:] if len(x) > 1 else x
         assert found["last"][p] == pytest.approx(x[-1].mean(), rel=1e-4, abs=1e-7)
         assert found["mean"][p] == pytest.approx(rest.mean(), rel=1e-4, abs=1e-7)
+        assert found["named"][p] == pytest.approx(x[-1].mean(), rel=1e-4, abs=1e-7)
         assert found["most"][p] == pytest.approx(x.mean(1).max(), rel=1e-4, abs=1e-7)
         assert found["each"][:, p] == pytest.approx(x[-1], rel=1e-4, abs=1e-7)
     handle.remove()

@@ -36,6 +36,12 @@ name = "broken"
 ablate = "zero"
 heads = ["1.1", "1.2"]
 """
+ROUNDED = """
+[[model]]
+name = "./planted"
+label = "rounded"
+weights = { bits = 8, per = "channel" }
+"""
 SAME = "change: both are the same model: the difference is 0 by arithmetic"
 DIFF = """
 [[model]]
@@ -93,6 +99,24 @@ CASES = {
         CUT + BREAKS,
         '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
         NOTHING,
+        False,
+    ),
+    "no change, with a control of its own": (
+        CUT + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\ncontrol = ["broken"]  # ',
+        NOTHING,
+        False,
+    ),
+    "weights that change nothing": (
+        ROUNDED + CUT,
+        "rounded.right - main.right > -1",
+        NOTHING,
+        True,
+    ),
+    "in which share of units": (
+        LENS,
+        "share(first(main.lens > 0, over=layer) >= 1) > 0.5",
+        "and then averaged",
         False,
     ),
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
@@ -308,7 +332,7 @@ def test_the_head_that_does_it_is_named_where_a_claim_names_another(folder, tmp_
 def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path):  # noqa: F811
     result = run(study(folder, "any", PATCHED, "main.right - changed.right > 2"), tmp_path)
     assert result.judged[0].outcome == "unspecific"
-    assert any("claim that the answer follows is changed.right < -X" in n for n in result.notes)
+    assert any("that the answer follows is changed.right < -X" in n for n in result.notes)
 
 
 def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # noqa: F811
@@ -329,22 +353,6 @@ def test_notes_of_claims_have_the_numbers_of_those_that_are_judged():
     said = ["claim 1: a", "claim 3: b: c", "unused: d", "estimate 1: e"]
     numbered = [*beside._numbered(said, {"claim 2": 1, "claim 3": 2})]
     assert numbered == ["claim 2: b: c", "unused: d", "estimate 1: e"]
-
-
-def test_what_each_of_a_few_prompts_gave_is_told(folder, tmp_path):  # noqa: F811
-    rows = 'rows = [{ thing = "room" }, { thing = "meal" }]'
-    tables = f"""
-[[prompts]]
-text = "the {{thing}} was lovely and it is"
-{rows}
-[[read]]
-name = "good"
-log_prob = [" good", " bad"]
-"""
-    result = run(study(folder, "few", tables, "main.good > 0"), tmp_path)
-    (note,) = [n for n in result.notes if n.startswith("each prompt: ")]
-    numbers = result.arms["main"].good.mean("run").values
-    assert note == f"each prompt: room {numbers[0]:.3g}; meal {numbers[1]:.3g}"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
 from assay.core import judging
 from assay.core.errors import ExperimentError
+from assay.core.reading import Others
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -157,6 +158,86 @@ def test_of_two_probes_the_one_that_breaks_the_claim_has_the_controls(holds, of,
     assert claim.of == of and f"{of}/permuted" in claim.must_fail
     equal = any("is also true if no probe learns anything" in r for r in experiment.remarks)
     assert equal == ("> 0" not in holds)
+    pairs = [r for r in experiment.remarks if "it compares two probes" in r]
+    assert [r.partition("both: ")[2] for r in pairs] == (
+        ["early/untrained minus late/untrained, early/permuted minus late/permuted"]
+        if of == "early"
+        else []
+    ), "the same tokens tell as much of either, by arithmetic"
+
+
+def test_a_control_takes_the_place_of_both_probes_of_other_labels(folder):  # noqa: F811
+    """Selectivity, as of Hewitt and Liang: on embeddings it is that of two probes of embeddings."""
+    head, *lines = (folder / "speakers.csv").read_text().splitlines()
+    dealt = [f"{line},{'ab'[i % 3 == 0]}" for i, line in enumerate(lines)]
+    (folder / "dealt.csv").write_text("\n".join([f"{head},dealt", *dealt]))
+    task = '[[probe]]\nname = "task"\nlabel = "dealt"\nsite = "blocks.0.hook_resid_post"\n'
+    tables = PROBES.replace("speakers.csv", "dealt.csv") + task
+    holds = "early.accuracy - task.accuracy > 0.2"
+    experiment = catalogue.find(str(study(folder, "selective", tables, holds)))
+    claim, arms = experiment.claims[0], experiment.arms
+    for name in ("bag", "embedding", "places", "untrained", "permuted"):
+        assert {f"early/{name}", f"task/{name}"} <= {*arms}
+    dims = ("run", *claim.units[-1:])
+    number = {"early": 0.9, "task": 0.5, "early/embedding": 0.8, "task/embedding": 0.7}
+    numbers = {a: number.get(a, 0.5) for a in arms}
+    made = {
+        a: xr.Dataset({"accuracy": (dims, [[x] * 24])}, {"seed": ("run", [0])})
+        for a, x in numbers.items()
+    }
+    value = claim.value(made["early/embedding"], Others(made, "early/embedding"))
+    assert float(value["value"].mean()) == pytest.approx(0.8 - 0.7)
+
+
+def test_rows_of_two_files_are_paired_by_a_column_or_it_is_said(folder):  # noqa: F811
+    head, *lines = (folder / "capitals.csv").read_text().splitlines()
+    numbered = [f"{line},{i}" for i, line in enumerate(lines)]
+    (folder / "first.csv").write_text("\n".join([f"{head},id", *numbered]))
+    tables = (
+        CUT.replace("capitals.csv", "first.csv")
+        + """[[prompts]]
+name = "more"
+text = "{who} is in {country} the capital is"
+file = "second.csv"
+unit = "prompt"
+"""
+    )
+
+    def remarks(second, holds="main.right - more.right > 2"):
+        (folder / "second.csv").write_text("\n".join(second))
+        return " ".join(catalogue.find(str(study(folder, "two files", tables, holds))).remarks)
+
+    said = "row 1 of prompts is compared with row 1 of more, and so on"
+    others = [line.replace("anna", "zoe") for line in numbered]
+    assert said not in remarks([f"{head},id", *others]), "they have the same id in the same rows"
+    assert said in remarks([head, *lines[::-1]])
+    with pytest.raises(ExperimentError, match='the same id in another order; write unit = "id"'):
+        remarks([f"{head},id", *numbered[::-1]])
+    with pytest.raises(ExperimentError, match="no column says which rows of prompts and more"):
+        remarks([head, *lines[::-1]], "share(main.right - more.right > 0) > 0.5")
+    assert said in remarks(
+        [head, *lines[::-1]], "share(main.right > 0) - share(more.right > 0) > 0.5"
+    )
+
+
+def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F811
+    with pytest.raises(ExperimentError, match="has a number for each prompt, which is a unit"):
+        catalogue.find(str(study(folder, "no unit", CUT, "mean(main.right, over=prompt) > 1")))
+    label = '[[read]]\nname = "anna"\ncolumn = ["who", "anna"]\n'
+    tables = CUT.replace('unit = "prompt"', 'unit = "country"') + label
+    with pytest.raises(ExperimentError, match=r"auroc\(…\) takes one label of each country"):
+        catalogue.find(str(study(folder, "mixed", tables, "auroc(main.right, main.anna) > 0.6")))
+
+
+def test_natural_ranges_are_those_of_units_and_no_bounds_that_nobody_wrote(folder):  # noqa: F811
+    for holds, natural in (
+        ("main.known > 0.6", (0, 1)),
+        ("main.known - changed.known > 0.6", (-1, 1)),
+        ("share(main.right > 0) - share(changed.right > 0) > 0.2", (-1, 1)),
+        ("main.right > 2", None),
+    ):
+        claim = catalogue.find(str(study(folder, "natural", CUT, holds))).claims[0]
+        assert (claim.natural, claim.bounds) == (natural, None), holds
 
 
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811

@@ -1,6 +1,7 @@
 """What a check calls, keeps, reports and gives back."""
 
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -270,6 +271,17 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
         ({"vector": None, "layer": 3}, DataError, "layer= needs others="),
         ({"vector": None, "heads": [(0, 1)]}, DataError, "heads= needs of="),
         ({"vector": np.zeros(3)}, DataError, "length 0"),
+        ({"vector": None, "heads": [(0, 9)], "of": (2, 4)}, DataError, r"names \(0, 9\), which"),
+        (
+            {"vector": None, "latents": [1], "of": 4, "norms": [1, 2, math.nan, 1]},
+            DataError,
+            "nan for",
+        ),
+        (
+            {"vector": None, "latents": [1], "of": 4, "norms": {2: 1.0}},
+            DataError,
+            "1 has no size",
+        ),
         ({"holds": "effect"}, ClaimError, "compares nothing"),
         ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
         ({"prompts": ["a"]}, DataError, "has 1 prompts"),
@@ -518,3 +530,70 @@ def test_a_patch_that_says_the_answer_is_noted():
     notes = check(copied, vector=None, source=saying).notes
     assert any("contains the prompt's own right" in n for n in notes)
     assert not any("own right" in n for n in check(copied, vector=None, source=saying[::-1]).notes)
+
+
+class Leak:
+    """A model whose hook stays, from one call to the next."""
+
+    def __init__(self) -> None:
+        self.added = 0.0
+
+    def __call__(self, vector, prompts):
+        self.added = self.added if vector is None else float(vector[0])
+        return [0.01 * p["x"] + self.added for p in prompts]
+
+
+def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
+    """A hook that stays, an argument or prompts that are changed, padding that counts, prompts that
+    the change does not reach, and no number at all; none of it is a finding."""
+    rows = [{"x": float(i)} for i in range(24)]
+
+    def changes(vector, prompts):
+        if vector is not None:
+            vector *= 2
+        return [0.01 * p["x"] + (0 if vector is None else vector[0]) for p in prompts]
+
+    def writes(vector, prompts):
+        for p in prompts:
+            p["x"] += 0.5
+        return changes(None if vector is None else vector.copy(), prompts)
+
+    def padded(vector, prompts):
+        return np.array(changes(None if vector is None else vector.copy(), prompts)) + len(prompts)
+
+    def some(vector, prompts):
+        reached = 0 if vector is None else vector[0]
+        return [0.01 * p["x"] + (reached if p["x"] % 3 else 0) for p in prompts]
+
+    def ask(hook, vector=(1, 0, 0, 0)):
+        given = [dict(row) for row in rows]
+        v = np.array(vector, float)
+        options = {"prompts": given, "holds": "effect > 0.1", "vector": v}
+        return assay.check("", hook, cache=False, ledger=False, **options)
+
+    for hook, why in (
+        (Leak(), "something stays in the model"),
+        (changes, "changes the vector that it is given"),
+        (writes, "changes the prompts that it is given"),
+        (lambda v, p: [math.nan] * len(p), "no number, but NaN, for every prompt"),
+    ):
+        with pytest.raises(DataError, match=why):
+            ask(hook)
+    assert any("which others are in the call, by up to 22" in n for n in ask(padded).notes)
+    told = ask(some).notes
+    assert any("8 of 24 prompts have exactly the same number" in n for n in told)
+    assert not any("others are in the call" in n for n in told)
+    with pytest.raises(DataError, match="not finite"):
+        ask(some, np.full(4, math.nan))
+
+
+def test_sources_of_which_none_is_unrelated_are_noted():
+    def read(source, prompts):
+        return [3.0 * (s == p["own"]) + p["x"] for s, p in
+                zip(source or [p["own"] for p in prompts], prompts, strict=True)]  # fmt: skip
+
+    for kinds in (2, 4):
+        rows = [{"own": f"w{i % kinds}", "x": 0.01 * i} for i in range(24)]
+        other = [f"w{(i + 1) % kinds}" for i in range(24)]
+        v = assay.check("", read, prompts=rows, holds="effect < -2", source=other, ledger=False)
+        assert any("2 different sources" in n for n in v.notes) == (kinds == 2)

@@ -67,7 +67,7 @@ def test_what_verbs_give_is_what_the_schemas_say(tmp_path, monkeypatch):
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke))
-    valid("plan", gaps.find_gaps(study.path, lab))
+    valid("plan", gaps.find_gaps(study.path))
     ran = results.judged(lab, experiment, smoke)
     valid("run", ran)
     valid("run", results.judged(lab, experiment, smoke))  # as it is stored

@@ -284,7 +284,7 @@ def test_the_value_for_nothing_is_the_authors_to_name_and_a_threshold_on_it_asks
 # bounds, populations, the page's numbers
 
 
-def test_units_on_both_natural_bounds_have_clopper_and_pearsons_interval_and_others_have_not():
+def test_units_on_natural_bounds_have_clopper_and_pearsons_interval_and_others_have_not():
     right = np.array([1, 1, 1, 1, 1, 0, 1, 1.0])
     changes = {"low": 0.4, "natural": (0.0, 1.0)}
     v = judged(arm(right), arm(np.zeros(N)), changes).verdict
@@ -296,9 +296,11 @@ def test_units_on_both_natural_bounds_have_clopper_and_pearsons_interval_and_oth
         "control control not beaten"
     )
     v = judged(arm(np.r_[right[:-1], 0.99]), arm(np.zeros(N)), changes).verdict
-    assert v.t_low == pytest.approx(
-        np.mean([*right[:-1], 0.99]) - 2.364624 * np.std([*right[:-1], 0.99], ddof=1) / 8**0.5
-    )
+    assert v.bounds == (0, 1) and math.isnan(v.t_low)
+    v = judged(arm(np.r_[right[:-1], 1.01]), arm(np.zeros(N)), changes).verdict
+    assert v.bounds is None and v.t_low == pytest.approx(
+        np.mean([*right[:-1], 1.01]) - 2.364624 * np.std([*right[:-1], 1.01], ddof=1) / 8**0.5
+    ), "a unit may lie beyond, as a part of a ratio does"
 
 
 def test_two_factors_have_no_exact_interval_whatever_their_bounds():

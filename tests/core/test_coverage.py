@@ -19,7 +19,9 @@ from interval_worlds import (
     two_factors,
 )
 
+from assay.core.bounded import bounded_mean, exact_bounds
 from assay.core.outlying_units import find_outliers
+from assay.core.reading import Table
 from assay.core.stats import interval, mean
 
 CASES = [*one_factor(), *shares(), *two_factors(), *matched()]
@@ -96,3 +98,45 @@ def test_the_numbers_of_the_page_are_those_of_the_record():
     for name, numbers in shown:
         found = {n for x in lines if x.startswith(f"| {name} |") for n in re.findall(r"[\d.]+%", x)}
         assert set(numbers) <= found, name
+
+
+def by_the_rule(draw, n, repeats):
+    """The intervals of samples of units between 0 and 1, limits exact where t misleads."""
+    rng = np.random.default_rng([n, repeats])
+    for x in (draw(rng, n) for _ in range(repeats)):
+        if ends := exact_bounds(Table({"x": x}, {}), ("prompt",), mean, None, (0.0, 1.0)):
+            exact = bounded_mean([x], float(x.mean()), ends)
+            yield exact.low, exact.high
+        else:
+            i = interval({"x": x}, mean, draws=1)
+            yield max(0.0, i.low), min(1.0, i.high)
+
+
+def often_one(share):
+    return lambda rng, n: np.where(rng.random(n) < share, 1.0, rng.beta(2, 2, n))
+
+
+def test_limits_of_shares_are_exact_only_where_t_misleads():
+    """28 units near .56 are known to a hundredth, and half of them at 1 are not taken for normal
+    ones."""
+    low, high = np.transpose([*by_the_rule(lambda rng, n: rng.beta(200, 160, n), 28, 60)])
+    covered = abs((low + high) / 2 - 5 / 9) < (high - low) / 2
+    assert (high - low).max() < 0.04 and covered.mean() > 0.85
+    low, high = np.transpose([*by_the_rule(often_one(0.8), 12, 60)])
+    assert ((low < 0.9) & (high > 0.9)).mean() > 0.9, "t alone: 91 %, and 73 % of 6 units"
+    (few,) = by_the_rule(lambda rng, n: rng.beta(200, 160, n), 8, 1)
+    assert few[1] - few[0] > 0.3, "valid for a few units whatever they are"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("n", [6, 12, 20, 40])
+def test_limits_of_shares_cover_wherever_t_covers_numbers_without_bounds(n):
+    laws = {(a, b): lambda rng, n, a=a, b=b: rng.beta(a, b, n) for a, b in BETAS}
+    laws |= {(share, 0): often_one(share) for share in (0.2, 0.5, 0.8)}
+    for (a, b), draw in laws.items():
+        truth = a / (a + b) if b else a + (1 - a) / 2
+        low, high = np.transpose([*by_the_rule(draw, n, 400)])
+        assert ((low <= truth) & (truth <= high)).mean() > 0.93 - 0.03, (a, b)
+
+
+BETAS = [(200, 160), (20, 20), (2, 2), (1, 1), (0.5, 0.5), (5, 1), (20, 1), (20, 0.5), (3, 0.2)]

@@ -1196,33 +1196,96 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
     assert assay.judge(long, **ask).n == {"seed": 6}
     with pytest.raises(DataError, match="name each after its arm alone"):
         assay.judge(wide.rename(columns=lambda c: c if c == "seed" else f"{c}_x"), **ask)
-    for name in ("t.json", "t.parquet"):
+    for name in ("t.feather", "t.parquet"):
         long.to_json(tmp_path / name, orient="records")
         with pytest.raises(DataError, match=r"is not CSV: .* give the DataFrame to assay.judge"):
             assay.judge(tmp_path / name, **ask)
+    whole = assay.judge(long, **ask)
+    for name, lines in (("t.json", False), ("t.jsonl", True)):
+        long.to_json(tmp_path / name, orient="records", lines=lines, double_precision=15)
+        of_file = assay.judge(tmp_path / name, **ask)
+        assert (of_file.low, of_file.high) == pytest.approx((whole.low, whole.high))
+    for text, told in (
+        ('{"arm": "a"}\nx', "line 2 is not JSON"),
+        ('{"arm": "a"}\n[1]', "is no table: a list of objects"),
+        (json.dumps({f"c{i}": 1 for i in range(1001)}), "1,001 columns"),
+    ):
+        (tmp_path / "t.jsonl").write_text(text)
+        with pytest.raises(DataError, match=told):
+            assay.judge(tmp_path / "t.jsonl", **ask)
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
-    {
-        "its values are separated by ';'; write commas": "arm;seed;x\na;0;1\n",
-        "its values are separated by '.t'; write commas": "arm\tseed\tx\na\t0\t1\n",
-        "values are separated by ';'; write commas, and decimal points": "arm;seed;x\na;0;0,5\n",
-        "got 'failed' in row 1; if .* leave the cell empty": "arm,seed,x\na,0,failed\n",
-        "infinite in row 1; .* leave the cell empty": "arm,seed,x\na,0,inf\n",
-        r"line 2 has more values .* write a decimal comma \(84,1\) as": "arm,seed,x\na,0,0,1\n",
-        "line 3 has 4 values, the header 3 names; write a dec": "arm,seed,x\na,0,1\na,1,0,2\n",
-        "got '84,1' in row 1; write 84.1, with a point": 'arm,seed,x\na,0,"84,1"\n',
-        "write thousands without a comma, and decimals behind": 'arm,seed,x\na,0,"25,126"\n',
-        "got '84.1%' in row 1; write 84.1, without the sign": "arm,seed,x\na,0,84.1%\n",
-        r"not UTF-8 text \(byte 0\); save it as UTF-8": "arm,seed,x\na,0,1\n".encode("utf-16"),
-    }.items(),
+    ("text", "told"),
+    [
+        ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
+        ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
+        ("arm;seed;x\na;0;0,5\n", "values are separated by ';'; write commas, and decimal points"),
+        ("arm,seed,x\na,0,failed\n", "got 'failed' in row 1; if .* leave the cell empty"),
+        ("arm,seed,x\na,0,inf\n", "infinite in row 1; .* leave the cell empty"),
+        ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
+        ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),
+        ('arm,seed,x\na,0,"84,1"\n', "got '84,1' in row 1; write 84.1, with a point"),
+        ('arm,seed,x\na,0,"25,126"\n', "write thousands without a comma, and decimals behind"),
+        ("arm,seed,x\na,0,84.1%\n", "got '84.1%' in row 1; write 84.1, without the sign"),
+        ("arm,seed,x\na,0,1\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("arm,seed,x\na,0,\xe4\n".encode("latin-1"), r"not UTF-8 text \(byte \d+\); save it"),
+        ("# made by x.py\narm,seed,x\na,0,1\n", "begins with a comment"),
+        ("arm,seed,x\na,0,yes\n", "got 'yes' in row 1; write 1 and 0"),
+        ("arm,seed,x\na,0,\u22120.5\n", "write the minus sign as -"),
+        ("arm,seed,x\na,0,0.5 ± 0.1\n", "write the number alone"),
+        ("arm,seed,x\na,0,1\narm,seed,x\n", "row 2; this row repeats the header"),
+        ("arm,seed,x\na,s1,1\na,s2,2\na,mean,1.5\n", "'mean' among its levels, which sums up"),
+        ("arm,seed,x\na,s1,1\nA,s2,2\n", "arms 'a' and 'A' differ by case alone"),
+        ("arm,seed,x\na,s1,1\na,S1,2\n", "levels 's1' and 'S1' differ by case alone"),
+    ],
 )
 def test_what_keeps_a_file_from_being_a_table_is_said(tmp_path, text, told):
     file = tmp_path / "t.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=told):
         assay.judge(file, claim="a.x > 0", unit="seed")
+
+
+def test_shares_are_of_one_scale_and_no_share_is_minus_one():
+    """Percentages next to shares, and a number that stands for none, by the names of columns; what
+    is no share by its name may be anything."""
+    f = frame().rename(columns={"fvu": "acc"})
+    ask = {**ASK, "claim": "gated.acc - relu.acc < -0.02"}
+    percent = f.assign(acc=f.acc.where(f.arm != "gated", 100 * f.acc))
+    missing = f.assign(acc=f.acc.where(f.seed != f.seed.min(), -1))
+    for table, told in ((percent, "shares and percentages"), (missing, "is -1 in rows")):
+        with pytest.raises(DataError, match=told):
+            assay.judge(table, **ask)
+        renamed = table.rename(columns={"acc": "loss"})
+        assay.judge(renamed, **{**ask, "claim": ask["claim"].replace("acc", "loss")})
+    assert assay.judge(f.assign(acc=100 * f.acc), **ask).outcome == "holds"
+    blank = f.assign(
+        seed=[f"s{s} " if a == "gated" else f"s{s}" for a, s in zip(f.arm, f.seed, strict=True)]
+    )
+    assert assay.judge(blank, **ask).n == assay.judge(f, **ask).n
+
+
+def test_the_best_of_several_arms_is_allowed_for():
+    """Of ten arms without any effect the best one would hold far more often than one in forty;
+    with an effect it holds, and so it does where the others were no candidates."""
+    draws, found, clear = 5, 0, 0
+    for seed in range(draws):
+        draw = np.random.default_rng(seed)
+        x = draw.normal(size=(11, 12))
+        names = ["old", *(f"m{i}" for i in range(10))]
+        best = 1 + int(x[1:].mean(1).argmax())
+        for effect in (0.0, 3.0):
+            x[best] += effect
+            rows = {"arm": np.repeat(names, 12), "seed": [*range(12)] * 11, "x": x.ravel()}
+            j = assay.judge(rows, claim=f"m{best - 1}.x - old.x > 0.01", unit="seed", distinct=True)
+            found += not effect and j.outcome == "holds"
+            clear += bool(effect) and j.outcome == "holds"
+            if j.reason == "grouped by selection":
+                others = [n for n in names[1:] if n != names[best]]
+                named = assay.judge(rows, claim=j.text, unit="seed", also=others, distinct=True)
+                assert named.outcome == "holds" and any("best of 10 arms" in n for n in j.notes)
+    assert found == 0 and clear >= draws - 1
 
 
 @pytest.mark.filterwarnings("error")

@@ -50,6 +50,8 @@ def test_the_pages_name_every_control_and_every_name_that_no_read_can_have():
         "length",
         "paraphrase",
         "lengths",
+        "spelling",
+        "pairs",
         "asked",
         "trained",
     ]

@@ -49,7 +49,7 @@ class Opening:
 
     def _plan(self, ready: Ready) -> Answer:
         lab = self._lab
-        gaps = find_gaps(ready.study, lab, ready.experiment).gaps if ready.study else ()
+        gaps = find_gaps(ready.study, ready.experiment).gaps if ready.study else ()
         without_places = [
             replace(u, text=ready.without_places(u.text), cost=ready.without_places(u.cost))
             for u in gaps

@@ -14,7 +14,7 @@ import msgspec
 from assay.ask import placing
 from assay.ask.measure import controls, damage, interventions, models, reads, sentences, training
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
@@ -134,7 +134,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     task = dataclasses.replace(on_prompts(study, task, on) if on else task, less=first)
     folders = [study.folder_of(models.states(m)[0]) for m in (first, second)]
     if not models.same_tokens(*folders):
-        some = tuple(r for r in task.reads if reads.kind_of(r) not in reads.COMPARING)
+        some = tuple(r for r in task.reads if not reads.compares(r))
         task = dataclasses.replace(task, reads=some)
     study.parts.append(Part(name, task))
     table = task.intervention
@@ -185,7 +185,7 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
         columns = {*first.rows[0].columns} & {*second.rows[0].columns}
         some = tuple(r for r in task.reads if reads.fits(r, columns))
         if table is None:  # nothing is done, so that nothing differs from the untouched model
-            some = tuple(r for r in some if reads.kind_of(r) not in reads.COMPARING)
+            some = tuple(r for r in some if not reads.compares(r))
         task = dataclasses.replace(task, reads=some)
         _refuse_unpaired(task, first, second)
         name = f"{study.prefix(m, model)}{diff.name}"
@@ -229,7 +229,7 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             some = tuple(
                 r
                 for r in placing.of(tables.read, entry.name, first=True)
-                if reads.fits(r, columns) and reads.kind_of(r) not in reads.COMPARING
+                if reads.fits(r, columns) and not reads.compares(r)
             )
             task = dataclasses.replace(task, reads=some)
             study.parts.append(Part(name, task))
@@ -371,6 +371,8 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
         what = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {what}")
+    if first.unit == "prompt":
+        refuse_shuffled(first, second)
 
 
 def _twin(model: Model) -> Model:

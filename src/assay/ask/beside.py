@@ -1,6 +1,6 @@
 """Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
-for others, how many draws of a control pass, what each of a few prompts gave, and what to claim
-where any patch does as well."""
+for others, how many draws of a control pass, and how large what breaks a claim of no effect has to
+be."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ import numpy as np
 from assay.ask.measure import sentences
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.tasks import CHOSEN, OTHERS, Task
-from assay.ask.missing import ALONE
+from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
 from assay.ask.model_study import ModelStudy
-from assay.ask.notes import Asking, falls_only, follows
+from assay.ask.notes import Asking
 from assay.ask.part import Part
+from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.columns import Column
@@ -36,8 +34,6 @@ from assay.subjects.sizes import read_sizes
 
 NAMED = 8
 """Of so many draws each is told; of more they are counted."""
-SHORT = 40
-"""Characters of a prompt that are told."""
 Arms = Mapping[str, "xr.Dataset"]
 
 
@@ -92,8 +88,6 @@ def _of_claim(
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
         yield from _chosen(questions, part, arms[claim.of])
     yield from _highest(asking, claim, arms)
-    yield from _each(questions, claim, arms)
-    yield from _follows(questions, asking, judged)
     yield from _too_small(judged)
 
 
@@ -246,17 +240,24 @@ def _curves(
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
     """Tell which parts were chosen for an intervention, of each level of a sweep."""
-    table = part.task.intervention
-    if CHOSEN not in arm or table is None or table.top is None:
-        return
-    with contextlib.suppress(AssayError):  # the model is no longer here
-        size = read_sizes(questions.found_of(part).config)
-        of_blocks = table.top.of != "latents" and not table.site
-        count = size["h"] if table.top.of == "heads" else size.get("m", 1)
-        x = arm[CHOSEN].isel(run=0)
-        numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
-        names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
-        yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
+    task = part.task
+    tables: list[tuple[Intervention | Read, str, str]] = []
+    if task.intervention:
+        tables.append((task.intervention, CHOSEN, part.label))
+    of_reads = [(r, chosen_for(r), f"{part.label}.{r.name}") for r in task.reads]
+    for table, measure, name in (*tables, *of_reads):
+        top = table.top
+        if measure not in arm or top is None:
+            continue
+        with contextlib.suppress(AssayError):  # the model is no longer here
+            size = read_sizes(questions.found_of(part).config)
+            of_blocks = top.of != "latents" and not table.site
+            count = size["h"] if top.of == "heads" else size.get("m", 1)
+            x = arm[measure].isel(run=0)
+            numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
+            names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
+            where = top.prompts or "the other half"
+            yield f"{name}: {top.of} chosen on {where}: {', '.join(names)}"
 
 
 def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
@@ -278,42 +279,3 @@ def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> t
         return ()
     layer, head = head_of(next(iter(patterns)))
     return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
-
-
-def _each(questions: ModelStudy, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell what each of a few prompts gave."""
-    part = questions.by_label.get(claim.of)
-    if part is None or claim.of not in arms or claim.scale != "plain":
-        return
-    task, unit = part.task, part.task.unit
-    if unit not in claim.units or unit not in arms[claim.of].dims:
-        return
-    # few of them in a smoke run, and no text that fills no window
-    measured = {*arms[claim.of][unit].values.tolist()}
-    if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
-        return
-    numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
-    prompts = task.source if isinstance(task, SaeTask) else task.prompts
-    names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels
-    each = "; ".join(f"{name} {x:.3g}" for name, x in zip(names, numbers, strict=True))
-    yield f"each {unit}: {each}"
-
-
-def _short(prompts: PromptSet, row: int) -> str:
-    """What tells a prompt from others: what stands in its slots, else its text."""
-    known = prompts.rows[row]
-    text = ", ".join(known.columns.get(slot, "") for slot in known.spans) or known.text
-    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
-
-
-def _follows(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
-    """Advise where any other prompt's activations do what a claim says of the pair's."""
-    if asking is None or judged.outcome != "unspecific":
-        return
-    control = judged.controls.get(f"{asking.main}/unrelated")
-    name = falls_only(questions, asking.main, asking.read)
-    if name and control is not None and control.outcome == "holds":
-        yield (
-            f"any other prompt's activations make {name} fall; claim "
-            f"{follows(questions, asking.main, name)}"
-        )

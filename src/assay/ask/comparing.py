@@ -21,12 +21,13 @@ from assay.ask.part import Part
 from assay.ask.tables import Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
-from assay.controls.table import FEATURE, RANDOM, TOKENS
+from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
 from assay.core import apart
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
 from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.expression import is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
@@ -71,9 +72,13 @@ def _is_probe(part: Part) -> bool:
 def rivals(
     asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> tuple[str, ...]:
-    """Give the other arms of a comparison of interventions; none of any other claim, or of what was
-    frozen before both sides of one moved together. What comes before both is no rival."""
+    """Give the other arms of a comparison of interventions, or of probes; none of any other claim,
+    or of what was frozen before both sides of one moved together. What comes before both is no
+    rival, and two probes of which it is claimed that they are alike are none."""
     by_label = asked.by_label
+    probes = [a for a in read.parsed.arms if a in by_label and _is_probe(by_label[a])]
+    if asked.frozen is None and main in probes and not _breaking(asked, read):
+        return tuple(a for a in probes if a not in (main, *controls))
 
     def is_done(arm: str) -> bool:
         task = by_label[arm].task if arm in by_label else None
@@ -120,7 +125,8 @@ def twins(
     for part in asked.controls_of(main):
         for other in rivals(asked, main, read, controls) if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
-            if twin in by_label and not are_one_draw(asked, part.label, twin):
+            alike = are_one_draw if isinstance(part.task, Task) else are_one_input
+            if twin in by_label and not alike(asked, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
     if asked.frozen is None and _breaking(asked, read) == main:
         return pairs  # of two that learned nothing it is so as well
@@ -141,10 +147,8 @@ def pairs_in_words(
         if other in compared
     ]
     if pairs:
-        yield (
-            f"{where}: it compares two interventions, so one control replaces both: "
-            f"{', '.join(pairs)}"
-        )
+        kind = "probes" if isinstance(asked.by_label[main].task, ProbeTask) else "interventions"
+        yield f"{where}: it compares two {kind}, so one control replaces both: {', '.join(pairs)}"
 
 
 def of_control(part: Part, entry: Any, read: Condition) -> Any:
@@ -210,6 +214,9 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
             )
         first, levels = parts[0], {*part.task.levels}
         own = {*first.task.levels}
+        both = [t.prompts for t in (first.task, part.task) if not isinstance(t, SaeTask)]
+        if levels == own and part.task.unit == first.task.unit == "prompt" and both[1:]:
+            prompts.refuse_shuffled(*both)
         if part.task.unit != first.task.unit or levels == own or levels.isdisjoint(own):
             continue
         lack = sorted(levels ^ own)
@@ -219,6 +226,33 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
             f"have the same {len(own)}, and as two groups where they have none in common; leave "
             "out what one of them lacks, or name the levels of one otherwise"
         )
+
+
+def paired_by_place(asked: ModelStudy, main: str, read: Condition) -> tuple[str, str] | None:
+    """Name two tables of prompts whose rows are compared one by one though no column says that they
+    belong together; None where there are none. Raises: ExperimentError where more than a difference
+    of means hangs on these pairs."""
+    arms = dict.fromkeys(c.arm or main for c in read.parsed.columns)
+    tasks = {a: asked.by_label[a].task for a in arms if a in asked.by_label}
+    sets = {a: t.prompts for a, t in tasks.items() if not isinstance(t, SaeTask)}
+    first = next(iter(sets.values()), None)
+    if first is None or any(p.unit != "prompt" for p in sets.values()):
+        return None
+    other = next((p for p in sets.values() if not prompts.go_together(first, p)), None)
+    if other is None or unit_apart(asked, [*arms]):
+        return None
+    for walk in read.parsed.terms.values():
+        used: list[Column] = []
+        walk(lambda c, used=used: used.append(c) or np.float64(1.0))
+        several = {sets[c.arm or main].digest for c in used if (c.arm or main) in sets}
+        if len(several) > 1 and not is_linear(walk, [*dict.fromkeys(used)]):
+            names = f"{first.table.name} and {other.table.name}"
+            raise ExperimentError(
+                f"{read.parsed.text} is of pairs of rows, and no column says which rows of {names} "
+                "belong together; give both a column of the same values in the same rows, such as "
+                "id, or compare a mean of each"
+            )
+    return first.table.name, other.table.name
 
 
 def read_besides(value: Value, others: Mapping[str, Mapping[str, str]]) -> Value:
@@ -270,7 +304,7 @@ def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, str]]:
 def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:
     """What a claim about one measure of a probe is given where it says nothing: the value where
     there is nothing to be told; and where there are enough units, so that seeds, whose draws
-    overlap, need not be generalised over, these alone, with their bounds."""
+    overlap, need not be generalised over, these alone."""
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if not isinstance(task, ProbeTask):
         return {}
@@ -284,7 +318,7 @@ def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, 
         return proposed
     if not task.table.folds and len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
         fixed = f"{runs} draws of what is learned from"
-        proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
+        proposed |= {"units": (unit,), "fixed": (fixed,)}
     return proposed
 
 
@@ -371,6 +405,20 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     return bare[0] == bare[1] and names[0] != names[1]
 
 
+def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
+    """Whether two controls of probes learn the same labels from the same tokens, whatever the sites
+    of their probes: they would be equally right, and their difference 0 by arithmetic."""
+    first, second = (asked.by_label[name].task for name in (control, other))
+    assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
+    tables = [
+        msgspec.structs.replace(t.table, name="", site="", test_site="", sweep={}, intervention="")
+        for t in (first, second)
+    ]
+    reads_tokens = first.control in (BAG.name, EMBEDDING.name, PLACES.name)
+    same = first.sets == second.sets and first.model.name == second.model.name
+    return reads_tokens and same and tables[0] == tables[1]
+
+
 def same(asked: ModelStudy, first: Model, second: Model) -> bool:
     """Whether two models have the same weights, as far as their folders are here."""
     try:
@@ -397,10 +445,10 @@ def is_of_nothing(
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
         return False
-    kinds = {r.name: reads.kind_of(r) for r in task.reads}
-    compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}
+    kinds = {r.name: reads.KINDS[reads.kind_of(r)] for r in task.reads}
+    compares = {name: kind.same for name, kind in kinds.items() if kind.same is not None}
     if not task.is_difference:
-        if task.intervention is None and not of_trained:
+        if task.intervention is None and not of_trained and not task.model.weights:
             return False
         swept = task.intervention.sweep if task.intervention else {}
         levels = len({c.name for c in columns}) == 1 < len(columns) and all(

@@ -173,6 +173,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
             s.read,
             statement.units,
             getattr(statement, "violations", ()),
+            getattr(getattr(study.text.study, s.table)[s.i], "control", ()),
             s.entry.text,
             dims_over(s.entry) if s.table == "estimate" else (),
         )

@@ -21,6 +21,7 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part, at_levels
 from assay.ask.tables import Model
 from assay.ask.text import Study
+from assay.ask.wording import condition
 from assay.core.experiment import Rows
 from assay.data import corpus as corpora
 from assay.subjects import chats
@@ -67,10 +68,10 @@ class Contents:
         text = self.asked.text
         return [text.path.parent / p.file for p in text.study.prompts if p.file]
 
-    def scope(self, words: str) -> str:
-        """Say a scope without the slots of sweeps, and of no trained runs where none was
-        trained."""
-        return spoken_scope(self.asked.text.study, words)
+    def scope(self, words: str, condition: str = "") -> str:
+        """Say a scope without the slots of sweeps, and of no trained runs where none was trained;
+        of a claim with this condition only the levels that it reads."""
+        return spoken_scope(self.asked.text.study, words, condition)
 
     def rows(self, arm: str) -> Rows | None:
         """Return the rows on which an arm is measured; None of an arm of an experiment, and of
@@ -178,7 +179,7 @@ class Contents:
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
         said = {k: v for k, v in stated(table).items() if k not in NAMES}
-        for field in ("feature", "clamp", "dictionary", "jaccard"):
+        for field in trained.FIELDS:
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)
@@ -221,16 +222,26 @@ class Contents:
         return text
 
 
-def spoken_scope(study: Study, words: str) -> str:
-    """Say a scope of a study without slots, and of no trained runs where none was trained."""
+def spoken_scope(study: Study, words: str, said: str = "") -> str:
+    """Say a scope of a study without slots, and of no trained runs where none was trained; of a
+    claim of which the condition is `said` with the levels that it names, where it names some."""
     if study.model and not study.train:
         asked = "these models" if study.model[1:] else "this model"
         words = words.replace(TRAINED, f"for {asked}, these prompts")
-    return at_levels(words, dict(_levels(study)))
+    named: dict[str, set[str]] = {}
+    columns = condition(said, compared=any(x in said for x in "<>")).columns if said else ()
+    for dim, level in (x for c in columns for x in c.levels):
+        named.setdefault(dim, set()).add(str(level))
+    every = {dim for c in columns for dim in c.over}
+    levels = {
+        slot: [x for x in some if str(x) in named.get(slot, ()) and slot not in every] or some
+        for slot, some in _levels(study)
+    }
+    return at_levels(words, levels)
 
 
 def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
-    """What fills each slot; nothing where two tables fill it otherwise."""
+    """What fills each slot, in one table or another."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
     sweeps: list[Mapping[str, Sequence[object]]] = [
         *(t.sweep for t in changes),
@@ -238,5 +249,4 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
         *(t.sweep for t in study.probe),
     ]
     for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
-        filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
-        yield slot, filled.pop() if len(filled) == 1 else (slot,)
+        yield slot, [*dict.fromkeys(x for sweep in sweeps for x in sweep.get(slot, ()))]

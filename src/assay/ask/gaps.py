@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from assay.ask import missing
 from assay.ask.composing import composed
 from assay.ask.planned import Gap, StudyGaps
-from assay.ask.text import Text, read
-from assay.core.errors import AssayError
+from assay.ask.text import read
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.lab.lab import Lab
-from assay.lab.plan.preset import override
 
 
-def find_gaps(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGaps:
+def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
     """Report what a study does not say, what is taken in its place, and what that costs; `known` is
     its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
@@ -28,9 +24,8 @@ def find_gaps(path: Path, lab: Lab, known: Experiment | None = None) -> StudyGap
         if text.study.model or text.study.train:
             assumed = missing.of_models(text, known)
         assumed = [*assumed, *missing.of_claims(known)]
-    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
     rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Gap(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    rows += [Gap(m.where, m.text, m.default, m.cost) for m in assumed]
     return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
 
 
@@ -60,19 +55,3 @@ def unused(path: Path, experiment: Experiment) -> list[str]:
     """Say which prompts of a study nothing uses, and what to write."""
     idle = missing.unused_prompts(read(path), tuple(experiment.arms))
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
-
-
-def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
-    """What a seed costs, with all arms, whatever is claimed."""
-    try:
-        experiment = replace(known or composed(text.bare), name="study")
-        seeds = missing.seeds(text)
-        plan = lab.plan(experiment, override(experiment))
-    except AssayError as e:
-        return f"unknown: {e}"
-    if plan.cpu_seconds is None:
-        return "unknown: no record tells what these runs take"
-    return (
-        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
-        "in all"
-    )

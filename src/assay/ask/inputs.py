@@ -30,13 +30,15 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     digests = {f"model {name}" if names[1:] else "model": model_hash(study, name) for name in names}
     digests |= {f"prompts {n}": study.prompts[n].digest for n in about["prompts"]}
     for read in about.get("reads", ()):
-        if name := (read.get("feature") or [read.get("jaccard", "")])[0]:
+        named = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
+        if name := (read.get("feature") or [next(filter(None, named), "")])[0]:
             i = [r.name for r in study.text.study.read].index(read["name"])
             with study.text.located("read", i):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
-    if clamp := (about.get("intervention") or {}).get("clamp"):
-        read_by.add(clamp[0])
+    change = about.get("intervention") or {}
+    read_by |= {change["clamp"][0]} if "clamp" in change else set()
+    read_by |= {change["reconstruct"]} if "reconstruct" in change else set()
     contents = study.once("dictionaries", partial(_dictionaries, study))
     digests |= {f"dictionary {n}": h for n, h in contents.items() if n in read_by}
     entries = [("read", r) for r in about.get("reads", ())]
@@ -81,6 +83,10 @@ def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
     for table, i, feature in (
         *(("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)),
         *(("intervene", i, t.clamp) for i, t in enumerate(study.text.study.intervene)),
+        *(
+            ("intervene", i, (t.reconstruct,) if t.reconstruct else None)
+            for i, t in enumerate(study.text.study.intervene)
+        ),
     ):
         if feature is not None:
             with study.text.located(table, i):

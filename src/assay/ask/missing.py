@@ -16,6 +16,7 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.ask.text import Text
 from assay.core import power, scopes
+from assay.core.bounded import FEW
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -47,8 +48,6 @@ class Missing:
     """What to write, and where."""
     default: str | None
     """What is taken in its place; None where nothing can be."""
-    each: bool = False
-    """Whether it decides how many runs there are, so that what it costs can be told by the seed."""
     cost: str = "nothing"
 
 
@@ -98,7 +97,7 @@ def assumed(text: Text) -> list[Missing]:
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
         how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say'
-        assumptions.append(Missing("seeds", how, default_seeds, each=True))
+        assumptions.append(Missing("seeds", how, default_seeds))
     if not study.budget:
         how = 'write budget = "10m" to refuse longer studies'
         assumptions.append(Missing("budget", how, "none: there is no limit"))
@@ -114,12 +113,6 @@ def assumed(text: Text) -> list[Missing]:
                 "bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
                 default,
             )
-        if not entry.near:
-            how = 'near = { ARM = "the alternative explanation" } for the strongest control'
-            lacks["near"] = how, "none"
-        if entry.published == "new" and not entry.source:
-            default = "new: no paper reports this number"
-            lacks["published"] = 'published = { number = …, source = "…" }', default
         for name, (how, default) in lacks.items():
             assumptions.append(Missing(f"claim {i}: {name}", f"write {how}", default))
     return assumptions
@@ -157,8 +150,10 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
     parts = (*study.direction, *study.intervene, *study.probe, *study.train)
     used |= {part.prompts for part in parts}
     used |= {p.test for p in study.probe} | {arm.rpartition("/")[2] for arm in arms}
-    used |= {i.damage for i in study.intervene} | {t.damage for t in study.train}
-    used |= {r.prompts for r in study.read} | {t.top.prompts for t in study.intervene if t.top}
+    used |= {name for i in study.intervene for name in (i.damage, i.source)}
+    used |= {t.damage for t in study.train} | {r.prompts for r in study.read}
+    tops = [*(t.top for t in study.intervene), *(r.top for r in study.read)]
+    used |= {top.prompts for top in tops if top}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
     idle = [name for name in names if name not in (*first, *used)]
@@ -176,7 +171,7 @@ def of_claims(whole: Experiment) -> list[Missing]:
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims, 1):
         counts = _counts(whole, c)
-        if c.bounds is not None and len(counts) == len(c.units):
+        if len(counts) == len(c.units):
             assumptions += _out_of_reach(f"claim {i}: units", c, counts)
         if _is_direction(c):
             default = "its threshold is 0, so any difference counts, however small"
@@ -216,13 +211,15 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
     each = " of each" if len(counts) > 1 else ""
-    # Of two factors the exact interval is for cells that all agree, no other.
-    cannot = "cannot hold" if not each else "is undecided if all agree"
+    # Of two factors the exact interval is for cells that all agree, no other; and of many units
+    # between natural bounds Student's t may hold, where none lies on a bound.
+    surely = not each and (c.bounds is not None or n < FEW)
+    cannot = "cannot hold" if surely else "is undecided if all agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
     how = f"take {enough}{each}, or claim less"
-    cost = "the verdict" if not each else "the verdict, if all agree"
+    cost = "the verdict" if surely else "the verdict, if all agree"
     return [Missing(where, how, default, cost=cost)]
 
 

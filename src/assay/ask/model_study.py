@@ -61,6 +61,10 @@ class ModelStudy(ResolvedStudy):
             stands_in = part.task.stands_in
             if stands_in == "heads":
                 return bool(reads_named) and all(map(controls.names_a_head, reads_named))
+            if stands_in == "blocks":
+                return bool(reads_named) and all(map(controls.names_a_block, reads_named))
+            if stands_in == "labels":
+                return bool(reads_named) and any(map(controls.chooses_by_labels, reads_named))
             if stands_in == "position":
                 return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from assay.ask import comparing
 from assay.ask.measure import controls, directions, interventions, prompts, reads
+from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
@@ -40,6 +41,8 @@ class Asking:
     read: Condition
     units: tuple[str, ...]
     violations: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    """Those that its author names."""
     text: str = ""
     """The sentence itself."""
     over: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
             if asking.compared:
                 of_claim += of_input(part, asking.read.columns)
                 of_claim += of_none(part, questions.text.study.diff)
+            of_claim += _by_place(questions, part, asking)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
@@ -112,7 +116,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             "the claim is also true if nothing happens: write it as a difference with a size, as "
             "in abs(cut.right - main.right) < 0.4, so that violations can stand in for its controls"
         )
-    elif not asking.violations and done_by_none:
+    elif not asking.violations and not asking.controls and done_by_none:
         yield (
             "the claim is also true if nothing happens: name under violations an arm with an "
             "effect less than twice as large as the claim allows; it is then the control"
@@ -186,6 +190,8 @@ def _any_size(asking: Asking) -> Iterator[str]:
 def _each_by_itself(asking: Asking) -> Iterator[str]:
     """Of levels that are chosen unit by unit, where a curve of means may be meant."""
     parsed = asking.read.parsed
+    if re.search(r"\bshare\((?!.*\bover=.*\)$)", parsed.text):
+        return  # which counts units, each by its own number
     ways = [t.how for t in parsed.together if not t.of_means]
     ways += [c.how for c in parsed.columns if c.over]
     for way in (w for w in dict.fromkeys(ways) if w in HOW and w != "sum"):
@@ -224,7 +230,7 @@ def _first_block(questions: ModelStudy, part: Part) -> Iterator[str]:
         return
     with suppress(AssayError):
         step = max(1, read_sizes(questions.found_of(part).config)["layers"] // 3)
-        names = [*_sites(table), *(f"blocks.{head}" for head in table.heads)]
+        names = [*sites_of(table), *(f"blocks.{head}" for head in table.heads)]
         own = {int(m[1]) for m in (re.match(r"blocks\.(\d+)\.", name) for name in names) if m}
         if 0 not in own and any(x <= step for x in own):
             yield (
@@ -238,7 +244,7 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     table = part.task.intervention
     dims = {d for t in asking.read.parsed.together for d in t.over}
     dims |= {d for c in asking.read.columns for d in c.over}
-    places = [*table.heads, *_sites(table)] if isinstance(table, Intervention) else []
+    places = [*table.heads, *sites_of(table)] if isinstance(table, Intervention) else []
     for name in ("heads", "layer"):
         label = f"{part.label}/{name}"
         if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:
@@ -352,6 +358,20 @@ def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
         )
 
 
+def _by_place(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Tell of rows of two files that are compared by their place alone."""
+    task, names = part.task, comparing.paired_by_place(questions, part.label, asking.read)
+    than = task.than if isinstance(task, Task) and task.unit == "prompt" else None
+    if isinstance(task, Task) and than and not prompts.go_together(than, task.prompts):
+        names = than.table.name, task.prompts.table.name
+    if names:
+        yield (
+            f"row 1 of {names[0]} is compared with row 1 of {names[1]}, and so on, though no "
+            "column says that they belong together; a column of the same values in both would, "
+            "such as id"
+        )
+
+
 # where --------------------------------------------------------------------------------------------
 
 
@@ -366,7 +386,7 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
         return
     source = task.sources.get(direction.prompts, task.prompts)
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
-    place = swept.site if isinstance(swept.site, str) else ", ".join(swept.site)
+    place = ", ".join(sites_of(swept))
     there = f" of {place}" if place and place != direction.site else ""
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
@@ -444,13 +464,13 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     some = [t for t in tables if t.patch and t.patch != "clean"]
     if (early := [t for t in some if _unmixed(t)]) and len(early) == len(some):
         yield (
-            f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: "
+            f"{', '.join(sites_of(early[0]))} comes before the first block that mixes tokens: "
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
-    elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
+    elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, sites_of(t)))]:
         yield (
-            f"all that later blocks read is {', '.join(_sites(whole[0]))}, which is changed: "
+            f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
@@ -471,14 +491,10 @@ def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
         yield f"controls = [] under {name}: this claim has no near control of its kind"
 
 
-def _sites(table: Intervention) -> tuple[str, ...]:
-    return (table.site,) if isinstance(table.site, str) else table.site
-
-
 def _unmixed(table: Intervention) -> bool:
     """Whether all of its sites have nothing yet of any other token."""
     early = ("hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre")
-    return not table.heads and all(site in early for site in _sites(table))
+    return not table.heads and all(site in early for site in sites_of(table))
 
 
 def _is_stream(site: str) -> bool:
@@ -488,7 +504,7 @@ def _is_stream(site: str) -> bool:
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     """Whether the token of a patch is one that differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
-    if not slot or not all(_is_stream(site) for site in _sites(table)):
+    if not slot or not all(_is_stream(site) for site in sites_of(table)):
         return False
     differ = 0
     for row in prompts.rows:

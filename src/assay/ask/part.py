@@ -26,7 +26,7 @@ LONGEST = 64
 """Tokens of the longest plain sentence in small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
 """How a note ends of an automatic control that cannot be made."""
-STANDING_IN = ("unrelated", "shuffled", "heads", "position")
+STANDING_IN = ("unrelated", "shuffled", "heads", "blocks", "labels", "position")
 """Controls of models as they are in which something stands in the place of what is read."""
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from assay.ask import arms, placing
+from assay.ask import arms, placing, trained
 from assay.ask.measure import (
     controls,
     directions,
@@ -197,8 +197,15 @@ def _refuse_latents(study: ResolvedStudy) -> None:
                 with study.text.located(kind, i, key):
                     own = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
                     for latent in (*own, *table.sweep.get(key, ())):
-                        sae = study.saes[feature[0]]
-                        saes.refuse_latent(sae, latent, writes=kind != "read")
+                        known = study.saes[feature[0]]
+                        saes.refuse_latent(known, latent, writes=kind != "read")
+    whole = [("intervene", i, "reconstruct", t.reconstruct) for i, t in enumerate(tables.intervene)]
+    for key in ("l0", "fvu"):
+        whole += [("read", i, key, getattr(r, key)) for i, r in enumerate(tables.read)]
+    for what, n, field, sae in whole:
+        if sae in study.saes:
+            with study.text.located(what, n, field):
+                saes.refuse_many(study.saes[sae])
     for i, probe in enumerate(tables.probe):
         for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
             if name in study.saes:
@@ -296,7 +303,7 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
         yield f"train {i}", tuned.text
     for kind in ("direction", "intervene", "read", "probe"):
         for i, entry in enumerate(getattr(study, kind), 1):
-            for field in ("feature", "clamp", "dictionary", "jaccard"):
+            for field in trained.FIELDS:
                 if value := getattr(entry, field, None):
                     yield f"{kind} {i}", value if isinstance(value, str) else value[0]
             if code := getattr(entry, "function", ""):

@@ -157,7 +157,7 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
     return Planned(
         experiment=plan.experiment,
         preset=plan.preset.title,
-        scope=scope(experiment, plan.preset),
+        scope=_scope(experiment, plan.preset),
         cached=len(plan.cached),
         missing=len(plan.missing),
         seconds=plan.seconds,
@@ -184,6 +184,11 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
         frozen=frozen(lab.store, experiment, plan),
         arms=arms(plan),
     )
+
+
+def _scope(experiment: Experiment, preset: Preset) -> str:
+    words = scope(experiment, preset)
+    return experiment.materials.scope(words) if experiment.materials else words
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
+
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain
 from assay.ask.wording import dims_over, hold, made_of
@@ -43,6 +46,9 @@ def hold_to(
                 if quoted and have
                 else _listed(c.name, have, offered)
             )
+            part = study.asked.by_label.get(arm)
+            if part is not None and isinstance(part.task, SaeTask):
+                hint = _of_dictionary(part.task, have)
             of = measured[arm].side if arm in measured else None
             hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
@@ -82,6 +88,16 @@ def hold_to(
                     refuse_other_levels(whole.text, whole.over, some)
 
 
+def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
+    """What the arm of a dictionary measures, and how the rest is said."""
+    name = task.table.name
+    dead = "" if "dead" in have else ", and with per_seed = true dead"
+    return (
+        f"it has {', '.join(dict.fromkeys((*made_of(have), *have)))}{dead}; how much the loss "
+        f'rises is a read: write [[intervene]] reconstruct = "{name}" and [[read]] loss = true'
+    )
+
+
 def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
     """Refuse what is taken of each unit where a probe's AUROC is meant: only the mean of what its
     units have is an AUROC, and a unit's own part may lie beyond 0 and 1."""
@@ -98,6 +114,26 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
                 s.key,
                 f"{name} is one number of all units, and none of them has an AUROC of its own; "
                 f"write mean({name}), as in max(mean({name}), over=layer)",
+            )
+
+
+def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
+    """Refuse an AUROC of units that have rows of both labels, and so no label of their own."""
+    tables = {r.name: r for r in study.text.study.read}
+    for c in s.read.columns if re.search(r"\bauroc\(", s.read.parsed.text) else ():
+        part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
+        if part is None or not isinstance(part.task, Task) or table is None or not table.column:
+            continue
+        name, prompts = np.atleast_1d(table.column)[0], part.task.prompts
+        rows = zip(prompts.units(part.task.rows), prompts.column(name, part.task.rows), strict=True)
+        labels: dict[str, set[str]] = {}
+        for unit, label in rows:
+            labels.setdefault(unit, set()).add(label)
+        if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
+            raise s.error(
+                s.key,
+                f"auroc(…) takes one label of each {prompts.unit}, and {mixed!r} has rows with "
+                f'several of {name}; write unit = "prompt" under {prompts.table.name}',
             )
 
 
@@ -279,8 +315,8 @@ def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Exp
     for control in s.entry.control:
         task = part.task if (part := study.asked.by_label.get(control)) else None
         if isinstance(task, Task) and task.is_idle:
-            what = f"{control} adds 0 times a direction, so it always fails; name another arm"
-            raise s.error("control", f"{what} that does something")
+            what = f"{control} adds a direction with strength 0, so it always fails; name"
+            raise s.error("control", f"{what} an arm that does something")
     compared = (a for a in s.read.parsed.arms if a != judged.of)
     for control, other in itertools.product(s.entry.control, compared):
         if runs(control) & runs(other):

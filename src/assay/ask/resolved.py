@@ -177,8 +177,24 @@ def _dictionaries(text: Text) -> dict[str, Train]:
             for key, what in saes.wrong(whole):
                 raise text.error(("train", i, key), what)
             place = models.located(text.path.parent, whole.text)
-            known[train.name] = msgspec.structs.replace(whole, text=place)
+            each = whole.per_seed or _asks_for_dead(study, train.name)
+            known[train.name] = msgspec.structs.replace(whole, text=place, per_seed=each)
     return known
+
+
+def _asks_for_dead(study: Study, name: str) -> bool:
+    """Whether a statement has the share of dead latents of a dictionary, which is one number of all
+    of it, so that each seed trains one; not where another table names the dictionary."""
+    named = any(
+        value == name or (isinstance(value, tuple) and value[:1] == (name,))
+        for table in (*study.read, *study.direction, *study.intervene, *study.probe)
+        for value in (getattr(table, field) for field in table.__struct_fields__)
+    )
+    return not named and any((arm, "dead") in placing.named(study) for arm in _arms_of(name))
+
+
+def _arms_of(name: str) -> tuple[str, ...]:
+    return (name, *(f"{name}/{control}" for control in ("random", "frozen", "untrained")))
 
 
 def _models(text: Text) -> tuple[Model, ...]:

@@ -39,9 +39,9 @@ class Shown:
     """The units of these numbers, where they are known."""
     study: Study = field(default_factory=Study)
 
-    def scope(self, words: str) -> str:
-        """Say a scope in words that a reader understands."""
-        return spoken_scope(self.study, words)
+    def scope(self, words: str, sentence: str) -> str:
+        """Say the scope of a statement in words that a reader understands."""
+        return spoken_scope(self.study, words, self.conditions.get(sentence, ""))
 
 
 def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from assay.ask import comparing, refusals, wording
 from assay.ask.draft import Statement, StudyDraft
+from assay.ask.text import frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, natural, stored
 from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate
@@ -67,7 +68,7 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
     unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
     groups = {"prompt": comparing.groups(study.asked, s.main)} if "prompt" in judged.units else {}
-    ends = judged.natural or comparing.ends_of_shares(study.asked, s.main, s.read)
+    ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     ceiling = _ceiling(study, s)
     return dataclasses.replace(judged, unlike=unlike, ceiling=ceiling, groups=groups, natural=ends)
 
@@ -103,7 +104,7 @@ def _ceiling(study: StudyDraft, s: Statement) -> Bounded | None:
 
 def _completed(study: StudyDraft, s: Statement) -> Any:
     """A claim with what follows from what it is about, where it does not say it: what it
-    credits, the near controls of its arm, and the bounds of a unit."""
+    credits, and the near controls of its arm."""
     if not study.asked.parts:
         return s.entry
     part = study.asked.by_label.get(s.main)
@@ -127,11 +128,18 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     if near and not (entry.control and violations):
         control = tuple(dict.fromkeys((*entry.control, *near)))
         entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
-    if entry.bounds is None and not any(c.name in QUANTITIES for c in s.read.columns):
-        known = _natural(study, s)
-        whole = known is not None and all(map(math.isfinite, known))
-        entry = msgspec.structs.replace(entry, bounds=known if whole else None)
+    if entry.bounds is None and (frozen := frozen_bounds(study.text.path, entry.text)):
+        entry = msgspec.structs.replace(entry, bounds=frozen)
     return entry
+
+
+def _within(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
+    """The natural range of a unit, where it has two ends and no quantity of a dictionary is in
+    it."""
+    if s.entry.bounds or any(c.name in QUANTITIES for c in s.read.columns):
+        return None
+    known = _natural(study, s)
+    return known if known is not None and all(map(math.isfinite, known)) else None
 
 
 def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
@@ -176,7 +184,7 @@ def _with_proposals(study: StudyDraft, s: Statement, entry: Any) -> Any:
         return entry
     proposed = comparing.proposed(study.asked, s.main, columns[0].name, len(study.seeds))
     edges = [x for x in (s.read.parsed.low, s.read.parsed.high) if math.isfinite(x)]
-    if "bounds" in proposed and (
+    if "units" in proposed and (
         entry.units not in ((), proposed["units"])
         or entry.bounds is not None
         or not all(0 <= edge <= 1 for edge in edges)
@@ -199,13 +207,28 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
     with study.text.located("estimate", s.i):
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
     known = _natural(study, s)
-    whole = known is not None and all(map(math.isfinite, known)) and study.asked.parts
+    whole = known is not None and all(map(math.isfinite, known)) and study.asked.frozen is not None
     return dataclasses.replace(made, natural=made.natural or known, bounds=known if whole else None)
 
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
-    if study.asked.parts and not s.entry.units:
-        return comparing.units(study.asked, (s.main, *s.read.parsed.arms))
+    """The units of a statement: those that it names, or those of its arms that something of it
+    keeps. Raises: ExperimentError where nothing keeps one."""
+    if study.asked.parts:
+        known = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
+        if not s.entry.units and known and all(k and k.axes.get(n) == {} for k, n in known):
+            return ("seed",)  # one number of a whole run, as the share of dead latents
+        arms = (s.main, *s.read.parsed.arms)
+        units = s.entry.units or comparing.units(study.asked, arms)
+        gone = [u for u in units if all(u in c.named for c in s.read.columns)]
+        if gone and (s.entry.units or len(gone) == len(units)):
+            raise s.error(
+                s.key,
+                f"nothing in {s.read.parsed.text} has a number for each {gone[0]}, which is a unit "
+                f"to generalise over; leave out what is taken over {gone[0]}, or its level",
+            )
+        refusals.refuse_mixed_labels(study, s)
+        return tuple(u for u in units if u not in gone)
     return s.entry.units or ("seed", *_documents(study, s))
 
 

@@ -106,6 +106,9 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The rows themselves, in place of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
     """Columns of which every combination is a row, in place of a file and rows."""
+    where: Mapping[str, Plain | tuple[Plain, ...]] = {}
+    """Which of the rows are taken: those that have this value, or one of these, in a column, such
+    as { label = "french" }; left out: all."""
     corrupted: str | tuple[Message, ...] = ""
     """The other text of each pair, with slots, of a chat its messages; left out: the column
     `corrupted`, if there is one."""
@@ -126,6 +129,31 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `shots`."""
     example: str = ""
     """Of shots: how one of those rows is written, with its answer."""
+
+
+class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Choose the parts of a model that have most of something, on one half of the prompts. They
+    are changed or read on the other half, which is measured."""
+
+    n: int | str
+    """How many, or a slot of a sweep."""
+    of: Literal["heads", "neurons", "latents"]
+    """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
+    `layers`; latents of its dictionary."""
+    by: str | tuple[Plain, Plain] = "norm"
+    """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
+    the name of a direction, how much they write along it; of heads also that of a read of a
+    pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
+    lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
+    much higher."""
+    score: Literal["difference", "auroc"] = "difference"
+    """Of labels: how far the means are apart, or how well it separates the labels."""
+    label: str = "label"
+    """The column of the labels."""
+    prompts: str = ""
+    """Other prompts, of which all choose; left out: one half of those that are measured."""
+    layers: tuple[int, ...] = ()
+    """The blocks among whose heads or neurons is chosen; left out: all."""
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,10 +183,16 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     as whole words (large and small letters alike), else 0."""
     tokens: Few = 20
     """How many tokens it writes at most, for `generates` and `written`."""
-    written: Literal["", "loss", "perplexity", "words", "distinct"] = ""
-    """Of what the model writes on, the likeliest token each time: its mean loss in nats a token, or
-    its perplexity, by the model without any change; how many words it has; or which share of its
-    pairs of words are different ones."""
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
+    0 takes the likeliest."""
+    written: Literal["", "loss", "perplexity", "words", "distinct", "repeated", "loops"] = ""
+    """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
+    without any change; how many words it has; which share of its pairs of words are different ones;
+    which share of its runs of `ngram` tokens were there before; or how often the most frequent of
+    these occurs."""
+    ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    """How many tokens a run has, for repeated and loops."""
     logit_lens: str | tuple[str, str] = ""
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
@@ -168,22 +202,40 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pattern: str = ""
     """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
     0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
+    heads: Texts = ()
+    """Heads as "LAYER.HEAD": of `direct` those whose writes are added up; without another kind
+    those whose patterns are averaged."""
+    direct: str | tuple[str, str] = ""
+    """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
+    through the final norm, its scale held; of two texts to the first less the second."""
     to: Position = 0
     """To which token; or "previous", the one before; "self"; "induction", the one behind the last
     earlier occurrence of the token that attends."""
     projection: str = ""
     """The name of a direction: what the activation has along it, x · v / ‖v‖."""
-    feature: tuple[str, int] | None = None
-    """A dictionary's file or stored run and a latent: its activation; with position = "all" the
-    highest over the prompt's tokens, with "mean" their mean."""
+    feature: tuple[str, int | tuple[int, ...]] | None = None
+    """A dictionary's file or stored run and a latent, or several, whose mean it is: its activation;
+    with position = "all" the highest over the prompt's tokens, with "mean" their mean."""
+    top: Top | None = None
+    """In place of neurons, heads or latents by number: those that have most of something, chosen on
+    prompts that are not measured."""
     norm: bool = False
     """The length of the activation at `site`; with position = "mean" the mean over tokens."""
     cosine: str | tuple[str, str] = ""
     """The cosine of the activation and a direction, by its name; of two names that of these
     directions, whatever the prompt."""
     neurons: tuple[int | str, ...] = ()
-    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or a slot of a sweep: their
-    mean activation; with position = "all" the highest over the prompt's tokens."""
+    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
+    "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
+    "all" the highest over the prompt's tokens."""
+    l0: str = ""
+    """A dictionary's file or stored run: how many of its latents are on at a token; with position =
+    "mean" the mean over the prompt's tokens."""
+    fvu: str = ""
+    """A dictionary's file or stored run: the share of the variance of the prompt's activations that
+    it does not explain."""
+    anisotropy: bool = False
+    """The mean cosine of the activations at `site` of each two tokens of the prompt."""
     cka: bool = False
     """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
     models of a difference, from 0 to 1: linear CKA."""
@@ -206,7 +258,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
     unembedding in place of what the model gives."""
     sites: tuple[str, ...] = ()
-    """Of a `function`: the sites whose activations it takes."""
+    """Of a `function`: the sites whose activations it takes; of `direct` those whose writes are
+    added up."""
     prompts: str = ""
     """The prompts on which it is measured, in every arm of which a statement has it; left out:
     those that the arm measures."""
@@ -216,8 +269,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A direction at a site. Give one way to get it. A difference of means keeps its length;
-    every other direction has length 1."""
+    """A direction at a site. Give one way to get it. A mean and a difference of means keep their
+    length; every other direction has length 1."""
 
     name: str
     site: str = ""
@@ -234,6 +287,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     probe: tuple[Plain, Plain] | None = None
     """The weights of a ridge regression that tells the labels apart, along which the first is
     higher."""
+    mean: bool = False
+    """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The principal component of this number, 1 the largest."""
     feature: tuple[str, int] | None = None
@@ -272,29 +327,6 @@ class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Of heads: by which input alone, their queries, keys or values; left out: by all."""
 
 
-class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Choose the parts of a model that have most of something, on one half of the prompts. They
-    are changed on the other half, which is measured."""
-
-    n: int | str
-    """How many, or a slot of a sweep."""
-    of: Literal["heads", "neurons", "latents"]
-    """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
-    `layers`; latents of its dictionary."""
-    by: str | tuple[Plain, Plain] = "norm"
-    """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
-    the name of a direction, how much they write along it; of heads also that of a read of a
-    pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
-    lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
-    much higher."""
-    label: str = "label"
-    """The column of the labels."""
-    prompts: str = ""
-    """Other prompts, of which all choose; left out: one half of those that are measured."""
-    layers: tuple[int, ...] = ()
-    """The blocks among whose heads or neurons is chosen; left out: all."""
-
-
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change of the model while it reads, which makes an arm of this name. Give one kind."""
 
@@ -314,6 +346,14 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     noise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Gaussian noise that is added, in standard deviations of what the site has over the
     prompts."""
+    source: str = ""
+    """Of a mean or resample ablation, or a patch from another prompt: the name of the prompts whose
+    activations, or their mean, are put there; left out: those that are measured."""
+    source_position: Positions = ""
+    """Of a mean over a source: at which token of these prompts; left out: as `position`."""
+    reconstruct: str = ""
+    """A dictionary's file or stored run, whose reconstruction is put in the place of what the site
+    has; the first token that a model reads is left as it is."""
     after: str = ""
     """The name of another intervention that is made as well, in the same arm."""
     clamp: tuple[str, int | tuple[int, ...]] | None = None

@@ -75,8 +75,19 @@ OTHERWISE = {
     ("intervene", "weights"): "write weights under a second [[model]] of the same name",
     ("read", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
     ("read", "code"): 'write function = "mine.py:number"',
-    ("read", "head"): 'write pattern = "9.1", to and position',
-    ("read", "heads"): 'write pattern = "9.1", or a slot and sweep = { head = ["9.1", "9.2"] }',
+    ("read", "head"): 'write heads = ["9.1"], with direct, or with to and position',
+    ("read", "n"): "write ngram = 8 next to written",
+    ("read", "samples"): "write temperature; each seed samples anew",
+    ("read", "do_sample"): "write temperature; each seed samples anew",
+    ("read", "attribution"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
+    ("read", "dla"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
+    ("read", "neuron"): "write neurons = [3] and site, or top = { … } to choose them",
+    ("read", "ce_spliced"): 'write [[intervene]] reconstruct = "sae.safetensors" and loss = true',
+    ("intervene", "splice"): 'write reconstruct = "sae.safetensors"',
+    ("intervene", "mean"): 'write ablate = "mean", and source for the mean over other prompts',
+    ("intervene", "from"): 'write source, the prompts of ablate = "mean" or patch = "other"',
+    ("prompts", "filter"): 'write where = { label = "french" }',
+    ("prompts", "only"): 'write where = { label = "french" }',
     ("prompts", "examples"): 'write shots = [0, 1, 4] and example = "… {answer}\\n"',
     ("prompts", "sweep"): "write levels, the column whose values are levels, or shots = [0, 1, 4]",
     ("probe", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
@@ -288,8 +299,7 @@ def parsed(path: Path, whole: str) -> Text:
         keys = _keys(str(e))
         line, column = position(toml, keys)
         raise ExperimentError(
-            f"{path} line {line + first - 1} column {column}: "
-            f"{_lists_of_lists(table, keys) or _advice(str(e), keys)}"
+            f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
         ) from None
     text = Text(path, toml, first, page, placing.written_out(study))
     for keys in _no_numbers(table):
@@ -402,30 +412,6 @@ def _keys(error: str) -> tuple[str | int, ...]:
     return tuple(keys)
 
 
-def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
-    """Say that a field of an experiment is no list of lists, and where its fields are listed; ""
-    of any other refusal."""
-    if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
-        return ""
-    part = table["experiment"][keys[1]]
-    if not isinstance(part["fields"], dict):
-        return ""
-    nested = (
-        name
-        for name, value in part["fields"].items()
-        if isinstance(value, dict)
-        or (isinstance(value, list) and any(isinstance(x, list | dict) for x in value))
-    )
-    if not (field := next(nested, "")):
-        return ""
-    return (
-        f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
-        "a number, a text, true or false, or a list of these that are all tried: assay list "
-        f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
-        "your own (docs/first-claim.md)"
-    )
-
-
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
@@ -499,6 +485,16 @@ def _frozen(path: Path) -> Iterator[Mapping[str, Any]]:
             held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
             if isinstance(held, dict) and isinstance(held.get("arms"), dict):
                 yield held
+
+
+def frozen_bounds(path: Path, sentence: str) -> tuple[float, float] | None:
+    """The bounds with which a claim was frozen, next to its file: freezes wrote the natural range
+    there before limits were exact only where they have to be."""
+    for held in _frozen(path):
+        for claim in held.get("claims", ()):
+            if claim.get("text") == sentence and (ends := claim.get("bounds")):
+                return float(ends[0]), float(ends[1])
+    return None
 
 
 def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:

@@ -184,7 +184,7 @@ def _told_where(study: ResolvedStudy, name: str) -> Iterator[None]:
         raise study.text.error(("train", study.training_index(name)), e) from e
 
 
-FIELDS = ("feature", "clamp", "dictionary", "jaccard")
+FIELDS = ("feature", "clamp", "dictionary", "jaccard", "reconstruct", "l0", "fvu")
 """The fields of tables that name a dictionary: by itself, or with a latent."""
 
 

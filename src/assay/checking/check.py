@@ -18,6 +18,7 @@ from msgspec import structs
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
 from assay.checking.damage import Change, damaged
+from assay.checking.fingerprint import Fingerprint
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+ALIKE = 0.05
+"""The share of the largest effect up to which numbers that should be the same may differ, as they
+do by rounding in a batch of another size."""
 
 
 def check(
@@ -163,7 +167,7 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
         for name, thing in controls.items():
             several = thing if isinstance(thing, list) else [thing]
             why = f"{name} in its place does it"
-            own = next((c for c in known if c.name == name), Control(name, why))
+            own = next((c for c in known if c.name == name), Control(name, why, drawn=False))
             what.draws += [Draw(own, lambda x=x: x) for x in several]  # type: ignore[misc]
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
@@ -185,6 +189,8 @@ class _Asked:
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
+        self.ends: tuple[Numbers, Numbers] = {}, {}
+        """The numbers of two prompts without the thing, before and after a call with it."""
         self.noise = 0.0
         self.notes: list[str] = []
         self.placed: dict[str, Control] = {}
@@ -204,7 +210,16 @@ class _Asked:
         Raises: RunError, DataError, NotAFunctionOfItError.
         """
         rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
+        contents = self._contents(rows)
+        first = self.calls("none", self.none, rows)
         numbers = [self.calls(kind, self.thing, rows), self.calls("none", self.none, rows)]
+        self.ends = first, numbers[1]
+        for what, then in self._contents(rows).items():
+            if then != contents[what]:
+                raise DataError(
+                    f"{self.calls.name} changes the {what} that it is given, which it gets again; "
+                    "let it work on a copy"
+                )
         if kind != "training":
             for arm, make in self.things.items():
                 numbers.append(self.calls(arm, make(), rows))
@@ -217,9 +232,41 @@ class _Asked:
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
 
+    def _contents(self, rows: Sequence[int]) -> dict[str, str]:
+        """Hash what the function is given, where all of it can be seen."""
+        kind = self.what.kind
+        given = {"prompts": self.calls.prompts.take(rows)}
+        given |= {kind: self.thing} if kind != "training" else {}
+        seen = {what: Fingerprint().add(value) for what, value in given.items()}
+        return {what: s.digest for what, s in seen.items() if not s.opaque}
+
+    def _compare_calls(self, after: Numbers) -> None:
+        """Refuse a function, steady otherwise, that gives other numbers without the thing once it
+        was called with it; and note where a prompt's numbers depend on those next to it. Raises:
+        DataError."""
+        first, second = self.ends
+        places = [0, len(self.calls.prompts) - 1]
+        for name, x in self.before.items():
+            effect = float(np.nanmax(np.abs(after[name] - x), initial=0.0))
+            moved = float(np.nanmax(np.abs(second[name] - first[name]), initial=0.0))
+            other = float(np.nanmax(np.abs(x[places] - second[name]), initial=0.0))
+            if moved > ALIKE * effect:
+                raise DataError(
+                    f"{self.calls.name} gives other numbers without the {self.what.kind} once it "
+                    f"was called with it, by up to {moved:.3g}: something stays in the model, such "
+                    "as a hook that is not removed"
+                )
+            if other > ALIKE * effect:
+                self.notes.append(
+                    f"the number of a prompt depends on which others are in the call, by up to "
+                    f"{other:.3g}: is padding masked?"
+                )
+
     def _same(self, numbers: Sequence[Numbers]) -> None:
         """Refuse a function of which every call gives the same; not one that always says no where
         a fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
+        if all(np.isnan(x).all() for some in numbers for x in some.values()):
+            raise DataError(f"{self.calls.name} gives no number, but NaN, for every prompt")
         first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(self.sides)
         if all((x == bound).all() for x in first.values()):
             return
@@ -240,6 +287,8 @@ class _Asked:
             calls.total += 1
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
+        else:
+            self._compare_calls(after)
         self.arms[kind] = self._effects(after)
         for k, (arm, make) in enumerate(self.things.items()):
             numbers = calls(arm, make())
@@ -284,7 +333,8 @@ class _Asked:
             credits=kind, units=units, placed=placed, noise=self.noise, distinct=given.distinct
         )
         judged, question = _judged(question, rows, self.arms)
-        judged = _with_own_words(judged, given)
+        judged = _with_own_words(judged, given, self.noise)
+        self.notes += _untouched(self.arms[kind], kind)
         asks = (calls.content, kind, self.thing)
         tried = given.tried(
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
@@ -376,8 +426,29 @@ def _judged(
     return _within_reach(judged, f"{name}{BEFORE}", before, (low - before, high - before)), question
 
 
-def _with_own_words(judged: Judged, given: Given) -> Judged:
-    """The verdict with what would decide it said as `check` takes it, where prompts are groups."""
+def _untouched(numbers: Numbers, kind: str) -> list[str]:
+    """A note where some prompts have exactly the same number with a thing as without it, though
+    numbers are no counts."""
+    for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
+        effect, after = numbers[name], numbers[f"{name}{AFTER}"]
+        count = int((effect == 0).sum())
+        if count and not (after % 1 == 0).all():
+            return [
+                f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
+                "without it: does the change reach them, and is it another than what is there?"
+            ]
+    return []
+
+
+def _with_own_words(judged: Judged, given: Given, noise: float) -> Judged:
+    """The verdict with what would decide it said as `check` takes it, where prompts are groups, or
+    two calls differ by too much."""
+    if noise and judged.price is not None and "rounding alone" in judged.price.text:
+        words = (
+            "more prompts do not help: two calls differ by too much; make the function "
+            "deterministic, or let it return the mean of several tries"
+        )
+        return structs.replace(judged, price=Price(words))
     if not judged.reason.startswith(GROUPED) or judged.price is None:
         return judged
     name = judged.reason.removeprefix(GROUPED)

@@ -3,6 +3,7 @@ each."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,8 +166,11 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     thing = learned.vector if learned else value
     if not is_tensor(thing):
         thing = np.asarray(as_numpy(thing), dtype=float)
-    if thing.ndim != 1 or not vectors.norm(thing) > 0:
-        raise DataError(f"vector= has the shape {tuple(thing.shape)} or length 0; give one vector")
+    if thing.ndim != 1 or not 0 < float(vectors.norm(thing)) < math.inf:
+        raise DataError(
+            f"vector= has the shape {tuple(thing.shape)}, length 0, or a number that is not "
+            "finite; give one vector"
+        )
     credited = Credited("vector", lambda: thing)
     around = options.around
     if around is None and learned:
@@ -253,6 +257,8 @@ def _matched(
     if options.of is None:
         raise DataError(f"{kind}= needs of=, the pool that others are taken from")
     pool = _pool(options.of)
+    if beyond := [x for x in named if isinstance(options.of, int | tuple) and x not in pool]:
+        raise DataError(f"{kind}= names {beyond[0]}, which is not in of={options.of}")
     known = {"norms": options.norms, "rates": options.rates}
     sizes = {name: _sizes(name, x, pool) for name, x in known.items() if x is not None}
     credited = Credited(kind, lambda: named)
@@ -286,13 +292,15 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
     """A size for each of a pool: a mapping, or numbers in the order of the pool. Raises:
     DataError."""
     if isinstance(given, Mapping):
-        return {_item(k): float(v) for k, v in given.items()}
-    numbers = as_numpy(given).reshape(-1)
-    if len(numbers) != len(pool):
-        raise DataError(f"{name}= has {len(numbers)} numbers for a pool of {len(pool)}")
-    if (numbers < 0).any():
-        raise DataError(f"{name}= has a number below 0; sizes are 0 or more")
-    return dict(zip(pool, map(float, numbers), strict=True))
+        sizes = {_item(k): float(v) for k, v in given.items()}
+    else:
+        numbers = as_numpy(given).reshape(-1)
+        if len(numbers) != len(pool):
+            raise DataError(f"{name}= has {len(numbers)} numbers for a pool of {len(pool)}")
+        sizes = dict(zip(pool, map(float, numbers), strict=True))
+    if wrong := [item for item, size in sizes.items() if not 0 <= size < math.inf]:
+        raise DataError(f"{name}= has {sizes[wrong[0]]:g} for {wrong[0]}; sizes are 0 or more")
+    return sizes
 
 
 def _place(kind: str, control: Control) -> Callable[..., Credited]:
@@ -325,6 +333,11 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
         raise DataError(f"source= has {len(own)} entries for {len(prompts)} prompts; give one each")
     credited = Credited("source", lambda: ByRow(tuple(own)))
     names = [repr(x) for x in own]
+    if options.others is None and (kinds := len({*names})) < FEW:
+        credited.notes.append(
+            f"there are {kinds} different sources, so an unrelated one may be what the prompt has "
+            "itself, which shows nothing; give others="
+        )
     for name, values in prompts.columns.items() if all(isinstance(x, str) for x in own) else ():
         said = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
         if name != value and np.mean([bool(x) for x in said]) >= SAID and len({*values}) > 1:
@@ -434,6 +447,8 @@ def _training(value: Any, options: Options, prompts: Given) -> Credited:
     return credited
 
 
+FEW = 3
+"""Fewer different sources may leave no unrelated one."""
 SAID = 0.9
 """The share of sources that say what a column of the prompts says from which that is noted."""
 Kind = Callable[[Any, Options, Given], Credited]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assay.core.errors import DataError, nearest
 
@@ -20,76 +20,113 @@ class Control:
     name: str
     why: str
     """What it would explain, if it did as well."""
+    drawn: bool = field(kw_only=True)
+    """Whether a study draws something in it by the seed; else all seeds share its numbers."""
 
 
 # in the place of a vector
-RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
-SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
-LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
-OPPOSITE = Control("opposite", "the vector with the opposite sign does it")
-TOKENS = Control("tokens", "that of random tokens, as long, does it")
+RANDOM = Control(
+    "random", "any direction as long, among those that activations fill, does it", drawn=True
+)
+SHUFFLED = Control(
+    "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
+)
+LAYER = Control(
+    "layer", "what it has at right angles, learned a third of the model away, does it", drawn=False
+)
+OPPOSITE = Control("opposite", "the vector with the opposite sign does it", drawn=False)
+TOKENS = Control("tokens", "that of random tokens, as long, does it", drawn=True)
 
 # in the place of heads, neurons, latents, a feature or an edge
-HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
-NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it")
-LATENTS = Control("latents", "as many other latents, as large and as often on, do it")
-FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
-EDGE = Control("edges", "another edge between features that are as active does it")
+HEADS = Control(
+    "heads", "as many other heads of the same blocks that write as much do it", drawn=True
+)
+NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it", drawn=True)
+LATENTS = Control("latents", "as many other latents, as large and as often on, do it", drawn=True)
+FEATURE = Control(
+    "random", "another feature that is on in these prompts, as long, does it", drawn=True
+)
+EDGE = Control("edges", "another edge between features that are as active does it", drawn=False)
 
 # in the place of attention that is blocked
-BLOCKED_TOKENS = Control("token", "blocking as many other tokens that are looked at does it")
-BLOCKED_HEADS = Control("heads", "the same block in as many other heads of these blocks does it")
-BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it")
+BLOCKED_TOKENS = Control(
+    "token", "blocking as many other tokens that are looked at does it", drawn=False
+)
+BLOCKED_HEADS = Control(
+    "heads", "the same block in as many other heads of these blocks does it", drawn=True
+)
+BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it", drawn=False)
 
 # in the place of where a change is made
-ELSEWHERE = Control("layer", "the same change a third of the model away does it")
-SITE = Control("site", "the same change at another site does it")
-TOKEN = Control("token", "the same change at another token does it")
+ELSEWHERE = Control("layer", "the same change a third of the model away does it", drawn=False)
+SITE = Control("site", "the same change at another site does it", drawn=False)
+TOKEN = Control("token", "the same change at another token does it", drawn=False)
 
 # in the place of what is put there
-UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
+UNRELATED = Control("unrelated", "what an unrelated prompt has there does it", drawn=True)
+
+OWN = Control("own", "what the measured prompts themselves have there does it", drawn=False)
+MEAN = Control("mean", "the mean activation in its place does it", drawn=False)
 
 # in the place of a text
-WORDS = Control("words", "the same words in another order do it")
-LENGTH = Control("length", "another text with as many words does it")
-PARAPHRASE = Control("paraphrase", "another wording of the same text does it")
+WORDS = Control("words", "the same words in another order do it", drawn=False)
+LENGTH = Control("length", "another text with as many words does it", drawn=False)
+PARAPHRASE = Control("paraphrase", "another wording of the same text does it", drawn=False)
 
 # in the place of a training
-WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it")
-OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it")
+WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it", drawn=True)
+OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it", drawn=False)
 
 # in the place of a model, or of what changed it
-TWIN = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
-TRAINED = Control("trained", "the trained model has it as well")
-ANSWERS = Control(
-    "unrelated", "the answers have it by themselves, behind another row's prompt as well"
+TWIN = Control(
+    "untrained", "weights drawn anew give it: the prompts and the shape alone", drawn=True
 )
-ATTENTION = Control("heads", "other heads of the block attend there as much")
-POSITION = Control("position", "it looks at that place whatever tokens there are")
-TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
-CHANGED = Control("shuffled", "any change of the weights as large does it")
+TRAINED = Control("trained", "the trained model has it as well", drawn=True)
+ANSWERS = Control(
+    "unrelated",
+    "the answers have it by themselves, behind another row's prompt as well",
+    drawn=True,
+)
+ATTENTION = Control("heads", "other heads of the block attend there as much", drawn=True)
+POSITION = Control("position", "it looks at that place whatever tokens there are", drawn=True)
+TWINS = Control(
+    "untrained", "two untrained twins differ as much: tokens and shape alone", drawn=True
+)
+CHANGED = Control("shuffled", "any change of the weights as large does it", drawn=True)
 
 # in the place of a sparse dictionary
 DIRECTIONS = Control(
-    "random", "random directions, each on as often, with the best decoder reach it"
+    "random", "random directions, each on as often, with the best decoder reach it", drawn=True
 )
-FROZEN = Control("frozen", "the encoder alone, learned around random decoder rows, reaches it")
-NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it")
+FROZEN = Control(
+    "frozen", "the encoder alone, learned around random decoder rows, reaches it", drawn=True
+)
+NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it", drawn=True)
 
 # what a change does to all else
-DAMAGE = Control("damage", "the same change does as much to any other task of the model")
+DAMAGE = Control(
+    "damage", "the same change does as much to any other task of the model", drawn=False
+)
 
 # in the place of what a probe reads
-BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
-EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
-PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
-LENGTHS = Control("lengths", "how long the texts are tells as much")
-SPELLING = Control("spelling", "the characters and the endings of words tell as much")
-PAIRS = Control("pairs", "pairs of neighbouring words tell as much")
-UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
-PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
-ASKED = Control("asked", "the model says it when it is asked in words")
+BAG = Control("bag", "the tokens up to there tell as much, in whatever order", drawn=False)
+EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much", drawn=False)
+PLACES = Control(
+    "places", "the embeddings of its tokens, each at its place, tell as much", drawn=False
+)
+LENGTHS = Control("lengths", "how long the texts are tells as much", drawn=False)
+SPELLING = Control("spelling", "the characters and the endings of words tell as much", drawn=False)
+PAIRS = Control("pairs", "pairs of neighbouring words tell as much", drawn=False)
+UNTRAINED = Control("untrained", "a model that learned nothing tells as much", drawn=True)
+PERMUTED = Control(
+    "permuted", "a probe that learns labels dealt out at random is right as often", drawn=True
+)
+ASKED = Control("asked", "the model says it when it is asked in words", drawn=False)
 
+
+WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
+WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
+DEALT = Control("labels", "parts that labels dealt out at random choose do it as well", drawn=True)
 
 _WORDS = {
     RANDOM: "any vector of this length has the effect",
@@ -120,8 +157,11 @@ _WORDS = {
     SPELLING: "characters, capitals, blanks and the endings of words predict it",
     PAIRS: "pairs of neighbouring words predict it",
     UNTRAINED: "the activations of an untrained model predict it",
+    DEALT: "parts chosen by shuffled labels do as well",
     PERMUTED: "a probe trained on shuffled labels is right equally often",
 }
+DRAWN = frozenset(x.name for x in tuple(globals().values()) if isinstance(x, Control) and x.drawn)
+"""The names of the controls in which something is drawn by the seed."""
 _PLAIN = {control.why: words for control, words in _WORDS.items()}
 
 
@@ -129,6 +169,13 @@ def in_words(why: str) -> str:
     """Say as outputs print it what a control would explain; another author's sentence stays."""
     has = re.sub(r" does it$", " has the effect", re.sub(r" do it$", " have the effect", why))
     return _PLAIN.get(why, has)
+
+
+def satisfies(why: str) -> str:
+    """Say that what a control would explain satisfies a claim, be it one of an effect or of
+    none."""
+    words = re.sub(r" has the effect$", " satisfies the claim", in_words(why))
+    return re.sub(r" have the effect$", " satisfy the claim", words)
 
 
 def chosen(

@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from assay.core.bands import correlation
 from assay.core.bands import wider as wider_by
-from assay.core.bounded import Bounds
+from assay.core.bounded import Bounds, exact_bounds
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Cells, Interval, Means, Statistic, interval
-from assay.core.judging import UNDEFINED, exact_bounds, exactly
+from assay.core.judging import UNDEFINED, exactly
 from assay.core.reading import Table
 from assay.core.results import Crossing, Curve
 
@@ -63,8 +63,8 @@ def curve(
         crosses: a value of the curve, to find where it has it; or "half".
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
         draws: of the bootstrap behind each interval.
-        natural: the least and the greatest number that there can be; where all units have one of
-            them, the interval is exact.
+        natural: the least and the greatest number that there can be; where all units have the
+            same number, the interval is exact.
         units: names of the factors; one called fold is a cross-validation's.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
@@ -97,7 +97,7 @@ def curve(
     if freedom >= 1:
         wider = wider_by(_correlation(complete, statistic, factors), freedom, level)
     # Without spread a hull has no width; exact limits share out what the whole band may err.
-    known = [_flat_bounds(p, complete, k, statistic, natural) for k, p in enumerate(points)]
+    known = [_flat_bounds(p, complete, k, statistic, natural, units) for k, p in enumerate(points)]
     each = 1 - (1 - level) / len(levels)
     band = tuple(
         limits(exactly(p, bounds, each)) if bounds else _widened(p, wider)
@@ -148,14 +148,19 @@ def _widened(i: Interval, wider: float) -> tuple[float, float]:
 
 
 def _flat_bounds(
-    i: Interval, terms: Terms, k: int, statistic: Statistic, natural: Bounds | None
+    i: Interval,
+    terms: Terms,
+    k: int,
+    statistic: Statistic,
+    natural: Bounds | None,
+    units: Sequence[str],
 ) -> Bounds | None:
-    """The bounds of the units at a level where all lie on the same one; None elsewhere."""
+    """The bounds of the units at a level where all have the same number; None elsewhere."""
     if i.variance != 0 or natural is None:
         return None
     factors = len(i.n)
     at = Table({name: x.take(k, factors) for name, x in terms.items()}, {})
-    return exact_bounds(at, factors, statistic, None, natural)
+    return exact_bounds(at, units or ("",) * factors, statistic, None, natural)
 
 
 def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core.bands import OfMeans, interval_of
+from assay.core.bounded import exact_bounds
 from assay.core.claims import Estimate, Exact
 from assay.core.curves import curve, limits
 from assay.core.errors import ClaimError
@@ -19,7 +20,6 @@ from assay.core.judging import (
     Scope,
     describe_method,
     describe_scope,
-    exact_bounds,
     exactly,
 )
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
@@ -127,7 +127,9 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
     method = describe_method(statement.units, level, n=i.n)
     if isinstance(statement.statistic, OfMeans) and i.band:
         method += f"; {statement.statistic.words}"
-    bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
+    bounds = exact_bounds(
+        data, statement.units, statement.statistic, statement.bounds, statement.ends
+    )
     if bounds is not None and min(i.n) > 1:
         i = exactly(i, bounds, level)
         method = describe_method(statement.units, level, bounds)

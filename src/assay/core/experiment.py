@@ -197,8 +197,9 @@ class Materials(Protocol):
     def files(self) -> Sequence[Path]:
         """Return the files beside an experiment's own that say what it asks."""
 
-    def scope(self, words: str) -> str:
-        """Return a scope in words that a reader of its page understands."""
+    def scope(self, words: str, condition: str = "") -> str:
+        """Return a scope in words that a reader of its page understands, of a claim with this
+        condition."""
 
     def models(self) -> Mapping[str, str]:
         """Return the content hash of every model, as its files are now. Raises: AssayError where

@@ -363,6 +363,12 @@ class _Claim(Reader):
             return self._together(node, inside)
         if _how(node) == "share":
             return self._share(node, inside)
+        if _how(node) == "median":
+            what = ", ".join(map(_unparsed, node.args)) or "main.x"
+            raise self.no(
+                "a median over units is above 2 where more than half of them are: write "
+                f"share({what} > 2) > 0.5"
+            )
         if _how(node) in HOW:
             raise self.no(
                 f"{_how(node)}(…) is not allowed without over=…, as in {_EXAMPLES[_how(node)]}"
@@ -512,6 +518,11 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     if not isinstance(tree, ast.Compare):
         raise reader.no(f"it compares nothing; {example}")
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
+    if ops == [ast.NotEq] and {"argmax", "first"} & set(map(_how, ast.walk(tree))):
+        raise reader.no(
+            "levels that differ are apart by 1 or more: say which one is expected to be later, as "
+            f"in {_spelled(reader.text, parts[0])} - {_spelled(reader.text, parts[1])} >= 1"
+        )
     if not set(ops) <= {*WRITTEN}:
         raise reader.no(
             f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"

@@ -93,7 +93,7 @@ def read(path: Path, expected: str, most: int) -> bytes:
     return content
 
 
-_WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """Marks with which text begins that is no UTF-8."""
 
 
@@ -104,7 +104,7 @@ def text(path: Path, expected: str, most: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        what = _WIDE.get(content[:2])
+        what = WIDE.get(content[:2])
         why = f"it is {what}" if what else f"it is not UTF-8 text (byte {error.start:,})"
         raise DataError(f"{path}: {why}; save it as UTF-8") from None
 

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from assay.core import power
 from assay.core.bands import OfMeans, interval_of
-from assay.core.bounded import Bounds, bounded_mean
+from assay.core.bounded import Bounds, bounded_mean, exact_bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
@@ -39,7 +39,16 @@ from assay.core.reading import (
     run_unit,
     tabulate,
 )
-from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
+from assay.core.reasons import (
+    BESIDE,
+    BLIND,
+    IDENTICAL,
+    MOST_TIMES,
+    OUT_OF_REACH,
+    STRADDLES,
+    TIES,
+    UNCONTROLLED,
+)
 from assay.core.results import (
     EDITION,
     Contrast,
@@ -51,7 +60,7 @@ from assay.core.results import (
     control_level,
 )
 from assay.core.scales import ESTIMAND, rescale, unscaled
-from assay.core.stats import Statistic, mean
+from assay.core.stats import mean
 
 USUAL = 0.95
 _MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
@@ -185,13 +194,26 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = power.price_to_decide(strict(claim), i_at, at_level)
+        price = _price_of_control(claim, method, i_at, at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
         if between:
             price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
+
+
+def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -> Price:
+    """What decides a control; of one that is about at the threshold another threshold, as no number
+    of units that is worth buying does."""
+    price = power.price_to_decide(strict(claim), i, level)
+    if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
+        return price
+    (ours,) = unscaled(claim.scale, (method.interval.estimate,))
+    return Price(
+        "more units do not help: it is about at the threshold itself; claim a size, between the "
+        f"threshold and {ours:.3g}"
+    )
 
 
 def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | None) -> bool:
@@ -344,7 +366,7 @@ def _judge_arm(
     if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
     verdict = Verdict(
-        **claim.facts,
+        **claim.facts | {"bounds": claim.bounds or i.bounds},
         **_ends(claim, i),
         detectable=(math.nan, math.nan),
         detectable_alone=(math.nan, math.nan),
@@ -727,28 +749,8 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
-    if FOLD in claim.units and len(np.unique(x)) > 1:
-        return None  # they assume independent units, which folds are not
     natural = claim.natural if claim.scale == "plain" else None
-    return exact_bounds(data, len(claim.units), claim.statistic, claim.bounds, natural)
-
-
-def exact_bounds(
-    data: Table, factors: int, statistic: Statistic, bounds: Bounds | None, natural: Bounds | None
-) -> Bounds | None:
-    """The bounds of the units of one factor: those that the author names; or the natural ones, if
-    all units lie on one of the two. Of two factors so only where every cell of the table lies on
-    the same one. None where no exact limits are known."""
-    if statistic is not mean or len(data.terms) != 1:
-        return None
-    (x,) = data.terms.values()
-    there, ends = ~np.isnan(x), natural or (-math.inf, math.inf)
-    if bounds is None and np.isfinite(ends).all() and there.any() and np.isin(x[there], ends).all():
-        bounds = ends
-    if factors == 1 or bounds is None or x.ndim != 2 or not there.any():
-        return bounds if factors == 1 else None
-    x = x[there.any(1)][:, there.any(0)]  # levels without any number leave
-    return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
+    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural)
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:

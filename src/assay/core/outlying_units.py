@@ -43,7 +43,7 @@ def find_outliers(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"
 def warning(claim: Claim, i: Interval) -> str:
     """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits
     count with any units."""
-    few = find_outliers(i.points) if claim.bounds is None else ()
+    few = () if claim.bounds or i.bounds else find_outliers(i.points)
     if not len(few):
         return ""
     rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())

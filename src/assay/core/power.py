@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import structs
 
-from assay.core.bounded import Bounds
+from assay.core.bounded import FEW, Bounds, misleads
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
@@ -240,9 +240,10 @@ def best(claim: Claim, n: int, level: float = 0.95) -> tuple[float, float, float
     Formula: x - s (x - lower bound) to x + s (upper bound - x), with s = 1 - ((1 - level)/2)^(1/n):
     no units have a narrower one about x than those that all are x
     """
-    if claim.bounds is None:
+    bounds = claim.bounds or claim.natural
+    if bounds is None or not np.isfinite(bounds).all():
         return None
-    (least, greatest), (low, high) = claim.bounds, (claim.low, claim.high)
+    (least, greatest), (low, high) = bounds, (claim.low, claim.high)
     shrunk = 1 - ((1 - level) / 2) ** (1 / n)
     # With two thresholds as far beyond the one as beyond the other; with one, at the better bound.
     middle = (low + high - shrunk * (least + greatest)) / (2 - 2 * shrunk)
@@ -259,9 +260,10 @@ def fewest_to_hold(claim: Claim) -> int | None:
 
 def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     """Tell whether any outcome of n units of one factor could decide a claim."""
-    if n < fewest or claim.bounds is None or len(claim.units) == 2:
+    bounds = claim.bounds or (claim.natural if n < FEW else None)
+    if n < fewest or len(claim.units) == 2 or bounds is None or not np.isfinite(bounds).all():
         return n >= fewest
-    low, high, _ = _between(claim.bounds, n, sum(claim.bounds) / 2, 0.95)
+    low, high, _ = _between(bounds, n, sum(bounds) / 2, 0.95)
     return bool(np.logical_or(*placed(claim, low, high)).any())
 
 
@@ -293,6 +295,13 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         return Price(
             "more folds hold no more data: measure more examples, or several data sets as units"
         )
+    least = 0
+    points = i.points[np.isfinite(i.points)]
+    if claim.bounds is None and i.bounds and not misleads(points, i.bounds, FEW):
+        # Only for so few units are limits exact.
+        i, least = replace(i, bounds=None), FEW
+        low, high = i.limits(level)
+        i = replace(i, low=low, high=high)
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
     if i.bounds is not None and (n := _fewest_of_these(claim, i, i.bounds, level)):
@@ -302,7 +311,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     narrowed = math.inf if i.bounds or not reach else reach**-2
     by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
     for k in by_part:
-        if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
+        if (n := enough(claim, i, (k,), max(least, i.n[k] + 1), level, narrowed)) is not None:
             return _more(claim.units[k], n - i.n[k], n)
     k, both = by_part[0], tuple(by_part)
     if len(both) < 2 or (n := enough(claim, i, both, i.n[k] + 1, level, narrowed)) is None:

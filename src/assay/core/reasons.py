@@ -10,7 +10,9 @@ GATES = {
     "overlap": "not comparable: the sweeps share too little of their range",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
+SELECTION = "selection"
 WAYS = {
+    SELECTION: "the best of several arms: if it was chosen for that, it is undecided",
     "near-copies": "near-copies: with each set of copies as one unit, it is undecided",
     "missing numbers": "numbers are missing, and the outcome depends on what they are",
     "order": "units depend on their order: if this is allowed for, it is undecided",

@@ -108,9 +108,14 @@ def find(
 
 def grid(values: np.ndarray) -> float:
     """Find the largest step of which all of these are multiples, to six decimals; 0 where there is
-    none."""
+    none, or one number alone, which shows no step."""
     millionths = values[np.isfinite(values)] * 1e6
     whole = np.round(millionths)
-    if not len(whole) or np.abs(millionths - whole).max() > 1e-3 or np.abs(whole).max() >= 2**63:
+    if (
+        not whole.size
+        or whole.min() == whole.max()
+        or np.abs(millionths - whole).max() > 1e-3
+        or np.abs(whole).max() >= 2**63
+    ):
         return 0.0
     return int(np.gcd.reduce(whole.astype(np.int64))) / 1e6

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
 import numbers
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +33,23 @@ LARGEST, WIDEST = 64 * 2**20, 1_000
 """Bytes and columns of a file."""
 TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
 """What mends a row of a CSV that has a value more than the header has names."""
+JSON = frozenset((".json", ".jsonl", ".ndjson"))
 OTHER_FORMATS = frozenset(
     (
-        *(".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".feather", ".arrow"),
+        *(".parquet", ".pq", ".feather", ".arrow"),
         *(".xls", ".xlsx", ".ods", ".pkl", ".pickle", ".npy", ".npz", ".h5"),
     )
 )
 """Ends of the names of files that hold tables in other ways."""
 EMPTY = "; if there is no number, leave the cell empty"
 """What is advised of a cell that is none."""
+SUMMARIES = frozenset(
+    (
+        *("mean", "avg", "average", "median", "total", "sum", "overall", "all"),
+        *("std", "sd", "stdev", "sem", "se", "min", "max"),
+    )
+)
+"""Names of rows that sum up the others of a table, as spreadsheets and scripts add them."""
 
 
 def read(
@@ -57,8 +66,7 @@ def read(
     if isinstance(frame, (str, Path)):
         source = str(frame)
         path = Path(frame)
-        is_log = eval_logs.is_log(path)
-        frame = eval_logs.read(path, arm_column) if is_log else _read_csv(path, source, arm_column)
+        frame = _read_file(path, source, arm_column)
     rows = _as_frame(frame, source)
     if not needed and arm_column == "arm" and "arm" not in rows.columns:
         rows = rows.assign(arm="main")
@@ -77,6 +85,34 @@ def read(
             " (arm_column= in Python)",
         )
     return _with_arms(rows, source, arm_column), source
+
+
+def _read_file(path: Path, source: str, arm_column: str) -> Any:
+    """A file's table, by what the file is. Raises: DataError."""
+    if eval_logs.is_log(path):
+        return eval_logs.read(path, arm_column)
+    if path.suffix.lower() in JSON:
+        return _read_json(path, source)
+    return _read_csv(path, source, arm_column)
+
+
+def _read_json(path: Path, source: str) -> list[dict[str, Any]]:
+    """The objects of a JSON list, or of the lines of a file. Raises: DataError."""
+    text = foreign.text(path, "a table of JSON objects", LARGEST)
+    rows, place = [], "it"
+    try:
+        if path.suffix.lower() == ".json":
+            rows = json.loads(text)
+        else:
+            for n, line in enumerate(text.splitlines(), 1):
+                place = f"line {n}"
+                rows += [json.loads(line)] if line.strip() else []
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{source}: {place} is not JSON ({e})") from e
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{source} is no table: a list of objects is, one for each row")
+    foreign.within(len({name for row in rows for name in row}), WIDEST, path, "columns")
+    return rows
 
 
 def _read_csv(path: Path, source: str, arm_column: str) -> pd.DataFrame:
@@ -118,8 +154,12 @@ def _check_header(path: Path, text: bytes, separator: str, source: str, arm_colu
     if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
         raise DataError(
             f"{source} is not CSV: tables are read as text, separated by commas, or by tabs "
-            "in a .tsv; write one with pandas' to_csv(…, index=False), or in Python give "
-            "the DataFrame to assay.judge"
+            "in a .tsv, or as JSON lines in a .jsonl; write one with pandas' "
+            "to_csv(…, index=False), or in Python give the DataFrame to assay.judge"
+        )
+    if text.lstrip().startswith(b"#"):
+        raise DataError(
+            f"{source} begins with a comment (#); its first line is the header: leave comments out"
         )
     columns = text.partition(b"\n")[0].count(separator.encode()) + 1
     foreign.within(columns, WIDEST, path, "columns")
@@ -139,10 +179,9 @@ def _unreadable(path: Path, source: str, error: Exception) -> str:
     """Why a file cannot be read as a CSV, and how to fix it."""
     packed = path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
     if isinstance(error, UnicodeDecodeError) and not packed:
-        return (
-            f"{source} is not a comma-separated table: it is not UTF-8 text (byte "
-            f"{error.start:,}); save it as UTF-8"
-        )
+        wide = error.start == 0 and error.object[:2] in foreign.WIDE
+        what = "it is UTF-16" if wide else f"it is not UTF-8 text (byte {error.start:,})"
+        return f"{source} is not a comma-separated table: {what}; save it as UTF-8"
     why = str(error).splitlines()[0].strip()
     if counts := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
         names, line, values = counts.groups()
@@ -186,7 +225,19 @@ def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame
     if rows["arm"].isna().any():
         raise DataError(f"{source} has no arm in {places(rows['arm'].isna())}")
     rows["arm"] = rows["arm"].str.strip()
+    _check_spellings(f"{source}: the arms", map(str, rows["arm"].unique()))
     return rows
+
+
+def _check_spellings(what: str, names: Iterable[str]) -> None:
+    """Refuse names that differ by case alone. Raises: DataError."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.casefold(), name)) != name:
+            raise DataError(
+                f"{what} {other!r} and {name!r} differ by case alone; write them in one way, or "
+                "give them different names"
+            )
 
 
 def melted(names: Sequence[str], parsed: Parsed, units: Names) -> str:
@@ -246,11 +297,24 @@ def check_units(
         if (
             rows[unit].dtype.kind == "O"
         ):  # 3 and "d3" in one column cannot be put in order otherwise
-            rows[unit] = rows[unit].astype(object).map(_label)
+            rows[unit] = rows[unit].astype(object).map(_label).str.strip()
+            _check_levels(unit, [str(x) for x in rows[unit].dropna().unique()])
         elif rows[unit].dtype.kind == "f":
             rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
         if rows[unit].isna().any():
             raise DataError(f"{role} column {unit!r} is empty in {places(rows[unit].isna())}")
+
+
+def _check_levels(unit: str, levels: Sequence[str]) -> None:
+    """Refuse levels of a unit that sum up the others, and those that only case tells apart. Raises:
+    DataError."""
+    summing = [x for x in levels if x.casefold() in SUMMARIES]
+    if summing and all(re.search(r"\d", x) for x in levels if x not in summing):
+        raise DataError(
+            f"column {unit!r} has {summing[0]!r} among its levels, which sums up the others and is "
+            "no unit; leave such rows out"
+        )
+    _check_spellings(f"column {unit!r}: the levels", levels)
 
 
 def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], source: str) -> None:
@@ -271,7 +335,7 @@ def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sourc
     if wrong.any():
         raise DataError(
             f"column {column!r} must hold numbers, got {str(raw[wrong].iloc[0])[:80]!r} in "
-            f"{places(wrong)}{_as_number(str(raw[wrong].iloc[0]).strip())}"
+            f"{places(wrong)}{_as_number(str(raw[wrong].iloc[0]).strip(), column)}"
         )
     if np.isinf(numeric).any():
         raise DataError(
@@ -281,9 +345,17 @@ def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sourc
     rows[column] = numeric.astype(float)
 
 
-def _as_number(text: str) -> str:
-    """How a percentage or a decimal comma is written here, as the end of a sentence; of any other
-    text, that a cell may be empty."""
+def _as_number(text: str, column: str) -> str:
+    """How a percentage, a decimal comma, or yes and no are written here, as the end of a sentence;
+    of any other text, that a cell may be empty."""
+    if text == column:
+        return "; this row repeats the header, as in files that were joined: leave it out"
+    if text.casefold() in ("yes", "no", "true", "false", "right", "wrong", "correct", "incorrect"):
+        return "; write 1 and 0"
+    if text.startswith(("\u2212", "\u2013")):
+        return "; write the minus sign as -"
+    if "±" in text:
+        return "; write the number alone, and what it is the mean of as rows"
     if share := re.fullmatch(r"([-+]?\d*\.?\d+)\s*%", text):
         return f"; write {share[1]}, without the sign"
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text):  # thousands, or three decimals

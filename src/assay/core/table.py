@@ -28,10 +28,10 @@ from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
-from assay.core.heavy import xr
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
-from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
+from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
@@ -296,6 +296,7 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     found += _missing(question, claim, arms, level)
+    found += _selected(question, roles, judgement, arms, level)
     against: list[dependence.Grouping] = []
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
@@ -305,7 +306,8 @@ def _weigh(
     if not against:
         return judgement, lines
     first = max(against, key=lambda g: g.carries)
-    price = Price(f"more rows of the same groups do not help: {first.advice}")
+    more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
+    price = Price(f"{more}{first.advice}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
@@ -336,6 +338,39 @@ def _missing(
             limits,
             False,
             "give each row its number, or say in the sentence which rows it is about",
+        )
+    ]
+
+
+def _selected(
+    question: _Question, roles: _Roles, judgement: Judged, arms: Arms, level: float
+) -> list[dependence.Grouping]:
+    """An arm that is the best of several that are named nowhere, any of which might have been
+    claimed: its interval if it was chosen for that, so that one of them all misses the truth no
+    no more often than one alone.
+
+    Formula: limits t(1 − α/2k) / t(1 − α/2) times as far from the estimate, of k arms
+    Source: Dunn, Multiple Comparisons Among Means, 1961 (Bonferroni)"""
+    claim, main = judgement.claim, question.main
+    others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
+    low, high = math.isfinite(claim.low), math.isfinite(claim.high)
+    if judgement.outcome != "holds" or len(others) < 2 or low == high:
+        return []
+    own, *more = [judging.standing(claim.about(a), arms, level)[0] for a in (main, *others)]
+    if any((i.estimate > own.estimate) if low else (i.estimate < own.estimate) for i in more):
+        return []
+    count, df = 1 + len(more), min(own.n) - 1
+    quantiles = scipy.special.stdtrit(df, 1 - (1 - level) / 2 / np.array([1, count]))
+    times = float(quantiles[1] / quantiles[0])
+    wide = [own.estimate + times * (x - own.estimate) for x in (own.low, own.high)]
+    return [
+        dependence.Grouping(
+            SELECTION,
+            f"{main} is the best of {count} arms of this table, and may be so by luck",
+            Limits(*wide),
+            False,
+            "judge this arm alone on new units, or name the arms that were no candidates: --also "
+            "NAME, or --control NAME",
         )
     ]
 
@@ -393,6 +428,7 @@ def _question(
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         rows_of.check_numeric(rows, column, axes, source)
+    noted.check_scale(rows, (main, *parsed.arms, *roles.named), columns)
     if only_named:
         rows = rows[rows["arm"].isin([main, *parsed.arms])].copy()
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from assay.core.heavy import xr
 from assay.core.power import FEWEST
 from assay.core.reading import plural
 from assay.core.results import Judged
-from assay.core.rows import Names, is_text, places
+from assay.core.rows import EMPTY, Names, is_text, places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,15 @@ CONDITIONS = frozenset(
 NEARLY, FEW_LEVELS = 0.8, 12
 """Share of cells with the same numbers from which these are labels; levels of a column of whole
 numbers up to which it may be a condition."""
+SHARES = frozenset(
+    (
+        *("acc", "accuracy", "auroc", "auc", "f1", "precision", "recall", "share", "percent"),
+        *("pct", "correct", "em"),
+    )
+)
+"""Words in the names of columns that are shares."""
+APART = 10.0
+"""How many times larger than all others numbers of a column of shares are that are percentages."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
 """What pandas calls a column without a name."""
 
@@ -87,6 +96,27 @@ def find_labels(
                 )
             labels.append(name)
     return tuple(labels)
+
+
+def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str]) -> None:
+    """Refuse a column of shares, by its name, in which some are percentages, or a number such as -1
+    or 999 stands for a missing one. Raises: DataError."""
+    read = rows["arm"].isin(arms)
+    for name in columns:
+        x = rows[name].where(read)
+        if not SHARES & {*re.split(r"[\W_]+", name.casefold())} or not x.between(0, 1).any():
+            continue
+        if (wrong := (x > 100) | ((x < 0) & (x % 1 == 0))).any():
+            raise DataError(
+                f"column {name!r} is {x[wrong].iloc[0]:g} in {places(wrong)}, and a share cannot "
+                f"be{EMPTY}"
+            )
+        low, high = x[(x > 0) & (x <= 1)], x[x > 1]
+        if len(low) and len(high) and (low < 1).any() and high.min() > APART * low.max():
+            raise DataError(
+                f"column {name!r} has numbers up to {low.max():g} and others from {high.min():g} "
+                "on, shares and percentages; write all of them as shares"
+            )
 
 
 def _only_numbers(rows: pd.DataFrame, name: str) -> bool:

@@ -204,7 +204,7 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
     def restated(s: Any) -> Any:
         unit = s.unit if s.unit not in ("", "1") else study.units.get(s.text, s.unit)
-        return structs.replace(s, unit=unit, scope=study.scope(s.scope))
+        return structs.replace(s, unit=unit, scope=study.scope(s.scope, s.text))
 
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))

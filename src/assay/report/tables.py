@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from assay.controls.table import in_words
+from assay.controls.table import satisfies
 from assay.core import reasons
 from assay.core.plain import plain_all
 from assay.core.results import (
@@ -415,7 +415,7 @@ def row(s: Statement) -> Row:
         bears=why(s, all_of_it=False),
         sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
         explanations=tuple(
-            f"{c.arm}: {in_words(s.near[c.arm])}"
+            f"{c.arm}: {satisfies(s.near[c.arm])}"
             for c in controls
             if c.role == "near" and c.outcome == "holds"
         ),

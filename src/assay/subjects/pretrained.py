@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import adapters, live, sizes
+from assay.subjects import adapters, live, sampling, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
@@ -557,9 +557,12 @@ class Pretrained:
         *,
         edits: Mapping[Site, Edit] | Sequence[Mapping[Site, Edit]] = {},
         new: int = 20,
+        temperature: float = 0.0,
+        seeds: Sequence[int] = (),
     ) -> list[list[int]]:
         """Write on behind each sequence, the most probable token each time, by the settings that
         transformers' `generate` obeys; the ids of what is new, up to the token that ends a text.
+        At a temperature above 0 each token is sampled from all tokens, by the seed of its sequence.
 
         Positions of an edit are those of the prompt: -1 is its last token, and nothing new is
         edited there. Where they have no end, as None and slice(-1, None), each new token is edited
@@ -571,6 +574,8 @@ class Pretrained:
             tokens: ids of the prompts, [b, s].
             edits: as for `run`, or as many as there are prompts: each has its own.
             new: how many tokens at most.
+            temperature: what logits are divided by before a token is sampled; 0: none is.
+            seeds: one for each prompt, where tokens are sampled.
         Raises: ModelError for prompts that with the new tokens are longer than the model reads,
         for no new token, other numbers of edits, and as `run`.
         """
@@ -581,7 +586,9 @@ class Pretrained:
             raise ModelError(f"new must be at least 1, got {new}")
         if len(mappings) != (b := len(text)) and not isinstance(edits, Mapping):
             raise ModelError(f"{b} prompts need as many edits, or one for all; got {len(mappings)}")
-        return _write_on(self, text, mappings, new)
+        if temperature and len(seeds) != b:
+            raise ModelError(f"{b} prompts are sampled by a seed each; got {len(seeds)}")
+        return _write_on(self, text, mappings, new, temperature, seeds)
 
     def losses(
         self,
@@ -625,7 +632,12 @@ def _hook(
 
 
 def _write_on(
-    model: Pretrained, text: torch.Tensor, mappings: Sequence[Mapping[Site, Edit]], new: int
+    model: Pretrained,
+    text: torch.Tensor,
+    mappings: Sequence[Mapping[Site, Edit]],
+    new: int,
+    temperature: float,
+    seeds: Sequence[int],
 ) -> list[list[int]]:
     from transformers import DynamicCache
 
@@ -645,7 +657,7 @@ def _write_on(
         if process is not None:
             with torch.no_grad():
                 logits = process(text, logits.float())
-        chosen = logits.argmax(-1, keepdim=True)
+        chosen = sampling.choose(logits, temperature, seeds, step)[:, None]
         text = torch.cat([text, chosen], 1)
         unread = text if cache is None else chosen
         if torch.isin(text[:, s:], ends).any(1).all():

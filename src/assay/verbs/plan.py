@@ -52,7 +52,7 @@ def command(
     if name.endswith(STUDIES):
         from assay.ask.gaps import find_gaps  # which loads what asks a model
 
-        gaps = find_gaps(entry(name).path, lab)
+        gaps = find_gaps(entry(name).path)
         if gaps.exit_code:
             lacking = written("plan_lacking", gaps=gaps.gaps, assumed=assumed(gaps))
             return Answer(gaps, lacking, gaps.exit_code)

@@ -34,14 +34,14 @@ FEWEST = 4
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    layer, head = head_of(read.pattern)
-    site = Site("pattern", layer)
-    prompt.folder.check(site)
-    if head >= (heads := read_sizes(prompt.folder.config)["h"]):
-        raise DataError(
-            f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to {heads - 1}; "
-            f"got {read.pattern}"
-        )
+    named, heads = [head_of(x) for x in read.heads or (read.pattern,)], 0
+    for layer, head in named:
+        prompt.folder.check(Site("pattern", layer))
+        if head >= (heads := read_sizes(prompt.folder.config)["h"]):
+            raise DataError(
+                f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to "
+                f"{heads - 1}; got {layer}.{head}"
+            )
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
         raise DataError(
@@ -56,12 +56,14 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"position or to of {read.name}"
         )
     queries, keys = ([*some] for some in zip(*earlier, strict=True))
+    other = context.stands_in == "heads"
 
     def number(reading: PassOutput) -> float:
-        looked = picks.another(head, heads, reading.seed) if context.others else head
-        return float(reading.acts[site][looked, queries, keys].double().mean())
+        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in named]
+        paid = [reading.acts[Site("pattern", n)][h, queries, keys] for n, h in looked]
+        return float(np.mean([float(x.double().mean()) for x in paid]))
 
-    return Ready(each(number), sites=(site,))
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
 
 
 def _targets(read: Read, prompt: Prompt, n: int) -> list[int]:
@@ -128,21 +130,40 @@ def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean activation of named neurons: at a token, or the mean or the highest over all."""
-    site = _own_site(read, prompt)
-    width = _wide(read.site, prompt.folder)[1]
-    if beyond := [n for n in map(int, read.neurons) if not 0 <= n < width]:
-        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
+    by_site: dict[Site, list[int]] = {}
+    for neuron in read.neurons:
+        whole = not read.site and isinstance(neuron, str) and "." in neuron
+        layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
+        site = Site("mlp_post", layer) if whole else _own_site(read, prompt)
+        width = _wide(str(site), prompt.folder)[1]
+        if not 0 <= n < width:
+            raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")
+        by_site.setdefault(site, []).append(n)
 
     def number(reading: PassOutput) -> float:
-        rows = (
-            reading.rows(site, read.position)
-            .flatten(1)[:, [*map(int, read.neurons)]]
-            .double()
-            .mean(1)
-        )
+        acts = [reading.rows(s, read.position).flatten(1)[:, some] for s, some in by_site.items()]
+        rows = torch.cat(acts, 1).double().mean(1)
         return float(rows.max() if read.position == "all" else rows.mean())
 
     positions(read, prompt)
+    return Ready(each(number), sites=tuple(by_site))
+
+
+def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The mean cosine of each two tokens of a prompt.
+
+    Formula: mean over i < j of x_i · x_j / (‖x_i‖ ‖x_j‖)
+    Source: Ethayarajh, How Contextual are Contextualized Word Representations?, 2019
+    """
+    site = _own_site(read, prompt)
+    if len(prompt.own) < FEWEST:
+        raise DataError(f"{prompt.row.place}: anisotropy compares {FEWEST} tokens or more")
+
+    def number(reading: PassOutput) -> float:
+        x = reading.rows(site, "mean").flatten(1).double()
+        x, n = x / x.norm(dim=1, keepdim=True), len(x)
+        return float((x.sum(0).square().sum() - n) / (n * (n - 1)))
+
     return Ready(each(number), sites=(site,))
 
 
@@ -184,6 +205,37 @@ def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=sites, compares=True)
 
 
+def l0(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How many latents are on at a token, or the mean of this over several; over all the first that
+    the model reads is left out."""
+    whole, sites = _read_by_dictionary(read, read.l0, prompt, context)
+
+    def number(reading: PassOutput) -> float:
+        x = torch.cat([reading.rows(site, read.position).flatten(1) for site in sites], 1)
+        return float((whole.to(x.device).encode(x)[0] != 0).double().sum(1).mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=sites)
+
+
+def fvu(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The share of the variance of a prompt's activations that a dictionary does not explain, but
+    for the first token that the model reads.
+
+    Formula: Σ ‖x − x̂‖² / Σ ‖x − x̄‖², x̄ the mean over the prompt's tokens
+    """
+    whole, sites = _read_by_dictionary(read, read.fvu, prompt, context)
+    if len(prompt.own) < FEWEST:
+        raise DataError(f"{prompt.row.place}: fvu is of {FEWEST} tokens or more")
+
+    def number(reading: PassOutput) -> float:
+        x = torch.cat([reading.rows(site, "mean").flatten(1) for site in sites], 1)
+        error = (x - whole.to(x.device).reconstruct(x)[0]).double().square().sum()
+        return float(error / (x - x.mean(0)).double().square().sum())
+
+    return Ready(each(number), sites=sites)
+
+
 def function(read: Read, prompt: Prompt, context: Context) -> Ready:
     """What a function of the user's own makes of a prompt."""
     code, place = context.code(read.function), read.function
@@ -205,7 +257,7 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
             "logits": lambda: context.head(torch.stack([s.acts[final] for s in reading])),
             "tokens": lambda: torch.tensor(prompt.tokens),
             "columns": lambda: dict(prompt.row.columns),
-            "model": lambda: context.model,
+            "model": lambda: context.subject.model,
         }
         with torch.no_grad():
             arguments = {name: offered[name]() for name in asked}
@@ -275,7 +327,13 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     assert read.feature is not None
     name, latent = read.feature
     whole, sites = _read_by_dictionary(read, name, prompt, context)
-    dictionary, number = dictionaries.latent(whole, name, latent)
+    latents = latent if isinstance(latent, tuple) else (latent,)
+    dictionary, number = dictionaries.latent(whole, name, latents[0])
+    columns: Any = number
+    if len(latents) > 1:
+        for one in latents:
+            dictionaries.latent(whole, name, one)
+        dictionary, columns = whole, [*latents]
     tokens = positions(read, prompt)
 
     def numbers(reading: Sequence[PassOutput]) -> list[float]:
@@ -288,10 +346,11 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
         if several and key not in reading[0].memo:  # one encoding for all latents of a sweep
             reading[0].memo[key] = coder.encode(x)[0]
         codes = (
-            reading[0].memo[key][:, number]
+            reading[0].memo[key][:, columns]
             if several
-            else torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+            else torch.cat([coder.encode(part)[0][:, columns] for part in x.split(few)])
         )
+        codes = codes.double().mean(1) if len(latents) > 1 else codes
         of_each = codes.double().unflatten(0, (len(reading), len(tokens)))
         return (of_each.amax(1) if read.position == "all" else of_each.mean(1)).tolist()
 

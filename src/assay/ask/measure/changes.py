@@ -129,7 +129,7 @@ class Changes:
         learned = task.own_directions if table else ()
         if not self.key or any(d.feature for d in learned) or task.standing:
             return None
-        if table and (table.function or table.clamp):
+        if table and (table.function or table.clamp or table.reconstruct):
             return None
         sets = (*task.sets, *([task.made_for] if task.made_for else []))
         edits = [stated(table), task.control, [stated(d) for d in learned]] if table else []

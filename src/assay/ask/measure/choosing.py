@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import activations, dictionaries, directions, interventions
+from assay.ask.measure import (
+    activations,
+    attribution,
+    dictionaries,
+    directions,
+    interventions,
+    reads,
+)
 from assay.ask.measure.directions import Learner
+from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.measure.reads import kind_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read, Top
+from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -43,17 +52,16 @@ class Known:
     effects: Effects | None = None
 
 
-RISES = ("loss", "entropy", "rank", "kl")
-"""Kinds of reads that rise where a model gets worse."""
-
-
-def of_pattern(top: Top, some: Sequence[Read]) -> Read | None:
-    """The read of a pattern by which heads are chosen, for each of which it is read; None where
-    that is by something else. A sweep over heads is what is done anyway."""
+def of_heads(top: Top, some: Sequence[Read]) -> Read | None:
+    """The read of single heads, of their pattern or of what they write directly, by which heads are
+    chosen, for each of which it is read; None where that is by something else. A sweep over heads
+    is what is done anyway."""
     for read in some:
         others = {x for field in (str(read.to), str(read.position)) for x in SLOT.findall(field)}
-        fits = {*read.sweep} <= {*SLOT.findall(read.pattern), "pattern"} - others
-        if top.of == "heads" and read.name == top.by and read.pattern and fits:
+        named = " ".join((read.pattern, *read.heads))
+        fits = {*read.sweep} <= {*SLOT.findall(named), "pattern", "heads"} - others
+        single = bool(named) and not read.heads[1:]
+        if top.of == "heads" and read.name == top.by and single and fits:
             return msgspec.structs.replace(read, sweep={})
     return None
 
@@ -64,7 +72,7 @@ def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
     top = table.top
     if top is None or top.of == "latents" or not isinstance(top.by, str):
         return None
-    fits = (r for r in some if not (r.sweep or r.pattern or r.column))
+    fits = (r for r in some if not (r.sweep or r.pattern or r.heads or r.column or r.top))
     return next((r for r in fits if r.name == top.by), None)
 
 
@@ -102,7 +110,7 @@ def check(
     top: Top,
     chosen_from: tuple[PromptSet, list[int]],
     tables: Sequence[Direction],
-    reads: Sequence[Read],
+    some: Sequence[Read],
     folder: ModelFolder,
 ) -> None:
     """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""
@@ -126,13 +134,13 @@ def check(
                 )
         return
     known = ["norm", *(d.name for d in tables if top.of != "neurons")]
-    by_name = [msgspec.structs.replace(top, by=r.name) for r in reads]
+    by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
-    known += [t.by for t in by_name if isinstance(t.by, str) and of_pattern(t, reads)]
+    known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
     if top.of == "heads" or table.site:  # each neuron of all blocks takes too many passes
-        known += [r.name for r, t in zip(reads, tops, strict=True) if by_effect(t, reads)]
+        known += [r.name for r, t in zip(some, tops, strict=True) if by_effect(t, some)]
     if top.by not in known:
-        swept = any(r.name == top.by and r.sweep for r in reads)
+        swept = any(r.name == top.by and r.sweep for r in some)
         more = (
             "; a read that sweeps is not one number: write one without its sweep" if swept else ""
         )
@@ -141,7 +149,57 @@ def check(
         )
 
 
-def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
+def stand_in(read: Read) -> Intervention:
+    """The change of the parts that `top` of a read chooses: each set to zero."""
+    assert read.top is not None
+    position = "all" if read.position in ("mean", "all") else read.position
+    place: dict[str, Any] = {"ablate": "zero"}
+    if read.top.of == "latents":
+        place = {"clamp": ((read.feature or ("",))[0], ()), "site": read.site}
+    elif read.top.of == "neurons":
+        place |= {"site": read.site}
+    return Intervention(name=read.name, top=read.top, position=position, **place)
+
+
+def of_read(read: Read, known: Known, dealt: int | None = None) -> Read:
+    """Name the parts that are chosen for a read in the place of the choice; by labels dealt out at
+    random, with the seed of this, if there is one. Raises: DataError, ModelError."""
+    if read.top is None:
+        return read
+    table = chosen(stand_in(read), read.top, known, dealt)
+    changes: dict[str, Any] = {"heads": table.heads} if read.top.of == "heads" else {}
+    if read.top.of == "neurons":
+        changes = {"neurons": table.neurons}
+    elif read.top.of == "latents":
+        changes = {"feature": table.clamp}
+    return msgspec.structs.replace(read, top=None, **changes)
+
+
+def any_parts(read: Read) -> Read:
+    """A read with the first parts that there are in the place of a choice, to be made ready without
+    a model."""
+    if read.top is None:
+        return read
+    n, layer = int(read.top.n), (read.top.layers or (0,))[0]
+    changes: dict[str, Any] = {"heads": (f"{layer}.0",)}
+    if read.top.of == "neurons":
+        changes = {"neurons": tuple(k if read.site else f"{layer}.{k}" for k in range(n))}
+    elif read.top.of == "latents":
+        changes = {"feature": ((read.feature or ("",))[0], tuple(range(n)))}
+    return msgspec.structs.replace(read, top=None, **changes)
+
+
+def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
+    """The parts of a read as numbers, heads and neurons of several blocks through all of these."""
+    several = [(size["h"], table.heads)]
+    several += [(size.get("m", 1), tuple(n for n in table.neurons if isinstance(n, str)))]
+    found = [head_of(text)[0] * each + head_of(text)[1] for each, some in several for text in some]
+    found += [n for n in table.neurons if isinstance(n, int)]
+    latents = table.feature[1] if table.feature else ()
+    return [*found, *(latents if isinstance(latents, tuple) else (latents,))]
+
+
+def chosen(table: Intervention, top: Top, known: Known, dealt: int | None = None) -> Intervention:
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
     learner = known.learner
     source, rows = source_of(top, learner.measured, learner.sources, known.reads)
@@ -155,11 +213,15 @@ def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
         score = sizes.mean(0)
     else:
         labels = source.column(top.label, rows)
+        if dealt is not None:
+            order = rng.permutation(np.array([dealt]), "ask.labels", 0, len(labels))[0]
+            labels = [labels[i] for i in order]
         first, second = (
-            sizes[[i for i, x in enumerate(labels) if x == directions.label_of(label)]].mean(0)
+            sizes[[i for i, x in enumerate(labels) if x == directions.label_of(label)]]
             for label in top.by
         )
-        score = first - second
+        score = first.mean(0) - second.mean(0)
+        score = _auroc(first, second) if top.score == "auroc" else score
     order = score.argsort(descending=True, stable=True)[: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
@@ -173,11 +235,31 @@ def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     return msgspec.structs.replace(table, **changes)
 
 
+def _auroc(
+    first: Float[torch.Tensor, "a part"], second: Float[torch.Tensor, "b part"]
+) -> Float[torch.Tensor, " part"]:
+    """How often a row of the first label is above one of the second, ties a half; equal ones in the
+    order of how far their means are apart."""
+    above = torch.zeros(first.shape[1], dtype=torch.float64, device=first.device)
+    for row in first:
+        above += (row > second).double().mean(0) + (row == second).double().mean(0) / 2
+    apart = first.mean(0) - second.mean(0)
+    return above / len(first) + 1e-9 * apart / apart.abs().max().clamp_min(1e-30)
+
+
 def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFolder) -> Site:
     """Give the site at which latents are set. Raises: DataError, ModelError where the dictionary
     does not fit there, or lacks one of them."""
     assert table.clamp is not None
-    name = table.clamp[0]
+    site = site_of(table, table.clamp[0], dictionary, folder)
+    for latent in interventions.latents_of(table):
+        dictionaries.latent(dictionary, table.clamp[0], latent)
+    return site
+
+
+def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: ModelFolder) -> Site:
+    """Give the site at which a dictionary of this name changes a model. Raises: DataError,
+    ModelError where it does not fit there."""
     if table.site:
         ((site, _),) = interventions.where(table, None)
     else:
@@ -188,8 +270,6 @@ def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFo
             f"{table.name!r}: {name} reads {dictionary.W_enc.shape[1]} numbers for each token, "
             f"{site} has {width}"
         )
-    for latent in interventions.latents_of(table):
-        dictionaries.latent(dictionary, name, latent)
     return site
 
 
@@ -204,26 +284,29 @@ def _heads(
     model = known.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
-    read = of_pattern(top, known.reads)
+    read = of_heads(top, known.reads)
     if read is not None:
+        context = Context(subject=model)
+        each = [
+            msgspec.structs.replace(read, pattern="", heads=(f"{n}.{head}",)) for n, head in names
+        ]
+        get = attribution.direct if read.direct else activations.pattern
+        needed = dict.fromkeys(s for one in each for s in get(one, prompts[0], context).sites)
         paid = []
-        for p, acts in _seen(model, prompts, [Site("pattern", n) for n in layers]):
-            each_head = (
-                msgspec.structs.replace(read, pattern=f"{layer}.{head}") for layer, head in names
-            )
-            ready = (activations.pattern(one, p, Context()) for one in each_head)
-            paid.append([one.numbers([PassOutput(p, acts=acts)])[0] for one in ready])
+        for p, acts in _seen(model, prompts, [*needed]):
+            ready, output = (get(one, p, context) for one in each), PassOutput(p, acts=acts)
+            paid.append([one.numbers([output])[0] for one in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
     sites = [Site(kind, layer) for layer in layers]
     along = _along(top, known, Site("resid_post", layers[0]))
     rows = []
     for p, acts in _seen(model, prompts, sites):
-        each = [_at(acts[site], p, table.position) for site in sites]  # [token, head, width]
+        written = [_at(acts[site], p, table.position) for site in sites]  # [token, head, width]
         if along is None:
-            numbers = [x.norm(dim=-1).mean(0) for x in each]
+            numbers = [x.norm(dim=-1).mean(0) for x in written]
         else:
-            numbers = [(x @ along).mean(0) for x in each]
+            numbers = [(x @ along).mean(0) for x in written]
         rows.append(torch.cat(numbers))
     return names, torch.stack(rows)
 
@@ -240,8 +323,8 @@ def _effects(
     assert known.effects is not None
     model = known.learner.model
     if top.of == "heads":
-        each = range(read_sizes(model.folder.config)["h"])
-        names = [(n, head) for n in top.layers or range(model.layers) for head in each]
+        every = range(read_sizes(model.folder.config)["h"])
+        names = [(n, head) for n in top.layers or range(model.layers) for head in every]
         sweep: dict[str, tuple[Plain, ...]] = {"part": tuple(f"{n}.{head}" for n, head in names)}
         swept = msgspec.structs.replace(table, top=None, after="", heads=("{part}",), sweep=sweep)
     else:
@@ -249,7 +332,7 @@ def _effects(
         names = [(site.layer or 0, n) for n in range(model.folder.width(site))]
         sweep = {"neurons": tuple(n for _, n in names)}
         swept = msgspec.structs.replace(table, top=None, after="", sweep=sweep)
-    sign = 1.0 if kind_of(read) in RISES else -1.0
+    sign = 1.0 if reads.worse(read) == "rises" else -1.0
     return names, sign * torch.from_numpy(known.effects(read, swept, source, rows).T)
 
 

@@ -23,13 +23,16 @@ from assay.controls.table import (
     BLOCKED_TOKENS,
     CHANGED,
     DAMAGE,
+    DEALT,
     ELSEWHERE,
     EMBEDDING,
     FEATURE,
     HEADS,
     LATENTS,
     LAYER,
+    MEAN,
     NEURONS,
+    OWN,
     PERMUTED,
     PLACES,
     POSITION,
@@ -42,6 +45,8 @@ from assay.controls.table import (
     TWINS,
     UNRELATED,
     UNTRAINED,
+    WRITERS,
+    WRITING,
     Control,
     chosen,
 )
@@ -78,10 +83,12 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         if table.block.heads:
             return (BLOCKED_TOKENS, BLOCKED_HEADS)
         return (BLOCKED_TOKENS, BLOCKED_LAYERS) if table.block.layers else (BLOCKED_TOKENS,)
+    if way == "reconstruct":
+        return (MEAN,)
     if way == "clamp":
         several = table.top is not None or not isinstance(table.clamp and table.clamp[1], int)
         return (LATENTS if several else FEATURE, DAMAGE)
-    sites = (table.site,) if isinstance(table.site, str) else table.site
+    sites = interventions.sites_of(table)
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
     if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,)
@@ -91,8 +98,9 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         place = (TOKEN,)
     elif table.path:
         place = ()  # another MLP may come behind what it leads to
+    own = (OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
-    return (UNRELATED, *place) if puts_back else (*place, DAMAGE)
+    return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)
 
 
 def _is_stream(site: str) -> bool:
@@ -125,7 +133,11 @@ def of_model(
     """The near controls of a model as it is, or of an untrained one; of one that is known to be
     another's change, as a training's later states are, this change shuffled too."""
     controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
-    controls += [ATTENTION] if any(map(names_a_head, reads)) and not untrained else []
+    of_heads = [r for r in reads if names_a_head(r)] if not untrained else []
+    words = WRITERS if all(r.direct for r in of_heads) else ATTENTION
+    controls += [words] if of_heads else []
+    controls += [WRITING] if any(map(names_a_block, reads)) and not untrained else []
+    controls += [DEALT] if any(map(chooses_by_labels, reads)) else []
     controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
     return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
@@ -141,10 +153,17 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
     return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
+WITH_ANSWERS = (
+    *("log_prob", "prob", "accuracy", "rank", "generates"),
+    *("logit_lens", "logit", "direct"),
+)
+"""The kinds of reads that name texts."""
+
+
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
     every: list[str] = []
-    for name in ("log_prob", "prob", "accuracy", "rank", "generates", "logit_lens", "logit"):
+    for name in WITH_ANSWERS:
         texts = getattr(read, name, ())
         every += [
             t
@@ -161,10 +180,24 @@ def varies(read: Read, prompts: PromptSet) -> bool:
 
 
 def names_a_head(read: Read) -> bool:
-    """Whether a read is of the pattern of one head, for which others may stand in; not of a sweep
-    over heads."""
-    head = read.pattern.partition(".")[2]
-    return bool(head) and "pattern" not in read.sweep and not SLOT.search(head)
+    """Whether a read is of heads for which others may stand in; not of a sweep over heads."""
+    if read.top is not None:
+        return read.top.of == "heads"
+    heads = [x.partition(".")[2] for x in (*read.heads, read.pattern) if x]
+    swept = {"pattern", "heads"} & {*read.sweep}
+    return bool(heads) and not swept and not any(map(SLOT.search, heads))
+
+
+def names_a_block(read: Read) -> bool:
+    """Whether a read is of what named blocks write, for which others may stand in."""
+    sites = (*read.sites, read.site) if read.direct and "site" not in read.sweep else ()
+    blocks = [site.split(".")[1] for site in sites if site.startswith("blocks.")]
+    return bool(blocks) and not any(map(SLOT.search, blocks))
+
+
+def chooses_by_labels(read: Read) -> bool:
+    """Whether the parts of a read are chosen by labels, which may be dealt out at random."""
+    return read.top is not None and not isinstance(read.top.by, str)
 
 
 def looks_at_a_slot(read: Read) -> bool:

@@ -107,6 +107,8 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     several = table.position if isinstance(table.position, tuple) else ()
     at: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
     changes: dict[str, Any] = {"position": at}
+    if table.source and table.ablate == "mean" and table.source_position == "":
+        changes["source_position"] = table.position
     swept = dict(table.sweep)
     if "position" in swept:
         swept["position"] = tuple(place(p) for p in swept["position"])  # type: ignore[arg-type]
@@ -251,22 +253,11 @@ def _scaled(
     return damage if difference else base + damage
 
 
-FALLS = ("accuracy", "generates", "log_prob", "prob", "logit", "cka", "jaccard")
-"""Kinds of reads that fall where a model gets worse; a number of a kind that neither rises nor
-falls moves towards 0."""
-
-
 def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
     """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
     two answers, goes towards 0; hardly at all where it is about 0 already."""
-    kind = reads.kind_of(read)
-    if kind == "written":
-        return 1.0 if read.written in ("loss", "perplexity") else -1.0
-    pair = kind in reads.PAIRS and isinstance(getattr(read, kind), tuple)
-    if kind in choosing.RISES:
-        return 1.0
-    if kind in FALLS and not (pair and len(getattr(read, kind)) > 1):
-        return -1.0
+    if way := reads.worse(read):
+        return 1.0 if way == "rises" else -1.0
     mean, spread = base.mean(unit), base.std(unit)
     return -(mean / xr.where(spread > abs(mean), spread, abs(mean)).clip(1e-12))
 

@@ -24,8 +24,8 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
-WAYS = ("difference", "probe", "component", "feature", "unembedding", "embedding")
-LEARNED = ("difference", "probe", "component")
+WAYS = ("difference", "probe", "mean", "component", "feature", "unembedding", "embedding")
+LEARNED = ("difference", "probe", "mean", "component")
 """Those that are learned from prompts."""
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
@@ -33,7 +33,7 @@ ENOUGH = 6
 
 def way_of(table: Direction) -> str:
     """How a direction is got. Raises: DataError where it says no way or several."""
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "")]
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "", False)]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for direction {table.name!r}, got {got}")
@@ -184,7 +184,7 @@ class Learner:
                 f"the direction {table.name!r} has length 0: the prompts that it is learned from "
                 f"look alike to {site} at position {table.position}; {hint}"
             )
-        return direction if way == "difference" else _unit(table, direction, site)
+        return direction if way in ("difference", "mean") else _unit(table, direction, site)
 
     def _row(self, name: str, latent: int) -> Float[torch.Tensor, " d"]:
         dictionary = self.dictionary(name)
@@ -353,7 +353,12 @@ def _component(table: Direction, examples: Examples) -> torch.Tensor:
     return direction * lengths[table.component - 1] / len(x) ** 0.5
 
 
-_LEARN = {"difference": _difference, "probe": _probe, "component": _component}
+def _mean(table: Direction, examples: Examples) -> torch.Tensor:
+    """The mean activation of all examples."""
+    return examples.acts.mean(0)
+
+
+_LEARN = {"difference": _difference, "probe": _probe, "mean": _mean, "component": _component}
 
 
 def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:

@@ -24,9 +24,9 @@ from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.measure.tasks import Task
-from assay.ask.tables import Direction, Intervention, Plain, Read
+from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
 from assay.core import compute
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError, ModelError, nearest
 from assay.core.intervals import FOLD
 from assay.core.reading import plural
 from assay.dictionaries.dictionary import Dictionary
@@ -109,7 +109,8 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     about = [
         t.name
         for t in tables
-        if t.position == "mean" and (isinstance(t, Direction) or reads.kind_of(t) in reads.STREAMS)
+        if t.position == "mean"
+        and (isinstance(t, Direction) or reads.KINDS[reads.kind_of(t)].skips_first)
     ]
     if not about or any(p.opening for p in prompts):
         return []
@@ -203,7 +204,9 @@ def _check_place(
         return
     direction = interventions.direction_of(table, task.directions)
     direction = interventions.filled(direction, point) if direction else None
-    if not (table.clamp or (direction and direction.feature and not table.site)):
+    if not (
+        table.clamp or table.reconstruct or (direction and direction.feature and not table.site)
+    ):
         places = interventions.where(table, direction)  # a dictionary's site is known when read
         for site, heads in places:
             _site(table.name, site, heads, folder)
@@ -239,6 +242,15 @@ def check_intervention(
         _check_place(table, point, task, folder, prompts)
         if table.clamp:
             choosing.site_of_latents(table, opened(table.clamp[0]), folder)
+        if table.reconstruct:
+            choosing.site_of(table, table.reconstruct, opened(table.reconstruct), folder)
+        if table.source:
+            if table.source not in task.sources:
+                hint = nearest(table.source, task.sources)
+                raise DataError(f"{table.name!r}: there are no prompts {table.source!r}; {hint}")
+            place = table.position if table.source_position == "" else table.source_position
+            for row in task.sources[table.source].rows if place != "all" else ():
+                _at_source_position(table, prompt(folder, row), place)
         if table.top:
             some = task.choosers or task.reads
             measured = task.made_for or task.prompts
@@ -264,6 +276,17 @@ def check_intervention(
                 edges.pairs(table.block, p)
         if table.patch == "corrupted":
             _check_pairs(task.prompts, prompts, table)
+
+
+def _at_source_position(table: Intervention, p: Prompt, place: Positions) -> None:
+    """Refuse a prompt of a source that has no such position. Raises: DataError with the field that
+    says another one."""
+    try:
+        p.all_at(place)
+    except DataError as e:
+        raise DataError(
+            f"{e}; where the mean of {table.source!r} is taken is source_position, such as -1"
+        ) from e
 
 
 def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:

@@ -109,6 +109,8 @@ class Editing:
             site = choosing.site_of_latents(table, dictionary, self.model.folder)
             put = self.steering.feature(table, site, seed)
             return self._edits(table, [(site, None)], feature=put)
+        if way == "reconstruct":
+            return self._reconstructed(table, seed)
         if table.block is not None:
             return self.elsewhere.blocked(table, table.block, seed)
         places = self.elsewhere.places(table, seed)
@@ -134,6 +136,26 @@ class Editing:
             for p, rows in zip(self.prompts, put_there, strict=True)
         ]
 
+    def _reconstructed(self, table: Intervention, seed: int) -> list[Edits]:
+        """The edits that put a dictionary's reconstruction, or in the control a mean, in the place
+        of activations."""
+        dictionary = self.learner.dictionary(table.reconstruct).to(self.model.device)
+        site = choosing.site_of(table, table.reconstruct, dictionary, self.model.folder)
+        if self.control == "mean":
+            rows = self.source.rows(
+                msgspec.structs.replace(table, reconstruct="", ablate="mean"), [site], seed
+            )
+            return [
+                interventions.edits_of(table, p, [(site, None)], rows=own)
+                for p, own in zip(self.prompts, rows, strict=True)
+            ]
+
+        def put(x: torch.Tensor) -> torch.Tensor:
+            flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
+            return dictionary.reconstruct(flat)[0].reshape(x.shape).to(x)
+
+        return self._edits(table, [(site, None)], feature=put)
+
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
         """The edits that add or take out a direction. Raises: DataError for one that does not fit
         a site."""
@@ -154,7 +176,10 @@ class Editing:
     def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
         """Read the sites of all points in one pass, where what they have is not too much."""
         tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
-        if any(t.ablate == "zero" or not (t.ablate or t.patch) for t in tables) or self.control:
+        if (
+            any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
+            or self.control
+        ):
             return
         sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
         patched = [t.patch == "corrupted" for t in tables]

@@ -34,7 +34,10 @@ from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
-WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function", "noise")
+WAYS = (
+    *("add", "project_out", "ablate", "patch", "clamp", "reconstruct", "block", "function"),
+    "noise",
+)
 """The fields that say what an intervention does, of which each table has one."""
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
@@ -42,7 +45,7 @@ TABLES = ("block",)
 """Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
-NUMBERED, NUMBER = ("position", "to", "neurons"), re.compile(r"-?\d+")
+NUMBERED, NUMBER = ("position", "source_position", "to", "neurons"), re.compile(r"-?\d+")
 """Fields that have numbers, a slot of which may be filled by one."""
 LATENT = ("feature", "clamp")
 """Fields that are a dictionary and its latent."""
@@ -57,7 +60,7 @@ def way_of(table: Intervention) -> str:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for {table.name!r}, got {got}")
     way = ways[0]
-    for site in (table.site,) if isinstance(table.site, str) else table.site:
+    for site in sites_of(table):
         if table.position != "all" and site.endswith(("hook_pattern", "hook_attn_scores")):
             raise DataError(
                 f"{table.name!r}: at {site} a position is the token that attends, so what others "
@@ -84,6 +87,17 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         for word, kind in (("strength", "add"), ("value", "clamp")):
             if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
+        taken = swept_table.ablate in ("mean", "resample") or swept_table.patch == "other"
+        if (table.source or table.source_position != "") and not (taken and table.source):
+            raise DataError(
+                f"{table.name!r}: source names the prompts whose activations are put there: write "
+                'it next to ablate = "mean" or "resample", or patch = "other"'
+            )
+        if table.source_position != "" and swept_table.ablate != "mean":
+            raise DataError(
+                f"{table.name!r}: source_position is where a mean is taken; with "
+                f"{way} = {getattr(swept_table, way)!r} each text has its own position"
+            )
         if swept_table.patch == "clean" and not table.after:
             raise DataError(
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
@@ -103,7 +117,9 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         if way == "block":
             _check_block(swept_table)
             continue
-        if way == "clamp" or (direction and (direction.feature or direction.sweep)):
+        if way in ("clamp", "reconstruct") or (
+            direction and (direction.feature or direction.sweep)
+        ):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
 
@@ -328,7 +344,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
         return [(site, None) for site in neurons_by_site(table)]
     if table.top and not table.site and table.top.of != "latents":
         return []  # known when they are chosen
-    sites = (table.site,) if isinstance(table.site, str) else table.site
+    sites = sites_of(table)
     if sites == ("",):
         if direction is None or not direction.site:
             raise DataError(
@@ -375,7 +391,7 @@ def edits_of(
         elif way == "project_out":
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
-        elif way == "clamp":
+        elif way == "clamp" or (way == "reconstruct" and rows is None):
             assert feature is not None
             combined |= {site: Change(site, feature, positions)}
         elif way == "function":
@@ -385,7 +401,8 @@ def edits_of(
             combined |= edits.zero(site, positions=positions, heads=heads)
         else:
             assert rows is not None
-            combined |= put(site, rows[site], positions, heads, bool(table.ablate))
+            goes_on = bool(table.ablate or table.reconstruct)
+            combined |= put(site, rows[site], positions, heads, goes_on)
     if table.neurons:
         named = neurons_by_site(table)
         return {site: _of_neurons(edit, named[site]) for site, edit in combined.items()}
@@ -410,7 +427,8 @@ def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice |
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
     # dictionaries are not made for a first token, whose activations are many times larger
-    first = max(1, prompt.opening) if table.clamp else prompt.opening
+    of_dictionary = table.clamp or table.reconstruct
+    first = max(1, prompt.opening) if of_dictionary else prompt.opening
     return slice(first, None) if first else None
 
 
@@ -457,11 +475,13 @@ def in_words(table: Intervention) -> str:
     place = heads_in_words(table.heads) or (
         table.site if isinstance(table.site, str) else ", ".join(table.site)
     )
+    source = f" from {table.source}" if table.source else ""
     what = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
-        "ablate": f"{table.ablate} ablation",
-        "patch": f"patched from {PATCHED.get(table.patch, table.patch)}",
+        "ablate": f"{table.ablate} ablation{source}",
+        "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
+        "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
         "block": _block_in_words(table.block),
@@ -508,6 +528,11 @@ def _block_in_words(block: Block | None) -> str:
         for end in (block.from_, block.to)
     ]
     return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
+
+
+def sites_of(table: Intervention) -> tuple[str, ...]:
+    """The names of the sites that an intervention changes."""
+    return (table.site,) if isinstance(table.site, str) else table.site
 
 
 def heads_in_words(heads: Sequence[str]) -> str:

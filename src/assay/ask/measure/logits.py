@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from jaxtyping import Float
@@ -64,13 +65,15 @@ def numbers(
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
                     logs = (x.double().log_softmax(-1) for x in some)
                     value = torch.stack([-(x.exp() * x).sum() for x in logs])
-                else:  # kl
+                elif want.what == "kl":
                     held = before[0] if len(before) == 1 else held
                     assert held is not None or len(before) == b - a
                     bases = before if len(before) == b - a else [held] * (b - a)
                     value = torch.stack(
                         [_divergence(x, y) for x, y in zip(bases, some, strict=True)]
                     )
+                else:
+                    assert_never(want.what)
                 out[i][a:b, k] = value.cpu().numpy()
     return out
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -33,7 +32,7 @@ from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
-from assay.ask.measure.tasks import Task, stated
+from assay.ask.measure.tasks import PART, Task, chosen_for, stated
 from assay.ask.tables import Direction, Intervention, Model, Plain, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
@@ -54,6 +53,8 @@ SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
 PASS = 2 / 50e9
 """CPU-seconds for each weight and token of one pass."""
+NUMBER = 2e-4
+"""CPU-seconds of each number that is read, a level of a sweep and a prompt by itself."""
 SIGNS = 4
 """Signs of text that are a token, roughly."""
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
@@ -70,6 +71,13 @@ def axes(task: Task) -> dict[str, Axes]:
     if task.standing:
         name, dim = task.said
         measures[name] = {**swept, dim: [*range(task.standing)]}
+    for read in (r for r in task.reads if r.top):
+        most = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
+        measures[chosen_for(read)] = {
+            **models.levels(task.model),
+            **read.sweep,
+            f"{PART}_for_{read.name}": [*most],
+        }
     return measures
 
 
@@ -83,12 +91,29 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     variants = points * (runs if task.drawn else 1)
     mean_length = length / len(task.rows)
     looked = sum(reads.unembedded(r, mean_length) for r in task.reads) * len(task.rows)
-    written = max(map(reads.writes, task.reads), default=0) * len(task.rows)
+    by_heat: dict[float, int] = {}
+    for read in task.reads:
+        by_heat[read.temperature] = max(reads.writes(read), by_heat.get(read.temperature, 0))
+    written = sum(by_heat.values()) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
     if task.intervention and choosing.by_effect(task.intervention, some) is not None:
         variants += choosing.count(task.intervention, size)  # the same for all seeds
-    return PASS * variants * products
+    for read in (r for r in task.reads if r.top):
+        stand_in = choosing.stand_in(read)
+        by_effect = choosing.by_effect(stand_in, some) is not None
+        variants += choosing.count(stand_in, size) if by_effect else 1
+    levels = sum(len(interventions.points(r)) for r in task.reads)
+    for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
+        levels += size["h"] * (len(top.layers) or size["layers"])
+    called = [r.function for r in task.reads if r.function]
+    if task.intervention and task.intervention.function:
+        called += [task.intervention.function] * max(
+            1, len(interventions.sites_of(task.intervention))
+        )
+    own = sum(map(own_code.seconds, called))
+    numbers = (NUMBER * levels + own) * len(task.rows)
+    return variants * (PASS * products + numbers)
 
 
 def blocks(size: Mapping[str, int]) -> int:
@@ -121,6 +146,7 @@ def measure(
     states = models.states(task.model)
     values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
     stand_ins = np.full((len(distinct), len(states), len(sweep), task.standing), np.nan)
+    picked: list[list[list[list[int]]]] = [[[] for _ in states] for _ in distinct]
     blocks = [[seed] for seed in distinct] if task.new_each_seed else [distinct]
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
     for n, (state, (b, block)) in enumerate(rounds):
@@ -129,10 +155,14 @@ def measure(
         base = None
         if task.less is not None:
             other = _opened(task.less, state, block[0], folder, device, place=1)
-            base = Readings(task, other[0], block, sweep, tables, rows, other[1], dictionary, code)
+            base = Readings(
+                task, other[0], block, sweep, part.tables, rows, other[1], dictionary, code
+            )
         elif task.than is not None:
             side = replace(task, prompts=task.than, than=None)
             base = Readings(side, model, block, sweep, tables, rows, key, dictionary, code)
+        for k in [b] if task.new_each_seed else range(len(distinct)):
+            picked[k][state] = part.parts
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
         part.changes.others_into(
@@ -140,7 +170,20 @@ def measure(
         )
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
-    return _tidy(task, tables, rows, values[index], stand_ins[index])
+    measured, coords = _tidy(task, tables, rows, values[index], stand_ins[index])
+    for read in (r for r in task.reads if r.top):
+        name, levels = chosen_for(read), axes(task)[chosen_for(read)]
+        of_read = [k for k, (source, _, _) in enumerate(tables) if source is read]
+        shape = (len(distinct), len(states), len(of_read), len([*levels.values()][-1]))
+        numbers = np.full(shape, np.nan)
+        for at in itertools.product(*map(range, shape[:3])):
+            found = picked[at[0]][at[1]][of_read[at[2]]]
+            numbers[at][: len(found)] = found
+        sizes = [len(v) for v in levels.values()]
+        coords |= {dim: [*v] for dim, v in levels.items()}
+        array = numbers[index].reshape(len(index), *sizes)
+        measured[name] = (" ".join(["run", *levels]), array, "1")
+    return measured, coords
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
@@ -203,7 +246,10 @@ def remarks(
     as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
     DataError, with the read or the prompt's place."""
     known: dict[str, list[tuple[str, str]]] = {}
-    for table in _tables([read]):
+    for source, point, level in _tables([read]):
+        if level.top is not None:
+            _check_choice(task, level, prompts[0].folder)
+        table = source, point, choosing.any_parts(level)
         head = partial(own_code.any_logits, read_sizes(prompts[0].folder.config)["v"])
         of_each = _ready(task, table, prompts, dictionary, code, head=head)
         tried = read.function and own_code.can_be_tried(code(read.function))
@@ -219,6 +265,19 @@ def remarks(
             f"{read.name}: {len(cases)} of {len(prompts)} prompts have {note}, such as {text!r} "
             f"({place})"
         )
+
+
+def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
+    """Refuse a choice for a read that no prompts or no model could make. Raises: DataError,
+    ModelError."""
+    assert read.top is not None
+    some = task.choosers or task.reads
+    table = choosing.stand_in(read)
+    interventions.check(table, task.directions)
+    source = choosing.source_of(read.top, task.made_for or task.prompts, task.sources, some)
+    choosing.check(table, read.top, source, task.directions, some, folder)
+    for i in source[1] if table.position != "all" else ():
+        prompt(folder, source[0].rows[i]).all_at(table.position)
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
@@ -287,20 +346,23 @@ class Readings:
         if task.stands_in == "unrelated":
             by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
+        key = key and f"{key} {model.device}"
+        asked = (task, model, prompts, rows, seeds, sweep, key, dictionary, code, self._effects)
+        self.changes = Changes(*asked)  # type: ignore[arg-type]
+        self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
+        size = read_sizes(model.folder.config)
+        self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
         by_table = [
-            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model.model)
-            for table in tables
+            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model)
+            for table in self.tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
-            prompts = controls.scrambled(prompts, seeds[0])
+            self.changes = replace(self.changes, prompts=controls.scrambled(prompts, seeds[0]))
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
         wants = [list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready]
         sites = list(dict.fromkeys(site for r in every for site in r.sites))
         changed = task.intervention is not None and task.less is None
-        key = key and f"{key} {model.device}"
-        asked = (task, model, prompts, rows, seeds, sweep, key, dictionary, code, self._effects)
-        self.changes = Changes(*asked)
         self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
         self.every = every
 
@@ -340,7 +402,7 @@ class Readings:
         self,
         given: Given,
         variants: range,
-        written: Mapping[tuple[int, int], Written],
+        written: Mapping[float, Mapping[tuple[int, int], Written]],
         base: Pretrained | None = None,
         before: Given | None = None,
     ) -> dict[int, list[PassOutput]]:
@@ -360,7 +422,6 @@ class Readings:
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
             for v, line in zip(variants, lines, strict=True):
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
-        new = defaultdict(Written, written)
         return {
             p: [
                 PassOutput(
@@ -371,8 +432,8 @@ class Readings:
                     if before
                     else given.acts[p][-1 if self.passes.clean else v - variants.start],
                     numbers.get((p, v), {}),
-                    new[p, v].tokens,
-                    new[p, v].losses,
+                    {heat: new[p, v].tokens for heat, new in written.items()},
+                    {heat: new[p, v].losses for heat, new in written.items()},
                 )
                 for v in variants
             ]
@@ -399,10 +460,26 @@ class Readings:
             _effects_known[key] = numbers[0] - numbers[1]
         return _effects_known[key]
 
-    def _written(self) -> dict[tuple[int, int], Written]:
-        """What the model writes on, where a read asks for that."""
-        most = max(r.writes for r in self.every)
-        return self.passes.written(most, any(r.scored for r in self.every)) if most else {}
+    def _written(self) -> dict[float, dict[tuple[int, int], Written]]:
+        """What the model writes on, where a read asks for that, by the temperature."""
+        writing = [r for r in self.every if r.writes]
+        by_heat = {
+            h: [r for r in writing if r.temperature == h] for r in writing for h in [r.temperature]
+        }
+        return {
+            heat: self.passes.written(
+                max(r.writes for r in some), any(r.scored for r in some), heat
+            )
+            for heat, some in by_heat.items()
+        }
+
+    def _chosen(self, read: Read) -> Read:
+        """A read with the parts that are chosen for it."""
+        task = self.task
+        some = task.choosers or task.reads
+        known = choosing.Known(self.changes.learner, task.directions, some, self._effects)
+        dealt = self.changes.seeds[0] if task.stands_in == "labels" else None
+        return choosing.of_read(read, known, dealt)
 
     def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read."""
@@ -417,7 +494,7 @@ def _ready(
     code: Callable[[str], Callable[..., Any]],
     vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
     head: Callable[[torch.Tensor], torch.Tensor] = Context.head,
-    model: Any = None,
+    model: Pretrained | None = None,
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
@@ -425,7 +502,7 @@ def _ready(
         reads.filled(directions.find(task.directions, name), point)
         for name in reads.directions_of(read)
     )
-    context = Context(along, vector, dictionary, task.stands_in == "heads", code, head, model)
+    context = Context(along, vector, dictionary, task.stands_in, code, head, model)
     return [reads.ready(read, p, context) for p in prompts]
 
 

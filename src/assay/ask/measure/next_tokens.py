@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -43,25 +44,25 @@ def _flat(some: Sequence[AnyOf]) -> tuple[Want, ...]:
 Notes = tuple[tuple[str, str], ...]
 
 
-def _notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
+def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
     """What to know of the tokens of answers; `several` says what becomes of more than one."""
     filled = [text.filled for some in answers for text in some]
     firsts = [{text.tokens[0] for text in some} for some in answers]
     end = prompt.row.text[-1:]
-    notes = [
+    known = [
         (f"an answer of several tokens, {several}", text.filled)
         for some in answers
         for text in some
         if len(text.tokens) > 1
     ]
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
-        notes.append(("answers that begin with the same token", filled[0]))
-    notes += [
+        known.append(("answers that begin with the same token", filled[0]))
+    known += [
         ("an answer that follows a letter or number without a space", text)
         for text in filled
         if end.isalnum() and text[:1].isalnum()
     ]
-    return tuple(dict.fromkeys(notes))
+    return tuple(dict.fromkeys(known))
 
 
 ALL, FIRST = "whose log-probabilities are added up", "of which only the first is used"
@@ -102,7 +103,7 @@ def _behind(
     return Ready(
         each(number),
         _flat(answers),
-        notes=_notes(prompt, [answer.texts for answer in answers], ALL),
+        notes=notes(prompt, [answer.texts for answer in answers], ALL),
     )
 
 
@@ -125,7 +126,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(
         each(number),
         _flat(answers),
-        notes=_notes(prompt, [answer.texts for answer in answers], ALL),
+        notes=notes(prompt, [answer.texts for answer in answers], ALL),
     )
 
 
@@ -155,7 +156,7 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     text = prompt.behind(read.rank)
     site, token = _stream(read, prompt), text.tokens[0]
     wants = [Want("rank", n, token, site=site) for n in prompt.all_at(read.position)]
-    return _of_next(read, prompt, wants, notes=_notes(prompt, [[text]], FIRST))
+    return _of_next(read, prompt, wants, notes=notes(prompt, [[text]], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -202,11 +203,11 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
     ends = set(prompt.folder.ends)
 
     def number(reading: PassOutput) -> float:
-        new = [t for t in reading.written[: read.tokens] if t not in ends]
+        new = [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
         written = prompt.folder.tokenizer.decode(new)
         return float(any(text.search(written) for text in texts))
 
-    return Ready(each(number), writes=read.tokens)
+    return Ready(each(number), writes=read.tokens, temperature=read.temperature)
 
 
 def _refuse_longer(read: Read, prompt: Prompt) -> None:
@@ -225,13 +226,26 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
-    neighbouring words over all, 1 where there is no pair
+    neighbouring words over all, 1 where there is no pair; repeated 1 less the different runs of
+    tokens over all, 0 where there is no run
     """
     _refuse_longer(read, prompt)
     ends = set(prompt.folder.ends)
 
+    def tokens(reading: PassOutput) -> list[int]:
+        return [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
+
+    def runs(reading: PassOutput) -> Counter[tuple[int, ...]]:
+        new = tokens(reading)
+        starts = range(len(new) - read.ngram + 1)
+        return Counter(tuple(new[i : i + read.ngram]) for i in starts)
+
+    def repeated(reading: PassOutput) -> float:
+        counts = runs(reading)
+        return 1 - len(counts) / counts.total() if counts else 0.0
+
     def words(reading: PassOutput) -> list[str]:
-        new = [t for t in reading.written[: read.tokens] if t not in ends]
+        new = tokens(reading)
         return re.findall(r"\w+", prompt.folder.tokenizer.decode(new).lower())
 
     def distinct(reading: PassOutput) -> float:
@@ -239,16 +253,18 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         return len({*pairs}) / len(pairs) if pairs else 1.0
 
     def loss(reading: PassOutput) -> float:
-        return float(np.mean(reading.losses[: read.tokens]))
+        return float(np.mean(reading.losses[read.temperature][: read.tokens]))
 
     number = {
         "loss": loss,
         "perplexity": lambda reading: math.exp(loss(reading)),
         "words": lambda reading: float(len(words(reading))),
         "distinct": distinct,
+        "repeated": repeated,
+        "loops": lambda reading: float(max(runs(reading).values(), default=0)),
     }[read.written]
     scored = read.written in ("loss", "perplexity")
-    return Ready(each(number), writes=read.tokens, scored=scored)
+    return Ready(each(number), writes=read.tokens, temperature=read.temperature, scored=scored)
 
 
 def whole(text: str) -> re.Pattern[str]:
@@ -301,5 +317,5 @@ def _of_first(
         each(number),
         tuple(itertools.chain.from_iterable(wants)),
         (site,) if site else (),
-        notes=_notes(prompt, [[text] for text in texts], FIRST),
+        notes=notes(prompt, [[text] for text in texts], FIRST),
     )

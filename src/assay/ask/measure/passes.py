@@ -161,17 +161,27 @@ class Passes:
         n = len(self.changes.prompts[p].tokens)
         return continued(edits, n, n + len(continuation)) if continuation else edits
 
-    def written(self, most: int, scored: bool) -> dict[Pair, Written]:
+    def written(self, most: int, scored: bool, temperature: float = 0.0) -> dict[Pair, Written]:
         """What the model writes on behind each prompt under each edit, at most so many tokens, and
-        the loss of each by the model without a change, if they are scored."""
+        the loss of each by the model without a change, if they are scored. What is sampled depends
+        on the seed and the prompt alone, so that it is alike under each edit."""
         written: dict[Pair, tuple[int, ...]] = {}
         prompts = enumerate(self.changes.prompts)
         texts = {(p, v): prompt.tokens for p, prompt in prompts for v in range(self.count)}
+        same: dict[Pair, Pair] = {}  # what no seed changes is written once
+        for p, v in texts if not temperature else ():
+            edits = self.changes.edits[p]
+            same[p, v] = p, next(k for k in range(v + 1) if edits[k] is edits[v])
+        texts = {pair: text for pair, text in texts.items() if same.get(pair, pair) == pair}
         for batch in _of_one_length(texts):
             tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
             edits = [self.changes.edits[p][v] for p, v in batch]
-            ids = self.model.generate(tokens, edits=edits, new=most)
+            seeds = [_seed_of(self.changes.variants[v][0], texts[p, v]) for p, v in batch]
+            ids = self.model.generate(
+                tokens, edits=edits, new=most, temperature=temperature, seeds=seeds
+            )
             written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
+        written |= {pair: written[other] for pair, other in same.items()}
         losses = self._losses(written) if scored else {}
         return {pair: Written(new, losses.get(pair, ())) for pair, new in written.items()}
 
@@ -184,6 +194,11 @@ class Passes:
             for pair, row in zip(batch, self.model.losses(tokens).tolist(), strict=True):
                 losses[pair] = tuple(row[len(row) - len(written[pair]) :])
         return losses
+
+
+def _seed_of(seed: int, tokens: Sequence[int]) -> int:
+    """The seed by which a prompt is written on."""
+    return int.from_bytes(sha256(f"{seed} {[*tokens]}".encode()).digest()[:6])
 
 
 def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, " d"]:

@@ -176,6 +176,33 @@ class PromptSet:
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
 
 
+def go_together(first: PromptSet, second: PromptSet) -> bool:
+    """Whether a column says of two tables that the rows at the same place belong together: it has
+    the same values in both, and more than one."""
+    pairs = [_values(first, second, name) for name in first.rows[0].columns]
+    return first.digest == second.digest or any(a == b and len({*a}) > 1 for a, b in pairs)
+
+
+def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
+    """Refuse to compare two tables row by row whose key stands in another order in the second.
+    Raises: DataError."""
+    for name in () if go_together(first, second) else first.rows[0].columns:
+        a, b = _values(first, second, name)
+        if a and len({*a}) == len(a) and sorted(a) == sorted(b):
+            names = f"{first.table.name} and {second.table.name}"
+            raise DataError(
+                f"{names} are compared row by row, and have the same {name} in another order; "
+                f'write unit = "{name}" under both'
+            )
+
+
+def _values(first: PromptSet, second: PromptSet, column: str) -> tuple[list[str], list[str]]:
+    """A column of two tables; nothing where a row lacks it."""
+    both = [[row.columns.get(column) for row in some.rows] for some in (first, second)]
+    a, b = ([x for x in values if x is not None] for values in both)
+    return (a, b) if len(a) == len(first.rows) and len(b) == len(second.rows) else ([], [])
+
+
 def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give of each of these rows the value of each slot that stands in several prompts, the
     template among them, where every slot that has several values is such a one: prompts that are
@@ -243,6 +270,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         ]
         table = msgspec.structs.replace(table, text=())
     templates = _texts(table)
+    records = [*_taken(table, records)]
     if len(records) * max(1, len(templates)) > MOST:
         raise DataError(f"{table.name} has more than {MOST:,} prompts")
     rows = []
@@ -274,6 +302,27 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     made = PromptSet(table, tuple(rows))
     _check_levels(made)
     return made
+
+
+def _taken(
+    table: Prompts, records: Sequence[tuple[str, dict[str, object]]]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
+    is left."""
+    left = False
+    for place, record in records:
+        for name, values in table.where.items():
+            if name not in record:
+                raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
+            some = values if isinstance(values, tuple) else (values,)
+            if _written(place, name, record[name]) not in [_written(place, name, v) for v in some]:
+                break
+        else:
+            left = True
+            yield place, record
+    if table.where and not left:
+        what = " and ".join(f"{name} = {value!r}" for name, value in table.where.items())
+        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {what}")
 
 
 def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import activations, directions, interventions, next_tokens
+from assay.ask.measure import activations, attribution, directions, interventions, next_tokens
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
@@ -26,6 +26,8 @@ class Kind:
     words: Callable[[Read], str]
     """What the number is, in words."""
     unit: str
+    worse: Callable[[Read], str]
+    """Whether it "rises" or "falls" where a model gets worse; "" where it moves towards 0."""
     natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
     """The least and the greatest number that there can be."""
     better: str = ""
@@ -34,6 +36,13 @@ class Kind:
     """What it reads of the table beside its own field."""
     places: tuple[str, ...] = ()
     """The words that its `position` may be, beside one token."""
+    unembeds: bool = True
+    """Whether it looks at next tokens."""
+    skips_first: bool = False
+    """Whether its mean over tokens leaves out the first where the model reads no BOS."""
+    same: float | None = None
+    """Of what compares a changed model with the untouched one, or two models: the number of no
+    change."""
 
 
 def _quoted(texts: str | tuple[Answer, ...]) -> str:
@@ -68,6 +77,36 @@ def _at_most_0(read: Read) -> tuple[float | None, float | None]:
     return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
 
 
+def _rises(read: Read) -> str:
+    return "rises"
+
+
+def _falls(read: Read) -> str:
+    return "falls"
+
+
+def _either(read: Read) -> str:
+    return ""
+
+
+def _answer_falls(read: Read) -> str:
+    """Of one answer; a difference of two moves towards 0."""
+    texts = read.log_prob or read.prob or read.logit
+    return "falls" if isinstance(texts, str) or len(texts) == 1 else ""
+
+
+def _parts(read: Read, named: str) -> str:
+    """The parts that a read is of, by name or as they are chosen."""
+    return interventions.top_in_words(read.top, read.site) if read.top else named
+
+
+def _written_on(read: Read) -> str:
+    """What the model writes, in words."""
+    if read.temperature or "temperature" in read.sweep:
+        return f"the next {read.tokens} tokens, sampled at temperature {read.temperature:g}"
+    return f"the next {read.tokens} likeliest tokens"
+
+
 def _pattern_words(read: Read) -> str:
     targets = {
         "previous": "the token before",
@@ -77,7 +116,8 @@ def _pattern_words(read: Read) -> str:
     to = targets.get(str(read.to), f"token {read.to}")
     start = "a token pays, mean over tokens," if read.position == "mean" else ""
     start = start or f"token {read.position} pays"
-    return f"share of attention that {start} to {to} in head {read.pattern}"
+    named = f"head {read.pattern}" if read.pattern else f"heads {', '.join(read.heads)}"
+    return f"share of attention that {start} to {to} in {_parts(read, named)}"
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -101,23 +141,27 @@ NATS, SHARE = "nats", "1"
 _SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
 _AT = ("position", "site")
 _WRITTEN = {
-    "loss": ("mean loss in nats, without any change,", (0.0, None)),
-    "perplexity": ("perplexity, without any change,", (1.0, None)),
-    "words": ("number of words", (0.0, None)),
-    "distinct": ("share of different pairs of words", (0.0, 1.0)),
+    "loss": ("mean loss in nats, without any change,", (0.0, None), "rises"),
+    "perplexity": ("perplexity, without any change,", (1.0, None), "rises"),
+    "words": ("number of words", (0.0, None), "falls"),
+    "distinct": ("share of different pairs of words", (0.0, 1.0), "falls"),
+    "repeated": ("share of repeated runs of {ngram} tokens", (0.0, 1.0), "rises"),
+    "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
 }
-"""What is so of written text, in words, and its range."""
+"""What is so of written text, in words, its range, and which way it goes in a worse model."""
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
         lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
         NATS,
+        _answer_falls,
         _at_most_0,
     ),
     "prob": Kind(
         next_tokens.prob,
         lambda r: f"{_less('P', r.prob)} behind the prompt, over all tokens",
         SHARE,
+        _answer_falls,
         lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
     ),
     "accuracy": Kind(
@@ -126,6 +170,7 @@ KINDS: Mapping[str, Kind] = {
             f"whether {_answer(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
         ),
         SHARE,
+        _falls,
         _SHARE,
         "higher",
     ),
@@ -133,6 +178,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.rank,
         lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
         "rank",
+        _rises,
         lambda r: (1.0, None),
         fields=_AT,
     ),
@@ -140,6 +186,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.entropy,
         lambda r: f"entropy of the next token{_where(r)}",
         NATS,
+        _rises,
         _FROM_0,
         fields=_AT,
         places=("mean",),
@@ -148,9 +195,11 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.kl,
         lambda r: f"KL divergence of the next token from the untouched model's{_where(r)}",
         NATS,
+        _rises,
         _FROM_0,
         fields=_AT,
         places=("mean",),
+        same=0.0,
     ),
     "loss": Kind(
         next_tokens.loss,
@@ -158,28 +207,32 @@ KINDS: Mapping[str, Kind] = {
             "mean loss over the prompt's own tokens" if r.position == -1 else f"loss{_where(r)}"
         ),
         NATS,
+        _rises,
         _FROM_0,
         "lower",
         fields=("position",),
     ),
     "generates": Kind(
         next_tokens.generates,
-        lambda r: f"whether the next {r.tokens} likeliest tokens contain {_quoted(r.generates)}",
+        lambda r: f"whether {_written_on(r)} contain {_quoted(r.generates)}",
         SHARE,
+        _falls,
         _SHARE,
-        fields=("tokens",),
+        fields=("tokens", "temperature"),
     ),
     "written": Kind(
         next_tokens.written,
-        lambda r: f"{_WRITTEN[r.written][0]} of the next {r.tokens} likeliest tokens",
+        lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
         SHARE,
+        lambda r: _WRITTEN[r.written][2],
         lambda r: _WRITTEN[r.written][1],
-        fields=("tokens",),
+        fields=("tokens", "temperature", "ngram"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
         lambda r: f"{_less('log P', r.logit_lens)} by the logit lens{_where(r)}, first tokens",
         NATS,
+        _either,
         _at_most_0,
         fields=_AT,
     ),
@@ -187,39 +240,63 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.logit,
         lambda r: f"{_less('logit', r.logit)}{_where(r)}, first tokens",
         "logit",
+        _answer_falls,
         fields=_AT,
+    ),
+    "direct": Kind(
+        attribution.direct,
+        lambda r: (
+            f"{_less('logit', r.direct)}, first tokens, as far as "
+            f"{_parts(r, ', '.join(r.heads or r.sites or (r.site,)))} write it directly"
+        ),
+        "logit",
+        _either,
+        fields=(*_AT, "sites", "heads", "top"),
+        unembeds=False,
     ),
     "pattern": Kind(
         activations.pattern,
         _pattern_words,
         SHARE,
+        _either,
         _SHARE,
-        fields=("position", "to"),
+        fields=("position", "to", "heads", "top"),
         places=("mean",),
+        unembeds=False,
     ),
     "projection": Kind(
         activations.projection,
         lambda r: f"activation along {r.projection}{_where(r)}, over its length",
         "activation",
+        _either,
         fields=_AT,
         places=("mean",),
+        unembeds=False,
+        skips_first=True,
     ),
     "feature": Kind(
         activations.feature,
         lambda r: (
-            f"activation of latent {r.feature[1]} of {r.feature[0]}{_where(r)}" if r.feature else ""
+            f"activation of {_parts(r, f'latent {r.feature[1]}')} of {r.feature[0]}{_where(r)}"
+            if r.feature
+            else ""
         ),
         "activation",
-        fields=_AT,
+        _either,
+        fields=(*_AT, "top"),
         places=("mean", "all"),
+        unembeds=False,
     ),
     "norm": Kind(
         activations.norm,
         lambda r: f"length of the activation{_where(r)}",
         "activation",
+        _either,
         _FROM_0,
         fields=_AT,
         places=("mean",),
+        unembeds=False,
+        skips_first=True,
     ),
     "cosine": Kind(
         activations.cosine,
@@ -229,31 +306,76 @@ KINDS: Mapping[str, Kind] = {
             else f"cosine of the activation{_where(r)} and {r.cosine}"
         ),
         "cosine",
+        _either,
         lambda r: (-1.0, 1.0),
         fields=_AT,
         places=("mean",),
+        unembeds=False,
+        skips_first=True,
     ),
     "neurons": Kind(
         activations.neurons,
-        lambda r: f"mean activation of neurons {', '.join(map(str, r.neurons))}{_where(r)}",
+        lambda r: (
+            "mean activation of "
+            f"{_parts(r, 'neurons ' + ', '.join(map(str, r.neurons)))}{_where(r)}"
+        ),
         "activation",
-        fields=_AT,
+        _either,
+        fields=(*_AT, "top"),
         places=("mean", "all"),
+        unembeds=False,
+        skips_first=True,
+    ),
+    "l0": Kind(
+        activations.l0,
+        lambda r: f"latents of {r.l0} that are on{_where(r)}",
+        "latents",
+        _either,
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+        unembeds=False,
+    ),
+    "fvu": Kind(
+        activations.fvu,
+        lambda r: f"share of the variance that {r.fvu} does not explain{_where(r)}",
+        SHARE,
+        _either,
+        _FROM_0,
+        "lower",
+        fields=("site",),
+        unembeds=False,
+    ),
+    "anisotropy": Kind(
+        activations.anisotropy,
+        lambda r: f"mean cosine of the activations of each two tokens{_where(r)}",
+        "cosine",
+        _either,
+        lambda r: (-1.0, 1.0),
+        fields=("site",),
+        unembeds=False,
+        skips_first=True,
     ),
     "cka": Kind(
         activations.cka,
         lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
         SHARE,
+        _falls,
         _SHARE,
         fields=("site",),
+        unembeds=False,
+        same=1.0,
     ),
     "jaccard": Kind(
         activations.jaccard,
         lambda r: f"latents of {r.jaccard} that are on with and without the change{_where(r)}",
         SHARE,
+        _falls,
         _SHARE,
         fields=_AT,
         places=("all",),
+        unembeds=False,
+        same=1.0,
     ),
     "column": Kind(
         _column,
@@ -263,22 +385,19 @@ KINDS: Mapping[str, Kind] = {
             else f"the column {r.column}"
         ),
         "1",
+        _either,
+        unembeds=False,
     ),
     "function": Kind(
         activations.function,
         lambda r: f"what {r.function} returns{_where(r)}",
         "1",
+        _either,
         fields=("site", "sites"),
+        unembeds=False,
     ),
 }
-STREAMS = ("projection", "cosine", "norm", "neurons")
-"""Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
-UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "cka", "jaccard", "column", "function")
-"""Kinds that look at no next token by themselves."""
-COMPARING: Mapping[str, float] = {"kl": 0.0, "cka": 1.0, "jaccard": 1.0}
-"""Kinds that are between a changed model and the untouched one, or between two models, each with
-the number of no change."""
-PAIRS = ("log_prob", "prob", "logit_lens", "logit")
+PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
 """Kinds that name texts."""
@@ -295,6 +414,10 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
+    if not stated:  # which parts are meant says of what it is
+        parts = {"heads": "pattern", "neurons": "neurons"}
+        of = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
+        stated = [parts[of]] if of in parts else []
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"give one of {', '.join(KINDS)} for the read {read.name!r}, got {got}")
@@ -312,6 +435,16 @@ def directions_of(read: Read) -> tuple[str, ...]:
 def natural(read: Read) -> tuple[float | None, float | None]:
     """Give the least and the greatest number that a read can be; None for no end."""
     return KINDS[kind_of(read)].natural(read)
+
+
+def worse(read: Read) -> str:
+    """Which way a read goes where a model gets worse: "rises" or "falls"; "" for towards 0."""
+    return KINDS[kind_of(read)].worse(read)
+
+
+def compares(read: Read) -> bool:
+    """Whether a read is between a changed model and the untouched one, or between two models."""
+    return KINDS[kind_of(read)].same is not None
 
 
 def describe(read: Read) -> str:
@@ -358,7 +491,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f"a read cannot be called {read.name!r}, because arrays use this name; choose "
             f'another, such as "{read.name}_of_answer"'
         )
-    for other in ("position", "to", "tokens", "site", "sites"):
+    optional = dict.fromkeys(field for k in KINDS.values() for field in k.fields)
+    for other in optional:
         if getattr(read, other) != _USUAL[other] and other not in kind.fields:
             users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
             raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
@@ -372,6 +506,13 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    if read.top is not None:
+        of = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+        if read.top.of not in of or read.heads or read.pattern or read.neurons:
+            raise DataError(
+                f"{read.name}: {name} is of {of[0]}, which top chooses in place of any by number, "
+                f"got of = {read.top.of!r}"
+            )
     along = [directions.find(tables, name) for name in directions_of(read)]
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
@@ -416,7 +557,7 @@ def writes(read: Read) -> int:
 def unembedded(read: Read, tokens: float) -> float:
     """How many next tokens a read looks at, of a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
-    if kind in UNEMBED_NOTHING:
+    if not KINDS[kind].unembeds:
         return 0.0
     if writes(read):
         return float(read.tokens)
@@ -463,8 +604,8 @@ def _check_point(
             )
         if text:
             Site.parse(text)
-    if read.pattern:
-        head_of(read.pattern)
+    for head in (*read.heads, *filter(None, [read.pattern])):
+        head_of(head)
     for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
         place: Any = getattr(read, field_name)
         several = place if isinstance(place, tuple) and field_name == "position" else (place,)

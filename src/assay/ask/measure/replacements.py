@@ -50,6 +50,8 @@ class Replacements:
     """What sites have on texts with nothing done."""
     _others: dict[tuple[str, str], Prompt] = field(default_factory=dict, init=False)
     """The other text of each pair, by place and text of the row."""
+    _sources: dict[str, Sequence[Prompt]] = field(default_factory=dict, init=False)
+    """The prompts of each source, by name."""
 
     def rows(
         self,
@@ -76,15 +78,17 @@ class Replacements:
             return self._means(table, sites, some, shift)
         place = table.position
         measured = self.shown
-        if table.patch == "corrupted" and self.control != "unrelated":
+        if self.control != "unrelated" and table.patch == "corrupted":
             partners = self.pairs(some)
             for p, other in zip(some, partners, strict=True):
                 if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
-        elif table.patch == "clean" and self.control != "unrelated":
+        elif self.control != "unrelated" and table.patch == "clean":
             partners = list(some)
-        else:
+        elif table.patch or table.ablate == "resample":
             partners = self.partners(some, place, seed)
+        else:
+            raise TypeError(f"{table.name!r} puts no activations there: {table}")
         acts = self.seen(partners, sites)
         return [
             {s: aligned(s, values[s], p, other, place, measured, shift) for s in sites}
@@ -118,14 +122,19 @@ class Replacements:
         where the first that the model reads, often many times larger, has a mean of its own."""
         for site in sites:
             self.model.folder.shape(site)  # refuses sites that have no row for each token
-        acts = self.seen(self.prompts, sites)
+        pool, place = self._pool(table), table.position
+        own = pool is self.prompts
+        if not own and table.source_position != "":
+            place = table.source_position
+        acts, moved = self.seen(pool, sites), shift if own else 0
         means: list[dict[Site, Rows]] = [{} for _ in some]
         for site in sites:
             values = [x[site] for x in acts]
-            if table.position != "all":
-                positions = [[n + shift for n in p.all_at(table.position)] for p in self.prompts]
+            if place != "all":
+                positions = [[n + moved for n in p.all_at(place)] for p in pool]
                 rows = [x[at] for at, x in zip(positions, values, strict=True)]
-                if isinstance(table.position, tuple) and len({*map(len, rows)}) == 1:
+                one_each = len({*map(len, rows)}) == 1 and place == table.position
+                if isinstance(table.position, tuple) and one_each:
                     each = torch.stack(rows).mean(0)  # of each of several positions its own
                     for row, p in zip(means, some, strict=True):
                         row[site] = values[0].new_zeros(len(p.tokens), *each.shape[1:])
@@ -135,7 +144,7 @@ class Replacements:
                 first = mean
             else:
                 first = torch.stack([x[0] for x in values]).mean(0)
-                later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, values, strict=True)]
+                later = [x[max(1, p.opening) :] for p, x in zip(pool, values, strict=True)]
                 mean = torch.cat(later).mean(0) if any(map(len, later)) else first
             by_length = {  # prompts of one length share theirs
                 n: torch.cat([first[None], mean.expand(n - 1, *mean.shape)])
@@ -144,6 +153,15 @@ class Replacements:
             for row, p in zip(means, some, strict=True):
                 row[site] = by_length[len(p.tokens)]
         return means
+
+    def _pool(self, table: Intervention) -> Sequence[Prompt]:
+        """The prompts whose activations are put there: those of the source, if there is one."""
+        if not table.source or self.control == "own":
+            return self.prompts
+        if table.source not in self._sources:
+            rows = self.learner.sources[table.source].rows
+            self._sources[table.source] = [prompt(self.model.folder, row) for row in rows]
+        return self._sources[table.source]
 
     def pairs(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The other text of each prompt."""
@@ -155,7 +173,7 @@ class Replacements:
     def partners(self, prompts: Sequence[Prompt], place: Positions, seed: int) -> list[Prompt]:
         """Draw for each prompt another one: of as many tokens where all are changed and there is
         one, else of more, else of fewer. Raises: DataError where there is none."""
-        distinct = {q.tokens: q for q in self.prompts}
+        distinct = {q.tokens: q for q in self._pool(self.table)}
         by_length: dict[int, list[Prompt]] = {}
         for q in distinct.values():
             by_length.setdefault(len(q.tokens), []).append(q)

@@ -244,9 +244,9 @@ class PassOutput:
     """What the untouched model has there, or the first of two models."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
     """What was wanted of next tokens."""
-    written: tuple[int, ...] = ()
-    """The tokens that the model wrote on, where a read asks for them."""
-    losses: tuple[float, ...] = ()
+    written: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
+    """The tokens that the model wrote on, where a read asks for them, by the temperature."""
+    losses: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     """The loss of each of these by the model without a change, where a read asks for it."""
     memo: dict[Any, torch.Tensor] = field(default_factory=dict, compare=False)
     """What several reads have in common, worked out once."""
@@ -278,6 +278,8 @@ class Ready:
     sites: tuple[Site, ...] = ()
     writes: int = 0
     """How many tokens the model has to write on."""
+    temperature: float = 0.0
+    """At which temperature they are sampled; 0: the likeliest."""
     scored: bool = False
     """Whether it asks for the loss of what was written."""
     compares: bool = False
@@ -301,14 +303,14 @@ class Context:
     """Such a direction as a seed has it, by the site where it is read."""
     dictionary: Callable[[str], Dictionary] = _absent
     """The dictionary of a name."""
-    others: bool = False
-    """Whether another head of the block stands in for the one whose pattern is read."""
+    stands_in: str = ""
+    """In a control: what stands in, such as heads, other heads of the block for those read."""
     code: Callable[[str], Callable[..., Any]] = _absent
     """The user's own function of a name."""
     head: Callable[[torch.Tensor], torch.Tensor] = _absent
     """What makes logits of what the unembedding reads."""
-    model: Any = None
-    """The model of transformers, for a user's own function."""
+    subject: Any = None
+    """The model; for a user's own function that of transformers."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:

@@ -54,7 +54,7 @@ class Steering:
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
             shuffled = learner.shuffled(table, learned_at, seed)
-            return shuffled if table.difference else vectors.as_long_as(shuffled, true)
+            return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
             return vectors.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":

@@ -13,14 +13,17 @@ import msgspec
 from assay.ask.measure import choosing, directions, interventions, reads
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.tables import Direction, Intervention, Model, Read, Top
+from assay.controls.table import DRAWN
 
-DRAWN = ("random", "shuffled", "tokens", "heads", "neurons", "latents", "unrelated")
-"""Controls in which something is drawn by the seed. A control that is not listed is measured once,
-and all seeds share its numbers."""
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` that says which heads stood in, and its dimension."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention that says which parts were chosen for it, and its dimension."""
+
+
+def chosen_for(read: Read) -> str:
+    """Name the measure that says which parts were chosen for a read."""
+    return f"{CHOSEN}_for_{read.name}"
 
 
 def stated(table: Any) -> dict[str, Any]:
@@ -55,9 +58,9 @@ class Task:
     """In a difference of models: that whose numbers are taken off."""
     than: PromptSet | None = None
     """In a difference of prompts: those whose numbers are taken off, row by row."""
-    stands_in: Literal["", "unrelated", "shuffled", "heads", "position"] = ""
+    stands_in: Literal["", "unrelated", "shuffled", "heads", "blocks", "labels", "position"] = ""
     """In a control of models as they are: what stands in the place of the prompts, the weights, the
-    head that is read, or the tokens."""
+    heads or blocks that are read, the labels by which parts are chosen, or the tokens."""
     start: Model | None = None
     """Of a shuffled change: the model that was changed."""
     made_for: PromptSet | None = None
@@ -79,16 +82,18 @@ class Task:
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are measured first."""
         names = [d.prompts for d in self.own_directions]
-        names += [choosing.prompts_of(self._top, self.choosers)] if self._top else []
+        names += [choosing.prompts_of(top, self.choosers or self.reads) for top in self._tops]
         sources = [self.sources[n] for n in dict.fromkeys(names) if n in self.sources]
-        if self.made_for and self._top and self.made_for not in sources:
+        names += [t.source for t in (self.intervention, self.first) if t and t.source]
+        if self.made_for and self._tops and self.made_for not in sources:
             sources.append(self.made_for)
         return (self.prompts, *((self.than,) if self.than else ()), *sources)
 
     @property
-    def _top(self) -> Top | None:
-        """How parts are chosen for its intervention."""
-        return self.intervention.top if self.intervention else None
+    def _tops(self) -> list[Top]:
+        """How parts are chosen for its intervention and its reads."""
+        tables = (self.intervention, *self.reads)
+        return [table.top for table in tables if table and table.top]
 
     @cached_property
     def own_directions(self) -> list[Direction]:
@@ -100,6 +105,7 @@ class Task:
         )
         names |= {name for t in tables for name in (t.add, t.project_out)}
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
+        names |= {top.by for top in self._tops if isinstance(top.by, str)}
         names |= {self.first.add, self.first.project_out} if self.first else {""}
         return [d for d in self.directions if d.name in names]
 
@@ -138,7 +144,7 @@ class Task:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
         low, high = reads.natural(read) if read else (None, None)
-        compares = read is not None and reads.kind_of(read) in reads.COMPARING
+        compares = read is not None and reads.compares(read)
         if read is None or not self.is_difference or (compares and self.than is None):
             return low, high
         if low is None or high is None:  # a difference of two such has no end on either side
@@ -149,7 +155,7 @@ class Task:
         """Say what a measure is, its unit, and which way is better."""
         if measure == OTHERS:
             return "the heads that stood in, numbered through all blocks", "1", ""
-        if measure == CHOSEN:
+        if measure == CHOSEN or measure in map(chosen_for, self.reads):
             return "the parts that were chosen, heads numbered through all blocks", "1", ""
         read = reads.by_name(self.reads, measure)
         kind = reads.KINDS[reads.kind_of(read)]
@@ -164,10 +170,12 @@ class Task:
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
+        own = ("", self.prompts.table.name)
+        tops = [r.top for r in self.reads if r.top]
+        if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
+            return True
         return self.chooses or any(
-            directions.way_of(d) in directions.LEARNED
-            and d.prompts in ("", self.prompts.table.name)
-            for d in self.directions
+            directions.way_of(d) in directions.LEARNED and d.prompts in own for d in self.directions
         )
 
     @property
@@ -193,7 +201,9 @@ class Task:
     @cached_property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
-        if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":
+        if self.new_each_seed or {self.control, self.stands_in} & DRAWN:
+            return True
+        if any(r.temperature or "temperature" in r.sweep for r in self.reads):
             return True
         if any(self._learned(name) for r in self.reads for name in reads.directions_of(r)):
             return True
@@ -211,7 +221,7 @@ class Task:
     @property
     def new_each_seed(self) -> bool:
         """Whether each seed has a model, or prompts, of its own."""
-        drawn = self.stands_in not in ("", "heads")
+        drawn = self.stands_in not in ("", "heads", "blocks")
         return bool(self.model.like or (self.less and self.less.like) or drawn)
 
     @property

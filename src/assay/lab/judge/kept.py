@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.reasons import remedy
 from assay.core.results import Judged, ResultData
@@ -122,14 +123,16 @@ def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
     """Say for what the verdicts speak: models, prompts and sites, the claims of each scope by
     number where there are several scopes."""
     by_scope: dict[str, list[str]] = {}
+    conditions = {c.text: c.condition for c in experiment.claims if isinstance(c, Claim)}
     for number, verdict in enumerate(data.verdicts, 1):
-        if verdict.scope:
-            by_scope.setdefault(verdict.scope, []).append(str(number))
+        if scope := verdict.scope:
+            if experiment.materials is not None:
+                scope = experiment.materials.scope(scope, conditions.get(verdict.text, ""))
+            by_scope.setdefault(scope, []).append(str(number))
     for scope, numbers in by_scope.items():
         claims = f"claim{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
         which = f"scope of {claims}" if len(by_scope) > 1 else "scope"
-        words = experiment.materials.scope(scope) if experiment.materials else scope
-        yield f"{which}: {words}"
+        yield f"{which}: {scope}"
 
 
 def described(

@@ -32,6 +32,8 @@ LEVEL = 0.95
 FEWEST, FOLD, FEWEST_FOLDS = 6, "fold", 5
 """Units from which on skew is corrected for, and two arms are compared unit by unit; of a unit that
 is a fold of a cross-validation, fewer are enough."""
+FEW = 12
+"""Fewer units between natural bounds always have exact limits."""
 UNDEFINED = 0.01
 """Share of draws in which a statistic may be undefined."""
 CLOSE = 1e-6
@@ -374,21 +376,32 @@ def interval_of(claim, terms, function, level, draws=True):
 
 
 def exact_bounds(claim, terms, function):
-    """Between which numbers units lie: bounds that the claim names, or natural ones if all units
-    lie on one of the two; of two factors only where all cells lie on the same one."""
+    """Between which numbers units lie that get exact limits: bounds that the claim names, or
+    natural ones where t misleads; of two factors only where all cells lie on the same one."""
     if function is not mean or len(terms) != 1:
         return None
     (x,) = terms.values()
     present, bounds = ~np.isnan(x), claim["bounds"]
+    natural = claim["natural"] if claim["scale"] == "plain" else None
+    natural = None if natural and None in natural else natural
+    if not present.any():
+        return bounds if len(claim["units"]) == 1 else None
     if FOLD in claim["units"] and len(np.unique(x[present])) > 1:
         return None
-    natural = claim["natural"] if claim["scale"] == "plain" else None
-    if not bounds and natural and None not in natural and present.any():
-        bounds = natural if np.isin(x[present], natural).all() else None
-    if len(claim["units"]) == 1 or not bounds or not present.any():
-        return bounds
-    x = x[present.any(1)][:, present.any(0)]
-    return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
+    if len(claim["units"]) == 1:
+        return bounds or (natural if natural and misleads(x[present], natural) else None)
+    x, bounds = x[present.any(1)][:, present.any(0)], bounds or natural or ()
+    return bounds if len(bounds) and x[0, 0] in bounds and (x == x[0, 0]).all() else None
+
+
+def misleads(x, natural):
+    """Whether Student's t is known to be wrong for units between natural bounds: they are fewer
+    than 12, one lies on a bound, or half of them or more have the same number."""
+    low, high = natural
+    if (x < low).any() or (x > high).any():
+        return False
+    _, times = np.unique(np.round(x / (high - low), 12), return_counts=True)
+    return len(x) < FEW or bool(np.isin(x, natural).any()) or 2 * times.max() >= len(x)
 
 
 def judge_arm(claim, name, gated=False, level=None):

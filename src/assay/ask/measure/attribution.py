@@ -1,0 +1,125 @@
+"""Attribution: what named parts of a model write directly onto the logit of a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+
+from assay.ask.measure import heads, next_tokens
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, texts_of
+from assay.ask.tables import Read
+from assay.controls import picks
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.folder import ModelFolder
+from assay.subjects.places import gain
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.readout import final_norm
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+Writes = tuple[tuple[Site, int | None], ...]
+"""Sites that write to the stream, each with the head whose part of it is meant, or all of it."""
+POST = "ln1_post_scale"
+"""What the norm behind attention divides by, in models that norm what heads write."""
+
+
+def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What heads or sites add to the logit of a text's first token; of two texts to the first less
+    the second. Parts that together are the whole stream add up to the logit, before any cap.
+
+    Formula: (γ ∘ P w / σ(x)) · U_token, w what is written, x the last stream, P x / σ(x) the final
+    norm without its weight γ
+    """
+    texts = [prompt.behind(text) for text in texts_of(read.direct)]
+    tokens = [text.tokens[0] for text in texts]
+    if len({*tokens}) < len(tokens):
+        raise DataError(
+            f"{prompt.row.place}: {texts[0].filled!r} and {texts[1].filled!r} begin with the same "
+            "token, so what is written to their difference is 0; choose texts that begin "
+            "differently"
+        )
+    folder, places = prompt.folder, writes(read, prompt.folder)
+    last, at = Site("resid_post", folder.layers - 1), prompt.all_at(read.position)
+    post = POST in folder.architecture.sites
+
+    def reader(reading: PassOutput) -> Float[torch.Tensor, "n d"]:
+        """What the logit is read by, at each token: U_token behind the norm and its weight."""
+        norm, subject = final_norm(context.subject), context.subject
+        rows = subject.model.get_output_embeddings().weight[tokens].detach().double()
+        one = subject.gain.double() * (rows[0] - rows[1] if tokens[1:] else rows[0])
+        return norm.project(one) / norm.sigma(reading.acts[last][at].double())
+
+    def normed(reading: PassOutput, site: Site) -> Float[torch.Tensor, "n d"]:
+        """What the norm behind attention multiplies what heads write by."""
+        scale = reading.acts[Site(POST, site.layer)][at].double()
+        return _after(context.subject, site.layer or 0) / scale
+
+    def number(reading: PassOutput) -> float:
+        memo, total = reading.memo, 0.0
+        key = ("direct", *tokens, *at)
+        if key not in memo:  # the same for all heads of a sweep
+            memo[key] = reader(reading)
+        for site, head in _stood_for(places, context.stands_in, folder, reading.seed):
+            written = reading.acts[site][at]
+            written = (written if head is None else written[:, head]).double()
+            if head is not None and post:
+                if (POST, site, *at) not in memo:
+                    memo[POST, site, *at] = normed(reading, site)
+                written = written * memo[POST, site, *at]
+            total += float((written * memo[key]).sum(-1).mean())
+        return total
+
+    sites = dict.fromkeys([last, *(s for s, _ in places)])
+    sites |= {Site(POST, s.layer): None for s, head in places if post and head is not None}
+    if context.stands_in == "blocks":
+        sites |= {Site(s.kind, n): None for s, _ in places for n in range(folder.layers)}
+    notes = next_tokens.notes(prompt, [[text] for text in texts], next_tokens.FIRST)
+    return Ready(each(number), sites=tuple(sites), notes=notes)
+
+
+def writes(read: Read, folder: ModelFolder) -> Writes:
+    """The parts of which a read is. Raises: DataError, ModelError for one that there is not, or
+    that does not write to the stream."""
+    names = read.sites or ((read.site,) if read.site else ())
+    if bool(names) == bool(read.heads):
+        raise DataError(
+            f"{read.name}: direct is of heads or of a site that writes to the stream; write one of "
+            'heads = ["9.1"], site = "blocks.9.hook_mlp_out", or sites = […] for their sum'
+        )
+    size, found = read_sizes(folder.config), list[tuple[Site, int | None]]()
+    for layer, numbers in heads.heads_by_layer(read.heads):
+        site = Site("result", layer)
+        folder.check(site)
+        heads.check(read.name, layer, numbers, size["h"])
+        found += [(site, n) for n in numbers]
+    for site in map(Site.parse, names):
+        if site.kind == "final_norm" or folder.shape(site) != (size["d"],):
+            raise DataError(
+                f"{read.name}: {site} is not part of the residual stream; name one that writes to "
+                'it, such as site = "blocks.9.hook_mlp_out"'
+            )
+        found.append((site, None))
+    return tuple(found)
+
+
+def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -> Writes:
+    """The parts, or those that stand in for them in a control: another head of the block, or the
+    same site of another block."""
+    if stands_in == "heads":
+        count = read_sizes(folder.config)["h"]
+        return tuple((s, n if n is None else picks.another(n, count, seed)) for s, n in places)
+    if stands_in == "blocks":
+        count = folder.layers
+        return tuple(
+            (s if s.layer is None else Site(s.kind, picks.another(s.layer, count, seed)), n)
+            for s, n in places
+        )
+    return places
+
+
+def _after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:
+    """What the norm behind attention multiplies by."""
+    place: Any = model.places[POST]
+    return gain(model.blocks[layer].get_submodule(place.module)).double()
