@@ -87,6 +87,18 @@ def test_a_head_writes_what_its_own_columns_of_the_output_matrix_make(tmp_path):
     last.remove()
 
 
+def test_a_head_that_attends_to_one_token_writes_what_its_ov_circuit_makes_of_it(naive):
+    heads, position = naive.model.config.num_attention_heads, 1
+    every = [
+        Read(name="it", direct=PAIR, heads=("1.3",), attends=position),
+        Read(name="bos", direct=PAIR, heads=("1.3",), position=0),
+        Read(name="same", direct=PAIR, heads=("1.3",), position=0, attends=0),
+    ]
+    found = measured(naive, texts(*SHOWN[:2]), every)
+    assert found["same"] == pytest.approx(found["bos"], rel=1e-4, abs=1e-7)  # it sees no other
+    assert not np.allclose(found["it"], found["same"]) and heads == 4
+
+
 def test_heads_are_chosen_by_what_they_write_on_the_other_half(tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
     shown = texts(*(f"x{n} = {word}" for n, word in enumerate(["a", "b", "self", "def"] * 3)))

@@ -183,6 +183,7 @@ CHANGES = {
     "neurons": 'ablate = "mean"\nsite = "blocks.2.mlp.hook_post"\nneurons = [0, 1]',
     "top_neurons": 'ablate = "zero"\nsite = "blocks.2.mlp.hook_post"\n'
     'top = { n = 2, of = "neurons" }',
+    "sourced": 'ablate = "mean"\nsource = "prompts"\nheads = ["1.1"]\nposition = -1',
     "by_norm": 'ablate = "zero"\ntop = { n = 1, of = "heads" }',
     "by_pattern": 'patch = "corrupted"\nposition = -1\ntop = { n = 1, of = "heads", by = "looks" }',
     "by_direction": 'ablate = "mean"\ntop = { n = 1, of = "heads", by = "along" }',
@@ -227,12 +228,52 @@ def test_every_choice_of_parts_that_is_planned_is_run_with_its_controls(folder, 
     assert (top == 5).all()  # head 1.1, which looks at the country as was planted
 
 
+def test_every_read_of_parts_that_is_planned_is_run_with_its_controls(folder, tmp_path):  # noqa: F811
+    tables = (
+        capitals('ablate = "zero"\nheads = ["1.1"]')
+        + """
+[[read]]
+name = "each"
+direct = [" {city}", " {foil}"]
+heads = ["{block}.{head}"]
+sweep = { block = [1, 2], head = [0, 1] }
+[[read]]
+name = "best"
+direct = [" {city}", " {foil}"]
+top = { n = 1, of = "heads", by = "each", layers = [1, 2] }
+[[read]]
+name = "mlp"
+direct = " {city}"
+site = "blocks.1.hook_mlp_out"
+[[read]]
+name = "warm"
+written = "repeated"
+ngram = 1
+tokens = 3
+temperature = 1
+"""
+    )
+    claims = ""
+    for name in ("best", "mlp", "warm"):
+        claims += (
+            f'"\nthreshold = "plan: any"\n[[claim]]\ntext = "{name}"\nholds = "main.{name} > 0.01'
+        )
+    path = study(folder, "parts", tables, f"max(main.each, over=(block, head)) > 0.01{claims}")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)), "smoke")
+    assert {"main/heads", "main/blocks", "main/untrained"} <= {*result.arms}
+    for arm in ("main", "main/heads", "main/blocks", "main/untrained"):
+        assert np.isfinite(result.arms[arm]["best"].values).all(), arm
+    assert "main.best: heads chosen on the other half" in " ".join(result.data.notes)
+
+
 @pytest.mark.parametrize(
     ("table", "field", "other"),
     [
         ("intervene", "mask = 3", "write block = { from"),
         ("prompts", "examples = 3", r"write shots = \[0, 1, 4\] and example"),
         ("model", "quantize = 3", r"write weights = { bits = 4"),
+        ("read", "dla = 3", r"write direct = \[\" a\", \" b\"\] and heads"),
+        ("prompts", "filter = 3", r"write where = { label"),
         ("read", "nonsense = 3", r"; see docs/asking-tables.md, \[\[read\]\]"),
     ],
 )
@@ -240,4 +281,11 @@ def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field
     path = tmp_path / "s.toml"
     path.write_text(f'question = "?"\n[[{table}]]\nname = "x"\n{field}\n')
     with pytest.raises(ExperimentError, match=f"line 4 column .* is not a field .*{other}"):
+        catalogue.find(str(path))
+
+
+def test_a_list_where_one_value_is_meant_is_told_how_a_sweep_is_written(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text('question = "?"\n[[intervene]]\nname = "x"\nstrength = [1, 2]\n')
+    with pytest.raises(ExperimentError, match=r"write sweep = { strength = \[ … \] }"):
         catalogue.find(str(path))

@@ -213,6 +213,8 @@ KNOWN = {
     'whether " a" is more probable than " b", " c" (0 to 1, higher is better)': {
         "accuracy": (" a", " b", " c")
     },
+    'whether " a" is the most probable text (0 to 1, higher is better)': {"accuracy": (" a",)},
+    "whether the most probable next token is the untouched model's (0 to 1)": {"agrees": True},
     'rank of the first token of " a" at token -2, 1 the most probable (1 or more)': {
         "rank": " a", "position": -2
     },

@@ -78,6 +78,10 @@ NEXT = (
     Read(name="entropies", entropy=True, position="mean"),
     Read(name="kl", kl=True),
     Read(name="kls", kl=True, position="mean"),
+    Read(name="top", accuracy=(" a",)),
+    Read(name="written", accuracy=((" return a", " the sum"),)),
+    Read(name="agree", agrees=True),
+    Read(name="agrees", agrees=True, position="mean"),
 )
 
 
@@ -105,6 +109,12 @@ def test_numbers_of_next_tokens_are_those_of_single_passes(naive, done):
             "entropies": entropies[own].mean(),
             "kl": kls[-1],
             "kls": kls[own].mean(),
+            "top": float(logs[-1].argmax() == token),
+            "written": float(
+                any(naive.written(text, 4, one).startswith(t) for t in (" return a", " the sum"))
+            ),
+            "agree": float(logs[-1].argmax() == clean[-1].argmax()),
+            "agrees": (logs.argmax(-1) == clean.argmax(-1))[own].mean(),
         }
         got = {name: float(array[p]) for name, array in found.items()}
         assert got == pytest.approx(expected, rel=1e-4, abs=2e-5), text

@@ -272,17 +272,17 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
 @pytest.mark.parametrize(
     ("price", "text"),
     [
-        (Price("about 3 more seeds", "seed", 3), "another study, on about 11 seeds of its own"),
+        (Price("about 3 more seeds", "seed", 3), "a new study on about 11 fresh seeds"),
         (
             Price("about 3 more seeds, about 20 CPU-minutes: assay run x", "seed", 3),
-            "another study, on about 11 seeds of its own",
+            "a new study on about 11 fresh seeds",
         ),
         (
             Price("shuffled: about 1 more seed", "seed", 1),
-            "shuffled: another study, on about 9 seeds of its own",
+            "shuffled: a new study on about 9 fresh seeds",
         ),
         (Price("more units do not help: plant it"), "more units do not help: plant it"),
-        (None, "another study, on seeds of its own"),
+        (None, "a new study on fresh seeds"),
     ],
 )
 def test_after_the_look_the_price_is_that_of_another_study(price, text):

@@ -92,6 +92,13 @@ def _refuse_leaks(study: ResolvedStudy) -> None:
         if entry.name in learned:
             with study.text.located("prompts", i):
                 study.prompts[entry.name].halves()
+    for part in study.parts if study.frozen is None else ():
+        probed = part.task
+        if isinstance(probed, ProbeTask) and probed.change and probed.test is not None:
+            for table in probed.change.own_directions:
+                i = [d.name for d in study.text.study.direction].index(table.name)
+                with study.text.located("direction", i, "prompts"):
+                    directions.refuse_judged(table, probed.test)
     for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
         for table in task.own_directions:
             i = [d.name for d in study.text.study.direction].index(table.name)

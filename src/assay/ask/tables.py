@@ -166,8 +166,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prob: str | Answers = ""
     """P(text | prompt), as `log_prob`, from 0 to 1; of two texts the first less the second."""
     accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
-    """1 where the first of these texts is the most probable to follow, else 0; ties share. A list
-    in place of a text is any of its texts."""
+    """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
+    text alone, where it is what the model writes, the likeliest token each time. A list in place of
+    a text is any of its texts."""
     rank: str = ""
     """The rank of the text's first token among all that could follow, 1 the most probable."""
     entropy: bool = False
@@ -178,6 +179,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kl: bool = False
     """KL divergence of the next token from the untouched model's, in nats, or its mean over the
     prompt's tokens; 0 where nothing is done."""
+    agrees: bool = False
+    """1 where the most probable next token is that of the untouched model, or of the first model of
+    a difference, else 0; with position = "mean" the share of the prompt's tokens."""
     generates: Texts = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     as whole words (large and small letters alike), else 0."""
@@ -208,6 +212,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     direct: str | tuple[str, str] = ""
     """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
     through the final norm, its scale held; of two texts to the first less the second."""
+    attends: Position = ""
+    """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
+    their OV circuits make of it; left out: as they attend."""
     to: Position = 0
     """To which token; or "previous", the one before; "self"; "induction", the one behind the last
     earlier occurrence of the token that attends."""

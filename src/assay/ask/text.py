@@ -457,7 +457,13 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     }
     for word, plain in words.items():
         message = message.replace(word, plain)
-    return f"{field_path}: {message[:1].lower()}{message[1:]}"
+    hint = ""
+    table = kinds.get(str(keys[0])) if len(keys) == 3 else None
+    if table and "sweep" in table.__struct_fields__ and message.endswith("got a list"):
+        hint = f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
+        if keys[2] == "prompts":
+            hint = "; put the prompts of several groups into one table, with a column label"
+    return f"{field_path}: {message[:1].lower()}{message[1:]}{hint}"
 
 
 # what was frozen of a study -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ same content is not measured again."""
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
 
+COPIES, OTHER_SCALE = 0.05, 4.0
+"""The share of documents that are copies from which that is reported; how many times as large as in
+training activations are from which they are of another scale."""
 Progress = Callable[[int, int], None]
 
 
@@ -310,6 +314,7 @@ def _keep(
         "notes": [
             *details["notes"],
             *_left_out(numbers, details["documents"]),
+            *_copied(numbers),
             *_warnings(dictionary, measures),
         ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
@@ -366,6 +371,19 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     ]
 
 
+def _copied(sums: Mapping[str, np.ndarray]) -> list[str]:
+    """How many documents have the very numbers of another, as copies do."""
+    three = np.stack([sums[name] for name in ("tokens", "variance", "error")], 1)
+    digits = [f"{a:.0f} {b:.5g} {c:.5g}" for a, b, c in three[sums["tokens"] > 0]]
+    copies = len(digits) - len({*digits})
+    if copies <= COPIES * len(digits):
+        return []
+    return [
+        f"{copies:,} of {len(digits):,} documents have the same numbers as another one: of copies, "
+        "intervals are too narrow"
+    ]
+
+
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
@@ -378,6 +396,16 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
             "block's input for its output), a BOS too many or "
             "too few, centring, layer normalisation or a scale that its file does not state"
         )
+    error, fvu = (measures[name]["estimate"] for name in ("mse", "fvu"))
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    if scale is not None and dictionary.mean is not None and error and fvu:
+        # Assay trains on rows with E‖x‖² = d.
+        size = math.sqrt(error / fvu * float(scale[0]) ** 2 / dictionary.W_enc.shape[1])
+        if not 1 / OTHER_SCALE <= size <= OTHER_SCALE:
+            messages.append(
+                f"activations vary {size:.2g} times as much as those that it was trained on: were "
+                "they scaled or normalised, or are they of another site?"
+            )
     return messages
 
 

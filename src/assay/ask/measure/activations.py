@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import dictionaries, own_code
+from assay.ask.measure import dictionaries, directions, own_code
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
 from assay.ask.tables import Direction, Read
@@ -84,7 +84,7 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: x · v / ‖v‖
     """
     (table,) = context.directions
-    site = _site_along(read, table, prompt)
+    site = _site_along(read, table, prompt, context)
 
     def number(reading: PassOutput) -> float:
         vector = context.vector(table, site, reading.seed).flatten().double()
@@ -100,7 +100,7 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: x · v / (‖x‖ ‖v‖), the mean of it over tokens
     """
-    sites = [_site_along(read, table, prompt) for table in context.directions]
+    sites = [_site_along(read, table, prompt, context) for table in context.directions]
     if len({prompt.folder.width(site) for site in sites}) > 1:
         raise DataError(f"{read.name}: its directions have different numbers of dimensions")
 
@@ -284,17 +284,21 @@ def _wide(name: str, folder: ModelFolder) -> tuple[Site, int]:
     return site, folder.width(site)
 
 
-def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
-    """Where a read is along a direction. Raises: DataError where that is nowhere, or of another
-    width."""
-    if not (read.site or table.site):
+def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) -> Site:
+    """Where a read is along a direction: at its own site, or that of the direction or of its
+    dictionary. Raises: DataError where that is nowhere, or of another width."""
+    place = table.site
+    if not place and table.feature:
+        name = table.feature[0]
+        place = str(directions.site_of(name, context.dictionary(name)))
+    if not (read.site or place):
         raise DataError(
             f"{read.name} is along {table.name!r}, which has no site of its own; write "
             'site, such as "blocks.0.hook_resid_pre"'
         )
-    site = Site.parse(read.site or table.site)
+    site = Site.parse(read.site or place)
     width, direction_width = (
-        prompt.folder.width(s) for s in (site, Site.parse(table.site or read.site))
+        prompt.folder.width(s) for s in (site, Site.parse(place or read.site))
     )
     if width != direction_width:
         raise DataError(

@@ -62,8 +62,12 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
         if key not in memo:  # the same for all heads of a sweep
             memo[key] = reader(reading)
         for site, head in _stood_for(places, context.stands_in, folder, reading.seed):
-            written = reading.acts[site][at]
-            written = (written if head is None else written[:, head]).double()
+            if head is not None and read.attends != "":
+                values = reading.acts[Site("v", site.layer)][prompt.at(read.attends)]
+                written = _by_value(context.subject, site.layer or 0, head, values)[None]
+            else:
+                written = reading.acts[site][at]
+                written = (written if head is None else written[:, head]).double()
             if head is not None and post:
                 if (POST, site, *at) not in memo:
                     memo[POST, site, *at] = normed(reading, site)
@@ -72,6 +76,11 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
         return total
 
     sites = dict.fromkeys([last, *(s for s, _ in places)])
+    if read.attends != "":
+        prompt.at(read.attends)
+        if not read.heads:
+            raise DataError(f'{read.name}: attends is of heads; write heads = ["9.1"]')
+        sites = {last: None, **{Site("v", s.layer): None for s, _ in places}}
     sites |= {Site(POST, s.layer): None for s, head in places if post and head is not None}
     if context.stands_in == "blocks":
         sites |= {Site(s.kind, n): None for s, _ in places for n in range(folder.layers)}
@@ -95,6 +104,11 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
         heads.check(read.name, layer, numbers, size["h"])
         found += [(site, n) for n in numbers]
     for site in map(Site.parse, names):
+        if site.kind in ("result", "z"):
+            raise DataError(
+                f'{read.name}: what a head writes is named by heads = ["{site.layer}.0"]; in a '
+                'sweep, heads = ["{layer}.{head}"]'
+            )
         if site.kind == "final_norm" or folder.shape(site) != (size["d"],):
             raise DataError(
                 f"{read.name}: {site} is not part of the residual stream; name one that writes to "
@@ -117,6 +131,18 @@ def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -
             for s, n in places
         )
     return places
+
+
+def _by_value(
+    model: Pretrained, layer: int, head: int, values: Float[torch.Tensor, "kv e"]
+) -> Float[torch.Tensor, " d"]:
+    """What a head writes that attends to one token alone, of the values of this token."""
+    place: Any = model.places["result"]
+    linear: Any = model.blocks[layer].get_submodule(place.module)
+    W = linear.weight.T if isinstance(linear, torch.nn.Linear) else linear.weight
+    count = read_sizes(model.folder.config)["h"]
+    own = values[head * len(values) // count]  # several heads share a value
+    return own.double() @ W.detach().unflatten(0, (count, -1))[head].double()
 
 
 def _after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:

@@ -130,7 +130,7 @@ def check(
             if label not in source.column(top.label, rows):
                 raise DataError(
                     f"{table.name!r}: none of the {len(rows)} prompts to choose from has "
-                    f"{top.label} = {label!r}"
+                    f"{top.label} = {label!r}; {nearest(label, {*source.column(top.label, rows)})}"
                 )
         return
     known = ["norm", *(d.name for d in tables if top.of != "neurons")]

@@ -86,6 +86,16 @@ def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: Pro
         )
 
 
+def refuse_judged(table: Direction, judged: PromptSet) -> None:
+    """Refuse a direction that is learned from all prompts on which a probe under it is judged.
+    Raises: DataError."""
+    if way_of(table) in LEARNED and table.prompts == judged.table.name:
+        raise DataError(
+            f"direction {table.name!r} is learned from {table.prompts}, on which a probe under it "
+            "is judged; learn it from the prompts of the probe, or from others"
+        )
+
+
 def check_tokens(table: Direction, folder: ModelFolder) -> None:
     """Refuse an (un)embedding of what is no one token, before the model is opened. Raises:
     DataError."""

@@ -45,7 +45,7 @@ TABLES = ("block",)
 """Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
 """Fields that no sweep changes."""
-NUMBERED, NUMBER = ("position", "source_position", "to", "neurons"), re.compile(r"-?\d+")
+NUMBERED, NUMBER = ("position", "source_position", "to", "attends", "neurons"), re.compile(r"-?\d+")
 """Fields that have numbers, a slot of which may be filled by one."""
 LATENT = ("feature", "clamp")
 """Fields that are a dictionary and its latent."""
@@ -70,9 +70,9 @@ def way_of(table: Intervention) -> str:
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
         waits = () if name not in table.sweep else ("",)  # for a level
         if way == name and (value := getattr(table, name)) not in (*waits, *known):
-            raise DataError(
-                f"{table.name!r}: {name} takes one of its kinds; {nearest(value, known)}"
-            )
+            means = 'write ablate = "mean", and source for the mean over other prompts'
+            hint = means if value == "mean" else nearest(value, known)
+            raise DataError(f"{table.name!r}: {name} takes one of its kinds; {hint}")
     return way
 
 

@@ -65,13 +65,12 @@ def numbers(
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
                     logs = (x.double().log_softmax(-1) for x in some)
                     value = torch.stack([-(x.exp() * x).sum() for x in logs])
-                elif want.what == "kl":
+                elif want.what == "kl" or want.what == "agrees":
                     held = before[0] if len(before) == 1 else held
                     assert held is not None or len(before) == b - a
                     bases = before if len(before) == b - a else [held] * (b - a)
-                    value = torch.stack(
-                        [_divergence(x, y) for x, y in zip(bases, some, strict=True)]
-                    )
+                    how = _divergence if want.what == "kl" else _same
+                    value = torch.stack([how(x, y) for x, y in zip(bases, some, strict=True)])
                 else:
                     assert_never(want.what)
                 out[i][a:b, k] = value.cpu().numpy()
@@ -86,7 +85,7 @@ def _unembedded(model: Pretrained, parts: Sequence[torch.Tensor]) -> torch.Tenso
 
 def _untouched(rows: Rows, a: int, b: int) -> torch.Tensor:
     """What has to be unembedded untouched for rows a to b: of what all edits share once."""
-    if all(want.what != "kl" for want in rows.wants):
+    if not any(want.compares for want in rows.wants):
         return rows.first[:0]
     return rows.first[a:b] if len(rows.first) > 1 else rows.first[: int(a == 0)]
 
@@ -95,6 +94,11 @@ def _divergence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Σ p (log p − log q), p before and q after, from logits."""
     p, q = (x.double().log_softmax(-1) for x in (before, after))
     return (p.exp() * (p - q)).sum()
+
+
+def _same(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """1 where both have the same most probable token, else 0, from logits."""
+    return (before.argmax() == after.argmax()).double()
 
 
 def _batches(rows: Sequence[Rows], most: int) -> Iterator[list[tuple[int, int, int]]]:

@@ -409,7 +409,7 @@ class Readings:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
         rows = given.rows
-        compared = any(w.what == "kl" for r in rows for w in r.wants)
+        compared = any(w.compares for r in rows for w in r.wants)
         if before is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
@@ -508,7 +508,7 @@ def _ready(
 
 def _compares(read: Ready) -> bool:
     """Whether a read is of the untouched model as well."""
-    return read.compares or any(want.what == "kl" for want in read.wants)
+    return read.compares or any(want.compares for want in read.wants)
 
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:

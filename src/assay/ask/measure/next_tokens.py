@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -108,7 +109,10 @@ def _behind(
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the first text is the most probable of all, over all of its tokens; ties share. What
-    is the same in a row counts once, so that a list of all answers may contain the right one."""
+    is the same in a row counts once, so that a list of all answers may contain the right one. Of
+    one text alone: 1 where each of its tokens is the most probable of all tokens."""
+    if len(read.accuracy) == 1:
+        return _greedy(read, prompt)
     by_answer: dict[tuple[str, ...], Answer] = {}
     for some in answers_of(read.accuracy):
         by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
@@ -126,6 +130,22 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         each(number),
         _flat(answers),
         notes=notes(prompt, [answer.texts for answer in answers], ALL),
+    )
+
+
+def _greedy(read: Read, prompt: Prompt) -> Ready:
+    """1 where the model writes the text by itself, the likeliest token each time."""
+    texts = [prompt.behind(text) for text in texts_of(read.accuracy[0])]
+    wants = [[replace(w, what="rank") for w in prompt.wants(text)] for text in texts]
+
+    def number(reading: PassOutput) -> float:
+        return float(any(all(reading.numbers[w] == 1 for w in some) for some in wants))
+
+    several = "each of which has to be the likeliest"
+    return Ready(
+        each(number),
+        tuple(itertools.chain.from_iterable(wants)),
+        notes=notes(prompt, [texts], several),
     )
 
 
@@ -175,6 +195,13 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
     """
     site = _stream(read, prompt)
     return _of_next(read, prompt, [Want("kl", n, site=site) for n in positions(read, prompt)])
+
+
+def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """1 where the most probable next token is that of the untouched model, or of the first of two
+    models; of several tokens the share."""
+    site = _stream(read, prompt)
+    return _of_next(read, prompt, [Want("agrees", n, site=site) for n in positions(read, prompt)])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:

@@ -152,14 +152,14 @@ _WRITTEN = {
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
-        lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
+        lambda r: f"{_less('log P', r.log_prob)} after the prompt, over all tokens",
         NATS,
         _answer_falls,
         _at_most_0,
     ),
     "prob": Kind(
         next_tokens.prob,
-        lambda r: f"{_less('P', r.prob)} behind the prompt, over all tokens",
+        lambda r: f"{_less('P', r.prob)} after the prompt, over all tokens",
         SHARE,
         _answer_falls,
         lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
@@ -168,6 +168,8 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.accuracy,
         lambda r: (
             f"whether {_answer(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
+            if r.accuracy[1:]
+            else f"whether {_answer(r.accuracy[0])} is the most probable text"
         ),
         SHARE,
         _falls,
@@ -200,6 +202,16 @@ KINDS: Mapping[str, Kind] = {
         fields=_AT,
         places=("mean",),
         same=0.0,
+    ),
+    "agrees": Kind(
+        next_tokens.agrees,
+        lambda r: f"whether the most probable next token is the untouched model's{_where(r)}",
+        SHARE,
+        _falls,
+        _SHARE,
+        fields=_AT,
+        places=("mean",),
+        same=1.0,
     ),
     "loss": Kind(
         next_tokens.loss,
@@ -248,10 +260,11 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"{_less('logit', r.direct)}, first tokens, as far as "
             f"{_parts(r, ', '.join(r.heads or r.sites or (r.site,)))} write it directly"
+            + ("" if r.attends == "" else f", attending to token {r.attends} alone")
         ),
         "logit",
         _either,
-        fields=(*_AT, "sites", "heads", "top"),
+        fields=(*_AT, "sites", "heads", "top", "attends"),
         unembeds=False,
     ),
     "pattern": Kind(
@@ -455,7 +468,7 @@ def describe(read: Read) -> str:
         >>> from assay.ask.measure import reads
         >>> from assay.ask.tables import Read
         >>> reads.describe(Read(name="good", log_prob=(" good", " bad")))
-        'good: log P(" good") − log P(" bad") behind the prompt, over all tokens (nats)'
+        'good: log P(" good") − log P(" bad") after the prompt, over all tokens (nats)'
         >>> reads.describe(Read(name="prev", pattern="4.7", position="mean", to="previous"))
         'prev: share of attention that a token pays, mean over tokens, to the token before in head \
 4.7 (0 to 1)'
@@ -497,8 +510,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
             raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
     texts = getattr(read, name)
-    if name == "accuracy" and len(set(read.accuracy)) < 2:
-        raise DataError(f"{read.name}: accuracy takes the right text first, then others")
+    if name == "accuracy" and len(set(read.accuracy)) < len(read.accuracy) == 2:
+        raise DataError(f"{read.name}: accuracy takes the right text first, then other ones")
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
@@ -606,9 +619,11 @@ def _check_point(
             Site.parse(text)
     for head in (*read.heads, *filter(None, [read.pattern])):
         head_of(head)
-    for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
+    words_of = (("position", kind.places), ("to", activations.TARGETS), ("attends", ()))
+    for field_name, words in words_of:
         place: Any = getattr(read, field_name)
         several = place if isinstance(place, tuple) and field_name == "position" else (place,)
+        several = () if field_name == "attends" and place == "" else several
         single = [p for p in several if not (field_name == "position" and whole_slot(p))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
             known = " or ".join(f'"{w}"' for w in words)

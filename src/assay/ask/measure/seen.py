@@ -26,7 +26,7 @@ class Want:
     """A number about the next token that a pass has to give; all of them are unembedded together,
     and `logits.numbers` computes each kind."""
 
-    what: Literal["log_prob", "logit", "rank", "entropy", "kl"]
+    what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees"]
     position: int
     """Behind which token of the prompt and its continuation."""
     token: int = -1
@@ -36,6 +36,11 @@ class Want:
     site: Site | None = None
     """Where the residual stream is taken from, to go through final norm and unembedding; None: at
     its end."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it is about the untouched model's next token as well."""
+        return self.what in ("kl", "agrees")
 
 
 @dataclass(frozen=True)
