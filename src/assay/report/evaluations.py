@@ -19,7 +19,6 @@ from assay.core.plain import as_json
 from assay.core.reading import plural
 from assay.dictionaries.measuring import measures
 from assay.evaluation.result import Evaluation
-from assay.features.card import Example
 from assay.report import draw, export, pages, tables
 
 JSON = Mapping[str, Any]
