@@ -78,6 +78,7 @@ OTHERWISE = {
     ("read", "head"): 'write heads = ["9.1"], with direct, or with to and position',
     ("read", "n"): "write ngram = 8 next to written",
     ("read", "samples"): "write temperature; each seed samples anew",
+    ("read", "seeds"): "write temperature; each seed of the study samples anew",
     ("read", "do_sample"): "write temperature; each seed samples anew",
     ("read", "attribution"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
     ("read", "dla"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
