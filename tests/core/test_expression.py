@@ -202,7 +202,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("gated.fvu < 1; import os", "it is not arithmetic"),
         (
             "gated.lambda < 1",
-            'quote names with other signs, as in "no-aux".fvu or relu["dead share"]',
+            'quote names with other signs, and the words not, and, or, in, is: "no-aux".fvu, relu',
         ),
         ("gated.fvu ** 2 < 1", "gated.fvu ** 2 is not allowed"),
         ("9**9**9**9 < gated.fvu", "one side must be a number"),
