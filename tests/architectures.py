@@ -13,7 +13,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.sparsity import TargetL0
+from assay.dictionaries.training.learners import TargetL0
 from assay.dictionaries.training.train import Method
 
 

@@ -154,13 +154,12 @@ def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(fol
     [
         (
             "{ lr = [0.005, 0.01] }",
-            "line 5 column 10: lr cannot be a list here, as arms vary it: take one of the arms "
-            "rate-only (lr 0.005), rate-little (lr 0.0073), or a second [[experiment]] with",
+            ".lr, of which arms make others, got 0.005, 0.01; leave it out, or write a second "
+            "[[experiment]] with another lr",
         ),
         (
             "{ replicate = [0, 1] }",
-            "line 5 column 10: replicate cannot be set here, as arms make it: leave it out; take "
-            "one of the arms others (replicate 1), others-ungrok (replicate 1) in a condition",
+            ".replicate is for arms to set: leave it at 0, got 1; leave it out",
         ),
     ],
 )

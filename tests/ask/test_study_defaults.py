@@ -126,7 +126,7 @@ name = "grokking-efficiency"
         (lr, seed) for lr in (0.005, 0.02) for seed in range(1000000, 1000006)
     }
     path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
-    with pytest.raises(ExperimentError, match="lr cannot be a list here, as arms vary it"):
+    with pytest.raises(ExperimentError, match="lr, of which arms make others, got"):
         catalogue.find(str(path))
 
 

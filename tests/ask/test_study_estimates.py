@@ -130,7 +130,7 @@ def test_estimates_beside_claims_are_shown_planned_and_carried(asks, capsys):
         }
     ]
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
-    assert "band, of all 3 levels" in capsys.readouterr().out
+    assert "band for all 3 levels" in capsys.readouterr().out
 
 
 def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):

@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.spec import canonical_json
 from assay.lab.judge.registered import BESIDE
 from assay.lab.store import journal
-from assay.lab.store.sealed import seal
+from assay.lab.store.atomic import seal
 
 
 def rehashed(folder):

@@ -26,7 +26,7 @@ from assay.core import integrity
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
-from assay.lab.store.sealed import seal
+from assay.lab.store.atomic import seal
 
 STUDY = """question = "Do five dimensions hold most of twenty sparse features?"
 seeds = "1000000:1000006"

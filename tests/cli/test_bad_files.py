@@ -287,9 +287,6 @@ CASES = {
     "unknown architecture": Case(
         copied(STANDARD, {"architecture": "standart"}), "did you mean standard"
     ),
-    "an architecture that is a number": Case(
-        copied(STANDARD, {"architecture": 3}), "architecture 3 is not known"
-    ),
     "matching pursuit": Case(
         copied("saelens/matching_pursuit"), "goes on until the residual is small"
     ),
@@ -318,10 +315,6 @@ CASES = {
     ),
     "k of 0": Case(
         copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"
-    ),
-    "k without end": Case(
-        copied("saelens/topk", {"k": float("inf")}),
-        "cfg.json is not readable JSON .Infinity is not a JSON number",
     ),
     "k that is not a number": Case(
         copied("saelens/topk", {"k": float("nan")}),
@@ -366,25 +359,13 @@ CASES = {
     "missing threshold": Case(
         copied("saelens/jumprelu", weights=changed(threshold=None)), "lacks the tensor threshold"
     ),
-    "threshold too much": Case(
-        copied("saelens/jumprelu", {"architecture": "standard"}), "does not have: threshold"
-    ),
     "wrong shape": Case(
         copied(STANDARD, weights=changed(b_enc=torch.zeros(31))),
         r"b_enc is \[31\], expected \[d_sae 32\]",
     ),
-    "wrong rank": Case(
-        copied(STANDARD, weights=changed(b_enc=torch.zeros(1, 32))),
-        r"b_enc is \[1, 32\], expected \[d_sae 32\]",
-    ),
-    "empty": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(0))), r"b_enc is \[0\]"),
     "swapped encoder": Case(
         copied(STANDARD, weights=changed(W_enc=turned)),
         r"W_enc is \[32, 8\], expected .* it looks transposed",
-    ),
-    "swapped decoder": Case(
-        copied(STANDARD, weights=changed(W_dec=turned)),
-        r"W_dec is \[8, 32\], expected .* it looks transposed",
     ),
     "swapped in dictionary_learning": Case(
         copied(DL, weights=changed(**{"encoder.weight": turned})), "it looks transposed"
@@ -447,11 +428,6 @@ CASES = {
         "lacks the tensor b_enc",
         path="params.npz",
     ),
-    "npz of whole numbers": Case(
-        alone(lambda: gemma(b_dec=np.zeros(8, np.int32))),
-        "b_dec must be a tensor of floating-point",
-        path="params.npz",
-    ),
     "training checkpoint": Case(
         lambda it: shutil.copy(DATA / "openai/training/3.pt", it),
         "--hint architecture=TopK --hint k=32",
@@ -461,12 +437,7 @@ CASES = {
     "truncated safetensors": Case(
         cut(STANDARD, "sae_weights.safetensors", 0.6), "is not a readable safetensors file"
     ),
-    "empty safetensors": Case(written(b""), "is not a readable safetensors file"),
     "huge header": Case(written(HEADER), "is not a readable safetensors file"),
-    "header of garbage": Case(
-        written(struct.pack("<Q", 9) + b"{garbage}" + b"\0" * 64),
-        "is not a readable safetensors file",
-    ),
     "header that lies": Case(
         written(
             lambda: (
@@ -486,7 +457,6 @@ CASES = {
         alone(b"\x80\x02}q\x00(X\xff\xff"), "is not a readable torch file", path="it.pt"
     ),
     "text called .pt": Case(alone(b"weights"), "is not a torch file: it is neither", path="it.pt"),
-    "empty .pt": Case(alone(b""), "is not a torch file", path="it.pt"),
     "zip without a pickle": Case(
         alone(zip_with({"a": b"x"})), "must hold one data.pkl", path="it.pt"
     ),

@@ -224,8 +224,8 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
     here, _, _ = done
     words = ("d.safetensors", "--model", "model", "--site", "blocks.0.hook_resid_post")
     says = (
-        "blocks.0.hook_resid_post was given (--site), its file says blocks.1.hook_resid_post; it "
-        "is measured at"
+        "blocks.0.hook_resid_post was given (--site), but its file says blocks.1.hook_resid_post; "
+        "it is measured at"
     )
     out = commands.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
     assert out.code == 0

@@ -1,5 +1,5 @@
-"""What a watcher sees: one line a stage, the time left, the leading claim; in place on a terminal,
-plain lines elsewhere."""
+"""What a watcher sees: one line a stage, and the time left; in place on a terminal, plain lines
+elsewhere."""
 
 from io import StringIO
 from types import SimpleNamespace
@@ -9,17 +9,8 @@ from rich.console import Console
 
 from assay.cli.progress import Display
 from assay.core.compute import Range
-from assay.core.results import Judged
-from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.events import Failed, Planned, Progress, Saved, Started
 from assay.report.amounts import duration, lasting
-
-VERDICT = {
-    "outcome": "undecided",
-    "text": "it shrinks",
-    "estimate": 0.9312,
-    "low": 0.9101,
-    "high": 0.9523,
-}
 
 
 def plan(rows, missing):
@@ -28,16 +19,10 @@ def plan(rows, missing):
     )
 
 
-def partial():
-    judged = Judged.from_json(VERDICT)
-    return Partial(SimpleNamespace(judged=[judged]), seeds=4)
-
-
 EVENTS = [
     Planned(plan(rows=8, missing=6), groups=2),
     Started("a", ("main", "relu"), 4),
     Progress("a", ("main", "relu"), 250, 1000, {"loss": 0.51234}, eta=Range(61.0, 92.0)),
-    partial(),
     Saved("a", ("main", "relu"), 6, 8, eta=Range(61.0, 92.0)),
     Failed("b", ("flat",), "ValueError: too flat"),
 ]
@@ -73,7 +58,6 @@ def test_plain_lines_where_there_is_no_terminal():
     assert out.getvalue().splitlines() == [
         "toy: 8 runs, 2 stored, 6 to train, about 3 min 5 s if the cores are free",
         "main, relu: 4 runs started",
-        "○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks",
         "main, relu: stored, 6 of 8 runs, about 1 min 10 s left",
         "flat: crashed, ValueError: too flat",
     ]
@@ -83,17 +67,16 @@ def test_a_terminal_shows_where_each_stage_is():
     out = StringIO()
     display = Display("toy", Console(file=out, width=100, force_terminal=True, color_system=None))
     with display:
-        for event in EVENTS[:4]:
+        for event in EVENTS[:3]:
             display(event)
         drawn = StringIO()
         Console(file=drawn, width=100, color_system=None).print(display.draw())
-    head, stage, claim = (line.rstrip() for line in drawn.getvalue().splitlines())
+    head, stage = (line.rstrip() for line in drawn.getvalue().splitlines())
     assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 10 s left"
     assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps"
-    assert claim == "  ○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks"
 
 
-def test_long_claims_do_not_break_the_lines():
+def test_long_names_do_not_break_the_lines():
     out = StringIO()
     display = Display("toy", Console(file=out, width=60))
     display(

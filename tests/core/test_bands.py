@@ -133,6 +133,13 @@ def test_intervals_contain_the_truth_in_93_of_100_worlds(shape, n, monkeypatch):
     assert min(hits.values()) >= 93, hits
 
 
+def test_simulated_experiments_are_the_same_however_many_are_held_at_once(monkeypatch):
+    r = np.corrcoef(np.random.default_rng(0).normal(size=(9, 12)).cumsum(1).T)
+    whole = bands._largest_t(r, 8, 1000)
+    monkeypatch.setattr(bands, "_AT_ONCE", 9 * 12 * 33)
+    assert (bands._largest_t(r, 8, 1000) == whole).all() and whole.shape == (1000,)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize(("noise", "levels"), [(0.3, 12), (1.0, 12), (1.0, 100), (3.0, 100)])
 def test_rank_correlations_contain_that_of_the_true_means(noise, levels):

@@ -19,10 +19,11 @@ from interval_worlds import (
     two_factors,
 )
 
-from assay.core.bounded import bounded_mean, exact_bounds
+from assay.core.bounded import bounded_mean, exact_bounds, misleads
 from assay.core.outlying_units import find_outliers
 from assay.core.reading import Table
 from assay.core.stats import interval, mean
+from assay.report.bundle import judge as bundled
 
 CASES = [*one_factor(), *shares(), *two_factors(), *matched()]
 
@@ -126,6 +127,16 @@ def test_limits_of_shares_are_exact_only_where_t_misleads():
     assert ((low < 0.9) & (high > 0.9)).mean() > 0.9, "t alone: 91 %, and 73 % of 6 units"
     (few,) = by_the_rule(lambda rng, n: rng.beta(200, 160, n), 8, 1)
     assert few[1] - few[0] > 0.3, "valid for a few units whatever they are"
+
+
+def test_the_judge_of_a_bundle_takes_the_same_units_for_misleading():
+    rng, ends, found = np.random.default_rng(1), (-1.0, 1.0), set()
+    for n in (11, 12, 24):
+        for x in (rng.uniform(-0.9, 0.9, n), np.r_[rng.uniform(-0.9, 0.9, n - 1), 1.0]):
+            for y in (x, np.where(np.arange(n) % 2, x, 0.25), x * 1.2):
+                found.add(same := misleads(y, ends))
+                assert bundled.misleads(y, ends) == same
+    assert found == {True, False}
 
 
 @pytest.mark.thorough

@@ -8,9 +8,8 @@ import torch
 
 from assay.core import rng
 from assay.core.descent import descent
-from assay.core.fit import Group, Trained, best_starts, fit, watched
+from assay.core.fit import Group, Trained, best_starts, cosine, fit, probes, warm_up_decay, watched
 from assay.core.runs import Runs
-from assay.core.schedules import cosine, probes, warm_up_decay
 from assay.core.spec import PerRun, Spec, grid
 from killed import Killed, dies_at
 

@@ -9,15 +9,14 @@ import torch
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.fit import fit
+from assay.core.fit import fit, warm_up_decay
 from assay.core.runs import Runs
-from assay.core.schedules import warm_up_decay
 from assay.core.spec import grid
 from assay.data import lm as lms
 from assay.data.checkpoint import Alone
 from assay.data.lm import HELD_OUT, LmSpec, group_of, loss_on, shape_of, start, train_lms
 from assay.data.lm_text import batches
-from assay.subjects.decoder_files import write
+from assay.subjects.decoder import write
 from assay.subjects.pretrained import load
 from tiny_models import save_tokenizer
 

@@ -7,21 +7,12 @@ import torch
 
 from assay.core import rng
 from assay.dictionaries import decoding
-from assay.dictionaries.baselines import linear, repair
+from assay.dictionaries.baselines import directions, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.kinds import known
-from assay.dictionaries.measuring import (
-    ablation,
-    metrics,
-    positions,
-    rarity,
-    recovery,
-    redundancy,
-    sums,
-)
-from assay.dictionaries.nonlinearity import ReLU, Rescaled
+from assay.dictionaries.measuring import ablation, metrics, rarity, recovery, redundancy, sums
+from assay.dictionaries.nonlinearity import ReLU, Rescaled, known
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
 from assay.features import kernel_probe
@@ -135,8 +126,8 @@ CASES = {
         f(ROWS.to(d)) for f in (redundancy.nearest_cosine, redundancy.effective_dimensions)
     ],
     "positions that count": lambda d: [
-        positions.select_positions(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
-        positions.outlier_limit(X.to(d), 1.2),
+        sums.select_positions(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
+        sums.outlier_limit(X.to(d), 1.2),
     ],
     "losses": lambda d: ablation.nats(X.to(d), GUESS.to(d), (torch.arange(B) % D).to(d)),
     "errors of cells": lambda d: [
@@ -173,7 +164,7 @@ CASES = {
         decoding.few(CODES.to(d)),
     ],
     "principal components": lambda d: [
-        one.reconstruct(X.to(d)) for one in linear.pca(X.to(d), 2, 3)
+        one.reconstruct(X.to(d)) for one in directions.pca(X.to(d), 2, 3)
     ],
     "repairs": lambda d: [
         f(of(ReLU())(d), X.to(d), pull=1.0).reconstruct(X.to(d))

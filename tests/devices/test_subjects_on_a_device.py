@@ -13,12 +13,11 @@ from assay.data import lm
 from assay.data.harvest import HarvestSpec, harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.hook import spliced
-from assay.dictionaries.measuring import ablation, splice
+from assay.dictionaries.measuring import ablation
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import importance
 from assay.features.index.firings import Place, limits, read
 from assay.features.live import ablation as live_ablation
-from assay.features.live import attribution as live_attribution
 from assay.features.live import edits, steering
 from assay.features.live.reader import Reader
 from assay.subjects import decoder, readout
@@ -82,10 +81,10 @@ READ = {
         ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1),
         keep=KEEP,
     ),
-    "recovered loss": lambda m, d: splice.reconstruction_losses(
+    "recovered loss": lambda m, d: ablation.reconstruction_losses(
         m, SITE, passage(m), dictionary(d, runs=2)
     ),
-    "reference losses": lambda m, d: splice.reference_losses(
+    "reference losses": lambda m, d: ablation.reference_losses(
         m, SITE, passage(m), drawn("mean", D).to(d)
     ),
     "importance": lambda m, d: importance.importance_sums(
@@ -149,7 +148,7 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
         at = int(reading.firings.position[reading.firings.value.argmax()])
         return [
             reading.firings.value,
-            live_attribution.attribute(reader, reading).value,
+            live_ablation.attribute(reader, reading).value,
             changed.after,
             changed.kl,
             edits.change(reader, reading, changes, mode="direct").after,
@@ -283,7 +282,7 @@ def test_activations_are_harvested_and_spliced_alike(
         )
         bench = bench_on(where, root=tmp_path / str(where))
         data = harvest(spec, bench)
-        losses = splice.cross_entropy(
+        losses = ablation.cross_entropy(
             dictionary(where, runs=2), data, 3, bench, np.array([True, False])
         )[1]
         return data.rows(np.arange(20)), losses

@@ -14,10 +14,10 @@ from assay.dictionaries.measuring.ablation import (
     Donors,
     capture,
     compare,
+    reference_losses,
     spliced_run,
     spliced_runs,
 )
-from assay.dictionaries.measuring.splice import reference_losses
 from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

@@ -7,10 +7,10 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.dictionaries.selection import TopK
-from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.kernels.choice import dense_for, sparse_for
 from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import StepInput, autograd
+from assay.dictionaries.training.losses import EffectPenalty, priced
 from assay.dictionaries.training.train import Method, start
 from assay_catalogue.dictionaries.path_shares import effect_sums, halves
 

@@ -178,7 +178,7 @@ def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated():
 def test_a_threshold_grows_as_the_inputs_scale_is_folded():
     """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays
     off."""
-    from assay.dictionaries.formats.coder import Coder, jumping
+    from assay.dictionaries.formats.format import Coder, jumping
 
     threshold = torch.tensor([2.0])
     coder = Coder(

@@ -19,7 +19,7 @@ import json
 
 from safetensors.torch import save_file
 
-from assay.dictionaries.formats.coder import Coder
+from assay.dictionaries.formats.format import Coder
 from assay.dictionaries.formats.format import Format, Reading, beside
 from assay.dictionaries.formats.weights import Weights
 from assay.dictionaries.nonlinearity import ReLU

@@ -22,12 +22,11 @@ from assay.dictionaries.measuring.recovery import mcc
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.freezing import NEAR, Part, freeze
 from assay.dictionaries.training.kernels import choice
 from assay.dictionaries.training.quick import train_dictionary
-from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, start
+from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, keep_near, start
 from killed import Killed, dies_at
 from pairs import some_pairs
 

@@ -11,8 +11,7 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import AbsTopK, BatchTopK, TopK
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.learners import Idle, Seen, Watch
-from assay.dictionaries.training.sparsity import TargetL0
+from assay.dictionaries.training.learners import Idle, Seen, TargetL0, Watch
 
 SEEDS = np.array([5, 6])
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.errors import ClaimError
 from assay.dictionaries.measuring import measures, sums
-from assay.dictionaries.measuring.arrays import ratio_or_nan
 
 NAMED = {
     "l0": 6 / 4,

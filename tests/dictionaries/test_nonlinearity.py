@@ -8,8 +8,7 @@ import torch
 from assay.core.errors import DataError
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.kinds import from_json, to_json
-from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled, inference
+from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled, from_json, inference, to_json
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
 torch.manual_seed(0)

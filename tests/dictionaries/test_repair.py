@@ -9,7 +9,7 @@ import torch
 
 from assay.core import rng
 from assay.dictionaries import decoding
-from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.baselines.directions import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated

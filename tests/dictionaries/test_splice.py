@@ -8,13 +8,13 @@ import torch
 import tiny_models
 from assay.data.harvest import HarvestSpec, harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.metrics import ce_recovered
-from assay.dictionaries.measuring.splice import (
+from assay.dictionaries.measuring.ablation import (
     Passage,
     cross_entropy,
     reconstruction_losses,
     reference_losses,
 )
+from assay.dictionaries.measuring.metrics import ce_recovered
 from assay.dictionaries.nonlinearity import ReLU
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

@@ -16,8 +16,8 @@ from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.subjects.batches import run_many
 from assay.subjects.pretrained import load
-from assay.subjects.regimes import regime
 from assay.subjects.site import Site
+from assay.subjects.sizes import regime
 
 BOUNDARY = 24
 LONG = {

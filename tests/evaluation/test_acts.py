@@ -1,6 +1,8 @@
 """Activations in a file: the measures of a plain float64 computation, however the file is cut; and
 files that will not do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import AbsTopK
 from assay.evaluation import acts, evaluate
+from assay.report import evaluations
 
 D, F = 10, 30
 
@@ -106,6 +109,30 @@ def test_signed_features_count_as_on(x, tmp_path):
     save_file({"acts": torch.from_numpy(x)}, tmp_path / "a.safetensors")
     found = evaluate(dictionary(AbsTopK(4)), acts=tmp_path / "a.safetensors", root=tmp_path / "s")
     assert found["dictionary 1"]["l0"]["estimate"] == pytest.approx(4)
+
+
+def test_copies_another_scale_and_what_does_not_vary_are_reported(x, tmp_path):
+    """The same seven rows as thirty documents; activations ten times as large as those on which
+    n(x) has E‖n(x)‖² = d; and rows that do not vary, of which no share is defined."""
+    rows, document = x.reshape(-1, D), torch.arange(60).repeat_interleave(7)
+    scale = float(np.sqrt(D / np.square(rows - rows.mean(0)).sum(1).mean()))
+    own = replace(
+        dictionary(), mean=torch.from_numpy(rows.mean(0))[None], scale=torch.tensor([scale])
+    )
+    copied = np.concatenate([x[:30], *[x[30:31]] * 30])
+    for name, acts_of, told in (
+        ("as-trained", x, ""),
+        ("copied", copied, "29 of 60 documents have the same numbers"),
+        ("large", 10 * x, "vary 10 times as much"),
+        ("flat", np.ones_like(x), "59 of 60 documents"),
+    ):
+        of = torch.from_numpy(acts_of.reshape(-1, D).astype(np.float32))
+        save_file({"acts": of, "document": document}, tmp_path / f"{name}.safetensors")
+        found = evaluate(own, acts=tmp_path / f"{name}.safetensors", root=tmp_path / "s", outlier=0)
+        notes = [n for n in found.dictionaries[0]["notes"] if "documents have" in n or "vary" in n]
+        assert told in notes[0] if told else not notes, (name, notes)
+    compared = {"tokens": 9, "rank": 2, "ahead": {"low": None, "high": None}}
+    assert "no share of the variance is defined" in evaluations.baselines(compared)
 
 
 def test_a_transcoder_needs_its_target(x, tmp_path):

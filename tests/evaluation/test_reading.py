@@ -41,8 +41,7 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
-    from assay.features.live.ablation import matters
-    from assay.features.live.attribution import attribute
+    from assay.features.live.ablation import attribute, matters
     from assay.features.live.edits import Change, change, likely, outlook
     from assay.features.live.steering import steer
 

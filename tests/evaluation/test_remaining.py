@@ -2,14 +2,14 @@
 
 import pytest
 
-from assay.evaluation import remaining
-from assay.evaluation.remaining import Remaining
+from assay.evaluation import watching
+from assay.evaluation.watching import Remaining
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(remaining.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -101,7 +101,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
         only.setattr("assay.evaluation.texts.load", load)
         with pytest.raises(Computed):
             evaluate(plain(), **ask)
-    says = f"{given} was given (--site), its file says {SITE}; it is measured at {given}"
+    says = f"{given} was given (--site), but its file says {SITE}; it is measured at {given}"
     assert heard == ([Warned("dictionary 1", says)] if warned else [])
     for _ in range(2):  # measured, and from the store
         found = evaluate(plain(), **ask)
@@ -111,7 +111,8 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
 
 def test_without_a_listener_python_warns(model, texts, tmp_path):
     with pytest.warns(
-        UserWarning, match=r"dictionary 1: layers\.0 was given \(--site\), its file says blocks\.1"
+        UserWarning,
+        match=r"dictionary 1: layers\.0 was given \(--site\), but its file says blocks\.1",
     ):
         evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
     with warnings.catch_warnings():
@@ -141,8 +142,8 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
         "watch": lambda event: None,
     }
     says = (
-        "its file names HuggingFaceTB/SmolLM2-135M, it is measured on SmolLM2-135M, 8-bit Q8_0: a "
-        "quantised version of it, by its name"
+        "its file names HuggingFaceTB/SmolLM2-135M, but it is measured on SmolLM2-135M, 8-bit "
+        "Q8_0: a quantised version of it, by its name"
     )
     assert evaluate(named("HuggingFaceTB/SmolLM2-135M"), **ask).dictionaries[0]["warnings"] == [
         says
@@ -161,7 +162,7 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
     # a hash tells more than a name
     assert evaluate(named("gpt2", model=ours), **ask).dictionaries[0]["warnings"] == []
     assert (
-        "a model of another hash"
+        "a model with another hash"
         in evaluate(named("SmolLM2-135M-Q8_0", model="0" * 64), **ask).dictionaries[0]["warnings"][
             0
         ]

@@ -86,7 +86,7 @@ def test_verdicts_stand_there_with_their_signs(store):
 
 def test_a_study_of_ones_own_stands_beside_the_catalogue_and_has_its_page(store):
     from assay.lab.records.records import read
-    from assay.lab.store.sealed import seal
+    from assay.lab.store.atomic import seal
 
     record = {k: v for k, v in read("superposition").items() if k != "arms"}
     outcomes = [v["outcome"] for v in record["verdicts"]]
@@ -152,7 +152,7 @@ def test_a_verdict_that_a_contest_turned_says_so_on_its_report_page(store):
 @pytest.mark.parametrize("preset", ["default", "smoke", "default-0123abcd"])
 def test_a_stored_result_whose_runs_are_gone_is_still_shown(store, preset):
     from assay.lab.records.records import read
-    from assay.lab.store.sealed import seal
+    from assay.lab.store.atomic import seal
 
     name = "superposition"
     record = {k: v for k, v in read(name).items() if k != "arms"}

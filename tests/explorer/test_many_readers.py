@@ -12,7 +12,7 @@ from assay.explorer import experiments as serve
 from assay.explorer.app import WAITING
 from assay.explorer.library import Experiments
 from assay.lab.records.records import read
-from assay.lab.store.sealed import seal
+from assay.lab.store.atomic import seal
 
 NAME = "superposition"
 

@@ -19,8 +19,7 @@ from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
-from assay.features.live.ablation import matters
-from assay.features.live.attribution import attribute
+from assay.features.live.ablation import attribute, matters
 from assay.features.live.edits import Change, change
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained

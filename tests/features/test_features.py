@@ -9,7 +9,7 @@ import pytest
 from assay.core.measures import from_tensors, measures, one_run, stack, to_tensors
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.features import card, effects, examples, statistics
+from assay.features import card, effects, statistics
 
 SEQUENCES, LENGTH, FEATURES, VOCABULARY, WIDTH = 60, 12, 7, 30, 5
 
@@ -32,7 +32,7 @@ def toy():
     dense = np.maximum(r.normal(-0.5, 1, (len(sequence), FEATURES)), 0).astype(np.float32)
     dense[:, 3] = 0  # a dead feature
     dense[30:, 4] = 0  # one that fires too rarely to be drawn
-    return dense, examples.Text(tokens, sequence, position), chunks(dense, 100)
+    return dense, card.Text(tokens, sequence, position), chunks(dense, 100)
 
 
 def chunks(dense, size):
@@ -75,10 +75,10 @@ def test_purity_by_hand():
 @pytest.mark.parametrize("size", [7, 100, 10_000])
 def test_top_examples_are_one_per_sequence_and_equal_a_naive_search(toy, size):
     dense, text, _ = toy
-    kept = examples.nothing(FEATURES)
+    kept = card.nothing(FEATURES)
     for row, feature, value in chunks(dense, size):
-        kept = examples.keep(kept, feature, row, value, value, 5, text.sequence)
-    found = examples.table(kept, np.arange(FEATURES), 5)
+        kept = card.keep(kept, feature, row, value, value, 5, text.sequence)
+    found = card.table(kept, np.arange(FEATURES), 5)
     for f in range(FEATURES):
         best = {}
         for row in np.flatnonzero(dense[:, f]):
@@ -93,23 +93,21 @@ def test_the_even_sample_is_even_and_does_not_depend_on_the_chunks(toy):
     dense, _, _ = toy
     samples = []
     for size in (50, 1000):
-        kept = examples.nothing(FEATURES)
+        kept = card.nothing(FEATURES)
         for row, feature, value in chunks(dense, size):
-            kept = examples.keep(
-                kept, feature, row, value, examples.sampling_priority(feature, row, 3), 16
-            )
-        samples.append(examples.table(kept, np.arange(FEATURES), 16))
+            kept = card.keep(kept, feature, row, value, card.sampling_priority(feature, row, 3), 16)
+        samples.append(card.table(kept, np.arange(FEATURES), 16))
     assert np.array_equal(*samples)
-    numbers = examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 1)
+    numbers = card.sampling_priority(np.full(20_000, 5), np.arange(20_000), 1)
     share = np.histogram(numbers, 10, (0, 1))[0] / 20_000
     assert (
         np.abs(share - 0.1).max() < 0.01
     )  # three standard deviations of a tenth are .0064; the maximum of ten gets more room
     assert (
         abs(
-            np.corrcoef(
-                numbers, examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 2)
-            )[0, 1]
+            np.corrcoef(numbers, card.sampling_priority(np.full(20_000, 5), np.arange(20_000), 2))[
+                0, 1
+            ]
         )
         < 0.03
     )
@@ -117,7 +115,7 @@ def test_the_even_sample_is_even_and_does_not_depend_on_the_chunks(toy):
 
 def test_quarters_split_a_sample_by_value():
     values = np.array([5.0, 1, 8, 2, 7, 3, 6, 4])
-    assert [sorted(values[p].tolist(), reverse=True) for p in examples.quarters(values, 2)] == [
+    assert [sorted(values[p].tolist(), reverse=True) for p in card.quarters(values, 2)] == [
         [8, 7],
         [6, 5],
         [4, 3],
@@ -128,7 +126,7 @@ def test_quarters_split_a_sample_by_value():
 def test_windows_stop_at_the_ends_of_their_sequence(toy):
     _, text, _ = toy
     row = int(np.flatnonzero((text.sequence == 2) & (text.position == 3))[0])
-    places = examples.windows(text, np.array([row, -1]))
+    places = card.windows(text, np.array([row, -1]))
     inside = places[0][places[0] >= 0]
     assert np.array_equal(text.tokens.reshape(-1)[inside], text.tokens[2, 0:9])
     assert (places[1] == -1).all()

@@ -11,8 +11,14 @@ import torch
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import spliced_run
-from assay.features.live.ablation import ablate_features, matters, reconstructed_loss
-from assay.features.live.attribution import Agreement, agreement, attribute
+from assay.features.live.ablation import (
+    Agreement,
+    ablate_features,
+    agreement,
+    attribute,
+    matters,
+    reconstructed_loss,
+)
 from assay.features.live.reader import Reader
 from assay.subjects.site import Site
 

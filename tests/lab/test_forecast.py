@@ -18,7 +18,7 @@ from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
-from assay.lab.work.workbench import Workbench
+from assay.lab.work.worker import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

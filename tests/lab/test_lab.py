@@ -224,7 +224,7 @@ def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
     assert lab.run(walk, "smoke").provenance["runs"] == 6
 
 
-def test_partial_verdicts_speak_of_whole_seeds(tmp_path, walk):
+def test_common_seeds_are_those_that_every_arm_has(tmp_path, walk):
     from assay.lab.judge.result import common_seeds, judge_all
 
     lab = Lab(tmp_path / "s", Inline())

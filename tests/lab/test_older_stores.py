@@ -26,8 +26,8 @@ from assay.jobs.runner import Runner
 from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.lab.store import groups, health
+from assay.lab.store.atomic import seal, unseal
 from assay.lab.store.health import migrate, steps
-from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"

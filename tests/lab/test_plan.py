@@ -21,7 +21,7 @@ from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups
 from assay.lab.store.health import removable, remove
 from assay.lab.work.work import Work
-from assay.lab.work.workbench import Workbench
+from assay.lab.work.worker import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

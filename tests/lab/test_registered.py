@@ -22,8 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.store import journal
-from assay.lab.store.sealed import seal, unseal
-from assay.lab.work.events import Partial
+from assay.lab.store.atomic import seal, unseal
 from assay.report.statements import frozen_lines
 
 FAR = """
@@ -59,12 +58,10 @@ def lab(tmp_path):
     return Lab(tmp_path / "store", Inline())
 
 
-def test_what_was_frozen_is_judged_once_and_nobody_sees_a_verdict_before(tmp_path, lab):
+def test_what_was_frozen_is_judged_once(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR, NEAR))
     known = registered.freeze(lab.store, experiment, preset)
-    heard = []
-    result = lab.run(experiment, "default", heard.append)
-    assert not any(isinstance(e, Partial) for e in heard)
+    result = lab.run(experiment, "default")
     assert [j.verdict.n for j in result.judged] == [{"seed": 18}] * 2
     assert result.judged[1].verdict.method.startswith("95% hull")
     assert result.inference == "confirmatory"
@@ -110,7 +107,7 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
     with pytest.raises(
         StoreError,
-        match=r"18 runs of these seeds are stored with their measures: drift/.* seed 100",
+        match=r"18 runs on these seeds are already stored with their measures: drift/.* seed 100",
     ):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"
@@ -275,17 +272,17 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
 @pytest.mark.parametrize(
     ("price", "text"),
     [
-        (Price("about 3 more seeds", "seed", 3), "another study, on about 11 seeds of its own"),
+        (Price("about 3 more seeds", "seed", 3), "a new study on about 11 fresh seeds"),
         (
             Price("about 3 more seeds, about 20 CPU-minutes: assay run x", "seed", 3),
-            "another study, on about 11 seeds of its own",
+            "a new study on about 11 fresh seeds",
         ),
         (
             Price("shuffled: about 1 more seed", "seed", 1),
-            "shuffled: another study, on about 9 seeds of its own",
+            "shuffled: a new study on about 9 fresh seeds",
         ),
         (Price("more units do not help: plant it"), "more units do not help: plant it"),
-        (None, "another study, on seeds of its own"),
+        (None, "a new study on fresh seeds"),
     ],
 )
 def test_after_the_look_the_price_is_that_of_another_study(price, text):

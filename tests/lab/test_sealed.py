@@ -13,7 +13,7 @@ from assay.core.errors import StoreError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.store.sealed import SEAL, seal, unseal
+from assay.lab.store.atomic import SEAL, seal, unseal
 
 WALK = str(Path(__file__).with_name("walk.py"))
 VALUES = st.recursive(

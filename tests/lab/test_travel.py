@@ -12,7 +12,7 @@ from assay.core.errors import EngineError
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.engines.travel import Claimed, Parcel
+from assay.lab.engines.ray import Claimed, Parcel
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import groups

@@ -264,7 +264,6 @@ def test_every_sign_and_word_is_explained(page):
         "risky",
         "pilot-set",
         "control",
-        "near",
         "must hold",
         "may hold too",
         "holds too",

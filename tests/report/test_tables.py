@@ -275,9 +275,9 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     ("role", "outcome", "sign", "told"),
     [
         ("control", "fails", "✓", ""),
-        ("near", "fails", "✓", "near"),
+        ("near", "fails", "✓", ""),
         ("control", "holds", "!", "satisfies the claim too"),
-        ("near", "undecided", "?", "near, undecided"),
+        ("near", "undecided", "?", "undecided"),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),
         ("also", "holds", "", "may hold too"),

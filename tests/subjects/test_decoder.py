@@ -10,8 +10,7 @@ import torch
 from scipy.special import erf
 
 from assay.core.errors import SpecError
-from assay.subjects.decoder import Shape, forward, next_token_loss
-from assay.subjects.decoder_files import family, stored, write
+from assay.subjects.decoder import Shape, family, forward, next_token_loss, stored, write
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import tiny_models
+from assay.evaluation.file_statements import ModelName, differs
 from assay.subjects import folder as models
 from assay.subjects.fetch import SMOLLM2
-from assay.subjects.names import ModelName, differs
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
         bench=bench,
         probe_at=range(1, steps + 1),
     )
-    from assay.core.schedules import warm_up_decay
+    from assay.core.fit import warm_up_decay
     from assay.dictionaries.training.train import start
 
     p = {name: value[0].clone().requires_grad_() for name, value in start(RUNS.seeds, m, D).items()}

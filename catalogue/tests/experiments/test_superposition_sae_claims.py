@@ -233,7 +233,7 @@ def test_of_a_run_s_candidates_the_best_is_kept(toys, bench):
     """No candidate, started where the run's candidates start and trained on its inputs, does better
     on fresh ones."""
     from assay.core import descent, fit
-    from assay.core.schedules import warm_up_decay
+    from assay.core.fit import warm_up_decay
     from assay.data import planted
     from assay_catalogue.worlds.bottleneck import toy
 

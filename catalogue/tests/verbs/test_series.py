@@ -24,7 +24,7 @@ from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import spanned
 from assay.lab.store import groups
-from assay.lab.store.sealed import seal
+from assay.lab.store.atomic import seal
 from assay.lab.work.events import Progress, Started
 from assay.lab.work.worker import run_group
 from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed, series

@@ -84,7 +84,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "scope": experiment.scope_of("default"),
         "presets": experiment.presets,
         "seeds": journal.spans(seeds),
-        "fields": [vars(f) for f in fields(experiment, experiment.default)],
+        "fields": [vars(f) for f in fields(experiment.default)],
         "arms": _arms(experiment, record or {}),
         "verdicts": list(map(verdict, data.verdicts)),
         "exact": basis.exact(data),

@@ -34,7 +34,6 @@ from assay.controls.table import (
 )
 from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError, nearest
-from assay.subjects.folder import most_tokens
 from assay.subjects.sizes import read_sizes
 
 
@@ -291,7 +290,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
         folder = study.found(models.states(model)[0])
         texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
         most = max(len(folder.tokenizer.encode(text)) for text in texts)
-        return most + len(folder.opening) <= most_tokens(folder)
+        return most + len(folder.opening) <= folder.most_tokens
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,8 @@ from assay.ask.part import Part, at_levels
 from assay.ask.tables import Model
 from assay.ask.text import Study
 from assay.ask.wording import condition
+from assay.core.columns import Column
+from assay.core.errors import AssayError
 from assay.core.experiment import Rows
 from assay.data import corpus as corpora
 from assay.subjects import chats
@@ -229,7 +232,10 @@ def spoken_scope(study: Study, words: str, said: str = "") -> str:
         asked = "these models" if study.model[1:] else "this model"
         words = words.replace(TRAINED, f"for {asked}, these prompts")
     named: dict[str, set[str]] = {}
-    columns = condition(said, compared=any(x in said for x in "<>")).columns if said else ()
+    columns: Sequence[Column] = ()
+    for compared in (True, False):  # of a claim, or of an estimate
+        with suppress(AssayError):
+            columns = columns or condition(said, compared=compared).columns
     for dim, level in (x for c in columns for x in c.levels):
         named.setdefault(dim, set()).add(str(level))
     every = {dim for c in columns for dim in c.over}

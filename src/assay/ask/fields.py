@@ -23,8 +23,7 @@ from assay.core import syntax
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, per_run_fields, ranges
-from assay.core.varying import How, changes
-from assay.core.varying import settable as in_studies
+from assay.core.varying import changes
 from assay.dictionaries.measuring.measures import SUMS
 from assay.lab import catalogue
 from assay.lab.lab import Lab
@@ -50,8 +49,6 @@ class Field:
     meaning: str
     several: bool
     """Whether runs of one arm may differ in it."""
-    study: How
-    """What a list of values makes of it in a study, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +152,15 @@ def settable(name: str, chosen: Chosen) -> dict[str, tuple[Field, ...]]:
     has its tables for that."""
     if not name.endswith(STUDIES):
         experiment, preset = chosen()
-        return {experiment.name: fields(experiment, preset.specs)}
+        return {experiment.name: fields(preset.specs)}
     borrowed = sides.sides(read(catalogue.entry(name).path))
-    return {s.of.name: fields(s.of, s.of.default) for s in borrowed}
+    return {s.of.name: fields(s.of.default) for s in borrowed}
 
 
-def fields(experiment: Experiment, specs: Sequence[Spec]) -> tuple[Field, ...]:
+def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
     """List the fields of an experiment's specs, with their values in the first one and what stands
     under each in the class."""
-    held, specs = in_studies(experiment, tuple(specs)), specs[:1]
+    specs = specs[:1]
     cls = type(specs[0])
     texts, several = meanings(cls), per_run_fields(cls)
 
@@ -172,7 +169,7 @@ def fields(experiment: Experiment, specs: Sequence[Spec]) -> tuple[Field, ...]:
         return ", ".join(distinct[:FEW]) + " …" * (len(distinct) > FEW)
 
     return tuple(
-        Field(name, values(name), bounds, texts.get(name, ""), name in several, held[name])
+        Field(name, values(name), bounds, texts.get(name, ""), name in several)
         for name, bounds in ranges(cls).items()
     )
 

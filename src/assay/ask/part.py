@@ -19,7 +19,7 @@ from assay.ask.tables import Model
 from assay.controls.table import TOKEN, Control
 from assay.core.runs import Runs
 from assay.core.scopes import listed
-from assay.core.spec import Spec
+from assay.core.spec import Spec, SpecMap, changed
 from assay.data.names import model_in_words
 
 LONGEST = 64
@@ -92,7 +92,9 @@ class Part:
 
     def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
         """The specs of its runs, one for each of the arm main."""
-        return tuple(self.spec(s.seed, smoke=s.smoke) for s in main)
+        model, asked = self._asked
+        own: SpecMap[AskedSpec] = changed(model=model, asked=asked)
+        return own(tuple(main))
 
     @cached_property
     def _asked(self) -> tuple[str, str]:

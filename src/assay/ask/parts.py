@@ -40,7 +40,6 @@ from assay.controls.table import (
 )
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
-from assay.subjects.folder import most_tokens
 
 
 def add_arms(study: ResolvedStudy) -> None:
@@ -189,7 +188,7 @@ def _shorten(study: ResolvedStudy, table: Train) -> None:
     small = study.trains.get(model.name)
     with suppress(AssayError):
         folder = training.shell(small) if small and not small.of else None
-        most = most_tokens(folder or study.found(model.name))
+        most = (folder or study.found(model.name)).most_tokens
         context = min(most, table.context or most)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 

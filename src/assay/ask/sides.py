@@ -21,7 +21,6 @@ from assay.core.heavy import xr
 from assay.core.reading import LazyArms, Others
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
-from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
 from assay.lab.plan.plan import over
@@ -128,7 +127,8 @@ def sides(text: Text) -> list[Side]:
                 side.of.specs_of("main", specs)
             except HeldError as e:
                 if (free := _alone(side, specs, e)) is None:
-                    raise ExperimentError(_held(side, specs, e)) from e
+                    what = f"leave it out, or write a second [[experiment]] with another {e.field}"
+                    raise ExperimentError(f"{e}; {what}") from e
                 study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
 
@@ -143,28 +143,6 @@ def _alone(side: Side, specs: tuple[Any, ...], error: HeldError) -> Experiment |
         return None
     arms = {**side.of.arms, "main": dataclasses.replace(main, specs=None)}
     return dataclasses.replace(side.of, arms=arms)
-
-
-def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
-    """What to write in place of a field, or of several values, that arms set."""
-    name, of = error.field, side.of
-    known = made(of, of.preset(side.part.preset), name)
-    by_arm = [f"{arm} ({name} {values})" for arm, values in known.items()]
-    if error.values > 1:
-        alone = [arm for arm in known if set(changes(of, of.default)[arm]) <= {name, "steps"}]
-        some = [f"{arm} ({name} {known[arm]})" for arm in alone] or by_arm
-        arms = f"take {_choice(some)}, or " if some else ""
-        return (
-            f"{name} cannot be a list here, as arms vary it: {arms}a second [[experiment]] with a "
-            f"label and another {name}"
-        )
-    arms = f"take {_choice(by_arm)} in a condition" if by_arm else f"no arm of {of.name} has it"
-    return f"{name} cannot be set here, as arms make it: leave it out; {arms}"
-
-
-def _choice(arms: Sequence[str]) -> str:
-    """Write arms as a choice: "the arm a", "one of the arms a, b"."""
-    return f"the arm {arms[0]}" if len(arms) == 1 else f"one of the arms {', '.join(arms)}"
 
 
 def _chosen(

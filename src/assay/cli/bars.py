@@ -12,8 +12,7 @@ from rich.text import Text
 
 from assay.cli.progress import QUIET, LiveLines, blocks
 from assay.core.plain import plain
-from assay.evaluation.remaining import Remaining
-from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.evaluation.watching import Begun, Remaining, SoFar, Warned
 from assay.report.amounts import duration
 from assay.report.evaluations import so_far
 

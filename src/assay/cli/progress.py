@@ -1,5 +1,4 @@
-"""What `assay run` shows while it runs: one line a stage, the time left, and the leading claim's
-interval so far.
+"""What `assay run` shows while it runs: one line a stage, and the time left.
 
 On a terminal the lines are redrawn in place; otherwise each event is one plain line. All of it goes
 to standard error."""
@@ -20,7 +19,6 @@ from assay.core.plain import plain
 from assay.lab.work.events import (
     Event,
     Failed,
-    Partial,
     Planned,
     Progress,
     Said,
@@ -28,7 +26,6 @@ from assay.lab.work.events import (
     Started,
 )
 from assay.report.amounts import batch, duration, lasting
-from assay.report.tables import SIGNS, estimate_of
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
@@ -85,7 +82,6 @@ class Display(LiveLines):
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
-        self.claim = ""
         super().__init__(name, console)
         self.spoken = self.started
 
@@ -132,9 +128,6 @@ class Display(LiveLines):
                 return f"{', '.join(event.arms)}: crashed, {event.text}"
             case Said():
                 return event.text
-            case Partial():
-                self.claim = leading(event)
-                return self.claim
         return ""
 
     def left(self) -> str:
@@ -147,9 +140,8 @@ class Display(LiveLines):
         """The lines shown on a terminal now."""
         spent = duration(time.monotonic() - self.started)
         state = f"{self.stored} of {self.total} runs stored, {spent} so far{self.left()}"
-        claim = [Text("  " + self.claim)] if self.claim else []
         stages = (bar(event, stage(event)) for event in self.stages.values())
-        return [Text(f"{self.name}  {state}"), *stages, *claim]
+        return [Text(f"{self.name}  {state}"), *stages]
 
 
 def recorded(event: Planned) -> float | None:
@@ -183,14 +175,3 @@ def blocks(share: float) -> Text:
     """A bar that is filled to a share of its length."""
     full = round(BAR * share)
     return Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
-
-
-def leading(event: Partial) -> str:
-    """The leading claim as it stands: sign, interval, the seeds it rests on so far, text; empty
-    without a claim."""
-    if not event.result.judged:
-        return ""
-    claim = event.result.judged[0]
-    value, interval = estimate_of(claim)
-    # numbers first: a narrow terminal cuts the end of the line
-    return f"{SIGNS[claim.outcome]} {value} {interval} after {event.seeds} seeds: {claim.text}"

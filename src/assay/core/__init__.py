@@ -43,11 +43,20 @@ if TYPE_CHECKING:
         varied,
     )
     from assay.core.figures import Figure, by_level, columns, curve, figure, summary  # noqa: F401
-    from assay.core.fit import Group, State, Trained, fit  # noqa: F401
+    from assay.core.fit import (  # noqa: F401
+        Group,
+        State,
+        Trained,
+        constant,
+        cosine,
+        fit,
+        probes,
+        warm_up,
+        warm_up_decay,
+    )
     from assay.core.judging import judge  # noqa: F401
     from assay.core.measures import by, instead, measures, stack  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
-    from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401
     from assay.core.spec import (
         PerRun,  # noqa: F401
         Spec,  # noqa: F401

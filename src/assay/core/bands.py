@@ -40,6 +40,8 @@ normal."""
 _MOST, _FEWEST = 20_000_000, 1_000
 """Random numbers of a simulation, where many levels have to do with fewer experiments; and the
 fewest of these."""
+_AT_ONCE = 2_000_000
+"""Random numbers that are held at once."""
 _RANKED, ALMOST = 1_000, 1 - 1e-6
 """Bootstrap draws of a rank correlation, and the largest of which a logarithm is taken."""
 SMOOTH = ("mean", "sum")
@@ -310,6 +312,9 @@ def _largest_t(
     root = vectors * np.sqrt(np.maximum(values, 0))
     freedom = min(freedom, _NORMAL)
     rng = np.random.Generator(np.random.Philox(key=freedom))
-    x = rng.standard_normal((draws, freedom + 1, len(r))) @ root.T
-    t = np.abs(x.mean(1)) / (x.std(1, ddof=1) / math.sqrt(freedom + 1))
-    return np.asarray(t.max(1))
+    largest, some = [], max(1, _AT_ONCE // ((freedom + 1) * len(r)))
+    for start in range(0, draws, some):
+        x = rng.standard_normal((min(some, draws - start), freedom + 1, len(r))) @ root.T
+        t = np.abs(x.mean(1)) / (x.std(1, ddof=1) / math.sqrt(freedom + 1))
+        largest.append(t.max(1))
+    return np.concatenate(largest)

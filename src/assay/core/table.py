@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import product
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Arms = dict[str, "xr.Dataset"]
+FEWEST_CANDIDATES = 3
+"""Arms from which the best one may have been chosen for it."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -345,29 +347,42 @@ def _missing(
 def _selected(
     question: _Question, roles: _Roles, judgement: Judged, arms: Arms, level: float
 ) -> list[dependence.Grouping]:
-    """An arm that is the best of several that are named nowhere, any of which might have been
-    claimed: its interval if it was chosen for that, so that one of them all misses the truth no
-    no more often than one alone.
+    """An arm that is the best of several that are named nowhere and not clearly worse, any of which
+    might have been claimed: its interval if it was chosen for that, so that one of them all misses
+    the truth no more often than one alone.
 
     Formula: limits t(1 − α/2k) / t(1 − α/2) times as far from the estimate, of k arms
     Source: Dunn, Multiple Comparisons Among Means, 1961 (Bonferroni)"""
     claim, main = judgement.claim, question.main
     others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
-    low, high = math.isfinite(claim.low), math.isfinite(claim.high)
-    if judgement.outcome != "holds" or len(others) < 2 or low == high:
+    upwards = math.isfinite(claim.low)
+    if judgement.outcome != "holds" or upwards == math.isfinite(claim.high):
         return []
-    own, *more = [judging.standing(claim.about(a), arms, level)[0] for a in (main, *others)]
-    if any((i.estimate > own.estimate) if low else (i.estimate < own.estimate) for i in more):
+    own = judging.standing(claim, arms, level)[0]
+
+    def reached(names: Iterable[str]) -> set[str]:
+        some = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
+        return {f"{x:.12g}" for x in some}
+
+    def wide(count: int) -> Limits:
+        share = (1 - level) / 2 / np.array([1, count])
+        one, all_of_them = scipy.special.stdtrit(min(own.n) - 1, 1 - share)
+        times = float(all_of_them / one)
+        return Limits(*(own.estimate + times * (x - own.estimate) for x in (own.low, own.high)))
+
+    # copies of the arm, or of one that is named, are no candidates
+    named = reached([main, *(a for a in roles.named if a in arms)])
+    rivals = [float(x) for x in reached(others) - named]
+    near = [x for x in rivals if wide(1 + len(rivals)).low < x < wide(1 + len(rivals)).high]
+    best = all(x < own.estimate if upwards else x > own.estimate for x in near)
+    if not best or len(near) + 1 < FEWEST_CANDIDATES:
         return []
-    count, df = 1 + len(more), min(own.n) - 1
-    quantiles = scipy.special.stdtrit(df, 1 - (1 - level) / 2 / np.array([1, count]))
-    times = float(quantiles[1] / quantiles[0])
-    wide = [own.estimate + times * (x - own.estimate) for x in (own.low, own.high)]
     return [
         dependence.Grouping(
             SELECTION,
-            f"{main} is the best of {count} arms of this table, and may be so by luck",
-            Limits(*wide),
+            f"{main} is the best of {len(near) + 1} arms of this table that are not clearly worse, "
+            "and may be so by luck",
+            wide(len(near) + 1),
             False,
             "judge this arm alone on new units, or name the arms that were no candidates: --also "
             "NAME, or --control NAME",

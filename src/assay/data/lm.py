@@ -20,16 +20,14 @@ from assay.core import rng
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import descent
 from assay.core.errors import SpecError
-from assay.core.fit import Group, Trained, fit
+from assay.core.fit import Group, Trained, fit, warm_up_decay
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.core.schedules import warm_up_decay
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 from assay.data import lm_text
 from assay.data.checkpoint import Alone
-from assay.subjects.decoder import MATRICES, Params, Shape, next_token_loss
-from assay.subjects.decoder_files import GPT2, family, write
+from assay.subjects.decoder import GPT2, MATRICES, Params, Shape, family, next_token_loss, write
 
 HELD_OUT = "held_out"
 """Among what training gives: the mean loss on held-out windows at each evaluation, [run,

@@ -18,7 +18,7 @@ from assay.data.checkpoint import Alone
 from assay.data.lm import LmSpec, fourfold, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import text_in_words
-from assay.subjects.decoder_files import write
+from assay.subjects.decoder import write
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.dictionaries.baselines.directions import random_directions  # noqa: F401
-    from assay.dictionaries.baselines.linear import pca  # noqa: F401
+    from assay.dictionaries.baselines.directions import pca, random_directions  # noqa: F401
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary, Sparse  # noqa: F401
     from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU  # noqa: F401
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.dead import Keep, Resample  # noqa: F401
     from assay.dictionaries.training.endtoend import fit_end_to_end  # noqa: F401
     from assay.dictionaries.training.freezing import freeze  # noqa: F401
-    from assay.dictionaries.training.sparsity import TargetL0  # noqa: F401
+    from assay.dictionaries.training.learners import TargetL0  # noqa: F401
     from assay.dictionaries.training.train import Method, fit_dictionaries  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

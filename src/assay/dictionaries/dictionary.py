@@ -12,8 +12,7 @@ from assay.core.arrays import as_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries import decoding
-from assay.dictionaries.kinds import from_json
-from assay.dictionaries.nonlinearity import projections
+from assay.dictionaries.nonlinearity import from_json, projections
 from assay.dictionaries.rows import divide, multiply, per_token
 from assay.dictionaries.tensors import DictionaryTensors
 

@@ -17,8 +17,7 @@ from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.fit import Trained
 from assay.core.heavy import torch
-from assay.dictionaries.kinds import from_json, has_name, to_json
-from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.nonlinearity import Nonlinearity, from_json, has_name, to_json
 from assay.dictionaries.rows import PER_TOKEN, PerToken
 
 STANDARD = (

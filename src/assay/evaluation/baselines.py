@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.heavy import torch
-from assay.dictionaries.baselines.directions import random_directions
-from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.baselines.directions import pca, random_directions
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Donors
-from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.measures import FVU, Measure
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import measure, summary

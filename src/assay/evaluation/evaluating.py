@@ -4,6 +4,7 @@ same content is not measured again."""
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,26 +20,22 @@ from assay.core.errors import DataError, StoreError
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring.redundancy import twinned
+from assay.dictionaries.nonlinearity import to_json
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
-from assay.evaluation.setting import (
-    TOGETHER,
-    EvaluationDocumentsSpec,
-    EvaluationSpec,
-    Setting,
-)
+from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
-from assay.evaluation.together import Shared, Windows, own
-from assay.evaluation.together import shared as together
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
 
+COPIES, OTHER_SCALE = 0.05, 4.0
+"""The share of documents that are copies from which that is reported; how many times as large as in
+training activations are from which they are of another scale."""
 Progress = Callable[[int, int], None]
 
 
@@ -81,7 +78,7 @@ def evaluate(
         watch: called with warnings and numbers.
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
-    together, and for text that a dictionary was trained on.
+    shared, and for text that a dictionary was trained on.
     Example:
         >>> import tempfile
         >>> import torch
@@ -103,13 +100,7 @@ def evaluate(
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     on = _Material.of(model, text, acts)
-    shared = {s.name: Shared(setting) for s in source_list}
-    if on.folder is not None and on.corpus is not None and source_list[1:]:
-        windows = {
-            s.name: _windows(store, on.spec(s, setting)) or own(s, setting, on.folder, on.corpus)
-            for s in source_list
-        }
-        shared = together(windows, setting, on.folder)
+    shared = _shared(store, source_list, setting, on)
     specs = {s.name: on.spec(s, shared[s.name].setting) for s in source_list}
     by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
     missing = [
@@ -324,6 +315,7 @@ def _keep(
         "notes": [
             *details["notes"],
             *_left_out(numbers, details["documents"]),
+            *_copied(numbers),
             *_warnings(dictionary, measures),
         ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
@@ -380,6 +372,19 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     ]
 
 
+def _copied(sums: Mapping[str, np.ndarray]) -> list[str]:
+    """How many documents have the very numbers of another, as copies do."""
+    three = np.stack([sums[name] for name in ("tokens", "variance", "error")], 1)
+    digits = [f"{a:.0f} {b:.5g} {c:.5g}" for a, b, c in three[sums["tokens"] > 0]]
+    copies = len(digits) - len({*digits})
+    if copies <= COPIES * len(digits):
+        return []
+    return [
+        f"{copies:,} of {len(digits):,} documents have the same numbers as another one: of copies, "
+        "intervals are too narrow"
+    ]
+
+
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
@@ -392,6 +397,16 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
             "block's input for its output), a BOS too many or "
             "too few, centring, layer normalisation or a scale that its file does not state"
         )
+    error, fvu = (measures[name]["estimate"] for name in ("mse", "fvu"))
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    if scale is not None and dictionary.mean is not None and error and fvu:
+        # Assay trains on rows with E‖x‖² = d.
+        size = math.sqrt(error / fvu * float(scale[0]) ** 2 / dictionary.W_enc.shape[1])
+        if not 1 / OTHER_SCALE <= size <= OTHER_SCALE:
+            messages.append(
+                f"activations vary {size:.2g} times as much as those that it was trained on: were "
+                "they scaled or normalised, or are they of another site?"
+            )
     return messages
 
 
@@ -465,3 +480,82 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What one dictionary would be measured on by itself."""
+
+    part: str
+    context: int
+    bos: bool
+
+
+@dataclass(frozen=True)
+class Shared:
+    """How one dictionary is measured beside others."""
+
+    setting: Setting
+    note: str = ""
+    """How that is not what its file says."""
+
+
+def _shared(
+    store: Store, source_list: Sequence[Source], setting: Setting, on: _Material
+) -> dict[str, Shared]:
+    """Give each dictionary the setting by which it is measured."""
+    if on.folder is None or on.corpus is None or len(source_list) < 2:
+        return {s.name: Shared(setting) for s in source_list}
+    windows = {
+        s.name: _windows(store, on.spec(s, setting))
+        or own_windows(s, setting, on.folder, on.corpus)
+        for s in source_list
+    }
+    return same_windows(windows, setting, on.folder)
+
+
+def own_windows(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Windows:
+    """The windows of a dictionary that is measured by itself. Raises: DataError, ModelError."""
+    text = plan(source.fitted(folder), setting, folder, corpus).text
+    return Windows(text.part, text.context, text.bos)
+
+
+def same_windows(
+    windows: Mapping[str, Windows], setting: Setting, folder: ModelFolder
+) -> dict[str, Shared]:
+    """Give each dictionary the setting at which all read the same text: the shortest of their
+    windows, each with or without a BOS before it as its own has it, of a part that all may see.
+
+    Args:
+        windows: of each by itself, by name.
+        setting: as it was given.
+        folder: the model's.
+    Raises: DataError where no part of the text is one that all may be measured on.
+    """
+    if len(set(windows.values())) < 2:
+        return {name: Shared(setting) for name in windows}
+    part = _part({name: w.part for name, w in windows.items()})
+    lead = {name: len(folder.beginning(w.bos)) for name, w in windows.items()}
+    length = min(w.context - lead[name] for name, w in windows.items())
+    count = max(1, setting.tokens // (length + max(lead.values())))
+    together = {}
+    for name, w in windows.items():
+        context = length + lead[name]
+        same = setting.replace(part=part, context=context, tokens=count * context)
+        changes = [f"windows of {context} tokens, not {w.context}"] * (context != w.context)
+        changes += [f"the {part} part"] * (part != w.part)
+        note = f"{' and '.join(changes)}: as the others that it is compared with"
+        together[name] = Shared(same, note if changes else "")
+    return together
+
+
+def _part(parts: Mapping[str, str]) -> str:
+    """The part of the text that all dictionaries are measured on. Raises: DataError."""
+    kept: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
+    if len(kept) > 1:
+        one, other = (next(name for name, p in parts.items() if p == part) for part in kept[:2])
+        raise DataError(
+            f"{one} is measured on the {kept[0]} part of this text and {other} on the {kept[1]} "
+            "part, as what they were trained on leaves it; compare them on another text"
+        )
+    return kept[0] if kept else "all"

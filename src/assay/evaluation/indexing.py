@@ -16,12 +16,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from annotated_types import Ge
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.errors import DataError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.measuring.ablation import Donors
-from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.measures import Measure
 from assay.dictionaries.rows import divide
 from assay.evaluation import baselines, file_statements, measure, sources, summary

@@ -13,7 +13,7 @@ import numpy as np
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.positions import outlier_limit
+from assay.dictionaries.measuring.sums import outlier_limit
 from assay.evaluation import file_statements, sources
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import check_context, sites

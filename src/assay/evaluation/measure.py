@@ -26,11 +26,22 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_runs
+from assay.dictionaries.measuring.ablation import (
+    ABLATIONS,
+    Donors,
+    Passage,
+    capture,
+    compare,
+    spliced_runs,
+)
 from assay.dictionaries.measuring.measures import Ablation
-from assay.dictionaries.measuring.positions import outlier_limit, select_positions
-from assay.dictionaries.measuring.splice import Passage
-from assay.dictionaries.measuring.sums import RECONSTRUCTED, of_batch, of_rows
+from assay.dictionaries.measuring.sums import (
+    RECONSTRUCTED,
+    of_batch,
+    of_rows,
+    outlier_limit,
+    select_positions,
+)
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 

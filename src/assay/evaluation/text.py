@@ -33,7 +33,7 @@ from assay.evaluation.setting import (
     Setting,
 )
 from assay.evaluation.sources import Source
-from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 SHARD = 4096
@@ -181,7 +181,7 @@ def shards(document: Int[np.ndarray, " window"], context: int) -> Int[np.ndarray
 
 def check_context(folder: ModelFolder, context: int, explicit: bool) -> None:
     """Refuse windows with more positions than the model reads. Raises: DataError."""
-    most = most_tokens(folder)
+    most = folder.most_tokens
     if context > most:
         where = "--context" if explicit else "the dictionary's file"
         raise DataError(
@@ -367,7 +367,7 @@ def choose_windows(
     stated = file_statements.of_text(origin)
     context = setting.context or stated.get("context_size")
     is_guessed = setting.context is None and "context_size" not in stated
-    context = context or min(CONTEXT, most_tokens(folder))
+    context = context or min(CONTEXT, folder.most_tokens)
     check_context(folder, context, setting.context is not None)
     bos, notes = file_statements.choose_bos(setting.bos, origin, folder)
     learned = file_statements.get_training_text(origin)

@@ -19,9 +19,9 @@ from typing import Any
 from assay.core.errors import AssayError
 from assay.evaluation import sources
 from assay.evaluation.indexing import IndexSetting, index
-from assay.evaluation.remaining import Remaining
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
+from assay.evaluation.watching import Remaining
 from assay.explorer.library import Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index

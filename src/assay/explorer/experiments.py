@@ -13,7 +13,7 @@ from assay.core.schema import to_json
 from assay.explorer.library import Experiments
 from assay.lab import catalogue as known
 from assay.lab.records import records
-from assay.lab.store.sealed import unseal
+from assay.lab.store.atomic import unseal
 from assay.report import overview, pages
 
 State = tuple[Any, ...]

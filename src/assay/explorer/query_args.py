@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 from assay.core.errors import nearest
 from assay.explorer import render
 from assay.explorer.problems import ASKED, Problem
-from assay.features.index.values import NUMERIC, SORTED, Compare, Condition
+from assay.features.index.schema import NUMERIC, SORTED, Compare, Condition
 from assay.features.live.edits import Change
 
 _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from assay.explorer.render import level
-from assay.features.index.values import Context
+from assay.features.index.schema import Context
 from assay.report import pages
 from assay.report.tables import minus
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.heavy import xr
-from assay.features import effects, examples, statistics
+from assay.features import effects, statistics
 
 LEAST = 20
 """A feature with fewer firings is not drawn: its top twenty would be all there is."""
@@ -78,7 +78,7 @@ def draw(firings: Int[np.ndarray, " feature"], seed: int) -> Int[np.ndarray, " d
 
 def measurements(
     firings: Sequence[Firings],
-    text: examples.Text,
+    text: Text,
     *,
     strings: Callable[[int], str],
     documents: Sequence[str],
@@ -97,10 +97,10 @@ def measurements(
     features = len(decoder)
     sums, top, sample = _selected(firings, features, text, seed)
     ends = text.tokens[text.sequence, text.position]
-    all_top = examples.table(top, np.arange(features), TOP)
+    all_top = table(top, np.arange(features), TOP)
     card_features = draw(sums.firings, seed)[:count]
     rows = _example_rows(all_top, sample, card_features)
-    places = examples.windows(text, rows)
+    places = windows(text, rows)
     logit_ids, logits = effects.extremes(
         effects.direct_logits(decoder[card_features], unembedding, norm), LOGITS
     )
@@ -138,32 +138,32 @@ def measurements(
 
 
 def _selected(
-    firings: Sequence[Firings], features: int, text: examples.Text, seed: int
-) -> tuple[statistics.Sums, examples.Kept, examples.Kept]:
+    firings: Sequence[Firings], features: int, text: Text, seed: int
+) -> tuple[statistics.Sums, Kept, Kept]:
     """Sums over all firings, the strongest of each feature, and an even sample of them."""
     sums = statistics.start(features)
-    top = sample = examples.nothing(features)
+    top = sample = nothing(features)
     for row, feature, value in _larger(firings):
         statistics.update(sums, feature, value, 0)
-        top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
-        priority = examples.sampling_priority(feature, row, seed)
-        sample = examples.keep(sample, feature, row, value, priority, 64)
+        top = keep(top, feature, row, value, value, TOP, text.sequence)
+        priority = sampling_priority(feature, row, seed)
+        sample = keep(sample, feature, row, value, priority, 64)
     sums.rows[0] = len(text.sequence)
     return sums, top, sample
 
 
 def _example_rows(
     all_top: Int[np.ndarray, "feature top"],
-    sample: examples.Kept,
+    sample: Kept,
     card_features: Int[np.ndarray, " card"],
 ) -> Int[np.ndarray, "card example"]:
     """The rows that each card shows: the strongest, then some of every quarter; −1 for none."""
     rows = np.full((len(card_features), TOP + 4 * EACH), -1, np.int64)
     rows[:, :TOP] = all_top[card_features]
-    lower = examples.table(sample, card_features, 64)
+    lower = table(sample, card_features, 64)
     for i, f in enumerate(card_features):
         a, b = np.searchsorted(sample.feature, [f, f + 1])
-        for q, picked in enumerate(examples.quarters(sample.value[a:b], EACH)):
+        for q, picked in enumerate(quarters(sample.value[a:b], EACH)):
             rows[i, TOP + EACH * q :][: len(picked)] = lower[i][picked]
     return rows
 
@@ -186,7 +186,7 @@ def _activations(
     features: int,
     card_features: Int[np.ndarray, " card"],
     places: Int[np.ndarray, "card example offset"],
-    text: examples.Text,
+    text: Text,
 ) -> Float[np.ndarray, "card example offset"]:
     """Each shown feature's activation at the places of its windows, 0 where it does not fire or the
     row was left out."""
@@ -279,7 +279,130 @@ def _example(m: dict, i: int, e: int) -> Example | None:
     return Example(
         tokens=tuple(str(m["token"][t]) for t in m["card_token"][i, e][inside]),
         activations=tuple(float(a) for a in m["card_activation"][i, e][inside]),
-        at=int(np.searchsorted(inside, examples.BEFORE)),
+        at=int(np.searchsorted(inside, BEFORE)),
         document=str(m["source"][m["card_source"][i, e]]),
         position=int(m["card_position"][i, e]),
+    )
+
+
+BEFORE, AFTER = 10, 5
+"""Tokens of context shown on each side of the firing one."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """The tokens, and for every row of activations the sequence and position it was read at."""
+
+    tokens: Int[np.ndarray, "sequence position"]
+    sequence: Int[np.ndarray, " row"]
+    position: Int[np.ndarray, " row"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Selected firings, by feature and then by falling priority; `bar` is what a new firing of each
+    feature must reach."""
+
+    feature: Int[np.ndarray, " kept"]
+    row: Int[np.ndarray, " kept"]
+    value: Float[np.ndarray, " kept"]
+    priority: Float[np.ndarray, " kept"]
+    bar: Float[np.ndarray, " feature"]
+
+
+def nothing(features: int) -> Kept:
+    """An empty selection for a dictionary of `features` entries."""
+    none = np.zeros(0)
+    return Kept(
+        none.astype(np.int64), none.astype(np.int64), none, none, np.full(features, -np.inf)
+    )
+
+
+def keep(
+    selection: Kept,
+    feature: Int[np.ndarray, " firing"],
+    row: Int[np.ndarray, " firing"],
+    value: Float[np.ndarray, " firing"],
+    priority: Float[np.ndarray, " firing"],
+    most: int,
+    sequence: Int[np.ndarray, " row"] | None = None,
+) -> Kept:
+    """The `most` firings of greatest priority per feature among `kept` and the new ones; given
+    `sequence`, one per sequence.
+
+    Ties go to the earlier row, so the selection does not depend on how the firings were cut into
+    chunks."""
+    new = (value > 0) & (
+        priority >= selection.bar[feature]
+    )  # nearly all of a late chunk is dropped here, before any sorting
+    feature, row, value, priority = (
+        np.concatenate([old, fresh[new]])
+        for old, fresh in zip(
+            (selection.feature, selection.row, selection.value, selection.priority),
+            (feature, row, value, priority),
+            strict=True,
+        )
+    )
+    order = np.lexsort((row, -priority, feature))
+    if sequence is not None:
+        pair = feature[order] * (sequence.max(initial=0) + 1) + sequence[row[order]]
+        order = order[np.sort(np.unique(pair, return_index=True)[1])]
+    sorted_feature = feature[order]
+    rank = np.arange(len(order)) - np.searchsorted(sorted_feature, sorted_feature)
+    order, last = order[rank < most], order[rank == most - 1]
+    bar = np.full(len(selection.bar), -np.inf)
+    bar[feature[last]] = priority[last]
+    return Kept(feature[order], row[order], value[order], priority[order], bar)
+
+
+def sampling_priority(
+    feature: Int[np.ndarray, " firing"], row: Int[np.ndarray, " firing"], seed: int
+) -> Float[np.ndarray, " firing"]:
+    """A uniform number in [0, 1) for each firing, the same in any chunking: with it as priority,
+    `keep` draws an even sample.
+
+    Formula: splitmix64 of row and feature (a counter-based generator would need the firings in a
+    fixed order)"""
+    with np.errstate(over="ignore"):
+        z = (row.astype(np.uint64) << np.uint64(24)) ^ feature.astype(np.uint64)
+        z += np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z + np.uint64(0x9E3779B97F4A7C15)) ^ (z >> np.uint64(shift))
+            z *= np.uint64(factor)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def table(
+    selection: Kept, features: Int[np.ndarray, " chosen"], most: int
+) -> Int[np.ndarray, "chosen most"]:
+    """The rows kept for each of `features`, greatest priority first, −1 where there are fewer than
+    `most`."""
+    rows = np.full((len(features), most), -1, np.int64)
+    for i, f in enumerate(features):
+        a, b = np.searchsorted(selection.feature, [f, f + 1])
+        rows[i, : min(b - a, most)] = selection.row[a : min(b, a + most)]
+    return rows
+
+
+def quarters(
+    values: Float[np.ndarray, " sample"], per_quarter: int
+) -> list[Int[np.ndarray, " picked"]]:
+    """Places of up to `per_quarter` sampled firings in every quarter of the activation
+    distribution, highest quarter first.
+
+    The sample is even, so its quarters estimate those of all firings; within a quarter the first
+    sampled are taken."""
+    order = np.argsort(-values, kind="stable")
+    return [np.sort(part)[:per_quarter] for part in np.array_split(order, 4)]
+
+
+def windows(text: Text, rows: Int[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape offset"]:
+    """Flat indices into `text.tokens` of the context −10 … +5 around each row; −1 beyond its
+    sequence's ends and for row −1."""
+    length = text.tokens.shape[1]
+    positions = text.position[rows][..., None] + np.arange(-BEFORE, AFTER + 1)
+    inside = (positions >= 0) & (positions < length) & (rows >= 0)[..., None]
+    return np.where(
+        inside, text.sequence[rows][..., None].astype(np.int64) * length + positions, -1
     )

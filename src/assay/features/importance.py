@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import capture, spliced_run
-from assay.dictionaries.measuring.arrays import ratio_or_nan
-from assay.dictionaries.measuring.splice import Passage
+from assay.dictionaries.measuring.ablation import Passage, capture, spliced_run
 from assay.dictionaries.measuring.sums import switched_on
 from assay.features.effects import added
 from assay.subjects.pretrained import Pretrained

@@ -26,9 +26,8 @@ from filelock import FileLock, Timeout
 
 from assay.core import foreign
 from assay.core.errors import StoreError
-from assay.lab.store.atomic import explained, sync, write
+from assay.lab.store.atomic import explained, seal, sync, unseal, write
 from assay.lab.store.origin import STUDIES
-from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 
 DIGITS, OVER = 32, ("done", "failed", "cancelled")

@@ -22,7 +22,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,6 @@ from assay.core import heavy
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
-from assay.core.unkept import unkept
 from assay.lab.store.origin import (
     LOADED,
     OPENS,
@@ -334,3 +333,15 @@ def _at_start(root: Path) -> States:
 _BEGAN = time.time()
 _TICK = 0.1  # seconds: a file's time is the clock's last tick, and so may be before the start
 _at_start(_ROOT)  # with the first module of the lab, so before an experiment can be found
+
+
+@contextlib.contextmanager
+def unkept() -> Iterator[None]:
+    """Keep no bytecode of what the body imports or runs, so that the same file, edited within the
+    second, is read anew."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before

@@ -116,8 +116,6 @@ class Lab:
                 experiment.materials.rehearse(arms, seeds, self.device)
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
-            # no verdict is seen before the look at what was frozen
-            work_item.early = frozen.declared is None
             work(
                 self.store,
                 executor := self.executor_for([experiment]),

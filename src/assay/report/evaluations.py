@@ -147,6 +147,8 @@ def baselines(compared: JSON) -> str:
     )
     ahead = None not in (of_pca, ours) and of_pca > ours
     shown = shares("explained_variance"), shares("loss_recovered_mean")
+    if not shown[0]:
+        return said("undefined", compared["tokens"])
     return said("baselines", compared, *shown, components(compared), ahead)
 
 

@@ -107,12 +107,11 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
         kind = KINDS.get(role, "")
         came = CAME[c.outcome] if kind == "control" else f"{kind} {FOUND[c.met]}"
         came = came if kind else "may hold too" if role == "also" else "holds too"
-        near = ", near" * (role == "near")
         points = () if isinstance(v, Other) else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
         words = f"{c.estimate} {c.interval}"
-        name = f"{c.sign} {arm}{near}: {came}".lstrip()
+        name = f"{c.sign} {arm}: {came}".lstrip()
         yield _Row(name, CLASSES.get(role, "planted"), mark, words, *numbers, points)
     if isinstance(paper := statement.published, Published):
         name = "published" if paper.same else "published, other set-up"

@@ -96,7 +96,7 @@ def _recorded(name: str, origin: str) -> ResultData:
 
 def find_stored(root: Path, name: str, origin: str = "") -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`."""
-    from assay.lab.store.sealed import (
+    from assay.lab.store.atomic import (
         unseal,  # which loads numpy: where nothing is stored none is needed
     )
 

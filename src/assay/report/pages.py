@@ -150,7 +150,11 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
-    noted = {arm: note for arm, note in (notes or {}).items() if note}
+    noted = {
+        arm: "; ".join(map(in_words, note.split("; ")))
+        for arm, note in (notes or {}).items()
+        if note
+    }
     shared, noted = _shared(noted)
     answers = "Answers" if len(claims) > 1 else "Answer"
     numbers = any(e.curve is None for e in findings)

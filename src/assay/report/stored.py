@@ -19,9 +19,9 @@ from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests, records
+from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
-from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
 

@@ -125,7 +125,6 @@ class Control:
             "also": "may hold too",
             "true": "also true of",
             "unnamed": "holds too",
-            "near": "near",
         }.get(self.role, "")
         if self.role == "planted" and self.met is not None:
             came = "and does" if self.met else "and does not"
@@ -259,7 +258,7 @@ def decimals(low: float | None, high: float | None) -> int | None:
     first is 1; None without one."""
     if low is None or high is None or not math.isfinite(high - low) or high <= low:
         return None
-    half = (high - low) / 2
+    half = float(high - low) / 2  # NumPy's numbers would make a NumPy integer of the decimals
     places = math.ceil(-math.log10(half))
     return max(0, places + (half * 10**places < 2))
 

@@ -284,8 +284,7 @@ def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
     numbers = [v for v in map(_plain, figure.columns[name]) if v is not None]
     place = {
         "x": _axis(figure, "x", discrete=True, room=room),
-        "y": _axis(figure, "y", discrete=True)
-        | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None},
+        "y": _axis(figure, "y", discrete=True),
     }
     shade = {
         "field": _field(name),

@@ -12,10 +12,9 @@ from jaxtyping import Int
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects.edits import Change, Own, by_row
-from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.regimes import Regime
 from assay.subjects.site import BEFORE, Site
+from assay.subjects.sizes import Regime
 from assay.subjects.subject import Edit, Trace
 
 ROWS = 96
@@ -67,7 +66,7 @@ def run_many(
     if not all(each_own):
         raise ModelError("there must be an edit; {} leaves the model as it is")
     count, edits = len(each_own[0]), [mapping for part in each_own for mapping in part]
-    if (longest := max(map(len, prompts))) > (most := most_tokens(model.folder)):
+    if (longest := max(map(len, prompts))) > (most := model.folder.most_tokens):
         raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
     for site in (*capture, *(site for mapping in edits for site in mapping)):
         model.folder.check(site)

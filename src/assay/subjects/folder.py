@@ -113,12 +113,6 @@ def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
     return f"with {''.join(folder.tokenizer.token_text(opening))}" if opening else "without a BOS"
 
 
-def most_tokens(folder: ModelFolder) -> int:
-    """How many positions the model reads at once, by its config.json."""
-    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
-    return most if isinstance(most, int) else 2**31
-
-
 @dataclass(frozen=True, eq=False)
 class ModelFolder:
     """What a folder says about its model: sizes, sites, tokenizer and where the weights came
@@ -212,6 +206,12 @@ class ModelFolder:
         """The tokens that end a text, as transformers takes them: those of generation_config.json
         or, where there is none, of config.json."""
         return self.writing.ends
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """How many positions the model reads at once, by its config.json."""
+        most = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        return most if isinstance(most, int) else 2**31
 
     @property
     def layers(self) -> int:

@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core import cache, foreign
 from assay.core.errors import ModelError
-from assay.subjects import gguf_header, gguf_tokenizer, sizes
-from assay.subjects.gguf_header import value
+from assay.subjects import sizes
 from assay.subjects.sizes import told_of_a_model
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     from safetensors.numpy import save_file
 
     try:
-        gguf_header.check(path)  # the reader believes every count, and makes as much as it says
+        check(path)  # the reader believes every count, and makes as much as it says
         reader = GGUFReader(path)
         family = _family(reader, path)
         config = family.config(reader)
@@ -212,6 +212,87 @@ def _rope(reader: GGUFReader, key: str, base: float) -> dict[str, Any]:
     return {"rope_type": "default", "rope_theta": float(value(reader, key, base))}
 
 
+_CONTROL, _USER_DEFINED = 3, 4
+"""GGUF's types of special tokens, and of texts that are always one token."""
+
+
+def byte_level(reader: GGUFReader, path: Path) -> Any:
+    """Byte-level BPE. "smollm" splits digits one by one first, which the tokenizer that
+    transformers makes of it does not.
+
+    Raises: ModelError for a tokenizer of another kind."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    model, pre = (
+        value(reader, "tokenizer.ggml.model"),
+        value(reader, "tokenizer.ggml.pre", "gpt-2"),
+    )
+    if model != "gpt2" or pre not in ("smollm", "gpt-2"):
+        raise ModelError(
+            f"{path} has tokenizer {model} with pre-tokenizer {pre}; only gpt2 with smollm or "
+            "gpt-2 can be converted"
+        )
+    tokens = value(reader, "tokenizer.ggml.tokens")
+    types = value(reader, "tokenizer.ggml.token_type")
+    merges = [tuple(m.split(" ")) for m in value(reader, "tokenizer.ggml.merges")]
+    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = (
+        pre_tokenizers.Sequence([digits, bytes_]) if pre == "smollm" else bytes_
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [AddedToken(t, special=True) for t, k in zip(tokens, types, strict=True) if k == _CONTROL]
+    )
+    return tokenizer
+
+
+def pieces(reader: GGUFReader, path: Path) -> Any:
+    """Gemma's SentencePiece as BPE: spaces are ▁, what has no token falls back to its bytes, and
+    the file lists no merges, so that they follow from the vocabulary.
+
+    Raises: ModelError for a tokenizer of another kind."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+
+    model = value(reader, "tokenizer.ggml.model")
+    if model != "llama" or value(reader, "tokenizer.ggml.add_space_prefix", True):
+        raise ModelError(
+            f"{path} has tokenizer {model}; of a Gemma 3 only llama without a space before the "
+            "text (add_space_prefix false) can be converted"
+        )
+    listed = value(reader, "tokenizer.ggml.tokens")
+    types = value(reader, "tokenizer.ggml.token_type")
+    # runs of spaces are listed as they are, and looked up after spaces have become ▁
+    tokens = [t if t.strip(" ") else t.replace(" ", "▁") for t in listed]
+    vocab = {token: i for i, token in enumerate(tokens)}
+    # The earlier in the vocabulary, the earlier merged. Scores say the same of ordinary tokens, and
+    # nothing of runs of spaces, which are −1000 all. Of the ways to make one token the longest
+    # first part goes first, as in the tokenizer that transformers makes.
+    merges = [
+        (token[:cut], token[cut:])
+        for token in tokens
+        for cut in range(len(token) - 1, 0, -1)
+        if token[:cut] in vocab and token[cut:] in vocab
+    ]
+    unknown = tokens[value(reader, "tokenizer.ggml.unknown_token_id")]
+    tokenizer = Tokenizer(
+        models.BPE(vocab=vocab, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    # A run of spaces is not split off before merging: the others are met in the text as it is.
+    whole = [
+        AddedToken(t, normalized=False, special=kind == _CONTROL)
+        for t, kind in zip(tokens, types, strict=True)
+        if kind in (_CONTROL, _USER_DEFINED) and t.strip("▁")
+    ]
+    tokenizer.add_tokens(whole)
+    return tokenizer
+
+
 _ALIKE = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -225,7 +306,7 @@ _ALIKE = {
 _FAMILIES = {
     "llama": _Family(
         config=_llama,
-        tokenizer=gguf_tokenizer.byte_level,
+        tokenizer=byte_level,
         blocks=_ALIKE | {"ffn_norm": "post_attention_layernorm"},
         numbers=np.float16,
         interleaved=True,
@@ -233,7 +314,7 @@ _FAMILIES = {
     ),
     "gemma3": _Family(
         config=_gemma3,
-        tokenizer=gguf_tokenizer.pieces,
+        tokenizer=pieces,
         blocks=_ALIKE
         | {
             "attn_q_norm": "self_attn.q_norm",
@@ -318,3 +399,90 @@ def _weights(
     names = {kind.value: kind.name.partition("_")[2] for kind in LlamaFileType}
     mix = names.get(value(reader, "general.file_type", None))  # of several kinds, such as Q4_K_M
     return weights, mix or kinds.most_common(1)[0][0]
+
+
+MOST, LONGEST = 2_000_000, 2**20
+"""Values, those in arrays among them, and tensors; bytes of a text. A vocabulary of 256,000 tokens
+takes about 1,300,000 values."""
+_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+"""GGUF's number of a kind of value → its bytes."""
+_TEXT, _ARRAY = 8, 9
+
+
+def check(path: Path) -> None:
+    """Raise ModelError for a header that is cut short, or has more values, longer texts or other
+    kinds than known ones."""
+    with path.open("rb") as file, told_of_a_model():
+        walk = _Walk(path, file)
+        magic, version = walk.numbers("<4sI")
+        if magic != b"GGUF" or version not in (2, 3):
+            raise walk.broken("it does not begin with GGUF, version 2 or 3")
+        tensors, values = walk.numbers("<QQ")
+        walk.count(tensors)
+        walk.count(values)
+        for _ in range(values):
+            walk.text()
+            walk.value(*walk.numbers("<I"))
+        for _ in range(tensors):
+            walk.text()
+            (dims,) = walk.numbers("<I")
+            if not 1 <= dims <= 4:
+                raise walk.broken(f"a tensor has {dims} dimensions")
+            walk.skip(
+                8 * dims + 12
+            )  # sizes, kind, offset: the reader compares them with what is there
+
+
+def value(reader: GGUFReader, key: str, *default: Any) -> Any:
+    """Give what the header says under a key, or the default. Raises: KeyError without either."""
+    if default and key not in reader.fields:
+        return default[0]
+    return reader.fields[key].contents()
+
+
+class _Walk:
+    """Where in the file the walk is, and how much it has met."""
+
+    def __init__(self, path: Path, file: BinaryIO):
+        self.path, self.file, self.met, self.end = path, file, 0, path.stat().st_size
+
+    def broken(self, why: str) -> ModelError:
+        return ModelError(f"{self.path} is not a complete GGUF file ({why}); fetch it again")
+
+    def numbers(self, form: str) -> tuple[int, ...]:
+        content = self.file.read(struct.calcsize(form))
+        if len(content) < struct.calcsize(form):
+            raise self.broken("it ends within its header")
+        return struct.unpack(form, content)
+
+    def skip(self, length: int) -> None:
+        if self.file.tell() + length > self.end:
+            raise self.broken("it ends within its header")
+        self.file.seek(length, 1)
+
+    def count(self, more: int) -> None:
+        self.met += more
+        foreign.within(self.met, MOST, self.path, "values and tensors in its header")
+
+    def text(self) -> None:
+        (length,) = self.numbers("<Q")
+        foreign.within(length, LONGEST, self.path, "bytes in one text of its header")
+        self.skip(length)
+
+    def value(self, kind: int) -> None:
+        if kind == _TEXT:
+            self.text()
+        elif kind == _ARRAY:
+            inner, length = self.numbers("<IQ")
+            self.count(length)
+            if inner == _TEXT:
+                for _ in range(length):
+                    self.text()
+            elif inner in _BYTES:
+                self.skip(_BYTES[inner] * length)
+            else:
+                raise self.broken(f"an array of values of kind {inner}")
+        elif kind in _BYTES:
+            self.skip(_BYTES[kind])
+        else:
+            raise self.broken(f"a value of kind {kind}")

@@ -25,11 +25,10 @@ from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects import adapters, live, sampling, sizes
 from assay.subjects.edits import by_row, continued, edited
-from assay.subjects.folder import ModelFolder, find, most_tokens
+from assay.subjects.folder import ModelFolder, find
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
-from assay.subjects.regimes import Regime, regime
 from assay.subjects.site import BEFORE, Site
-from assay.subjects.sizes import read_sizes
+from assay.subjects.sizes import Regime, read_sizes, regime
 from assay.subjects.subject import Edit, Start, Trace
 from assay.subjects.writing import processes
 
@@ -289,7 +288,7 @@ def prove(subject: Pretrained) -> None:
     """Check on a few tokens that the sites are what their names say. Raises: ModelError with the
     block where a stream is not what entered plus what the block's parts wrote, or where logits are
     not transformers' own."""
-    length = min(8, most_tokens(subject.folder))
+    length = min(8, subject.folder.most_tokens)
     some = torch.arange(length, device=subject.device) * 31 % subject.model.config.vocab_size
     tokens, wrong = some[None], subject.folder.architecture.name
     parts = [

@@ -1,26 +1,18 @@
-"""Dashboards: features of an index as pages in one file, or as the files of Neuronpedia."""
+"""Dashboards: features of an index as pages in one file."""
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.explorer import offline
-from assay.features.dashboards import neuronpedia
-from assay.features.index.about import decoder_rows
 from assay.features.index.reader import Index
-from assay.lab.store import atomic, provenance
+from assay.lab.store import atomic
 from assay.lab.store.store import Store
-
-NOBODY = "assay"
-"""Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
-there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,31 +32,27 @@ FIRST = Which()
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureFiles:
-    """Features as another program reads them: of which dictionary, how many, and where the files
-    are."""
+class FeaturePages:
+    """Features as pages in one file: of which dictionary, how many, and where the file is."""
 
     address: str
-    format: str
     features: tuple[int, ...]
     chosen: str
     """How they were, in words."""
-    written: tuple[Path, ...]
+    written: Path
     bytes: int
 
 
 def export_features(
     dictionary: str,
     out: Path,
-    format: Literal["html", "neuronpedia"],
     which: Which = FIRST,
     *,
     root: Path = Path("assay-store"),
-    creator: str = NOBODY,
     make: Callable[[], Index] | None = None,
-) -> FeatureFiles:
-    """Write features of a dictionary; `dictionary` is a file, a stored run or an address in the
-    explorer, and `make` makes its index where the store has none.
+) -> FeaturePages:
+    """Write pages of a dictionary's features; `dictionary` is a file, a stored run or an address in
+    the explorer, and `make` makes its index where the store has none.
 
     Raises: DataError for a dictionary without an index, and features that are not there; AssayError
     where nothing can be written."""
@@ -79,18 +67,14 @@ def export_features(
             "--format index"
         )
     numbers, chosen = choose(index, which)
-    written = (
-        _page(index, numbers, chosen, out)
-        if format == "html"
-        else _neuronpedia(index, numbers, out, creator)
-    )
-    return FeatureFiles(
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
+    return FeaturePages(
         address=index.about.address,
-        format=format,
         features=tuple(numbers),
         chosen=chosen,
-        written=tuple(written),
-        bytes=sum(path.stat().st_size for path in written),
+        written=out,
+        bytes=out.stat().st_size,
     )
 
 
@@ -123,21 +107,3 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
             "one, such as --by density"
         )
     return [row["feature"] for row in rows], f"those with the largest {which.by.replace('_', ' ')}"
-
-
-def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[Path]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
-    return [out]
-
-
-def _neuronpedia(index: Index, numbers: Sequence[int], out: Path, creator: str) -> list[Path]:
-    decoder = decoder_rows(index.folder)
-    created = str(index.about.made.get("finished") or provenance.timestamp())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        staging_path = Path(scratch) / out.name
-        staging_path.mkdir()
-        neuronpedia.write(staging_path, index, numbers, decoder, created, creator)
-        staging_path.rename(out)  # whole, or not there
-    return sorted(path for path in out.rglob("*") if path.is_file())

@@ -11,7 +11,7 @@ from typing import Any
 from assay.core.errors import AssayError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.writing import write
-from assay.dictionaries.kinds import to_json
+from assay.dictionaries.nonlinearity import to_json
 from assay.evaluation import file_statements
 from assay.evaluation.sources import find, open_dictionary
 from assay.lab.store.store import Store

@@ -10,7 +10,7 @@ from assay.core.errors import AssayError
 from assay.features.index.reader import Index
 from assay.report.amounts import megabytes
 from assay.report.bundle.making import Bundled
-from assay.verbs.dashboards import FIRST, NOBODY, FeatureFiles, Which, export_features
+from assay.verbs.dashboards import FIRST, FeaturePages, Which, export_features
 from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
@@ -30,9 +30,6 @@ from assay.verbs.parts import written
 from assay.verbs.verb import Answer, Door, verb
 from assay.verbs.writable import writable
 
-FEATURES = ("html", "neuronpedia")
-"""Formats of features, which come from an index."""
-
 
 @verb("files for other libraries; features and their index; the bundle of a result")
 def export(
@@ -40,7 +37,7 @@ def export(
     /,
     *,
     out: Path | None = None,
-    format: Literal["saelens", "assay", "index", "html", "neuronpedia", "bundle"] = "saelens",
+    format: Literal["saelens", "assay", "index", "html", "bundle"] = "saelens",
     hint: Annotated[Several, More] = (),
     run: Annotated[int | None, More] = None,
     model: str | None = None,
@@ -48,14 +45,13 @@ def export(
     reading: Annotated[Reading, Flat] = USUAL,
     also: Annotated[Several, More] = (),
     which: Annotated[Which, Flat] = FIRST,
-    creator: Annotated[str, More] = NOBODY,
     hide_prompts: Annotated[Flag, More] = False,
     device: Annotated[Device, More] = "cpu",
     choice: Choice = DEFAULT,
     network: Network = OFFLINE,
     place: Place = HERE,
     door: Door,
-) -> Answer[Exchanged | Indexed | FeatureFiles | Bundled]:
+) -> Answer[Exchanged | Indexed | FeaturePages | Bundled]:
     """Convert a dictionary for another library, or from one; write pages or tables of its features;
     or a result as a bundle that anyone can judge again with NumPy.
 
@@ -70,9 +66,9 @@ def export(
     format
         saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; assay:
         one safetensors file; index: every feature on a text, as Parquet files in the store; html:
-        pages of features in one file that opens offline; neuronpedia: the files that it imports;
-        bundle: claims, measures, verdicts and code that judges. The features of html and
-        neuronpedia come from an index, which is made if the store has none.
+        pages of features in one file that opens offline; bundle: claims, measures, verdicts and
+        code that judges. The features of html come from an index, which is made if the store has
+        none.
     hint
         name=value: what a dictionary's file leaves open. Names are format, site, site_out,
         architecture, scale, k and threshold. Repeatable.
@@ -84,8 +80,6 @@ def export(
     also
         For an index: a dictionary of another seed, in which to search for the features. Repeatable.
         For a stored run, the default is the other seeds of its arm.
-    creator
-        The id of your account at Neuronpedia.
     hide_prompts
         For a bundle: write the hashes of prompts instead of their texts, if the texts may not be
         published.
@@ -97,7 +91,7 @@ def export(
     assay export gated-sae/showcase --format index --tokens 8192
     assay export superposition --format bundle
     """
-    refuse_mixture(format, hint, run, which, creator, choice, out, hide_prompts=hide_prompts)
+    refuse_mixture(format, hint, run, which, choice, out, hide_prompts=hide_prompts)
 
     def indexed() -> Index:
         lm = model or "smollm2"
@@ -112,9 +106,7 @@ def export(
     if format == "saelens" or format == "assay":
         return of_dictionary(name, out, format, hint, run, model, place)
     writable(out.absolute().parent, "--out")
-    shown = export_features(
-        name, out, format, which, root=place.root, creator=creator, make=indexed
-    )
+    shown = export_features(name, out, which, root=place.root, make=indexed)
     return Answer(shown, written("features_written", f=shown, size=megabytes(shown.bytes)))
 
 
@@ -123,7 +115,6 @@ def refuse_mixture(
     hint: Sequence[str],
     run: int | None,
     which: Which,
-    creator: str,
     choice: Choice,
     out: Path | None,
     *,
@@ -134,13 +125,7 @@ def refuse_mixture(
     owned = (
         ("--run", run is not None, dictionary, "whole dictionaries"),
         ("--hint", bool(hint), dictionary, "whole dictionaries"),
-        (
-            "--features, --top or --by",
-            which != FIRST,
-            format in FEATURES,
-            "pages and files of features",
-        ),
-        ("--creator", creator != NOBODY, format == "neuronpedia", "--format neuronpedia"),
+        ("--features, --top or --by", which != FIRST, format == "html", "pages of features"),
         ("--preset or --set", choice != DEFAULT, format == "bundle", "--format bundle"),
         ("--hide-prompts", hide_prompts, format == "bundle", "--format bundle"),
         ("--out", out is not None, format != "index", "files; an index stays in the store"),

@@ -3,10 +3,9 @@ set, and the measures that a claim may read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from assay.ask.fields import Dimension, Fields, Measure, Variant, described, of_arm
-from assay.core.varying import How
 from assay.verbs.options import Choice, Place
 from assay.verbs.parts import AnswerPart, Line, Table
 from assay.verbs.verb import Answer
@@ -28,9 +27,8 @@ def words(known: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
     """Give the fields in a table, the arms in another, and the measures in a third."""
     for borrowed, rows in known.fields.items():
         yield Line(f"To set a field: assay run {borrowed} --set field=value{place.options}")
-        lines = [(f.name, f.default, f.may_be, IN_WORDS[f.study], f.meaning) for f in rows]
-        columns = ("field", preset, "allowed", "a list in a study", "meaning")
-        narrow = {preset: 14, "a list in a study": 12}
+        lines = [(f.name, f.default, f.may_be, f.meaning) for f in rows]
+        columns, narrow = ("field", preset, "allowed", "meaning"), {preset: 14}
         yield Table(columns, lines, wide={"allowed": 1, "meaning": 2}, narrow=narrow)
         yield ""
     for variants in known.arms.values():
@@ -38,15 +36,6 @@ def words(known: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
         yield Table(("arm", "changes", "what it is"), arms, wide={"changes": 1, "what it is": 2})
         yield ""
     yield from in_words(known)
-
-
-IN_WORDS: Mapping[How, str] = {
-    "runs differ": "runs differ",
-    "arms differ": "an arm each",
-    "one value": "none: arms vary it",
-    "arms make it": "not set: arms make it",
-}
-"""What several values of a field make in a study."""
 
 
 def varied(arm: Variant) -> str:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from assay.ask.planned import Arm, Expected, Planned, StudyGaps, plan
 from assay.ask.sent import of_study
 from assay.core import heavy
-from assay.core.garbage import uncollected
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.forecast import UNMEASURED, Prospect
+from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
 from assay.report.amounts import amount, lasting, megabytes, number
 from assay.verbs.machine import CPU, Machine

@@ -3,16 +3,17 @@ best."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from assay.core.errors import AssayError
 from assay.data.harvest import HarvestSpec
+from assay.dictionaries.training.of_model import TrainedDictionary, train
 from assay.dictionaries.training.showcase import Showcase, artefact, recipe, shown
 from assay.dictionaries.training.showcase import showcase as make
-from assay.dictionaries.training.streamed import TrainedDictionary, train
 from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 from assay.verbs.machine import device_here
@@ -58,7 +59,7 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What is read, and how much of it is in memory."""
+    """What is read."""
 
     context: Annotated[int, More] = 128
     """Tokens in a window."""
@@ -66,15 +67,13 @@ class Reading:
     """Whether each window starts with the model's BOS token; by default as its tokenizer does."""
     tokens: int = 0
     """The number of tokens from the training part of the text; 0: all. If steps x batch is larger,
-    the text is read again."""
-    buffer: Annotated[int, More] = 2**18
-    """Activations that are shuffled together. Two such buffers are in memory."""
+    activations are used again."""
 
 
 AS_USUAL, FULLY = Method(), Reading()
 
 
-@verb("one dictionary that was trained on a model while it was harvested")
+@verb("one dictionary that was trained on a model's activations")
 def command(
     model: Model,
     site: str = "",
@@ -89,8 +88,7 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[TrainedDictionary | Showcase]:
-    """Train a dictionary on a model's activations, which are computed on the fly and never written
-    to disk.
+    """Train a dictionary on a model's activations, which are kept in the store for the next one.
 
     Parameters
     ----------
@@ -117,11 +115,19 @@ def command(
             "train-dictionary needs a site, such as blocks.9.hook_resid_post, and --out FOLDER; or "
             "--showcase"
         )
-    with door.bar("train-dictionary", "steps") as bar:
-        spec = HarvestSpec(subject=model, site=site, corpus=text, windows=0)
-        desk = Desk(Store(place.root), device_here(device), lambda done, total, unit: None)
-        writable(out, "--out")
-        trained = train(spec, out, asdict(method), asdict(reading), desk, bar, door.aside)
+    spec = HarvestSpec(
+        seed=method.seed,
+        subject=model,
+        site=site,
+        corpus=text,
+        context=reading.context,
+        windows=reading.tokens // max(1, reading.context),
+        bos=reading.bos,
+    )
+    writable(out, "--out")
+    with bars(door) as report:
+        desk = Desk(Store(place.root), device_here(device), report)
+        trained = train(spec, out, asdict(method), desk)
     return Answer(trained, written("dictionary_trained", t=trained))
 
 
@@ -130,14 +136,21 @@ def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase
     without a recipe."""
     spec, store = recipe(model), Store(place.root)
     found = store.built(artefact(spec)) is not None
-    with ExitStack() as bars:
+    with bars(door) as report:
+        file = make(spec, Desk(store, device, report))
+    return shown(model, spec, file, found)
+
+
+@contextmanager
+def bars(door: Door) -> Iterator[Callable[[int, int, str], None]]:
+    """Show one bar after the other: of the windows that are harvested, and of the steps."""
+    with ExitStack() as shown_bars:
         begun: dict[str, Any] = {}
 
         def report(done: int, total: int, unit: str) -> None:
             if unit not in begun:
-                bars.close()
-                begun[unit] = bars.enter_context(door.bar("train-dictionary", unit))
+                shown_bars.close()
+                begun[unit] = shown_bars.enter_context(door.bar("train-dictionary", unit))
             begun[unit](done, total)
 
-        file = make(spec, Desk(store, device, report))
-    return shown(model, spec, file, found)
+        yield report

@@ -19,8 +19,7 @@ from assay.features import effects
 from assay.features.index import blocks, build, firings, relations, searching
 from assay.features.index.about import About
 from assay.features.index.reader import Index
-from assay.features.index.schema import AFTER, BEFORE, QUANTILES, TABLES
-from assay.features.index.values import Condition
+from assay.features.index.schema import AFTER, BEFORE, QUANTILES, TABLES, Condition
 
 
 @pytest.fixture(scope="module")

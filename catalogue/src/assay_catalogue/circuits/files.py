@@ -27,7 +27,7 @@ import msgspec
 
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError, SpecError, nearest
-from assay.core.unkept import unkept
+from assay.lab.catalogue import unkept
 from assay_catalogue.circuits.explanation import Explanation, Place, Rule, Variable
 from assay_catalogue.circuits.rules import call, leaves
 

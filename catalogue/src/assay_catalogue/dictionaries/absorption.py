@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import ratio_or_nan
 
 FEWEST = 5
 """Rows of each kind below which nothing is said of a feature."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from assay.dictionaries.measuring.arrays import less
+from assay.core.arrays import less
 
 
 def participation(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:

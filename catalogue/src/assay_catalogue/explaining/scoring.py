@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from assay.core import rng
-from assay.dictionaries.measuring.arrays import less
+from assay.core.arrays import less
 from assay_catalogue.explaining.rule import Positions
 
 CONTEXT, HIGHLIGHTED = 32, 5

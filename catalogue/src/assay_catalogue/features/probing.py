@@ -14,11 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
-from assay.core.arrays import Array, as_numpy
+from assay.core.arrays import Array, as_numpy, ratio_or_nan
 from assay.core.errors import DataError
 from assay.core.heavy import scipy, torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.nonlinearity import ReLU
 
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))

@@ -11,7 +11,7 @@ from assay.core.bench import Bench
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.features import card
-from assay.features.examples import Text
+from assay.features.card import Text
 
 
 def card_measures(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.dictionaries.measuring.arrays import less
+from assay.core.arrays import less
 from assay_catalogue.features.probing import auroc
 
 INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")

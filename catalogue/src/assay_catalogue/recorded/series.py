@@ -149,8 +149,6 @@ def series(
         for name, (_, p) in plans.items():
             if not p.missing:
                 judge(name)
-        for work_item in works:
-            work_item.early = False
 
         def whole(work_item: Work) -> None:
             if work_item.error is None:

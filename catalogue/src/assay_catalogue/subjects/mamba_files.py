@@ -9,8 +9,7 @@ from typing import Any
 
 from assay.core.errors import ModelError, SpecError
 from assay.core.heavy import torch
-from assay.subjects.decoder import EPS
-from assay.subjects.decoder_files import write_folder
+from assay.subjects.decoder import EPS, write_folder
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay_catalogue.subjects.mamba import Params, Shape

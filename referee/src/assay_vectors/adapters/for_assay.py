@@ -21,13 +21,13 @@ from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
+from assay.dictionaries.measuring.ablation import Passage, reference_losses, spliced_loss
 from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
-from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
-from assay.features import examples, statistics
+from assay.features import card, statistics
 from assay.subjects.site import Site
 
 
@@ -182,11 +182,11 @@ def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
     the distribution."""
     value, row = np.asarray(activations, float), np.arange(len(activations))
     feature = np.zeros_like(row)
-    top = examples.keep(examples.nothing(1), feature, row, value, value, 20)
-    sample = examples.keep(
-        examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64
+    top = card.keep(card.nothing(1), feature, row, value, value, 20)
+    sample = card.keep(
+        card.nothing(1), feature, row, value, card.sampling_priority(feature, row, 0), 64
     )
-    picked = [sample.value[q] for q in examples.quarters(sample.value, 3)]
+    picked = [sample.value[q] for q in card.quarters(sample.value, 3)]
     values = np.concatenate([top.value, *picked])
     return {"inactive": int((values == 0).sum()), "active": len(set(values[values > 0].tolist()))}
 

@@ -31,7 +31,7 @@ from assay.core.intervals import FOLD
 from assay.core.reading import plural
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -49,7 +49,7 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
     writes = max(map(reads.writes, task.reads), default=0)
-    length, most = len(longest.tokens) + writes, most_tokens(folder)
+    length, most = len(longest.tokens) + writes, folder.most_tokens
     if length > most:
         place = longest.row.place
         raise ModelError(f"{folder.name} reads at most {most} tokens, {place} has {length}")

@@ -27,7 +27,6 @@ from assay.ask.measure.seen import (
 )
 from assay.ask.tables import Answer, Read
 from assay.core.errors import DataError
-from assay.subjects.folder import most_tokens
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -239,7 +238,7 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def _refuse_longer(read: Read, prompt: Prompt) -> None:
     """Refuse more tokens to be written than the model reads. Raises: DataError."""
-    most, length = most_tokens(prompt.folder), len(prompt.tokens) + read.tokens
+    most, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
     if length > most:
         raise DataError(
             f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "

@@ -152,14 +152,14 @@ _WRITTEN = {
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
-        lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
+        lambda r: f"{_less('log P', r.log_prob)} after the prompt, over all tokens",
         NATS,
         _answer_falls,
         _at_most_0,
     ),
     "prob": Kind(
         next_tokens.prob,
-        lambda r: f"{_less('P', r.prob)} behind the prompt, over all tokens",
+        lambda r: f"{_less('P', r.prob)} after the prompt, over all tokens",
         SHARE,
         _answer_falls,
         lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
@@ -468,7 +468,7 @@ def describe(read: Read) -> str:
         >>> from assay.ask.measure import reads
         >>> from assay.ask.tables import Read
         >>> reads.describe(Read(name="good", log_prob=(" good", " bad")))
-        'good: log P(" good") − log P(" bad") behind the prompt, over all tokens (nats)'
+        'good: log P(" good") − log P(" bad") after the prompt, over all tokens (nats)'
         >>> reads.describe(Read(name="prev", pattern="4.7", position="mean", to="previous"))
         'prev: share of attention that a token pays, mean over tokens, to the token before in head \
 4.7 (0 to 1)'

@@ -28,14 +28,13 @@ from assay.data.checkpoint import Alone
 from assay.data.harvest import OUTLIER, Harvest, HarvestSpec, harvests
 from assay.dictionaries.baselines.directions import random_directions
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kinds import to_json
-from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.batches import shuffled
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants
 from assay.dictionaries.training.quick import USUAL, objective
 from assay.subjects.batches import ROWS, run_many
-from assay.subjects.folder import ModelFolder, find, most_tokens
+from assay.subjects.folder import ModelFolder, find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
@@ -153,7 +152,7 @@ def check(table: Train, folder: ModelFolder) -> None:
     it reads. Raises: DataError, ModelError."""
     for site in sites_of(table):
         folder.shape(site)
-    if table.text and (table.context or 0) > (most := most_tokens(folder)):
+    if table.text and (table.context or 0) > (most := folder.most_tokens):
         raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
 
 

@@ -17,7 +17,7 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats
 from assay.subjects.chats import Chat
-from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 
@@ -88,7 +88,7 @@ class Prompt:
         """What is needed for the log-probability of a text behind the prompt: a number for each of
         its tokens. Raises: DataError where the model cannot read so far."""
         last, tokens = len(self.tokens) - 1, text.tokens
-        most = most_tokens(self.folder)
+        most = self.folder.most_tokens
         if (length := len(self.tokens) + len(tokens) - 1) > most:
             raise DataError(
                 f"{self.row.place}: prompt and {text.filled!r} are {length} tokens, "
@@ -204,7 +204,7 @@ def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
     else:
         opening = tuple(folder.opening)
     tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
-    if len(tokens) > (most := most_tokens(folder)):
+    if len(tokens) > (most := folder.most_tokens):
         raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
     return Prompt(row, tokens, len(opening), folder, inside)
 

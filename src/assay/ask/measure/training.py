@@ -28,7 +28,7 @@ from assay.data.tiny import TinySpec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.pretrained import load
-from assay.subjects.regimes import Regime, regime
+from assay.subjects.sizes import Regime, regime
 
 Tick = Callable[[int, int], None]
 EACH = 16

@@ -11,8 +11,16 @@ from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import UNKNOWN, Format, Hints, Reading, Source, unread
+from assay.dictionaries.formats.format import (
+    UNKNOWN,
+    Coder,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    jumping,
+    unread,
+)
 from assay.dictionaries.formats.weights import Weights, command_for, safetensors, yaml_mapping
 from assay.dictionaries.nonlinearity import ReLU
 

@@ -11,14 +11,15 @@ from typing import Any
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats import sites as places
-from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import (
     TORCH,
+    Coder,
     Format,
     Hints,
     Reading,
     Source,
     batch_topk,
+    jumping,
     unread,
 )
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole

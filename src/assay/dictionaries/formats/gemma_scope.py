@@ -6,8 +6,16 @@ from __future__ import annotations
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats import sites as places
-from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside, unread
+from assay.dictionaries.formats.format import (
+    Coder,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    beside,
+    jumping,
+    unread,
+)
 from assay.dictionaries.formats.weights import Weights, command_for
 
 WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import re
 
-from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import TORCH, Coder, Format, Hints, Reading, Source
 from assay.dictionaries.formats.weights import Weights
 from assay.dictionaries.nonlinearity import ReLU
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import Coder, Format, Hints, Reading, Source
 from assay.dictionaries.formats.weights import Weights, settings
 from assay.dictionaries.nonlinearity import ReLU
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import Coder, Format, Hints, Reading, Source, jumping
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import TopK

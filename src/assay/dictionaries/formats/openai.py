@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from assay.core.errors import DataError
 from assay.dictionaries.formats import sites as places
-from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import TORCH, Coder, Format, Hints, Reading, Source
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, whole
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
 from assay.dictionaries.rows import PerToken

@@ -9,8 +9,8 @@ from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import plain
 from assay.dictionaries.formats.format import TORCH, Format, Hints, Source, known
-from assay.dictionaries.formats.pickles import read as read_pickle
 from assay.dictionaries.formats.weights import npz, safetensors
+from assay.dictionaries.formats.weights import read as read_pickle
 
 FORMATS = tuple(known())
 """The formats that `load` reads."""

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.core.errors import DataError
-from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import TORCH, Coder, Format, Hints, Reading, Source, jumping
 from assay.dictionaries.formats.saelens import WEIGHTS
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, whole
 from assay.dictionaries.nonlinearity import ReLU

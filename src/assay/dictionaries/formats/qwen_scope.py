@@ -6,8 +6,7 @@ from __future__ import annotations
 import re
 
 from assay.core.errors import DataError
-from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import Coder, Format, Hints, Reading, Source
 from assay.dictionaries.formats.weights import Weights, command_for, whole
 from assay.dictionaries.selection import TopK
 

@@ -11,8 +11,16 @@ from typing import Any
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.fitting import LOADED_WITH
-from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, batch_topk, unread
+from assay.dictionaries.formats.format import (
+    Coder,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    batch_topk,
+    jumping,
+    unread,
+)
 from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
 from assay.dictionaries.formats.weights import (
     Weights,

@@ -13,7 +13,7 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import LOADED_WITH, loaded_with
-from assay.dictionaries.formats.coder import Coder
+from assay.dictionaries.formats.format import Coder
 from assay.dictionaries.gates import Gated, GatedShift, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference

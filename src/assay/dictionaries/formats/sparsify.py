@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from assay.core.errors import DataError
 from assay.dictionaries.formats import sites as places
-from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside, unread
+from assay.dictionaries.formats.format import Coder, Format, Hints, Reading, Source, beside, unread
 from assay.dictionaries.formats.weights import Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK

@@ -14,10 +14,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from assay.core.arrays import Array
+from assay.core.arrays import Array, float64, ratio_or_nan
 from assay.core.errors import ClaimError
 from assay.core.intervals import Means
-from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 from assay.dictionaries.measuring.rarity import density_classes
 
 SUMS: Mapping[str, str] = {

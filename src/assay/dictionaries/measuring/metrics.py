@@ -15,11 +15,10 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.arrays import Array, as_numpy, is_tensor
+from assay.core.arrays import Array, as_numpy, float64, is_tensor, less
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring import measures
-from assay.dictionaries.measuring.arrays import float64, less
 from assay.dictionaries.measuring.sums import document_sums, switched_on
 
 Rows = Float[Array, "*run b d"]

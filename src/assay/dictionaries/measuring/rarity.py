@@ -12,9 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.arrays import Array
+from assay.core.arrays import Array, float64
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import float64
 
 BOUNDS: Mapping[str, float] = {"ultra_rare": 1e-5, "rare": 1e-3, "ordinary": 0.1}
 """Upper ends of the classes between dead and dense: a feature of exactly this density is in the

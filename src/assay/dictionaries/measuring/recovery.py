@@ -11,10 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.arrays import Array
+from assay.core.arrays import Array, float64, ratio_or_nan
 from assay.core.errors import DataError
 from assay.core.heavy import scipy, torch
-from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 
 def cosines(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
@@ -186,3 +186,25 @@ def switched_on(
 
 def _dot(a: Float[torch.Tensor, "b d"], b: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
     return torch.linalg.vecdot(a, b)
+
+
+def select_positions(
+    inputs: Float[torch.Tensor, "w s d_in"],
+    acts: Float[torch.Tensor, "w s d"],
+    limits: tuple[float, float],
+    skip_first: int,
+) -> Bool[torch.Tensor, "w s"]:
+    """The positions that are neither among the first of their window nor longer than the limits."""
+    inside = (_length(inputs) <= limits[0]) & (_length(acts) <= limits[1])
+    inside[:, :skip_first] = False
+    return inside
+
+
+def outlier_limit(x: Float[torch.Tensor, "... d"], outlier: float) -> float:
+    """The length above which an activation counts as an outlier: so many medians; ∞ where none
+    does."""
+    return outlier * float(_length(x).median()) if outlier else float("inf")
+
+
+def _length(x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "..."]:
+    return torch.linalg.vector_norm(x, dim=-1)

@@ -15,7 +15,6 @@ from assay.core.arrays import Array
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.core.rng import permutation
-from assay.data.shards import ShardReader
 
 CHUNK = 2**13
 """Rows that are read at a time where all are read."""
@@ -39,8 +38,8 @@ class Batches:
 
 
 def batches(acts: Any, batch: int, seed: int, steps: int) -> Batches:
-    """Batches of an array, of one that is mapped from disk, of shards, of a function of the step,
-    or of what gives one batch after the other. Raises: DataError."""
+    """Batches of an array, of one that is mapped from disk, of a function of the step, or of what
+    gives one batch after the other. Raises: DataError."""
     if isinstance(acts, np.memmap):
         if acts.ndim != 2 or len(acts) < 2 or acts.dtype.kind != "f":
             raise DataError(
@@ -50,8 +49,6 @@ def batches(acts: Any, batch: int, seed: int, steps: int) -> Batches:
         return Batches(
             *moments(acts), lambda step: torch.from_numpy(numbers(acts[draw(step).numpy()]))
         )
-    if isinstance(acts, ShardReader):
-        return _of_shards(acts, batch, seed, steps)
     if callable(acts):
         return _by_step(lambda step: _matrix(acts(step)), steps)
     if isinstance(acts, Iterable) and not isinstance(acts, list | tuple) and not _is_array(acts):
@@ -59,19 +56,6 @@ def batches(acts: Any, batch: int, seed: int, steps: int) -> Batches:
     rows = _matrix(acts)
     draw = shuffled(len(rows), batch, seed)
     return Batches(*_moments(rows), lambda step: rows[draw(step)])
-
-
-def _of_shards(reader: ShardReader, batch: int, seed: int, steps: int) -> Batches:
-    """Batches of a reader. Raises: DataError for one of another batch or seed, or with too few
-    rows."""
-    if (reader.seed, reader.batch) != (seed, min(batch, reader.rows)):
-        raise DataError(
-            f"the reader has batches of {reader.batch} by seed {reader.seed}, and training asks "
-            f"for {batch} by seed {seed}; give both the same"
-        )
-    reader.check(steps)
-    mean = torch.from_numpy(np.asarray(reader.shards.mean, np.float32))
-    return Batches(mean, float(reader.shards.scale), reader)
 
 
 def _is_array(acts: Any) -> bool:

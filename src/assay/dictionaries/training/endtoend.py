@@ -14,8 +14,7 @@ from assay.core.errors import DataError, SpecError, nearest
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
-from assay.dictionaries.measuring.splice import Passage
+from assay.dictionaries.measuring.ablation import Passage, capture, nats, spliced_run
 from assay.dictionaries.training.kernels.reference import (
     Noted,
     Step,

@@ -3,7 +3,10 @@ specs, arms or a store."""
 
 from __future__ import annotations
 
+import json
 import math
+import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from numbers import Real
@@ -15,14 +18,13 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.arrays import Array
-from assay.core.bench import Bench
-from assay.core.errors import DataError, RunError, SpecError
-from assay.core.fit import Trained
+from assay.core.bench import Bench, Unkept
+from assay.core.errors import DataError, RunError, SpecError, StoreError
+from assay.core.fit import Trained, probes
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.core.schedules import probes
 from assay.core.spec import Spec
-from assay.data.shards import ShardReader
+from assay.data.checkpoint import Alone
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
@@ -30,7 +32,6 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.batches import batches
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.keeping import Desk, Kept
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 
 USUAL: Mapping[type, Loss] = {
@@ -76,11 +77,11 @@ def train_dictionary(
     each once before any is used again. `penalty` is λ; the larger it is, the fewer features are on.
     Kinds with a fixed number of features, such as TopK, take none. The default `loss` is the one
     that the kind was published with. Everything random follows from the seed. From a memory map
-    only the rows of a batch are read, from a `ShardReader` two shards. A function of the step, or
-    an iterable, gives batches [b, d] that are used as they are; mean and scale then come from the
-    first 32. `origin["curve"]` has the loss during training. `frozen` makes a control, with the
-    same initialisation and batches: a "decoder" or an "encoder" that is never trained, or a
-    "soft-decoder" whose rows stay within cosine 0.8 of their initial values (`freeze`).
+    only the rows of a batch are read. A function of the step, or an iterable, gives batches [b, d]
+    that are used as they are; mean and scale then come from the first 32. `origin["curve"]` has the
+    loss during training. `frozen` makes a control, with the same initialisation and batches: a
+    "decoder" or an "encoder" that is never trained, or a "soft-decoder" whose rows stay within
+    cosine 0.8 of their initial values (`freeze`).
 
     Args:
         nonlinearity: its kind, such as ReLU() or TopK(32).
@@ -97,8 +98,7 @@ def train_dictionary(
         keep: a folder from which the same call resumes after it was stopped.
         progress: whether steps, loss and the time left are reported on standard error; or a
             function of (steps done, steps in all).
-        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file; of a
-            `ShardReader` what its shards say.
+        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file.
         model: whose they are, kept in the file.
         text: of what, kept in the file.
         part: of that text, kept in the file: evaluations then read another part.
@@ -133,10 +133,7 @@ def train_dictionary(
         identity = _identity(nonlinearity, chosen, **sizes, batch=batch, seed=seed, frozen=frozen)
         # the scale, which other data would hardly share, stands for the rows
         identity["scale"] = data.scale
-        if isinstance(acts, ShardReader):
-            identity["window"] = 1  # shards whose rows are shuffled together
         bench = Kept(desk, Path(keep), identity)
-    about = acts.shards.about if isinstance(acts, ShardReader) else {}
     trained = fit_dictionaries(
         [(Runs([Spec(seed=seed)]), method)],
         data,
@@ -144,10 +141,9 @@ def train_dictionary(
         steps=steps,
         mean=data.mean,
         scale=data.scale,
-        sites=(site,) if site else about.get("sites", ()),
+        sites=(site,) if site else (),
         probe_at=probes(steps),
         bench=bench,
-        trained_on=about.get("trained_on"),
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
@@ -248,3 +244,66 @@ def _whole(name: str, value: int, least: int) -> None:
         whole = least - 1
     if whole < least or isinstance(value, bool):
         raise SpecError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+class Desk(Unkept):
+    """A bench with a device, which reports steps, loss and the time left on one line of standard
+    error, or steps to a function."""
+
+    def __init__(self, device: torch.device, progress: bool | Callable[[int, int], None] = False):
+        self._device, self._progress = device, progress
+        self._began: tuple[float, int] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return self._device
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        """Report how far it is, where that is wanted."""
+        if callable(self._progress):
+            self._progress(done, total)
+        if self._progress is not True:
+            return
+        now = time.monotonic()
+        since, first = self._began = self._began or (now, done)
+        left = (now - since) / max(1, done - first) * (total - done)
+        more = "".join(f", {name} {value:.4g}" for name, value in numbers.items())
+        rest = f", about {left:,.0f} s left" if first < done < total else ""
+        end = "\n" if done >= total else ""
+        line = f"{done:,} of {total:,} {unit}{more}{rest}"
+        print(f"\r{line:70}", end=end, file=sys.stderr, flush=True)
+
+
+class Kept(Alone):
+    """A bench whose checkpoint lies in a folder, and is that of one training only."""
+
+    def __init__(self, bench: Bench, folder: Path, identity: Mapping[str, Any]):
+        super().__init__(bench, folder)
+        self.note = {"identity": json.dumps(dict(identity), sort_keys=True)}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be made ({error.strerror or error})") from error
+
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last saved (step, tensors), or None where there are none that are whole. Raises:
+        StoreError for those of another training."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file, "pt") as file:
+                stored = json.loads((file.metadata() or {}).get("identity", "{}"))
+        except (OSError, SafetensorError, ValueError):
+            return None
+        wanted = json.loads(self.note["identity"])
+        changed = [n for n in wanted if stored.get(n) != wanted[n]]
+        if changed:
+            differences = ", ".join(
+                f"{n} {stored.get(n)!r} there, {wanted[n]!r} here" for n in changed
+            )
+            raise StoreError(
+                f"{self.file} is of another training ({differences}); name another folder, or "
+                "remove it"
+            )
+        return super().restore()

@@ -14,14 +14,11 @@ from jaxtyping import Float
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.fit import Batch, Group, State, Trained, fit
+from assay.core.fit import Batch, Group, Schedule, State, Trained, fit, warm_up, warm_up_decay
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.core.runs import Runs
-from assay.core.schedules import Schedule, warm_up, warm_up_decay
-from assay.dictionaries.kinds import to_json
-from assay.dictionaries.nonlinearity import Nonlinearity, inference
-from assay.dictionaries.training.cone import keep_near
+from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes, by_triton, gpu
 from assay.dictionaries.training.kernels.choice import (
@@ -40,9 +37,16 @@ from assay.dictionaries.training.kernels.reference import (
     is_encoder,
     standard,
 )
-from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Settles, Watch
+from assay.dictionaries.training.learners import (
+    Idle,
+    Learner,
+    NotesCodes,
+    Seen,
+    Settles,
+    TargetL0,
+    Watch,
+)
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
-from assay.dictionaries.training.sparsity import TargetL0
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CURVES = ("mse", "l0", "kl", "ce")
@@ -559,3 +563,30 @@ def _readable(
         d_out, mean_out, scale_out, header["sites_out"] = out
         tensors |= {"mean_out": expanded(mean_out, d_out), "scale_out": expanded(scale_out)}
     return replace(trained, tensors=tensors, header=header)
+
+
+def keep_near(
+    W: Float[torch.Tensor, "run f d"], start: Float[torch.Tensor, "run f d"], least: float
+) -> None:
+    """Bring each row whose cosine with its start is below `least` to the nearest row of the same
+    length that is not, in place.
+
+    Rows of `start` have length 1. A row exactly opposite its start, to which no such row is the
+    nearest, becomes its start.
+
+    Formula: w ← ‖w‖ (τ s + √(1 − τ²) u), u the unit part of w at right angles to s, where w·s < τ
+    ‖w‖"""
+    length = torch.linalg.vector_norm(W, dim=-1)
+    outside = torch.linalg.vecdot(W, start) < least * length
+    if not outside.any():
+        return
+    side, s = W[outside], start[outside]
+    for _ in range(
+        2
+    ):  # twice, since of a row nearly opposite to its start rounding leaves a part along it
+        side = side - torch.linalg.vecdot(side, s)[:, None] * s
+        side = side / torch.linalg.vector_norm(side, dim=-1, keepdim=True).clamp_min(1e-30)
+    rows = least * s + (1 - least**2) ** 0.5 * side
+    # `rows` has length 1 already but for rounding, and for a row opposite its start, which has no
+    # side.
+    W[outside] = rows * (length[outside] / torch.linalg.vector_norm(rows, dim=-1))[:, None]

@@ -19,7 +19,7 @@ from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.index import names
 from assay.features.index.reader import Index
-from assay.features.index.values import SORTED, Condition
+from assay.features.index.schema import SORTED, Condition
 
 ROWS = 50
 """Features on a page of the table."""

@@ -19,10 +19,17 @@ from assay.explorer.render import Shown, percent
 from assay.features import statistics
 from assay.features.index.blocks import LEAST
 from assay.features.index.reader import Index
-from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
-from assay.features.index.values import Context, Feature, Row
-from assay.features.live.ablation import ablate_features
-from assay.features.live.attribution import attribute
+from assay.features.index.schema import (
+    ANTIPODAL,
+    BINS,
+    FEATURES,
+    MATCHED,
+    QUANTILES,
+    Context,
+    Feature,
+    Row,
+)
+from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
 from assay.report.tables import decimals, minus
 from assay.report.tables import number as rounded

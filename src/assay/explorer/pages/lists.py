@@ -19,7 +19,7 @@ from assay.explorer.problems import ASKED, UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.index.values import Context, Feature
+from assay.features.index.schema import Context, Feature
 
 MOST = 100
 """Features of a list."""

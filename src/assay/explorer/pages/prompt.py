@@ -19,8 +19,7 @@ from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.reader import Index
-from assay.features.live.ablation import Matters, ablate_features, matters
-from assay.features.live.attribution import Attribution, attribute
+from assay.features.live.ablation import Attribution, Matters, ablate_features, attribute, matters
 from assay.features.live.edits import Chance, change, likely, outlook
 from assay.features.live.reader import Reader, Reading
 

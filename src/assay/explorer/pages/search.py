@@ -4,6 +4,7 @@ by their numbers."""
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import searching
 from assay.features.index.reader import Index
-from assay.features.index.values import SORTED, Page
+from assay.features.index.schema import SORTED, Page
 from assay.subjects import folder
 
 WAYS = {
@@ -94,7 +95,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 def _examples(index: Index, base: str) -> list[dict[str, str]]:
     """Searches that find something: of the token that a feature of "start here" fires on most."""
     known = (token for k, _ in index.start for token in index.feature(k).tokens)
-    tokens = [token for token in known if str(token["text"]).strip()][:1]
+    tokens = [token for token in known if re.search(r"\w", str(token["text"]))][:1]
     return [
         {
             "words": words,

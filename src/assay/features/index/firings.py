@@ -22,8 +22,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.positions import outlier_limit, select_positions
-from assay.dictionaries.measuring.sums import switched_on
+from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
 from assay.features.effects import loss_gradient, of_one_unit
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site

@@ -19,9 +19,12 @@ from assay.core.errors import DataError, nearest
 from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import names
 from assay.features.index.about import About, Damaged, Lookup
-from assay.features.index.schema import FEATURES, OFTEN, TABLES, TOGETHER, selecting
-from assay.features.index.values import (
+from assay.features.index.schema import (
+    FEATURES,
+    OFTEN,
     SORTED,
+    TABLES,
+    TOGETHER,
     Condition,
     Context,
     Feature,
@@ -30,6 +33,7 @@ from assay.features.index.values import (
     check_numeric,
     filtering,
     known,
+    selecting,
 )
 
 if TYPE_CHECKING:

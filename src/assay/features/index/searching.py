@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.features.index.reader import Index
-from assay.features.index.values import Page, Row, known
+from assay.features.index.schema import Page, Row, known
 
 
 def longest(index: Index, text: str) -> tuple[int, ...]:

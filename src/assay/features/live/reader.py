@@ -13,12 +13,9 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import capture
-from assay.dictionaries.measuring.positions import outlier_limit, select_positions
-from assay.dictionaries.measuring.splice import Passage
-from assay.dictionaries.measuring.sums import switched_on
+from assay.dictionaries.measuring.ablation import Passage, capture
+from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
 from assay.features.effects import of_one_unit
-from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -202,7 +199,7 @@ class Reader:
     @property
     def limit(self) -> int:
         """Tokens that a text may have, BOS included."""
-        model_limit = most_tokens(self.subject.folder)
+        model_limit = self.subject.folder.most_tokens
         return model_limit if self.most is None else min(self.most, model_limit)
 
     def encode(self, text: str) -> list[int]:

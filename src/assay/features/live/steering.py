@@ -17,7 +17,7 @@ from jaxtyping import Float
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
-from assay.dictionaries.measuring.positions import select_positions
+from assay.dictionaries.measuring.sums import select_positions
 from assay.features.live.ablation import unit_directions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader

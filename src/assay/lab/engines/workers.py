@@ -24,7 +24,7 @@ from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
 # of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
-_AGAIN = 0.2  # seconds until asking again for a task when none was ready
+_AGAIN = 0.5  # seconds until asking again for a task when none was ready
 _SERVE = "from assay.lab.work.worker import serve; serve()"
 _PREPARE = "from assay.lab.work.worker import prepare; prepare({line!r})"
 _IMPORTS = "import torch, xarray, assay.lab.work.worker"

@@ -5,26 +5,35 @@ with what it found and the code that judged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import structs
 
 from assay.core.experiment import Experiment
-from assay.core.judging import USUAL
+from assay.core.heavy import xr
+from assay.core.judging import USUAL, Scope
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
+from assay.core.spec import Spec
 from assay.lab import catalogue
 from assay.lab.judge import contents, families, history, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
-from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
-from assay.lab.judge.several_looks import applied, settled
+from assay.lab.judge.result import (
+    Result,
+    judge_all,
+    judge_statements,
+    left_out,
+    load,
+    require_usable,
+    with_derived,
+)
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.store import journal, origin
-from assay.lab.store.journal import Ledger
+from assay.lab.store.journal import Ledger, seeds_of
 from assay.lab.store.store import Store
 
 OLDER = "an earlier version of Assay froze its code, which this one cannot compare"
@@ -292,3 +301,54 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
     units = price.more + n.get(price.factor, 0)
     arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
     return Price(f"{arm}a new study on about {units:,} fresh {plural(price.factor, units)}")
+
+
+def settled(
+    experiment: Experiment,
+    preset: Preset,
+    looks: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
+    scope: Scope,
+) -> dict[str, Judged]:
+    """Judge claims at the looks before the last one; gives those that they settle, by text.
+
+    Args:
+        looks: as they were frozen, the last one on all seeds.
+        arms: the measures of trained arms.
+        specs: those of their runs, in the same order.
+        scope: for what verdicts speak.
+    """
+    judged: dict[str, Judged] = {}
+    for level, part in at_looks(experiment, preset, looks[:-1], arms, specs):
+        measured = with_derived(experiment, part)
+        statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
+        for j in statements.judged:
+            if j.outcome != "undecided":
+                judged.setdefault(j.text, j)
+    return judged
+
+
+def at_looks(
+    experiment: Experiment,
+    preset: Preset,
+    looks: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
+) -> Iterator[tuple[float, dict[str, xr.Dataset]]]:
+    """Give the level of each look, and the trained arms with the runs that it looked at."""
+    for look in looks:
+        early = preset.of_seeds(seeds_of(look["seeds"])).specs
+        chosen = {arm: set(experiment.specs_of(arm, early)) for arm in arms}
+        yield (
+            float(look["level"]),
+            {
+                arm: data.isel(run=[spec in chosen[arm] for spec in specs[arm]])
+                for arm, data in arms.items()
+            },
+        )
+
+
+def applied(judged: Sequence[Judged], earlier: Mapping[str, Judged]) -> tuple[Judged, ...]:
+    """Put claims that an earlier look settled in the place of those that the last one judged."""
+    return tuple(earlier.get(j.text, j) for j in judged)

@@ -24,8 +24,8 @@ from assay.core.reasons import remedy
 from assay.core.results import Judged, ResultData
 from assay.core.schema import Written
 from assay.lab import catalogue
+from assay.lab.store.atomic import unseal
 from assay.lab.store.origin import STUDIES, called, in_file, parent_folder
-from assay.lab.store.sealed import unseal
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment

@@ -25,8 +25,8 @@ from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab.judge import families, history, looks
+from assay.lab.judge.followed import applied, settled
 from assay.lab.judge.result import Result, judge_statements, with_derived
-from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
 from assay.lab.records import records

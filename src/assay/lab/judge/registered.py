@@ -26,9 +26,8 @@ from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.store import journal, origin, provenance
-from assay.lab.store.atomic import explained, write
+from assay.lab.store.atomic import SCHEMA, NewerError, explained, seal, unseal, write
 from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
-from assay.lab.store.sealed import SCHEMA, NewerError, seal, unseal
 from assay.lab.store.store import Store
 
 BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})

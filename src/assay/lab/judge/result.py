@@ -44,9 +44,8 @@ from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.store import journal, provenance
-from assay.lab.store.atomic import explained, write
+from assay.lab.store.atomic import SCHEMA, evidence, explained, seal, write
 from assay.lab.store.origin import digests_by_name
-from assay.lab.store.sealed import SCHEMA, evidence, seal
 from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
 

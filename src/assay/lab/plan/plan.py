@@ -7,10 +7,12 @@ of at most 2; where fields are too different nothing is known."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -22,9 +24,8 @@ from msgspec.structs import replace
 
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
-from assay.core.garbage import uncollected
 from assay.core.runs import Runs
-from assay.core.spec import Spec, canonical_json, per_run_fields
+from assay.core.spec import Spec, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
 from assay.lab.store import journal, origin
@@ -46,11 +47,6 @@ class PlannedRun(msgspec.Struct, frozen=True):
     inputs: Mapping[str, str]
     stored: Stored | None = None
     """The stored run: the cached one, or an outdated one."""
-
-    @property
-    def wanted(self) -> WantedRun:
-        """The run as one that a group may cover."""
-        return WantedRun(self.job, self.parent, self.inputs)
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,11 @@ class Plan:
         return tuple(r.stored for r in self.cached if r.stored is not None)
 
     @property
+    def wanted(self) -> list[WantedRun]:
+        """The missing runs as those that groups may cover."""
+        return [WantedRun(r.job, r.parent, r.inputs) for r in self.missing]
+
+    @property
     def cpu_spent(self) -> float:
         """CPU-seconds of the stored runs."""
         return sum(float(run.provenance.get("cpu_seconds", 0.0)) for run in self.stored)
@@ -129,6 +130,18 @@ ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
 names."""
 
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: of a large store every look would go through all its runs."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @uncollected()
@@ -198,7 +211,7 @@ class _Shelf:
     def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
         self.store, self.experiment, self.preset = store, experiment, preset
         self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
-        stored_runs = list(store.every(experiment.name))
+        stored_runs = store.every(experiment.name)
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
         self.groups: dict[str, RunGroup] = {}
@@ -242,7 +255,9 @@ class _Shelf:
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
-        before, current = (origin.compared(self.experiment, i) for i in (stored.inputs, inputs))
+        before, current = stored.inputs, inputs
+        if before != current:
+            before, current = (origin.compared(self.experiment, i) for i in (before, current))
         if before != current:
             names = sorted(before.keys() | current.keys())
             pairs = [(n, before.get(n), current.get(n)) for n in names]
@@ -531,11 +546,11 @@ def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = (
     None where fields are many times larger, or differ in kind. Ignored fields may differ from run
     to run."""
     fields: dict[str, Any] = json.loads(spec.to_json())
-    per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
+    per_run, encode = {*ignored_fields, *per_run_fields(type(spec)), "steps"}, msgspec.json.encode
     other = [
         (fields[k], known.get(k))
         for k in fields
-        if k not in per_run and canonical_json(fields[k]) != canonical_json(known.get(k))
+        if k not in per_run and encode(fields[k]) != encode(known.get(k))
     ]
     steps, before = float(fields.get("steps") or 0), float(known.get("steps") or 0)
     growth = math.prod(_growth(*pair) for pair in other)

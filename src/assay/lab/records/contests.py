@@ -117,8 +117,9 @@ def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
 def of_preset(experiment: str, title: str, origin: str = "") -> tuple[Contest, ...]:
     """Read the contests of a preset's own record, by the preset's title: a smoke run, or one of
     other fields, has none. Raises: ExperimentError for a contest that cannot be read."""
+    folder = records.path(experiment, origin).parent / "contests"
     names = (experiment, f"{experiment}.{title}")
-    return tuple(c for name in names for c in of_record(name, origin) if c.preset == title)
+    return tuple(c for name in names for c in read_all(folder, name) if c.preset == title)
 
 
 def standing(text: str, recorded: Outcome, contests: Iterable[Contest]) -> Outcome:

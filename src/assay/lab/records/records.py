@@ -23,7 +23,7 @@ from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.store import sealed
+from assay.lab.store import atomic
 from assay.lab.store.origin import in_file, parent_folder
 
 LARGEST = 64 * 2**20
@@ -96,7 +96,7 @@ def read_file(
         raise ExperimentError(
             f"{record_path} is not a record ({type(e).__name__}); write it with: {written_by}"
         ) from e
-    sealed.known(record_path, record)
+    atomic.known(record_path, record)
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(
             f"{record_path} is not a record: it has no verdicts; write it with: {written_by}"

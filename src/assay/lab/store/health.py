@@ -23,11 +23,10 @@ from assay.core import foreign, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.lab.store import groups, journal, origin
-from assay.lab.store.atomic import explained, write
+from assay.lab.store.atomic import SEAL, NewerError, explained, seal, unseal, write
 from assay.lab.store.folder import size
 from assay.lab.store.journal import Ledger
 from assay.lab.store.runs import PARAMS
-from assay.lab.store.sealed import SEAL, NewerError, seal, unseal
 from assay.lab.store.store import Store
 
 ASIDE = "older"

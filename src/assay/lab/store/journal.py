@@ -33,8 +33,7 @@ from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.lab.store import provenance
-from assay.lab.store.atomic import explained, write
-from assay.lab.store.sealed import SEAL, unseal
+from assay.lab.store.atomic import SEAL, explained, unseal, write
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment

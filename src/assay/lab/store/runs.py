@@ -22,7 +22,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import from_tensors, to_tensors
 from assay.core.spec import Spec, canonical_json, key
-from assay.lab.store.sealed import SEAL
+from assay.lab.store.atomic import SEAL
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """Events: what is handed to a worker, and what the lab reports while it works: small values, in the
 order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished.
+Planned → (Started, Progress …, Saved or Failed) for each group → Finished.
 """
 
 from __future__ import annotations
@@ -96,14 +96,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Partial:
-    """Verdicts on the seeds that every arm has by now; their intervals tighten as groups finish."""
-
-    result: Result
-    seeds: int
-
-
-@dataclass(frozen=True)
 class Finished:
     """Everything planned is stored and judged."""
 
@@ -123,7 +115,7 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished
+Event = Planned | Started | Progress | Saved | Said | Failed | Finished
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:

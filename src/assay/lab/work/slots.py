@@ -83,9 +83,10 @@ class Slots:
         self._next_look = 0.0
 
     def shared_out(
-        self, tasks: Iterator[Task | None], tell: Callable[[Any], None]
+        self, tasks: Iterator[Task | None], tell: Callable[[Any], None], *, patient: bool = False
     ) -> Iterator[Task | None]:
-        """Give the tasks on, each once there is a slot for it; None while there is none."""
+        """Give the tasks on, each once there is a slot for it; None while there is none, unless it
+        is `patient` and none of its tasks runs: then it returns once there is a slot."""
         told = False
         try:
             while True:
@@ -93,7 +94,10 @@ class Slots:
                     if not told and not self._me.tasks:
                         tell(Said(why))
                         told = True
-                    yield None
+                    if patient and not self._me.tasks:
+                        time.sleep(AGAIN)
+                    else:
+                        yield None
                     continue
                 task = next(tasks, _END)
                 if isinstance(task, Task):
@@ -145,14 +149,14 @@ class Slots:
     def _taken(self, others: list[Entry]) -> str:
         more = self._own + (0.0 if self._me.tasks else self._shared)
         running = [e for e in (self._me, *others) if e.tasks]
-        free = min((e.free for e in running), default=free_memory())
-        cores_left = self._width - sum(e.tasks * e.each for e in running)
+        free = min(e.free for e in running) if running else free_memory()
+        core = self._width - sum(e.tasks * e.each for e in running) >= self._me.each
         # what runs alone may try: that it has not enough memory is then its own error
         fits = not running or (
-            more <= free_memory() and sum(e.bytes for e in running) + more <= free
+            core and more <= free_memory() and sum(e.bytes for e in running) + more <= free
         )
         first = not any(e.waits and e.came < self._me.came for e in others)
-        if first and fits and cores_left >= self._me.each:
+        if first and fits and core:
             self._note(
                 tasks=self._me.tasks + 1, bytes=self._me.bytes + more, free=free, waits=False
             )
@@ -161,8 +165,7 @@ class Slots:
         if not self._me.waits:
             self._note(waits=True)
         before = sum(1 for e in others if e.tasks or (e.waits and e.came < self._me.came))
-        short = cores_left >= self._me.each and not fits
-        what = f"memory, {more / 1e9:.1f} GB needed" if short else "a core"
+        what = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
         studies = "study is" if before == 1 else "studies are"
         return f"{WAITING} {what}; {before} {studies} ahead of this one {SHARED}"
 

@@ -3,7 +3,7 @@ workers.
 
 The next experiment starts as soon as a worker finds nothing to do in those before it, so that no
 core waits for the last group of one while another has groups left. Within one, first seeds go
-first, so that early verdicts speak of whole seeds; among these the dearest; parents before those
+first; among these the dearest; parents before those
 that build on them; groups that another process holds are tried again later, and waited for only at
 the end.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,6 @@ from assay.core import errors, heavy
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.plan import Plan, PlannedRun, as_planned, plan
 from assay.lab.store import groups as grouping
 from assay.lab.store import origin
@@ -36,7 +34,6 @@ from assay.lab.work.events import (
     Executor,
     Failed,
     Outcome,
-    Partial,
     Planned,
     Progress,
     Saved,
@@ -53,13 +50,10 @@ OFF = 1.5
 
 class Work:
     """One experiment's missing runs on their way into the store: its groups, their order, and what
-    is reported: what is stored, how long it will take, and early verdicts."""
+    is reported: what is stored, and how long it will take."""
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
-        self.early = True
-        """Whether verdicts are reported before everything is stored; where more than this is being
-        done they cost others time."""
         self.pace = Pace()
         self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""
@@ -74,9 +68,6 @@ class Work:
         self._resumed: set[str] = set()
         """Groups that go on from a checkpoint."""
         self._now = first
-        self._judging: threading.Thread | None = None
-        self._next_look = 0.0
-        self._closed = False
 
     @property
     def begun(self) -> bool:
@@ -113,7 +104,7 @@ class Work:
         self._tell(event)
 
     def settle(self, outcome: Outcome) -> None:
-        """Record and tell how one of its tasks ended, and judge now and then what is stored."""
+        """Record and tell how one of its tasks ended."""
         assert self._schedule is not None
         schedule, group = self._schedule, self._schedule.groups[outcome.group]
         schedule.settle(outcome)
@@ -124,7 +115,6 @@ class Work:
             total = len(self._now.rows)
             stored = min(len(self._now.cached) + schedule.runs_done, total)
             self._tell(Saved(group.name, tuple(group.arms), stored, total, self.eta()))
-            self._look()
         if outcome.status == "failed":
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
             self.error = _error(schedule, self.experiment)
@@ -148,11 +138,8 @@ class Work:
         return self._schedule.groups_left if self._schedule is not None else math.inf
 
     def close(self) -> None:
-        """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
-        tell none after this. A mistake of the user's leaves no trace in the store."""
-        self._closed = True
-        if self._judging is not None:
-            self._judging.join()
+        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
+        store."""
         failed = self._schedule.failed if self._schedule is not None else []
         if failed and failed[-1].error not in ("RunError", "StoreError"):
             for group in self._new:
@@ -168,41 +155,13 @@ class Work:
             self._now = plan(
                 self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
             )
-            formed = grouping.form(
-                self._store, self.experiment, [r.wanted for r in self._now.missing], begun
-            )
+            formed = grouping.form(self._store, self.experiment, self._now.wanted, begun)
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         self._resumed = {g.name for g in formed if g.step}
         per_run = self.first.per_run if self.planned else {}
         schedule = Schedule(self._store, self.experiment, formed, per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
         self._schedule = schedule
-
-    def _look(self) -> None:
-        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that
-        training is not held up."""
-        assert self._schedule is not None
-        alive = self._judging is not None and self._judging.is_alive()
-        due = time.monotonic() >= self._next_look
-        if self.early and due and not alive and self._schedule.left():
-            self._judging = threading.Thread(target=self._judge, daemon=True)
-            self._judging.start()
-
-    def _judge(self) -> None:
-        started = time.monotonic()
-        try:
-            current_plan = plan(
-                self._store, self.experiment, self._now.preset, inputs_of=as_planned(self._now)
-            )
-            arms, seeds = common_seeds(current_plan)
-            if seeds and current_plan.missing:
-                result = judge_all(self.experiment, current_plan, arms, figures=False)
-                if not self._closed:
-                    self._tell(Partial(result, seeds))
-        except Exception:
-            pass  # too little is there; the last judging, on everything, says what stays wrong
-        ended = time.monotonic()
-        self._next_look = ended + max(2.0, 20 * (ended - started))
 
 
 def work(
@@ -242,7 +201,7 @@ def work(
         tasks = _tasks(works)
         if slots is not None and works:
             slots = stack.enter_context(slots.entered())
-            tasks = slots.shared_out(tasks, works[0]._tell)
+            tasks = slots.shared_out(tasks, works[0]._tell, patient=True)
         outcomes = stack.enter_context(contextlib.closing(executor.map(tasks, heard)))
         for outcome in outcomes:
             if slots is not None:
@@ -330,9 +289,10 @@ class Schedule:
         self.groups = {g.name: g for g in groups}
         self._store, self._experiment, self._device = store, experiment, device
         self._per_run = per_run
-        home = {key: g.name for g in groups for key in g.keys}
+        home = {key: name for name, g in self.groups.items() for key in g.keys}
         self._parents = {
-            g.name: {home[key] for key in g.parents if key in home} - {g.name} for g in groups
+            name: {home[key] for key in g.parents if key in home} - {name}
+            for name, g in self.groups.items()
         }
         self._children: dict[str, list[str]] = {name: [] for name in self.groups}
         for name, parents in self._parents.items():

@@ -13,11 +13,10 @@ from jaxtyping import Float
 from assay.core import PerRun, Spec, descent, fit, rng
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
-from assay.core.fit import Trained, best_starts
+from assay.core.fit import Trained, best_starts, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.core.schedules import warm_up_decay
 from assay.data import planted
 from assay_catalogue.worlds.bottleneck.capacity import at_capacities, capacity, dimensionality
 

@@ -15,7 +15,7 @@ from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
-from assay.dictionaries.measuring.splice import cross_entropy
+from assay.dictionaries.measuring.ablation import cross_entropy
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses, on_text
 from assay.dictionaries.training.on_text import HeldOutDictionary, activations, fit_on, joint, topk

@@ -10,8 +10,8 @@ import numpy as np
 
 from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, Value, figure, summary
 from assay.core.claims import rival, same_method
+from assay.core.fit import Schedule, cosine
 from assay.core.heavy import xr
-from assay.core.schedules import Schedule, cosine
 
 PAPER = (
     "Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in "

@@ -17,8 +17,8 @@ from assay.data import corpus as corpora
 from assay.data.corpus import Windows
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.ablation import cross_entropy
 from assay.dictionaries.measuring.measures import TABLE
-from assay.dictionaries.measuring.splice import cross_entropy
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze

@@ -19,7 +19,7 @@ from assay.dictionaries.measuring.metrics import kl_recovered
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.sparsity import TargetL0
+from assay.dictionaries.training.learners import TargetL0
 from assay_catalogue.dictionaries.absorption import absorbed
 from assay_catalogue.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
 from assay_catalogue.features.probing import auroc

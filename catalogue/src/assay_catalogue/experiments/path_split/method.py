@@ -18,8 +18,8 @@ from assay.core.rng import normal
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.dictionaries.training.losses import EffectPenalty, priced
 from assay.dictionaries.training.on_text import TinyModelDictionary, joint, topk
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

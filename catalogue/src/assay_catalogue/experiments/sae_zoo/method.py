@@ -15,11 +15,10 @@ from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
-from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.baselines.directions import pca
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.kinds import to_json
-from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.nonlinearity import ReLU, to_json
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses, on_text
 from assay.dictionaries.training.on_text import (

@@ -12,12 +12,11 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
 from assay.core import Bench, PerRun, Runs, Spec, SpecError, descent, fit, rng
-from assay.core.fit import Trained, best_starts
+from assay.core.fit import Trained, best_starts, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.schedules import warm_up_decay
 from assay.data import planted
-from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.baselines.directions import pca
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.metrics import fvu, l0
 from assay.dictionaries.measuring.recovery import cosines, support, support_sums

@@ -19,10 +19,9 @@ from jaxtyping import Float
 from assay.core.arrays import Array, as_tensor
 from assay.core.descent import descent
 from assay.core.errors import DataError
-from assay.core.fit import Group, State
+from assay.core.fit import Group, State, warm_up_decay
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.core.schedules import warm_up_decay
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"

@@ -15,7 +15,6 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.active import by_places
 from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import Kernel, Step, StepInput, autograd
@@ -28,7 +27,7 @@ from assay.dictionaries.training.kernels.sparse import (
     topk_sparse,
 )
 from assay.dictionaries.training.learners import Seen, TakesNoNote
-from assay.dictionaries.training.losses import Loss
+from assay.dictionaries.training.losses import EffectPenalty, Loss
 
 CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one

@@ -21,7 +21,6 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.parts import (
     error_of,
     gradients,
@@ -34,7 +33,7 @@ from assay.dictionaries.training.kernels.parts import (
     where_positive,
 )
 from assay.dictionaries.training.kernels.reference import NOTHING, Step, StepInput
-from assay.dictionaries.training.losses import Loss
+from assay.dictionaries.training.losses import EffectPenalty, Loss
 
 
 @dataclass(eq=False)

@@ -1,1 +1,0 @@
-"""Features as the files that other libraries' dashboards read."""
