@@ -47,21 +47,6 @@ def told(data, **fields):
     return estimate(Estimate(**entry), {"main": data})
 
 
-def test_a_number_has_students_interval_and_each_level_of_a_curve_has_it_too():
-    x = np.array([0.3, 0.1, 0.4, 0.15, 0.9, 0.26, 0.5, 0.35])
-    low, high = scipy.stats.t.interval(0.95, 7, x.mean(), scipy.stats.sem(x))
-    arms = {"main": xr.Dataset({"x": ("seed", x)})}
-    number = estimate(Estimate(text="x", value=lambda arms: arms["main"].x), arms)
-    assert (number.t_low, number.t_high) == pytest.approx((low, high))
-    assert number.low <= low + 1e-12 and high - 1e-12 <= number.high
-    assert number.estimate == pytest.approx(x.mean())
-    both = curve({"x": np.stack([x, 2 * x], 1)}, [1, 2], mean, over="k")
-    assert [(p.t_low, p.t_high) for p in both.points] == [
-        pytest.approx((low, high)),
-        pytest.approx((2 * low, 2 * high)),
-    ]
-
-
 def test_a_band_is_as_wide_as_the_largest_of_its_t_values_needs():
     # Levels that move as one are one level: nothing to widen. Independent ones need what Šidák's
     # quantile of Student's t says, 1 − .95^(1/K) for K levels.

@@ -341,24 +341,7 @@ class Claim:
 
     def lacks(self, learned: Sequence[str] | None) -> bool:
         """Whether an arm in which only these parts were learned lacks one that is credited; None:
-        all were.
-
-        Args:
-            learned: as in `Arm.learned`.
-        Example:
-            >>> from assay import Claim
-            >>> claim = Claim(
-            ...     text="The decoder finds the features",
-            ...     value=lambda arm, others: arm.found,
-            ...     low=0.9,
-            ...     must_fail=("random",),
-            ...     credits="decoder",
-            ...     threshold_from="plan: nine of ten",
-            ...     source="a paper",
-            ... )
-            >>> claim.lacks(("encoder",)), claim.lacks(("decoder",)), claim.lacks(None)
-            (True, False, False)
-        """
+        all were."""
         if learned is None:
             return False
         return not self.credits or not set(self.credits) <= set(learned)

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from assay.evaluation import looking
 from assay.evaluation.looking import Looked
-from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
 from assay.verbs.options import HERE, Device, Flag, Model, More, Place
 from assay.verbs.parts import Cell, Shaded, Table, written
 from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.writable import writable_file
 
 
 @verb("one text through one dictionary")
@@ -37,7 +35,6 @@ def features(
     skip_first: Annotated[int, More] = 1,
     outlier: Annotated[float, More] = 6.0,
     device: Device = "cpu",
-    html: Path | None = None,
     network: Network = OFFLINE,
     place: Place = HERE,
     door: Door,
@@ -67,17 +64,12 @@ def features(
         Positions at the start of the text where features are neither counted nor ablated.
     outlier
         Activations longer than this many times the text's median are left out too; 0: none.
-    html
-        Write the same as an HTML page to this file.
 
     Examples
     --------
     assay features 'def add(a, b): return a + b'
     """
     network.bring(door, model, dictionary)
-    if html is not None:
-        writable_file(html, "--html")
-
     data = looking.look(
         text,
         dictionary,
@@ -92,8 +84,6 @@ def features(
         device=device_here(device),
         watch=partial(hear, door),
     ).data
-    if html is not None:
-        html.write_text(evaluations.look_page(data), encoding="utf-8")
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
     }
@@ -104,7 +94,7 @@ def features(
     return Answer(looked, written("features", k=looked, shown=shown, **facts))
 
 
-def hear(door: Door, event: Warned | SoFar | Begun) -> None:
+def hear(door: Door, event: Warned | Begun) -> None:
     """Print what begins, and warnings."""
     if isinstance(event, Begun):
         door.aside(f"features: {event.text}")
