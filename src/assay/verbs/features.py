@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from assay.evaluation import looking
-from assay.evaluation.looking import Looked
+from assay.evaluation.looking import Look
 from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
@@ -41,7 +41,7 @@ def features(
     network: Network = OFFLINE,
     place: Place = HERE,
     door: Door,
-) -> Answer[Looked]:
+) -> Answer[Look]:
     """Show the strongest features of each token of a text, and the effect of ablating a feature on
     the loss.
 
@@ -78,7 +78,7 @@ def features(
     if html is not None:
         writable_file(html, "--html")
 
-    data = looking.look(
+    looked = looking.look(
         text,
         dictionary,
         model=model,
@@ -91,13 +91,10 @@ def features(
         root=place.root,
         device=device_here(device),
         watch=partial(hear, door),
-    ).data
+    )
+    data = looked.to_json()
     if html is not None:
         html.write_text(evaluations.look_page(data), encoding="utf-8")
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-    }
-    looked = Looked(**fields)
     shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
@@ -118,7 +115,7 @@ def tokens_table(tokens: Sequence[Mapping[str, Any]], second: str) -> Table:
     return Table(heads, evaluations.token_rows(tokens, second), right=(second, "on"))
 
 
-def features_table(looked: Looked) -> Table:
+def features_table(looked: Look) -> Table:
     """List each feature with its effect, where it is on, and what it promotes."""
     rows = [
         (str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(looked, f)) for f in looked.features
@@ -126,7 +123,7 @@ def features_table(looked: Looked) -> Table:
     return Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
 
 
-def feature_cell(looked: Looked, feature: Mapping[str, Any]) -> list[Cell]:
+def feature_cell(looked: Look, feature: Mapping[str, Any]) -> list[Cell]:
     """Write where a feature is on: the text shaded by its activation over its maximum, its
     strongest tokens, and what it adds to logits."""
     largest = feature["maximum"]
