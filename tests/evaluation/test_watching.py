@@ -159,7 +159,7 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model, tmp_
     assert (
         [t["position"] for t in found.sinks]
         == np.flatnonzero(~keep).tolist()
-        == found.data["left_out"]
+        == found.left_out
     )
     for t in (*found.by_token, *found.sinks):
         i = t["position"]
