@@ -378,9 +378,9 @@ def test_a_study_says_what_was_learned_and_what_is_credited(own):
 
 
 def test_what_exceeds_its_budget_is_not_begun(own, capsys):
-    from assay.verbs.new import write_study
+    from assay.verbs.new import write_template
 
-    path = write_study("dear", own).path
+    path = write_template("dear", own, "study.txt", ".toml").path
     path.write_text(
         path.read_text()
         .replace('budget = "5m"', 'budget = "1s"')

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from assay.ask import missing, text
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
 from assay.verbs.new import write_experiment
@@ -46,6 +47,12 @@ def test_its_control_can_pass(tmp_path, assay):
         "unspecific",
         "control flat satisfies it too",
     )
+
+
+def test_a_study_that_asks_a_model_has_rows_enough_for_a_verdict(tmp_path, assay):
+    study = text.read(tmp_path / assay("new", "my-question", "--ask")["path"]).study
+    assert [m.name for m in study.model] == ["smollm2"]
+    assert len({row["country"] for row in study.prompts[0].rows}) == 24 >= missing.ALONE
 
 
 def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path, assay):

@@ -59,7 +59,7 @@ TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUM
 def test_what_verbs_give_is_what_the_schemas_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = new.write_experiment("own", tmp_path)
-    study = new.write_study("question", tmp_path)
+    study = new.write_template("question", tmp_path, "study.txt", ".toml")
     (tmp_path / "my.csv").write_text(TABLE)
     experiment, lab = catalogue.find("own.py"), Lab(tmp_path / "s", Inline())
     smoke = override(experiment, "smoke")

@@ -26,7 +26,6 @@ from rich.box import Box
 from rich.console import Console, ConsoleOptions
 
 from assay import verbs
-from assay.cli import removed
 from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
@@ -91,8 +90,6 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(
             f"the argument {plain(odd)} is not UTF-8 text; rename the file, or write it as UTF-8"
         )
-    if words and words[0] not in app and (text := removed.instead(words)):
-        return refuse(text)
     Help.whole = "--help-all" in words
     words = ["--help" if word == "--help-all" else word for word in words]
     try:
@@ -112,7 +109,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except CycloptsError as error:
-        return refuse(removed.instead(words) or misread(error, words))
+        return refuse(misread(error, words))
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
     except ModuleNotFoundError as error:

@@ -149,7 +149,7 @@ def _draw_windows(
                 f"{part} has no documents to evaluate on" if not longest else str(error)
             ) from error
         raise DataError(
-            f"no document of {part} has {length} tokens, the longest has {longest}; say "
+            f"no document of {part} has {length} tokens, the longest has {longest}; use "
             f"--context {longest + spec.context - length}"
         ) from error
     return windows

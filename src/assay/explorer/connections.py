@@ -1,19 +1,15 @@
-"""Connections: the explorer answered at an address, with deadlines for requests that arrive slowly
-and a limit on how many connections are open."""
+"""Connections: the explorer answered at an address, with a limit on how many connections are
+open."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, ClassVar
+from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assay.core.errors import AssayError
 from assay.explorer.guard import LOOPBACK
@@ -25,11 +21,6 @@ EVERYWHERE = ("0.0.0.0", "::")
 NOTHING: AbstractContextManager[Any] = nullcontext()
 READERS = 256
 """Connections at the same time."""
-HEADERS, BODY = 10.0, 30.0
-"""Seconds within which a request's header, and the whole request, has to arrive."""
-SLOW, BRIEF = 32, 1.0
-"""Connections of one address that may wait so long for their header; each further one has BRIEF
-seconds."""
 
 
 def is_here(host: str) -> bool:
@@ -102,7 +93,7 @@ def answer(app: Any, listening: socket.socket) -> None:
     """Answer with an application at a listening socket until interrupted."""
     config = uvicorn.Config(
         app,
-        http=Punctual,
+        http="h11",
         log_level="error",
         access_log=False,
         server_header=False,
@@ -115,61 +106,3 @@ def answer(app: Any, listening: socket.socket) -> None:
     )
     with suppress(KeyboardInterrupt):  # how a person ends it
         uvicorn.Server(config).run(sockets=[listening])
-
-
-class Punctual(H11Protocol):
-    """HTTP on one connection, which is closed where a request takes too long to arrive.
-
-    uvicorn has a deadline for a connection's next request and none for its first, nor for one that
-    has begun: half a header each on 256 connections kept everybody out. Here a connection counts
-    among the READERS from the moment at which its header is there."""
-
-    waiting: ClassVar[Counter[str]] = Counter()
-    """Connections of each address whose header is not there yet."""
-    _deadline: asyncio.TimerHandle | None = None
-    _counted = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a header."""
-        super().connection_made(transport)
-        self._await_header()
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came, and wait for what is missing: the header, then the body."""
-        if (
-            self.conn.their_state is h11.IDLE and not self._counted
-        ):  # a further request on this connection
-            self._await_header()
-        self.connections.add(self)
-        before = self.conn.their_state
-        super().data_received(data)
-        state = self.conn.their_state
-        if state is h11.IDLE and self._counted:
-            self.connections.discard(self)
-        elif state is h11.SEND_BODY and before is not h11.SEND_BODY:
-            self._end_wait()
-            self._deadline = self.loop.call_later(BODY, self.transport.abort)
-        elif state is not h11.SEND_BODY:
-            self._end_wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._end_wait()
-        super().connection_lost(exc)
-
-    def _await_header(self) -> None:
-        peer = self.client[0] if self.client else ""
-        self._counted = True
-        self.waiting[peer] += 1
-        self.connections.discard(self)
-        self._deadline = self.loop.call_later(
-            HEADERS if self.waiting[peer] <= SLOW else BRIEF, self.transport.abort
-        )
-
-    def _end_wait(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._counted:
-            self._counted = False
-            self.waiting[self.client[0] if self.client else ""] -= 1

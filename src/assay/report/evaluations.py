@@ -1,4 +1,4 @@
-"""An evaluation as words, rows and a page, and a look at one text as a page, made from their
+"""An evaluation as words, rows and a page, and a look at one text as rows, made from their
 JSON."""
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from assay.core.plain import as_json
 from assay.core.reading import plural
 from assay.dictionaries.measuring import measures
 from assay.evaluation.result import Evaluation
-from assay.features.card import Example
 from assay.report import draw, export, pages, tables
 
 JSON = Mapping[str, Any]
@@ -278,28 +277,6 @@ def write(evaluation: Evaluation, out: Path) -> list[Path]:
 
 NAMED_TOKENS = 6
 """So many of the tokens that are left out are named, at each cause."""
-
-
-def look_page(data: Mapping[str, Any]) -> str:
-    """The whole page of one look: each token with its strongest features, then the text shaded once
-    for each feature that matters."""
-    features = []
-    for f in data["features"]:
-        position = f["strongest"][0]["position"] if f["strongest"] else 0
-        features.append(
-            f
-            | {
-                "example": Example(
-                    tuple(data["tokens"]), tuple(f["activations"]), position, "", position
-                )
-            }
-        )
-    words = {"quoted": quoted, "strongest": strongest, "nats": nats}
-    return (
-        pages.environment()
-        .get_template("look.html")
-        .render(data=data, features=features, left_out=left_out(data), **words)
-    )
 
 
 def left_out(data: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -19,7 +18,6 @@ from assay.verbs.machine import device_here
 from assay.verbs.options import HERE, Device, Flag, Model, More, Place
 from assay.verbs.parts import Cell, Shaded, Table, written
 from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.writable import writable_file
 
 
 @verb("one text through one dictionary")
@@ -37,7 +35,6 @@ def features(
     skip_first: Annotated[int, More] = 1,
     outlier: Annotated[float, More] = 6.0,
     device: Device = "cpu",
-    html: Path | None = None,
     network: Network = OFFLINE,
     place: Place = HERE,
     door: Door,
@@ -67,17 +64,12 @@ def features(
         Positions at the start of the text where features are neither counted nor ablated.
     outlier
         Activations longer than this many times the text's median are left out too; 0: none.
-    html
-        Write the same as an HTML page to this file.
 
     Examples
     --------
     assay features 'def add(a, b): return a + b'
     """
     network.bring(door, model, dictionary)
-    if html is not None:
-        writable_file(html, "--html")
-
     looked = looking.look(
         text,
         dictionary,
@@ -93,8 +85,6 @@ def features(
         watch=partial(hear, door),
     )
     data = looked.to_json()
-    if html is not None:
-        html.write_text(evaluations.look_page(data), encoding="utf-8")
     shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}

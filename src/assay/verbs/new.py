@@ -28,6 +28,7 @@ def new(
     name: str,
     /,
     *,
+    ask: Flag = False,
     study: Flag = False,
     loop: Flag = False,
 ) -> Answer[New]:
@@ -37,9 +38,11 @@ def new(
     ----------
     name
         The name: my-claim writes my_claim.py.
+    ask
+        Write a study that asks a language model, my_claim.toml, with prompts to replace by yours.
     study
-        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
-        your own claims, as data.
+        Write a study of an experiment of the catalogue, my_claim.toml: other fields, and your own
+        claims.
     loop
         Write an experiment for your own training loop: a function that returns numbers.
 
@@ -47,13 +50,18 @@ def new(
     --------
     assay new my-claim
     assay run my_claim.py --preset smoke
-    assay new my-question --study
+    assay new my-question --ask
+    assay new my-study --study
     assay new my-loop --loop
     """
-    if study and loop:
-        raise AssayError("--study and --loop are two kinds of file; leave one out")
-    write = write_study if study else write_loop if loop else write_experiment
-    file = write(name, Path())
+    kinds = [k for k, wanted in (("ask", ask), ("study", study), ("loop", loop)) if wanted]
+    if len(kinds) > 1:
+        raise AssayError(f"--{kinds[0]} and --{kinds[1]} are two kinds of file; leave one out")
+    if kinds:
+        ending = ".py" if loop else ".toml"
+        file = write_template(name, Path(), f"{kinds[0]}.txt", ending)
+    else:
+        file = write_experiment(name, Path())
     return Answer(file, [Line(f"{file.path} is written. Next: assay run {file.path}")])
 
 
@@ -71,19 +79,11 @@ def write_experiment(name: str, folder: Path) -> New:
     return New(path)
 
 
-def write_study(name: str, folder: Path) -> New:
-    """Write a study's file called after `name`, in snake case, into a folder. Raises:
+def write_template(name: str, folder: Path, template: str, ending: str) -> New:
+    """Write a template into a file called after `name`, in snake case, into a folder. Raises:
     ExperimentError as `write_experiment`."""
-    path = _free(name, folder, ".toml")
-    path.write_text((TEMPLATES / "study.txt").read_text().replace("THIS_FILE", path.name))
-    return New(path)
-
-
-def write_loop(name: str, folder: Path) -> New:
-    """Write a file around a training loop, called after `name`, in snake case, into a folder.
-    Raises: ExperimentError as `write_experiment`."""
-    path = _free(name, folder, ".py")
-    path.write_text((TEMPLATES / "loop.txt").read_text())
+    path = _free(name, folder, ending)
+    path.write_text((TEMPLATES / template).read_text().replace("THIS_FILE", path.name))
     return New(path)
 
 
