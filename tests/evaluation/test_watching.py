@@ -109,7 +109,7 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
         named("HuggingFaceTB/SmolLM2-135M"),
         bos=False,
         **{k: ask[k] for k in ("model", "root", "watch")},
-    ).data["notes"] == [says]
+    ).notes == [says]
     assert (
         "another model, by its name"
         in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
@@ -159,7 +159,7 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model, tmp_
     assert (
         [t["position"] for t in found.sinks]
         == np.flatnonzero(~keep).tolist()
-        == found.data["left_out"]
+        == found.left_out
     )
     for t in (*found.by_token, *found.sinks):
         i = t["position"]
