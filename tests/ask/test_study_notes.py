@@ -175,7 +175,7 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     lacks = missing.of_models(read(path), catalogue.find(str(path)))
     (lack,) = [m for m in lacks if m.where == "claim 1: units"]
     assert lack.default.startswith("3 pairs")
-    assert "add 6 more rows, of other values of pair, as 6 are" in lack.text
+    assert "add 6 more pairs, because some of them are used for learning" in lack.text
 
 
 PROBE = """

@@ -73,7 +73,6 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
         "abs(max(mean(a.x), over=layer)) > 1": "numbers to multiply",
         "max(mean(a.x), over=layer) / mean(a.y) > 1": "numbers to multiply",
         "corr(mean(a.x), mean(a.y), over=layer) > 0": "write it without mean",
-        "max(mean(a.x), over=layer) - a.y > 0": "every column has to be",
     }.items(),
 )
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):

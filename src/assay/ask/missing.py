@@ -130,10 +130,10 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         fewest = SEVERAL if "seed" in c.units else FEWEST_FOLDS if unit == FOLD else ALONE
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
-            what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
             more = to_write(part.task, fewest)
-            halved = f", as {fewest} are to be measured" if more > fewest - count else ""
-            how = f"add {more} more {what}{halved}"
+            what = plural("row" if unit == "prompt" else unit, more)
+            halved = ", because some of them are used for learning" if more > fewest - count else ""
+            how = f"add {more} more {what}{halved}" if unit != FOLD else f"write folds = {fewest}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 

@@ -55,6 +55,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     notes: list[str] = []
     for asking in askings:
         notes += _tokens(questions, asking)
+        notes += [f"{asking.where}: {words}" for words in asking.read.parsed.meant]
         if part := questions.by_label.get(asking.main):
             of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
             if asking.compared:

@@ -32,7 +32,7 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from keyword import iskeyword
@@ -199,6 +199,8 @@ class Parsed:
     """What is taken over levels of arithmetic."""
     walk: Walk = field(default=lambda names: math.nan, compare=False)
     """What computes it of one number for each column, be these numbers of one unit or means."""
+    meant: tuple[str, ...] = field(default=(), compare=False)
+    """What was read otherwise than it was typed, in words."""
 
     @property
     def kind(self) -> str:
@@ -293,6 +295,9 @@ class _Claim(Reader):
         # what is taken over the levels of means, and the terms whose means stand by themselves
         self.over_levels: list[OverLevels] = []
         self.plain: list[str] = []
+        # what is added up, whose mean is that of its parts; and how the text was read, in words
+        self.summands: set[int] = set()
+        self.meant: list[str] = []
         # the dimensions over which something is taken of what is being read
         self.kept: tuple[str, ...] = ()
 
@@ -306,6 +311,7 @@ class _Claim(Reader):
             raise ClaimError(f"the {self.kind} is empty; write {example}")
         low, high, body = _range(self, self.tree())
         if any(map(_marks, ast.walk(body))):
+            self.summands = set(map(id, _summands(body)))
             outer = self.walk(body, inside=True)
             statistic, walk = self._of_terms(body, outer)
         else:
@@ -324,6 +330,7 @@ class _Claim(Reader):
             isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
             walk,
+            tuple(self.meant),
         )
 
     def _of_terms(self, body: ast.expr, outer: Walk) -> tuple[Statistic, Walk]:
@@ -348,6 +355,9 @@ class _Claim(Reader):
         column = self._named(node)
         if column is None:
             return None
+        if inside and id(node) in self.summands:
+            self.meant.append(f"{_unparsed(node)} is taken as mean({_unparsed(node)})")
+            return self._mean(node)
         if inside:
             raise self.no(
                 f"{_describe_node(node)} is outside mean(…); if one column is inside "
@@ -362,7 +372,8 @@ class _Claim(Reader):
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
             return self._together(node, inside)
         if _how(node) == "share":
-            return self._share(node, inside)
+            taken = inside and id(node) in self.summands
+            return self._mean(node) if taken else self._share(node, inside)
         if _how(node) == "median":
             what = ", ".join(map(_unparsed, node.args)) or "main.x"
             raise self.no(
@@ -378,6 +389,10 @@ class _Claim(Reader):
         (inner,) = self.values(node, 1, 1)
         if not inside:
             raise self.no("mean(…) cannot stand inside another mean(…)")
+        return self._mean(inner)
+
+    def _mean(self, inner: ast.expr) -> Walk:
+        """The mean over units of what is written inside, as a term of the statistic."""
         before = len(self.columns)
         walk = self.walk(inner)
         term = _unparsed(inner)  # whole: two long ones may start alike
@@ -532,6 +547,11 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     if not set(ops) <= {ast.Lt, ast.LtE}:
         raise reader.no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
     numbers = [_number(p) for p in parts]
+    text = _difference(reader.text, tree) if numbers == [None, None] else ""
+    if text and isinstance(reader, _Claim):
+        reader.meant.append(f"{reader.text} is judged as {text}")
+        reader.text = text
+        return _range(reader, reader.tree())
     match numbers:
         case [None, float(high)]:
             return -math.inf, _edge(reader, high, ops[0], -math.inf), parts[0]
@@ -544,7 +564,7 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
                     f"no number is between {low:g} and {high:g}; put the smaller number first"
                 )
             return *ends, parts[1]
-    raise reader.no(f"one side must be a number; {_difference(reader.text, tree) or example}")
+    raise reader.no(f"one side must be a number; {example}")
 
 
 WRITTEN: Mapping[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -567,7 +587,7 @@ def _difference(text: str, tree: ast.Compare) -> str:
     if _is_sum(right) and isinstance(right.op, ast.Add) and _number(right.right) is not None:
         margin, right = _spelled(text, right.right), right.left
     subtracted = f"({_spelled(text, right)})" if _is_sum(right) else _spelled(text, right)
-    return f"write {_spelled(text, left)} - {subtracted} {WRITTEN[type(tree.ops[0])]} {margin}"
+    return f"{_spelled(text, left)} - {subtracted} {WRITTEN[type(tree.ops[0])]} {margin}"
 
 
 def _spelled(text: str, node: ast.expr) -> str:
@@ -590,9 +610,13 @@ def _dims(reader: Reader, node: ast.Call) -> tuple[str, ...]:
 
 
 def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
-    """What is compared with a number within a function, the sign and the number."""
+    """What is compared with a number within a function, the sign and the number; of two measures
+    their difference with 0."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in WRITTEN:
         edge = _number(node.comparators[0])
+        if edge is None and _has_column(node.left) and _has_column(node.comparators[0]):
+            less = ast.BinOp(node.left, ast.Sub(), node.comparators[0])
+            return less, (WRITTEN[type(node.ops[0])], 0.0)
         if edge is not None and math.isfinite(edge):
             return node.left, (WRITTEN[type(node.ops[0])], edge)
     raise reader.no(f"{_describe_node(node)} has to be a comparison with a number; write {example}")
@@ -687,6 +711,20 @@ def _column(node: ast.expr) -> tuple[str | None, str] | None:
         arm = _arm(node.value)
         return None if arm is None else (arm, node.slice.value)
     return None
+
+
+def _summands(node: ast.expr) -> Iterator[ast.expr]:
+    """What is added up, numbers to multiply and to divide by left out."""
+    if isinstance(node, ast.UnaryOp):
+        yield from _summands(node.operand)
+    elif _is_sum(node):
+        yield from (*_summands(node.left), *_summands(node.right))
+    elif isinstance(node, ast.BinOp) and _number(node.right) is not None:
+        yield from _summands(node.left)
+    elif isinstance(node, ast.BinOp) and _number(node.left) is not None:
+        yield from _summands(node.right) if isinstance(node.op, ast.Mult) else ()
+    else:
+        yield node
 
 
 def _is_sum(node: ast.expr) -> TypeGuard[ast.BinOp]:
