@@ -374,16 +374,8 @@ class _Claim(Reader):
         if _how(node) == "share":
             taken = inside and id(node) in self.summands
             return self._mean(node) if taken else self._share(node, inside)
-        if _how(node) == "median":
-            what = ", ".join(map(_unparsed, node.args)) or "main.x"
-            raise self.no(
-                "a median over units is above 2 where more than half of them are: write "
-                f"share({what} > 2) > 0.5"
-            )
         if _how(node) in HOW:
-            raise self.no(
-                f"{_how(node)}(…) is not allowed without over=…, as in {_EXAMPLES[_how(node)]}"
-            )
+            raise self.no(_without_over(node))
         if not _is_mean(node):
             return super().call(node, inside, more)
         (inner,) = self.values(node, 1, 1)
@@ -711,6 +703,17 @@ def _column(node: ast.expr) -> tuple[str | None, str] | None:
         arm = _arm(node.value)
         return None if arm is None else (arm, node.slice.value)
     return None
+
+
+def _without_over(node: ast.Call) -> str:
+    """Why a function over levels cannot be taken of units, and how it is said."""
+    if _how(node) == "median":
+        what = ", ".join(map(_unparsed, node.args)) or "main.x"
+        return (
+            "a median over units is above 2 where more than half of them are: write "
+            f"share({what} > 2) > 0.5"
+        )
+    return f"{_how(node)}(…) is not allowed without over=…, as in {_EXAMPLES[_how(node)]}"
 
 
 def _summands(node: ast.expr) -> Iterator[ast.expr]:
