@@ -137,6 +137,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     n: int | str
     """How many, or a slot of a sweep."""
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""
