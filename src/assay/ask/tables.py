@@ -287,8 +287,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
-    """The prompts that it is learned from; left out: those that are measured, of which it sees the
-    half that is not."""
+    """The prompts that it is learned from; left out: the half of the first ones that is not
+    measured; of an intervention with prompts of its own, of these."""
     label: str = "label"
     """The column that holds the labels."""
     difference: tuple[Plain, Plain] | None = None
