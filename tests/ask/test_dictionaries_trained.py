@@ -216,6 +216,33 @@ def test_dead_is_asked_of_a_dictionary_of_each_seed(here):
         result = run(here, HEAD + SAE.replace("steps = 300", f"{each}steps = 20") + dead)
         found[each] = result.arms["sae"].dead.values
     assert found[""].shape == (6,) and np.array_equal(*found.values())
+    rows = [
+        {"text": f"{a} {a} {b}", "label": "ab"[n % 2]}
+        for n, (a, b) in enumerate(zip(LETTERS, reversed(LETTERS), strict=True))
+    ]
+    (here / "rows.csv").write_text(
+        "\n".join(["text,label", *(f"{r['text']},{r['label']}" for r in rows)])
+    )
+    study = (
+        HEAD
+        + SAE.replace("steps = 300", "steps = 20")
+        + dead
+        + """
+[[prompts]]
+file = "rows.csv"
+[[read]]
+name = "best"
+feature = ["sae", []]
+position = "mean"
+top = { n = 1, of = "latents", by = ["a", "b"] }
+[[estimate]]
+text = "the latent of the one that seed trains"
+value = "main.best"
+"""
+    )
+    both = run(here, study)
+    assert np.array_equal(both.arms["sae"].dead.values, found[""])
+    assert len({*both.arms["main"]["chosen_parts_for_best"].values.ravel()}) == 1
 
 
 def test_a_transcoder_of_a_linear_map_leaves_little(here):

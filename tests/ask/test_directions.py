@@ -7,8 +7,10 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import directions, harvests, models
+from assay.ask.measure import directions, harvests, measuring, models
 from assay.ask.measure.directions import Learner
+from assay.ask.model_study import ModelStudy
+from assay.ask.text import read
 from assay.controls import vectors
 from assay.core.errors import DataError, ModelError
 from assay.subjects.site import Site
@@ -302,3 +304,24 @@ def test_groups_that_lack_a_label_are_filled_up(subject):
     for seed in range(12):
         examples = of.examples(table, Site.parse(SITE), seed)
         assert {*examples.labels} == {"good", "bad"}
+
+
+def test_on_other_prompts_a_direction_is_that_of_the_first_ones(subject, tmp_path):
+    folder, naive, _ = subject
+    for name, words in (("one", WORDS), ("two", [f"{word} 7" for word in WORDS])):
+        lines = [f"{w} is {r['end']},{r['tone']}" for w, r in zip(words, ROWS, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+    (tmp_path / "s.toml").write_text(
+        f'question = "?"\n[[model]]\nname = "{folder}"\n[[prompts]]\nfile = "one.csv"\n[[prompts]]'
+        f'\nname = "other"\nfile = "two.csv"\n[[direction]]\nname = "tone"\nsite = "{SITE}"\n'
+        'difference = ["good", "bad"]\n[[read]]\nname = "along"\nprojection = "tone"\n[[claim]]\n'
+        'text = "?"\nholds = "other.along > 1"\nthreshold = "plan"\n'
+    )
+    task = ModelStudy(read(tmp_path / "s.toml")).by_label["other"].task
+    numbers, _ = measuring.measure(task, np.array([3]), tmp_path, "cpu", False, lambda *_: None)
+    first = task.made_for
+    rows = [first.rows[i] for i in first.sample(first.halves()[0], 3, labelled=True)]
+    good, bad = (acts(naive, [r for r in rows if r.columns["label"] == t]) for t in ("good", "bad"))
+    vector = good.mean(0) - bad.mean(0)
+    expected = acts(naive, task.prompts.rows) @ vector / vector.norm()
+    np.testing.assert_allclose(numbers["along"][1][0], expected, atol=1e-4)

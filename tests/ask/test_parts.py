@@ -11,9 +11,12 @@ import transformers
 import xarray as xr
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask.tables import Direction, Read, Top
+from assay.ask.measure import measuring
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Direction, Model, Read, Top
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import claim, condition
+from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -120,13 +123,34 @@ def test_a_neuron_is_chosen_for_a_read_by_how_well_it_separates(subject, shown):
     every = [
         Read(name="best", position="mean", top=Top(n=1, of="neurons", **by)),
         Read(name="here", position="mean", site=POST, top=Top(n=3, of="neurons", by=("b", "a"))),
+        Read(name="next", position="mean", top=Top(n=1, skip=1, of="neurons", **by)),
     ]
     got = measured(folder, shown, reads=every)[0]
     (number,) = got["chosen_parts_for_best"][0].astype(int)
     assert areas[number] == areas.max()
+    (second,) = got["chosen_parts_for_next"][0].astype(int)
+    assert second != number and areas[second] == sorted(areas)[-2]
     np.testing.assert_allclose(got["best"][0], [means(t)[number] for t in rest], **CLOSE)
     three = [means(t)[got["chosen_parts_for_here"][0].astype(int) + len(x[0]) // 3] for t in rest]
     np.testing.assert_allclose(got["here"][0], [t.mean() for t in three], **CLOSE)
+
+
+def test_the_control_labels_chooses_by_labels_that_are_dealt_out(subject, shown):
+    folder, naive = subject
+    top = Top(n=2, of="neurons", by=("b", "a"))
+    read = Read(name="best", position="mean", site=POST, top=top)
+    task = Task(Model(name=str(folder)), shown, (read,), stands_in="labels")
+    numbers, _ = measuring.measure(
+        task, np.array([0, 1]), folder, "cpu", False, lambda done, of: None
+    )
+    chosen, _ = halves(shown)
+    x = torch.stack([kept(naive, text)["post"][1:].mean(0) for text in chosen])
+    order = rng.permutation(np.array([0]), "ask.labels", 0, len(chosen))[0]
+    labels = [shown.rows[shown.halves()[0][i]].columns["label"] for i in order]
+    first, second = (x[[label == name for label in labels]].mean(0) for name in "ba")
+    best = (first - second).argsort(descending=True)[:2]
+    picked = numbers["chosen_parts_for_best"][1]
+    assert picked[0].tolist() == picked[1].tolist() == best.tolist()
 
 
 def test_the_control_of_neurons_takes_as_many_others(subject, shown):

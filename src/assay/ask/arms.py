@@ -12,7 +12,16 @@ from typing import Any
 import msgspec
 
 from assay.ask import placing
-from assay.ask.measure import controls, damage, interventions, models, reads, sentences, training
+from assay.ask.measure import (
+    controls,
+    damage,
+    directions,
+    interventions,
+    models,
+    reads,
+    sentences,
+    training,
+)
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.tasks import Task, stated
@@ -224,6 +233,8 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             # before reads had prompts, these were halved where parts are chosen on others
             halved = task.chooses and not any(r.prompts for r in tables.read)
             task = dataclasses.replace(task, chooses=halved)
+            if study.frozen is None:
+                task = _as_learned(study, task)
             columns = {*task.prompts.rows[0].columns}
             some = tuple(
                 r
@@ -233,6 +244,18 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             task = dataclasses.replace(task, reads=some)
             study.parts.append(Part(name, task))
             _add_controls_of_model(study, name, task, model.controls)
+
+
+def _as_learned(study: ResolvedStudy, task: Task) -> Task:
+    """Have other prompts read along directions that are learned from the first ones, as the arm of
+    these has them."""
+    learned = {d.name for d in task.own_directions if directions.way_of(d) in directions.LEARNED}
+    own = [d for d in task.directions if d.name in learned and not d.prompts]
+    usual = study.first.table.name
+    every = tuple(
+        msgspec.structs.replace(d, prompts=usual) if d in own else d for d in task.directions
+    )
+    return dataclasses.replace(task, directions=every, made_for=study.first) if own else task
 
 
 def _add_control(study: ResolvedStudy, of: str, control: Control, task: Task) -> None:

@@ -186,7 +186,7 @@ def _asks_for_dead(study: Study, name: str) -> bool:
     """Whether a statement has the share of dead latents of a dictionary, which is one number of all
     of it, so that each seed trains one; not where another table names the dictionary."""
     named = any(
-        value == name or (isinstance(value, tuple) and value[:1] == (name,))
+        value == name or (isinstance(value, tuple) and value[:1] == (name,) and value[1:] != ((),))
         for table in (*study.read, *study.direction, *study.intervene, *study.probe)
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )

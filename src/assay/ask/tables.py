@@ -137,6 +137,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     n: int | str
     """How many, or a slot of a sweep."""
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""
@@ -285,8 +287,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
-    """The prompts that it is learned from; left out: those that are measured, of which it sees the
-    half that is not."""
+    """The prompts that it is learned from; left out: the half of the first ones that is not
+    measured; of an intervention with prompts of its own, of these."""
     label: str = "label"
     """The column that holds the labels."""
     difference: tuple[Plain, Plain] | None = None

@@ -126,7 +126,7 @@ ASKED = Control("asked", "the model says it when it is asked in words", drawn=Fa
 
 WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
 WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
-DEALT = Control("labels", "parts that labels dealt out at random choose do it as well", drawn=True)
+DEALT = Control("labels", "parts that labels dealt out at random choose do it as well", drawn=False)
 
 _WORDS = {
     RANDOM: "any vector of this length has the effect",

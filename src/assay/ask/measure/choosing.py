@@ -122,7 +122,7 @@ def check(
         site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
         each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
         most = folder.width(site) if site else each * len(layers)
-        if int(top.n) >= most:
+        if int(top.n) + top.skip >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
     if not isinstance(top.by, str):
@@ -161,12 +161,12 @@ def stand_in(read: Read) -> Intervention:
     return Intervention(name=read.name, top=read.top, position=position, **place)
 
 
-def of_read(read: Read, known: Known, dealt: int | None = None) -> Read:
+def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
     """Name the parts that are chosen for a read in the place of the choice; by labels dealt out at
-    random, with the seed of this, if there is one. Raises: DataError, ModelError."""
+    random, the same for all seeds, where they are `dealt`. Raises: DataError, ModelError."""
     if read.top is None:
         return read
-    table = chosen(stand_in(read), read.top, known, dealt)
+    table = chosen(stand_in(read), read.top, known, dealt=dealt)
     changes: dict[str, Any] = {"heads": table.heads} if read.top.of == "heads" else {}
     if read.top.of == "neurons":
         changes = {"neurons": table.neurons}
@@ -199,7 +199,7 @@ def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
     return [*found, *(latents if isinstance(latents, tuple) else (latents,))]
 
 
-def chosen(table: Intervention, top: Top, known: Known, dealt: int | None = None) -> Intervention:
+def chosen(table: Intervention, top: Top, known: Known, *, dealt: bool = False) -> Intervention:
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
     learner = known.learner
     source, rows = source_of(top, learner.measured, learner.sources, known.reads)
@@ -213,8 +213,8 @@ def chosen(table: Intervention, top: Top, known: Known, dealt: int | None = None
         score = sizes.mean(0)
     else:
         labels = source.column(top.label, rows)
-        if dealt is not None:
-            order = rng.permutation(np.array([dealt]), "ask.labels", 0, len(labels))[0]
+        if dealt:
+            order = rng.permutation(np.array([0]), "ask.labels", 0, len(labels))[0]
             labels = [labels[i] for i in order]
         first, second = (
             sizes[[i for i, x in enumerate(labels) if x == directions.label_of(label)]]
@@ -222,7 +222,7 @@ def chosen(table: Intervention, top: Top, known: Known, dealt: int | None = None
         )
         score = first.mean(0) - second.mean(0)
         score = _auroc(first, second) if top.score == "auroc" else score
-    order = score.argsort(descending=True, stable=True)[: int(top.n)].tolist()
+    order = score.argsort(descending=True, stable=True)[top.skip :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
     if top.of == "heads":

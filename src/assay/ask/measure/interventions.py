@@ -492,7 +492,7 @@ def in_words(table: Intervention) -> str:
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
         "ablate": f"{table.ablate} ablation{source}",
-        "scale": f"multiplied by {table.scale}",
+        "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
         "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",

@@ -274,7 +274,7 @@ def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
     some = task.choosers or task.reads
     table = choosing.stand_in(read)
     interventions.check(table, task.directions)
-    source = choosing.source_of(read.top, task.made_for or task.prompts, task.sources, some)
+    source = choosing.source_of(read.top, task.prompts, task.sources, some)
     choosing.check(table, read.top, source, task.directions, some, folder)
     for i in source[1] if table.position != "all" else ():
         prompt(folder, source[0].rows[i]).all_at(table.position)
@@ -477,9 +477,9 @@ class Readings:
         """A read with the parts that are chosen for it."""
         task = self.task
         some = task.choosers or task.reads
-        known = choosing.Known(self.changes.learner, task.directions, some, self._effects)
-        dealt = self.changes.seeds[0] if task.stands_in == "labels" else None
-        return choosing.of_read(read, known, dealt)
+        own = replace(self.changes.learner, measured=task.prompts)
+        known = choosing.Known(own, task.directions, some, self._effects)
+        return choosing.of_read(read, known, dealt=task.stands_in == "labels")
 
     def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read."""

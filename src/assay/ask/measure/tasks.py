@@ -221,7 +221,7 @@ class Task:
     @property
     def new_each_seed(self) -> bool:
         """Whether each seed has a model, or prompts, of its own."""
-        drawn = self.stands_in not in ("", "heads", "blocks")
+        drawn = self.stands_in not in ("", "heads", "blocks", "labels")
         return bool(self.model.like or (self.less and self.less.like) or drawn)
 
     @property
