@@ -199,11 +199,11 @@ def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):
 
 
 KNOWN = {
-    'log P(" a") − log P(" b") behind the prompt, over all tokens (nats)': {
+    'log P(" a") − log P(" b") after the prompt, over all tokens (nats)': {
         "log_prob": (" a", " b")
     },
-    'log P(" a") behind the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
-    'P(" a") − P(" b") behind the prompt, over all tokens (-1 to 1)': {"prob": (" a", " b")},
+    'log P(" a") after the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
+    'P(" a") − P(" b") after the prompt, over all tokens (-1 to 1)': {"prob": (" a", " b")},
     "number of words of the next 5 likeliest tokens (0 or more)": {"written": "words", "tokens": 5},
     "length of the activation at hook_embed at every token of who (activation, 0 or more)": {
         "norm": True,

@@ -72,7 +72,7 @@ def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page):
     assert ASKED.strip() in unescape(block) and "<b>" not in block
     assert block.count("went to") == 1 + 3
     text = visible(page)
-    assert 'right: log P(" {city}") − log P(" {foil}") behind the prompt, over all tokens' in text
+    assert 'right: log P(" {city}") − log P(" {foil}") after the prompt, over all tokens' in text
     assert re.search(r"The first prompt: anna went to \w+ the capital is", text)
 
 

@@ -155,7 +155,7 @@ def counted(c: Expected) -> str:
     """Say how many units the judged arm and its controls bring; in one number where they agree."""
     (judged,) = c.judged.values()
     if {*c.controls.values()} <= {judged}:
-        each = f", and {judged} in each of its {plural('control', 2)}" if c.controls else ""
+        each = ", in its own arm and in each control" if c.controls else ""
         return f"Judged on {judged}{each}."
     listed = ", ".join(f"{arm} on {count}" for arm, count in c.controls.items())
     return f"Judged on {judged}; its controls: {listed}."
@@ -165,7 +165,7 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "time unknown"
+        return "how long they take is not known"
     return (
         f"{lasting(clock)} if the cores are free ({amount(cpu)} CPU-seconds, estimated from "
         f"{planned.cost_from})"

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.reasons import remedy
 from assay.core.results import Judged, ResultData
@@ -123,7 +122,7 @@ def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
     """Say for what the verdicts speak: models, prompts and sites, the claims of each scope by
     number where there are several scopes."""
     by_scope: dict[str, list[str]] = {}
-    conditions = {c.text: c.condition for c in experiment.claims if isinstance(c, Claim)}
+    conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
     for number, verdict in enumerate(data.verdicts, 1):
         if scope := verdict.scope:
             if experiment.materials is not None:
