@@ -91,8 +91,6 @@ def command(
         if rerun or record or choice != DEFAULT:
             what = "--rerun, --record, --preset and --set"
             raise AssayError(f"{what} go with the name of one experiment")
-        if name.endswith(CHECK):
-            return of_check(Path(name))
         if name != ALL:
             return of_file(Path(name), authority)
         with door.bar("verify", "experiments") as bar:
@@ -115,9 +113,11 @@ def report(compared: Compared) -> Answer[Compared]:
     return Answer(compared, words, int(bool(rows)))
 
 
-def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen]:
-    """Judge a bundle again, and report where it differs from what it states; or read what was
-    frozen, and report what shows when."""
+def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen | Judged]:
+    """Judge a bundle or a saved check again, and report where it differs from what it states; or
+    read what was frozen, and report what shows when."""
+    if path.name.endswith(CHECK):
+        return of_check(path)
     if path.name.endswith(REGISTRATION):
         registration = registered.read(foreign.regular(path))
         found = tuple(anchors.found(registration, authority))
