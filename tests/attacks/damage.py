@@ -1,6 +1,12 @@
 """Ways in which a stored or foreign file can come to harm, drawn by a seeded generator."""
 
+import contextlib
 import shutil
+import signal
+import traceback
+from pathlib import Path
+
+import numpy as np
 
 
 def flip(path, rng):
@@ -96,3 +102,39 @@ def harm(path, rng):
     way = WAYS[int(rng.integers(len(WAYS)))]
     way(path, rng)
     return way.__name__
+
+
+@contextlib.contextmanager
+def limited(seconds):
+    """Ends a case that hangs."""
+
+    def stop(*_):
+        raise TimeoutError(f"a case took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def told(kinds, folder, seeds, stream, *given):
+    """What went wrong in cases of these kinds by turns, a line each; every case has a folder and
+    random numbers of its own."""
+    lines = []
+    for seed in seeds:
+        kind, here = kinds[seed % len(kinds)], folder / str(seed)
+        here.mkdir()
+        with limited(60):
+            try:
+                how, why = kind(here, np.random.default_rng([stream, seed]), *given)
+            except Exception as error:
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                what = f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}"
+                how, why = "", f"{what}: {error}"[:400]
+        if why:
+            lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
+        shutil.rmtree(here, ignore_errors=True)
+    return "\n".join(lines)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import registration
 import torch
+from damage import limited
 from safetensors.torch import save_file
 from test_hostile import CLAIM as TABLE_CLAIM
-from test_hostile import DATA, TABLE, limited, plain_dictionary, said
+from test_hostile import DATA, TABLE, plain_dictionary, said
 
 import tiny_models
 from forks import typed

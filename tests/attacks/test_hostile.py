@@ -10,13 +10,12 @@ import json
 import os
 import resource
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from damage import harm
+from damage import harm, limited
 from safetensors.torch import load_file, save_file
 
 import tiny_models
@@ -509,22 +508,6 @@ def told(tmp_path, world, seeds, monkeypatch):
 
 
 WITH_WORLD = (converted, on_model, on_text, on_acts)
-
-
-@contextlib.contextmanager
-def limited(seconds):
-    """Ends a case that hangs."""
-
-    def stop(*_):
-        raise TimeoutError(f"a case took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(

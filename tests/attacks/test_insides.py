@@ -13,14 +13,12 @@ import json
 import math
 import numbers
 import re
-import shutil
-import traceback
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_hostile import CLAIM, TABLE, limited, said, wrong
+from damage import told
+from test_hostile import CLAIM, TABLE, said, wrong
 from test_messages import line_changed, messaged
 
 from assay import judge
@@ -326,37 +324,13 @@ def agent(here, rng):
 KINDS = (judged, framed, judged, explained, judged, agent, judged)
 
 
-def told(tmp_path, seeds, skip=()):
-    """What went wrong, a line each."""
-    lines = []
-    for seed in seeds:
-        kind, here = KINDS[seed % len(KINDS)], tmp_path / str(seed)
-        if kind in skip:
-            continue
-        here.mkdir()
-        with limited(60):
-            try:
-                how, why = kind(here, np.random.default_rng([41, seed]))
-            except Exception as error:
-                at = traceback.extract_tb(error.__traceback__)[-1]
-                how, why = (
-                    "",
-                    f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[
-                        :400
-                    ],
-                )
-        if why:
-            lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
-        shutil.rmtree(here, ignore_errors=True)
-    return "\n".join(lines)
-
-
 def test_cells_that_nobody_meant(tmp_path):
-    assert not (wrong := told(tmp_path, range(40))), wrong
+    assert not (wrong := told(KINDS, tmp_path, range(40), 41)), wrong
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(30))
 def test_three_thousand_cells_that_nobody_meant(tmp_path, block):
-    assert not (wrong := told(tmp_path, range(100 * block + 1000, 100 * block + 1100))), wrong
+    seeds = range(100 * block + 1000, 100 * block + 1100)
+    assert not (wrong := told(KINDS, tmp_path, seeds, 41)), wrong

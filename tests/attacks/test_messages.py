@@ -11,14 +11,12 @@ import json
 import runpy
 import shutil
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from damage import harm
-from test_hostile import SETTINGS, limited, said, settings_changed, wrong
+from damage import harm, told
+from test_hostile import SETTINGS, said, settings_changed, wrong
 
 from assay.agents.asking import Asked, Bounds, opened, submit
 from assay.agents.tools import Tools
@@ -328,46 +326,22 @@ def bundled(here, rng, world):
 KINDS = (messaged, messaged, studied, job, bundled, job, messaged, studied, frozen)
 
 
-def told(world, tmp_path, seeds):
-    """What went wrong, a line each."""
-    lines = []
-    for seed in seeds:
-        kind, here = KINDS[seed % len(KINDS)], tmp_path / str(seed)
-        here.mkdir()
-        with limited(60):
-            try:
-                how, why = kind(here, np.random.default_rng([31, seed]), world)
-            except Exception as error:
-                at = traceback.extract_tb(error.__traceback__)[-1]
-                how, why = (
-                    "",
-                    f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[
-                        :400
-                    ],
-                )
-        if why:
-            lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
-        shutil.rmtree(here, ignore_errors=True)
-    return "\n".join(lines)
-
-
 @pytest.mark.parametrize(
     "seeds", [range(8), pytest.param(range(8, 20), marks=pytest.mark.thorough)], ids=str
 )
 def test_messages_that_nobody_meant(world, tmp_path, seeds):
-    assert not (wrong := told(world, tmp_path, seeds)), wrong
+    assert not (wrong := told(KINDS, tmp_path, seeds, 31, world)), wrong
 
 
 def test_messages_that_once_were_too_much(world, tmp_path):
     # of the slow ones, each another mistake
     seeds = (1145, 1265, 1515, 1665, 1765, 1935, 2067, 2495, 3025, 3257)
-    assert not (wrong := told(world, tmp_path, seeds)), wrong
+    assert not (wrong := told(KINDS, tmp_path, seeds, 31, world)), wrong
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(30))
 def test_three_thousand_messages_that_nobody_meant(world, tmp_path, block):
-    assert not (wrong := told(world, tmp_path, range(100 * block + 1000, 100 * block + 1100))), (
-        wrong
-    )
+    seeds = range(100 * block + 1000, 100 * block + 1100)
+    assert not (wrong := told(KINDS, tmp_path, seeds, 31, world)), wrong

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from damage import harm
-from test_hostile import limited
+from damage import harm, limited
 
 import tiny_models
 from assay.cli.main import main

@@ -586,6 +586,19 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     with pytest.raises(DataError, match="not finite"):
         ask(some, np.full(4, math.nan))
 
+    def breaks(vector, prompts):
+        return {"effect": some(vector, prompts), "loss": [p["x"] * 0.1 + 9 * (vector is not None)
+                                                          for p in prompts]}  # fmt: skip
+
+    def right(vector, prompts):  # effects of 0, 1 and -1 by a name of shares
+        return {"correct": [(p["x"] + (vector is not None)) % 7 < 3 for p in prompts]}
+
+    assert assay.check("", right, prompts=rows, holds="correct > 0.5", cache=False,
+                       vector=np.eye(4)[0], ledger=False).outcome != "holds"  # fmt: skip
+    assert any("also moves loss" in n and "1.15 to 10.2" in n for n in ask(breaks).notes)
+    with pytest.raises(DataError, match="called 'arm'; rename"):
+        ask(lambda v, p: {"arm": some(v, p)})
+
 
 def test_sources_of_which_none_is_unrelated_are_noted():
     def read(source, prompts):

@@ -273,6 +273,7 @@ def test_without_a_condition_it_is_a_table():
         ({"y": [0, 1, 2] * 40}, "3 kinds"),
         ({"groups": [1, 2]}, "2 entries"),
         ({"groups": [1] * N}, "one group"),
+        ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
         ({"texts": ["a"]}, "1 entries"),
         ({"shift": "size"}, "'length'"),
         ({"shift": [1, 2]}, "2 values"),

@@ -765,24 +765,9 @@ def test_errors_of_the_value_itself_are_not_hidden():
 # what comes out
 
 
-def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
+def test_a_verdict_as_json_and_its_controls_have_the_same_keys():
     j = judged(changes={"published": Published(2.0, "paper, table 1")})
     out = json.loads(json.dumps(j.to_json(), allow_nan=False))
-    keys = (
-        "text outcome reason price estimate low high t_low t_high p n dropped units scope method "
-        "source published threshold"
-    )
-    assert set(keys.split()) | {
-        "threshold_from",
-        "kind",
-        "near",
-        "also",
-        "asked",
-        "bounds",
-        "detectable",
-        "gates",
-        "controls",
-    } <= set(out)
     assert set(out) - {"edition", "controls", "planted", "notes", "also", "asked"} == set(
         out["controls"]["control"]
     ) - {"contrast"}

@@ -3,6 +3,7 @@ numbers that nothing judges. catalogue/records/coverage.md has the coverage with
 
 import json
 import math
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from interval_worlds import filled_cells
 from msgspec import structs
 
 import assay
-from assay.core.claims import Estimate, claims_key
+from assay.core.claims import Claim, Estimate, claims_key
 from assay.core.curves import curve
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate
 from assay.core.figures import figures_of
+from assay.core.judging import judge
 from assay.core.results import Curve
 from assay.core.stats import mean, ratio
 
@@ -43,21 +45,6 @@ def swept(levels=DENSITIES, y=(0.9, 0.5, 0.1), seeds=6):
 def told(data, **fields):
     entry = {"text": "x", "value": lambda arms: arms["main"].x, "over": "density", **fields}
     return estimate(Estimate(**entry), {"main": data})
-
-
-def test_a_number_has_students_interval_and_each_level_of_a_curve_has_it_too():
-    x = np.array([0.3, 0.1, 0.4, 0.15, 0.9, 0.26, 0.5, 0.35])
-    low, high = scipy.stats.t.interval(0.95, 7, x.mean(), scipy.stats.sem(x))
-    arms = {"main": xr.Dataset({"x": ("seed", x)})}
-    number = estimate(Estimate(text="x", value=lambda arms: arms["main"].x), arms)
-    assert (number.t_low, number.t_high) == pytest.approx((low, high))
-    assert number.low <= low + 1e-12 and high - 1e-12 <= number.high
-    assert number.estimate == pytest.approx(x.mean())
-    both = curve({"x": np.stack([x, 2 * x], 1)}, [1, 2], mean, over="k")
-    assert [(p.t_low, p.t_high) for p in both.points] == [
-        pytest.approx((low, high)),
-        pytest.approx((2 * low, 2 * high)),
-    ]
 
 
 def test_a_band_is_as_wide_as_the_largest_of_its_t_values_needs():
@@ -314,3 +301,37 @@ def test_a_level_at_which_all_units_agree_on_a_bound_has_width():
     )
     plain = curve({"x": x}, [0, 1, 2], mean, over="depth")
     assert (plain.low[1], plain.band_low[1]) == (got.low[1], got.band_low[1])
+
+
+def test_a_band_allows_for_groups_of_units_as_a_claim_about_one_level_does():
+    """Prompts of six values of one slot and four of another, each with a luck of its own: a claim
+    about a level has the interval of the curve there, inside of the band; and both are wider than
+    with prompts as independent units."""
+    draw, prompts = np.random.default_rng(4), np.arange(24)
+    slots = {"name": prompts // 4, "place": prompts % 4}
+    x = 1 + 0.3 * draw.normal(size=(24, 5))
+    for count, of in ((6, slots["name"]), (4, slots["place"])):
+        x += 0.5 * draw.normal(size=(count, 5))[of]
+    dims, at = ("prompt", "layer"), {"prompt": prompts, "layer": np.arange(5)}
+    arms = {"main": xr.Dataset({"x": (dims, x)}, coords=at)}
+    arms["none"] = arms["main"] * 0
+    groups = {"prompt": {k: {str(i): f"v{v}" for i, v in enumerate(of)} for k, of in slots.items()}}
+    entry = Estimate("scan", value=lambda a: a["main"].x, units=("prompt",), over="layer")
+    for some, wider in ((groups, 1.5), ({}, 1.0)):
+        scan = estimate(replace(entry, groups=some), arms).curve
+        for k in range(5):
+            claim = Claim(
+                text="a level",
+                value=lambda arm, _, k=k: arm.x.isel(layer=k, drop=True),
+                units=("prompt",),
+                low=0.2,
+                must_fail=("none",),
+                groups=some,
+                threshold_from="plan: a fifth",
+                source="",
+            )
+            alone = judge(claim, arms)
+            assert (alone.low, alone.high) == pytest.approx((scan.low[k], scan.high[k]))
+            assert scan.band_low[k] <= alone.low and alone.high <= scan.band_high[k]
+            plain = scipy.stats.t.ppf(0.975, 23) * x[:, k].std(ddof=1) / math.sqrt(24)
+            assert alone.high - alone.low > 2 * plain * wider * 0.9

@@ -75,25 +75,6 @@ def test_draws_do_not_depend_on_how_they_are_chunked(monkeypatch):
     np.testing.assert_allclose([whole.low, whole.high], [parts.low, parts.high], rtol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(8, 300), (300, 8), (7, 20)])
-@pytest.mark.parametrize("kept", [True, False])
-def test_the_usual_draws_are_those_of_a_plain_product_whether_or_not_their_counts_are_kept(
-    monkeypatch, shape, kept
-):
-    monkeypatch.setattr(intervals, "_KEPT", intervals._KEPT if kept else 0)
-    terms = crossed(*shape)
-    c, d = (counts(i, n, intervals.DRAWS) for i, n in enumerate(shape))
-    err, var = (np.einsum("ka,ka->k", c, d @ x.T) for x in terms.values())
-    tail = reference.norm.cdf(
-        -reference.t.ppf(0.975, min(shape) - 1) * math.sqrt(min(shape) / (min(shape) - 1))
-    )
-    for _ in range(2):  # the second finds the counts that the first kept
-        got = interval(terms, ratio("err", "var"), factors=2)
-        np.testing.assert_allclose(
-            [got.boot_low, got.boot_high], np.quantile(err / var, [tail, 1 - tail]), rtol=1e-12
-        )
-
-
 def test_factors_may_come_in_either_order_of_length():
     terms = crossed(12, 7)
     c, d = counts(0, 12, 300), counts(1, 7, 300)

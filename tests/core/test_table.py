@@ -1260,6 +1260,8 @@ def test_shares_are_of_one_scale_and_no_share_is_minus_one():
         renamed = table.rename(columns={"acc": "loss"})
         assay.judge(renamed, **{**ask, "claim": ask["claim"].replace("acc", "loss")})
     assert assay.judge(f.assign(acc=100 * f.acc), **ask).outcome == "holds"
+    differences = f.assign(acc=f.acc - 0.3)  # of shares, some of them negative
+    assert assay.judge(differences, **ask).outcome == "holds"
     blank = f.assign(
         seed=[f"s{s} " if a == "gated" else f"s{s}" for a, s in zip(f.arm, f.seed, strict=True)]
     )

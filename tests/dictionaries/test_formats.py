@@ -32,8 +32,6 @@ PEERS = (
     "gemma_scope",
     "llama_scope",
     "qwen_scope",
-    "goodfire",
-    "hook_z",
     "circuit_tracer",
 )
 EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
@@ -129,8 +127,6 @@ def test_read_as_the_peer_reads_it(peer, case):
         ),
         ("llama_scope", "residual", "blocks.3.hook_resid_post", None, []),
         ("qwen_scope", "topk", "blocks.3.hook_resid_post", None, ["architecture", "k", "site"]),
-        ("goodfire", "small", "blocks.19.hook_resid_post", None, ["architecture", "site"]),
-        ("hook_z", "attention", "blocks.3.attn.hook_z", None, ["architecture"]),
         ("circuit_tracer", "transcoder", "blocks.3.mlp.hook_in", "blocks.3.hook_mlp_out", []),
         (
             "circuit_tracer",

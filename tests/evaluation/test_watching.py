@@ -1,63 +1,19 @@
-"""What is told before the result: numbers so far are those of a naive recomputation; a site or
-model that is not the file's is said first."""
+"""What is told before the result: a site or model that is not the file's."""
 
 import warnings
 from dataclasses import replace
 
-import naive_evaluation
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from test_evaluating import SAELENS, own, plain
 
 import tiny_models
 from assay.evaluation import evaluate, look
-from assay.evaluation.watching import SoFar, Warned
+from assay.evaluation.watching import Warned
 from assay.subjects import folder as models
 
 SITE = "blocks.1.hook_resid_post"
-
-
-def test_numbers_so_far_are_those_of_the_text_so_far(model, texts, tmp_path):
-    heard = []
-    found = evaluate(
-        plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append
-    )
-    tokens, document, _ = naive_evaluation.windows(tmp_path)
-    so_far = [event for event in heard if isinstance(event, SoFar)]
-    assert len(so_far) >= 12 and not any(isinstance(event, Warned) for event in heard)
-    encode, decode = own(plain())
-    for event in (so_far[0], so_far[11], so_far[-1]):
-        words = tokens[document < event.documents]
-        logits, acts = tiny_models.naive(model, words)
-        x = acts[SITE][:, 1:].reshape(-1, 24)
-        f, x_hat = encode(x), decode(encode(x))
-        whole = acts[SITE].copy()
-        whole[:, 1:] = x_hat.reshape(len(words), -1, 24)
-        spliced = tiny_models.naive(model, words, {SITE: lambda v, whole=whole: whole})[0]
-        assert event.dictionary == "dictionary 1"
-        assert event.tokens == len(x) < found.dictionaries[0]["tokens"]
-        assert event.measures == pytest.approx(
-            {
-                "l0": (f > 0).sum(1).mean(),
-                "fvu": ((x - x_hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(),
-                "ce_clean": (clean := tiny_models.naive_loss(logits, words)[:, 1:].mean()),
-                "ce_spliced": (replaced := tiny_models.naive_loss(spliced, words)[:, 1:].mean()),
-                "ce_increase": replaced - clean,
-            },
-            rel=1e-4,
-        )
-    assert [e.tokens for e in so_far] == sorted({e.tokens for e in so_far})
-
-
-def test_numbers_so_far_of_activations_have_no_losses(tmp_path):
-    save_file({"acts": torch.randn(40, 6, 24)}, tmp_path / "acts.safetensors")
-    heard = []
-    evaluate(plain(), acts=tmp_path / "acts.safetensors", root=tmp_path / "s", watch=heard.append)
-    assert heard and all(
-        isinstance(e, SoFar) and set(e.measures) == {"l0", "fvu"} and e.documents for e in heard
-    )
 
 
 def test_what_is_stored_is_not_told_again(model, texts, tmp_path):

@@ -109,14 +109,6 @@ def test_the_text_of_a_module_elsewhere_is_its_own(tmp_path, monkeypatch):
     assert origin.code("theirs.gone") == ""
 
 
-def test_an_edited_file_is_read_again(tmp_path):
-    path = tmp_path / "edited.py"
-    path.write_text(WALK.read_text())
-    assert catalogue.find(str(path)).seeds_per_group == 2
-    path.write_text(WALK.read_text().replace("seeds_per_group=2", "seeds_per_group=33"))
-    assert catalogue.find(str(path)).seeds_per_group == 33
-
-
 def test_set_replaces_static_and_per_run_fields():
     walk = catalogue.find(str(WALK))
     chosen = override(walk, "default", ["steps=7"])
@@ -148,11 +140,6 @@ def test_impossible_settings(sets, says):
     with pytest.raises(SpecError, match=says) as e:
         override(catalogue.find(str(WALK)), "default", sets)
     assert "\n" not in str(e.value)
-
-
-def test_unknown_preset():
-    with pytest.raises(ExperimentError, match="no preset 'tiny'; presets: smoke, default, full"):
-        override(catalogue.find(str(WALK)), "tiny")
 
 
 @pytest.fixture
@@ -190,15 +177,6 @@ def test_a_folder_is_found_run_and_told_by_its_name(folder, monkeypatch, capsys)
     assert (folder.parent / "records/my-walk.json").is_file(), (
         "beside the folder, as a file's lies beside the file"
     )
-
-
-def test_every_file_of_a_folder_counts_as_its_text(folder):
-    before = origin.code(str(folder / "__init__.py"))
-    (folder / "method.py").write_text((folder / "method.py").read_text() + "\n# another text\n")
-    after = origin.code(str(folder / "__init__.py"))
-    assert before != after and len(after) == 16
-    (folder / "notes.txt").write_text("no part of it")
-    assert origin.code(str(folder / "__init__.py")) == after
 
 
 def test_an_edit_of_any_file_of_a_folder_is_read_again(folder):

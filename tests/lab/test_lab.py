@@ -46,35 +46,9 @@ def test_verdicts_controls_and_planted_effects(done):
     assert result.arms["main"].end.values.tolist() == (-result.arms["mirror"].end).values.tolist()
 
 
-def test_json_has_what_is_promised(done):
+def test_its_json_counts_its_runs_and_names_no_path(done):
     _, result = done
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert {
-        "experiment",
-        "preset",
-        "seconds",
-        "cpu_seconds",
-        "provenance",
-        "verdicts",
-        "exact",
-        "findings",
-    } <= data.keys()
-    keys = {
-        "text",
-        "outcome",
-        "reason",
-        "estimate",
-        "low",
-        "high",
-        "n",
-        "units",
-        "scope",
-        "source",
-        "published",
-        "controls",
-    }
-    assert keys <= data["verdicts"][0].keys()
-    assert keys - {"controls"} <= data["verdicts"][0]["controls"]["still"].keys()
     assert data["provenance"]["runs"] == 18
     said = json.dumps(data["provenance"])
     assert "/" not in said.replace("+cpu", ""), "no paths"
@@ -108,14 +82,6 @@ def test_table_has_a_row_per_arm_and_claim(done):
     assert frame.arm.tolist() == ["main", "far", "still", "mirror"]
     assert frame.role.tolist() == ["method", "planted", "control", "control"]
     assert frame.n_seed.tolist() == [6] * 4
-
-
-def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
-    with pytest.raises(
-        StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"
-    ):
-        Lab(tmp_path / "s").judge(walk)
-    assert not (tmp_path / "s").exists()
 
 
 def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, walk):

@@ -51,13 +51,14 @@ def command(tasks=9, **how):
 
 
 def test_tasks_of_several_commands_never_take_more_cores_than_there_are():
-    with command() as (first, _, one), command() as (second, said, _):
+    with command() as (first, _, one), command() as (second, said, two):
         assert first() and first()
         assert first() is None, "its own third waits too"
         assert second() is None
         one.ended()
         assert first(), "the next of the first command goes first"
         assert second() is None
+        assert (one.held, two.held) == (2, 1), "what is left goes on so many at once"
     assert said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"], "said once"
 
 

@@ -97,6 +97,11 @@ def test_other_stores_are_refused_in_one_line(tmp_path, text, says):
     assert "\n" not in str(e.value)
 
 
+def test_a_folder_in_which_a_run_waits_for_its_turn_is_opened(tmp_path):
+    (tmp_path / "locks").mkdir()
+    assert Store(tmp_path).root == tmp_path
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(StoreError, match=r"no store\.json but holds thesis\.tex"):

@@ -43,7 +43,6 @@ def test_an_experiment_of_the_catalogue_by_its_class_and_record(folder, capsys):
     assert fields["width"]["default"] == "3"
     assert fields["width"]["may_be"] == "at least 1"
     assert fields["density"]["may_be"] == "above 0 and at most 1"
-    assert fields["seed"]["several"]
     known = by_name(answer)
     assert known["held_out"]["unit"] == "squared input"
     assert known["loss"]["dimensions"] == [{"name": "step", "size": 2, "levels": ["4000", "8000"]}]

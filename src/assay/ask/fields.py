@@ -22,7 +22,7 @@ from assay.ask.wording import QUANTITIES, made_of
 from assay.core import syntax
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
-from assay.core.spec import Spec, per_run_fields, ranges
+from assay.core.spec import Spec, ranges
 from assay.core.varying import changes
 from assay.dictionaries.measuring.measures import SUMS
 from assay.lab import catalogue
@@ -47,8 +47,6 @@ class Field:
     may_be: str
     """Its bounds in words; "" where any value of its type is taken."""
     meaning: str
-    several: bool
-    """Whether runs of one arm may differ in it."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +160,14 @@ def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
     under each in the class."""
     specs = specs[:1]
     cls = type(specs[0])
-    texts, several = meanings(cls), per_run_fields(cls)
+    texts = meanings(cls)
 
     def values(name: str) -> str:
         distinct = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
         return ", ".join(distinct[:FEW]) + " …" * (len(distinct) > FEW)
 
     return tuple(
-        Field(name, values(name), bounds, texts.get(name, ""), name in several)
+        Field(name, values(name), bounds, texts.get(name, ""))
         for name, bounds in ranges(cls).items()
     )
 

@@ -103,18 +103,14 @@ def assumed(text: Text) -> list[Missing]:
         assumptions.append(Missing("budget", how, "none: there is no limit"))
     assumptions += _unnamed(text)
     for i, entry in enumerate(study.claim, 1):
-        lacks = dict[str, tuple[str, str]]()
         if not entry.threshold:
+            how = 'write threshold = "plan: …", or "paper: …", "pilot: …"'
             default = f"{GIVEN}: Assay cannot know whether a pilot gave it"
-            lacks["threshold"] = 'threshold = "plan: …", or "paper: …", "pilot: …"', default
+            assumptions.append(Missing(f"claim {i}: threshold", how, default))
         if entry.bounds is None:
+            how = "write bounds = [0, 1] for a share, [-1, 1] for a difference of shares"
             default = "none: if most units are equal, the claim is undecided"
-            lacks["bounds"] = (
-                "bounds = [0, 1] for a share, [-1, 1] for a difference of shares",
-                default,
-            )
-        for name, (how, default) in lacks.items():
-            assumptions.append(Missing(f"claim {i}: {name}", f"write {how}", default))
+            assumptions.append(Missing(f"claim {i}: bounds", how, default))
     return assumptions
 
 

@@ -148,33 +148,8 @@ def refuse_unknown(
     for key, arms in names.items():
         for name in (a for a in arms if a not in study.arms or a in study.idle):
             known = [a for a in study.arms if a not in study.idle]
-            hint = (
-                _left_out(study, name)
-                or _called(study, name)
-                or _per_run(study, name)
-                or _first_trained(study, name)
-                or nearest(name, known)
-            )
+            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, known)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
-
-
-def _called(study: StudyDraft, name: str) -> str:
-    """What an arm is called here that somebody names by its label and some of its fields;
-    nothing of any other name."""
-    prefix, _, arm = name.rpartition("/")
-    words = {word for word in prefix.split(",") if word}
-    called = [
-        side.named(arm)
-        for side in study.sides
-        if arm in side.arms
-        and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
-    ]
-    if not words or not called:
-        return ""
-    return (
-        f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
-        "[[experiment]] keep their names, and other values stand before them"
-    )
 
 
 def _left_out(study: StudyDraft, name: str) -> str:
@@ -188,20 +163,6 @@ def _left_out(study: StudyDraft, name: str) -> str:
                 f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
                 f"{side.of.name} has {', '.join(side.of.arms)}"
             )
-    return ""
-
-
-def _per_run(study: StudyDraft, name: str) -> str:
-    """What to write where an arm is named after a value in which the runs of one arm differ;
-    nothing of any other name."""
-    fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
-    for part in study.text.study.experiment:
-        for field, values in part.fields.items():
-            if field in fields and isinstance(values, list | tuple):
-                return (
-                    f"runs of one arm differ in {field}; for an arm of each value write paired "
-                    f"= {{ {field} = {list(values)} }} in place of it"
-                )
     return ""
 
 

@@ -39,10 +39,8 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
         sites = [d.site for d in asked.text.study.direction if d.name == name]
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
-        if intervention.block:
-            phrases.append(f"with {interventions.in_words(intervention)}")
-            continue
-        if intervention.top or intervention.neurons or intervention.function:
+        own = (intervention.block, intervention.top, intervention.neurons, intervention.function)
+        if any(own):
             phrases.append(f"with {interventions.in_words(intervention)}")
             continue
         if intervention.heads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from assay.ask.draft import Statement, StudyDraft
 from assay.ask.text import frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, natural, stored
 from assay.core.ceilings import Bounded
-from assay.core.claims import Claim, Estimate
+from assay.core.claims import Claim, Estimate, Groups
 from assay.core.columns import Column
 from assay.core.heavy import xr
 
@@ -67,7 +68,7 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     if twins := comparing.twins(*told):
         judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
     unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
-    groups = {"prompt": comparing.groups(study.asked, s.main)} if "prompt" in judged.units else {}
+    groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     ceiling = _ceiling(study, s)
     return dataclasses.replace(judged, unlike=unlike, ceiling=ceiling, groups=groups, natural=ends)
@@ -208,7 +209,14 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
     known = _natural(study, s)
     whole = known is not None and all(map(math.isfinite, known)) and study.asked.frozen is not None
+    made = dataclasses.replace(made, groups=_groups(study, s, made.units))
     return dataclasses.replace(made, natural=made.natural or known, bounds=known if whole else None)
+
+
+def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
+    """The slots of which the prompts of a statement's arm are combinations, that have a value."""
+    found = comparing.groups(study.asked, s.main) if study.asked.parts and "prompt" in units else {}
+    return {"prompt": found} if found else {}
 
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:

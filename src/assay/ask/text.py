@@ -78,6 +78,7 @@ OTHERWISE = {
     ("read", "head"): 'write heads = ["9.1"], with direct, or with to and position',
     ("read", "n"): "write ngram = 8 next to written",
     ("read", "samples"): "write temperature; each seed samples anew",
+    ("read", "seeds"): "write temperature; each seed of the study samples anew",
     ("read", "do_sample"): "write temperature; each seed samples anew",
     ("read", "attribution"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
     ("read", "dla"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
@@ -298,9 +299,8 @@ def parsed(path: Path, whole: str) -> Text:
     except msgspec.ValidationError as e:
         keys = _keys(str(e))
         line, column = position(toml, keys)
-        raise ExperimentError(
-            f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
-        ) from None
+        what = _lists_of_lists(table, keys) or _advice(str(e), keys)
+        raise ExperimentError(f"{path} line {line + first - 1} column {column}: {what}") from None
     text = Text(path, toml, first, page, placing.written_out(study))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
@@ -410,6 +410,30 @@ def _keys(error: str) -> tuple[str | int, ...]:
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         keys.append(unknown[1])
     return tuple(keys)
+
+
+def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
+    """Say that a field of an experiment is no list of lists, and where its fields are listed; ""
+    of any other refusal."""
+    if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
+        return ""
+    part = table["experiment"][keys[1]]
+    if not isinstance(part["fields"], dict):
+        return ""
+    nested = (
+        name
+        for name, value in part["fields"].items()
+        if isinstance(value, dict)
+        or (isinstance(value, list) and any(isinstance(x, list | dict) for x in value))
+    )
+    if not (field := next(nested, "")):
+        return ""
+    return (
+        f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
+        "a number, a text, true or false, or a list of these that are all tried: assay list "
+        f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
+        "your own (docs/first-claim.md)"
+    )
 
 
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from assay.checking.fingerprint import Fingerprint
-from assay.checking.prompts import Given
+from assay.checking.prompts import KEPT, Given
 from assay.core import cache, display
 from assay.core.arrays import as_numpy
 from assay.core.errors import AssayError, DataError, RunError
@@ -137,6 +137,8 @@ class Calls:
         for name, value in named.items():
             if not (isinstance(name, str) and name.isidentifier()):
                 raise DataError(f"{self.name} gave numbers called {name!r}, which is not a name")
+            if name in KEPT:
+                raise DataError(f"{self.name} gave numbers called {name!r}; rename them")
             try:
                 x = as_numpy(value).astype(float)
             except DataError as e:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+MOVED = 2.0
+"""Standard deviations of prompts from which it is reported that a number moves which the condition
+does not name."""
 ALIKE = 0.05
 """The share of the largest effect up to which numbers that should be the same may differ, as they
 do by rounding in a batch of another size."""
@@ -189,8 +192,8 @@ class _Asked:
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
+        # of two prompts without the thing, before and after a call with it
         self.ends: tuple[Numbers, Numbers] = {}, {}
-        """The numbers of two prompts without the thing, before and after a call with it."""
         self.noise = 0.0
         self.notes: list[str] = []
         self.placed: dict[str, Control] = {}
@@ -335,6 +338,8 @@ class _Asked:
         judged, question = _judged(question, rows, self.arms)
         judged = _with_own_words(judged, given, self.noise)
         self.notes += _untouched(self.arms[kind], kind)
+        named = {c.name for c in parse(question.holds).columns}
+        self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
         tried = given.tried(
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
@@ -438,6 +443,23 @@ def _untouched(numbers: Numbers, kind: str) -> list[str]:
                 "without it: does the change reach them, and is it another than what is there?"
             ]
     return []
+
+
+def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
+    """A note on numbers that the condition does not name and that move by more than prompts
+    differ: a thing may do more than is claimed."""
+    notes = []
+    for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
+        before, effect = numbers[f"{name}{BEFORE}"], numbers[name]
+        if named & {name, f"{name}{AFTER}", f"{name}{BEFORE}"}:
+            continue
+        if abs(np.nanmean(effect)) > MOVED * np.nanstd(before):
+            after = np.nanmean(before) + np.nanmean(effect)
+            notes.append(
+                f"the {kind} also moves {name}, which the condition does not name, from "
+                f"{np.nanmean(before):.3g} to {after:.3g}"
+            )
+    return notes
 
 
 def _with_own_words(judged: Judged, given: Given, noise: float) -> Judged:

@@ -37,7 +37,6 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
-from assay.core.reading import plural
 from assay.core.reasons import TIES, explain_reason
 from assay.core.results import Judged
 from assay.core.stats import mean
@@ -257,6 +256,11 @@ class _Rows:
         x = _matrix("X", X, None)
         positive, names = _labels(y, len(x))
         group = _groups(groups, len(x))
+        if (count := int(group.max()) + 1) == 2:
+            raise DataError(
+                f"there are {count} groups; a probe is trained and tuned on some and judged on "
+                f"others, which takes three, and a verdict takes {FEWEST}"
+            )
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
         group, same = _with_same_texts(group, texts)
@@ -562,7 +566,9 @@ def _with_same_texts(
     several = sum(len(np.unique(group[text == k])) > 1 for k in range(text.max(initial=-1) + 1))
     if not several:
         return group, []
-    words = f"{several} {plural('text', several)} are in several groups"
+    if not text.any():
+        return group, ["all texts are the same, so no control of words or spelling says anything"]
+    words = f"{several} {'text is' if several == 1 else 'texts are'} in several groups"
     together = _linked(group, text)
     if (count := int(together.max()) + 1) < FEWEST:
         return group, [f"{words}, so the probe is trained and judged on them"]

@@ -12,9 +12,8 @@ from rich.text import Text
 
 from assay.cli.progress import QUIET, LiveLines, blocks
 from assay.core.plain import plain
-from assay.evaluation.watching import Begun, Remaining, SoFar, Warned
+from assay.evaluation.watching import Begun, Remaining, Warned
 from assay.report.amounts import duration
-from assay.report.evaluations import so_far
 
 
 class Bar(LiveLines):
@@ -58,12 +57,10 @@ class Bar(LiveLines):
 
 
 class Measuring(Bar):
-    """The bar of an evaluation: warnings stand above it, what is known so far of each dictionary
-    below it."""
+    """The bar of an evaluation: warnings stand above it."""
 
     def __init__(self) -> None:
         super().__init__("evaluate", "tokens")
-        self.numbers: dict[str, str] = {}
 
     def __call__(self, completed: int, total: int) -> None:
         """Take how many tokens of how many are done; before the first of them the model is loaded
@@ -77,20 +74,11 @@ class Measuring(Bar):
             )
         super().__call__(completed, total)
 
-    def watch(self, event: Warned | SoFar | Begun) -> None:
-        """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed
-        at once where nothing is redrawn."""
+    def watch(self, event: Warned | Begun) -> None:
+        """Take a warning, or what begins."""
         if isinstance(event, Begun):
             return self.say(f"evaluate: {event.text}")
-        if isinstance(event, Warned):
-            return self.say(f"warning: {event.dictionary}: {event.text}")
-        line = so_far(event)
-        if event.dictionary not in self.numbers and not self.redrawn:
-            self.say(line)
-            self.told.append(line)
-        self.numbers[event.dictionary] = line
-        self.below = list(self.numbers.values())
-        return None
+        return self.say(f"warning: {event.dictionary}: {event.text}")
 
 
 class Stages:

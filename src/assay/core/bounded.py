@@ -64,7 +64,7 @@ def misleads(x: Float[np.ndarray, " unit"], natural: Bounds, n: int = 0) -> bool
     an infinite bound, or where a unit lies beyond one, as the part that a unit has of a ratio may.
     """
     low, high = natural
-    if not np.isfinite(natural).all() or not ((low <= x) & (x <= high)).all():
+    if not -np.inf < low < high < np.inf or not ((low <= x) & (x <= high)).all():
         return False
     _, times = np.unique(np.round(x / (high - low), 12), return_counts=True)
     alike = 2 * times.max() >= len(x)

@@ -35,6 +35,8 @@ terms of a statistic."""
 OneTerm = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "xr.DataArray"]
 """A value of one term, which may be averaged or selected from further."""
 Plain = bool | int | float | str
+Groups = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Of a unit, by name, the groupings that its levels have: the group of each."""
 RISKY = ("paper", "theory", "plan")
 """Where a threshold comes from that was fixed before any pilot of the same set-up."""
 ROLES = ("same method", "rival")
@@ -221,7 +223,7 @@ class Claim:
     ceiling: Bounded | None = None
     """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
     with the verdict, and a range that the bounds put out of reach decides nothing."""
-    groups: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
     """Of a unit, by name, the groupings that its levels have, such as the template of each prompt:
     the verdict has to stand with these groups as units. No part of what the claim says."""
     must_hold: tuple[str, ...] = ()
@@ -339,24 +341,7 @@ class Claim:
 
     def lacks(self, learned: Sequence[str] | None) -> bool:
         """Whether an arm in which only these parts were learned lacks one that is credited; None:
-        all were.
-
-        Args:
-            learned: as in `Arm.learned`.
-        Example:
-            >>> from assay import Claim
-            >>> claim = Claim(
-            ...     text="The decoder finds the features",
-            ...     value=lambda arm, others: arm.found,
-            ...     low=0.9,
-            ...     must_fail=("random",),
-            ...     credits="decoder",
-            ...     threshold_from="plan: nine of ten",
-            ...     source="a paper",
-            ... )
-            >>> claim.lacks(("encoder",)), claim.lacks(("decoder",)), claim.lacks(None)
-            (True, False, False)
-        """
+        all were."""
         if learned is None:
             return False
         return not self.credits or not set(self.credits) <= set(learned)
@@ -532,6 +517,8 @@ class Estimate:
     source: str = ""
     condition: str = ""
     """What value and statistic compute, as a study words it; "" where they are code alone."""
+    groups: Groups = field(default_factory=dict)
+    """As of a claim: the interval is as wide as with these groups as units."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)

@@ -48,6 +48,7 @@ def curve(
     draws: int = DRAWS,
     natural: Bounds | None = None,
     units: Sequence[str] = (),
+    allow: Callable[[Terms, Statistic, Interval], Interval] | None = None,
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -66,6 +67,7 @@ def curve(
         natural: the least and the greatest number that there can be; where all units have the
             same number, the interval is exact.
         units: names of the factors; one called fold is a cross-validation's.
+        allow: what widens the interval of a statistic of terms at some levels, for groups of units.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -87,7 +89,11 @@ def curve(
     """
     numeric = _check_levels(levels, over, crosses)
     complete = _complete(terms, levels, over, factors)
-    by_units = partial(interval, factors=factors, level=level, draws=draws, units=units)
+
+    def by_units(terms: Terms, statistic: Statistic) -> Interval:
+        i = interval(terms, statistic, factors=factors, level=level, draws=draws, units=units)
+        return i if allow is None else allow(terms, statistic, i)
+
     points = tuple(
         by_units({name: x.take(k, factors) for name, x in complete.items()}, statistic)
         for k in range(len(levels))

@@ -11,9 +11,9 @@ import numpy as np
 from assay.core.bands import OfMeans, interval_of
 from assay.core.bounded import exact_bounds
 from assay.core.claims import Estimate, Exact
-from assay.core.curves import curve, limits
+from assay.core.curves import Terms, curve, limits
 from assay.core.errors import ClaimError
-from assay.core.intervals import Interval
+from assay.core.intervals import Interval, Statistic
 from assay.core.judging import (
     UNDEFINED,
     Arms,
@@ -21,6 +21,8 @@ from assay.core.judging import (
     describe_method,
     describe_scope,
     exactly,
+    grouped,
+    groups_in_words,
 )
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
 from assay.core.results import Estimated, Verified
@@ -95,6 +97,11 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
 
 def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, dict[str, Any]]:
     """A curve of an estimate: the interval of its first point, and what is kept of it."""
+
+    def allow(terms: Terms, statistic: Statistic, i: Interval) -> Interval:
+        at = Table(dict(terms), data.levels)
+        return grouped(statement.groups, statement.units, statistic, at, i, level)
+
     whole = curve(
         data.terms,
         data.levels[statement.over].tolist(),
@@ -105,8 +112,10 @@ def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, di
         level=level,
         natural=statement.ends,
         units=statement.units,
+        allow=allow if statement.groups else None,
     )
     words = describe_method(statement.units, level)
+    words = "; ".join(filter(None, (words, groups_in_words(statement.groups))))
     method = f"{words}; the band covers all {len(whole.levels)} levels of {statement.over} together"
     if math.isnan(whole.wider):
         method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
@@ -133,6 +142,9 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
     if bounds is not None and min(i.n) > 1:
         i = exactly(i, bounds, level)
         method = describe_method(statement.units, level, bounds)
+    if statement.groups:
+        i = grouped(statement.groups, statement.units, statement.statistic, data, i, level)
+        method += f"; {groups_in_words(statement.groups)}"
     low, high = limits(i)
     t_low, t_high = i.t_low, i.t_high
     if i.undefined > UNDEFINED:

@@ -19,7 +19,7 @@ from msgspec import structs
 from assay.core import power
 from assay.core.bands import OfMeans, interval_of
 from assay.core.bounded import Bounds, bounded_mean, exact_bounds
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Groups
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
@@ -60,7 +60,7 @@ from assay.core.results import (
     control_level,
 )
 from assay.core.scales import ESTIMAND, rescale, unscaled
-from assay.core.stats import mean
+from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
 _MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
@@ -342,7 +342,7 @@ def _judge_arm(
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level, draws=1 if brief else DRAWS)
     if name == claim.of:
-        i = grouped(claim, data, i, level)
+        i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
     outcome = _outcome(claim, i)
     # What diverged is not missing at random: the outcome has to stand if the lost units had been
     # the worst on either side.
@@ -457,7 +457,7 @@ def _method_in_words(claim: Claim, name: str, i: Interval, level: float) -> str:
         describe_method(claim.units, level, i.bounds, i.n),
         claim.statistic.words if isinstance(claim.statistic, OfMeans) and i.band else "",
         f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
-        _groups_in_words(claim) if name == claim.of else "",
+        groups_in_words(claim.groups) if name == claim.of else "",
         f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
         ESTIMAND[claim.scale],
     )
@@ -671,18 +671,25 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
     return exactly(i, bounds, level)
 
 
-def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
-    """Widen an interval so that the verdict also stands with groups of units as units: each
-    grouping by itself, and, where a claim has one unit, every two of them crossed."""
+def grouped(
+    groups: Groups,
+    units: Sequence[str],
+    statistic: Statistic,
+    data: Table,
+    i: Interval,
+    level: float,
+) -> Interval:
+    """Widen an interval so that it is also right with groups of units as units: each grouping by
+    itself, and, where there is one unit, every two of them crossed."""
     low, high = i.low, i.high
-    for unit, groupings in claim.groups.items():
-        axis = claim.units.index(unit)
+    for unit, groupings in groups.items():
+        axis = units.index(unit)
         levels = [str(level) for level in data.levels[unit]]
         codes = {
             name: np.unique([values.get(level, level) for level in levels], return_inverse=True)[1]
             for name, values in groupings.items()
         }
-        alone = len(claim.units) == 1
+        alone = len(units) == 1
         pairs = itertools.combinations(codes.values(), 2) if alone else ()
         for some in (*((of,) for of in codes.values()), *pairs):
             cells = len(np.unique(np.stack(some), axis=1).T)
@@ -691,8 +698,8 @@ def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
             if len(some) > 1 and cells == max(int(of.max()) + 1 for of in some):
                 continue  # one is nested in the other
             terms = {t: _by_group(x, axis, some) for t, x in data.terms.items()}
-            factors = len(claim.units) - 1 + len(some)
-            of_groups = interval_of(terms, claim.statistic, factors=factors, level=level, draws=1)
+            factors = len(units) - 1 + len(some)
+            of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
                 # However few the groups are: this only ever widens.
                 least = np.nanmin([of_groups.low, of_groups.t_low, of_groups.skew_low])
@@ -702,8 +709,9 @@ def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
     return replace(i, low=low, high=high)
 
 
-def _groups_in_words(claim: Claim) -> str:
-    words = [" and ".join(names) for names in claim.groups.values() if names]
+def groups_in_words(groups: Groups) -> str:
+    """Say which groups an interval allows for; "" for none."""
+    words = [" and ".join(names) for names in groups.values() if names]
     return f"also with each {words[0]} as one unit, and crossed" if words else ""
 
 

@@ -208,6 +208,8 @@ def judge(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
     rows_of.check_units(rows, units, parsed)
+    if tested < 0 or (tested and units != (FOLD,)):
+        raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     _check_size(rows, units, source)
     question = _question(rows, source, parsed, units, roles)
@@ -226,8 +228,6 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
-    if tested and units != (FOLD,):
-        raise ClaimError(f"tested= is about folds: it needs the unit {FOLD}, got {units[0]}")
     decide = partial(_decide, question, statement, arms, level, scope, independent)
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent)
@@ -596,6 +596,13 @@ def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool
         *noted.same_rows(rows, units, labels, columns),
         *noted.too_few(judgement.verdict.n),
         *noted.left_out(judgement, rows if independent else question.rows, units, compared),
+        *(
+            f"control {name} has the very numbers of {other}, so that the claim cannot be true of "
+            "it: it rules nothing out; measure it anew, or name another control"
+            for name in judgement.controls
+            for other in question.compared[1:]
+            if name in arms and arms[name].equals(arms[other])
+        ),
     ]
 
 

@@ -104,15 +104,17 @@ def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str
     read = rows["arm"].isin(arms)
     for name in columns:
         x = rows[name].where(read)
-        if not SHARES & {*re.split(r"[\W_]+", name.casefold())} or not x.between(0, 1).any():
+        part = (x > 0) & (x < 1)
+        if not SHARES & {*re.split(r"[\W_]+", name.casefold())} or not part.any():
             continue
-        if (wrong := (x > 100) | ((x < 0) & (x % 1 == 0))).any():
+        wrong = (x > 100) | (x < 0)
+        if x[wrong].nunique() == 1 and (x[wrong] % 1 == 0).all():  # a difference has several
             raise DataError(
                 f"column {name!r} is {x[wrong].iloc[0]:g} in {places(wrong)}, and a share cannot "
                 f"be{EMPTY}"
             )
         low, high = x[(x > 0) & (x <= 1)], x[x > 1]
-        if len(low) and len(high) and (low < 1).any() and high.min() > APART * low.max():
+        if len(high) and high.max() <= 100 and high.min() > APART * low.max():
             raise DataError(
                 f"column {name!r} has numbers up to {low.max():g} and others from {high.min():g} "
                 "on, shares and percentages; write all of them as shares"

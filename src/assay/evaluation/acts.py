@@ -16,11 +16,10 @@ from assay.core import cache, foreign
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import baselines, measure, summary
+from assay.evaluation import baselines, measure
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.texts import Arrays, Compared, Tick
-from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
@@ -177,7 +176,6 @@ def run(
     setting: Setting,
     device: str,
     tick: Tick,
-    watch: Watch,
 ) -> list[tuple[Arrays, Compared]]:
     """Each dictionary's sums, [document, …], and firings [piece, feature], and how it compares with
     baselines. Raises: DataError for numbers that are not finite."""
@@ -191,9 +189,6 @@ def run(
             for parts, sums in zip(source_parts, _piece(rows, ours, a, b), strict=True):
                 parts.append(sums)
             tick(b, file.rows)
-            if b < file.rows:
-                for source, parts in zip(sources, source_parts, strict=True):
-                    summary.tell(watch, source.name, parts, file.document is not None)
         compared = _compared(rows, ours, setting.seed)
     if not any(part["tokens"].sum() for part in source_parts[0]):
         raise DataError(

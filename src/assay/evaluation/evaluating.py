@@ -24,7 +24,7 @@ from assay.dictionaries.measuring.redundancy import twinned
 from assay.dictionaries.nonlinearity import to_json
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
-from assay.evaluation.result import Evaluation, luck
+from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
@@ -62,8 +62,8 @@ def evaluate(
     The result is kept in the store at `root`, identified by the content of dictionary, model and
     text and by the setting. An interrupted evaluation resumes. `progress(done, total)` is called
     with the numbers of tokens; by default, a notebook shows a bar. `watch` is called for each site
-    or model that differs from the dictionary's file, before anything is computed, and with each
-    dictionary's numbers so far; by default, the former are Python warnings.
+    or model that differs from the dictionary's file, before anything is computed; by default, these
+    are Python warnings.
 
     Args:
         *dictionaries: paths, stored runs or Dictionaries.
@@ -75,7 +75,7 @@ def evaluate(
         device: as torch names it.
         batch: tokens in one pass.
         progress: called with the numbers of tokens.
-        watch: called with warnings and numbers.
+        watch: called with warnings.
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
     shared, and for text that a dictionary was trained on.
@@ -112,10 +112,10 @@ def evaluate(
     stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
-        how = store, device, progress or (lambda done, total: None), watch
+        how = store, device, progress or (lambda done, total: None)
         settings = {name: one.setting for name, one in shared.items()}
         runs = (
-            _on_text(missing, on.folder, on.corpus, batch, settings, *how)
+            _on_text(missing, on.folder, on.corpus, batch, settings, *how, watch)
             if on.folder is not None and on.corpus is not None
             else _on_file(missing, on.acts, setting, *how)
         )
@@ -242,7 +242,6 @@ def _on_file(
     store: Store,
     device: str,
     progress: Progress,
-    watch: Watch,
 ) -> Iterator[Run]:
     """Hold each dictionary to a file of activations, and give what measures them one after
     another."""
@@ -265,7 +264,7 @@ def _on_file(
             def tick(count: int, total: int, i: int = i) -> None:
                 progress((i * total + count) // len(parts), total)
 
-            sums = activations.run(file, bunch, setting, device, tick, watch)
+            sums = activations.run(file, bunch, setting, device, tick)
             for source, (of_source, compared) in zip(bunch, sums, strict=True):
                 site_names = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
                 reads = setting.site or site_names[0]
@@ -447,7 +446,6 @@ def _complete(
         "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
-        "luck": luck(entry["nonlinearity"]["name"]),  # of today's record, so that it is not stored
     }
 
 

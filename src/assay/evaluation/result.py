@@ -1,18 +1,9 @@
-"""Evaluation: what was measured of each dictionary, as plain values, a table, figures.
-
-Luck: by how much two dictionaries of one kind differ that were trained alike, as luck.json has it
-from the record of an experiment, metric-audit.
-
-Nothing is known of a kind that was not trained there, of a measure that was not taken there, or of
-a measure that did not vary."""
+"""Evaluation: what was measured of each dictionary, as plain values, a table, figures."""
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,26 +210,6 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
     )
 
 
-@functools.cache
-def _luck() -> dict[str, Any]:
-    return json.loads(files("assay.evaluation").joinpath("luck.json").read_text())["kinds"]
-
-
-def luck(nonlinearity: str) -> dict[str, Any] | None:
-    """Give the smallest difference, measure by measure, that two dictionaries of a kind do not owe
-    to luck; None for a kind of which nothing is known.
-
-    `differences` has it by the name of the measure, in its unit; two trainings that differ by start
-    and order of data alone exceed it in 5 % of pairs. `trainings` is the number it rests on, `setup`
-    what they were.
-
-    Formula: t_.975, n−1 · √2 · s of the n trainings of that kind
-    Source: the record of the catalogue's experiment metric-audit
-    """  # noqa: E501
-    known = _luck().get(nonlinearity.lower())
-    return None if known is None else {**known, "kind": nonlinearity}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """What was measured of each dictionary, what it was measured on, and the files that were
@@ -256,8 +227,8 @@ class Evaluated:
     """Empty where every number was stored before."""
     dictionaries: tuple[Mapping[str, Any], ...]
     """One entry for each, in the order they were named; `measures` has estimate, low, high and n by
-    the measure's name, `luck` the smallest differences that are not seed noise, or null; `compared`
-    has leading measures of random directions, principal components and the mean, or is null."""
+    the measure's name; `compared` has leading measures of random directions, principal components
+    and the mean, or is null."""
     notes: tuple[str, ...]
     definitions: Mapping[str, Mapping[str, str]]
     """Unit, better direction and formula of every measure."""

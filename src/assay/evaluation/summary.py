@@ -14,7 +14,6 @@ from assay.core.heavy import scipy
 from assay.core.intervals import interval
 from assay.dictionaries.measuring import measures as known
 from assay.dictionaries.measuring.measures import AGAINST, FIRINGS, HARMLESS, TWINNED, Measure
-from assay.evaluation.watching import SoFar, Watch
 
 LEAST = 6
 """Fewer documents carry no interval."""
@@ -25,8 +24,6 @@ UNDEFINED = 0.01
 """Share of the draws of documents up to which a measure may be undefined in them."""
 
 Arrays = Mapping[str, np.ndarray]
-LEADING = ("l0", "fvu", "ce_clean", "ce_spliced", "ce_increase")
-"""What is told while a text is being read."""
 
 
 def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
@@ -64,39 +61,6 @@ def measures(sums: Arrays) -> dict[str, dict[str, Any]]:
         for m in known.TABLE
         if all(t in term_values for t in m.terms)
     }
-
-
-def tell(watch: Watch, name: str, parts: Sequence[Arrays], documents: bool = True) -> None:
-    """Tell what a dictionary's measures are on the parts of a text that are done; intervals wait
-    for all documents."""
-    leading = [m for m in known.TABLE if m.name in LEADING]
-    term_names = {t for m in leading for t in m.terms} | {
-        "tokens",
-        "sum",
-        "sum_hat",
-        "variance",
-        "norm",
-        "dot",
-    }
-    if not any(part["tokens"].any() for part in parts):
-        return
-    sums = about_the_mean(
-        {t: np.concatenate([part[t] for part in parts]) for t in parts[0] if t in term_names}
-    )
-    estimates = {
-        m.name: float(m.of(*(sums[t].sum() for t in m.terms)))
-        for m in leading
-        if all(t in sums for t in m.terms)
-    }
-    defined = {name: value for name, value in estimates.items() if math.isfinite(value)}
-    watch(
-        SoFar(
-            name,
-            int(sums["tokens"].sum()),
-            int((sums["tokens"] > 0).sum()) if documents else 0,
-            defined,
-        )
-    )
 
 
 def _counts(name: str, sums: Arrays) -> np.ndarray:

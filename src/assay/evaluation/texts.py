@@ -19,7 +19,7 @@ from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import baselines, measure, sources, summary, text
+from assay.evaluation import baselines, measure, sources, text
 from assay.evaluation.setting import (
     TOGETHER,
     CentredSiteSpec,
@@ -72,7 +72,7 @@ def run(
 
     `tick` hears how many tokens of how many are done, those on which a dictionary is compared with
     baselines among them; where several sites or bunches make several passes, their mean. `watch`
-    hears each dictionary's numbers so far after each shard but the last."""
+    hears what begins."""
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}
@@ -165,14 +165,11 @@ class _Bunch:
         self.path  # noqa: B018 (refused before any shard is begun)
         parts: list[list[Arrays]] = [[] for _ in self.plans]
         for i in range(self.words.shards):
-            is_new = self._shard(i, parts)
-            if is_new and i + 1 < self.words.shards:
-                for plan, of_plan in zip(self.plans, parts, strict=True):
-                    summary.tell(self.watch, plan.source.name, of_plan)
+            self._shard(i, parts)
         return list(map(_concatenate_shards, parts))
 
-    def _shard(self, i: int, parts: Sequence[list[Arrays]]) -> bool:
-        """Add the sums of a shard to those of each dictionary; whether one was not stored."""
+    def _shard(self, i: int, parts: Sequence[list[Arrays]]) -> None:
+        """Add the sums of a shard to those of each dictionary."""
         store, seed, part = self.store, self.site.seed, self.words.of(i)
         reference = EvaluationReferenceSpec(seed=seed, of=self.site, shard=i)
         specs = [
@@ -187,7 +184,6 @@ class _Bunch:
         shared = _load_or_measure(store, reference, measured, None)
         for j, spec in enumerate(specs):
             parts[j].append(shared | _load_or_measure(store, spec, measured, j))
-        return bool(missing)
 
     def _measured(self, part: slice, missing: Sequence[int], with_reference: bool) -> Any:
         """The sums of a shard that are the same for all (None), and of each that is missing."""

@@ -19,7 +19,6 @@ from assay.core.plain import as_json
 from assay.core.reading import plural
 from assay.dictionaries.measuring import measures
 from assay.evaluation.result import Evaluation
-from assay.evaluation.watching import SoFar
 from assay.report import draw, export, pages, tables
 
 JSON = Mapping[str, Any]
@@ -91,18 +90,6 @@ def row(name: str, measure: JSON) -> Row:
         unit,
         measure["why"],
     )
-
-
-def so_far(event: SoFar) -> str:
-    """What is known of one dictionary while the text is being read, as a line."""
-    names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
-    known = [
-        f"{label} {event.measures[name]:.{1 if name == 'l0' else 3}f}"
-        for name, label in names.items()
-        if name in event.measures
-    ]
-    known[-1:] = [f"{last}{' nats' * ('ce_clean' in event.measures)}" for last in known[-1:]]
-    return said("so_far", event.dictionary, known, event.tokens, event.documents)
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
@@ -196,37 +183,6 @@ def baseline_heads(compared: JSON) -> tuple[str, ...]:
     return f"on {compared['tokens']:,} tokens", *(labels()[m] for m in known)
 
 
-def luck(data: JSON) -> list[str]:
-    """The smallest differences that are not the luck of a training, a sentence for each kind of
-    dictionary that a record knows of at this width and site; nothing for others."""
-    by_kind = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if _applies(data, e)}
-    return [_of_luck(entry) for entry in by_kind.values()]
-
-
-def _applies(data: JSON, e: JSON) -> bool:
-    """Whether the record's trainings were of such dictionaries."""
-    if not e.get("luck"):
-        return False
-    s = e["luck"]["setup"]
-    there = e["width"], e.get("site"), str(data.get("model", "")).lower()
-    return (
-        there[:2] == (s["width"], f"blocks.{s['layer']}.hook_resid_pre")
-        and s["subject"] in there[2]
-    )
-
-
-def _of_luck(entry: JSON) -> str:
-    units = {m.name: m.unit for m in measures.TABLE}
-    differences = [
-        (
-            f"{labels()[name]} "
-            f"{value:.2g}{' ' + units[name] if units[name] in ('features', 'nats') else ''}"
-        )
-        for name, value in entry["differences"].items()
-    ]
-    return said("luck", entry["kind"], entry["setup"], entry["trainings"], differences)
-
-
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     """A line for each measure: what it is called, and its number with the interval, or why there
     is none, of each dictionary."""
@@ -270,7 +226,6 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
             body=body,
             setting=setting(data),
             headline=headlines,
-            luck=luck(data),
             unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
             baselines=baselines,
             baseline_rows=baseline_rows,

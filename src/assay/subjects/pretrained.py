@@ -578,16 +578,7 @@ class Pretrained:
         Raises: ModelError for prompts that with the new tokens are longer than the model reads,
         for no new token, other numbers of edits, and as `run`.
         """
-        mappings = [edits] if isinstance(edits, Mapping) else [*edits]
-        sites = [site for mapping in mappings for site in mapping]
-        text = _checked(self, tokens, sites, 0, new, "new ones")
-        if new < 1:
-            raise ModelError(f"new must be at least 1, got {new}")
-        if len(mappings) != (b := len(text)) and not isinstance(edits, Mapping):
-            raise ModelError(f"{b} prompts need as many edits, or one for all; got {len(mappings)}")
-        if temperature and len(seeds) != b:
-            raise ModelError(f"{b} prompts are sampled by a seed each; got {len(seeds)}")
-        return _write_on(self, text, mappings, new, temperature, seeds)
+        return _write_on(self, tokens, edits, new, temperature, seeds)
 
     def losses(
         self,
@@ -632,15 +623,24 @@ def _hook(
 
 def _write_on(
     model: Pretrained,
-    text: torch.Tensor,
-    mappings: Sequence[Mapping[Site, Edit]],
+    tokens: torch.Tensor,
+    edits: Mapping[Site, Edit] | Sequence[Mapping[Site, Edit]],
     new: int,
     temperature: float,
     seeds: Sequence[int],
 ) -> list[list[int]]:
     from transformers import DynamicCache
 
-    s = text.shape[1]
+    mappings = [edits] if isinstance(edits, Mapping) else [*edits]
+    sites = [site for mapping in mappings for site in mapping]
+    text = _checked(model, tokens, sites, 0, new, "new ones")
+    if new < 1:
+        raise ModelError(f"new must be at least 1, got {new}")
+    b, s = text.shape
+    if len(mappings) != b and not isinstance(edits, Mapping):
+        raise ModelError(f"{b} prompts need as many edits, or one for all; got {len(mappings)}")
+    if temperature and len(seeds) != b:
+        raise ModelError(f"{b} prompts are sampled by a seed each; got {len(seeds)}")
     process = processes(model.model, model.folder.writing, text, new)
     cache = DynamicCache() if "z" in model.folder.architecture.sites else None
     unread, ends = text, torch.tensor(model.folder.ends, device=text.device, dtype=torch.long)

@@ -32,7 +32,7 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
         tables=single(entries[0]) if len(entries) == 1 else several(entries),
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries),
-        notes=(*evaluation.notes, *evaluations.luck(plain)),
+        notes=evaluation.notes,
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,
         next=judging(table, names) if table is not None else (),

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from assay.evaluation import looking
 from assay.evaluation.looking import Looked
-from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
@@ -94,7 +94,7 @@ def features(
     return Answer(looked, written("features", k=looked, shown=shown, **facts))
 
 
-def hear(door: Door, event: Warned | SoFar | Begun) -> None:
+def hear(door: Door, event: Warned | Begun) -> None:
     """Print what begins, and warnings."""
     if isinstance(event, Begun):
         door.aside(f"features: {event.text}")

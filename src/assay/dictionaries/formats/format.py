@@ -234,8 +234,8 @@ class Format:
     settings: str = ""
     """The settings file by which its folder is known even where the weights are gone."""
     beside: tuple[str, ...] = ()
-    """Names of the files that are read with the weights where they are there; {stem} stands for the
-    weight file's name, {number} for the digits at its end."""
+    """Names of the files that are read with the weights where they are there; {number} stands for
+    the digits at the end of the weight file's name."""
     fits: Callable[[Source], bool] = lambda source: False  # by its name alone
     """Whether what a file holds says that it is of this format; asked before names are."""
     open: Callable[[Source], Source] = _as_it_is
@@ -356,9 +356,9 @@ def read_with(weights: P) -> list[P]:
     """Name the files that some format reads with a weight file, where they are there: beside it,
     and above a folder `checkpoints`."""
     number = re.search(r"\d*$", weights.stem)
-    words = {"stem": weights.stem, "number": number[0] if number else ""}
     folders = [weights.parent, *([weights.parent.parent] * (weights.parent.name == "checkpoints"))]
-    names = {name.format(**words) for format in known().values() for name in format.beside}
+    given = {"number": number[0] if number else ""}
+    names = {name.format(**given) for format in known().values() for name in format.beside}
     return [
         path for folder in folders for name in sorted(names) if (path := folder / name) != weights
     ]

@@ -20,6 +20,12 @@ NAMES = (
     {"encoder.weight": "N d", "encoder.bias": "N", "decoder.weight": "d N", "b_dec": "d"},
     {"encoder.weight": "N d", "encoder.bias": "N", "decoder.weight": "d N", "bias": "d"},
     {"encoder.weight": "N d", "b_enc": "N", "decoder.weight": "d N", "b_dec": "d"},
+    {
+        "encoder_linear.weight": "N d",
+        "encoder_linear.bias": "N",
+        "decoder_linear.weight": "d N",
+        "decoder_linear.bias": "d",
+    },
 )
 """Names with their dimensions: encoder, its bias, decoder, its bias."""
 INSIDE = ("state_dict", "model_state_dict", "model", "sae", "ae", "autoencoder", "module")

@@ -47,8 +47,10 @@ class Folder:
         header = self.root / "store.json"
         if not header.exists():
             strange = sorted(
-                p.name for p in self.root.iterdir() if not p.name.startswith((".store.json", "tmp"))
-            )
+                p.name
+                for p in self.root.iterdir()
+                if not p.name.startswith((".store.json", "tmp")) and p.name != "locks"
+            )  # a run that waits for its turn has a lock before anything is stored
             if not strange:
                 return
             # Another process may just have made the store: its header comes first.

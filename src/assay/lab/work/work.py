@@ -183,7 +183,9 @@ def work(
     pace = Pace()
     for work_item in works:
         work_item.pace = pace
-        work_item.eta = lambda: time_left(works, pace, executor.width)
+        work_item.eta = lambda: time_left(
+            works, pace, min(executor.width, slots.held) if slots is not None else executor.width
+        )
 
     def tell() -> None:
         for work_item in [w for w in remaining if w.over]:

@@ -398,7 +398,7 @@ def misleads(x, natural):
     """Whether Student's t is known to be wrong for units between natural bounds: they are fewer
     than 12, one lies on a bound, or half of them or more have the same number."""
     low, high = natural
-    if (x < low).any() or (x > high).any():
+    if not low < high or (x < low).any() or (x > high).any():
         return False
     _, times = np.unique(np.round(x / (high - low), 12), return_counts=True)
     return len(x) < FEW or bool(np.isin(x, natural).any()) or 2 * times.max() >= len(x)
