@@ -131,8 +131,12 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         near = nearest_beside(table)
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
     if not unit:
+        with table.open(encoding="utf-8", errors="replace") as file:
+            head = file.readline(200).strip() if table.suffix in (".csv", ".tsv") else ""
+        has = f"; its columns are {head}" if head else ""
         raise ClaimError(
-            "judge needs --unit UNIT: a column whose values are independent units, such as seed"
+            "judge needs --unit COLUMN: a column whose values are independent units, such as seed"
+            f"{has}"
         )
 
 
