@@ -129,7 +129,7 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     at = JUDGE.index("--unit")
     without = ["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]
     assert main(without) == 2
-    assert capsys.readouterr().err.startswith("judge needs --unit UNIT: a column whose values")
+    assert capsys.readouterr().err.startswith("judge needs --unit COLUMN: a column whose values")
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err
 
