@@ -218,6 +218,7 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
         ({"patch": "other", "heads": ["1.0"]}, ["heads", "damage"]),
         ({"ablate": "mean", "heads": ["1.0"], "position": -1}, ["heads", "damage"]),
         ({"ablate": "zero", "site": MLP}, ["layer", "damage"]),
+        ({"scale": 0.5, "heads": ["1.0"]}, ["heads", "damage"]),
         ({"ablate": "zero", "site": "ln_final.hook_normalized"}, ["damage"]),
         ({"add": "token", "sweep": {"add": ("token", "difference")}}, ["random"]),
         ({"add": "difference", "controls": ["shuffled"]}, ["shuffled"]),

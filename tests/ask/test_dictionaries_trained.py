@@ -347,7 +347,7 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
         ("hook_embed", "blocks.1.attn.hook_pattern", "line 10 column 8: .*no vector for a token"),
         ("k = 1", "k = 9", "line 12 column 5: 9 of 8 latents cannot be on; lower k"),
         ("k = 1", 'dictionary = "topkk"', "line 12 column 14: .*did you mean topk?"),
-        ("k = 1", 'dictionary = "relu"', "line 9 column 1|line 8 column 1: .*write penalty = 0.1"),
+        ("k = 1", 'dictionary = "relu"', "line 9 column 1|line 8 column 1: .*penalty = 0.1"),
         ("k = 1", "penalty = 0.1", "line 12 column 11: topk chooses how many latents are on"),
         ("k = 1", 'dictionary = "relu"\nk = 1\npenalty = 1', "line 13 column 5: relu does not"),
         (

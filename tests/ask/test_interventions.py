@@ -461,6 +461,26 @@ OTHERS = rows_of(
 )
 
 
+@pytest.mark.parametrize("heads", [None, ["1.0", "1.3"]], ids=str)
+def test_what_is_there_is_scaled(subject, three, heads):
+    place, site = ({"heads": heads}, Z) if heads else ({"site": SITE}, SITE)
+    numbers = [int(head[-1]) for head in heads or ()] or None
+    check(
+        subject,
+        three,
+        intervention(scale=-0.5, **place),
+        lambda naive, i, n: {
+            site: at(slice(len(naive.opening), None), lambda x, s: -0.5 * x, numbers)
+        },
+    )
+
+
+def test_scaled_by_nothing_is_zero_ablation(llama, three):
+    tables = intervention(scale=0, site=MLP), intervention(ablate="zero", site=MLP)
+    zero, scaled = (measured(llama[0], three, table)[0]["one"] for table in tables)
+    assert np.array_equal(zero, scaled)
+
+
 @pytest.mark.parametrize("heads", [None, [1]])
 def test_the_mean_over_other_prompts_is_put_there(subject, three, heads):
     _, naive = subject
@@ -520,7 +540,7 @@ def test_another_prompts_activations_come_from_the_source(llama, three):
         ({"ablate": "zero"}, "needs a site"),
         ({"ablate": "nought", "site": SITE}, "ablate takes one of its kinds"),
         ({"ablate": "zero", "patch": "other", "site": SITE}, "got ablate and patch"),
-        ({"add": "d", "heads": ["1.0"]}, "heads are ablated or patched; add takes a site"),
+        ({"add": "d", "heads": ["1.0"]}, "heads are ablated, scaled or patched; add takes a site"),
         ({"add": "e"}, "there is no direction 'e'"),
         ({"ablate": "zero", "site": SITE, "strength": 2.0}, "strength belongs to add"),
         ({"add": "d", "value": 2.0}, "value belongs to clamp"),

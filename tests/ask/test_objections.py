@@ -1,5 +1,4 @@
-"""Objections: what a sentence says that its number does not, changes of the input, and claims
-without near controls."""
+"""Objections: changes of the input, and claims without near controls."""
 
 import pytest
 
@@ -8,23 +7,6 @@ from assay.ask.measure.prompts import load
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Prompts
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Language models know capitals", ["Language models"]),
-        ("SmolLM2 is aware of who acts", ["is aware"]),
-        ("Transformers believe what they read", ["Transformers", "believe"]),
-        ("SmolLM2 prefers the capital to another city by a nat", []),
-        ("In this model head 1.2 raises the right answer", []),
-    ],
-)
-def test_words_that_one_number_of_one_model_cannot_carry(text, words):
-    said = list(notes.of_words(text, "main.r > 1"))
-    assert [note.split('"')[1] for note in said] == words
-    assert all("main.r > 1" in note for note in said)
-
 
 PAIRS = load(
     Prompts(

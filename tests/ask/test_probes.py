@@ -247,6 +247,27 @@ def test_logistic_is_that_of_scikit_learn(tiny, monkeypatch, labels):
         assert (values["accuracy"][seed, 0] == (odds.argmax(1) == right)).all()
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_difference_of_means_is_scikit_learns_nearest_centroid(tiny, monkeypatch, labels):
+    from sklearn.neighbors import NearestCentroid
+
+    draw = np.random.default_rng(7)
+    index = draw.integers(0, labels, 90)
+    x = (
+        draw.normal(size=(90, 8)) * draw.uniform(0.1, 9, 8)
+        + 2 * draw.normal(size=(labels, 8))[index]
+    )
+    plant(monkeypatch, x)
+    names = [f"kind {i}" for i in index]
+    task = a_task(tiny, rows(90, label=names), kind="difference", sweep={"layer": (1,)})
+    values, _ = measured(task, tiny)
+    for seed in SEEDS[:3]:
+        train = task.source.sample(task.learned, seed, labelled=True)
+        guess = NearestCentroid().fit(x[train], index[train]).predict(x[task.rows])
+        assert (values["accuracy"][seed, 0] == (guess == index[task.rows])).all()
+        assert 0.4 < values["accuracy"][seed, 0].mean() < 1
+
+
 @pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse"])
 def test_alone_is_as_within_the_batch(tiny, kind):
     columns = rows(60, label=["yes", "no"] * 30)

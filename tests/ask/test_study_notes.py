@@ -42,16 +42,6 @@ name = "./planted"
 label = "rounded"
 weights = { bits = 8, per = "channel" }
 """
-SAME = "change: both are the same model: the difference is 0 by arithmetic"
-DIFF = """
-[[model]]
-name = "./{other}"
-label = "other"
-{tables}
-[[diff]]
-name = "change"
-models = ["main", "other"]
-"""
 SINK = """
 [[read]]
 name = "sink"
@@ -143,13 +133,6 @@ CASES = {
         True,
     ),
     "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of", True),
-    "the same model": (
-        DIFF.format(other="planted/../planted", tables=CUT),
-        "change.right > 1",
-        SAME,
-        True,
-    ),
-    "another model": (DIFF.format(other="tuned", tables=CUT), "change.right > 1", SAME, False),
     "the first token": (
         CUT + SINK.format(to=0),
         "main.sink > 0.5",

@@ -63,6 +63,7 @@ def test_arithmetic_is_that_of_python(text, expected):
         ("0.98 < gamma <= 1.02", math.nextafter(0.98, 1), 1.02),
         ("1.02 > gamma >= 0.98", 0.98, math.nextafter(1.02, 1)),
         ("gamma < 0", -math.inf, math.nextafter(0, -1)),
+        ("gamma <= log(1.2)", -math.inf, math.log(1.2)),
     ],
 )
 def test_signs_give_the_range_and_strict_ones_leave_the_threshold_out(text, low, high):
@@ -181,6 +182,12 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("a.x < b.x - c.x + 0.1", "write a.x - (b.x - c.x) < 0.1"),
         ("a.x < (b.x + c.x) + 0.1", "write a.x - (b.x + c.x) < 0.1"),
         ("1 < 2", "one side must be a number"),
+        ("a.x < log(0)", "must be a finite number"),
+        ("median(a.x) > 2", "write share(a.x > 2) > 0.5"),
+        (
+            "argmax(mean(a.x), over=layer) != argmax(mean(b.x), over=layer)",
+            "as in argmax(mean(a.x), over=layer) - argmax(mean(b.x), over=layer) >= 1",
+        ),
         ("0 < gated.fvu < 1 < 2", "one side must be a number"),
         ("0 < gated.fvu > 1", "both signs must point the same way"),
         ("1 < gated.fvu < 0", "no number is between 1 and 0"),
@@ -195,7 +202,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("gated.fvu < 1; import os", "it is not arithmetic"),
         (
             "gated.lambda < 1",
-            'quote names with other signs, as in "no-aux".fvu or relu["dead share"]',
+            'quote names with other signs, and the words not, and, or, in, is: "no-aux".fvu, relu',
         ),
         ("gated.fvu ** 2 < 1", "gated.fvu ** 2 is not allowed"),
         ("9**9**9**9 < gated.fvu", "one side must be a number"),

@@ -57,3 +57,6 @@ def test_a_remedy_is_words_and_a_command():
         "more units do not help: mend the training",
         "",
     )
+    words, command = remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)
+    assert words.startswith("more units would be impractical (about 2,219")
+    assert not command

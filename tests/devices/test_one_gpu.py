@@ -6,16 +6,16 @@ import torch
 
 from assay.cli.main import main
 from assay.lab.store import provenance
-from assay.verbs import options
+from assay.verbs import machine
 
 
 def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(options, "device_here", lambda name: name)
+    monkeypatch.setattr(machine, "device_here", lambda name: name)
     monkeypatch.setattr(provenance, "cores", lambda: 16)
     monkeypatch.setattr("assay.lab.engines.workers.cores", lambda: 16)
 
     def workers(**given):
-        made = options.Machine(**given).lab(tmp_path).executor
+        made = machine.Machine(**given).lab(tmp_path).executor
         return made.width, made.threads
 
     assert workers() == (16, 1) and workers(threads=4) == (4, 4)

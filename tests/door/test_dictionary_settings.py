@@ -204,7 +204,7 @@ def test_whoever_reads_its_codes_reads_them_centred(models, texts, tmp_path):
         x = seen["x"][0]
         codes = ((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]).clamp_min(0)
     looked = look(text, path, model=model, features=3, root=tmp_path / "store", outlier=0)
-    for listed in looked.data["features"]:
+    for listed in looked.features:
         np.testing.assert_allclose(
             listed["activations"][1:], codes[1:, listed["feature"]], rtol=1e-3, atol=1e-4
         )

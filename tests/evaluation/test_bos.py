@@ -61,8 +61,8 @@ def test_whatever_reads_a_text_for_gemma_begins_it_with_bos_and_says_so(gemma, t
 
     looked = look(TEXT, plain(), model=gemma, features=1, root=tmp_path)
     plainly = look(TEXT, plain(), model=gemma, features=1, root=tmp_path, bos=False)
-    assert looked.data["bos"] and looked.tokens[1:] == plainly.tokens
-    assert [any(TOLD in n for n in x.data["notes"]) for x in (looked, plainly)] == [True, False]
+    assert looked.bos and looked.tokens[1:] == plainly.tokens
+    assert [any(TOLD in n for n in x.notes) for x in (looked, plainly)] == [True, False]
 
     plain().save(tmp_path / "one.safetensors")
     small = {"tokens": 80, "context": 16, "ablate": 0, "gradients": False}

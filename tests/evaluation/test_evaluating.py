@@ -428,7 +428,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
         evaluate(plain(), context=65, **ask)
     with pytest.raises(SpecError, match="no field tokns; did you mean tokens"):
         evaluate(plain(), tokns=3, **ask)
-    with pytest.raises(DataError, match="not both"):
+    with pytest.raises(DataError, match="leave one of them out"):
         evaluate(plain(), acts="x.safetensors", **ask)
     with pytest.raises(DataError, match="no file, folder or stored run 'nothing'"):
         evaluate("nothing", **ask)

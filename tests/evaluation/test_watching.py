@@ -109,7 +109,7 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
         named("HuggingFaceTB/SmolLM2-135M"),
         bos=False,
         **{k: ask[k] for k in ("model", "root", "watch")},
-    ).data["notes"] == [says]
+    ).notes == [says]
     assert (
         "another model, by its name"
         in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
@@ -156,11 +156,7 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model, tmp_
     keep = (np.arange(len(x)) > 0) & (length <= 1.05)
     assert 2 < keep.sum() < len(x) - 2
     assert [t["position"] for t in found.by_token] == np.flatnonzero(keep).tolist()
-    assert (
-        [t["position"] for t in found.sinks]
-        == np.flatnonzero(~keep).tolist()
-        == found.data["left_out"]
-    )
+    assert [t["position"] for t in found.sinks] == np.flatnonzero(~keep).tolist() == found.left_out
     for t in (*found.by_token, *found.sinks):
         i = t["position"]
         wanted = [int(k) for k in np.argsort(-codes[i])[:3] if codes[i, k] > 0]

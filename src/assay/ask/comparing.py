@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask import inputs
 from assay.ask.measure import models, prompts, reads
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
@@ -26,7 +25,7 @@ from assay.core import apart
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
-from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.errors import ClaimError, ExperimentError
 from assay.core.expression import is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
@@ -417,17 +416,6 @@ def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
     reads_tokens = first.control in (BAG.name, EMBEDDING.name, PLACES.name)
     same = first.sets == second.sets and first.model.name == second.model.name
     return reads_tokens and same and tables[0] == tables[1]
-
-
-def same(asked: ModelStudy, first: Model, second: Model) -> bool:
-    """Whether two models have the same weights, as far as their folders are here."""
-    try:
-        ours, theirs = (
-            [inputs.model_hash(asked, n) for n in models.states(m)] for m in (first, second)
-        )
-        return ours == theirs and first.weights == second.weights
-    except AssayError:  # told where what a run reads is asked for
-        return False
 
 
 def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:

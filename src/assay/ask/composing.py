@@ -174,7 +174,6 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
             statement.units,
             getattr(statement, "violations", ()),
             getattr(getattr(study.text.study, s.table)[s.i], "control", ()),
-            s.entry.text,
             dims_over(s.entry) if s.table == "estimate" else (),
         )
         for s, statement in zip(read, done, strict=True)

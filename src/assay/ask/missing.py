@@ -178,9 +178,9 @@ def of_claims(whole: Experiment) -> list[Missing]:
 
 def _is_direction(c: Claim) -> bool:
     """Whether a claim's only threshold is 0: more than nothing, or less. Where a measure is
-    multiplied, as in cut.x - 0.5 * main.x, the factor is the size."""
+    multiplied, as in cut.x - 0.5 * main.x, or a number is subtracted, these are the size."""
     finite = [e for e in (c.low, c.high) if math.isfinite(e)]
-    multiplied = re.search(r"\d\s*\*|\*\s*[\d.]", c.condition)
+    multiplied = re.search(r"\d\s*\*|\*\s*[\d.]|\s[-+]\s+(\w+\()?[\d.]", c.condition)
     return len(finite) == 1 and abs(finite[0]) < 1e-300 and not multiplied
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from assay.ask import comparing
@@ -24,7 +23,6 @@ from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
 from assay.core.reading import plural
-from assay.subjects.sizes import read_sizes
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -43,8 +41,6 @@ class Asking:
     violations: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     """Those that its author names."""
-    text: str = ""
-    """The sentence itself."""
     over: tuple[str, ...] = ()
     """Of an estimate: the dimensions over which it is a curve."""
 
@@ -61,7 +57,6 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
         notes += _tokens(questions, asking)
         if part := questions.by_label.get(asking.main):
             of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
-            of_claim += of_words(asking.text, asking.read.parsed.text)
             if asking.compared:
                 of_claim += of_input(part, asking.read.columns)
                 of_claim += of_none(part, questions.text.study.diff)
@@ -79,7 +74,6 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
         notes += _places(part.task, part.label)
-        notes += _same_model(questions, part)
     return list(dict.fromkeys(notes))
 
 
@@ -89,7 +83,6 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
     yield from _at_nothing(questions, part, asking)
-    yield from _first_block(questions, part)
     yield from _each_by_itself(asking)
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
@@ -220,23 +213,6 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
             "the threshold: it is not beaten with any number of units; name a size, such as a "
             "tenth of what you expect"
         )
-
-
-def _first_block(questions: ModelStudy, part: Part) -> Iterator[str]:
-    """Of a control in other blocks, where one of these may be the first."""
-    label = f"{part.label}/layer"
-    task = part.task if label in questions.by_label else None
-    if not isinstance(task, Task) or not isinstance(table := task.intervention, Intervention):
-        return
-    with suppress(AssayError):
-        step = max(1, read_sizes(questions.found_of(part).config)["layers"] // 3)
-        names = [*sites_of(table), *(f"blocks.{head}" for head in table.heads)]
-        own = {int(m[1]) for m in (re.match(r"blocks\.(\d+)\.", name) for name in names) if m}
-        if 0 not in own and any(x <= step for x in own):
-            yield (
-                f"{label} may be in block 0, without which models hardly work: if it satisfies "
-                "the claim, name the controls without layer, or change another block"
-            )
 
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -406,46 +382,7 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
     return f"from {count} prompts of {source.table.name}{split}, "
 
 
-def _same_model(questions: ModelStudy, part: Part) -> Iterator[str]:
-    """Tell of a difference between two models that have the same weights."""
-    task = part.task
-    if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:
-        return
-    if comparing.same(questions, task.model, task.less):
-        yield (
-            f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
-            "the model does"
-        )
-
-
 # what a colleague would say -----------------------------------------------------------------------
-
-
-PLURAL = re.compile(
-    r"\b((large |small |all |most |some |many |big )*(language |transformer |neural |ai )?"
-    r"(models|transformers|networks|llms|lms|ais))\b",
-    re.IGNORECASE,
-)
-MENTAL = re.compile(
-    r"\b(is aware|are aware|awareness|conscious\w*|understands?|understanding|believes?|beliefs?|"
-    r"thinks?|wants?|intends?|intention\w*|feels?|deceives?|deceptive\w*|is honest|are honest|"
-    r"lies to|is lying|realis\w+|realiz\w+|imagines?|knows? that)\b",
-    re.IGNORECASE,
-)
-
-
-def of_words(text: str, number: str) -> Iterator[str]:
-    """What a sentence adds to the number that is to carry it: other models, or a mind."""
-    if match := PLURAL.search(text):
-        yield (
-            f'"{match[0]}" is a plural, but {number} is a number of one model: the '
-            "verdict is about this model only"
-        )
-    if match := MENTAL.search(text):
-        yield (
-            f'"{match[0]}" is a word for a mind, but {number} is a number that is '
-            "measured in a model: the verdict is about the number, the word is the author's"
-        )
 
 
 def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:

@@ -190,11 +190,9 @@ def _asks_for_dead(study: Study, name: str) -> bool:
         for table in (*study.read, *study.direction, *study.intervene, *study.probe)
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )
-    return not named and any((arm, "dead") in placing.named(study) for arm in _arms_of(name))
-
-
-def _arms_of(name: str) -> tuple[str, ...]:
-    return (name, *(f"{name}/{control}" for control in ("random", "frozen", "untrained")))
+    return not named and any(
+        arm.split("/")[0] == name and m == "dead" for arm, m in placing.named(study)
+    )
 
 
 def _models(text: Text) -> tuple[Model, ...]:

@@ -346,6 +346,8 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ablate: str = ""
     """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
     (what another prompt has there, its tokens counted from the first)."""
+    scale: float | None = None
+    """What the activation is multiplied by."""
     patch: str = ""
     """What is put there: corrupted, what the pair's other text has; other, another prompt's; or
     clean, what the untouched model has, where another change came before. At one `position` each
@@ -413,7 +415,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     site: str = ""
     """Such as "blocks.{layer}.hook_resid_post", with the layers in `sweep`."""
     kind: str = "ridge"
-    """ridge, logistic, sparse (the `k` best features or neurons), or attention (a weighted mean
+    """ridge, logistic, difference (of two labels the nearer mean, along the difference of means),
+    sparse (the `k` best features or neurons), or attention (a weighted mean
     over tokens, whose weights are learned too)."""
     k: Few = 16
     """How many features a sparse probe reads."""

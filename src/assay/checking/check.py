@@ -259,7 +259,7 @@ class _Asked:
                     f"was called with it, by up to {moved:.3g}: something stays in the model, such "
                     "as a hook that is not removed"
                 )
-            if other > ALIKE * effect:
+            if other > ALIKE * max(effect, float(np.nanstd(x))):
                 self.notes.append(
                     f"the number of a prompt depends on which others are in the call, by up to "
                     f"{other:.3g}: is padding masked?"

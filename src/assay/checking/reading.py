@@ -75,10 +75,10 @@ def spellings(texts: Sequence[str]) -> Kernel:
     known = Counter(w for text in texts for w in {*words_of(text)})
     rows = []
     for text in texts:
-        words = words_of(text)
-        row = Counter(text) + Counter(f"-{w[-2:]}" for w in words if len(w) > 2)
+        words, characters = words_of(text), Counter(text)
+        row = characters + Counter(f"-{w[-2:]}" for w in words if len(w) > 2)
         for kind, so in KINDS.items():
-            row[kind] = sum(map(so, text))
+            row[kind] = sum(n for c, n in characters.items() if so(c))
             row[f"first {kind}"] = int(so(text[:1])) if text else 0
             row[f"last {kind}"] = int(so(text[-1:])) if text else 0
         row["double blank"] = len(re.findall(r"\s\s", text))

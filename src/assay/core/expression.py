@@ -650,11 +650,15 @@ def _is_ratio(node: ast.expr) -> bool:
 
 
 def _number(node: ast.expr) -> float | None:
-    """The value of a plain number with signs, else None; too large an integer counts as
-    infinite."""
+    """The value of a plain number with signs, or of a logarithm or the like of one, else None; too
+    large an integer counts as infinite."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         inner = _number(node.operand)
         return None if inner is None else -inner if isinstance(node.op, ast.USub) else inner
+    if _how(node) in ("log", "log2", "exp", "sqrt") and isinstance(node, ast.Call):
+        inner = _number(node.args[0]) if len(node.args) == 1 else None
+        with np.errstate(all="ignore"):
+            return None if inner is None else float(getattr(np, _how(node))(inner))
     if (
         isinstance(node, ast.Constant)
         and isinstance(node.value, (int, float))

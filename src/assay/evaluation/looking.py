@@ -34,43 +34,56 @@ CANDIDATES = 8
 of this text."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Look:
-    """What `look` found. `data` is plain JSON: each token with its strongest features, and features
-    by what taking them out does.
+    """One text through one dictionary, as `look` found it: each token with its losses and strongest
+    features, and the features that matter most.
 
     Example:
+        >>> import dataclasses
         >>> import assay
+        >>> unset = dict.fromkeys(field.name for field in dataclasses.fields(assay.Look))
         >>> feature = {"feature": 7, "delta": 0.5, "activations": [0.0, 1.5]}
-        >>> look = assay.Look({"tokens": ["def", " add"], "features": [feature]})
+        >>> look = assay.Look(**unset | {"tokens": ["def", " add"], "features": [feature]})
         >>> look.to_pandas().to_dict("records")  # only the token at which it is on
         [{'feature': 7, 'delta': 0.5, 'position': 1, 'token': ' add', 'activation': 1.5}]
     """
 
-    data: Mapping[str, Any]
-
-    @property
-    def tokens(self) -> Sequence[str]:
-        """The text of each token."""
-        return self.data["tokens"]  # type: ignore[no-any-return]
-
-    @property
-    def by_token(self) -> Sequence[Mapping[str, Any]]:
-        """Each token that counts: `position`, `token`, `loss`, `length` in medians, how many are
-        `on`, and its strongest `features`."""
-        return self.data["by_token"]  # type: ignore[no-any-return]
-
-    @property
-    def sinks(self) -> Sequence[Mapping[str, Any]]:
-        """The tokens that are left out of all else, in the same form: the first ones, and those
-        whose activations are too long."""
-        return self.data["sinks"]  # type: ignore[no-any-return]
-
-    @property
-    def features(self) -> Sequence[Mapping[str, Any]]:
-        """Each with `feature`, `delta` (nats on the whole text), `activations` per token,
-        `strongest`, `promoted`, `suppressed`."""
-        return self.data["features"]  # type: ignore[no-any-return]
+    dictionary: str
+    sha256: str
+    model: str
+    model_sha256: str
+    site: str
+    site_out: str
+    bos: bool
+    width: int
+    text: str
+    tokens: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """A site that was given or a model that is not the one in the dictionary's file."""
+    notes: tuple[str, ...]
+    """The warnings, and what cannot be known."""
+    losses: tuple[float, ...]
+    """Of each token given those before it; null for the first."""
+    loss: float
+    loss_spliced: float
+    """The mean loss with the reconstruction in place."""
+    skip_first: int
+    outlier: float
+    left_out: tuple[int, ...]
+    """Positions that are neither counted nor ablated."""
+    by_token: tuple[Mapping[str, Any], ...]
+    """Each token that counts: position, token, loss, length in medians, how many features are on,
+    and the strongest of them."""
+    sinks: tuple[Mapping[str, Any], ...]
+    """The tokens at the left-out positions, in the same form."""
+    l0: float
+    on: int
+    """Features that are on anywhere."""
+    tried: int
+    features: tuple[Mapping[str, Any], ...]
+    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed;
+    the largest change first."""
 
     def __repr__(self) -> str:
         features = ", ".join(f"{f['feature']} ({f['delta']:+.3f})" for f in self.features[:3])
@@ -81,7 +94,7 @@ class Look:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        return dict(self.data)
+        return dict(vars(self))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each feature and token at which it is on: feature, delta, position, token,
@@ -185,7 +198,7 @@ def look(
         *file_statements.unread(single.origin),
         *file_statements.unknown(stated_place, folder),
     ]
-    about = {
+    about: dict[str, Any] = {
         "dictionary": source.name,
         "sha256": source.sha256,
         "model": folder.provenance,
@@ -200,7 +213,7 @@ def look(
         "skip_first": skip_first,
         "outlier": outlier,
     }
-    return Look(about | _read(reader, ids, features, per_token))
+    return Look(**about, **_read(reader, ids, features, per_token))
 
 
 def _read(reader: Reader, ids: Sequence[int], features: int, per_token: int) -> dict[str, Any]:
@@ -347,45 +360,3 @@ def _feature(
 
 def _rounded(values: Any) -> list[float]:
     return [float(f"{float(v):.5g}") for v in values]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Looked:
-    """One text through one dictionary: each token with its losses and strongest features, and the
-    features that matter most."""
-
-    dictionary: str
-    sha256: str
-    model: str
-    model_sha256: str
-    site: str
-    site_out: str
-    bos: bool
-    width: int
-    text: str
-    tokens: tuple[str, ...]
-    warnings: tuple[str, ...]
-    """A site that was given or a model that is not the one in the dictionary's file."""
-    notes: tuple[str, ...]
-    """The warnings, and what cannot be known."""
-    losses: tuple[float, ...]
-    """Of each token given those before it; null for the first."""
-    loss: float
-    loss_spliced: float
-    """The mean loss with the reconstruction in place."""
-    skip_first: int
-    outlier: float
-    left_out: tuple[int, ...]
-    """Positions that are neither counted nor ablated."""
-    by_token: tuple[Mapping[str, Any], ...]
-    """Each token that counts: position, token, loss, length in medians, how many features are on,
-    and the strongest of them."""
-    sinks: tuple[Mapping[str, Any], ...]
-    """The tokens at the left-out positions, in the same form."""
-    l0: float
-    on: int
-    """Features that are on anywhere."""
-    tried: int
-    features: tuple[Mapping[str, Any], ...]
-    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed;
-    the largest change first."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from assay.evaluation import looking
-from assay.evaluation.looking import Looked
+from assay.evaluation.looking import Look
 from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
@@ -38,7 +38,7 @@ def features(
     network: Network = OFFLINE,
     place: Place = HERE,
     door: Door,
-) -> Answer[Looked]:
+) -> Answer[Look]:
     """Show the strongest features of each token of a text, and the effect of ablating a feature on
     the loss.
 
@@ -70,7 +70,7 @@ def features(
     assay features 'def add(a, b): return a + b'
     """
     network.bring(door, model, dictionary)
-    data = looking.look(
+    looked = looking.look(
         text,
         dictionary,
         model=model,
@@ -83,11 +83,8 @@ def features(
         root=place.root,
         device=device_here(device),
         watch=partial(hear, door),
-    ).data
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-    }
-    looked = Looked(**fields)
+    )
+    data = looked.to_json()
     shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
@@ -108,7 +105,7 @@ def tokens_table(tokens: Sequence[Mapping[str, Any]], second: str) -> Table:
     return Table(heads, evaluations.token_rows(tokens, second), right=(second, "on"))
 
 
-def features_table(looked: Looked) -> Table:
+def features_table(looked: Look) -> Table:
     """List each feature with its effect, where it is on, and what it promotes."""
     rows = [
         (str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(looked, f)) for f in looked.features
@@ -116,7 +113,7 @@ def features_table(looked: Looked) -> Table:
     return Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
 
 
-def feature_cell(looked: Looked, feature: Mapping[str, Any]) -> list[Cell]:
+def feature_cell(looked: Look, feature: Mapping[str, Any]) -> list[Cell]:
     """Write where a feature is on: the text shaded by its activation over its maximum, its
     strongest tokens, and what it adds to logits."""
     largest = feature["maximum"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.ask.measure import directions, interventions
+from assay.ask.measure import directions, interventions, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
@@ -153,17 +153,10 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
     return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
-WITH_ANSWERS = (
-    *("log_prob", "prob", "accuracy", "rank", "generates"),
-    *("logit_lens", "logit", "direct"),
-)
-"""The kinds of reads that name texts."""
-
-
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
     every: list[str] = []
-    for name in WITH_ANSWERS:
+    for name in reads.ANSWERS:
         texts = getattr(read, name, ())
         every += [
             t

@@ -126,7 +126,7 @@ class Editing:
         if self.control == "neurons":
             others = self.steering.other_neurons(table, seed)
             table = msgspec.structs.replace(table, neurons=others)
-        if table.ablate == "zero":
+        if table.ablate == "zero" or table.scale is not None:
             return self._edits(table, places, shift=shift)
         put_there = self.source.rows(table, sites, seed, shift=shift)
         if table.path is not None:

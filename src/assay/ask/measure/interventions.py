@@ -35,10 +35,12 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = (
-    *("add", "project_out", "ablate", "patch", "clamp", "reconstruct", "block", "function"),
-    "noise",
+    *("add", "project_out", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
+    *("function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
+CUTS = ("ablate", "scale", "patch")
+"""Those that may be of heads and neurons."""
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 TABLES = ("block",)
@@ -55,7 +57,9 @@ T = TypeVar("T", Direction, Intervention, Read, Probe)
 def way_of(table: Intervention) -> str:
     """What kind of intervention it is. Raises: DataError where it says none or several."""
     swept = table.sweep.keys() - {*TABLES}
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept]
+    stated = {w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept}
+    stated |= {"scale"} if table.scale is not None else set()  # also by 0
+    ways = [w for w in WAYS if w in stated]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for {table.name!r}, got {got}")
@@ -109,8 +113,10 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
                 "after no other change"
             )
-        if swept_table.heads and way not in ("ablate", "patch"):
-            raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
+        if swept_table.heads and way not in CUTS:
+            raise DataError(
+                f"{table.name!r}: heads are ablated, scaled or patched; {way} takes a site"
+            )
         if (latents := latents_of(swept_table)) and min(latents) < 0:
             raise DataError(f"{table.name!r}: latents are numbered from 0, got {min(latents)}")
         _check_parts(swept_table, way)
@@ -180,7 +186,7 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
 
 def _check_parts(table: Intervention, way: str) -> None:
     """Refuse neurons, latents and a choice of parts that do not go together."""
-    top, cut = table.top, way in ("ablate", "patch")
+    top, cut = table.top, way in CUTS
     if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
         raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
     numbers = [n for some in neurons_by_site(table).values() for n in some]
@@ -397,6 +403,8 @@ def edits_of(
         elif way == "function":
             assert own is not None
             combined |= {site: Change(site, partial(own, site), positions)}
+        elif table.scale is not None:
+            combined |= edits.scale(site, table.scale, positions=positions, heads=heads)
         elif table.ablate == "zero":
             combined |= edits.zero(site, positions=positions, heads=heads)
         else:
@@ -470,7 +478,11 @@ PATCHED = {
 def in_words(table: Intervention) -> str:
     """Say what is done, in a phrase."""
     way = way_of(table)
-    if way in table.sweep and getattr(table, way) in ("", 0.0):  # in words the first level of all
+    if way in table.sweep and getattr(table, way) in (
+        "",
+        0.0,
+        None,
+    ):  # in words the first level of all
         table = swept(table, {way: table.sweep[way][0]})
     place = heads_in_words(table.heads) or (
         table.site if isinstance(table.site, str) else ", ".join(table.site)
@@ -480,6 +492,7 @@ def in_words(table: Intervention) -> str:
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
         "ablate": f"{table.ablate} ablation{source}",
+        "scale": f"multiplied by {table.scale}",
         "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",

@@ -74,7 +74,8 @@ class Learning:
             self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
             return
         every = [x[self.at].cpu().double() for x in inputs]
-        self.x = [_scaled(x, x[: self.count]) for x in every]
+        as_it_is = self.task.table.kind == "difference"
+        self.x = every if as_it_is else [_scaled(x, x[: self.count]) for x in every]
         if self.task.table.kind != "sparse":
             self.kernels = torch.stack([x @ x.mT for x in self.x])
 
@@ -119,6 +120,8 @@ class Learning:
         kind = task.table.kind
         if kind == "attention":
             return self._tuned(lambda a, b: self._attention(y, a, b), y, train, seed, odds=True)
+        if kind == "difference":
+            return _nearest(self.kernels, y, train, self.held)
         odds = kind == "logistic" or (kind == "sparse" and bool(task.classes))
         solve = _logistic if odds else _ridge
         if kind == "sparse":
@@ -282,6 +285,21 @@ def _ridge(
         centred = kernel - mean[:, None] - mean + mean[train].mean()
         out.append(kernel_ridge(centred, RIDGES, y, train, held))
     return torch.stack(out, 1)
+
+
+def _nearest(
+    kernels: Float[torch.Tensor, "point row row"],
+    y: Float[torch.Tensor, "row y"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
+) -> Float[torch.Tensor, "point m y"]:
+    """Scores by how near the mean of each label is, of two labels along their difference.
+
+    Formula: x · μ_c − ‖μ_c‖² / 2
+    """
+    share = y[train] / y[train].sum(0)
+    means = share.mT @ kernels[:, train][:, :, train] @ share
+    return kernels[:, held][:, :, train] @ share - means.diagonal(dim1=1, dim2=2)[:, None] / 2
 
 
 def _logistic(

@@ -26,7 +26,7 @@ from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
-KINDS = ("ridge", "logistic", "sparse", "attention")
+KINDS = ("ridge", "logistic", "difference", "sparse", "attention")
 SWEPT = ("site", "test_site", "position", "k", "dictionary")
 """The fields that a sweep may set, beside the slots of a site."""
 MAJORITY = "majority"
@@ -376,7 +376,7 @@ def _check_labels(task: ProbeTask) -> None:
             f"{table.name!r}: every row has {table.label} = {task.classes[0]!r}; there is nothing "
             "to tell apart"
         )
-    if not task.classes and table.kind in ("logistic", "attention"):
+    if not task.classes and table.kind in ("logistic", "difference", "attention"):
         raise DataError(
             f"{table.name!r}: {table.label} is a number, but a {table.kind} probe distinguishes "
             'classes; write kind = "ridge", or texts as labels'
@@ -538,7 +538,8 @@ def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
 
 def linear(task: ProbeTask) -> Probe:
     """The probe as one that is linear in all that it reads, with the same measures."""
-    kind = "ridge" if task.table.kind == "ridge" or not task.classes else "logistic"
+    ridge = task.table.kind in ("ridge", "difference") or not task.classes
+    kind = "ridge" if ridge else "logistic"
     return msgspec.structs.replace(task.table, kind=kind)
 
 

@@ -58,7 +58,7 @@ def _units(task: ProbeTask) -> dict[str, str]:
     if not task.classes:
         square = f"{task.table.label}²"
         return {"error": square, "variance": square}
-    more = {"ridge": {"margin": "1"}}.get(task.table.kind, {"log_prob": "nats"})
+    more = {"margin": "1"} if task.table.kind in ("ridge", "difference") else {"log_prob": "nats"}
     measures = {"accuracy": "1", "balanced_accuracy": "1", **({"auroc": "1"} if task.ranks else {})}
     return measures | ({} if task.control == MAJORITY else more)
 

@@ -26,7 +26,7 @@ class Kind:
     words: Callable[[Read], str]
     """What the number is, in words."""
     unit: str
-    worse: Callable[[Read], str]
+    worse: str | Callable[[Read], str]
     """Whether it "rises" or "falls" where a model gets worse; "" where it moves towards 0."""
     natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
     """The least and the greatest number that there can be."""
@@ -75,18 +75,6 @@ def _where(read: Read) -> str:
 def _at_most_0(read: Read) -> tuple[float | None, float | None]:
     texts = read.log_prob or read.logit_lens
     return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
-
-
-def _rises(read: Read) -> str:
-    return "rises"
-
-
-def _falls(read: Read) -> str:
-    return "falls"
-
-
-def _either(read: Read) -> str:
-    return ""
 
 
 def _answer_falls(read: Read) -> str:
@@ -172,7 +160,7 @@ KINDS: Mapping[str, Kind] = {
             else f"whether {_answer(r.accuracy[0])} is the most probable text"
         ),
         SHARE,
-        _falls,
+        "falls",
         _SHARE,
         "higher",
     ),
@@ -180,7 +168,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.rank,
         lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
         "rank",
-        _rises,
+        "rises",
         lambda r: (1.0, None),
         fields=_AT,
     ),
@@ -188,7 +176,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.entropy,
         lambda r: f"entropy of the next token{_where(r)}",
         NATS,
-        _rises,
+        "rises",
         _FROM_0,
         fields=_AT,
         places=("mean",),
@@ -197,7 +185,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.kl,
         lambda r: f"KL divergence of the next token from the untouched model's{_where(r)}",
         NATS,
-        _rises,
+        "rises",
         _FROM_0,
         fields=_AT,
         places=("mean",),
@@ -207,7 +195,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.agrees,
         lambda r: f"whether the most probable next token is the untouched model's{_where(r)}",
         SHARE,
-        _falls,
+        "falls",
         _SHARE,
         fields=_AT,
         places=("mean",),
@@ -219,7 +207,7 @@ KINDS: Mapping[str, Kind] = {
             "mean loss over the prompt's own tokens" if r.position == -1 else f"loss{_where(r)}"
         ),
         NATS,
-        _rises,
+        "rises",
         _FROM_0,
         "lower",
         fields=("position",),
@@ -228,7 +216,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.generates,
         lambda r: f"whether {_written_on(r)} contain {_quoted(r.generates)}",
         SHARE,
-        _falls,
+        "falls",
         _SHARE,
         fields=("tokens", "temperature"),
     ),
@@ -244,7 +232,7 @@ KINDS: Mapping[str, Kind] = {
         next_tokens.logit_lens,
         lambda r: f"{_less('log P', r.logit_lens)} by the logit lens{_where(r)}, first tokens",
         NATS,
-        _either,
+        "",
         _at_most_0,
         fields=_AT,
     ),
@@ -263,7 +251,7 @@ KINDS: Mapping[str, Kind] = {
             + ("" if r.attends == "" else f", attending to token {r.attends} alone")
         ),
         "logit",
-        _either,
+        "",
         fields=(*_AT, "sites", "heads", "top", "attends"),
         unembeds=False,
     ),
@@ -271,7 +259,7 @@ KINDS: Mapping[str, Kind] = {
         activations.pattern,
         _pattern_words,
         SHARE,
-        _either,
+        "",
         _SHARE,
         fields=("position", "to", "heads", "top"),
         places=("mean",),
@@ -281,7 +269,7 @@ KINDS: Mapping[str, Kind] = {
         activations.projection,
         lambda r: f"activation along {r.projection}{_where(r)}, over its length",
         "activation",
-        _either,
+        "",
         fields=_AT,
         places=("mean",),
         unembeds=False,
@@ -295,7 +283,7 @@ KINDS: Mapping[str, Kind] = {
             else ""
         ),
         "activation",
-        _either,
+        "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
         unembeds=False,
@@ -304,7 +292,7 @@ KINDS: Mapping[str, Kind] = {
         activations.norm,
         lambda r: f"length of the activation{_where(r)}",
         "activation",
-        _either,
+        "",
         _FROM_0,
         fields=_AT,
         places=("mean",),
@@ -319,7 +307,7 @@ KINDS: Mapping[str, Kind] = {
             else f"cosine of the activation{_where(r)} and {r.cosine}"
         ),
         "cosine",
-        _either,
+        "",
         lambda r: (-1.0, 1.0),
         fields=_AT,
         places=("mean",),
@@ -333,7 +321,7 @@ KINDS: Mapping[str, Kind] = {
             f"{_parts(r, 'neurons ' + ', '.join(map(str, r.neurons)))}{_where(r)}"
         ),
         "activation",
-        _either,
+        "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
         unembeds=False,
@@ -343,7 +331,7 @@ KINDS: Mapping[str, Kind] = {
         activations.l0,
         lambda r: f"latents of {r.l0} that are on{_where(r)}",
         "latents",
-        _either,
+        "",
         _FROM_0,
         fields=_AT,
         places=("mean",),
@@ -353,7 +341,7 @@ KINDS: Mapping[str, Kind] = {
         activations.fvu,
         lambda r: f"share of the variance that {r.fvu} does not explain{_where(r)}",
         SHARE,
-        _either,
+        "",
         _FROM_0,
         "lower",
         fields=("site",),
@@ -363,7 +351,7 @@ KINDS: Mapping[str, Kind] = {
         activations.anisotropy,
         lambda r: f"mean cosine of the activations of each two tokens{_where(r)}",
         "cosine",
-        _either,
+        "",
         lambda r: (-1.0, 1.0),
         fields=("site",),
         unembeds=False,
@@ -373,7 +361,7 @@ KINDS: Mapping[str, Kind] = {
         activations.cka,
         lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
         SHARE,
-        _falls,
+        "falls",
         _SHARE,
         fields=("site",),
         unembeds=False,
@@ -383,7 +371,7 @@ KINDS: Mapping[str, Kind] = {
         activations.jaccard,
         lambda r: f"latents of {r.jaccard} that are on with and without the change{_where(r)}",
         SHARE,
-        _falls,
+        "falls",
         _SHARE,
         fields=_AT,
         places=("all",),
@@ -398,14 +386,14 @@ KINDS: Mapping[str, Kind] = {
             else f"the column {r.column}"
         ),
         "1",
-        _either,
+        "",
         unembeds=False,
     ),
     "function": Kind(
         activations.function,
         lambda r: f"what {r.function} returns{_where(r)}",
         "1",
-        _either,
+        "",
         fields=("site", "sites"),
         unembeds=False,
     ),
@@ -452,7 +440,8 @@ def natural(read: Read) -> tuple[float | None, float | None]:
 
 def worse(read: Read) -> str:
     """Which way a read goes where a model gets worse: "rises" or "falls"; "" for towards 0."""
-    return KINDS[kind_of(read)].worse(read)
+    way = KINDS[kind_of(read)].worse
+    return way if isinstance(way, str) else way(read)
 
 
 def compares(read: Read) -> bool:

@@ -69,6 +69,8 @@ class Replacements:
                 {s: self.own(table, p, s, x[None])[0] for s, x in acts.items()}
                 for p, acts in zip(some, self.seen(some, sites), strict=True)
             ]
+        if table.scale is not None:
+            return [{s: x * table.scale for s, x in a.items()} for a in self.seen(some, sites)]
         if table.noise:
             return [
                 {s: x + table.noise * self._noise(p, s, x, seed) for s, x in acts.items()}
