@@ -34,7 +34,7 @@ def table(tmp_path):
 
 def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
     assert main(["judge", str(table), *JUDGE]) == 0
-    assert "verdict: holds" in capsys.readouterr().out
+    assert "● holds: " in capsys.readouterr().out
     assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
     assert main(["judge", str(table), *JUDGE, "--expect", "fails"]) == 1
     assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
