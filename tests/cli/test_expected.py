@@ -34,7 +34,7 @@ def table(tmp_path):
 
 def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
     assert main(["judge", str(table), *JUDGE]) == 0
-    assert "verdict: holds" in capsys.readouterr().out
+    assert "● holds: " in capsys.readouterr().out
     assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
     assert main(["judge", str(table), *JUDGE, "--expect", "fails"]) == 1
     assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
@@ -129,7 +129,7 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     at = JUDGE.index("--unit")
     without = ["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]
     assert main(without) == 2
-    assert capsys.readouterr().err.startswith("judge needs --unit UNIT: a column whose values")
+    assert capsys.readouterr().err.startswith("judge needs --unit COLUMN: a column whose values")
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err
 

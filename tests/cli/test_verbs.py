@@ -129,7 +129,7 @@ def test_plan_says_what_is_stored_and_what_is_missing(capsys):
 def test_a_plan_counts_units_of_claims_and_controls(capsys):
     (line,) = told(capsys, "plan", "own.py")["claims"]
     assert (line["judged"], line["controls"]) == ({"main": "8 seeds"}, {"flat": "8 seeds"})
-    assert "Judged on 8 seeds, and 8 seeds in each of its controls." in said(
+    assert "Judged on 8 seeds, in its own arm and in each control." in said(
         capsys, "plan", "own.py"
     )
 

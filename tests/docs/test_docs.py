@@ -107,7 +107,7 @@ def test_the_readmes_table_is_judged_as_typed(commands, tmp_path):
     (code,) = [c for _, c in BLOCK.findall((ROOT / "README.md").read_text()) if "assay judge" in c]
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     done = typed(code.removeprefix("$ "), commands, tmp_path, dict(os.environ))
-    assert done.code == 0 and "verdict: holds" in done.out
+    assert done.code == 0 and "● holds: " in done.out
 
 
 def typed(code, commands, cwd, env):

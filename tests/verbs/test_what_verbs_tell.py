@@ -21,8 +21,8 @@ from assay.lab.verifying import Compared, Written
 from assay.report.overview import Catalogue
 from assay.report.stored import Pages
 from assay.verbs.doctor import Removed
+from assay.verbs.expected import outlined
 from assay.verbs.new import New, write_experiment
-from assay.verbs.plan import outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")

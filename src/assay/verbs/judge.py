@@ -10,7 +10,6 @@ from msgspec import structs
 
 from assay.core import table as table_of
 from assay.core.errors import ClaimError, DataError, nearest_beside
-from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected
@@ -119,10 +118,8 @@ def judge(
     lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
     other = unexpected([verdict], expect)
-    why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
-    head = f"verdict: {verdict.outcome}{why}"
     data = ResultData(verdicts=(verdict,))
-    return Answer(verdict, [data, head, *known(verdict), *map(Aside, other)], int(bool(other)))
+    return Answer(verdict, [data, *known(verdict), *map(Aside, other)], int(bool(other)))
 
 
 def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
@@ -131,9 +128,10 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         near = nearest_beside(table)
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
     if not unit:
-        raise ClaimError(
-            "judge needs --unit UNIT: a column whose values are independent units, such as seed"
-        )
+        with table.open(encoding="utf-8", errors="replace") as file:
+            head = f"; it has {file.readline(200).strip()}" if table.suffix == ".csv" else ""
+        what = "a column whose values are independent units, such as seed"
+        raise ClaimError(f"judge needs --unit COLUMN: {what}{head}")
 
 
 def refuse_mixture(

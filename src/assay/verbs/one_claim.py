@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assay.controls.table import in_words
+from assay.core import reasons
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
 from assay.core.results import Judged, ResultData
@@ -34,13 +35,14 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
     claim, row = judged_claim.claim, tables.row(judged_claim)
     why = row.why.removeprefix(f"{row.outcome}: ")
     gates = [f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()]
-    kind = tables.KIND_WORDS[claim.kind]
+    kind = f", {row.kind}" if row.kind else ""
+    source = "" if claim.threshold_from == reasons.GIVEN else f", from {claim.threshold_from}"
     lines = [
         (f"claim {number}", claim.text),
-        ("verdict", f"{row.sign} {row.outcome}, {kind}" + (f"; {why}" if why else "")),
+        ("verdict", f"{row.sign} {row.outcome}{kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
-        ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),
+        ("threshold", f"{claim.threshold}{source}"),
         (
             "units",
             f"{row.n} of {claim.of}: " + ", ".join(map(tables.number, judged_claim.points)),
@@ -50,7 +52,6 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
         ("power", "" if "power" in row.why else tables.describe_detectable(judged_claim)),
         ("published", published(judged_claim)),
         ("source", claim.source),
-        ("scope", judged_claim.scope),
         ("figure", page),
     ]
     yield Table(("", ""), [(name, words) for name, words in lines if words], headless=True)
@@ -68,7 +69,7 @@ def published(judged_claim: Judged) -> str:
     """Write what a paper prints of the same quantity, where it stands, and how far it compares."""
     paper = judged_claim.claim.published
     if paper is None or isinstance(paper, str):
-        return "new: no paper that we know prints it" if paper else ""
+        return ""
     note = f"; {paper.note}" if paper.note else ""
     return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"
 

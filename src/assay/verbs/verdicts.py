@@ -99,7 +99,7 @@ def answer(
         yield from special if special is not None else table
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
-        yield from about.speaks if special is None else ()
+        yield from about.speaks
         for changes in statements.changes_in_words(data.changed):
             yield f"changed after a look at these seeds: {changes}"
         for note in statements.notes(data, all_of_them=verbose):
