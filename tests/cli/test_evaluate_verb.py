@@ -243,23 +243,6 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
     assert looked.err.startswith(f"warning: d: {says}")
 
 
-def test_first_numbers_come_before_the_last_token_and_not_in_json(done, commands):
-    here, _, _ = done
-    words = typed(
-        "evaluate d.safetensors e.safetensors --model model --text texts "
-        "--tokens 500 --root other-store"
-    )
-    out = commands.run((*words, "--json"), here, env(here))
-    lines = [line for line in out.err.splitlines() if line.startswith("so far ")]
-    assert out.code == 0 and [line.split()[2] for line in lines] == ["d:", "e:"]
-    for line in lines:
-        assert all(word in line for word in ("L0 ", "FVU ", "loss ", "spliced ", " tokens of "))
-    data = json.loads(out.out)
-    assert "so far" not in out.out and all(
-        int(line.split("(")[1].split()[0]) < data["dictionaries"][0]["tokens"] for line in lines
-    )
-
-
 def test_a_bar_tells_the_time_left(monkeypatch):
     from io import StringIO
 

@@ -20,7 +20,6 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups
 from assay.lab.store.health import removable, remove
-from assay.lab.work.work import Work
 from assay.lab.work.worker import Workbench
 
 
@@ -219,17 +218,6 @@ def test_what_a_changed_preset_cannot_be_asked_is_told_beside_the_rest(lab):
     assert "1 could not be computed" in repr(result)
     with pytest.raises(ClaimError, match="a record needs every statement"):
         write_record(broken, result, lab.plan(broken))
-
-
-def test_partial_verdicts_leave_out_what_is_outdated(lab):
-    def reads(model):
-        return dataclasses.replace(experiment, inputs=lambda s: {"model": model})
-
-    lab.run(reads("aaa"))
-    lab.run(reads("bbb"), override(experiment, "default", ["seed=1000:1002"]))
-    told = []
-    Work(lab.store, reads("bbb"), lab.plan(reads("bbb")), "cpu", told.append)._judge()
-    assert [(e.seeds, e.result.arms["main"].sizes["run"]) for e in told] == [(2, 2)]
 
 
 def test_a_new_version_keeps_the_old_runs(lab):

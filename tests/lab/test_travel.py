@@ -141,7 +141,8 @@ def test_of_a_group_only_what_is_missing_is_replaced(tmp_path):
     # a group of both, as one that was begun before the first was stored
     store = Store(root)
     rows = Lab(root, Inline()).plan(experiment, preset).rows
-    wanted = [row.wanted for row in rows if row.job.arm == "main"]
+    main = [row for row in rows if row.job.arm == "main"]
+    wanted = [groups.WantedRun(row.job, row.parent, row.inputs) for row in main]
     groups.form(store, experiment, wanted, [])
     executor = Travelling()
     Lab(root, executor).run(experiment, preset)

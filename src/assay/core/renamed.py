@@ -77,6 +77,7 @@ JOINED = {
     "store.tensors": "store.runs",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",
+    "store.sealed": "store.atomic",
     "work.groups": "store.groups",
     "work.schedule": "work.work",
     "work.tasks": "work.events",
