@@ -162,7 +162,6 @@ def test_no_page_of_an_experiment_is_the_index():
     "words",
     [
         ("evaluate", "d", "--acts", "a", "--out"),
-        ("features", "some text", "--html"),
         ("report", "walk.py", "--out"),
         ("report", "walk.py", "--export"),
         ("export", "d", "--format", "assay", "--out"),

@@ -51,7 +51,7 @@ def test_the_features_that_matter_most_among_those_that_add_most(found, naive, m
     rows = (d.W_dec[0] / d.scale[0]).double().numpy()
     adds = codes.sum(0) * np.linalg.norm(rows, axis=1)
     tried = np.argsort(-adds)[:32]
-    assert found.to_json()["tried"] == 32 and found.to_json()["on"] == (codes > 0).any(0).sum()
+    assert found.tried == 32 and found.on == (codes > 0).any(0).sum()
     deltas = {}
     for k in tried:
         without = tiny_models.naive(
@@ -66,14 +66,14 @@ def test_the_features_that_matter_most_among_those_that_add_most(found, naive, m
 def test_losses_and_tokens(found, naive, model):
     ids, site, clean, codes = naive
     assert "".join(found.tokens) == TEXT and len(found.tokens) == ids.shape[1]
-    np.testing.assert_allclose(found.to_json()["losses"][1:], clean[0], rtol=1e-4)
-    assert found.to_json()["loss"] == pytest.approx(clean.mean(), rel=1e-5)
-    assert found.to_json()["l0"] == pytest.approx((codes[1:] > 0).sum(1).mean(), rel=1e-6)
+    np.testing.assert_allclose(found.losses[1:], clean[0], rtol=1e-4)
+    assert found.loss == pytest.approx(clean.mean(), rel=1e-5)
+    assert found.l0 == pytest.approx((codes[1:] > 0).sum(1).mean(), rel=1e-6)
     encode, decode = own(plain())
     acts = tiny_models.naive(model, ids)[1][site]
     x_hat = np.where(np.arange(ids.shape[1])[:, None] > 0, decode(encode(acts[0])), acts[0])[None]
     spliced = tiny_models.naive(model, ids, {site: lambda x: x_hat})[0]
-    assert found.to_json()["loss_spliced"] == pytest.approx(
+    assert found.loss_spliced == pytest.approx(
         tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5
     )
 
@@ -90,7 +90,7 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
     keep = (np.arange(len(acts)) >= skip) & (
         length <= (outlier * after[(len(after) - 1) // 2] if outlier else np.inf)
     )
-    assert found.to_json()["left_out"] == np.flatnonzero(~keep).tolist()
+    assert list(found.left_out) == np.flatnonzero(~keep).tolist()
     assert (skip == 0) == keep.all()
     assert keep.sum() > 2
     codes = own(plain())[0](acts) * keep[:, None]
@@ -108,8 +108,8 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
     for f in found.features:
         assert f["delta"] == pytest.approx(deltas[f["feature"]], abs=2e-5)
         np.testing.assert_allclose(f["activations"], codes[:, f["feature"]], rtol=1e-4, atol=1e-6)
-    assert found.to_json()["on"] == codes.any(0).sum()
-    assert found.to_json()["l0"] == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
+    assert found.on == codes.any(0).sum()
+    assert found.l0 == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
 
 
 def test_what_is_left_out_is_said():
@@ -148,14 +148,14 @@ def test_a_table_has_the_firings(found):
 
 def test_a_bos_comes_first_where_the_file_says_so(model, tmp_path):
     found = look(TEXT, SAELENS / "topk", model=model, features=1, root=tmp_path)
-    assert found.to_json()["bos"]
-    assert found.to_json()["left_out"] == [0]
+    assert found.bos
+    assert found.left_out == [0]
     assert len(found.tokens) > len(TEXT.split())
     assert (
         look(TEXT, SAELENS / "topk", model=model, features=1, bos=False, root=tmp_path).tokens
         == found.tokens[1:]
     )
-    assert found.to_json()["l0"] <= 6 and not (tmp_path / "store.json").exists()
+    assert found.l0 <= 6 and not (tmp_path / "store.json").exists()
 
 
 def test_what_cannot_be_looked_at(model, tmp_path):
@@ -217,8 +217,8 @@ def test_of_a_model_that_is_no_toy(tmp_path):
     )
     text = "The capital of France is Paris, and the capital of Italy is Rome."
     found = look(text, both, site="blocks.9.hook_resid_pre", features=2, root=tmp_path)
-    assert found.to_json()["loss"] == pytest.approx(found.to_json()["loss_spliced"], abs=1e-3)
-    assert 1 < found.to_json()["loss"] < 3.5
-    assert found.to_json()["l0"] == pytest.approx(576, abs=1)
+    assert found.loss == pytest.approx(found.loss_spliced, abs=1e-3)
+    assert 1 < found.loss < 3.5
+    assert found.l0 == pytest.approx(576, abs=1)
     assert "".join(found.tokens) == text
     assert abs(found.features[0]["delta"]) >= abs(found.features[1]["delta"]) > 0

@@ -100,7 +100,7 @@ def test_a_time_stamp_is_verified_by_a_trusted_authority_alone(here, authority, 
     with serving(authority) as address:
         assert main([*FREEZE, "--anchor", address]) == 0
     frozen = frozen_in(here)
-    assert f"publish assay:{frozen.hash[:32]}," in capsys.readouterr().out
+    assert f"OSF entry: assay:{frozen.hash[:32]}" in capsys.readouterr().out
     (verified,) = anchors.stamps(frozen, authority / "ca.pem")
     assert verified.checked and not verified.wrong and verified.time >= frozen.time
     assert "Stand-in" in verified.by

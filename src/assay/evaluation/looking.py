@@ -92,10 +92,6 @@ class Look:
             f"{features}; to_pandas() has the activations>"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return dict(vars(self))
-
     def to_pandas(self) -> pd.DataFrame:
         """One row for each feature and token at which it is on: feature, delta, position, token,
         activation."""

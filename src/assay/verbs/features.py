@@ -84,7 +84,7 @@ def features(
         device=device_here(device),
         watch=partial(hear, door),
     )
-    data = looked.to_json()
+    data = vars(looked)
     shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
