@@ -35,10 +35,13 @@ def exact_bounds(
     statistic: Statistic,
     bounds: Bounds | None,
     natural: Bounds | None,
+    worded: bool = True,
 ) -> Bounds | None:
     """Give the bounds of units that get exact limits, and None where Student's t decides.
 
     These are the bounds that an author names; else the natural ones, where t is known to be wrong.
+    Of a number that code computes instead of a condition in words (`worded` is False), the natural
+    ones count only where every unit lies on one of them: records of it keep their intervals.
     Of two factors exact limits are known only where every cell of the table lies on the same bound,
     and of folds, which are not independent, only where all agree.
     """
@@ -50,8 +53,11 @@ def exact_bounds(
         return bounds if len(units) == 1 else None
     if FOLD in units and len(np.unique(x[there])) > 1:
         return None
+    if len(units) == 1 and natural:
+        wrong = misleads(x[there], natural) if worded else np.isin(x[there], natural).all()
+        return bounds or (natural if wrong else None)
     if len(units) == 1:
-        return bounds or (natural if natural and misleads(x[there], natural) else None)
+        return bounds
     x, ends = x[there.any(1)][:, there.any(0)], bounds or natural or ()
     return ends if ends and x[0, 0] in ends and (x == x[0, 0]).all() else None
 

@@ -758,7 +758,8 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
     natural = claim.natural if claim.scale == "plain" else None
-    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural)
+    worded = bool(claim.condition)
+    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, worded)
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:

@@ -260,7 +260,7 @@ def fewest_to_hold(claim: Claim) -> int | None:
 
 def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     """Tell whether any outcome of n units of one factor could decide a claim."""
-    bounds = claim.bounds or (claim.natural if n < FEW else None)
+    bounds = claim.bounds or (claim.natural if claim.condition and n < FEW else None)
     if n < fewest or len(claim.units) == 2 or bounds is None or not np.isfinite(bounds).all():
         return n >= fewest
     low, high, _ = _between(bounds, n, sum(bounds) / 2, 0.95)

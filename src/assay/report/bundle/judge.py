@@ -377,7 +377,8 @@ def interval_of(claim, terms, function, level, draws=True):
 
 def exact_bounds(claim, terms, function):
     """Between which numbers units lie that get exact limits: bounds that the claim names, or
-    natural ones where t misleads; of two factors only where all cells lie on the same one."""
+    natural ones where t misleads (of a claim without a condition in words, where all units lie on
+    one); of two factors only where all cells lie on the same one."""
     if function is not mean or len(terms) != 1:
         return None
     (x,) = terms.values()
@@ -388,8 +389,11 @@ def exact_bounds(claim, terms, function):
         return bounds if len(claim["units"]) == 1 else None
     if FOLD in claim["units"] and len(np.unique(x[present])) > 1:
         return None
+    if len(claim["units"]) == 1 and natural:
+        worded, on = claim["condition"], np.isin(x[present], natural).all()
+        return bounds or (natural if (misleads(x[present], natural) if worded else on) else None)
     if len(claim["units"]) == 1:
-        return bounds or (natural if natural and misleads(x[present], natural) else None)
+        return bounds
     x, bounds = x[present.any(1)][:, present.any(0)], bounds or natural or ()
     return bounds if len(bounds) and x[0, 0] in bounds and (x == x[0, 0]).all() else None
 
