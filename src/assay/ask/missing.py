@@ -128,6 +128,10 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         part = questions.by_label[c.of]
         unit, count = part.task.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else FEWEST_FOLDS if unit == FOLD else ALONE
+        if "seed" in c.units and (seeds := _counts(whole, c).get("seed", SEVERAL)) < SEVERAL:
+            default = f"{seeds} {plural('seed', seeds)}; a verdict needs at least {SEVERAL}"
+            how = f'write seeds = "0:{SEVERAL}"'
+            assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             more = to_write(part.task, fewest)

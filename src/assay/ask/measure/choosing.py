@@ -137,13 +137,16 @@ def check(
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
+    by_effect_of = [r.name for r, t in zip(some, tops, strict=True) if by_effect(t, some)]
     if top.of == "heads" or table.site:  # each neuron of all blocks takes too many passes
-        known += [r.name for r, t in zip(some, tops, strict=True) if by_effect(t, some)]
+        known += by_effect_of
     if top.by not in known:
         swept = any(r.name == top.by and r.sweep for r in some)
         more = (
             "; a read that sweeps is not one number: write one without its sweep" if swept else ""
         )
+        if top.of == "neurons" and not table.site and top.by in by_effect_of:
+            more = "; of one block, given as site, a read chooses neurons as well"
         raise DataError(
             f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}{more}"
         )
