@@ -572,7 +572,8 @@ def _edge(reader: Reader, number: float, op: type[ast.cmpop], inward: float) -> 
 def _difference(text: str, tree: ast.Compare) -> str:
     """How two quantities are compared: their difference with a number; "" of anything else."""
     sides = [tree.left, *tree.comparators]
-    if len(sides) > 2 or not all(map(_has_column, sides)):
+    # A lone word may be a number that was never written down, as in `< wide`.
+    if len(sides) > 2 or not all(map(_has_column, sides)) or isinstance(sides[-1], ast.Name):
         return ""
     left, right = sides
     margin = "0"
