@@ -295,9 +295,13 @@ def test_units_on_natural_bounds_have_clopper_and_pearsons_interval_and_others_h
     assert judged(arm(np.ones(N)), half, {"low": 0.6, "natural": (0.0, 1.0)}).verdict.reason == (
         "control control not beaten"
     )
-    v = judged(arm(np.r_[right[:-1], 0.99]), arm(np.zeros(N)), changes).verdict
+    between = arm(np.r_[right[:-1], 0.99])
+    v = judged(between, arm(np.zeros(N)), changes).verdict
+    assert v.bounds is None and v.t_low > -math.inf, "what code computes keeps its intervals"
+    worded = changes | {"condition": "x >= 0.4"}
+    v = judged(between, arm(np.zeros(N)), worded).verdict
     assert v.bounds == (0, 1) and math.isnan(v.t_low)
-    v = judged(arm(np.r_[right[:-1], 1.01]), arm(np.zeros(N)), changes).verdict
+    v = judged(arm(np.r_[right[:-1], 1.01]), arm(np.zeros(N)), worded).verdict
     assert v.bounds is None and v.t_low == pytest.approx(
         np.mean([*right[:-1], 1.01]) - 2.364624 * np.std([*right[:-1], 1.01], ddof=1) / 8**0.5
     ), "a unit may lie beyond, as a part of a ratio does"
