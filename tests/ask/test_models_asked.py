@@ -323,6 +323,43 @@ def test_prompts_that_cannot_be_compared_are_refused(here, tables, told):
     assert "line" in str(e.value) and "\n" not in str(e.value)
 
 
+def test_a_change_of_weights_is_compared_with_its_own_controls(here):
+    """Both sides are untrained, or asked behind another prompt; by weights drawn and scaled here.
+    A loss that the change raises is no damage by the way."""
+    scaled = '\n[[model]]\nname = "./base"\nlabel = "less"\n'
+    scaled += 'weights = { scale = 0.5, of = "layers.0.mlp" }\n'
+    loss = '\n[[read]]\nname = "loss"\nloss = true\n'
+    claims = claim("less.said - main.said > 90")
+    claims += claim("less.loss - main.loss > 90").replace("about", "of")
+    result = run(here, HEAD + scaled + prompts(8) + loss + claims)
+    of_said, of_loss = (j.controls for j in result.judged)
+    assert set(of_said) == {f"less/{c}" for c in ("untrained", "unrelated", "layer", "damage")}
+    assert set(of_loss) == {"less/untrained", "less/layer"}
+    for name in ("untrained", "unrelated"):
+        less, main = (float(result.arms[f"{arm}/{name}"].said.mean()) for arm in ("less", "main"))
+        assert of_said[f"less/{name}"].estimate == pytest.approx(less - main, abs=1e-6)
+    drawn = torch.Generator().manual_seed(int(result.arms["less/untrained"].seed[0]))
+    spread = load(str(here / "base")).model.config.initializer_range
+    names = [n for n, _ in load(str(here / "base")).model.named_parameters()]
+    shapes = {n: w.shape for n, w in load_file(here / "base" / "model.safetensors").items()}
+    twin = {
+        n: torch.empty(shapes[n]).normal_(0, spread, generator=drawn)
+        if len(shapes[n]) == 2
+        else torch.ones(shapes[n])
+        for n in names
+    }
+    for block, arm in ((None, "main/untrained"), (0, "less/untrained")):
+        target = here / f"drawn{block}"
+        target.mkdir()
+        for file in ("config.json", "tokenizer.json"):
+            (target / file).write_bytes((here / "base" / file).read_bytes())
+        half = {n: w * (0.5 if f"layers.{block}.mlp" in n else 1) for n, w in twin.items()}
+        save_file(half, target / "model.safetensors", {"format": "pt"})
+        texts = [text for text, _, _ in rows(8)]
+        expected = [said(target, text, " x") for text in texts]
+        np.testing.assert_allclose(result.arms[arm].constant.values[0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(("other", "paired"), [("small", True), ("tuned", False)])
 def test_twins_stand_on_both_sides_unless_they_are_the_same_weights(here, other, paired):
     """Of one shape they are equal, so that two of them would be a control that cannot but fail."""

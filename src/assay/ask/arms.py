@@ -33,6 +33,7 @@ from assay.ask.wording import condition
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
+    ELSEWHERE,
     OTHER_TEXT,
     POSITION,
     TRAINED,
@@ -64,13 +65,17 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
             changed=start is not None,
         )
         known += [DAMAGE, OTHER_TEXT] if study.is_tuned(model) else []
+        there = _elsewhere(study, model)
+        known += [ELSEWHERE] if there else []
+        known += [DAMAGE] if model.weights and study.frozen is None else []
         near = chosen(main, known, model.controls)
-    twin = _untwinned(model) if model.like else _twin(model)
+    twin = _untwinned(model) if model.like else _twin(model, study)
     for control in near:
         if control in (DAMAGE, OTHER_TEXT):
             _add_unrelated(study, main, control, dataclasses.replace(study.task(model)))
             continue
-        task = study.task(twin if control in (TWIN, TRAINED) else model)
+        other = there if there and control == ELSEWHERE else model
+        task = study.task(twin if control in (TWIN, TRAINED) else other)
         task = dataclasses.replace(task, start=start if control == CHANGED else None)
         _add_control(study, main, control, task)
     for i, table in enumerate(tables.intervene):
@@ -162,7 +167,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
         if control == CHANGED:
             other = dataclasses.replace(task, start=first)
         elif control == TWINS:
-            one, two = (m if m.like else _twin(m) for m in (first, second))
+            one, two = (m if m.like else _twin(m, study) for m in (first, second))
             other = dataclasses.replace(task, model=two, less=one)
         _add_control(study, name, control, other)
 
@@ -216,7 +221,7 @@ def _add_controls_of_model(
     """Add the near controls of what a model as it is has of a table of prompts, or of two."""
     model = task.model
     known = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
-    twin = _untwinned(model) if model.like else _twin(model)
+    twin = _untwinned(model) if model.like else _twin(model, study)
     for control in chosen(of, known, wanted):
         other = twin if control in (TWIN, TRAINED) else model
         _add_control(study, of, control, dataclasses.replace(task, model=other))
@@ -289,6 +294,8 @@ def _add_unrelated(
     fields |= {"control": control.name, "other": study.prompts[name or sentences.NAME]}
     if train is not None and not task.intervention and task.less is None:
         fields["start"] = study.start_of(task.model)
+    elif task.model.weights and not task.intervention:
+        fields["start"] = msgspec.structs.replace(task.model, weights=None)
     made = DamageTask(**fields)
     if not name and not _reads_sentences(study, task.model):
         _leave_out(study, label, "the model reads fewer tokens at once than a plain sentence has")
@@ -397,9 +404,20 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
         refuse_shuffled(first, second)
 
 
-def _twin(model: Model) -> Model:
-    """An untrained model of the same shape, or of each state of a training."""
-    return msgspec.structs.replace(model, name="", like=models.states(model)[0], weights=None)
+def _twin(model: Model, study: ResolvedStudy) -> Model:
+    """An untrained model of the same shape, or of each state of a training, with the same change of
+    its weights; without it where that was frozen so."""
+    weights = model.weights if study.frozen is None else None
+    return msgspec.structs.replace(model, name="", like=models.states(model)[0], weights=weights)
+
+
+def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
+    """The model with the same change of its weights in another block, where one is named."""
+    with suppress(AssayError):
+        if model.weights and study.frozen is None:
+            sizes = read_sizes(study.found(models.states(model)[0]).config)
+            return models.elsewhere(model, sizes["layers"])
+    return None
 
 
 def _untwinned(model: Model) -> Model:

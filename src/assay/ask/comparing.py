@@ -41,7 +41,7 @@ def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
     done = [name for name in names if name in asked.done]
     if asked.frozen is None:
         named = [asked.by_label[n] for n in names if n in asked.by_label]
-        done += [p.label for p in named if asked.is_tuned(p.task.model)]
+        done += [p.label for p in named if asked.is_tuned(p.task.model) or p.task.model.weights]
         done = [n for n in names if n in done and not asked.by_label[n].of] or done
         if worse := _breaking(asked, read):
             return worse
@@ -71,9 +71,9 @@ def _is_probe(part: Part) -> bool:
 def rivals(
     asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> tuple[str, ...]:
-    """Give the other arms of a comparison of interventions, or of probes; none of any other claim,
-    or of what was frozen before both sides of one moved together. What comes before both is no
-    rival, and two probes of which it is claimed that they are alike are none."""
+    """Give the other arms of a comparison of interventions, changes of weights, or probes; none of
+    any other claim, or of what was frozen before both sides of one moved together. What comes
+    before both is no rival, and two probes of which it is claimed that they are alike are none."""
     by_label = asked.by_label
     probes = [a for a in read.parsed.arms if a in by_label and _is_probe(by_label[a])]
     if asked.frozen is None and main in probes and not _breaking(asked, read):
@@ -81,7 +81,8 @@ def rivals(
 
     def is_done(arm: str) -> bool:
         task = by_label[arm].task if arm in by_label else None
-        return isinstance(task, Task) and bool(task.intervention) and not task.is_difference
+        done = isinstance(task, Task) and bool(task.intervention or task.model.weights)
+        return done and task is not None and not task.is_difference
 
     if asked.frozen is not None or not is_done(main):
         return ()
@@ -122,7 +123,8 @@ def twins(
     own, by_label = f"{main}/untrained", asked.by_label
     pairs: dict[str, dict[str, str]] = {}
     for part in asked.controls_of(main):
-        for other in rivals(asked, main, read, controls) if part.label in controls else ():
+        others = {*rivals(asked, main, read, controls), *_origins(asked, main, read)}
+        for other in sorted(others) if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(asked, part.label, twin):
@@ -132,6 +134,21 @@ def twins(
     others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})
+
+
+def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
+    """The arms that a comparison reads next to a model with changed weights, of the same model
+    without the change."""
+    by_label = {a: asked.by_label[a].task for a in read.parsed.arms if a in asked.by_label}
+    about = by_label.get(main)
+    if asked.frozen is not None or about is None or not about.model.weights:
+        return ()
+    before = msgspec.structs.replace(about.model, weights=None, label="", controls=None)
+    return tuple(
+        arm
+        for arm, task in by_label.items()
+        if msgspec.structs.replace(task.model, label="", controls=None) == before
+    )
 
 
 def pairs_in_words(
@@ -146,7 +163,9 @@ def pairs_in_words(
         if other in compared
     ]
     if pairs:
-        kind = "probes" if isinstance(asked.by_label[main].task, ProbeTask) else "interventions"
+        task = asked.by_label[main].task
+        kind = "interventions" if task.intervention else "models"
+        kind = "probes" if isinstance(task, ProbeTask) else kind
         yield f"{where}: it compares two {kind}, so one control replaces both: {', '.join(pairs)}"
 
 
@@ -277,6 +296,8 @@ def unlike(
     if compared:
         others = (*others, *asked.by_label)
     labels = unlike_kinds(asked, main, others)
+    if asked.frozen is None and asked.by_label[main].task.model.weights:  # next to the wrong model
+        labels += tuple(p.label for p in asked.parts if p.of not in ("", main))
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
 
 
@@ -384,6 +405,8 @@ def have_equal_twins(asked: ModelStudy, arm: str, other: str) -> bool:
         return False
     first, second = (asked.by_label[name].task for name in (arm, other))
     if isinstance(first, SaeTask) or first.model == second.model:
+        return False
+    if asked.frozen is None and first.model.weights != second.model.weights:
         return False
     names = [asked.folder_of(models.states(m)[0]) for m in (first.model, second.model)]
     return models.same_shape(*names)

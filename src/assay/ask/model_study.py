@@ -19,6 +19,7 @@ from assay.ask.measure import (
     models,
     places,
     probes,
+    reads,
     sae_arms,
 )
 from assay.ask.measure.damage import DamageTask
@@ -69,6 +70,10 @@ class ModelStudy(ResolvedStudy):
                 return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
                 return any(controls.varies(r, part.task.prompts) for r in reads_named)
+            changes_weights = part.task.model.weights and not part.task.intervention
+            if isinstance(part.task, DamageTask) and changes_weights:
+                # a loss is what such a change is said to do, not what it does by the way
+                return not reads_named or any(reads.kind_of(r) != "loss" for r in reads_named)
             return True
 
         return tuple(

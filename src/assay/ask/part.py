@@ -172,7 +172,7 @@ def model_phrase(model: Model) -> str:
     if model.checkpoints:
         states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
         return f"the untrained twin of {states}" if model.like else states
-    if model.like:
-        return f"the untrained twin of {model_in_words(model.like)}"
+    named = model_in_words(model.like or model.name)
     changed = models.reweighted_in_words(model)
-    return f"{model_in_words(model.name)}{f' with {changed}' if changed else ''}"
+    twin = "the untrained twin of " if model.like else ""
+    return f"{twin}{named}{f' with {changed}' if changed else ''}"

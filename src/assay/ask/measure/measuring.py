@@ -220,7 +220,8 @@ def _opened(
     states = models.states(table)
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
-        model = models.untrained(name, seed, device, place, table.bos, table.dtype, table.device)
+        about = table.bos, table.dtype, table.device, table.weights
+        model = models.untrained(name, seed, device, place, *about)
         return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
     model = models.as_it_is(name, device, table)
     return model, f"{model.fingerprint}{models.said(table)}"

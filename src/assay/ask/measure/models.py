@@ -115,7 +115,11 @@ def _reweighted(
     name: str, device: str, fingerprint: str, dtype: DType, weights: Weights
 ) -> Pretrained:
     """A model with changed weights; the last one stays open."""
-    model = load(name, device, dtype or "float32", apart=True)
+    return _changed_by(weights, load(name, device, dtype or "float32", apart=True))
+
+
+def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
+    """Change the weights of a model in memory."""
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
@@ -157,6 +161,18 @@ def reweighted_in_words(table: Model) -> str:
     each = f"{w.group} weights" if w.per == "group" else w.per
     ways += [f"rounded to {w.bits} bits, a scale for each {each}"] if w.bits else []
     return f"{f'those of {w.of}' if w.of else 'all'} weights {' and '.join(ways)}"
+
+
+def elsewhere(table: Model, layers: int) -> Model | None:
+    """Make the same change of weights a third of the model away; None where it names no one
+    block."""
+    block = re.search(r"(?<=\.)\d+(?=\.)", table.weights.of) if table.weights else None
+    if table.weights is None or block is None or layers < 2:
+        return None
+    here, step = int(block[0]), max(1, layers // 3)
+    there = here + step if here + step < layers else here - step
+    of = f"{block.string[: block.start()]}{there}{block.string[block.end() :]}"
+    return msgspec.structs.replace(table, weights=msgspec.structs.replace(table.weights, of=of))
 
 
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
@@ -228,11 +244,13 @@ def untrained(
     bos: bool | None = None,
     dtype: DType = "",
     own: str = "",
+    weights: Weights | None = None,
 ) -> Pretrained:
-    """A model with weights drawn anew by the seed, until the next one is asked for at this
-    place."""
+    """A model with weights drawn anew by the seed, and then changed, until the next one is asked
+    for at this place."""
     fingerprint = folders.find(name).fingerprint
-    return _beginning(redrawn(_copy(name, own or device, fingerprint, place, dtype), seed), bos)
+    model = redrawn(_copy(name, own or device, fingerprint, place, dtype), seed)
+    return _beginning(_changed_by(weights, model) if weights else model, bos)
 
 
 def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
