@@ -123,8 +123,8 @@ def twins(
     own, by_label = f"{main}/untrained", asked.by_label
     pairs: dict[str, dict[str, str]] = {}
     for part in asked.controls_of(main):
-        compared = {*rivals(asked, main, read, controls), *_origins(asked, main, read)}
-        for other in sorted(compared) if part.label in controls else ():
+        moved = dict.fromkeys((*rivals(asked, main, read, controls), *_origins(asked, main, read)))
+        for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(asked, part.label, twin):
