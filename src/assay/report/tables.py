@@ -521,7 +521,9 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
-        parts.append(reasons.remedy(v.price.text, v.price_in_times)[0])
+        arm, colon, rest = v.price.text.partition(": ")
+        words = rest if colon and f" {arm} " in v.reason else v.price.text  # it is named already
+        parts.append(reasons.remedy(words, v.price_in_times)[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
