@@ -55,8 +55,8 @@ def markup() -> str:
     claim = _claim()
     controls = "; ".join(f"{arm} {' '.join(estimate_of(v))}" for arm, v in claim.controls.items())
     alt = minus(
-        f"“{claim.text}” is {claim.outcome}: {' '.join(estimate_of(claim))}; its controls, which "
-        f"should fail: {controls}"
+        f"“{claim.text}” is {claim.outcome}: {' '.join(estimate_of(claim))}; its "
+        f"controls: {controls}"
     )
     return (
         '<picture>\n  <source media="(max-width: 600px)" '
