@@ -78,7 +78,11 @@ html_copy_source = False
 RESULTS = "Results"
 PARTS = {
     "Start": (),
-    "How to": ("Test your own claim", "Measure a dictionary or a model", "Run it elsewhere"),
+    "How to": (
+        "Test your own claim",
+        "Measure a dictionary or a model",
+        "Run it from a shell, on a cluster or by an agent",
+    ),
     "Learn": ("Learn it",),
     "Reference": (),
     RESULTS: ("See what came out",),
