@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
+from assay.core.results import Curve, Estimated
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
@@ -82,6 +83,19 @@ def test_table_has_a_row_per_arm_and_claim(done):
     assert frame.arm.tolist() == ["main", "far", "still", "mirror"]
     assert frame.role.tolist() == ["method", "planted", "control", "control"]
     assert frame.n_seed.tolist() == [6] * 4
+
+
+def test_a_curve_has_a_row_for_each_level_with_its_band(done):
+    band = {"band_low": (-1.0, 0.0), "band_high": (1.0, 4.0), "wider": 2.0}
+    alone = {"low": (-0.5, 1.0), "high": (0.5, 3.0)}
+    levels = ("0, 7", "1, 8")
+    curve = Curve(over="block, head", axis="plain", levels=levels, estimate=(0, 2), **alone, **band)
+    one = Estimated(text="one", estimate=3.0, low=2.0, high=4.0, n={"seed": 6})
+    both = (Estimated(text="each", curve=curve), one)
+    frame = dataclasses.replace(done[1], findings=both).to_pandas().iloc[4:]
+    assert frame.role.tolist() == ["estimate"] * 3 and frame.estimate.tolist() == [0, 2, 3]
+    assert frame.low.tolist() == [-1, 0, 2] and frame.high.tolist() == [1, 4, 4]
+    assert frame.block.tolist()[:2] == [0, 1] and frame["head"].tolist()[:2] == [7, 8]
 
 
 def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, walk):

@@ -161,7 +161,8 @@ class Result(Shown):
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for each claim and arm (method, planted, control), with outcome, estimate,
-        interval, units and reason."""
+        interval, units and reason; then one for each estimate, or for each of its levels with the
+        interval that covers all levels together."""
         import pandas as pd
 
         rows = []
@@ -188,7 +189,7 @@ class Result(Shown):
                     "kind": j.kind,
                 }
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
-        return pd.DataFrame(rows)
+        return pd.DataFrame([*rows, *(row for f in self.findings for row in _rows(f))])
 
     def path(self, store: Store) -> Path:
         """Give the place of the result in a store."""
@@ -574,3 +575,16 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "software": last.get("software", {}),
         "machine": last.get("machine", {}),
     }
+
+
+def _rows(found: Estimated) -> Iterator[dict[str, Any]]:
+    """The rows of an estimate in a data frame: one, or one for each level."""
+    said = {"claim": found.text, "role": "estimate", "unit": found.unit}
+    said |= {f"n_{u}": n for u, n in found.n.items()}
+    if (c := found.curve) is None:
+        yield {**said, "estimate": found.estimate, "low": found.low, "high": found.high}
+        return
+    for k in range(len(c.levels)):
+        levels = dict(zip(c.dims, c.at(k), strict=True))
+        limits = {"estimate": c.estimate[k], "low": c.band_low[k], "high": c.band_high[k]}
+        yield {**said, **levels, **limits}
