@@ -579,7 +579,7 @@ def _provenance(plan: Plan) -> dict[str, Any]:
 
 def _rows(found: Estimated) -> Iterator[dict[str, Any]]:
     """The rows of an estimate in a data frame: one, or one for each level."""
-    said = {"claim": found.text, "role": "estimate", "unit": found.unit}
+    said: dict[str, Any] = {"claim": found.text, "role": "estimate", "unit": found.unit}
     said |= {f"n_{u}": n for u, n in found.n.items()}
     if (c := found.curve) is None:
         yield {**said, "estimate": found.estimate, "low": found.low, "high": found.high}
