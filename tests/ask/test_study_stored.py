@@ -94,7 +94,7 @@ def test_the_same_sentence_judged_elsewhere_since_is_told_as_if_it_were_judged_a
     monkeypatch.setattr(kept, "read", lambda *_: None)
     assert command("show", copy) == 0
     assert capsys.readouterr().out == shown
-    assert ("the same sentence was judged as other (fails)" in shown) == (sentence[0] == "B")
+    assert ("the same sentence was judged later, in other (fails)" in shown) == (sentence[0] == "B")
 
 
 def test_other_code_judges_it_again(copy, monkeypatch):

@@ -369,8 +369,11 @@ def test_another_threshold_in_other_words_is_told_with_what_came_out(shared, tmp
     again = json.loads(typed("run", "again.toml", *RUN, *ROOT, "--json"))
     came = first["verdicts"][0]["outcome"]
     assert again["changed"] == [
-        f"the same question was judged as read (> -50: {came}): It is rather large"
+        "also judged on the same prompts, with this or another answer, earlier, in read: "
+        f"“It is above the number” ({came}; > -50)"
     ]
+    shown = typed("show", "again.toml", *ROOT)
+    assert "also judged on the same prompts" in shown and "changed after a look" not in shown
 
 
 def test_each_point_says_which_prompt_it_is(shared, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def test_plain_lines_where_there_is_no_terminal():
         for event in EVENTS:
             display(event)
     assert out.getvalue().splitlines() == [
-        "toy: 8 runs, 2 stored, 6 to train, about 3 min 5 s if the cores are free",
+        "toy: 8 runs, 2 stored, 6 to run, about 3 min 5 s if the cores are free",
         "main, relu: 4 runs started",
         "main, relu: stored, 6 of 8 runs, about 1 min 10 s left",
         "flat: crashed, ValueError: too flat",

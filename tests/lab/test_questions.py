@@ -61,11 +61,17 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     assert len(Questions(questions.path).looks) == 1
     again = question(part("x", "b", "c"), text="it is so", threshold="> 0.5")
     assert Questions(questions.path).others([again], "second") == [
-        "the same question was judged as first (> 1: fails): it is so"
+        "also judged on the same prompts, with this or another answer, earlier, in first: "
+        "“it is” (fails; > 1)"
     ]
     apart = question(part("x", "c"), text="it is so", threshold="> 0.5")
     assert not questions.others([first], "first")
     assert not questions.others([apart], "second")
+    questions.note_study("second", "judged", [again], {"it is so": "holds"})
+    assert Questions(questions.path).others([first], "first") == [
+        "also judged on the same prompts, with this or another answer, later, in second: "
+        "“it is so” (holds; > 0.5)"
+    ]
 
 
 def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_out(tmp_path):
@@ -75,7 +81,7 @@ def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_ou
     for unit in ("prompt", "seed"):
         known = question(part(unit, "a", unit=unit), text=unit)
         questions.note_study("first", "judged", [known], {unit: "fails"})
-    told = "the same sentence was judged as first (fails): "
+    told = "the same sentence was judged earlier, in first (fails): "
     others = [question(part("other", "z", unit=u), text=u) for u in ("prompt", "seed")]
     assert questions.others(others, "own") == [f"{told}prompt"]
     assert questions.others([question(part("n", "a", unit="seed"), text="seed")], "own") == [

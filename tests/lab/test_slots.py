@@ -34,6 +34,12 @@ def task(number):
     return Task("store", f"group-{number}", "walk", "walk.py")
 
 
+def waiting(what, *names, process=None):
+    """The line that says what a command waits for, and which studies are ahead of it."""
+    ahead = ", ".join(f"{name} (process {process or os.getpid()})" for name in names or ["a study"])
+    return f"waiting for {what}; ahead of this one: {ahead} {slots.SHARED}"
+
+
 @contextlib.contextmanager
 def command(tasks=9, **how):
     """A command that has entered: what draws its next task, what it said, and its slots."""
@@ -59,15 +65,15 @@ def test_tasks_of_several_commands_never_take_more_cores_than_there_are():
         assert first(), "the next of the first command goes first"
         assert second() is None
         assert (one.held, two.held) == (2, 1), "what is left goes on so many at once"
-    assert said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"], "said once"
+    assert said == [waiting("a core")], "said once"
 
 
 def test_those_that_wait_go_in_the_order_in_which_they_came():
-    with command(width=1) as (first, _, one), command(width=1) as (second, _, two):
+    with command(width=1) as (first, _, one), command(width=1, name="walk") as (second, _, two):
         assert first()
         with command(width=1) as (third, said, _):
             assert [second(), third(), second()] == [None, None, None]
-            assert said == [f"waiting for a core; 2 studies are ahead of this one {slots.SHARED}"]
+            assert said == [waiting("a core", "a study", "walk")]
             one.ended()
             first()
             one.ended()
@@ -101,9 +107,7 @@ def test_what_admitted_ones_will_take_is_counted_and_one_alone_may_always_try(mo
     ):
         assert first() and first()
         assert other() is None
-        assert said == [
-            f"waiting for memory, 4.0 GB needed; 1 study is ahead of this one {slots.SHARED}"
-        ]
+        assert said == [waiting("memory, 4.0 GB needed")]
         one.ended()
         with contextlib.suppress(StopIteration):
             while first():
@@ -136,7 +140,7 @@ def test_what_a_killed_command_had_is_free(folder, how):
         while not (got := draw()):
             assert time.monotonic() < until
         assert got
-        assert said == [f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"]
+        assert said == [waiting("a core", process=process.pid)]
     assert not [*folder.glob("[0-9]*")], "nothing is left of either"
 
 
@@ -182,7 +186,7 @@ def test_a_run_that_waits_says_so_runs_later_and_is_interrupted_at_once(tmp_path
         with pytest.raises(KeyboardInterrupt):
             lab.run(walk(), "smoke", events.append)
         timer.join()
-        assert events[0].text == f"waiting for a core; 1 study is ahead of this one {slots.SHARED}"
+        assert events[0].text == waiting("a core")
     result = lab.run(walk(), "smoke")
     alone = Lab(tmp_path / "alone", Inline()).run(walk(), "smoke")
     assert result.to_json()["verdicts"] == alone.to_json()["verdicts"]

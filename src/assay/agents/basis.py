@@ -85,12 +85,12 @@ def standing(data: ResultData, unlike: str = "") -> Standing:
         changed = "; ".join(filter(None, (changed, *(f"missing: {m}" for m in frozen.missing))))
         return Standing(
             "exploratory",
-            f"frozen on {frozen.time}, and not followed: {changed or 'see its page'}",
+            f"frozen on {frozen.time}, but this run differs: {changed or 'see its page'}",
         )
     if unlike:
         return Standing("exploratory", unlike)
     if changed:
-        return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
+        return Standing("exploratory", f"these seeds or units were looked at before: {changed}")
     return Standing(
         "exploratory",
         "no claim was frozen before the first look; each threshold's source says whether a "

@@ -105,7 +105,7 @@ class Display(LiveLines):
                     else ""
                 )
                 return (
-                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train"
+                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to run"
                     f"{took}"
                 )
             case Started():

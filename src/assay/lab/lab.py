@@ -135,7 +135,7 @@ class Lab:
         shared = experiment.shared.size() if experiment.shared is not None else 0.0
         took = [float(run.provenance.get("peak_rss", 0)) for run in first.stored]
         own = max(OWN, max(took, default=0.0) - shared)
-        return Slots(getattr(executor, "threads", 1), shared, own)
+        return Slots(getattr(executor, "threads", 1), shared, own, name=experiment.name)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
         """Return what also notes, once runs are stored, that they are measured: whoever interrupts

@@ -108,10 +108,10 @@ def frozen_lines(data: ResultData) -> list[str]:
             *more,
         ]
     missing, changed = registration.missing, registration.changed
-    lost = "whether it was followed cannot be known: looks are missing"
-    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
+    lost = "whether this run is as frozen cannot be known: looks are missing"
+    departs = "but this run is not exactly what was frozen"
     return [
-        head,
+        f"exploratory: {when} {which}, {departs if changed or not missing else lost}",
         *(f"not as frozen: {c}" for c in changed),
         *(f"missing: {m}" for m in missing),
         *more,
@@ -143,18 +143,20 @@ FEW = 3
 
 
 def changes_in_words(changes: Sequence[str]) -> list[str]:
-    """Say what changed: of each kind what it was, or how many where those are many; the report and
-    --json have each."""
+    """Say what changed after a look at the same seeds, and what else was judged on the same units:
+    of each kind what it was, or how many where those are many; the report and --json have each."""
     by_kind: dict[str, list[str]] = {}
     for change in changes:
-        kind, colon, what = change.partition(": ")
-        by_kind.setdefault(kind if colon else change, []).append(what)
+        kind, _, what = change.partition(": ")
+        if kind.startswith(("claim", "arm")):
+            kind = f"changed after a look at these seeds: {kind}"
+        by_kind.setdefault(kind, []).append(what)
     words = []
     for kind, names in by_kind.items():
         if len(names) > FEW:
             words.append(f"{kind}: {len(names)} (the report has each)")
         else:
-            words += [f"{kind}: {name}" if name else kind for name in names]
+            words += [f"{kind}: {name}" for name in names]
     return words
 
 

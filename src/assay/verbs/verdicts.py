@@ -100,8 +100,7 @@ def answer(
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
         yield from about.speaks
-        for changes in statements.changes_in_words(data.changed):
-            yield f"changed after a look at these seeds: {changes}"
+        yield from statements.changes_in_words(data.changed)
         for note in statements.notes(data, all_of_them=verbose):
             yield f"note: {note}"
         # of the catalogue's own entries their pages say what was planned

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (
@@ -232,8 +233,6 @@ class Questions(Journal):
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
-        from assay.core.reading import plural
-
         for q in some:
             lines = [self.seen(part) for part in q.parts]
             known = [line for line in lines if line is not None]
@@ -271,22 +270,26 @@ class Questions(Journal):
             yield from (x for x in self.about(q.key, units) if x["what"] == FROZEN)
 
     def others(self, some: Iterable[Question], experiment: str) -> list[str]:
-        """Say of each question with which other words or threshold it was judged on some of the
-        same units, and of each sentence under which other name, on whatever prompts; and what came
-        out."""
+        """Say of each question which other claims were judged about the same kind of read on some
+        of the same units, and of each sentence under which other name, on whatever prompts; when,
+        and what came out."""
         phrases = []
+        judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
-            for line in (x for x in self.looks if x["what"] == JUDGED and "text" in x):
+            own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
+            first = own.index(True) if True in own else len(judged)
+            for place, line in enumerate(judged):
                 came = line.get("outcome", "no verdict")
+                at = f"{'earlier' if place < first else 'later'}, in {line['experiment']}"
                 shared = bool(units & set(line["units"]))
                 same_words = line["text"] == q.text and line["threshold"] == q.threshold
                 if line["question"] == q.key and shared and not same_words:
-                    asked_as = f"{line['experiment']} ({line['threshold']}: {came})"
-                    phrases.append(f"the same question was judged as {asked_as}: {q.text}")
+                    of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
+                    why = f"{came}; {line['threshold']}" if line["threshold"] else came
+                    phrases.append(f"also judged on {of}, {at}: “{line['text']}” ({why})")
                     continue
                 again = line["text"] == q.text and line["experiment"] != experiment
                 if again and (shared or q.parts[0].unit != "seed"):
-                    asked_as = f"{line['experiment']} ({came})"
-                    phrases.append(f"the same sentence was judged as {asked_as}: {q.text}")
+                    phrases.append(f"the same sentence was judged {at} ({came}): {q.text}")
         return list(dict.fromkeys(phrases))

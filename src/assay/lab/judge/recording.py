@@ -210,7 +210,7 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
         what = "claims key: a text, range or control was changed"
         differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
     differences += [
-        Difference(f"changed after a look at these seeds: {c}", "as looked at", "otherwise")
+        Difference(f"after a look at the same seeds: {c}", "as looked at", "otherwise")
         for c in result.changed
     ]
     return differences + [

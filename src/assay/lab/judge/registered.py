@@ -77,7 +77,7 @@ class Registration:
         """Say how a look at it was not as it froze, and what that found otherwise than these
         outcomes, by text: the code that judged, and verdicts."""
         if look["code"] != self.content.get("judging"):
-            yield f"look {look['look']} was judged by other code than was frozen"
+            yield f"look {look['look']} was judged by another version of the code"
         for text, outcome in look["verdicts"].items():
             if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
                 yield (

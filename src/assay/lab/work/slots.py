@@ -51,6 +51,8 @@ class Entry:
     free: float = 0.0
     """The memory that was free when nothing ran."""
     waits: bool = False
+    name: str = "a study"
+    """What it runs, with its process."""
 
 
 class Slots:
@@ -62,6 +64,7 @@ class Slots:
         own: bytes that each task takes besides.
         folder: of the locks; None: in the cache.
         width: cores of the machine; None: those that this process may use.
+        name: what it runs, for those that wait for it.
     """
 
     def __init__(
@@ -71,11 +74,14 @@ class Slots:
         own: float = 0.0,
         folder: Path | None = None,
         width: int | None = None,
+        name: str = Entry.name,
     ):
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
         self._shared, self._own = shared, own
-        self._me = Entry(time.time_ns(), each=min(each, self._width))
+        self._me = Entry(
+            time.time_ns(), each=min(each, self._width), name=f"{name} (process {os.getpid()})"
+        )
         self._name = f"{self._me.came}-{os.getpid()}"
         self._spare = 0
         """Slots of tasks that ended, for its next ones."""
@@ -169,10 +175,9 @@ class Slots:
         self._next_look = time.monotonic() + AGAIN
         if not self._me.waits:
             self._note(waits=True)
-        before = sum(1 for e in others if e.tasks or (e.waits and e.came < self._me.came))
+        before = [e.name for e in others if e.tasks or (e.waits and e.came < self._me.came)]
         what = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
-        studies = "study is" if before == 1 else "studies are"
-        return f"{WAITING} {what}; {before} {studies} ahead of this one {SHARED}"
+        return f"{WAITING} {what}; ahead of this one: {', '.join(sorted(before))} {SHARED}"
 
     def _give_spare(self) -> None:
         if self._spare:
