@@ -237,7 +237,7 @@ def contests_table() -> str:
     for entry in catalogue.entries():
         for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
             for c in contests.of_record(name, entry.origin):
-                claim = statements.heads([c.text])[0]
+                claim = sections.heads([c.text])[0]
                 page = _linked(entry.name, "../catalogue/docs/")
                 rows.append(
                     (
@@ -289,7 +289,7 @@ def compare_presets(name: str) -> str:
             for p, data in results.items()
         }
         lines = []
-        heads = statements.heads(list(rows["default"])) if only else list(rows["default"])
+        heads = sections.heads(list(rows["default"])) if only else list(rows["default"])
         for text, head in zip(rows["default"], heads, strict=True):
             cells = [
                 f"{r.came_out.replace(' ', SPACE)}<br>" * (kind == "verdicts")

@@ -4,13 +4,14 @@ first, and the rest folded away."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from assay.core.claims import Claim
 from assay.core.reasons import explain_reason, unlearned_arms
 from assay.core.results import Estimated, Judged, ResultData, Verified
-from assay.report import statements, tables
+from assay.report import tables
 from assay.report.tables import Row, cell, minus
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -19,6 +20,19 @@ TOLD = {"": "control", "near": "near control"}
 """What a line of controls begins with, where it is not what is said beside one alone."""
 LINES = 8
 """Lines of a short table."""
+SHORT = 12
+"""Words up to which a claim is shown whole; a longer one is cut at its colon."""
+
+
+def heads(texts: Sequence[str]) -> list[str]:
+    """Each claim in a few words: what is before its colon, or all of it where that is short or
+    two claims would look alike."""
+    cut = [text.partition(": ")[0] for text in texts]
+    often = Counter(cut)
+    return [
+        text if len(text.split()) <= SHORT or often[head] > 1 else head
+        for text, head in zip(texts, cut, strict=True)
+    ]
 
 
 def folded(summary: str, body: str) -> str:
@@ -37,7 +51,7 @@ def brief(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
     if not claims:
         return _exact(record.exact[:LINES])
     rows = tables.rows(record, turned)[: len(claims)]
-    words = statements.heads([r.text for r in rows])
+    words = heads([r.text for r in rows])
     lines = []
     for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
         reason = f"<br>{cell(explain_reason(v.reason))}" if v.reason else ""

@@ -19,9 +19,9 @@ from assay.core.errors import AssayError
 from assay.core.figures import Figure
 from assay.core.plain import plain_all
 from assay.core.reasons import explain_reason
-from assay.core.results import ResultData
+from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
-from assay.report import palette
+from assay.report import palette, statements, tables
 from assay.report.draw import svg
 from assay.report.evaluations import side_by_side
 from assay.report.pages import environment, tally
@@ -49,6 +49,19 @@ def html(value: Any) -> Markup:
     return Markup('<div class="assay"><style>{}</style>{}</div>').format(
         Markup(_style()), draw(value)
     )
+
+
+def text(value: Any) -> str:
+    """What a terminal prints of a result, a claim or an estimate."""
+    if isinstance(value, Judged):
+        data, after = ResultData(verdicts=(value,)), statements.known(value)
+    elif isinstance(value, Estimated):
+        data, after = ResultData(findings=(value,)), statements.known(value)
+    else:
+        data = value.data
+        scopes = (value.kept or {}).get("around", {}).get("speaks", ())
+        after = (*scopes, *statements.below(data), *statements.frozen_lines(data))
+    return "\n".join([tables.text(data).rstrip("\n"), *map(tables.filled, after)])
 
 
 def figure(value: Any, titled: bool = True) -> Markup:
@@ -104,6 +117,11 @@ def result(value: Any) -> Markup:
 def judged(value: Any) -> Markup:
     """The verdict table of one claim."""
     return _statements(ResultData(verdicts=(value,)))
+
+
+def estimated(value: Any) -> Markup:
+    """The number of an estimate, or its levels."""
+    return _statements(ResultData(findings=(value,)))
 
 
 def verdict(judgement: Any) -> Markup:
@@ -195,6 +213,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Figure": figure,
     "Result": result,
     "Judged": judged,
+    "Estimated": estimated,
     "Verdict": verdict,
     "Check": check,
     "ProbeCheck": probe,

@@ -12,7 +12,7 @@ from assay.ask.wording import condition, estimate
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.estimates import estimate as estimated
-from assay.core.results import ResultData
+from assay.core.results import Curve, Estimated, ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import registered
@@ -209,7 +209,7 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
         dict(zip(names, means.ravel(), strict=True))
     )
     lines = tables.curve_lines(found)
-    assert lines[0] == "the 10 largest of 15 levels"
+    assert lines[0] == "the 10 of 15 levels that are farthest from 0"
     layer, head = names[int(np.abs(means).argmax())].split(", ")
     assert lines[1].startswith(f"layer {layer}, head {head}: ")
     shown = tables.text(ResultData(findings=(found,))).splitlines()
@@ -217,5 +217,24 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
     assert shown[at + 1].split() == ["0", "1", "2", "3", "4"]
     rows = [line.split() for line in shown[at + 2 : at + 5]]
     assert [row[0] for row in rows] == ["2", "4", "9"]
-    drawn = [[float(x) for x in row[1:]] for row in rows]
+    drawn = [[float(x.replace("·", "0")) for x in row[1:]] for row in rows]
     assert np.allclose(drawn, means, atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ("most", "legend", "cell"),
+    [
+        (2.0, "· is less than 0.05 from 0", "2.0"),
+        (2e-5, "in units of 1e-05; · is less than 5e-07 from 0", "2.0"),
+        (34000.0, "in units of 10000; · is less than 5e+02 from 0", "3.4"),
+    ],
+)
+def test_a_map_shows_small_numbers_in_their_unit_and_next_to_none_as_a_dot(most, legend, cell):
+    levels = tuple(f"{layer}, {head}" for layer in (0, 1) for head in (0, 1))
+    numbers = (most, most / 1000, 0.0, -most)
+    ends = dict.fromkeys(("estimate", "low", "high", "band_low", "band_high"), numbers)
+    curve = Curve(over="layer, head", axis="plain", levels=levels, wider=1.0, **ends)
+    shown = tables.text(ResultData(findings=(Estimated(text="each", curve=curve),))).splitlines()
+    at = shown.index("each: layer (down) by head (across)")
+    assert shown[at + 1] == legend
+    assert [line.split()[1:] for line in shown[at + 3 : at + 5]] == [[cell, "·"], ["·", f"-{cell}"]]

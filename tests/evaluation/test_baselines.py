@@ -113,3 +113,11 @@ def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts
 def test_too_few_rows_fit_nothing():
     x = torch.zeros(baselines.FEWEST - 1, 3)
     assert baselines.on_rows(None, (x, x), (x, x), torch.zeros(len(x)), 0) is None
+
+
+def test_where_all_dimensions_are_used_principal_components_are_no_baseline(truth, found):
+    good = planted(truth)
+    compared = found(replace(good, b_enc=good.b_enc + 9))
+    assert compared["dictionary"]["l0"]["estimate"] == TRUE, "every feature is on in every row"
+    assert compared["rank"] is None and "pca" not in compared
+    assert "principal component" not in sentences(compared)

@@ -9,14 +9,18 @@ import pytest
 import sample
 
 from assay import notebook
+from assay.cli.main import main
 from assay.core import display as shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
-from assay.core.table import judge
+from assay.core.table import estimate, judge
 from assay.evaluation.result import Evaluation
 from assay.report import palette
 
 FIGURE = Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y")
+
+
+TWO = {"a": "1.", "b": "2.", "c": "2.1"}
 
 
 class Balanced(HTMLParser):
@@ -51,6 +55,23 @@ def judged():
     found = judge(table, claim="a.x < 1.5", unit=["seed"], control=["b"])
     assert isinstance(found.claim, Claim)
     return found
+
+
+def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys):
+    rows = ["arm,seed,x", *(f"{a},{s},{v}{s}" for a, v in TWO.items() for s in range(6))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    asked = {"--claim": "a.x - b.x < -0.5", "--estimate": "a.x - b.x"}
+    for option, text in asked.items():
+        extra = [] if option == "--estimate" else ["--control", "c", "--no-ledger"]
+        assert main(["judge", f"{tmp_path}/t.csv", option, text, "--unit", "seed", *extra]) == 0
+        shown = capsys.readouterr().out
+        how = {"value": text} if option == "--estimate" else {"claim": text, "control": "c"}
+        found = (estimate if option == "--estimate" else judge)(
+            tmp_path / "t.csv", unit="seed", **how
+        )
+        lines = [line for line in shown.splitlines() if "--no-ledger" not in line]
+        assert str(found).splitlines() == [line for line in lines if line]
+        assert repr(found).startswith(f"<{type(found).__name__} {text!r}: ")
 
 
 def evaluation():

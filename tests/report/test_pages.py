@@ -251,7 +251,7 @@ def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
     assert "relu" in outside
     assert "4 more that may hold too" in folded
     assert folded.count("named-") == 4
-    assert "2 changes of claims or arms" in html
+    assert "Changed after a look, or also judged on the same units: 2" in html
     assert html.index("claim added: x") < html.index('<table class="verdicts"')
 
 

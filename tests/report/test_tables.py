@@ -201,11 +201,34 @@ def test_the_head_of_controls_explains_the_signs_below_it_and_no_other():
     assert tables.checked(tables.rows(sample.of(claim))) == "control"
 
 
-def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
+def test_a_long_claim_is_cut_at_its_colon_in_the_docs_unless_another_begins_alike():
     tail = ": " + "word " * 12
-    assert statements.heads(
+    assert sections.heads(
         ["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]
     ) == ["It leads" + tail, "It leads: by 2", "It falls", "Few words: all shown"]
+
+
+def test_the_summary_has_each_claim_from_its_beginning_whatever_it_holds():
+    colon = sample.entry("FALSE: " + "word " * 30, "fails", 1.0, 0.9, 1.1)
+    data = sample.of(colon, sample.entry("Short", "holds", 1.0, 0.9, 1.1))
+    lines = [line for line in statements.summary(data) if line[:1] in tables.SIGNS.values()]
+    assert len(lines) == len(data.verdicts)
+    for line, v in zip(lines, data.verdicts, strict=True):
+        assert " ".join(v.text.split()).startswith(line.split(maxsplit=2)[2].removesuffix(" …"))
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ({"a.x": 11.4982, "b.x": 11.5121}, "a.x 11.498, b.x 11.512"),
+        ({"a.x": -8.0234, "b.x": 7.87}, "a.x -8.02, b.x 7.87"),
+        ({"a.x": 2.0, "b.x": 2.0}, "a.x 2.00, b.x 2.00"),
+        ({"a.x": math.nan, "b.x": 2.0}, "a.x not estimated, b.x 2.00"),
+    ],
+)
+def test_arms_that_differ_are_printed_with_the_digits_that_show_it(sides, said):
+    data = sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"sides": sides})
+    assert tables.rows(data)[0].sides == said
 
 
 def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():

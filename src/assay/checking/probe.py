@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 PROBE, GROUP = "probe", "group"
 MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
+OF_TEXT = [control.name for control in (BAG, LENGTHS, PLACES, SPELLING, PAIRS)]
+"""The controls that read the text alone."""
 LENGTH = "length"
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
@@ -121,11 +123,15 @@ class ProbeCheck(Shown):
     )
 
     def headline(self) -> str:
-        """Say the verdict, or how the probe stands where nothing was claimed."""
+        """Say the verdict, or how the probe stands where nothing was claimed; and whether the text
+        alone gives each label away."""
+        perfect = self.arms["arm"][self.arms["auroc"] >= 1]
+        alone = ", ".join(name for name in perfect if name in OF_TEXT)
+        given = f"\nthe text alone decides the label: AUROC 1 for {alone}" if alone else ""
         if self.judged is None:
-            return "no condition was given: holds='auroc > 0.8' would be judged"
+            return f"no condition was given: holds='auroc > 0.8' would be judged{given}"
         why = explain_reason(self.judged.reason)
-        return f"{self.judged.outcome}{f' ({why})' if why else ''}: {self.judged.text}"
+        return f"{self.judged.outcome}{f' ({why})' if why else ''}: {self.judged.text}{given}"
 
     def __repr__(self) -> str:
         table = [self.HEADS, *self.cells()]

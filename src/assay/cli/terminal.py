@@ -8,7 +8,6 @@ import io
 import re
 import shlex
 import sys
-import textwrap
 import webbrowser
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -138,7 +137,7 @@ def show(words: Iterable[AnswerPart]) -> None:
     for part in words:
         match part:
             case str():
-                say(part)
+                print(tables.filled(part))
             case Line():
                 tell(part.text)
             case Aside():
@@ -149,19 +148,6 @@ def show(words: Iterable[AnswerPart]) -> None:
                 tables.show(part)
             case InFull():
                 tables.show(part.data, verbose=True)
-
-
-def say(text: str) -> None:
-    """Print a sentence in lines of at most 100 columns."""
-    print(
-        textwrap.fill(
-            plain(text),
-            tables.WIDTH,
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-    )
 
 
 def tell(text: str, file: TextIO | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Shown: a value that a notebook draws, and who follows long work there.
+"""Shown: a value that a notebook draws or that is printed in full, and who follows long work there.
 
 What draws lies above core: the package's front door says what it is, and that is imported when
 something is shown."""
@@ -14,8 +14,8 @@ _drawing: list[Callable[[], ModuleType]] = []
 
 
 def draw_with(module: Callable[[], ModuleType]) -> None:
-    """Say what gives the module whose `html` draws what is shown, and whose `Progress` follows long
-    work."""
+    """Say what gives the module whose `html` and `text` draw what is shown, and whose `Progress`
+    follows long work."""
     _drawing[:] = [module]
 
 
@@ -34,6 +34,13 @@ class Shown:
         Raises: AssayError without altair, and for what has no such figure.
         """
         return _drawing[0]().chart(self, number)
+
+
+class Printed(Shown):
+    """A value that `print` shows as a terminal does."""
+
+    def __str__(self) -> str:
+        return str(_drawing[0]().text(self))
 
 
 def follower() -> Callable[..., None] | None:

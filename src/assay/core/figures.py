@@ -297,7 +297,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
 def _ranked(e: Estimated, c: Curve) -> Figure:
     """The points of a scan farthest from zero, each with its part of the band."""
     some = c.listed()
-    of = f": the {len(some)} largest of {len(c.levels)}" if len(some) < len(c.levels) else ""
+    of = f": the {len(some)} of {len(c.levels)} farthest from 0" if c.levels[len(some) :] else ""
     dim = " ".join(c.dims)
     is_pair = len(c.dims) > 1
     names = (c.in_words(k) if is_pair else ", ".join(map(str, c.at(k))) for k in some)

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from assay.core.display import Shown
+from assay.core.display import Printed, Shown
+from assay.core.reading import plural
 from assay.core.reasons import explain_reason, too_in_words
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
@@ -106,7 +107,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
         >>> claim = "new.fvu - old.fvu < -0.05"
         >>> assay.judge(rows, claim=claim, unit="seed", control="again").verdict
-        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seed>
+        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seeds>
     """
 
     BESIDE: ClassVar[tuple[str, ...]] = ("lacks", "levels")
@@ -184,7 +185,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
-        n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
+        n = " × ".join(f"{count} {plural(unit, count)}" for unit, count in self.n.items())
         return (
             f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
             f"{self.high:.4g}], n = {n}>"
@@ -208,7 +209,7 @@ class Other(Written, frozen=True, kw_only=True):
     n: Mapping[str, int] = {}
 
 
-class Judged(Verdict, frozen=True, kw_only=True, eq=False):
+class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
     other arm that was asked."""
 
@@ -390,7 +391,7 @@ class Curve(Written, frozen=True, kw_only=True):
         return tuple(zip(self.band_low, self.band_high, strict=True))
 
 
-class Estimated(Written, frozen=True, kw_only=True):
+class Estimated(Written, Printed, frozen=True, kw_only=True):
     """An Estimate with its number and intervals in the statement's unit, or with its curve; no
     verdict."""
 

@@ -51,7 +51,8 @@ def fit(
     y: Float[torch.Tensor, "b d"],
     seed: int,
 ) -> dict[str, Dictionary]:
-    """Fit what a dictionary is compared with, by name; a transcoder has no principal components.
+    """Fit what a dictionary is compared with, by name: no principal components for a transcoder, nor
+    where as many as features are on would be all that there are.
 
     Args:
         dictionary: one.
@@ -63,8 +64,8 @@ def fit(
     baselines = {"random": random_directions(dictionary, x, seed, None if same else y)}
     if same:
         active = sum(len(dictionary.active(rows).feature) for rows in x.split(measure.ROWS))
-        rank = min(max(1, round(active / len(x))), x.shape[1])
-        baselines["pca"] = pca(x, rank)[0]
+        rank = max(1, round(active / len(x)))
+        baselines |= {"pca": pca(x, rank)[0]} if rank < x.shape[1] else {}
     return {**baselines, "mean": _constant(y.mean(0), x.shape[1])}
 
 

@@ -56,8 +56,8 @@ class Lab:
         >>> experiment = Experiment(arms, measure, (), seeds[:2], seeds, seeds, name="power")
         >>> with TemporaryDirectory() as folder:
         ...     lab = Lab(f"{folder}/store", Inline())
-        ...     print(len(lab.plan(experiment).missing), lab.run(experiment))
-        8 <Result of power (default): no verdicts; to_pandas() has the table>
+        ...     len(lab.plan(experiment).missing), lab.run(experiment)
+        (8, <Result of power (default): no verdicts; to_pandas() has the table>)
     """
 
     def __init__(

@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,21 +21,6 @@ from assay.report import tables
 
 if TYPE_CHECKING:
     from assay.lab.judge.kept import Around
-
-SHORT = 12
-"""Words up to which a claim is shown whole; a longer one is cut at its colon."""
-
-
-def heads(texts: Sequence[str]) -> list[str]:
-    """Each claim in a few words: what is before its colon, or all of it where that is short or
-    two claims would look alike."""
-    cut = [text.partition(": ")[0] for text in texts]
-    often = Counter(cut)
-    return [
-        text if len(text.split()) <= SHORT or often[head] > 1 else head
-        for text, head in zip(texts, cut, strict=True)
-    ]
-
 
 def cost(data: ResultData) -> str:
     """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33
@@ -166,11 +150,7 @@ def summary(data: ResultData) -> list[str]:
     judged = data.verdicts
     if len(judged) < 2:
         return []
-    short = heads([v.text for v in judged])
-    lines = [
-        f"{tables.SIGNS[v.outcome]} {number} {words}"
-        for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)
-    ]
+    lines = [f"{tables.SIGNS[v.outcome]} {n} {v.text}" for n, v in enumerate(judged, 1)]
     if data.preset == tables.SMOKE:  # the table is as short
         return ["", tables.tallied(judged)]
     return [
@@ -237,6 +217,12 @@ LISTED = re.compile(r"(claim \d+: )?each \w+: ")
 def notes(data: ResultData, *, all_of_them: bool) -> list[str]:
     """Give the notes of a result; those that list every unit only where all are wanted."""
     return [note for note in data.notes if all_of_them or not LISTED.match(note)]
+
+
+def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
+    """Say what a reader of a result has to know: what changed after a look, and its notes."""
+    some = (f"note: {note}" for note in notes(data, all_of_them=all_of_them))
+    return [*changes_in_words(data.changed), *some]
 
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ be shown."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
-from assay.core.plain import plain_all
+from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
     Judged,
@@ -412,7 +414,7 @@ def row(s: Statement) -> Row:
         agreed(s),
         holds_if(s),
         bears=why(s, all_of_it=False),
-        sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
+        sides=_sides(s.sides),
         explanations=tuple(
             f"{c.arm}: {satisfies(s.near[c.arm])}"
             for c in controls
@@ -420,6 +422,18 @@ def row(s: Statement) -> Row:
         ),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
+
+
+def _sides(sides: Mapping[str, float]) -> str:
+    """The numbers of the arms that a claim compares; with two digits of the least difference,
+    where they would look alike."""
+    digits = dict.fromkeys(sides, 0) | {name: _decimals_of(x) for name, x in sides.items()}
+    shown = {number(x, digits[name]) for name, x in sides.items()}
+    if len(shown) < len(different := sorted({*filter(_known, sides.values())})):
+        gap = min(b - a for a, b in itertools.pairwise(different))
+        least = min(6, 1 - math.floor(math.log10(gap)))
+        digits = {name: max(least, n) for name, n in digits.items()}
+    return ", ".join(f"{name} {number(x, digits[name])}" for name, x in sides.items())
 
 
 def _decimals_of(x: float) -> int:
@@ -464,7 +478,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
-        lines += [f"the {len(order)} largest of {count} levels"] if len(order) < count else []
+        few = len(order) < count
+        lines += [f"the {len(order)} of {count} levels that are farthest from 0"] if few else []
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
     for k in order:
@@ -662,6 +677,17 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
     return "\n".join(lines[:-1]) + "\n"
 
 
+def filled(words: str) -> str:
+    """A sentence in lines of at most 100 columns."""
+    return textwrap.fill(
+        plain(words),
+        WIDTH,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
 def show(data: ResultData, file: TextIO | None = None, *, verbose: bool = False) -> None:
     """Print every statement: in colour on a terminal, as plain text elsewhere or when NO_COLOR is
     set."""
@@ -702,8 +728,16 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
         for i in (0, 1)
     )
     most = max((abs(x) for x in cells.values() if _known(x)), default=0.0) or 1.0
-    digits = max(0, 1 - math.floor(math.log10(most)))
-    words = {at: number(x, digits) for at, x in cells.items() if _known(x)}
+    power = math.floor(math.log10(most))
+    scale = 10.0**power if not -3 < power < 4 else 1.0
+    digits = max(0, 1 - math.floor(math.log10(most / scale)))
+    words = {at: number(x / scale, digits) for at, x in cells.items() if _known(x)}
+    small = [at for at, word in words.items() if float(word) == 0]
+    words |= dict.fromkeys(small, "·")
+    legend = [f"in units of {scale:g}"] * (scale != 1)
+    legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"] * bool(small)
+    if legend:
+        yield Text("; ".join(legend))
     wide = 1 + max(len(str(word)) for word in (*columns, *words.values()))
     names = max(len(str(row)) for row in rows)
     room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""

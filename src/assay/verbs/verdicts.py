@@ -100,9 +100,7 @@ def answer(
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
         yield from about.speaks
-        yield from statements.changes_in_words(data.changed)
-        for note in statements.notes(data, all_of_them=verbose):
-            yield f"note: {note}"
+        yield from statements.below(data, all_of_them=verbose)
         # of the catalogue's own entries their pages say what was planned
         if data.registration is not None or about.is_own:
             yield from statements.frozen_lines(data)

@@ -89,7 +89,7 @@ def note_asked(
     own = 1 + sum(parts == x.get("parts") for x in earlier)
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
-    return [_count(len(earlier) + 1, prompts) + of, *_others(earlier, question)]
+    return [_count(len(earlier) + 1, prompts) + of, *_others(earlier, question, "threshold")]
 
 
 def _noted(
@@ -107,16 +107,17 @@ def _count(count: int, place: str) -> str:
     return f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
 
 
-def _others(others: Sequence[Line], question: str) -> Iterator[str]:
-    """Which claims asked the same with another threshold, and which others there were."""
+def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
+    """Which claims asked the same with another threshold, by the field that holds the condition,
+    and which others there were, each once."""
     again = [x for x in others if x["question"] == question]
-    for words, some in (
-        ("the same numbers were judged before:", again),
-        ("others were", [x for x in others if x not in again]),
+    for words, field, some in (
+        ("the same numbers were judged before:", condition, again),
+        ("others were", "text", [x for x in others if x not in again]),
     ):
-        if some:
-            shown = ", ".join(f"“{x['text']}” ({x['outcome']})" for x in some[-SHOWN:])
-            yield f"{words} {shown}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
+        if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in some)]:
+            more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
+            yield f"{words} {', '.join(each[-SHOWN:])}{more}"
 
 
 def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
