@@ -47,7 +47,8 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
             places = [interventions.heads_in_words(intervention.heads)]
         token = interventions.token_in_words(intervention.position)
         at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
-        phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
+        around = interventions.window_in_words(intervention)
+        phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
     phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
     return ", ".join(dict.fromkeys(phrases))
 

@@ -383,6 +383,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tokens and columns, and returns what goes on in the place of x."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
+    window: tuple[int, int] | None = None
+    """The change is made in the blocks around those of `site`, or of `block`, as well: [-4, 5] from
+    4 before to 5 after each, as far as the model has them."""
     neurons: tuple[int | str, ...] = ()
     """Numbers at the site that are ablated or patched, in place of all of it; of several blocks,
     without a site, as "BLOCK.NEURON": those of mlp.hook_post."""

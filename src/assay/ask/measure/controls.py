@@ -90,6 +90,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         return (LATENTS if several else FEATURE, DAMAGE)
     sites = interventions.sites_of(table)
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    if table.window and table.position != "all":
+        place = (*place, TOKEN)
     if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,)
     elif table.neurons or table.top:

@@ -20,6 +20,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
@@ -117,6 +118,23 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     return [
         f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
         "activations are often a hundred times as large as any other's"
+    ]
+
+
+def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
+    """Say around which blocks the ends of the model cut a window off."""
+    if (table := task.intervention) is None or table.window is None:
+        return []
+    tables = [interventions.swept(table, point) for point in interventions.points(table)]
+    blocks = [n for t in tables if t.block for n in map(int, t.block.layers)]
+    blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
+    before, after = table.window
+    cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
+    if not cut:
+        return []
+    return [
+        f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where the "
+        f"model begins or ends (it has blocks 0 to {folder.layers - 1})"
     ]
 
 

@@ -181,7 +181,11 @@ class Editing:
             or self.control
         ):
             return
-        sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
+        places = [(t, interventions.where(t, None)) for t in tables]
+        layers = self.model.layers
+        sites = dict.fromkeys(
+            s for t, some in places for s, _ in interventions.widened(t, some, layers)
+        )
         patched = [t.patch == "corrupted" for t in tables]
         texts = [] if all(patched) else list(self.prompts)
         if any(patched):

@@ -52,11 +52,12 @@ class Elsewhere:
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":
-            return [
-                (self._elsewhere(table, site, [s for s, _ in places], seed), heads)
+            changed = interventions.widened(table, places, self.model.layers)
+            places = [
+                (self._elsewhere(table, site, [s for s, _ in changed], seed), heads)
                 for site, heads in places
             ]
-        return places
+        return interventions.widened(table, places, self.model.layers)
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
         """Take for the heads of each block as many others of the block, those that follow in turn
@@ -107,7 +108,12 @@ class Elsewhere:
             raise DataError(f"{site} is in no other block; name other controls")
         step, start = max(1, layers // 3), site.layer
         occupied = {s.layer for s in changed if s.kind == site.kind}
-        free = [n for n in range(layers) if n not in occupied]
+
+        def overlaps(n: int) -> bool:
+            others = interventions.widened(table, [(Site(site.kind, n), None)], layers)
+            return any(s.layer in occupied for s, _ in others)
+
+        free = [n for n in range(layers) if not overlaps(n)]
         sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
         near = [min(side, key=lambda n: abs(_apart(start, n) - step)) for side in sides if side]
         if not near:
@@ -182,6 +188,7 @@ class Elsewhere:
         """The edits that block attention, at its own tokens and heads, or at the control's."""
         count = read_sizes(self.model.folder.config)["h"]
         here = edges.places(table.name, block, self.model.layers, count)
+        here = interventions.widened(table, here, self.model.layers)
         pairs = [edges.pairs(block, p) for p in self.prompts]
 
         def patterns(layers: Iterable[int | None]) -> list[dict[Site, Rows]]:

@@ -120,6 +120,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         if (latents := latents_of(swept_table)) and min(latents) < 0:
             raise DataError(f"{table.name!r}: latents are numbered from 0, got {min(latents)}")
         _check_parts(swept_table, way)
+        _check_window(swept_table, way)
         if way == "block":
             _check_block(swept_table)
             continue
@@ -213,6 +214,24 @@ def _check_parts(table: Intervention, way: str) -> None:
             "latents": 'are set by clamp = ["DICTIONARY", []], without numbers',
         }[top.of]
         raise DataError(f"{table.name!r}: {top.of} that are chosen {how}")
+
+
+def _check_window(table: Intervention, way: str) -> None:
+    """Refuse a window that is around no block, or around none of its own."""
+    if table.window is None:
+        return
+    if not table.window[0] <= 0 <= table.window[1]:
+        raise DataError(
+            f"{table.name!r}: a window is from so many blocks before to so many after, such as "
+            f"[-4, 5]; got {[*table.window]}"
+        )
+    blocks = table.block.layers if table.block else all(s[:7] == "blocks." for s in sites_of(table))
+    of_parts = table.heads or table.neurons or table.top or table.path
+    if not blocks or of_parts or way in ("clamp", "reconstruct"):
+        raise DataError(
+            f'{table.name!r}: a window is around the blocks of a site, such as '
+            '"blocks.{layer}.hook_mlp_out", or around the layers of a block of attention'
+        )
 
 
 def _check_block(table: Intervention) -> None:
@@ -360,6 +379,22 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     return [(Site.parse(site), None) for site in sites]
 
 
+def widened(
+    table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
+) -> list[tuple[Site, list[int] | None]]:
+    """Give the same places of all blocks in the window around each, as far as the model has
+    them."""
+    if table.window is None:
+        return [*places]
+    before, after = table.window
+    wide = {
+        Site(site.kind, n): heads
+        for site, heads in places
+        for n in range(max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1))
+    }
+    return [*wide.items()]
+
+
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
 """What is at the changed tokens → what goes on there."""
 
@@ -497,7 +532,7 @@ def in_words(table: Intervention) -> str:
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
-        "block": _block_in_words(table.block),
+        "block": _block_in_words(table),
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
@@ -506,6 +541,7 @@ def in_words(table: Intervention) -> str:
         )
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place)
+    place += window_in_words(table)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     if table.path:
         ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
@@ -531,8 +567,16 @@ def top_in_words(top: Top, site: str = "") -> str:
     )
 
 
-def _block_in_words(block: Block | None) -> str:
-    if block is None:
+def window_in_words(table: Intervention) -> str:
+    """Say which blocks around those that are named are changed as well; "" where none are."""
+    if table.window is None:
+        return ""
+    before, after = table.window
+    return f" and in the blocks from {-before} before to {after} after"
+
+
+def _block_in_words(table: Intervention) -> str:
+    if (block := table.block) is None:
         return ""
     layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
     place = f"heads {', '.join(block.heads)}" if block.heads else layers

@@ -36,7 +36,8 @@ class Steering:
         """Give the sites at which a direction is added or taken out."""
         if direction.feature and not (table.site or direction.site):
             return [(self.learner.site(direction), None)]
-        return interventions.where(table, direction)
+        places = interventions.where(table, direction)
+        return interventions.widened(table, places, self.model.layers)
 
     def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """The direction of a seed, or what stands in its place in a control, as long."""
