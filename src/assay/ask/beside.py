@@ -81,7 +81,7 @@ def _of_claim(
             yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
         elif isinstance(part.task, DamageTask):
             yield from _damage(part.label, part.task, arms[name])
-        elif part.control.name == "heads":
+        elif part.control.name in ("heads", "random-heads"):
             yield from _heads(questions, claim, part, arms)
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])

@@ -16,6 +16,8 @@ from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls.picks import pick
 from assay.controls.table import (
     ANSWERS,
+    ANY_HEADS,
+    ANY_NEURONS,
     ATTENTION,
     BAG,
     BLOCKED_HEADS,
@@ -93,9 +95,11 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if table.window and table.position != "all":
         place = (*place, TOKEN)
     if table.heads or (table.top and table.top.of == "heads"):
-        place = (HEADS,)
+        place = (HEADS,) if table.path else (HEADS, ANY_HEADS)
     elif table.neurons or table.top:
         place = (NEURONS,)
+        if all(site == "" or site.endswith("mlp.hook_post") for site in sites):
+            place = (NEURONS, ANY_NEURONS)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
     elif table.path:

@@ -113,6 +113,8 @@ class Editing:
             return self._reconstructed(table, seed)
         if table.block is not None:
             return self.elsewhere.blocked(table, table.block, seed)
+        if self.control in ("neurons", "random-neurons"):
+            table = self.steering.other_neurons(table, seed)
         places = self.elsewhere.places(table, seed)
         sites = [site for site, _ in places]
         shift = self.elsewhere.shift(table, sites[0], seed) if self.control == "token" else 0
@@ -123,9 +125,6 @@ class Editing:
                 )
                 for p in self.prompts
             ]
-        if self.control == "neurons":
-            others = self.steering.other_neurons(table, seed)
-            table = msgspec.structs.replace(table, neurons=others)
         if table.ablate == "zero" or table.scale is not None:
             return self._edits(table, places, shift=shift)
         put_there = self.source.rows(table, sites, seed, shift=shift)

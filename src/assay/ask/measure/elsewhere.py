@@ -13,6 +13,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.replacements import Replacements, Rows
 from assay.ask.measure.seen import Prompt
 from assay.ask.tables import Block, Intervention
+from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.edits import Edits
@@ -49,6 +50,8 @@ class Elsewhere:
             self.model.folder.check(site)
             if heads:
                 check_heads(table.name, site.layer, heads, self.model.folder.shape(site)[0])
+        if self.control == "random-heads":
+            return self._random_heads(table, places, seed)
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":
@@ -91,10 +94,21 @@ class Elsewhere:
                     f"{table.name!r}: the model does not have as many other heads as are "
                     "named; name fewer heads, or other controls"
                 )
+        return self._taken(table, sorted(replacements), seed)
+
+    def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
+        """Take as many heads of the whole model that are not named, whatever they write."""
+        named = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
+        each = read_sizes(self.model.folder.config)["h"]
+        pool = [(layer, head) for layer in range(self.model.layers) for head in range(each)]
+        return self._taken(table, picks.random_others(named, pool, seed), seed)
+
+    def _taken(self, table: Intervention, heads: Sequence[tuple[int, int]], seed: int) -> Places:
+        """Where these heads are, which are remembered as those of the control."""
+        self.others[seed, repr(table.heads)] = [*heads]
         by_layer: dict[int, list[int]] = {}
-        for layer, head in sorted(replacements):
+        for layer, head in heads:
             by_layer.setdefault(layer, []).append(head)
-        self.others[seed, repr(table.heads)] = sorted(replacements)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(

@@ -229,7 +229,8 @@ class Task:
         """How many heads stand in for those that an intervention names, in the control `heads`, or
         how many parts are chosen for it; else 0."""
         table = self.intervention
-        if table is None or self.control not in (("heads", "") if table.top else ("heads",)):
+        chosen = ("heads", "random-heads", *(("",) if table and table.top else ()))
+        if table is None or self.control not in chosen:
             return 0
         tables = [interventions.swept(table, p) for p in interventions.points(table)]
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
