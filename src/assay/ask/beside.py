@@ -273,7 +273,7 @@ def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> t
             return ()
         heads = [int(h) for h in np.ravel(x.values) if np.isfinite(h)]
         return tuple(f"{h // count}.{h % count}" for h in heads)
-    read = {r.name: r for r in part.task.reads}
+    read = {r.name: r for r in part.task.reads if not part.task.intervention}
     patterns = {r.pattern for name, r in read.items() if r.pattern and not r.sweep}
     if len(patterns) != 1:
         return ()

@@ -284,6 +284,9 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     site: str = ""
     """A residual site, such as blocks.15.hook_resid_pre."""
+    heads: Texts = ()
+    """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
+    learned; with `mean` that is a function vector."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""

@@ -79,6 +79,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
             return (RANDOM, TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
+        known += (HEADS, ANY_HEADS) if direction.heads else ()
         return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None

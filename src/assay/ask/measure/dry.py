@@ -19,7 +19,7 @@ from assay.ask.measure import (
     replacements,
 )
 from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
@@ -331,6 +331,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     way = directions.way_of(table)
     place = Site.parse(table.site) if table.site else site
     folder.check(place)
+    for layer, numbers in heads_by_layer(table.heads):
+        _site(f"direction {table.name}", Site("result", layer), numbers, folder)
     directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(

@@ -59,6 +59,10 @@ class Steering:
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
             return vectors.as_long_as(learner.tokens(table, seed), true)
+        if self.control in ("heads", "random-heads"):
+            anywhere = self.control == "random-heads"
+            others = learner.other_heads(table, seed, anywhere=anywhere)
+            return vectors.as_long_as(learner.vector(others, learned_at, seed), true)
         if self.control == "layer":
             return self._other_layer(table, learned_at, true, seed)
         return true
