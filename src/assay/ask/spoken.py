@@ -35,7 +35,7 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
                 in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
-        name = intervention.add or intervention.project_out
+        name = interventions.named_direction(intervention)
         sites = [d.site for d in asked.text.study.direction if d.name == name]
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]

@@ -348,6 +348,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     strength: float = 1.0
     project_out: str = ""
     """The name of a direction that is taken out."""
+    erase: str = ""
+    """The name of a direction between two labels, whose concept is erased by LEACE: what is left
+    tells the labels apart by no linear means, and is changed as little as can be."""
     ablate: str = ""
     """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
     (what another prompt has there, its tokens counted from the first)."""

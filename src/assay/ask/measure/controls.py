@@ -72,7 +72,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     way = interventions.way_of(table)
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
-        taken: tuple[Control, ...] = (DAMAGE,) if table.project_out else ()
+        taken: tuple[Control, ...] = () if table.add else (DAMAGE,)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:

@@ -283,6 +283,25 @@ class Learner:
                 parts[-1] = parts[-1] * (attribution.after(self.model, layer) / scale).to(scale)
         return torch.stack(parts).sum(0)
 
+    def eraser(
+        self, table: Direction, site: Site, vector: Float[torch.Tensor, " d"], seed: int
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Make what erases a concept that two labels say: after it, the means of the labels along
+        which it is learned are the same, so that no linear probe does better than a constant there,
+        and activations are changed as little as can be in the metric of their covariance.
+
+        Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
+        Formula: x − v (vᵀ Σ⁻¹ (x − μ)) / (vᵀ Σ⁻¹ v), v the difference of the labels' means
+        """
+        acts, v = self.examples(table, site, seed).acts.double(), vector.double()
+        mean, reader = acts.mean(0), torch.linalg.solve(vectors.covariance(acts), v)
+        along = v / (v @ reader)
+
+        def erase(x: torch.Tensor) -> torch.Tensor:
+            return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
+
+        return erase
+
     # what stands in its place ---------------------------------------------------------------------
 
     def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:

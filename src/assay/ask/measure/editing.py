@@ -156,7 +156,7 @@ class Editing:
         return self._edits(table, [(site, None)], feature=put)
 
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
-        """The edits that add or take out a direction. Raises: DataError for one that does not fit
+        """The edits that add, take out or erase a direction. Raises: DataError for one that does not fit
         a site."""
         places = self.steering.places(table, direction)
         vector = self.steering.vector(direction, places[0][0], seed)
@@ -166,6 +166,9 @@ class Editing:
                     f"{table.name!r}: the direction {direction.name!r} has {len(vector)} "
                     f"numbers, {site} has {' × '.join(map(str, width))} for each token"
                 )
+        if table.erase:
+            put = self.learner.eraser(direction, places[0][0], vector, seed)
+            return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:

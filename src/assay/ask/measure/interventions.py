@@ -35,10 +35,12 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = (
-    *("add", "project_out", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
+    *("add", "project_out", "erase", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
     *("function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
+ALONG = ("add", "project_out", "erase")
+"""Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
 ABLATIONS = ("zero", "mean", "resample")
@@ -108,6 +110,14 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 'intervention that comes before it with after = "…"'
             )
         several = table.neurons or not isinstance(table.site, str)
+        if way == "erase" and direction is not None:
+            own = filled(direction, point).site
+            if not (direction.difference and own and table.site in ("", own)) or table.window:
+                raise DataError(
+                    f"{table.name!r}: a concept is erased where its direction is learned: give "
+                    f"{direction.name!r} a site and a difference of two labels, and "
+                    f"{table.name!r} no other site; one table for each of several sites"
+                )
         if table.path and (way != "patch" or several or table.after):
             raise DataError(
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
@@ -253,8 +263,8 @@ def _toml(place: Positions) -> str:
 
 def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
     fields = [f for f in table.__struct_fields__ if f not in FIXED]
-    names = {table.add, table.project_out}
-    names |= {str(n) for way in ("add", "project_out") for n in table.sweep.get(way, ())}
+    names = {named_direction(table)}
+    names |= {str(n) for way in ALONG for n in table.sweep.get(way, ())}
     about = [table, *(t for t in tables if t.name in names)]
     texts = [str(getattr(t, field)) for t in about for field in t.__struct_fields__]
     slots = {name for text in texts for name in SLOT.findall(text)}
@@ -277,7 +287,7 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
         for name, options in (direction.sweep if direction else {}).items():
             if name in table.__struct_fields__ and name not in TABLES:
                 raise DataError(
-                    f"the direction {table.add or table.project_out!r} sweeps {name}, which "
+                    f"the direction {named_direction(table)!r} sweeps {name}, which "
                     f"{table.name!r} has too; sweep a slot, such as blocks.{{layer}}.hook_resid_pre"
                 )
             levels[name] = options
@@ -285,10 +295,15 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
 
 
 def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
-    """The direction that an intervention adds or takes out. Raises: DataError where there is no
-    such one."""
-    name = table.add or table.project_out
+    """The direction that an intervention adds, takes out or erases. Raises: DataError where there
+    is no such one."""
+    name = named_direction(table)
     return directions.find(tables, name) if name else None
+
+
+def named_direction(table: Intervention) -> str:
+    """The name of the direction that an intervention adds, takes out or erases; "" of none."""
+    return next((name for way in ALONG if (name := getattr(table, way))), "")
 
 
 def points(table: T) -> list[dict[str, Plain]]:
@@ -418,7 +433,7 @@ def edits_of(
         places: sites, each with the heads that are changed there.
         vector: what is added or taken out.
         rows: what is put at each token, as many as the prompt has.
-        feature: what sets a feature.
+        feature: what sets a feature, or erases a concept.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
     """
@@ -432,7 +447,7 @@ def edits_of(
         elif way == "project_out":
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
-        elif way == "clamp" or (way == "reconstruct" and rows is None):
+        elif way in ("clamp", "erase") or (way == "reconstruct" and rows is None):
             assert feature is not None
             combined |= {site: Change(site, feature, positions)}
         elif way == "function":
@@ -526,6 +541,7 @@ def in_words(table: Intervention) -> str:
     what = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
+        "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
         "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
