@@ -1,6 +1,5 @@
 """Concept erasure (LEACE) against its formula by whitening, and by what it promises."""
 
-
 import numpy as np
 import pytest
 import torch

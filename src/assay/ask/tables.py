@@ -25,6 +25,7 @@ Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
 
@@ -43,6 +44,11 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
     """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
+    swap: tuple[Layer, Layer] | None = None
+    """Two blocks that change places, such as [10, 11]."""
+    blocks: tuple[Layer, ...] = ()
+    """The whole order of the blocks: which one runs at each place, such as [0, 2, 1, 3]. One that
+    is there twice runs twice, and one that is not there never."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

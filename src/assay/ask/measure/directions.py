@@ -345,7 +345,9 @@ class Learner:
             head
             for some in blocks
             for head in picks.random_others(
-                [h for h in named if h[0] in some], [(n, k) for n in some for k in range(count)], seed
+                [h for h in named if h[0] in some],
+                [(n, k) for n in some for k in range(count)],
+                seed,
             )
         ]
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))

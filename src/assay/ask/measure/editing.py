@@ -156,8 +156,8 @@ class Editing:
         return self._edits(table, [(site, None)], feature=put)
 
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
-        """The edits that add, take out or erase a direction. Raises: DataError for one that does not fit
-        a site."""
+        """The edits that add, take out or erase a direction. Raises: DataError for one
+        that does not fit a site."""
         places = self.steering.places(table, direction)
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:

@@ -239,7 +239,7 @@ def _check_window(table: Intervention, way: str) -> None:
     of_parts = table.heads or table.neurons or table.top or table.path
     if not blocks or of_parts or way in ("clamp", "reconstruct"):
         raise DataError(
-            f'{table.name!r}: a window is around the blocks of a site, such as '
+            f"{table.name!r}: a window is around the blocks of a site, such as "
             '"blocks.{layer}.hook_mlp_out", or around the layers of a block of attention'
         )
 
@@ -405,7 +405,9 @@ def widened(
     wide = {
         Site(site.kind, n): heads
         for site, heads in places
-        for n in range(max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1))
+        for n in range(
+            max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1)
+        )
     }
     return [*wide.items()]
 
