@@ -431,3 +431,38 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
         assert abs(float(other @ true / true.norm() ** 2)) < (
             0.5 if control == "shuffled" else 1e-4
         )
+
+
+def test_random_heads_come_from_the_whole_model_and_have_to_be_named(tmp_path):
+    model = make(tmp_path / "deep", "llama", num_hidden_layers=6)
+    table = intervention(ablate="zero", heads=["1.2", "1.3"])
+    of = editing(model, table, "random-heads")
+    drawn = [
+        [(s.layer, h) for s, heads in places(of, table, seed) for h in heads] for seed in range(200)
+    ]
+    assert all(len({*some}) == 2 and not {(1, 2), (1, 3)} & {*some} for some in drawn)
+    assert len({head for some in drawn for head in some}) == 6 * 4 - 2  # every other head, in time
+    names = [c.name for c in controls.of_intervention(table, ())]
+    assert names == ["heads", "damage"]
+    named = intervention(ablate="zero", heads=["1.2"], controls=("random-heads",))
+    assert [c.name for c in controls.of_intervention(named, ())] == ["random-heads"]
+
+
+def test_ablating_random_heads_is_ablating_those_that_a_note_names(folder):
+    table = intervention(ablate="zero", heads=["1.2", "0.1"])
+    numbers, _ = measured(folder, LETTERS, table, control="random-heads", seeds=(3,))
+    drawn = [f"{int(n) // 4}.{int(n) % 4}" for n in numbers["other_heads"][0]]
+    alone, _ = measured(folder, LETTERS, intervention(ablate="zero", heads=drawn))
+    np.testing.assert_allclose(numbers["one"][0], alone["one"][0], atol=1e-5)
+
+
+def test_random_neurons_come_from_the_mlps_of_the_whole_model(tmp_path):
+    model = make(tmp_path / "deep", "llama", num_hidden_layers=3)
+    table = intervention(ablate="zero", site="blocks.1.mlp.hook_post", neurons=[3, 4])
+    of = editing(model, table, "random-neurons")
+    drawn = [of.steering.other_neurons(table, seed).neurons for seed in range(60)]
+    assert all(len({*some}) == 2 and not {"1.3", "1.4"} & {*some} for some in drawn)
+    assert {name[0] for some in drawn for name in some} == {"0", "1", "2"}
+    numbers, _ = measured(model, LETTERS, table, control="random-neurons", seeds=(5,))
+    alone, _ = measured(model, LETTERS, intervention(ablate="zero", neurons=drawn[5]))
+    np.testing.assert_allclose(numbers["one"][0], alone["one"][0], atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import directions, harvests, measuring, models
+from assay.ask.measure import controls, directions, harvests, measuring, models
 from assay.ask.measure.directions import Learner
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import read
@@ -115,6 +115,72 @@ def test_a_mean_is_that_of_its_seeds_rows(subject, learnt):
     got = learner(subject, learnt).vector(table, Site.parse(SITE), 3).double()
     rows = [learnt.rows[i] for i in learnt.sample(range(len(ROWS)), 3)]
     assert torch.allclose(got, acts(subject[1], rows).mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
+def test_a_function_vector_is_the_mean_of_what_heads_write_and_steers_so(kind, tmp_path, learnt):
+    """By the output projection of each head's part alone; Gemma norms what attention writes."""
+    folder = make(tmp_path / kind, kind)
+    naive = Naive(folder)
+    heads = {0: [2], 1: [0, 3]}
+    config, blocks = naive.model.config, naive.model.model.layers
+    sums = []
+    rows = [learnt.rows[i] for i in learnt.sample(range(len(ROWS)), 0)]
+    for row in rows:
+        total = 0
+        for layer, numbers in heads.items():
+            z = naive.acts(row.text, f"blocks.{layer}.attn.hook_z")[-1]
+            part = torch.zeros_like(z)
+            part[numbers] = z[numbers]
+            project = blocks[layer].self_attn.o_proj
+            written = project(part.flatten())
+            if kind == "gemma3_text":
+                norm, whole = blocks[layer].post_attention_layernorm, project(z.flatten())
+                scale = (whole.pow(2).mean() + config.rms_norm_eps).sqrt()
+                written = written / scale * (1 + norm.weight)
+            total = total + written.detach()
+        sums.append(total)
+    vector = torch.stack(sums).mean(0)
+    table = direction(site="", prompts="learnt", mean=True, heads=("0.2", "1.0", "1.3"))
+    change = intervention(add="d", site=SITE, position=-1, strength=2.0)
+    shown = rows_of({"t": "a b"}, {"t": "sum of"}, text="{t} =")
+    got = measured(folder, shown, change, tables=(table,), sources=(learnt,))[0]["one"][0]
+
+    def add(at):
+        def change(x):
+            x = x.clone()
+            x[:, at] += 2 * vector
+            return x
+
+        return change
+
+    for row, number in zip(shown.rows, got, strict=True):
+        last = len(naive.tokens(row.text)) - 1
+        assert number == pytest.approx(naive.reads(row.text, {SITE: add(last)})[0], abs=3e-4)
+
+
+def test_other_heads_stand_in_for_those_of_a_function_vector(subject, learnt):
+    of = learner(subject, learnt)
+    table = direction(site="", prompts="learnt", mean=True, heads=("0.2", "1.0"))
+    for seed in range(8):
+        same = of.other_heads(table, seed, anywhere=False).heads
+        assert [h[0] for h in same] == ["0", "1"] and not {*same} & {*table.heads}
+        assert not {*of.other_heads(table, seed, anywhere=True).heads} & {*table.heads}
+    names = [c.name for c in controls.of_intervention(intervention(add="d", site=SITE), [table])]
+    assert names == ["random", "heads"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mean": True, "heads": ("0.1",)},
+        {"unembedding": " a", "site": "", "heads": ("0.1",)},
+        {"mean": True, "site": "", "heads": ("0.1",), "position": "mean"},
+    ],
+)
+def test_heads_are_in_place_of_a_site_and_at_one_token(fields):
+    with pytest.raises(DataError, match="heads are in place of a site"):
+        directions.check(direction(**fields))
 
 
 def test_a_component_points_the_same_way_in_every_seed():

@@ -10,7 +10,8 @@ from naive_asking import READS, Naive, direction, intervention, make, measured, 
 
 import assay
 from assay.ask.measure import interventions
-from assay.ask.tables import Intervention, Read
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Intervention, Model, Read
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.writing import write
 
@@ -600,3 +601,12 @@ def test_a_dictionary_of_another_width_or_two_places_is_refused(llama, three, tm
     write(dictionary(SITE), tmp_path / "it.safetensors", "assay")
     with pytest.raises(DataError, match="latents 0 to 9, got 10"):
         measured(folder, three, intervention(clamp=(str(tmp_path / "it.safetensors"), 10)))
+
+
+def test_the_prompts_of_a_source_decide_the_numbers(subject, three):
+    """So that a result is measured again where they change."""
+    others = rows_of({"t": "a b"}, name="others", text="{t}")
+    table = intervention(ablate="mean", source="others", site=MLP)
+    known = {"prompts": three, "others": others}
+    task = Task(Model(name=str(subject[0])), three, READS, table, sources=known)
+    assert others.digest in [some.digest for some in task.sets]

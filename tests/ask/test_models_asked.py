@@ -666,3 +666,27 @@ def test_an_arm_with_a_slash_that_is_not_quoted_is_told_how_to_write_it(here):
     text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + CUT + prompts(8)
     with pytest.raises(ExperimentError, match=r'in quotes, as in "tuned/untrained".said'):
         study(here, text + claim("main.said - tuned/cut.said > 1"))
+
+
+def test_a_difference_by_changed_weights_has_the_controls_of_the_change(here):
+    """As a claim about both models has them; of a loss no damage, which it is itself."""
+    scaled = '\n[[model]]\nname = "./base"\nlabel = "less"\n'
+    scaled += 'weights = { scale = 0.5, of = "layers.0" }\n'
+    scaled += '\n[[diff]]\nname = "lost"\nmodels = ["main", "less"]\n'
+    scaled += '\n[[read]]\nname = "loss"\nloss = true\n'
+    claims = claim("lost.said > 90") + claim("lost.loss > 90")
+    result = run(here, HEAD + scaled + prompts(8) + claims)
+    of_said, of_loss = (set(j.controls) for j in result.judged)
+    assert of_said == {f"lost/{c}" for c in ("shuffled", "unrelated", "layer", "damage")}
+    assert of_loss == {"lost/shuffled", "lost/layer"}
+    other = 'weights = { scale = 0.5, of = "layers.1" }'
+    there = run(
+        here,
+        HEAD
+        + scaled.replace('weights = { scale = 0.5, of = "layers.0" }', other)
+        + prompts(8)
+        + claims,
+    )
+    np.testing.assert_allclose(
+        result.arms["lost/layer"].said.values[0], there.arms["lost"].said.values[0], atol=1e-5
+    )

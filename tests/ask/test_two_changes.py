@@ -6,7 +6,7 @@ import pytest
 from naive_asking import Naive, intervention, make, measured, rows_of
 
 from assay.ask.measure import interventions
-from assay.ask.tables import Intervention, Read, Top
+from assay.ask.tables import Block, Intervention, Read, Top
 from assay.core.errors import DataError
 
 MLP, STREAM = "blocks.0.hook_mlp_out", "blocks.1.hook_resid_pre"
@@ -142,3 +142,70 @@ def test_neurons_are_chosen_by_what_each_does(subject, shown):
     ]
     of_best = measured(folder, shown, intervention(**by, neurons=(int(best),)))[0]["one"][0]
     assert plain - of_best[learned].mean() == pytest.approx(max(plain - x for x in each), abs=1e-5)
+
+
+def with_blocks(tmp_path_factory, count):
+    folder = make(tmp_path_factory.mktemp("deep") / "llama", "llama", num_hidden_layers=count)
+    return folder, Naive(folder)
+
+
+def test_a_window_is_restored_around_each_level_and_clipped_at_the_ends(tmp_path_factory, shown):
+    """Causal tracing: MLPs of the blocks from one before to two after are as in the clean run."""
+    folder, naive = with_blocks(tmp_path_factory, 6)
+    zero = Intervention(name="zero", ablate="zero", site="blocks.0.hook_resid_pre", position=2)
+    table = intervention(
+        patch="clean",
+        site="blocks.{at}.hook_mlp_out",
+        window=(-1, 2),
+        position=2,
+        after="zero",
+        sweep={"at": (0, 2, 5)},
+    )
+    got = measured(folder, shown, table, first=zero)[0]["one"][0]
+
+    def put(value):
+        def change(x):
+            x = x.clone()
+            x[:, 2] = value
+            return x
+
+        return change
+
+    for level, blocks in enumerate(([0, 1, 2], [1, 2, 3, 4], [4, 5])):
+        for i, row in enumerate(shown.rows):
+            sites = [f"blocks.{n}.hook_mlp_out" for n in blocks]
+            hooks = {site: put(naive.acts(row.text, site)[2]) for site in sites}
+            hooks["blocks.0.hook_resid_pre"] = put(0.0)
+            expected = naive.reads(row.text, hooks)[0]
+            assert got[level, i] == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_control_of_a_window_is_another_window_as_wide(tmp_path_factory, shown):
+    folder, naive = with_blocks(tmp_path_factory, 6)
+    table = intervention(ablate="zero", site="blocks.1.hook_mlp_out", window=(-1, 0))
+    got = measured(folder, shown, table, control="layer")[0]["one"][0]
+    hooks = {f"blocks.{n}.hook_mlp_out": lambda x: 0 * x for n in (2, 3)}
+    expected = [naive.reads(row.text, hooks)[0] for row in shown.rows]
+    np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+def test_attention_is_blocked_in_a_window_of_layers(tmp_path_factory, shown):
+    folder, _ = with_blocks(tmp_path_factory, 4)
+    block = {"to": 1, "layers": ("2",)}
+    window = intervention(block=Block(**block), window=(-1, 1))
+    listed = intervention(block=Block(to=1, layers=(1, 2, 3)))
+    numbers = [measured(folder, shown, t)[0]["one"][0] for t in (window, listed)]
+    np.testing.assert_allclose(*numbers, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"site": "hook_embed", "window": (-1, 1)},
+        {"heads": ("1.1",), "window": (-1, 1)},
+        {"site": MLP, "window": (1, 2)},
+    ],
+)
+def test_a_window_around_no_block_is_refused(fields):
+    with pytest.raises(DataError, match="a window is"):
+        interventions.check(intervention(ablate="zero", **fields), ())

@@ -131,7 +131,7 @@ class Questions(Opening):
                 {foil}"]}; or accuracy, rank, entropy, loss, generates, pattern.
             interventions: What is done while it reads: {"name": "patched", "patch": "corrupted",
                 "site": "blocks.5.hook_resid_pre", "position": "{country}"}; or ablate with heads
-                or a site, add or project_out with a direction.
+                or a site, add, project_out or erase with a direction.
             directions: {"name": "praise", "prompts": "reviews", "site":
                 "blocks.15.hook_resid_pre", "difference": ["praise", "complaint"]}, by the column
                 label.

@@ -157,6 +157,10 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     )
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
         known += [DAMAGE, OTHER_TEXT]
+    there = None
+    if table is None and second.weights and study.frozen is None:
+        there = _elsewhere(study, second)
+        known += [DAMAGE, *([ELSEWHERE] if there else [])]
     if table and DAMAGE in controls.of_intervention(table, study.text.study.direction):
         known += [DAMAGE]
     for control in chosen(name, known, diff.controls):
@@ -166,6 +170,8 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
         other = task
         if control == CHANGED:
             other = dataclasses.replace(task, start=first)
+        elif control == ELSEWHERE and there:
+            other = dataclasses.replace(task, model=there)
         elif control == TWINS:
             one, two = (m if m.like else _twin(m, study) for m in (first, second))
             other = dataclasses.replace(task, model=two, less=one)

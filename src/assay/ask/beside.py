@@ -81,7 +81,7 @@ def _of_claim(
             yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
         elif isinstance(part.task, DamageTask):
             yield from _damage(part.label, part.task, arms[name])
-        elif part.control.name == "heads":
+        elif part.control.name in ("heads", "random-heads"):
             yield from _heads(questions, claim, part, arms)
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
@@ -273,7 +273,7 @@ def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> t
             return ()
         heads = [int(h) for h in np.ravel(x.values) if np.isfinite(h)]
         return tuple(f"{h // count}.{h % count}" for h in heads)
-    read = {r.name: r for r in part.task.reads}
+    read = {r.name: r for r in part.task.reads if not part.task.intervention}
     patterns = {r.pattern for name, r in read.items() if r.pattern and not r.sweep}
     if len(patterns) != 1:
         return ()

@@ -163,6 +163,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         with _located_in(study, who, "intervene", i, where):
             check = partial(dry.check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
+            remarks += dry.clipped_in_words(task, folder)
     return remarks
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask.measure import models, prompts, reads
+from assay.ask.measure import interventions, models, prompts, reads
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
@@ -420,10 +420,10 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
         return False
     bare = [
-        t and msgspec.structs.replace(t, name="", add="", project_out="", clamp=None)
+        t and msgspec.structs.replace(t, name="", add="", project_out="", erase="", clamp=None)
         for t in tables
     ]
-    names = [t and (t.add, t.project_out, t.clamp) for t in tables]
+    names = [t and (interventions.named_direction(t), t.clamp) for t in tables]
     return bare[0] == bare[1] and names[0] != names[1]
 
 

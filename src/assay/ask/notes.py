@@ -365,9 +365,10 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
     there = f" of {place}" if place and place != direction.site else ""
+    source_place = direction.site or f"heads {', '.join(direction.heads)}"
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
-        f"{direction.site}; {label}: {'added' if swept.add else 'taken out'} at {acts}{there}"
+        f"{source_place}; {label}: {'added' if swept.add else 'taken out'} at {acts}{there}"
     )
 
 

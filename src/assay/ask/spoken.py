@@ -35,7 +35,7 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
                 in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
-        name = intervention.add or intervention.project_out
+        name = interventions.named_direction(intervention)
         sites = [d.site for d in asked.text.study.direction if d.name == name]
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
@@ -47,7 +47,8 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
             places = [interventions.heads_in_words(intervention.heads)]
         token = interventions.token_in_words(intervention.position)
         at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
-        phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
+        around = interventions.window_in_words(intervention)
+        phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
     phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
     return ", ".join(dict.fromkeys(phrases))
 

@@ -25,6 +25,7 @@ Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
 
@@ -43,6 +44,11 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
     """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
+    swap: tuple[Layer, Layer] | None = None
+    """Two blocks that change places, such as [10, 11]."""
+    blocks: tuple[Layer, ...] = ()
+    """The whole order of the blocks: which one runs at each place, such as [0, 2, 1, 3]. One that
+    is there twice runs twice, and one that is not there never."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -284,6 +290,9 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     site: str = ""
     """A residual site, such as blocks.15.hook_resid_pre."""
+    heads: Texts = ()
+    """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
+    learned; with `mean` that is a function vector."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
@@ -345,6 +354,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     strength: float = 1.0
     project_out: str = ""
     """The name of a direction that is taken out."""
+    erase: str = ""
+    """The name of a direction between two labels, whose concept is erased by LEACE: what is left
+    tells the labels apart by no linear means, and is changed as little as can be."""
     ablate: str = ""
     """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
     (what another prompt has there, its tokens counted from the first)."""
@@ -383,6 +395,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tokens and columns, and returns what goes on in the place of x."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
+    window: tuple[int, int] | None = None
+    """The change is made in the blocks around those of `site`, or of `block`, as well: [-4, 5] from
+    4 before to 5 after each, as far as the model has them."""
     neurons: tuple[int | str, ...] = ()
     """Numbers at the site that are ablated or patched, in place of all of it; of several blocks,
     without a site, as "BLOCK.NEURON": those of mlp.hook_post."""

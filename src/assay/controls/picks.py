@@ -46,6 +46,16 @@ def by_distance(layer: int, layers: int) -> list[int]:
     )
 
 
+def random_others(named: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
+    """Draw as many others of a pool as are named, all alike. Raises: DataError where there are too
+    few."""
+    rest = [item for item in pool if item not in {*named}]
+    if len(rest) < len(named):
+        raise DataError(f"{len(named)} are named, and there are {len(rest)} others")
+    order = rng.permutation(np.array([seed]), "ask.others", len(named), len(rest))[0]
+    return sorted(rest[i] for i in order[: len(named)])  # type: ignore[type-var]
+
+
 def matched(
     named: Sequence[T],
     pool: Sequence[T],

@@ -22,6 +22,8 @@ class Control:
     """What it would explain, if it did as well."""
     drawn: bool = field(kw_only=True)
     """Whether a study draws something in it by the seed; else all seeds share its numbers."""
+    named: bool = field(default=False, kw_only=True)
+    """Whether a study has it only where its author names it."""
 
 
 # in the place of a vector
@@ -40,6 +42,12 @@ TOKENS = Control("tokens", "that of random tokens, as long, does it", drawn=True
 # in the place of heads, neurons, latents, a feature or an edge
 HEADS = Control(
     "heads", "as many other heads of the same blocks that write as much do it", drawn=True
+)
+ANY_HEADS = Control(
+    "random-heads", "as many random heads of the whole model do it", drawn=True, named=True
+)
+ANY_NEURONS = Control(
+    "random-neurons", "as many random neurons of the whole model do it", drawn=True, named=True
 )
 NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it", drawn=True)
 LATENTS = Control("latents", "as many other latents, as large and as often on, do it", drawn=True)
@@ -181,10 +189,10 @@ def satisfies(why: str) -> str:
 def chosen(
     name: str, known: Sequence[Control], wanted: tuple[str, ...] | None
 ) -> tuple[Control, ...]:
-    """Choose those of the known controls that are wanted; all where nothing is said. Raises:
-    DataError for a name that is none of them."""
+    """Choose those of the known controls that are wanted; where nothing is said, all but those that
+    have to be named. Raises: DataError for a name that is none of them."""
     if wanted is None:
-        return tuple(known)
+        return tuple(c for c in known if not c.named)
     by_name = {c.name: c for c in known}
     for other in wanted:
         if other not in by_name:

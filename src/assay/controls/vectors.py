@@ -89,6 +89,23 @@ def difference(first: Array, second: Array) -> Array:
     return first.mean(0) - second.mean(0)
 
 
+def covariance(x: torch.Tensor) -> torch.Tensor:
+    """Estimate the covariance of rows, of which there may be fewer than dimensions: that of the
+    sample, shrunk towards as much spread in each dimension.
+
+    Source: Bodnar, Gupta and Parolya, On the strong convergence of the optimal linear shrinkage
+    estimator for large dimensional covariance matrix, 2014
+    """
+    n, d = x.shape
+    centred = x - x.mean(0)
+    sample = centred.T @ centred / n
+    trace, squares = sample.trace(), (sample**2).sum()
+    kept = 1 - trace**2 / n / (squares - trace**2 / d).clamp_min(1e-300)
+    kept = kept.clamp(0, 1)
+    eye = torch.eye(d, dtype=x.dtype, device=x.device)
+    return kept * sample + (1 - kept) * trace / d * eye
+
+
 def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]:
     """Draw for each label, which has so many rows, the half that gets the other label, and the rest
     that keeps its own. Seeds come in pairs, 2n and 2n + 1, of one draw."""

@@ -54,7 +54,7 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     def normed(reading: PassOutput, site: Site) -> Float[torch.Tensor, "n d"]:
         """What the norm behind attention multiplies what heads write by."""
         scale = reading.acts[Site(POST, site.layer)][at].double()
-        return _after(context.subject, site.layer or 0) / scale
+        return after(context.subject, site.layer or 0) / scale
 
     def number(reading: PassOutput) -> float:
         memo, total = reading.memo, 0.0
@@ -145,7 +145,7 @@ def _by_value(
     return own.double() @ W.detach().unflatten(0, (count, -1))[head].double()
 
 
-def _after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:
+def after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:
     """What the norm behind attention multiplies by."""
     place: Any = model.places[POST]
     return gain(model.blocks[layer].get_submodule(place.module)).double()

@@ -16,6 +16,8 @@ from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls.picks import pick
 from assay.controls.table import (
     ANSWERS,
+    ANY_HEADS,
+    ANY_NEURONS,
     ATTENTION,
     BAG,
     BLOCKED_HEADS,
@@ -70,13 +72,14 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     way = interventions.way_of(table)
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
-        taken: tuple[Control, ...] = (DAMAGE,) if table.project_out else ()
+        taken: tuple[Control, ...] = () if table.add else (DAMAGE,)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
             return (RANDOM, TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
+        known += (HEADS, ANY_HEADS) if direction.heads else ()
         return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None
@@ -90,10 +93,14 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         return (LATENTS if several else FEATURE, DAMAGE)
     sites = interventions.sites_of(table)
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    if table.window and table.position != "all":
+        place = (*place, TOKEN)
     if table.heads or (table.top and table.top.of == "heads"):
-        place = (HEADS,)
+        place = (HEADS,) if table.path else (HEADS, ANY_HEADS)
     elif table.neurons or table.top:
         place = (NEURONS,)
+        if all(site == "" or site.endswith("mlp.hook_post") for site in sites):
+            place = (NEURONS, ANY_NEURONS)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
     elif table.path:

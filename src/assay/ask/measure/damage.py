@@ -187,6 +187,9 @@ def measure(
             off = (x - base).mean(unit)
             worse = xr.where(off > 0, 1.0, -1.0)
         scaled = _scaled(x, base, share * worse, unit, difference=difference)
+        if not reads.worse(read) and task.than is None:
+            start = 0 * base if difference else base
+            scaled = start + _short_of_zero(scaled - start, of_model.mean(unit), unit)
         scaled = scaled.transpose(*x.dims)
         low, high = task.range_of(read.name)
         if low is not None or high is not None:
@@ -260,6 +263,14 @@ def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
         return 1.0 if way == "rises" else -1.0
     mean, spread = base.mean(unit), base.std(unit)
     return -(mean / xr.where(spread > abs(mean), spread, abs(mean)).clip(1e-12))
+
+
+def _short_of_zero(damage: xr.DataArray, lead: xr.DataArray, unit: str) -> xr.DataArray:
+    """What damages a lead of one answer over another makes nothing of it at most, and no lead of
+    the other one."""
+    mean = damage.mean(unit)
+    overshoots = (mean * lead < 0) & (abs(mean) > abs(lead))
+    return damage * xr.where(overshoots, abs(lead) / abs(mean).clip(1e-12), 1.0)
 
 
 def _dealt(share: xr.DataArray, levels: list[Any], unit: str) -> xr.DataArray:

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import dictionaries
+from assay.ask.measure import attribution, dictionaries
+from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Direction, Plain, Position
@@ -23,6 +25,7 @@ from assay.features import effects
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 
 WAYS = ("difference", "probe", "mean", "component", "feature", "unembedding", "embedding")
 LEARNED = ("difference", "probe", "mean", "component")
@@ -54,7 +57,13 @@ def check(table: Direction) -> None:
     way = way_of(table)
     if table.site and not SLOT.search(table.site):
         _check_site(table.name, Site.parse(table.site))
-    if way in LEARNED and not table.site:
+    if table.heads and (table.site or way not in LEARNED or table.position == "mean"):
+        raise DataError(
+            f"{table.name!r}: heads are in place of a site, at one token, of a direction that is "
+            f"learned ({', '.join(LEARNED)})"
+        )
+    heads_by_layer(table.heads if not SLOT.search(" ".join(table.heads)) else ())
+    if way in LEARNED and not (table.site or table.heads):
         raise DataError(
             f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
@@ -255,8 +264,43 @@ class Learner:
         self, table: Direction, site: Site, prompts: PromptSet, rows: Sequence[int]
     ) -> Examples:
         labels = prompts.column(table.label, rows) if table.difference or table.probe else []
-        acts = self.activations(prompts, site, table.position)[[*rows]]
-        return Examples(acts, tuple(labels), tuple(rows))
+        if table.heads:
+            acts = self._written(table, prompts)
+        else:
+            acts = self.activations(prompts, site, table.position)
+        return Examples(acts[[*rows]], tuple(labels), tuple(rows))
+
+    def _written(self, table: Direction, prompts: PromptSet) -> Float[torch.Tensor, "row d"]:
+        """What the heads of a direction write to the stream together, behind the norm after
+        attention where a model has one."""
+        parts = []
+        for layer, numbers in heads_by_layer(table.heads):
+            every = self.activations(prompts, Site("result", layer), table.position)
+            parts.append(every[:, numbers].sum(1))
+            if attribution.POST in self.model.folder.architecture.sites:
+                post = Site(attribution.POST, layer)
+                scale = self.activations(prompts, post, table.position)
+                parts[-1] = parts[-1] * (attribution.after(self.model, layer) / scale).to(scale)
+        return torch.stack(parts).sum(0)
+
+    def eraser(
+        self, table: Direction, site: Site, vector: Float[torch.Tensor, " d"], seed: int
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Make what erases a concept that two labels say: after it, the means of the labels along
+        which it is learned are the same, so that no linear probe does better than a constant there,
+        and activations are changed as little as can be in the metric of their covariance.
+
+        Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
+        Formula: x − v (vᵀ Σ⁻¹ (x − μ)) / (vᵀ Σ⁻¹ v), v the difference of the labels' means
+        """
+        acts, v = self.examples(table, site, seed).acts.double(), vector.double()
+        mean, reader = acts.mean(0), torch.linalg.solve(vectors.covariance(acts), v)
+        along = v / (v @ reader)
+
+        def erase(x: torch.Tensor) -> torch.Tensor:
+            return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
+
+        return erase
 
     # what stands in its place ---------------------------------------------------------------------
 
@@ -290,6 +334,23 @@ class Learner:
                 swapped[groups[k][i]] = label_of(pair[1 - k])
         direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
+
+    def other_heads(self, table: Direction, seed: int, *, anywhere: bool) -> Direction:
+        """Learn a direction from as many other heads: of the same blocks, or `anywhere`. Raises:
+        DataError where there are too few."""
+        named = [head_of(text) for text in table.heads]
+        count, layers = read_sizes(self.model.folder.config)["h"], range(self.model.layers)
+        blocks = [[*layers]] if anywhere else [[n] for n, _ in heads_by_layer(table.heads)]
+        others = [
+            head
+            for some in blocks
+            for head in picks.random_others(
+                [h for h in named if h[0] in some],
+                [(n, k) for n in some for k in range(count)],
+                seed,
+            )
+        ]
+        return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
         """The (un)embedding of random tokens in the place of those that a direction names."""

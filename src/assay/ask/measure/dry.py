@@ -19,7 +19,8 @@ from assay.ask.measure import (
     replacements,
 )
 from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.heads import head_of, heads_by_layer
+from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
@@ -117,6 +118,23 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     return [
         f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
         "activations are often a hundred times as large as any other's"
+    ]
+
+
+def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
+    """Say around which blocks the ends of the model cut a window off."""
+    if (table := task.intervention) is None or table.window is None:
+        return []
+    tables = [interventions.swept(table, point) for point in interventions.points(table)]
+    blocks = [n for t in tables if t.block for n in map(int, t.block.layers)]
+    blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
+    before, after = table.window
+    cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
+    if not cut:
+        return []
+    return [
+        f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where the "
+        f"model begins or ends (it has blocks 0 to {folder.layers - 1})"
     ]
 
 
@@ -313,6 +331,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     way = directions.way_of(table)
     place = Site.parse(table.site) if table.site else site
     folder.check(place)
+    for layer, numbers in heads_by_layer(table.heads):
+        _site(f"direction {table.name}", Site("result", layer), numbers, folder)
     directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(

@@ -113,6 +113,8 @@ class Editing:
             return self._reconstructed(table, seed)
         if table.block is not None:
             return self.elsewhere.blocked(table, table.block, seed)
+        if self.control in ("neurons", "random-neurons"):
+            table = self.steering.other_neurons(table, seed)
         places = self.elsewhere.places(table, seed)
         sites = [site for site, _ in places]
         shift = self.elsewhere.shift(table, sites[0], seed) if self.control == "token" else 0
@@ -123,9 +125,6 @@ class Editing:
                 )
                 for p in self.prompts
             ]
-        if self.control == "neurons":
-            others = self.steering.other_neurons(table, seed)
-            table = msgspec.structs.replace(table, neurons=others)
         if table.ablate == "zero" or table.scale is not None:
             return self._edits(table, places, shift=shift)
         put_there = self.source.rows(table, sites, seed, shift=shift)
@@ -157,8 +156,8 @@ class Editing:
         return self._edits(table, [(site, None)], feature=put)
 
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
-        """The edits that add or take out a direction. Raises: DataError for one that does not fit
-        a site."""
+        """The edits that add, take out or erase a direction. Raises: DataError for one
+        that does not fit a site."""
         places = self.steering.places(table, direction)
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:
@@ -167,6 +166,9 @@ class Editing:
                     f"{table.name!r}: the direction {direction.name!r} has {len(vector)} "
                     f"numbers, {site} has {' × '.join(map(str, width))} for each token"
                 )
+        if table.erase:
+            put = self.learner.eraser(direction, places[0][0], vector, seed)
+            return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
@@ -181,7 +183,11 @@ class Editing:
             or self.control
         ):
             return
-        sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
+        places = [(t, interventions.where(t, None)) for t in tables]
+        layers = self.model.layers
+        sites = dict.fromkeys(
+            s for t, some in places for s, _ in interventions.widened(t, some, layers)
+        )
         patched = [t.patch == "corrupted" for t in tables]
         texts = [] if all(patched) else list(self.prompts)
         if any(patched):

@@ -13,6 +13,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.replacements import Replacements, Rows
 from assay.ask.measure.seen import Prompt
 from assay.ask.tables import Block, Intervention
+from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.edits import Edits
@@ -49,14 +50,17 @@ class Elsewhere:
             self.model.folder.check(site)
             if heads:
                 check_heads(table.name, site.layer, heads, self.model.folder.shape(site)[0])
+        if self.control == "random-heads":
+            return self._random_heads(table, places, seed)
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":
-            return [
-                (self._elsewhere(table, site, [s for s, _ in places], seed), heads)
+            changed = interventions.widened(table, places, self.model.layers)
+            places = [
+                (self._elsewhere(table, site, [s for s, _ in changed], seed), heads)
                 for site, heads in places
             ]
-        return places
+        return interventions.widened(table, places, self.model.layers)
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
         """Take for the heads of each block as many others of the block, those that follow in turn
@@ -90,10 +94,21 @@ class Elsewhere:
                     f"{table.name!r}: the model does not have as many other heads as are "
                     "named; name fewer heads, or other controls"
                 )
+        return self._taken(table, sorted(replacements), seed)
+
+    def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
+        """Take as many heads of the whole model that are not named, whatever they write."""
+        named = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
+        each = read_sizes(self.model.folder.config)["h"]
+        pool = [(layer, head) for layer in range(self.model.layers) for head in range(each)]
+        return self._taken(table, picks.random_others(named, pool, seed), seed)
+
+    def _taken(self, table: Intervention, heads: Sequence[tuple[int, int]], seed: int) -> Places:
+        """Where these heads are, which are remembered as those of the control."""
+        self.others[seed, repr(table.heads)] = [*heads]
         by_layer: dict[int, list[int]] = {}
-        for layer, head in sorted(replacements):
+        for layer, head in heads:
             by_layer.setdefault(layer, []).append(head)
-        self.others[seed, repr(table.heads)] = sorted(replacements)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(
@@ -107,7 +122,12 @@ class Elsewhere:
             raise DataError(f"{site} is in no other block; name other controls")
         step, start = max(1, layers // 3), site.layer
         occupied = {s.layer for s in changed if s.kind == site.kind}
-        free = [n for n in range(layers) if n not in occupied]
+
+        def overlaps(n: int) -> bool:
+            others = interventions.widened(table, [(Site(site.kind, n), None)], layers)
+            return any(s.layer in occupied for s, _ in others)
+
+        free = [n for n in range(layers) if not overlaps(n)]
         sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
         near = [min(side, key=lambda n: abs(_apart(start, n) - step)) for side in sides if side]
         if not near:
@@ -182,6 +202,7 @@ class Elsewhere:
         """The edits that block attention, at its own tokens and heads, or at the control's."""
         count = read_sizes(self.model.folder.config)["h"]
         here = edges.places(table.name, block, self.model.layers, count)
+        here = interventions.widened(table, here, self.model.layers)
         pairs = [edges.pairs(block, p) for p in self.prompts]
 
         def patterns(layers: Iterable[int | None]) -> list[dict[Site, Rows]]:

@@ -35,10 +35,12 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = (
-    *("add", "project_out", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
+    *("add", "project_out", "erase", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
     *("function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
+ALONG = ("add", "project_out", "erase")
+"""Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
 ABLATIONS = ("zero", "mean", "resample")
@@ -108,6 +110,14 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 'intervention that comes before it with after = "…"'
             )
         several = table.neurons or not isinstance(table.site, str)
+        if way == "erase" and direction is not None:
+            own = filled(direction, point).site
+            if not (direction.difference and own and table.site in ("", own)) or table.window:
+                raise DataError(
+                    f"{table.name!r}: a concept is erased where its direction is learned: give "
+                    f"{direction.name!r} a site and a difference of two labels, and "
+                    f"{table.name!r} no other site; one table for each of several sites"
+                )
         if table.path and (way != "patch" or several or table.after):
             raise DataError(
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
@@ -120,6 +130,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         if (latents := latents_of(swept_table)) and min(latents) < 0:
             raise DataError(f"{table.name!r}: latents are numbered from 0, got {min(latents)}")
         _check_parts(swept_table, way)
+        _check_window(swept_table, way)
         if way == "block":
             _check_block(swept_table)
             continue
@@ -215,6 +226,24 @@ def _check_parts(table: Intervention, way: str) -> None:
         raise DataError(f"{table.name!r}: {top.of} that are chosen {how}")
 
 
+def _check_window(table: Intervention, way: str) -> None:
+    """Refuse a window that is around no block, or around none of its own."""
+    if table.window is None:
+        return
+    if not table.window[0] <= 0 <= table.window[1]:
+        raise DataError(
+            f"{table.name!r}: a window is from so many blocks before to so many after, such as "
+            f"[-4, 5]; got {[*table.window]}"
+        )
+    blocks = table.block.layers if table.block else all(s[:7] == "blocks." for s in sites_of(table))
+    of_parts = table.heads or table.neurons or table.top or table.path
+    if not blocks or of_parts or way in ("clamp", "reconstruct"):
+        raise DataError(
+            f"{table.name!r}: a window is around the blocks of a site, such as "
+            '"blocks.{layer}.hook_mlp_out", or around the layers of a block of attention'
+        )
+
+
 def _check_block(table: Intervention) -> None:
     """Refuse fields that a block has itself, and tokens that none could have."""
     assert table.block is not None
@@ -234,8 +263,8 @@ def _toml(place: Positions) -> str:
 
 def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
     fields = [f for f in table.__struct_fields__ if f not in FIXED]
-    names = {table.add, table.project_out}
-    names |= {str(n) for way in ("add", "project_out") for n in table.sweep.get(way, ())}
+    names = {named_direction(table)}
+    names |= {str(n) for way in ALONG for n in table.sweep.get(way, ())}
     about = [table, *(t for t in tables if t.name in names)]
     texts = [str(getattr(t, field)) for t in about for field in t.__struct_fields__]
     slots = {name for text in texts for name in SLOT.findall(text)}
@@ -258,7 +287,7 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
         for name, options in (direction.sweep if direction else {}).items():
             if name in table.__struct_fields__ and name not in TABLES:
                 raise DataError(
-                    f"the direction {table.add or table.project_out!r} sweeps {name}, which "
+                    f"the direction {named_direction(table)!r} sweeps {name}, which "
                     f"{table.name!r} has too; sweep a slot, such as blocks.{{layer}}.hook_resid_pre"
                 )
             levels[name] = options
@@ -266,10 +295,15 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
 
 
 def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
-    """The direction that an intervention adds or takes out. Raises: DataError where there is no
-    such one."""
-    name = table.add or table.project_out
+    """The direction that an intervention adds, takes out or erases. Raises: DataError where there
+    is no such one."""
+    name = named_direction(table)
     return directions.find(tables, name) if name else None
+
+
+def named_direction(table: Intervention) -> str:
+    """The name of the direction that an intervention adds, takes out or erases; "" of none."""
+    return next((name for way in ALONG if (name := getattr(table, way))), "")
 
 
 def points(table: T) -> list[dict[str, Plain]]:
@@ -360,6 +394,24 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     return [(Site.parse(site), None) for site in sites]
 
 
+def widened(
+    table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
+) -> list[tuple[Site, list[int] | None]]:
+    """Give the same places of all blocks in the window around each, as far as the model has
+    them."""
+    if table.window is None:
+        return [*places]
+    before, after = table.window
+    wide = {
+        Site(site.kind, n): heads
+        for site, heads in places
+        for n in range(
+            max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1)
+        )
+    }
+    return [*wide.items()]
+
+
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
 """What is at the changed tokens → what goes on there."""
 
@@ -383,7 +435,7 @@ def edits_of(
         places: sites, each with the heads that are changed there.
         vector: what is added or taken out.
         rows: what is put at each token, as many as the prompt has.
-        feature: what sets a feature.
+        feature: what sets a feature, or erases a concept.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
     """
@@ -397,7 +449,7 @@ def edits_of(
         elif way == "project_out":
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
-        elif way == "clamp" or (way == "reconstruct" and rows is None):
+        elif way in ("clamp", "erase") or (way == "reconstruct" and rows is None):
             assert feature is not None
             combined |= {site: Change(site, feature, positions)}
         elif way == "function":
@@ -491,13 +543,14 @@ def in_words(table: Intervention) -> str:
     what = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
+        "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
         "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
-        "block": _block_in_words(table.block),
+        "block": _block_in_words(table),
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
@@ -506,6 +559,7 @@ def in_words(table: Intervention) -> str:
         )
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place)
+    place += window_in_words(table)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     if table.path:
         ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
@@ -531,8 +585,16 @@ def top_in_words(top: Top, site: str = "") -> str:
     )
 
 
-def _block_in_words(block: Block | None) -> str:
-    if block is None:
+def window_in_words(table: Intervention) -> str:
+    """Say which blocks around those that are named are changed as well; "" where none are."""
+    if table.window is None:
+        return ""
+    before, after = table.window
+    return f" and in the blocks from {-before} before to {after} after"
+
+
+def _block_in_words(table: Intervention) -> str:
+    if (block := table.block) is None:
         return ""
     layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
     place = f"heads {', '.join(block.heads)}" if block.heads else layers

@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -41,11 +43,14 @@ def check(model: Model) -> None:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of name, like and checkpoints for a model, got {got}")
     if (w := model.weights) and (
-        (w.round is None and w.scale == 1 and not w.bits) or not model.name
+        (w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks)) or not model.name
     ):
         raise DataError(
-            "weights are those of a name, as { round = 3 }, { bits = 4 } or { scale = 0.9 }"
+            "weights are those of a name, as { round = 3 }, { bits = 4 }, { scale = 0.9 } or "
+            "{ swap = [10, 11] }"
         )
+    if w and w.swap and (w.blocks or w.swap[0] == w.swap[1]):
+        raise DataError("swap is of two different blocks, such as [10, 11], in place of blocks")
     if model.base and not model.name:
         raise DataError("a base belongs to the name of an adapter's folder")
     if model.like and (model.dtype or model.device):
@@ -119,13 +124,22 @@ def _reweighted(
 
 
 def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
-    """Change the weights of a model in memory."""
+    """Change the weights of a model in memory. Raises: DataError for blocks that cannot stand in
+    for each other."""
+    order = _order(weights, model.layers)
+    moved = {n: source for n, source in enumerate(order) if n != source}
+    states = {n: deepcopy(model.blocks[n].state_dict()) for n in {*moved.values()}}
+    for n, source in moved.items():
+        try:
+            model.blocks[n].load_state_dict(states[source])
+        except RuntimeError as e:
+            raise DataError(f"blocks {n} and {source} of {model.name} have other shapes") from e
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
-            if weights.of in name:
+            if _is_of(weights, name):
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -135,6 +149,26 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
                         _quantised(weight.mT if out_last else weight, weights, name, out_last)
                     )
     return model
+
+
+def _order(weights: Weights, layers: int) -> list[int]:
+    """Which block runs at each place. Raises: DataError for a block that a model has not."""
+    order = [*(weights.blocks or range(layers))]
+    if weights.swap and max(weights.swap) < layers:
+        first, second = weights.swap
+        order[first], order[second] = second, first
+    if len(order) != layers or max(*order, *(weights.swap or ())) >= layers:
+        raise DataError(
+            f"the model has blocks 0 to {layers - 1}: swap names two of them, and blocks has "
+            f"{layers} numbers, one for each place"
+        )
+    return order
+
+
+def _is_of(weights: Weights, name: str) -> bool:
+    """Whether a weight is changed, by its name; of "layers.1" block 1 has it, and not block 10."""
+    end = r"(?!\d)" if weights.of[-1:].isdecimal() else ""
+    return re.search(re.escape(weights.of) + end, name) is not None
 
 
 def _quantised(
@@ -160,31 +194,47 @@ def reweighted_in_words(table: Model) -> str:
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
     each = f"{w.group} weights" if w.per == "group" else w.per
     ways += [f"rounded to {w.bits} bits, a scale for each {each}"] if w.bits else []
-    return f"{f'those of {w.of}' if w.of else 'all'} weights {' and '.join(ways)}"
+    words = (
+        [f"{f'those of {w.of}' if w.of else 'all'} weights {' and '.join(ways)}"] if ways else []
+    )
+    words += [f"blocks {w.swap[0]} and {w.swap[1]} swapped"] if w.swap else []
+    words += [f"blocks in the order {', '.join(map(str, w.blocks))}"] if w.blocks else []
+    return ", ".join(words)
 
 
 def elsewhere(table: Model, layers: int) -> Model | None:
     """Make the same change of weights a third of the model away; None where it names no one
-    block."""
-    block = re.search(r"(?<=\.)\d+(?=\.)", table.weights.of) if table.weights else None
-    if table.weights is None or block is None or layers < 2:
+    block, and swaps no two."""
+    if (w := table.weights) is None or w.blocks or layers < 2:
         return None
-    here, step = int(block[0]), max(1, layers // 3)
-    there = here + step if here + step < layers else here - step
-    of = f"{block.string[: block.start()]}{there}{block.string[block.end() :]}"
-    return msgspec.structs.replace(table, weights=msgspec.structs.replace(table.weights, of=of))
+    block = re.search(r"(?<=\.)\d+(?=\.|$)", w.of)
+    here = w.swap or ((int(block[0]),) if block else ())
+    step = max(1, layers // 3)
+    moves = [n for n in range(-max(here, default=0), layers) if not {*here} & {x + n for x in here}]
+    moves = [n for n in moves if all(0 <= x + n < layers for x in here)]
+    if not here or not moves:
+        return None
+    move = min(moves, key=lambda n: (abs(abs(n) - step), n < 0))
+    if w.swap:
+        changes: dict[str, Any] = {"swap": (w.swap[0] + move, w.swap[1] + move)}
+    else:
+        assert block is not None
+        of = f"{w.of[: block.start()]}{here[0] + move}{w.of[block.end() :]}"
+        changes = {"of": of}
+    return msgspec.structs.replace(table, weights=msgspec.structs.replace(w, **changes))
 
 
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     """Refuse a change of weights of which the model has none. Raises: DataError."""
     if table.weights is None:
         return
+    _order(table.weights, folder.layers)
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
     if (w := table.weights).bits and w.per == "group":
         for name, shape in folder.shapes().items():
-            if w.of in name and len(shape) == 2 and all(n % w.group for n in shape):
+            if _is_of(w, name) and len(shape) == 2 and all(n % w.group for n in shape):
                 raise DataError(f"{name} is {shape[0]} × {shape[1]}, which {w.group} do not divide")
-    if names and not any(table.weights.of in name for name in names):
+    if names and not any(_is_of(w, name) for name in names):
         raise DataError(
             f"no weight of {folder.name} has {table.weights.of!r} in its name; "
             f"{nearest(table.weights.of, names)}"

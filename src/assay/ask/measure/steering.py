@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from jaxtyping import Float
 
 from assay.ask.measure import dictionaries, directions, interventions
@@ -36,7 +37,8 @@ class Steering:
         """Give the sites at which a direction is added or taken out."""
         if direction.feature and not (table.site or direction.site):
             return [(self.learner.site(direction), None)]
-        return interventions.where(table, direction)
+        places = interventions.where(table, direction)
+        return interventions.widened(table, places, self.model.layers)
 
     def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """The direction of a seed, or what stands in its place in a control, as long."""
@@ -57,6 +59,10 @@ class Steering:
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
             return vectors.as_long_as(learner.tokens(table, seed), true)
+        if self.control in ("heads", "random-heads"):
+            anywhere = self.control == "random-heads"
+            others = learner.other_heads(table, seed, anywhere=anywhere)
+            return vectors.as_long_as(learner.vector(others, learned_at, seed), true)
         if self.control == "layer":
             return self._other_layer(table, learned_at, true, seed)
         return true
@@ -117,14 +123,23 @@ class Steering:
             on |= (dictionary.encode(some)[0] != 0).any(0)
         return [int(k) for k in on.nonzero()[:, 0]]
 
-    def other_neurons(self, table: Intervention, seed: int) -> tuple[int | str, ...]:
-        """As many other neurons of each site, as large and as often on."""
+    def other_neurons(self, table: Intervention, seed: int) -> Intervention:
+        """Change as many other neurons of each site, as large and as often on, or random ones of
+        the MLPs of the whole model."""
         others: list[int | str] = []
-        for site, named in interventions.neurons_by_site(table).items():
+        by_site = interventions.neurons_by_site(table)
+        if self.control == "random-neurons":
+            named = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
+            widths = enumerate(map(self.model.folder.width, sites))
+            pool = [(layer, n) for layer, width in widths for n in range(width)]
+            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(named, pool, seed))
+            return msgspec.structs.replace(table, site="", neurons=names)
+        for site, named in by_site.items():
             acts = self.source.around(site).flatten(1).abs()
             some = _matched(named, acts, range(acts.shape[1]), seed)
             others += some if table.site else [f"{site.layer}.{n}" for n in some]
-        return tuple(others)
+        return msgspec.structs.replace(table, neurons=tuple(others))
 
 
 def _matched(

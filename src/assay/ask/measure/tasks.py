@@ -83,8 +83,8 @@ class Task:
         """The prompts that decide its numbers, those that are measured first."""
         names = [d.prompts for d in self.own_directions]
         names += [choosing.prompts_of(top, self.choosers or self.reads) for top in self._tops]
+        names += [t.source for t in (self.intervention, self.first) if t]
         sources = [self.sources[n] for n in dict.fromkeys(names) if n in self.sources]
-        names += [t.source for t in (self.intervention, self.first) if t and t.source]
         if self.made_for and self._tops and self.made_for not in sources:
             sources.append(self.made_for)
         return (self.prompts, *((self.than,) if self.than else ()), *sources)
@@ -103,10 +103,10 @@ class Task:
         tables = (
             [interventions.swept(table, p) for p in interventions.points(table)] if table else []
         )
-        names |= {name for t in tables for name in (t.add, t.project_out)}
+        tables += [self.first] if self.first else []
+        names |= {interventions.named_direction(t) for t in tables}
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         names |= {top.by for top in self._tops if isinstance(top.by, str)}
-        names |= {self.first.add, self.first.project_out} if self.first else {""}
         return [d for d in self.directions if d.name in names]
 
     @cached_property
@@ -216,7 +216,8 @@ class Task:
         tables += [self.first] if self.first else []
         if any(t.ablate == "resample" or t.patch == "other" or t.noise for t in tables):
             return True
-        return any(name and self._learned(name) for t in tables for name in (t.add, t.project_out))
+        names = map(interventions.named_direction, tables)
+        return any(name and self._learned(name) for name in names)
 
     @property
     def new_each_seed(self) -> bool:
@@ -229,7 +230,8 @@ class Task:
         """How many heads stand in for those that an intervention names, in the control `heads`, or
         how many parts are chosen for it; else 0."""
         table = self.intervention
-        if table is None or self.control not in (("heads", "") if table.top else ("heads",)):
+        chosen = ("heads", "random-heads", *(("",) if table and table.top else ()))
+        if table is None or self.control not in chosen:
             return 0
         tables = [interventions.swept(table, p) for p in interventions.points(table)]
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)

@@ -1,0 +1,105 @@
+"""Models whose blocks change places, against transformers with the blocks in another order, and the
+controls of a change of weights."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from naive_asking import READS, Naive, make, rows_of
+
+from assay.ask.measure import damage, measuring, models
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Model, Weights
+from assay.core.errors import DataError
+from assay.subjects.folder import find
+
+KINDS = ["llama", "gemma3_text"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def folder(request, tmp_path_factory):
+    more = {"layer_types": ["full_attention"] * 5} if request.param == "gemma3_text" else {}
+    path = tmp_path_factory.mktemp("moved") / request.param
+    return make(path, request.param, num_hidden_layers=5, **more)
+
+
+@pytest.mark.parametrize(
+    ("weights", "order"),
+    [
+        ({"swap": (1, 3)}, [0, 3, 2, 1, 4]),
+        ({"blocks": (0, 2, 1, 4, 3)}, [0, 2, 1, 4, 3]),
+        ({"blocks": (0, 1, 1, 3, 4)}, [0, 1, 1, 3, 4]),  # once more in the place of block 2
+        ({"scale": 0, "of": "layers.2."}, [0, 1, 3, 4]),  # a block that is skipped
+    ],
+)
+def test_blocks_run_in_the_order_that_is_written(folder, weights, order):
+    shown = rows_of({"t": "a b"}, {"t": "sum of all"}, text="{t} is")
+    table = Model(name=str(folder), weights=Weights(**weights))
+    models.check(table)
+    models.check_weights(table, find(str(folder)))
+    task = Task(table, shown, READS)
+    numbers, _ = measuring.measure(task, np.array([0]), folder, "cpu", False, lambda *_: None)
+    naive = Naive(folder)
+    blocks = naive.model.model.layers
+    naive.model.model.layers = torch.nn.ModuleList([blocks[n] for n in order])
+    naive.model.config.use_cache = False
+    naive.model.config.num_hidden_layers = len(order)
+    for i, row in enumerate(shown.rows):
+        for read, number in zip(READS, naive.reads(row.text), strict=True):
+            assert numbers[read.name][1][0, i] == pytest.approx(number, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ({"swap": (1, 1)}, "two different blocks"),
+        ({"swap": (1, 2), "blocks": (0, 1, 2, 3, 4)}, "two different blocks"),
+        ({"swap": (1, 5)}, "blocks 0 to 4"),
+        ({"blocks": (0, 1, 2)}, "blocks 0 to 4"),
+        ({"blocks": (0, 1, 2, 3, 7)}, "blocks 0 to 4"),
+    ],
+)
+def test_an_order_that_the_model_cannot_have_is_refused(folder, weights, told):
+    table = Model(name=str(folder), weights=Weights(**weights))
+    with pytest.raises(DataError, match=told):
+        models.check(table)
+        models.check_weights(table, find(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "layers", "there"),
+    [
+        ({"scale": 0.5, "of": "layers.9"}, 30, {"of": "layers.19"}),
+        ({"scale": 0.5, "of": "layers.25.mlp"}, 30, {"of": "layers.15.mlp"}),
+        ({"swap": (10, 11)}, 30, {"swap": (20, 21)}),
+        ({"swap": (24, 25)}, 30, {"swap": (14, 15)}),
+        ({"swap": (5, 15)}, 30, {"swap": (14, 24)}),  # a third away 15 would be one of its own
+        ({"swap": (0, 4)}, 5, None),
+        ({"scale": 0.5, "of": "mlp"}, 30, None),
+    ],
+)
+def test_the_control_makes_the_same_change_in_other_blocks(weights, layers, there):
+    table = Model(name="x", weights=Weights(**weights))
+    other = models.elsewhere(table, layers)
+    assert other == (there and Model(name="x", weights=Weights(**weights | there)))
+
+
+def test_layers_1_is_block_1_and_not_block_10(tmp_path):
+    folder = make(tmp_path / "deep", "llama", num_hidden_layers=11)
+    plain, changed = (
+        models.as_it_is(str(folder), "cpu", Model(name=str(folder), weights=w)).model
+        for w in (None, Weights(scale=0.5, of="layers.1"))
+    )
+    old, new = dict(plain.named_parameters()), dict(changed.named_parameters())
+    moved = {name.split(".")[2] for name in old if not torch.equal(old[name], new[name])}
+    assert moved == {"1"}
+
+
+@pytest.mark.parametrize(("lost", "left"), [(0.5, 1.5), (2.0, 0.0), (7.0, 0.0)])
+def test_damage_takes_a_lead_to_0_and_no_further(lost, left):
+    base = xr.DataArray([[1.0, 2.0, 3.0]], dims=("run", "prompt"))
+    loss = -lost * xr.DataArray([[0.5, 1.0, 1.5]], dims=("run", "prompt"))
+    short = damage._short_of_zero(loss, base.mean("prompt"), "prompt")
+    assert float((base + short).mean()) == pytest.approx(left)
+    more = damage._short_of_zero(-loss, base.mean("prompt"), "prompt")  # which grows
+    assert float((base + more).mean()) == pytest.approx(2 + lost)

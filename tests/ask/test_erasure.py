@@ -1,0 +1,148 @@
+"""Concept erasure (LEACE) against its formula by whitening, and by what it promises."""
+
+import numpy as np
+import pytest
+import torch
+from naive_asking import Naive, direction, intervention, make, measured, rows_of
+
+from assay.ask.measure import controls, directions, interventions
+from assay.controls import vectors
+from assay.core.errors import DataError
+from assay.subjects.site import Site
+
+SITE = "blocks.1.hook_resid_pre"
+NOUNS = ["add", "return", "class", "Point", "sum", "of", "def", "name", "list", "x", "y", "text"]
+ROWS = [{"noun": n, "number": k, "v": v} for n in NOUNS for k, v in (("one", "is"), ("two", "are"))]
+NUMBER = direction(site=SITE, prompts="learnt", label="number", difference=("one", "two"))
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory):
+    folder = make(tmp_path_factory.mktemp("asked") / "llama", "llama", hidden_size=8)
+    return folder, Naive(folder)
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    return rows_of(*ROWS, name="learnt", text="{noun} {v} a")
+
+
+def leace(x, z):
+    """The eraser as the paper has it: whiten, take out the span of the whitened cross-covariance
+    by an orthogonal projection, and undo the whitening; x [n, d], z [n, k]."""
+    n, d = x.shape
+    centred, labels = x - x.mean(0), z - z.mean(0)
+    sample = centred.T @ centred / n
+    # shrinkage of Bodnar et al., target the identity of the same trace
+    target = np.eye(d) * np.trace(sample) / d
+    both = (sample**2).sum() * (target**2).sum() - np.trace(sample @ target) ** 2
+    alpha = 1 - np.trace(sample) ** 2 * (target**2).sum() / n / both
+    sigma = alpha * sample + (1 - alpha) * target
+    values, basis = np.linalg.eigh(sigma)
+    whiten = basis @ np.diag(values**-0.5) @ basis.T
+    unwhiten = basis @ np.diag(values**0.5) @ basis.T
+    u, s, _ = np.linalg.svd(whiten @ centred.T @ labels, full_matrices=False)
+    u = u[:, s > 1e-8 * s[0]]
+    return lambda y: y - (y - x.mean(0)) @ (unwhiten @ u @ u.T @ whiten).T
+
+
+def examples(naive, learnt):
+    rows = learnt.sample(range(len(ROWS)), 0, labelled=True, label="number")
+    some = [learnt.rows[i] for i in rows]
+    x = torch.stack([naive.acts(row.text, SITE)[-1] for row in some]).double().numpy()
+    return x, np.array([[r.columns["number"] == "one", r.columns["number"] == "two"] for r in some])
+
+
+def test_what_is_read_after_an_erasure_is_what_the_papers_formula_gives(subject, learnt):
+    folder, naive = subject
+    erase = leace(*(a.astype(float) for a in examples(naive, learnt)))
+
+    def change(x):
+        x = x.clone()
+        x[:, -1] = torch.from_numpy(erase(x[0, -1].double().numpy())).to(x)
+        return x
+
+    shown = rows_of({"t": "a b"}, {"t": "sum of all"}, text="{t} is")
+    table = intervention(erase="d", position=2)
+    got = measured(folder, shown, table, tables=(NUMBER,), sources=(learnt,))[0]["one"][0]
+    plain = measured(folder, shown)[0]["one"][0]
+    for row, number in zip(shown.rows, got, strict=True):
+
+        def at(x):
+            x = x.clone()
+            x[:, 2] = torch.from_numpy(erase(x[0, 2].double().numpy())).to(x)
+            return x
+
+        assert number == pytest.approx(naive.reads(row.text, {SITE: at})[0], abs=2e-4)
+    assert not np.allclose(got, plain, atol=1e-3)
+
+
+def learner_of(x):
+    """A learner from prompts whose activations are these numbers."""
+    rows = rows_of(*ROWS, name="learnt", text="{noun} {v} a")
+    shown = rows_of({"t": "a"}, text="{t}")
+    return directions.Learner(None, shown, {"learnt": rows}, lambda *_: x, None), rows
+
+
+@pytest.mark.parametrize("width", [5, 40])  # fewer, and more, than rows
+def test_no_linear_regression_of_the_label_is_better_than_its_mean(width):
+    """Of the rows from which it is learned; by a direction at right angles one still is."""
+    x = torch.randn(len(ROWS), width, generator=torch.Generator().manual_seed(1))
+    x[::2] += torch.linspace(0, 2, width)
+    x = x @ torch.randn(width, width, generator=torch.Generator().manual_seed(2))
+    of, rows = learner_of(x)
+    site = Site.parse(SITE)
+    vector = of.vector(NUMBER, site, 0)
+    erased = of.eraser(NUMBER, site, vector, 0)(x[None])[0]
+    some = rows.sample(range(len(ROWS)), 0, labelled=True, label="number")
+    labels = np.array([ROWS[i]["number"] == "one" for i in some], dtype=float)
+    means = [erased[[i for i in some if ROWS[i]["number"] == k]].mean(0) for k in ("one", "two")]
+    np.testing.assert_allclose(*means, atol=1e-4)
+    left = np.cov(np.c_[erased[some].numpy(), labels], rowvar=False)[-1, :-1]
+    np.testing.assert_allclose(left, 0, atol=1e-4)
+
+
+def test_less_is_changed_than_by_taking_the_difference_out():
+    """In the metric of the covariance, in which an orthogonal projection is not the nearest."""
+    draw = torch.Generator().manual_seed(3)
+    mixing = torch.randn(6, 6, generator=draw)
+    x = torch.randn(len(ROWS), 6, generator=draw) @ mixing
+    x[::2] += 1.0
+    of, rows = learner_of(x)
+    site = Site.parse(SITE)
+    vector = of.vector(NUMBER, site, 0)
+    some = rows.sample(range(len(ROWS)), 0, labelled=True, label="number")
+    sample = x[some].double()
+    metric = torch.linalg.inv(vectors.covariance(sample))
+    unit = vector / vector.norm()
+    centred = x[some] - x[some].mean(0)
+    moved = {
+        "erased": x[some] - of.eraser(NUMBER, site, vector, 0)(x[some]),
+        "projected": (centred @ unit)[:, None] * unit,
+    }
+    sizes = {k: float(((m.double() @ metric) * m.double()).sum()) for k, m in moved.items()}
+    assert sizes["erased"] < 0.999 * sizes["projected"]
+
+
+def test_what_stands_in_for_a_concept_that_is_erased(subject, learnt):
+    folder, _ = subject
+    table = intervention(erase="d", position=-1)
+    names = [c.name for c in controls.of_intervention(table, (NUMBER,))]
+    assert names == ["random", "shuffled", "layer", "damage"]
+    shown = rows_of({"t": "a b"}, {"t": "sum of"}, text="{t} is")
+    more = {"tables": (NUMBER,), "sources": (learnt,)}
+    got = {c: measured(folder, shown, table, control=c, **more)[0]["one"] for c in ("", *names[:2])}
+    assert not np.allclose(got[""], got["random"]) and not np.allclose(got[""], got["shuffled"])
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        (direction(site=SITE, mean=True), {}),
+        (NUMBER, {"site": "blocks.2.hook_resid_pre"}),
+        (NUMBER, {"window": (-1, 1)}),
+    ],
+)
+def test_an_erasure_of_no_two_labels_or_elsewhere_is_refused(table, change):
+    with pytest.raises(DataError, match="a concept is erased where its direction is learned"):
+        interventions.check(intervention(erase="d", **change), (table,))
