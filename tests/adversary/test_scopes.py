@@ -1,4 +1,4 @@
-"""The scope of a verdict names what was set in the arms and runs that it reads, and nothing else."""
+"""The scope of a verdict names what was set in the arms and runs that it reads, no more."""
 
 from dataclasses import dataclass, replace
 
