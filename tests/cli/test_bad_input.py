@@ -233,25 +233,3 @@ def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, 
     assert re.search(asked.says, end.err), end.err
     assert end.out == ""
     assert tree(own) == before
-
-
-LIMITED = """
-import resource, sys
-from assay.cli.main import main
-resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
-sys.exit(main({1}))
-"""
-
-
-def test_a_full_disk_loses_nothing(world, forks, tmp_path):
-    own = tmp_path / "here"
-    shutil.copytree(world, own)
-    before = tree(own / STORE / "runs")
-    words = ("run", "own.py", "--preset", "smoke", "--set", "steps=21", "--executor", "inline")
-    # room for small files, not for checkpoints
-    done = forks.execute(LIMITED.format(2000, words), own, environment(own))
-    assert done.code == 2 and "Traceback" not in done.err, done.err
-    assert "is full; everything stored so far is intact" in done.err.splitlines()[-1]
-    assert before.items() <= tree(own / STORE / "runs").items()
-    again = forks.run(words, own, environment(own))
-    assert again.code == 0, again.err

@@ -192,11 +192,3 @@ def test_a_used_store_is_refused(capsys, recorded):
     code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "assay-store")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "assay-store already contains own (runs/own), which would be read instead" in err
-
-
-def test_a_record_of_another_preset_is_refused(capsys, recorded):
-    code, out, err = ran(capsys, "verify", "own.py", "--rerun", "--executor", "inline")
-    assert (code, out) == (
-        2,
-        "",
-    ) and "is of preset smoke, not default; compare with --preset smoke" in err

@@ -2,13 +2,12 @@
 ones are run in a shell."""
 
 import os
-import re
 import shlex
 import subprocess
 
 import pytest
 
-from assay.cli.main import app, example, main
+from assay.cli.main import app, example
 
 VERBS = [name for name in app if not name.startswith("-")]
 
@@ -50,12 +49,3 @@ def test_an_example_writes_a_file_in_a_shell_and_reads_it(verb, commands, tmp_pa
             assert (ended.code, ended.err) == (0, "")
             if verb == "check" or "--claim" in words:
                 assert "holds" in ended.out
-
-
-def test_each_help_page_ends_with_its_example(capsys):
-    assert main(["show", "--help"]) == 0
-    page = capsys.readouterr().out
-    assert re.search(r"Example\n  \S*assay show gated-sae 1\n", page)
-    assert "Start with" not in page
-    assert main([]) == 0
-    assert "Start with" in capsys.readouterr().out

@@ -71,43 +71,6 @@ def test_what_no_statistic_is_of():
         across.corr("x", [1, 2])
 
 
-def test_functions_over_levels():
-    of = np.random.default_rng(1)
-    values = of.normal(size=(2, 3, 5))
-    values[0, 0] = -9
-    data = {
-        "x": xr.DataArray(
-            values, dims=("seed", "prompt", "layer"), coords={"layer": [0, 2, 4, 6, 8]}
-        )
-    }
-    assert np.allclose(number("sum(main.x, over=layer)", data), values.sum(-1))
-    assert np.allclose(number("max(main.x, over=layer)", data), values.max(-1))
-    first = number("first(main.x > 0.1, over=layer)", data)
-    expected = [
-        [next((2 * k for k, v in enumerate(row) if v > 0.1), 10) for row in seed] for seed in values
-    ]
-    assert first.values.tolist() == expected and expected[0][0] == 10
-    share = number("share(main.x[layer=4] <= 0)", data)
-    assert np.allclose(share, values[:, :, 2] <= 0)
-    both = parse("max(main.x, over=layer) - mean(main.x, over=layer)", compared=False)
-    assert [str(c) for c in both.columns] == ["max(main.x, over=layer)", "mean(main.x, over=layer)"]
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    {
-        "max(main.x)": r"not allowed without over=…, as in max\(main.slope, over=kind\)",
-        "first(main.x, over=layer)": r"a comparison with a number; write first\(main.rank",
-        "share(main.x)": r"a comparison with a number; write share\(main.loss > 3\)",
-        "corr(main.x)": "takes 2 values, got 1",
-        "middle(main.x)": "is not allowed",
-    }.items(),
-)
-def test_what_is_no_function_is_refused_with_one_that_is(text, why):
-    with pytest.raises(ClaimError, match=why):
-        parse(text, compared=False)
-
-
 def arrays(*names):
     of = np.random.default_rng(4)
     dims = ("prompt", "layer", "head")

@@ -68,10 +68,6 @@ def test_a_claim_holds_when_the_interval_is_inside_and_its_control_fails():
     assert v.n == {"seed": 8} and v.scope == "over 8 seeds"
 
 
-def test_removing_the_effect_flips_the_verdict():
-    assert judged(main=0.5).verdict.outcome == "fails"
-
-
 def test_a_claim_that_fails_stands_whatever_its_controls_do():
     assert judged(main=0.5, control=1.5).verdict.outcome == "fails"
 
@@ -306,11 +302,6 @@ def test_reason_interval_straddles_and_its_price_comes_true():
     assert judged(main=more).verdict.outcome == "holds"
 
 
-def test_reason_control_passes():
-    v = judged(control=1.5).verdict
-    assert (v.outcome, v.reason) == ("unspecific", "control control satisfies it too")
-
-
 def test_reason_control_not_beaten_with_the_controls_price():
     v = judged(control=1.0).verdict
     assert v.reason == "control control not beaten"
@@ -335,15 +326,6 @@ def test_reason_gate():
     assert (
         judged(main=0.5, changes=shut).verdict.outcome == "undecided"
     )  # undertraining refutes nothing
-
-
-def test_more_units_are_not_priced_alone_where_a_gate_is_shut_as_well():
-    few = xr.Dataset({"x": ("run", 1.5 + NOISE[:3])}, coords={"seed": ("run", np.arange(3))})
-    changes = {"gates": (Gate("converged", lambda arm: False),)}
-    v = judged(main=few, changes=changes).verdict
-    assert v.reason == "too few units: 3 of 6 seeds"
-    assert v.price.text == "about 3 more seeds, 6 in all, and longer training"
-    assert v.price.more == 3
 
 
 def test_gates_are_not_asked_of_controls():
@@ -533,18 +515,6 @@ def test_where_that_finds_nothing_says_what_there_is(where, says):
     with pytest.raises(ClaimError) as e:
         judged(changes={"where": where})
     assert says in str(e.value)
-
-
-def test_ratios_are_ratios_of_sums():
-    err, var = np.arange(1.0, 9), np.arange(8.0, 0, -1)
-    main = xr.Dataset({"err": ("run", err), "norm": ("run", var)}, coords={"seed": ("run", SEEDS)})
-    c = claim(
-        value=lambda arm, arms: {"e": arm.err, "v": arm.norm}, statistic=ratio("e", "v"), low=0.1
-    )
-    assert judge(
-        c, {"main": main, "control": main * 0 + [[0.01]][0][0]}
-    ).verdict.estimate == pytest.approx(1.0)
-    assert (err / var).mean() > 1.5  # the mean of ratios is another number
 
 
 def test_a_difference_of_two_arms_pairs_seeds():
@@ -763,38 +733,6 @@ def test_errors_of_the_value_itself_are_not_hidden():
 
 
 # what comes out
-
-
-def test_a_verdict_as_json_and_its_controls_have_the_same_keys():
-    j = judged(changes={"published": Published(2.0, "paper, table 1")})
-    out = json.loads(json.dumps(j.to_json(), allow_nan=False))
-    assert set(out) - {"edition", "controls", "planted", "notes", "also", "asked"} == set(
-        out["controls"]["control"]
-    ) - {"contrast"}
-    assert out["edition"] == 2
-    assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
-    assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == [
-        "new",
-        None,
-    ]
-    assert out["threshold"] == ">= 1" and out["range"] == [1.0, None]
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"low": 1.5, "unit": "features"}, ">= 1.5 features"),
-        ({"low": -math.inf, "high": 0.95}, "<= 0.95"),
-        ({"low": 0.98, "high": 1.02}, "in [0.98, 1.02]"),
-        ({"low": 1.5, "fail_low": 1.2}, ">= 1.5, fails only beyond 1.2"),
-    ],
-)
-def test_thresholds_read_as_text(changes, text):
-    assert claim(**changes).threshold == text
-
-
-def test_judging_twice_gives_the_same_numbers():
-    assert judged().to_json() == judged().to_json()
 
 
 def test_an_arm_can_be_judged_as_if_it_were_the_method():

@@ -5,17 +5,14 @@ import json
 import math
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import curve_worlds
 import numpy as np
 import pytest
 import scipy
 import xarray as xr
-from interval_worlds import filled_cells
 from msgspec import structs
 
-import assay
 from assay.core.claims import Claim, Estimate, claims_key
 from assay.core.curves import curve
 from assay.core.errors import ClaimError
@@ -74,17 +71,6 @@ def test_a_band_contains_the_curve_and_an_interval_the_crossing(shape):
 def test_bands_and_crossings_cover_as_the_page_says(shape):
     found = curve_worlds.simulate("normal", shape, 0.9, 400)
     assert found.band >= 0.92 and found.crossing >= 0.92 and found.alone <= 0.96
-
-
-def test_the_page_has_a_row_for_every_world():
-    there = filled_cells((Path(__file__).parents[2] / "catalogue/records/coverage.md").read_text())
-    rows = {
-        (f"{law}, {alike:g}", " × ".join(map(str, shape)))
-        for law in curve_worlds.LAWS
-        for shape in curve_worlds.SHAPES
-        for alike in curve_worlds.ALIKE[law]
-    }
-    assert not rows - there.keys()
 
 
 def test_a_crossing_lies_where_the_line_between_two_levels_does():
@@ -283,10 +269,6 @@ def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_d
     entry = '{"kind": "Finding", "text": "x", "unit": "1", "units": ["seed"], "where": {}}'
     ordered = json.dumps([json.loads(entry)], sort_keys=True)
     assert key() == sha256(ordered.encode()).hexdigest()
-
-
-def test_the_old_name_still_says_the_same():
-    assert assay.Finding is assay.Estimate is Estimate
 
 
 def test_a_level_at_which_all_units_agree_on_a_bound_has_width():

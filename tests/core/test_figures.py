@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.core.figures import by_level, columns, figure, summary
-
-
-def test_rows_become_columns():
-    assert columns(("a", "b c"), ((i, str(i)) for i in range(3))) == {
-        "a": [0, 1, 2],
-        "b c": ["0", "1", "2"],
-    }
-    assert columns(("a", "b"), []) == {"a": [], "b": []}
+from assay.core.figures import by_level, figure, summary
 
 
 def test_a_figure_averages_what_stands_on_the_channel_mean_and_keeps_intervals_that_it_is_given():

@@ -53,14 +53,9 @@ def test_a_link_to_a_file_is_that_file(tmp_path):
     [
         b"",
         b"[1]",
-        b"3",
-        b"{",
         b"\xff\xfe{}",
         b"[" * 200_000,
         b'{"a":' * 50_000,
-        b"nul",
-        b'{"a": 1}x',
-        b"\x00",
         b"9" * 10_000,
     ],
 )
@@ -69,20 +64,6 @@ def test_what_is_no_object_is_one_line(tmp_path, text):
     with pytest.raises(DataError, match=r"is not readable JSON|must hold one JSON object") as e:
         foreign.json_object(tmp_path / "it.json")
     assert "\n" not in str(e.value)
-
-
-def test_no_more_is_read_than_settings_have(tmp_path):
-    path = tmp_path / "it.json"
-    path.write_text(json.dumps({"a": "x" * 5_000}))
-    with pytest.raises(
-        DataError,
-        match=(
-            r"it\.json has 5,009 bytes; at most 5,000 are read: ASSAY_LIMITS=2 "
-            r"raises that"
-        ),
-    ):
-        foreign.json_object(path, longest=5_000)
-    assert foreign.json_object(path, longest=6_000)["a"] == "x" * 5_000
 
 
 @given(st.binary(max_size=60))

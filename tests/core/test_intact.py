@@ -225,15 +225,6 @@ def test_nobody_maps_a_file_past_its_hashes():
     assert maps == {"core/integrity.py", "dictionaries/training/batches.py"}
 
 
-def test_clean_removes_what_is_damaged(tmp_path, capsys):
-    store = Store(tmp_path / "s")
-    path = store.artefact(TableSpec(), build)
-    changed(path / "acts.npy", "zeros", None)
-    integrity._verified_states.clear()
-    assert main(["doctor", "--clean", "--root", str(store.root)]) in (0, 1)
-    assert not path.exists() and str(path) in capsys.readouterr().out.replace("\n", "")
-
-
 def test_a_folder_is_hashed_once(tmp_path, monkeypatch):
     store = Store(tmp_path / "s")
     path = store.artefact(TableSpec(), build)

@@ -165,13 +165,6 @@ def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
     assert tables.describe_detectable(under) == tables.describe_detectable(v)
 
 
-def test_five_units_find_nothing():
-    v = judge(claim(), {"main": arm(spread(5, 9, 1)), "none": arm(spread(5, -9, 1, 1))})
-    assert tables.describe_detectable(v) == (
-        "with so few units no true value makes it hold with 80 % power"
-    )
-
-
 def test_the_price_decides_four_times_in_five():
     """If the estimate is the truth; an interval that reaches the threshold on the average decides
     only every other time."""

@@ -22,15 +22,6 @@ def test_a_run_gets_the_same_numbers_alone_and_in_any_group(name):
         assert np.array_equal(group[row], draw(np.array([seed]), "s", 5)[0])
 
 
-@pytest.mark.parametrize("name", DRAWS)
-def test_seed_stream_and_index_each_give_other_numbers(name):
-    draw, one = DRAWS[name], np.array([1])
-    base = draw(one, "s", 0)
-    assert not np.array_equal(base, draw(np.array([2]), "s", 0))
-    assert not np.array_equal(base, draw(one, "t", 0))
-    assert not np.array_equal(base, draw(one, "s", 1))
-
-
 def test_streams_of_neighbouring_steps_do_not_overlap():
     """With the index in the lowest counter word, step 1 would start four numbers into step 0."""
     a, b = (rng.uniform(np.array([0]), "s", i, (4000,))[0] for i in (0, 1))

@@ -78,13 +78,6 @@ def test_a_table_is_judged_as_the_same_claim_on_arrays():
     )
 
 
-def test_rows_may_come_in_any_order():
-    f = frame()
-    one = assay.judge(f, **ASK)
-    two = assay.judge(f.sample(frac=1, random_state=1), **ASK)
-    assert one.to_json() == two.to_json()
-
-
 def test_ratio_of_sums():
     f = frame()
     claim = "mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02"
@@ -119,13 +112,6 @@ def test_csv_path_mapping_and_frame_agree(tmp_path):
     ]
     assert len(set(numbers)) == 1
     assert assay.judge(tmp_path / "r.csv", **ASK).claim.source == str(tmp_path / "r.csv")
-
-
-def test_one_unit_as_a_plain_name_and_averaged_rows_are_told():
-    j = assay.judge(frame(), claim=ASK["claim"], unit="document", control="shuffled")
-    assert j.verdict.n == {"document": 8}
-    assert "gated: 48 rows averaged into 8 cells of document" in j.notes
-    assert json.dumps(j.to_json(), allow_nan=False)
 
 
 def labelled():
@@ -269,22 +255,6 @@ def test_a_bare_column_belongs_to_the_arm_under_judgement():
     assert j.verdict.arm == "main" and j.controls["shuffled"].outcome == "fails"
     two = f[f["arm"].isin(["relu", "shuffled"])]
     assert assay.judge(two, **{**ASK, "claim": "fvu < 0.3"}).verdict.arm == "relu"
-
-
-def test_removing_the_effect_flips_the_verdict_and_a_good_control_makes_it_vacuous():
-    f = frame()
-    f.loc[f["arm"] == "gated", "fvu"] += 0.05
-    assert assay.judge(f, **ASK).verdict.outcome == "fails"
-    f = frame()
-    f.loc[f["arm"] == "shuffled", "fvu"] -= 0.20
-    assert assay.judge(f, **ASK).verdict.reason == "control shuffled satisfies it too"
-
-
-def test_strictly_less_than_itself_does_not_hold():
-    assert (
-        assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.reason
-        == "units agree"
-    )
 
 
 def test_a_planted_effect_can_be_asked_for():
@@ -458,11 +428,8 @@ def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, 
     [
         (b"", "is empty; expected a header line"),
         (b"arm,seed\n", "has no rows"),
-        (b"\xff\xfe\x00\x01,\x80\n1,2\n", "is not a comma-separated table"),
         (b'arm,seed,fvu\n"a,1,2\nb,1,3\n', "is not a comma-separated table"),
-        (b"arm,seed,fvu\na,1,2,3,4\nb,1\n", "line 2 has more values than the header has names"),
         (b"\x00\x00\x00", None),
-        (b"arm;seed;fvu\na;1;2\n", "has no column 'arm'"),
         (b"arm,seed,fvu,fvu\na,1,2,3\n", "several columns called 'fvu'"),
         (b"arm,seed,fvu, fvu \na,1,2,3\n", "several columns called 'fvu'"),
     ],
@@ -748,13 +715,6 @@ def test_a_number_is_estimated_from_the_command_line(tmp_path, monkeypatch, caps
     assert "got neither" in capsys.readouterr().err
 
 
-def test_an_estimate_of_a_column_of_zeros_and_ones_has_the_exact_interval():
-    rows = {"prompt": list(range(40)), "right": [1] * 40}
-    got = assay.estimate(rows, value="right", unit="prompt")
-    assert (got.low, got.high) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
-    assert "exact" in got.method
-
-
 def two_methods(n=8, apart=0.1):
     """Two methods on the same seeds, the new one lower by about so much, and nothing else."""
     luck = np.random.default_rng(1).normal(0, 0.01, (2, n))
@@ -886,14 +846,6 @@ def test_groups_without_any_spread_decide_nothing():
     assert any("bounds make no interval exact here" in note for note in judged.notes)
 
 
-def test_a_column_of_runs_is_a_unit_as_any_other():
-    rows = groups(NEW, OLD[:10], start=0)
-    by_run = assay.judge(rows, claim="new.acc - old.acc > 0", unit="run")
-    seeds = {"seed" if name == "run" else name: column for name, column in rows.items()}
-    by_seed = assay.judge(seeds, claim="new.acc - old.acc > 0", unit="seed")
-    assert by_run.low == by_seed.low and by_run.verdict.n == {"run": 10}
-
-
 def test_too_few_units_are_told_before_a_control_that_lacks():
     few = two_methods(3)
     judged = assay.judge(few, claim="new.fvu - old.fvu < -0.05", unit="seed")
@@ -991,21 +943,6 @@ def test_a_share_cannot_fall_below_zero(base, lowest):
         judged.price.text
     )
     assert math.isnan(judged.detectable_alone[0])
-
-
-def test_what_is_within_reach_fails_and_is_as_powerful_as_the_room_allows():
-    """Of 24 prompts 12 refuse: a fall by a fifth is possible, and no more than a half."""
-    arms = {"main": range(12), "erased": range(12), "random": range(12)}
-    rows = [
-        {"arm": arm, "prompt": p, "refuses": int((p in k) != (arm == "erased" and p in (0, 20)))}
-        for arm, k in arms.items()
-        for p in range(24)
-    ]
-    claim = "erased.refuses - main.refuses < -0.2"
-    judged = assay.judge(rows, claim=claim, unit="prompt", control="random")
-    assert judged.reason != OUT_OF_REACH
-    found = judged.detectable_alone[1]
-    assert math.isnan(found) or found >= -0.5
 
 
 def conditions(missing=(), name="layer", names=("a", "b", "c")):

@@ -70,9 +70,3 @@ def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(know
     assert main(["run", "early", "--preset", "smoke", "--executor", "inline"]) == 0
     code, err, page = reported(capsys)
     assert code == 2 and "are not stored" in err and not page
-
-
-def test_a_file_of_ones_own_without_runs_is_refused(known, monkeypatch, capsys):
-    monkeypatch.setattr(catalogue, "entries", lambda: [])
-    assert main(["report", "early.py"]) == 2
-    assert "are not stored" in capsys.readouterr().err
