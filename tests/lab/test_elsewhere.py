@@ -42,7 +42,7 @@ def both(tmp_path_factory):
 
 def test_each_has_a_record_of_its_own(both):
     e, lab = both
-    folder = records.path("stroll", e.origin).parent
+    folder = catalogue.record_path("stroll", e.origin).parent
     assert sorted(p.name for p in folder.glob("*.json")) == ["stroll.hill.json", "stroll.json"]
     assert [records.load_record(e, p)["preset"] for p in ("default", "smoke", "hill")] == [
         "default",

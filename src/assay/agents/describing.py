@@ -163,7 +163,10 @@ def page(root: Path, name: str, part: int) -> Answer:
 def _pages() -> list[Path]:
     """List the folders of pages: of Assay's checkout, and next to the records of experiments."""
     own = Path(__file__).resolve().parents[3] / "docs"
-    others = {records.path(e.name, e.origin).parent.with_name("docs") for e in catalogue.entries()}
+    others = {
+        catalogue.record_path(e.name, e.origin).parent.with_name("docs")
+        for e in catalogue.entries()
+    }
     return [p for p in (own, *sorted(others)) if p.with_name("pyproject.toml").exists()]
 
 

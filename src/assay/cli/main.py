@@ -30,8 +30,7 @@ from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.options import MORE
-from assay.verbs.verb import Call, Described
+from assay.verbs.verb import MORE, Call, Described
 
 START = (
     "Start with assay run superposition (half a minute).\nassay VERB --help lists the main options "

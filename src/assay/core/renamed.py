@@ -16,7 +16,7 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
-    "assay.cli.options": "assay.verbs.options",
+    "assay.cli.options": "assay.verbs.verb",
     "assay.core.extras": "assay.core.heavy",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.hashes": "assay.core.cache",
@@ -49,6 +49,7 @@ RENAMED: dict[str, str] = {
     "assay.lab.executors": "assay.lab.engines",
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.structure": "assay.subjects.sizes",
+    "assay.verbs.options": "assay.verbs.verb",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {

@@ -39,6 +39,7 @@ from assay.lab.store.origin import (
     files,
     in_file,
     lossy,
+    parent_folder,
     watch,
     where,
 )
@@ -135,9 +136,24 @@ def entry(name_or_path: str) -> Entry:
     return Entry(_name(path), str(path.resolve()), path.resolve())
 
 
-def origin(name: str) -> str:
-    """Name the module of the experiment with this name; "" where there is none."""
-    return next((e.origin for e in entries() if e.name == name), "")
+def record_path(name: str, origin: str = "") -> Path:
+    """The file of an experiment's record, or where it would be written: next to a user's file, or
+    in the `records/` of the distribution that has the experiment."""
+    experiment = name.partition(".")[0]
+    origin = origin or next((e.origin for e in entries() if e.name == experiment), "")
+    folder = parent_folder(Path(origin)) / "records" if in_file(origin) else _records(origin)
+    return folder / f"{name}.json"
+
+
+@functools.cache
+def _records(origin: str) -> Path:
+    """The records of the distribution that this module belongs to: those of its checkout, or those
+    that its wheel has."""
+    package = _package(origin.partition(".")[0]) if origin else None
+    if package is None:
+        return Path("records")
+    checkout = package.parents[1]
+    return (checkout if (checkout / "pyproject.toml").is_file() else package) / "records"
 
 
 def find(name_or_path: str) -> Experiment:

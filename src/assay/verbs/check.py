@@ -11,9 +11,8 @@ from assay.core.errors import DataError
 from assay.core.results import Judged
 from assay.report.statements import unexpected
 from assay.verbs.credited import Credited
-from assay.verbs.options import Bare, Expected, Flag, Flat, More, Several
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, More, Several, verb
 
 if TYPE_CHECKING:
     from assay.checking.result import Check

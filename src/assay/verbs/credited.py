@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.core import foreign
 from assay.core.errors import DataError
-from assay.verbs.options import Bare, More, Several
+from assay.verbs.verb import Bare, More, Several
 
 Numbers = Annotated[Path | None, Bare]
 LARGEST = 2**30

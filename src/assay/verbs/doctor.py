@@ -14,9 +14,8 @@ from assay.lab.store.health import removable, remove
 from assay.lab.store.store import Store
 from assay.report.amounts import megabytes
 from assay.verbs.health import examine
-from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.parts import Line
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Door, Flag, Place, verb
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from assay.core.compute import duration
 from assay.core.errors import AssayError, DataError
 from assay.core.plain import plain
 from assay.verbs.machine import Machine
-from assay.verbs.options import Bare, More
+from assay.verbs.verb import Bare, More
 
 if TYPE_CHECKING:
     from assay.lab.engines import Executor

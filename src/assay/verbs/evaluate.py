@@ -12,8 +12,7 @@ from assay.report import evaluations
 from assay.verbs.evaluated import words
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import HERE, Device, Flat, More, Place, Windows
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Device, Door, Flat, More, Place, Windows, verb
 from assay.verbs.writable import writable
 
 

@@ -17,9 +17,8 @@ from assay.evaluation.sources import find, open_dictionary
 from assay.lab.store.store import Store
 from assay.report.amounts import megabytes
 from assay.report.bundle.making import Bundled, export_bundle
-from assay.verbs.options import Choice, Place
 from assay.verbs.parts import written
-from assay.verbs.verb import Answer
+from assay.verbs.verb import Answer, Choice, Place
 from assay.verbs.writable import writable, writable_file
 
 

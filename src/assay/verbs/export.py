@@ -14,20 +14,22 @@ from assay.verbs.dashboards import FIRST, FeaturePages, Which, export_features
 from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
-from assay.verbs.options import (
+from assay.verbs.parts import written
+from assay.verbs.verb import (
     DEFAULT,
     HERE,
+    Answer,
     Choice,
     Device,
+    Door,
     Flag,
     Flat,
     More,
     Place,
     Several,
     Text,
+    verb,
 )
-from assay.verbs.parts import written
-from assay.verbs.verb import Answer, Door, verb
 from assay.verbs.writable import writable
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from assay.core.errors import AssayError, nearest
 from assay.core.heavy import torch
-from assay.verbs.options import More
+from assay.verbs.verb import More
 
 if TYPE_CHECKING:
     from assay.lab.engines import Executor

@@ -15,9 +15,8 @@ from assay.lab.store.origin import STUDIES
 from assay.report.amounts import amount, lasting, megabytes
 from assay.verbs.expected import counted, outlined
 from assay.verbs.machine import CPU, Machine
-from assay.verbs.options import DEFAULT, HERE, Choice, Name, Place
 from assay.verbs.parts import AnswerPart, Table, written
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Name, Place, verb
 
 
 @verb(

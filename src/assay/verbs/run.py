@@ -7,9 +7,8 @@ from typing import Any
 from assay.core.results import ResultData
 from assay.lab.judge.kept import around
 from assay.verbs.elsewhere import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.options import DEFAULT, HERE, Choice, Expected, Flag, Name, Place
 from assay.verbs.results import judged, warn
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Expected, Flag, Name, Place, verb
 
 
 def results() -> Any:

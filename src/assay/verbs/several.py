@@ -15,10 +15,9 @@ from assay.lab.judge.kept import around
 from assay.report import tables
 from assay.verbs import verdicts
 from assay.verbs.elsewhere import Elsewhere
-from assay.verbs.options import Choice, Place
 from assay.verbs.parts import AnswerPart, Table
 from assay.verbs.results import judged, warn
-from assay.verbs.verb import Answer, Door
+from assay.verbs.verb import Answer, Choice, Door, Place
 
 
 @dataclass(frozen=True)

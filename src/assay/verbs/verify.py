@@ -16,9 +16,8 @@ from assay.report import reproduced
 from assay.report.bundle.checking import CheckedBundle, is_bundle
 from assay.verbs.files import CHECK, REGISTRATION, Frozen, of_file
 from assay.verbs.machine import CPU, Machine
-from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
 from assay.verbs.parts import Line, Table, written
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 
 
 @verb(

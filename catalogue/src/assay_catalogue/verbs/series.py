@@ -23,9 +23,8 @@ from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
 from assay.report.amounts import batch, duration, lasting
 from assay.verbs.elsewhere import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.options import DEFAULT, HERE, Choice, Place
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
 from assay.verbs.writable import writable_file
 from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page

@@ -13,7 +13,7 @@ from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
 from assay.core.results import Inference
 from assay.core.spec import canonical_json
-from assay.lab.records import records
+from assay.lab import catalogue
 from assay.lab.store import journal, origin
 from assay.lab.store.journal import Line, digest, judged_seeds, seeds_of
 from assay.lab.store.store import Store
@@ -59,7 +59,7 @@ def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
         return _held(record, Standing(record["inference"], why))
     main = record["arms"]["main"]
     seeds = {(main["shared"] | spec)["seed"] for spec in main["specs"]}
-    path = records.path(name.partition(".")[0], home).with_suffix(".looks.jsonl")
+    path = catalogue.record_path(name.partition(".")[0], home).with_suffix(".looks.jsonl")
     looks = [look for look in journal.read(path) if seeds & seeds_of(look["seeds"])]
     first = min(looks, key=lambda look: str(look.get("time", "")), default=None)
     if first is None:
@@ -110,7 +110,7 @@ def violated(experiment: Experiment) -> dict[str, str]:
 
 def committed(experiment: Experiment) -> Path:
     """Where the looks at an experiment's records are kept, next to its record."""
-    return records.path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
+    return catalogue.record_path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
 
 
 def content(look: Line) -> str:
