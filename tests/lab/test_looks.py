@@ -69,10 +69,10 @@ def test_a_control_that_comes_by_itself_is_no_change_of_the_question(tmp_path):
     journal.note(path, {**now, "arms": {**before, "main/gone": "g"}})
     added = "arm added or reworded: linear"
     dropped = "arm dropped or reworded: main/gone"
-    assert {added, dropped} <= {*looks.changed(experiment, plan, lab.store)}
+    assert {added, dropped} <= {*looks.changed(experiment, now, lab.store)}
     main = replace(experiment.arms["main"], brings=("linear", "main/gone"))
     brought = replace(experiment, arms={**experiment.arms, "main": main})
-    assert not {added, dropped} & {*looks.changed(brought, plan, lab.store)}
+    assert not {added, dropped} & {*looks.changed(brought, now, lab.store)}
 
 
 def claim(**instead):
@@ -194,7 +194,9 @@ def test_a_record_of_before_records_held_it_is_confirmatory_by_its_first_look(
         noted = noted[1:]
     journal.note(tmp_path / "walk.looks.jsonl", *noted)
     (tmp_path / history.IN_COMMITS).write_text('{"walk": "abcdef01"}')
-    monkeypatch.setattr(history.records, "path", lambda name, origin: tmp_path / f"{name}.json")
+    monkeypatch.setattr(
+        history.catalogue, "record_path", lambda name, origin: tmp_path / f"{name}.json"
+    )
     main = {"shared": {"drift": 1}, "specs": [{"seed": s} for s in range(1000, 1006)]}
     record = {"arms": {"main": main}, "verdicts": [{"edition": 2}], "changed": [], **more}
     standing = history.standing(name, record)

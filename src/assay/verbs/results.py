@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.core.experiment import Experiment
@@ -22,8 +21,8 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
     if name.endswith(STUDIES):
         from assay.ask.gaps import undecidable, unused
 
-        lines = undecidable(Path(name), experiment)
-        for line in (*lines, *unused(Path(name), experiment)):
+        lines = undecidable(experiment)
+        for line in (*lines, *unused(experiment)):
             door.aside(f"! {line}")
         if lines:
             door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")
@@ -45,7 +44,7 @@ def judged(
     if (known := lab.known(experiment, planned)) is not None:
         return known
     if experiment.origin.endswith(STUDIES):
-        from assay.ask.budget import refuse_beyond_budget
+        from assay.ask.gaps import refuse_beyond_budget
 
         refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:

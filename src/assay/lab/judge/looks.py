@@ -7,19 +7,17 @@ at."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay.core.claims import Claim, Exact, claims_key
-from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
-from assay.lab.judge import history, questions
+from assay.lab.judge import history
 from assay.lab.judge.history import committed
-from assay.lab.judge.questions import Questions
+from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import Plan
 from assay.lab.store import journal
 from assay.lab.store.journal import Line, digest, judged_seeds, seedless, spans
@@ -68,27 +66,38 @@ def changes(looks: Sequence[Line], current: Line) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
-def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
+def changed(
+    experiment: Experiment,
+    current: Line,
+    store: Store | None = None,
+    asked: Sequence[Question] = (),
+) -> tuple[str, ...]:
     """What changed after a look at these seeds, by the committed looks and those of a store; each
-    phrase once."""
-    current, sized = frozen(experiment, plan), experiment.sized(plan.preset.specs)
+    phrase once.
+
+    Args:
+        experiment: with its sizes in every sentence.
+        current: what is judged now, as `frozen` has it.
+        store: whose looks and questions are read.
+        asked: what the statements of a study ask.
+    """
     paths = [committed(experiment), *([journal.stored(store, experiment.name)] if store else [])]
-    noted = (history.renewed(journal.read(path), sized) for path in paths)
+    noted = (history.renewed(journal.read(path), experiment) for path in paths)
     phrases = [change for looks in noted for change in changes(looks, current)]
     if store is not None and experiment.origin.endswith(STUDIES):
-        with contextlib.suppress(AssayError):  # a model is not here, so that cannot be known
-            asked = questions.asked(experiment, plan.preset)
-            phrases += Questions.of(store).others(asked, experiment.name)
+        phrases += Questions.of(store).others(asked, experiment.name)
     come = {name for arm in experiment.arms.values() for name in arm.brings}
     by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
     return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase not in by_itself)
 
 
-def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:
-    """Note what is judged on which seeds, and which exact statements were violated, unless a look
-    already says so. Raises: OSError."""
-    entry, before = frozen(experiment, plan), journal.read(path)
-    if any({k: look.get(k) for k in entry} == entry for look in before):
+def freeze(
+    path: Path, experiment: Experiment, current: Line, exact: Iterable[Verified] = ()
+) -> None:
+    """Note what is judged on which seeds, as `frozen` has it, and which exact statements were
+    violated, unless a look already says so. Raises: OSError."""
+    noted, entry = journal.Journal(path), dict(current)
+    if any({k: look.get(k) for k in entry} == entry for look in noted.looks):
         return
     shapes = [(s.text, history.shape(s)) for s in experiment.claims if isinstance(s, Claim)]
     entry |= {
@@ -101,7 +110,7 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
         if e.outcome == "violated"
     }:
         entry |= {"violated": off}
-    journal.note(path, journal.stamped(**entry))
+    noted.add(journal.stamped(**entry))
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:

@@ -103,7 +103,8 @@ def write_record(
         record_path.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
             history.bring(looks.committed(experiment), store, experiment)
-        looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
+        look = looks.frozen(experiment, plan)
+        looks.freeze(looks.committed(experiment), experiment, look, result.exact)
         save(record_path, record)
     return record_path
 
