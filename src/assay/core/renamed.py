@@ -16,6 +16,8 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.cli.schemas": "assay.cli.main",
+    "assay.verbs.elsewhere": "assay.verbs.machine",
     "assay.cli.options": "assay.verbs.verb",
     "assay.core.extras": "assay.core.heavy",
     "assay.core.findings": "assay.core.estimates",
@@ -50,7 +52,7 @@ RENAMED: dict[str, str] = {
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.structure": "assay.subjects.sizes",
     "assay.verbs.options": "assay.verbs.verb",
-    "assay.verbs.schemas": "assay.cli.schemas",
+    "assay.verbs.schemas": "assay.cli.main",
 }
 LAB = {
     "plan": "preset schedule time_left",

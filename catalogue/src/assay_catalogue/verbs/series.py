@@ -22,7 +22,7 @@ from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
 from assay.report.amounts import batch, duration, lasting
-from assay.verbs.elsewhere import NOT_ELSEWHERE, Elsewhere
+from assay.verbs.machine import NOT_ELSEWHERE, Elsewhere
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
 from assay.verbs.writable import writable_file
