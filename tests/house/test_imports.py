@@ -135,7 +135,7 @@ def test_looking_around_stays_light(name):
 
 
 def test_names_are_loaded_late_in_one_way():
-    """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of
+    """By `assay.core.heavy`, from imports that type checkers read too; no package keeps a table of
     its own."""
     homemade = re.compile(r"^def __(getattr|dir)__", re.MULTILINE)
     assert not [

@@ -17,11 +17,11 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import recording
-from assay.lab.judge.reproduction import reproduction
 from assay.lab.lab import Lab
 from assay.lab.records import records
 from assay.lab.store.provenance import digest
 from assay.lab.store.runs import pack
+from assay.lab.verifying import reproduction
 
 
 @pytest.fixture(scope="module")

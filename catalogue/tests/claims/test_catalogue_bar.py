@@ -45,7 +45,7 @@ from assay.core.memo import remembering
 from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue, documentation
+from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import looks
 from assay.lab.lab import Lab
@@ -478,7 +478,7 @@ def unlabelled(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
-    page = documentation.documented(ROOT / "docs", name)
+    page = catalogue.documented(ROOT / "docs", name)
     assert page, (
         f"docs/{name}.md is missing, and no page has a section '## {name}: …'; "
         "docs/superposition.md is a model"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.ask.freezing import about, kin
 from assay.ask.planned import Planned, frozen
-from assay.ask.related import about, kin
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Inference, ResultData

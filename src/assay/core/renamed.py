@@ -16,6 +16,14 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.ask.written": "assay.ask.running",
+    "assay.lab.documentation": "assay.lab.catalogue",
+    "assay.lab.judge.reproduction": "assay.lab.verifying",
+    "assay.lab.judge.history": "assay.lab.judge.looks",
+    "assay.core.lazy": "assay.core.heavy",
+    "assay.core.apart": "assay.core.contrasts",
+    "assay.core.ceilings": "assay.core.bounded",
+    "assay.core.curves": "assay.core.estimates",
     "assay.cli.schemas": "assay.cli.main",
     "assay.verbs.elsewhere": "assay.verbs.machine",
     "assay.cli.options": "assay.verbs.verb",

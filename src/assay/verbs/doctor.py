@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from assay.ask.related import subjects
+from assay.ask.freezing import subjects
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.store import health as store_health

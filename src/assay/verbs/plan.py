@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from assay.ask.planned import Arm, Expected, Planned, StudyGaps, plan
-from assay.ask.sent import of_study
+from assay.ask.planned import Arm, Expected, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
 from assay.core.power import CHANCE
 from assay.core.reading import plural

@@ -13,9 +13,8 @@ from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.judge import anchors, registered
 from assay.lab.judge.anchors import Anchor
-from assay.lab.judge.reproduction import Reproduction
 from assay.lab.plan.preset import Preset
-from assay.lab.verifying import MEASURES, Compared, Written
+from assay.lab.verifying import MEASURES, Compared, Reproduction, Written
 from assay.report import reproduced
 from assay.report.bundle.checking import CheckedBundle, check_bundle, is_bundle
 from assay.report.bundle.standing import EXPLORATORY

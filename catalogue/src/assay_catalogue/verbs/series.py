@@ -16,7 +16,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
 from assay.core.schema import BESIDE, to_json
-from assay.lab import catalogue, documentation
+from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Failed, Progress, Said, Saved, Started
@@ -196,7 +196,7 @@ def series(
         data,
         {e.name: e.header().title for e in entries},
         shlex.join(command),
-        documentation.links(page.parent, series_page.results(data)),
+        catalogue.links(page.parent, series_page.results(data)),
         names,
     )
     pages.write(page.parent, {page.name: text})

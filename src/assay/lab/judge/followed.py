@@ -21,7 +21,7 @@ from assay.core.reading import plural
 from assay.core.results import Judged, Price
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import contents, families, history, looks, questions, registered
+from assay.lab.judge import contents, families, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import (
@@ -84,7 +84,7 @@ class Followed:
     def judged(self, plan: Plan) -> Result:
         """The verdicts on what is stored. Raises: StoreError when runs are missing."""
         store, preset = self.store, plan.preset
-        experiment = history.marked(self.experiment.sized(preset.specs), store)
+        experiment = looks.marked(self.experiment.sized(preset.specs), store)
         require_usable(experiment, plan, store)
         if frozen := self.declared:  # what an older version froze was to be judged claim by claim
             experiment = families.each(experiment, frozen.content.get("together", {}))

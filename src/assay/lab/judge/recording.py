@@ -25,7 +25,7 @@ from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab import catalogue
-from assay.lab.judge import families, history, looks
+from assay.lab.judge import families, looks
 from assay.lab.judge.followed import applied, settled
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.plan.plan import Plan
@@ -102,7 +102,7 @@ def write_record(
     with explained(record_path.parent):
         record_path.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
-            history.bring(looks.committed(experiment), store, experiment)
+            looks.bring(looks.committed(experiment), store, experiment)
         look = looks.frozen(experiment, plan)
         looks.freeze(looks.committed(experiment), experiment, look, result.exact)
         save(record_path, record)
@@ -179,7 +179,7 @@ def rejudge(
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
     together = {v["text"]: v.get("together", 1) for v in record["verdicts"]}
-    experiment = families.each(history.marked(experiment.sized(preset.specs)), together)
+    experiment = families.each(looks.marked(experiment.sized(preset.specs)), together)
     whole, frozen = arms(experiment, record), record.get("registration") or {}
     looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
     specs = {arm: specs_in(experiment, record, arm) for arm in whole}
