@@ -28,8 +28,9 @@ from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.dictionaries.measuring import measures
 from assay.features.index.schema import TABLES
-from assay.lab import catalogue, documentation
-from assay.lab.judge import history
+from assay.lab import catalogue
+from assay.lab import catalogue
+from assay.lab.judge import looks
 from assay.lab.records import contests, records
 from assay.report import listings, pages, statements, tables
 from assay.report.bundle import checking
@@ -123,7 +124,7 @@ def claims(name: str) -> str:
 
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
-    experiment = history.marked(catalogue.find(name))
+    experiment = looks.marked(catalogue.find(name))
     if not _select_statements(experiment, Claim):
         return exact_statements(name)
     return sections.folded(
@@ -361,9 +362,9 @@ def overview() -> str:
     turned = sum(len(_turned(name)) for name in results)
     counted = sections.folded(
         "Statements by kind and outcome, and cost as measured",
-        listings.counts(results, links=documentation.links(DOCS, results)),
+        listings.counts(results, links=catalogue.links(DOCS, results)),
     )
-    violated = {name: history.violated(catalogue.find(name)) for name in results}
+    violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
         f"Outcomes are those after contests, which turned {turned} of these verdicts.\n\n"
@@ -442,13 +443,13 @@ def filled(page: str, where: str = "made", kinds: Mapping[str, Callable[..., str
 def _linked(name: str, folder: str = "") -> str:
     """A link to the page of an experiment, or to its section of one; by convention its own page
     where there is none yet. `folder` is where the pages are, as seen from the one that links."""
-    found = documentation.documented(DOCS, name)
+    found = catalogue.documented(DOCS, name)
     return f"[{name}]({folder}{found.link if found else f'{name}.md'})"
 
 
-def _standing(name: str, record: Mapping[str, Any]) -> history.Standing:
+def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
     """Whether a record is confirmatory, and why."""
-    return history.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
 
 
 def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from types import ModuleType as _Module
 from typing import TYPE_CHECKING
 
 from assay.core.display import draw_with as _draw_with
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 from assay.core.renamed import install as _install_renamed
 from assay.core.sources import register as _register
 

@@ -579,13 +579,13 @@ def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here
 
 def test_what_no_data_could_decide_is_told_before_it_runs(here):
     experiment = study(here, HEAD + prompts(8) + claim("main.constant > 90"))
-    assert undecidable(here / "asks.toml", experiment) == [
+    assert undecidable(experiment) == [
         "claim 1 cannot be decided: 8 prompts; a verdict needs at least 20; add 12 more rows"
     ]
     experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
-    assert undecidable(here / "asks.toml", experiment) == []
+    assert undecidable(experiment) == []
     both = claim("main.constant > 90") + claim("main.constant > 80")
-    [line] = undecidable(here / "asks.toml", study(here, HEAD + prompts(8) + both))
+    [line] = undecidable(study(here, HEAD + prompts(8) + both))
     assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")
 
 
@@ -594,14 +594,14 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
     rows = prompts(24).partition("[[read]]")[0]
     spare = rows.replace("[[prompts]]", '[[prompts]]\nname = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
-    assert unused(path, catalogue.find(str(path))) == [
+    assert unused(catalogue.find(str(path))) == [
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
         'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
     assert "prompts" in [r.where for r in find_gaps(path).gaps]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
-    assert unused(path, catalogue.find(str(path))) == []
+    assert unused(catalogue.find(str(path))) == []
 
 
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
 
-from assay.ask import rehearsal
+from assay.ask import contents
 from assay.ask.measure import probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
@@ -93,7 +93,7 @@ def test_what_cannot_be_learned_is_refused_before_a_long_run_begins(folder, monk
     path = folder / "first.toml"
     path.write_text(ASKS.format(FIRST))
     study = catalogue.find(str(path))
-    monkeypatch.setattr(rehearsal, "LONG", 0.0)
+    monkeypatch.setattr(contents, "LONG", 0.0)
     lab = Lab(folder / "rehearsed", Inline())
     with pytest.raises(ExperimentError, match=r"first.toml line \d+ column 1: .* has length 0"):
         lab.run(study)

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.ask import beside, missing
-from assay.ask.text import read
+from assay.ask import beside
+from assay.ask.gaps import find_gaps
 from assay.core.errors import ExperimentError
 from assay.core.results import Verdict
 from assay.lab import catalogue
@@ -172,7 +172,7 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     text = "the {label} room was {adjective} and it is"
     head = f'[[prompts]]\ntext = "{text}"\nfile = "six_pairs.csv"\n'
     path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
-    lacks = missing.of_models(read(path), catalogue.find(str(path)))
+    lacks = find_gaps(path).gaps
     (lack,) = [m for m in lacks if m.where == "claim 1: units"]
     assert lack.default.startswith("3 pairs")
     assert "add 6 more pairs, because some of them are used for learning" in lack.text

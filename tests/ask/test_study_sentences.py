@@ -9,8 +9,9 @@ import xarray as xr
 from scipy import stats
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.ask import comparing, missing, text
+from assay.ask import comparing, text
 from assay.ask.arms import narrowed
+from assay.ask.gaps import find_gaps
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
@@ -244,10 +245,10 @@ def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     more = '[[prompts]]\nname = "more"\ntext = "{who} is in {country} the capital is"\n'
     tables = CUT + more + 'file = "capitals.csv"\nunit = "prompt"\n'
     path = study(folder, "more", tables, "main.right - more.right > 2")
-    lacks = missing.of_models(text.read(path), catalogue.find(str(path)))
+    lacks = find_gaps(path).gaps
     assert not [x for x in lacks if x.where == "prompts"]
     path = study(folder, "unused", tables, "main.right > 2")
-    lacks = missing.of_models(text.read(path), catalogue.find(str(path)))
+    lacks = find_gaps(path).gaps
     assert [x.default[:4] for x in lacks if x.where == "prompts"] == ["more"]
 
 

@@ -248,12 +248,12 @@ def test_a_bar_tells_the_time_left(monkeypatch):
 
     from rich.console import Console
 
-    from assay.cli import bars
+    from assay.cli import progress
 
     now = [0.0]
-    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     out = StringIO()
-    with bars.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
+    with progress.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
         # after loading; found, not made; made in ten seconds
         for now[0], done in ((10.0, 100), (10.001, 300), (20.001, 400)):
             shown(done, 1000)

@@ -140,7 +140,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp
     from assay.cli.terminal import show
     from assay.lab.judge.kept import around
     from assay.lab.plan.preset import override
-    from assay.verbs.options import Place
+    from assay.verbs.verb import Place
     from assay.verbs.verdicts import answer
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))

@@ -11,7 +11,7 @@ from assay.core.plain import plain
 from assay.lab import catalogue
 from assay.lab.engines import Inline, ray, slurm
 from assay.lab.lab import Lab
-from assay.verbs.elsewhere import Elsewhere
+from assay.verbs.machine import Elsewhere
 
 WALK = str(Path(__file__).parents[1] / "lab" / "walk.py")
 

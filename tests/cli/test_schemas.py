@@ -9,8 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from assay.ask import gaps
 from assay.ask import planned as plan
-from assay.cli.main import app, main, schema_of
-from assay.cli.schemas import VERBS
+from assay.cli.main import VERBS, app, main, schema_of
 from assay.core.schema import to_json
 from assay.core.table import judge
 from assay.lab import catalogue
@@ -18,8 +17,8 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.report import overview as listing
-from assay.verbs import new, others, results
-from assay.verbs.health import examine
+from assay.verbs import new, others, run
+from assay.verbs.doctor import examine
 from assay.verbs.one_claim import choose
 
 ROOT = Path(__file__).parents[2]
@@ -67,16 +66,16 @@ def test_what_verbs_give_is_what_the_schemas_say(tmp_path, monkeypatch):
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke))
     valid("plan", gaps.find_gaps(study.path))
-    ran = results.judged(lab, experiment, smoke)
+    ran = run.judged(lab, experiment, smoke)
     valid("run", ran)
-    valid("run", results.judged(lab, experiment, smoke))  # as it is stored
+    valid("run", run.judged(lab, experiment, smoke))  # as it is stored
     valid("show", lab.judge(experiment, smoke).data)
     valid("show", choose(lab.judge(experiment, smoke), "1").data)
     shutil.copy(
         ROOT / "tests/lab/walk.py", tmp_path / "stroll.py"
     )  # with exact statements and findings as well
     walk = catalogue.find(str(tmp_path / "stroll.py"))
-    strolled = results.judged(lab, walk, override(walk, "default"))
+    strolled = run.judged(lab, walk, override(walk, "default"))
     assert strolled.exact and strolled.findings and strolled.verdicts
     valid("run", strolled)
     found = judge(

@@ -19,7 +19,7 @@ from assay.cli.main import app, described, main, schema_of
 from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.verbs.new import write_experiment
-from assay.verbs.options import MORE
+from assay.verbs.verb import MORE
 
 VERDICT = {
     "text",

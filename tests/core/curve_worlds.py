@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from interval_worlds import across
 
-from assay.core.curves import curve
+from assay.core.estimates import curve
 
 LEVELS = (1, 2, 3, 4, 5, 6)
 TRUTH = np.array([1.0, 0.9, 0.7, 0.4, 0.15, 0.05])

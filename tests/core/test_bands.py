@@ -9,8 +9,8 @@ import xarray as xr
 from assay.core import bands
 from assay.core.bands import interval_of
 from assay.core.claims import Claim
-from assay.core.curves import curve
 from assay.core.errors import ClaimError
+from assay.core.estimates import curve
 from assay.core.expression import parse
 from assay.core.judging import judge
 

@@ -14,9 +14,8 @@ import xarray as xr
 from msgspec import structs
 
 from assay.core.claims import Claim, Estimate, claims_key
-from assay.core.curves import curve
 from assay.core.errors import ClaimError
-from assay.core.estimates import estimate
+from assay.core.estimates import curve, estimate
 from assay.core.figures import figures_of
 from assay.core.judging import judge
 from assay.core.results import Curve

@@ -9,7 +9,7 @@ import transformers
 
 from assay.ask.inputs import inputs
 from assay.ask.model_study import ModelStudy
-from assay.ask.sent import sent
+from assay.ask.planned import sent
 from assay.ask.text import read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue

@@ -9,7 +9,7 @@ from test_evaluating import plain
 from assay.cli import main
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
-from assay.verbs.dashboards import Which, choose, export_features
+from assay.verbs.export import Which, choose, export_features
 from forks import typed
 
 

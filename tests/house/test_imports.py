@@ -135,7 +135,7 @@ def test_looking_around_stays_light(name):
 
 
 def test_names_are_loaded_late_in_one_way():
-    """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of
+    """By `assay.core.heavy`, from imports that type checkers read too; no package keeps a table of
     its own."""
     homemade = re.compile(r"^def __(getattr|dir)__", re.MULTILINE)
     assert not [
@@ -172,7 +172,7 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
 def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch):
     from importlib import metadata
 
-    from assay.verbs import health
+    from assay.verbs import doctor
 
     lines = [
         "numpy>=2.1",
@@ -181,7 +181,7 @@ def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypat
     ]
     lines.append('absent-tool>=1.0; extra == "dev"')
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
-    checks = list(health.packages())
+    checks = list(doctor.packages())
     assert [(check.about, check.state) for check in checks] == [
         ("numpy", "well"),
         ("absent-core", "broken"),

@@ -8,8 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from assay.cli.main import described
-from assay.cli.schemas import VERBS
+from assay.cli.main import VERBS, described
 from assay.core.schema import Written, schema
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 """An experiment's documentation is its page, or its section of a page that several share."""
 
-from assay.lab.documentation import documented, links
+from assay.lab.catalogue import documented, links
 
 
 def test_its_own_page_comes_before_a_section_and_a_section_ends_at_the_next(tmp_path):

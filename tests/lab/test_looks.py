@@ -11,7 +11,7 @@ from assay.core.claims import Claim, claims_key
 from assay.core.results import ResultData, Verified
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import history, looks
+from assay.lab.judge import looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
@@ -69,10 +69,10 @@ def test_a_control_that_comes_by_itself_is_no_change_of_the_question(tmp_path):
     journal.note(path, {**now, "arms": {**before, "main/gone": "g"}})
     added = "arm added or reworded: linear"
     dropped = "arm dropped or reworded: main/gone"
-    assert {added, dropped} <= {*looks.changed(experiment, plan, lab.store)}
+    assert {added, dropped} <= {*looks.changed(experiment, now, lab.store)}
     main = replace(experiment.arms["main"], brings=("linear", "main/gone"))
     brought = replace(experiment, arms={**experiment.arms, "main": main})
-    assert not {added, dropped} & {*looks.changed(brought, plan, lab.store)}
+    assert not {added, dropped} & {*looks.changed(brought, now, lab.store)}
 
 
 def claim(**instead):
@@ -90,7 +90,7 @@ def claim(**instead):
 
 def judged(one, seeds="1000:1008", **more):
     """A look at a claim, as it is noted."""
-    kind, asks, controls = history.shape(one)
+    kind, asks, controls = looks.shape(one)
     noted = {
         "seeds": seeds,
         "time": "2026-11-20",
@@ -115,7 +115,7 @@ def judged(one, seeds="1000:1008", **more):
 )
 def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
     now = claim(must_fail=("still", "near")) if not after else claim()
-    found = history.reshaped(now, [judged(claim(**before))])
+    found = looks.reshaped(now, [judged(claim(**before))])
     assert (after in found) and bool(found) is bool(after), (
         "a control more, or an excuse, is no other threshold"
     )
@@ -128,19 +128,19 @@ def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
 def test_a_later_look_at_other_claims_alone_takes_nothing_from_a_claim():
     """A preset with a design of its own has claims of its own; in the other order it came after."""
     first, other = judged(claim()), judged(claim(text="it grows"), time="2026-11-21")
-    assert history.reshaped(claim(), [first, other]) == ""
-    assert history.reshaped(claim(), [other | {"time": "2026-11-19"}, first]).startswith("it came")
+    assert looks.reshaped(claim(), [first, other]) == ""
+    assert looks.reshaped(claim(), [other | {"time": "2026-11-19"}, first]).startswith("it came")
 
 
 def test_of_a_look_without_shapes_any_other_hash_counts():
     old = {k: v for k, v in judged(claim(also={"far": "rival: x"})).items() if k != "shapes"}
-    assert "another one" in history.reshaped(claim(), [old])
-    assert not history.reshaped(claim(also={"far": "rival: x"}), [old])
+    assert "another one" in looks.reshaped(claim(), [old])
+    assert not looks.reshaped(claim(also={"far": "rival: x"}), [old])
 
 
 def test_claims_of_the_catalogue_that_were_shaped_after_a_look_are_confirming():
     experiment = catalogue.find("dictionary-weights")
-    for each, kind in ((experiment, "risky"), (history.marked(experiment), "confirming")):
+    for each, kind in ((experiment, "risky"), (looks.marked(experiment), "confirming")):
         kinds = [c.kind for c in each.claims if isinstance(c, Claim)]
         assert {kinds[n - 1] for n in (2, 4, 6)} == {kind}
 
@@ -152,7 +152,7 @@ def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
     }.items():
         noted = journal.read(looks.committed(catalogue.find(name)))
         assert any(look["seeds"] == seeds for look in noted)
-    assert len(history.violated(catalogue.find("sycophancy"))) == 2
+    assert len(looks.violated(catalogue.find("sycophancy"))) == 2
     told = violations({"x": ResultData(exact=(Verified(text="a"),))}, {"x": {"b": "off"}})
     assert told.startswith("Of exact statements 1 violated of 2, over all looks")
 
@@ -193,11 +193,13 @@ def test_a_record_of_before_records_held_it_is_confirmatory_by_its_first_look(
     if "seeds" in first:
         noted = noted[1:]
     journal.note(tmp_path / "walk.looks.jsonl", *noted)
-    (tmp_path / history.IN_COMMITS).write_text('{"walk": "abcdef01"}')
-    monkeypatch.setattr(history.records, "path", lambda name, origin: tmp_path / f"{name}.json")
+    (tmp_path / looks.IN_COMMITS).write_text('{"walk": "abcdef01"}')
+    monkeypatch.setattr(
+        looks.catalogue, "record_path", lambda name, origin: tmp_path / f"{name}.json"
+    )
     main = {"shared": {"drift": 1}, "specs": [{"seed": s} for s in range(1000, 1006)]}
     record = {"arms": {"main": main}, "verdicts": [{"edition": 2}], "changed": [], **more}
-    standing = history.standing(name, record)
+    standing = looks.standing(name, record)
     assert standing.inference == inference and why in standing.why
 
 
@@ -207,17 +209,17 @@ def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, 
     roles = claim(also={"far": "same method: x"})
     others = claim(also={})
     hashes = [claims_key([c])[:12] for c in (before, roles, others)]
-    (tmp_path / history.FIRST_EDITION).write_text(
-        f'{{"{hashes[0]}": "{history.hash_without_roles(before)}"}}'
+    (tmp_path / looks.FIRST_EDITION).write_text(
+        f'{{"{hashes[0]}": "{looks.hash_without_roles(before)}"}}'
     )
-    monkeypatch.setattr(history, "committed", lambda e: tmp_path / "walk.looks.jsonl")
+    monkeypatch.setattr(looks, "committed", lambda e: tmp_path / "walk.looks.jsonl")
 
     def told(now, *hashes_at_looks):
         noted = [look(**{before.text: h}) for h in hashes_at_looks]
         noted[1:] = [{**later, "edition": 2} for later in noted[1:]]
         experiment = type("Experiment", (), {"claims": (now,)})
         current = look(**{now.text: claims_key([now])[:12]})
-        return changes(history.renewed(noted, experiment), current)
+        return changes(looks.renewed(noted, experiment), current)
 
     assert told(roles, hashes[0]) == [] == told(roles, hashes[0], hashes[1])
     assert told(others, hashes[0], hashes[1]) == [f"claim changed: {before.text}"]

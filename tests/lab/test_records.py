@@ -17,11 +17,11 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import recording
-from assay.lab.judge.reproduction import reproduction
 from assay.lab.lab import Lab
 from assay.lab.records import records
 from assay.lab.store.provenance import digest
 from assay.lab.store.runs import pack
+from assay.lab.verifying import reproduction
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_record_names_keys_costs_and_no_path(recorded):
     assert record["provenance"]["keys"] == digest(canonical_json(ran))
     assert record["cost"].keys() == record["bytes"].keys() == {"main", "still", "far"}
     assert min(record["bytes"].values()) > 0
-    there = records.path("stroll", e.origin)
+    there = catalogue.record_path("stroll", e.origin)
     said = there.read_bytes() + lzma.decompress(records.arrays(there).read_bytes())
     assert str(lab.store.root.parent).encode() not in said
     plan = Lab(lab.store.root.parent / "empty").plan(e)
@@ -192,10 +192,10 @@ def test_equal_records_are_equal_bytes_and_every_number_comes_back(recorded, tmp
 
 def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path, monkeypatch):
     e = recorded[0]
-    there = records.path("x", str(tmp_path / "x.py"))
+    there = catalogue.record_path("x", str(tmp_path / "x.py"))
     there.parent.mkdir(parents=True)
-    text = records.path("stroll", e.origin).read_bytes()
-    packed = records.arrays(records.path("stroll", e.origin)).read_bytes()
+    text = catalogue.record_path("stroll", e.origin).read_bytes()
+    packed = records.arrays(catalogue.record_path("stroll", e.origin)).read_bytes()
 
     def refused(head, rest, why):
         there.write_bytes(head)

@@ -16,7 +16,7 @@ from assay.core.results import Price, ResultData
 from assay.lab import catalogue
 from assay.lab import verifying as verify
 from assay.lab.engines import Inline
-from assay.lab.judge import history, recording, registered
+from assay.lab.judge import looks, recording, registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
@@ -85,7 +85,7 @@ def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
         verify.write(lab, experiment, preset)
         record = records.load_record(experiment)
         data = ResultData.from_json(record)
-        standing = history.standing("drift", record, experiment.origin)
+        standing = looks.standing("drift", record, experiment.origin)
         assert data.inference == standing.inference == inference
         assert (frozen.hash if freeze else None) == getattr(data.registration, "hash", None)
         assert (frozen.hash[:12] if freeze else "nothing was frozen") in standing.why
@@ -357,8 +357,8 @@ def test_the_standing_of_a_record_is_by_what_its_freeze_held(read, lacking, infe
     known = {"hash": "ab" * 32, "time": "2026-11-25T00:00:00+00:00"}
     known |= {} if lacking is None else {"lacking": lacking}
     record = {"inference": "confirmatory", "registration": known, "provenance": {"inputs": read}}
-    standing = history.standing("x", record)
+    standing = looks.standing("x", record)
     assert standing.inference == inference and held in standing.why
     assert ResultData.from_json(record).standing == inference
     exploratory = {**record, "inference": "exploratory"}
-    assert history.standing("x", exploratory).inference == "exploratory"
+    assert looks.standing("x", exploratory).inference == "exploratory"

@@ -14,7 +14,7 @@ import sample
 from msgspec import structs
 
 from assay.core import reasons
-from assay.core.curves import curve
+from assay.core.estimates import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge

@@ -16,13 +16,13 @@ from assay.lab.engines import Inline
 from assay.lab.forecast import Prospect
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.store.checks import Health
+from assay.lab.store.health import Health
 from assay.lab.verifying import Compared, Written
 from assay.report.overview import Catalogue
 from assay.report.stored import Pages
 from assay.verbs.doctor import Removed
-from assay.verbs.expected import outlined
 from assay.verbs.new import New, write_experiment
+from assay.verbs.plan import outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")

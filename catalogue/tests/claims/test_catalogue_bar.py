@@ -45,7 +45,7 @@ from assay.core.memo import remembering
 from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue, documentation
+from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import looks
 from assay.lab.lab import Lab
@@ -413,7 +413,8 @@ def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     assert any({k: look[k] for k in now} == now for look in seen), (
         "no look says what the record judged; assay verify NAME --record notes it"
     )
-    none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
+    sized = experiment.sized(asked.preset.specs)
+    none([f"{change}; judge on fresh seeds" for change in looks.changed(sized, now)])
 
 
 @pytest.mark.parametrize("name", JUDGED)
@@ -477,7 +478,7 @@ def unlabelled(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
-    page = documentation.documented(ROOT / "docs", name)
+    page = catalogue.documented(ROOT / "docs", name)
     assert page, (
         f"docs/{name}.md is missing, and no page has a section '## {name}: …'; "
         "docs/superposition.md is a model"

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from assay.cli.bars import Bar
+from assay.cli.progress import Bar
 from assay.core.compute import Range
 from assay.core.errors import ExperimentError, RunError
 from assay.core.experiment import ALL

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.ask.freezing import about, kin
 from assay.ask.planned import Planned, frozen
-from assay.ask.related import about, kin
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Inference, ResultData
+from assay.lab import catalogue
 from assay.lab.judge import looks, registered
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
-from assay.lab.records import records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report.statements import frozen_others
@@ -218,7 +218,7 @@ def count_looks(
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
     for base in known:  # of a file of somebody's own, its name
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
-            records.path(base).with_suffix(".looks.jsonl"), seed_list
+            catalogue.record_path(base).with_suffix(".looks.jsonl"), seed_list
         )
     for other in kin(store, name, known):
         if shared_looks := looks.shared(journal.stored(store, other), seed_list):

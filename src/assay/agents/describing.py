@@ -17,7 +17,7 @@ from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
-from assay.lab import catalogue, documentation
+from assay.lab import catalogue
 from assay.lab.records import contests, records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
@@ -128,7 +128,7 @@ def page(root: Path, name: str, part: int) -> Answer:
         raise ExperimentError(
             f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
         )
-    documented = (documentation.documented(folder, name) for folder in folders)
+    documented = (catalogue.documented(folder, name) for folder in folders)
     if (found := next(filter(None, documented), None)) is not None:
         text, source = (
             _bare(found.text),
@@ -163,7 +163,10 @@ def page(root: Path, name: str, part: int) -> Answer:
 def _pages() -> list[Path]:
     """List the folders of pages: of Assay's checkout, and next to the records of experiments."""
     own = Path(__file__).resolve().parents[3] / "docs"
-    others = {records.path(e.name, e.origin).parent.with_name("docs") for e in catalogue.entries()}
+    others = {
+        catalogue.record_path(e.name, e.origin).parent.with_name("docs")
+        for e in catalogue.entries()
+    }
     return [p for p in (own, *sorted(others)) if p.with_name("pyproject.toml").exists()]
 
 

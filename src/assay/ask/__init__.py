@@ -3,7 +3,7 @@ is composed from them. What its prompts and models become numbers by is in `meas
 
 from typing import TYPE_CHECKING
 
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 
 if TYPE_CHECKING:
     from assay.ask.running import Study  # noqa: F401

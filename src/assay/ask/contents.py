@@ -1,5 +1,6 @@
 """Contents: what a study asks, known by content: rendered prompts, models by their files, and what
-is read of them, without any name."""
+is read of them, without any name. Before a study that takes long, every direction, control and slot
+of its arms is made on two prompts, so that what a run would refuse is refused at once."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from assay.ask import rehearsal, trained
+from assay.ask import costs, trained
 from assay.ask.inputs import chat_folder, dictionary_content
-from assay.ask.measure import interventions, models, own_code, reads, training
+from assay.ask.measure import interventions, measuring, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
@@ -24,9 +25,10 @@ from assay.ask.tables import Model
 from assay.ask.text import Study
 from assay.ask.wording import condition
 from assay.core.columns import Column
-from assay.core.errors import AssayError
-from assay.core.experiment import Rows
+from assay.core.errors import AssayError, DataError
+from assay.core.experiment import Experiment, Rows
 from assay.data import corpus as corpora
+from assay.lab.plan.plan import ROOT
 from assay.subjects import chats
 from assay.subjects.folder import find
 
@@ -41,6 +43,12 @@ ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 
 TRAINED = "for these trained runs only"
 """What a scope says of units within runs, which here are those of a model as it is."""
+
+
+def asked_in(study: Experiment) -> ModelStudy:
+    """Give what a study asks of models, from which its experiment was composed."""
+    assert isinstance(study.materials, Contents), study.name
+    return study.materials.asked
 
 
 class Contents:
@@ -119,7 +127,7 @@ class Contents:
         """Measure two prompts of arms that ask models, where all of them take long. Raises:
         ExperimentError."""
         if self.asked.parts:
-            rehearsal.rehearse(self.asked, arms, seeds, device)
+            rehearse(self.asked, arms, seeds, device)
 
     def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any] | None:
         """Return the content hashes of what a measure of an arm is read from, and what it is, as
@@ -256,3 +264,45 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
     ]
     for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
         yield slot, [*dict.fromkeys(x for sweep in sweeps for x in sweep.get(slot, ()))]
+
+
+# a rehearsal -----------------------------------------------------------------------------------
+
+
+LONG = 60.0
+"""CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
+
+
+def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], device: str) -> None:
+    """Measure two prompts in each of these arms whose model is here, where all of them take long.
+    Raises: ExperimentError, with the table that leads to a refusal."""
+    parts = [p for p in asked.parts if p.label in arms]
+    expected = [costs.seconds(asked, p, len(seeds)) or 0.0 for p in parts]
+    if not seeds or len(seeds) * sum(expected) < LONG:
+        return
+    for part in parts:
+        if isinstance(part.task, Task) and _is_rehearsed(asked, part):
+            task, study = part.task, asked.text.study
+            names = [t.name for t in study.intervene]
+            table = task.intervention
+            keys = ("intervene", names.index(table.name)) if table else ("model", 0)
+            try:
+                measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
+            except DataError as e:
+                if part.control is None:  # a control that cannot be made is left out, with a note
+                    raise asked.text.error(keys, e) from e
+            except AssayError as e:
+                raise asked.text.error(keys, e) from e
+    models.opened.cache_clear()  # workers open it for themselves
+
+
+def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
+    """Whether an arm needs nothing that is trained first, and is no control that draws a model or
+    prompts anew."""
+    task = part.task
+    if not isinstance(task, Task) or isinstance(task, DamageTask) or trained.used(asked, task):
+        return False
+    if part.of and task.new_each_seed:
+        return False
+    names = {name for m in task.models for name in models.states(m)}
+    return names.isdisjoint(asked.trains)

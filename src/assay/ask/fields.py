@@ -19,11 +19,10 @@ from assay.ask.part import Part
 from assay.ask.sides import Side
 from assay.ask.text import read
 from assay.ask.wording import QUANTITIES, made_of
-from assay.core import syntax
+from assay.core import scopes, syntax
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, ranges
-from assay.core.varying import changes
 from assay.dictionaries.measuring.measures import SUMS
 from assay.lab import catalogue
 from assay.lab.lab import Lab
@@ -316,3 +315,28 @@ def _span(values: Sequence[float]) -> tuple[float, float] | None:
 
 def _with(measure: Measure, **changes: Any) -> Measure:
     return Measure(**{**vars(measure), **changes})
+
+
+SHOWN = 3
+"""Values of a field that are listed; of more the ends."""
+
+
+def changes(experiment: Experiment, specs: tuple[Any, ...]) -> dict[str, dict[str, str]]:
+    """Tell for each trained arm which fields its runs have otherwise than main's, with their values
+    in words."""
+    main = experiment.specs_of("main", specs)
+    return {
+        name: {
+            field: written(values)
+            for field, values in scopes.changes(experiment.specs_of(name, specs), main).items()
+        }
+        for name, arm in experiment.arms.items()
+        if arm.train is not None
+    }
+
+
+def written(values: tuple[Any, ...]) -> str:
+    """Write the values of a field, of many numbers their ends."""
+    if len(values) > SHOWN and all(isinstance(v, int | float) for v in values):
+        return f"{min(values)} to {max(values)}"
+    return ", ".join(map(str, values[:SHOWN])) + " …" * (len(values) > SHOWN)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.ask.related import kin
 from assay.ask.sides import sides
 from assay.ask.text import read
 from assay.core import scopes
 from assay.core.claims import Claim, Estimate
-from assay.core.errors import ExperimentError
+from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
 from assay.core.power import FEWEST, decidable
 from assay.core.reading import plural
+from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.store.origin import STUDIES, claim
+from assay.lab.store.journal import Ledger
+from assay.lab.store.origin import STUDIES, claim, owner
+from assay.lab.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,42 @@ def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
     if not experiment.origin.endswith(STUDIES):
         return ()
     return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())
+
+
+# results about the same experiments ---------------------------------------------------------------
+
+
+def about(origin: str) -> tuple[str, ...]:
+    """Tell which experiments one is about that lives at `origin`: those of a study, else itself."""
+    if not origin.endswith(STUDIES):
+        return ()
+    return tuple(
+        Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment
+    )
+
+
+def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
+    """Give the names of other stored results that are about one of these experiments; one of which
+    nothing can be told counts."""
+    for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
+        other = path.parent.name
+        if other != name and not (subjects(store, other) or set(known)).isdisjoint(known):
+            yield other
+
+
+def subjects(store: Store, name: str) -> set[str]:
+    """The experiments that results of this name are about, by the ledger and by the file whose they
+    are; empty where neither tells.
+    """
+    experiments = {
+        subject
+        for line in Ledger(store).looks
+        if line["experiment"] == name
+        for subject in line["about"]
+    }
+    file = owner(store, name)
+    with suppress(AssayError):
+        experiments |= (
+            {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
+        )
+    return experiments

@@ -1,4 +1,5 @@
-"""Gaps: what a study leaves open, what its claims cannot decide, and what a store has of it."""
+"""Gaps: what a study leaves open, what its claims cannot decide, and whether its budget allows what
+is missing."""
 
 from __future__ import annotations
 
@@ -7,10 +8,15 @@ from pathlib import Path
 
 from assay.ask import missing
 from assay.ask.composing import composed
+from assay.ask.contents import asked_in
 from assay.ask.planned import Gap, StudyGaps
 from assay.ask.text import read
+from assay.core.compute import duration
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
+from assay.lab.forecast import forecast
+from assay.lab.lab import Lab
+from assay.lab.plan.plan import Plan
 
 
 def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
@@ -21,19 +27,21 @@ def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
     assumed = missing.assumed(text) if text.study.experiment else []
     if not lacks and (text.study.model or text.study.train or text.study.claim):
         known = known or composed(text)
-        if text.study.model or text.study.train:
-            assumed = missing.of_models(text, known)
-        assumed = [*assumed, *missing.of_claims(known)]
+        of_models = _of_models(known)
+        assumed = [*(of_models or assumed), *missing.of_claims(known)]
     rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
     rows += [Gap(m.where, m.text, m.default, m.cost) for m in assumed]
     return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
 
 
-def undecidable(path: Path, known: Experiment) -> list[str]:
+def undecidable(study: Experiment) -> list[str]:
     """Say which claims of a study no data could decide, and what would change that."""
-    text = read(path)
-    lacks = missing.of_models(text, known) if text.study.model or text.study.train else []
-    return hopeless([*lacks, *missing.of_claims(known)])
+    return hopeless([*_of_models(study), *missing.of_claims(study)])
+
+
+def _of_models(study: Experiment) -> list[missing.Missing]:
+    asked = asked_in(study)
+    return missing.of_models(asked, study) if asked.parts else []
 
 
 def hopeless(gaps: Iterable[missing.Missing | Gap]) -> list[str]:
@@ -51,7 +59,26 @@ def hopeless(gaps: Iterable[missing.Missing | Gap]) -> list[str]:
     ]
 
 
-def unused(path: Path, experiment: Experiment) -> list[str]:
+def unused(study: Experiment) -> list[str]:
     """Say which prompts of a study nothing uses, and what to write."""
-    idle = missing.unused_prompts(read(path), tuple(experiment.arms))
+    idle = missing.unused_prompts(asked_in(study).text, tuple(study.arms))
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
+
+
+def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
+    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
+    times it may run. Raises: ExperimentError, with what would fit."""
+    text = asked_in(study).text
+    if not text.study.budget or not planned.missing:
+        return
+    with text.located("budget"):
+        most = duration(text.study.budget)
+    width = lab.executor_for([study]).width
+    took = forecast(planned, study, width, claims=False).command
+    if took is not None and took[0].low > most:
+        what = (
+            f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; "
+            "nothing was run"
+        )
+        raise text.error(("budget",), what)

@@ -114,15 +114,15 @@ def assumed(text: Text) -> list[Missing]:
     return assumptions
 
 
-def of_models(text: Text, whole: Experiment) -> list[Missing]:
+def of_models(questions: ModelStudy, whole: Experiment) -> list[Missing]:
     """What a study that asks models leaves open: the arms that do not run, and units that are too
     few for a verdict."""
-    questions, assumptions = ModelStudy(text), list[Missing]()
+    assumptions = list[Missing]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no claim or estimate needs them"
         assumptions.append(Missing("arms", how, default))
-    assumptions += unused_prompts(text, tuple(whole.arms))
+    assumptions += unused_prompts(questions.text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]

@@ -3,11 +3,15 @@ memory; and a study as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.ask import text, written
+import msgspec
+
+from assay.ask import text
 from assay.ask.measure import models as asked_models
 from assay.ask.text import read
 from assay.core.errors import ExperimentError, nearest
@@ -18,6 +22,57 @@ from assay.lab.lab import Lab
 from assay.lab.plan.plan import ROOT, Plan
 from assay.lab.plan.preset import override
 from assay.subjects import live, pretrained
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml(study: msgspec.Struct) -> str:
+    """Write a study: what it says for itself first, then a table for each of its parts; what is as
+    it would be anyway is left out. Raises: ExperimentError for a value that TOML has no word
+    for."""
+    lines, tables = [], list[str]()
+    for name, value in _stated(study):
+        parts = [value] if isinstance(value, msgspec.Struct) else value
+        if isinstance(parts, list | tuple) and all(isinstance(p, msgspec.Struct) for p in parts):
+            for part in parts:
+                tables += ["", f"[[{name}]]"]
+                tables += [f"{_key(k)} = {_value(v)}" for k, v in _stated(part)]
+        else:
+            lines.append(f"{_key(name)} = {_value(value)}")
+    return "\n".join([*lines, *tables, ""]).lstrip("\n")
+
+
+def _stated(table: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    """What a table says besides its defaults, by the names that a file has."""
+    for field in msgspec.structs.fields(table):
+        value = getattr(table, field.name)
+        usual = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            usual = field.default_factory()
+        empty = usual in ((), {}) and isinstance(value, Sequence | Mapping) and not len(value)
+        if not (value is None or empty or (value == usual and type(value) is type(usual))):
+            yield field.encode_name, value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, msgspec.Struct):
+        value = dict(_stated(value))
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(k)} = {_value(v)}" for k, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list | tuple | range):
+        return f"[{', '.join(map(_value, value))}]"
+    raise ExperimentError(f"a study has no place for {type(value).__name__} {value!r}")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def run(
@@ -93,7 +148,7 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def to_toml(self) -> str:
         """Write the text of its file."""
-        return written.toml(self)
+        return toml(self)
 
     def save(self, path: str | Path) -> Path:
         """Write its file, next to which its prompts are. Raises: ExperimentError, with line and

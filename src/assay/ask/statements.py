@@ -14,7 +14,7 @@ from assay.ask import comparing, refusals, wording
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.text import frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, natural, stored
-from assay.core.ceilings import Bounded
+from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
 from assay.core.columns import Column
 from assay.core.heavy import xr
@@ -74,7 +74,7 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     return dataclasses.replace(judged, unlike=unlike, ceiling=ceiling, groups=groups, natural=ends)
 
 
-def _ceiling(study: StudyDraft, s: Statement) -> Bounded | None:
+def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     """What both models, or arms, that a claim compares have by one measure, with its bounds;
     of one arm by itself what that and the untouched model have; None elsewhere."""
     base = ""
@@ -100,7 +100,7 @@ def _ceiling(study: StudyDraft, s: Statement) -> Bounded | None:
         return c.within(dims).take(x, dims)
 
     bounds = None if low is None or high is None else (low, high)
-    return Bounded(columns, bounds, numbers, lambda c: c.name, s.main, base)
+    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base)
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:

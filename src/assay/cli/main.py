@@ -16,7 +16,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from attrs import evolve
 from cyclopts import App, CycloptsError, Group
@@ -30,8 +30,8 @@ from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.options import MORE
-from assay.verbs.verb import Call, Described
+from assay.core.schema import schema
+from assay.verbs.verb import MORE, Call, Described
 
 START = (
     "Start with assay run superposition (half a minute).\nassay VERB --help lists the main options "
@@ -162,8 +162,6 @@ def described(verb: str) -> Described:
 
 def schema_of(verb: str) -> dict[str, Any]:
     """Give the JSON schema of what `assay VERB --json` prints. Raises: KeyError for no verb."""
-    from assay.cli.schemas import document  # loads the type annotations of every result
-
     return document(verb, described(verb))
 
 
@@ -223,3 +221,28 @@ def _speak() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+# schemas ------------------------------------------------------------------------------------------
+
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+VERBS = tuple(sorted(word for places in verbs.HEADINGS.values() for word in places))
+"""The verbs of the command line."""
+
+
+def document(verb: str, description: Described) -> dict[str, Any]:
+    """Give the JSON schema of what `assay VERB --json` prints, with its name, dialect and the
+    version of Assay."""
+    types = (
+        description.results()
+        if description.results
+        else get_args(get_type_hints(description.function)["return"])[0]
+    )
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:assay:{verb}:{metadata.version('interp-assay')}",
+        "title": f"assay {verb}",
+        "description": description.answers,
+        **schema(types),
+    }

@@ -12,9 +12,8 @@ from cyclopts import CycloptsError, Parameter
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.options import HERE, Flag, Flat, More, Place
 from assay.verbs.serve import opened
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Door, Flag, Flat, More, Place, verb
 
 
 @Parameter(name="*")

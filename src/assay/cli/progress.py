@@ -1,7 +1,7 @@
-"""What `assay run` shows while it runs: one line a stage, and the time left.
+"""What is shown on standard error while something runs: of `assay run` one line a stage, of all
+else a bar, with the time that is left.
 
-On a terminal the lines are redrawn in place; otherwise each event is one plain line. All of it goes
-to standard error."""
+On a terminal the lines are redrawn in place; otherwise each event is one plain line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from assay.core.compute import Range
 from assay.core.plain import plain
+from assay.evaluation.watching import Begun, Remaining, Warned
 from assay.lab.work.events import (
     Event,
     Failed,
@@ -175,3 +176,97 @@ def blocks(share: float) -> Text:
     """A bar that is filled to a share of its length."""
     full = round(BAR * share)
     return Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
+
+
+# bars ---------------------------------------------------------------------------------------------
+
+
+class Bar(LiveLines):
+    """Shows how much of something countable is done; a context manager that is called with (done,
+    total)."""
+
+    def __init__(self, name: str, unit: str, console: Console | None = None) -> None:
+        self.unit, self.remaining = unit, Remaining()
+        self.below: list[str] = []
+        """Lines under the bar, which whoever works on it may change."""
+        self.told: list[str] = []
+        super().__init__(name, console)
+        self.spoken = self.started
+
+    def __enter__(self) -> Self:
+        self.spoken = time.monotonic()
+        return self
+
+    def __call__(self, completed: int, total: int) -> None:
+        """Takes how many of how many are done."""
+        self.remaining(completed, total)
+        if self.redrawn:
+            if not self.live.is_started and completed < total:
+                self.live.start()
+        elif (clock := time.monotonic()) - self.spoken >= QUIET:
+            self.spoken = clock
+            self.say(self.line(), *(line for line in self.below if line not in self.told))
+            self.told = list(self.below)
+
+    def line(self) -> str:
+        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
+        r = self.remaining
+        left = "" if r.seconds is None else f", about {duration(r.seconds)} left"
+        return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
+
+    def lines(self) -> Sequence[Text]:
+        """The line with a bar before it, and what stands below."""
+        r = self.remaining
+        bar = blocks(r.done / r.total if r.total else 0).append(f"  {self.line()}")
+        return [bar, *(Text(plain(line), "dim") for line in self.below)]
+
+
+class Measuring(Bar):
+    """The bar of an evaluation: warnings stand above it."""
+
+    def __init__(self) -> None:
+        super().__init__("evaluate", "tokens")
+
+    def __call__(self, completed: int, total: int) -> None:
+        """Take how many tokens of how many are done; before the first of them the model is loaded
+        and the means are worked out."""
+        if (
+            not completed and self.console.is_terminal
+        ):  # elsewhere a refusal after it is to stay one line
+            self.say(
+                "evaluate: loading the model, then the mean and lengths at each site, then "
+                f"{total:,} tokens"
+            )
+        super().__call__(completed, total)
+
+    def watch(self, event: Warned | Begun) -> None:
+        """Take a warning, or what begins."""
+        if isinstance(event, Begun):
+            return self.say(f"evaluate: {event.text}")
+        return self.say(f"warning: {event.dictionary}: {event.text}")
+
+
+class Stages:
+    """A bar for each stage of the work; a context manager that is called with (what, done,
+    total)."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: Bar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(*error)
+
+    def __call__(self, what: str, completed: int, total: int) -> None:
+        """Takes how many of how many of something are done; before the first of them the model is
+        loaded."""
+        if self.bar is None or self.bar.unit != what or not completed:
+            self.__exit__()
+            self.bar = Bar(self.name, what).__enter__()
+            if not completed and self.bar.console.is_terminal:
+                self.bar.say(f"{self.name}: loading the model, then {total:,} {what}")
+        self.bar(completed, total)

@@ -26,8 +26,7 @@ from assay.verbs.verb import Answer, Call
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from assay.cli.bars import Bar, Measuring, Stages
-    from assay.cli.progress import Display
+    from assay.cli.progress import Bar, Display, Measuring, Stages
 
 
 class Terminal:
@@ -44,19 +43,19 @@ class Terminal:
 
     def bar(self, name: str, unit: str) -> Bar:
         """Begin a bar."""
-        from assay.cli.bars import Bar
+        from assay.cli.progress import Bar
 
         return Bar(name, unit)
 
     def stages(self, name: str) -> Stages:
         """Begin a bar for each stage of an index."""
-        from assay.cli.bars import Stages
+        from assay.cli.progress import Stages
 
         return Stages(name)
 
     def measuring(self) -> Measuring:
         """Begin the bar of an evaluation."""
-        from assay.cli.bars import Measuring
+        from assay.cli.progress import Measuring
 
         return Measuring()
 

@@ -6,7 +6,7 @@ Names are loaded when first used, so that importing this package costs nothing.
 
 from typing import TYPE_CHECKING
 
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 
 if TYPE_CHECKING:
     from assay.core.bench import Bench, Slot  # noqa: F401

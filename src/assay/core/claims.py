@@ -25,7 +25,7 @@ from assay.core.scales import Scale, rescale
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
-    from assay.core.ceilings import Bounded
+    from assay.core.bounded import BoundedColumns
 
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
@@ -220,7 +220,7 @@ class Claim:
     unlike: tuple[str, ...] = ()
     """Arms of which it is not asked unless it names them, since their numbers mean something else:
     those of a model, where it is about the difference of two."""
-    ceiling: Bounded | None = None
+    ceiling: BoundedColumns | None = None
     """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
     with the verdict, and a range that the bounds put out of reach decides nothing."""
     groups: Groups = field(default_factory=dict)

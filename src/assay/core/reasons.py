@@ -97,19 +97,6 @@ def unlearned_arms(reason: str) -> list[str]:
     return re.sub(r" satisf(y|ies) it$", "", words).split(", ") if found else []
 
 
-def too_in_words(n: int) -> str:
-    """Say how many other arms satisfy a claim that holds; "" for none.
-
-    Args:
-        n: other arms, planted effects not counted.
-    Example:
-        >>> from assay.core.reasons import too_in_words
-        >>> too_in_words(1), too_in_words(3)
-        ('1 arm too', '3 arms too')
-    """
-    return f"{n} arm{'s' * (n > 1)} too" if n else ""
-
-
 MOST_TIMES, MOST_MINUTES = 10, 60
 """More units than so many times those that there are, or more minutes of one core, decide nothing
 that anyone would wait for."""

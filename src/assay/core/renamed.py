@@ -16,7 +16,17 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
-    "assay.cli.options": "assay.verbs.options",
+    "assay.ask.written": "assay.ask.running",
+    "assay.lab.documentation": "assay.lab.catalogue",
+    "assay.lab.judge.reproduction": "assay.lab.verifying",
+    "assay.lab.judge.history": "assay.lab.judge.looks",
+    "assay.core.lazy": "assay.core.heavy",
+    "assay.core.apart": "assay.core.contrasts",
+    "assay.core.ceilings": "assay.core.bounded",
+    "assay.core.curves": "assay.core.estimates",
+    "assay.cli.schemas": "assay.cli.main",
+    "assay.verbs.elsewhere": "assay.verbs.machine",
+    "assay.cli.options": "assay.verbs.verb",
     "assay.core.extras": "assay.core.heavy",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.hashes": "assay.core.cache",
@@ -49,7 +59,8 @@ RENAMED: dict[str, str] = {
     "assay.lab.executors": "assay.lab.engines",
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.structure": "assay.subjects.sizes",
-    "assay.verbs.schemas": "assay.cli.schemas",
+    "assay.verbs.options": "assay.verbs.verb",
+    "assay.verbs.schemas": "assay.cli.main",
 }
 LAB = {
     "plan": "preset schedule time_left",

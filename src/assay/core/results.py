@@ -14,7 +14,7 @@ import msgspec
 
 from assay.core.display import Printed, Shown
 from assay.core.reading import plural
-from assay.core.reasons import explain_reason, too_in_words
+from assay.core.reasons import explain_reason
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
@@ -238,12 +238,18 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """The `Claim` itself; None where it was read from a file."""
 
     def __repr__(self) -> str:
-        too = too_in_words(len(self.also)) if self.outcome == "holds" else ""
-        words = self.outcome + (f" ({why})" if (why := explain_reason(self.reason) or too) else "")
+        why = explain_reason(self.reason) or (self.too if self.outcome == "holds" else "")
+        words = self.outcome + (f" ({why})" if why else "")
         return (
             f"<Judged {self.text!r}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
             f"{self.high:.4g}]>"
         )
+
+    @property
+    def too(self) -> str:
+        """Say how many other arms satisfy the claim: "1 arm too"; "" for none."""
+        n = len(self.also)
+        return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
     @property
     def verdict(self) -> Verdict:

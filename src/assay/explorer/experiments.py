@@ -12,7 +12,6 @@ from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.explorer.library import Experiments
 from assay.lab import catalogue as known
-from assay.lab.records import records
 from assay.lab.store.atomic import unseal
 from assay.report import overview, pages
 
@@ -81,7 +80,7 @@ def experiments(root: Path) -> Experiments:
 
 def _state(name: str, stored: Path | None) -> State:
     """What the page of a result changes with: the result, or the record where nothing is stored."""
-    return str(stored), _changed(stored or records.path(name))
+    return str(stored), _changed(stored or known.record_path(name))
 
 
 def _changed(path: Path) -> int:

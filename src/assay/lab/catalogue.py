@@ -22,7 +22,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,7 @@ from assay.lab.store.origin import (
     files,
     in_file,
     lossy,
+    parent_folder,
     watch,
     where,
 )
@@ -135,9 +136,24 @@ def entry(name_or_path: str) -> Entry:
     return Entry(_name(path), str(path.resolve()), path.resolve())
 
 
-def origin(name: str) -> str:
-    """Name the module of the experiment with this name; "" where there is none."""
-    return next((e.origin for e in entries() if e.name == name), "")
+def record_path(name: str, origin: str = "") -> Path:
+    """The file of an experiment's record, or where it would be written: next to a user's file, or
+    in the `records/` of the distribution that has the experiment."""
+    experiment = name.partition(".")[0]
+    origin = origin or next((e.origin for e in entries() if e.name == experiment), "")
+    folder = parent_folder(Path(origin)) / "records" if in_file(origin) else _records(origin)
+    return folder / f"{name}.json"
+
+
+@functools.cache
+def _records(origin: str) -> Path:
+    """The records of the distribution that this module belongs to: those of its checkout, or those
+    that its wheel has."""
+    package = _package(origin.partition(".")[0]) if origin else None
+    if package is None:
+        return Path("records")
+    checkout = package.parents[1]
+    return (checkout if (checkout / "pyproject.toml").is_file() else package) / "records"
 
 
 def find(name_or_path: str) -> Experiment:
@@ -345,3 +361,49 @@ def unkept() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+# the pages of an experiment -----------------------------------------------------------------------
+
+
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Documented:
+    """The documentation of one experiment."""
+
+    file: Path
+    heading: str
+    """Of the section; empty where the whole page is about the experiment."""
+    text: str
+
+    @property
+    def link(self) -> str:
+        """What a page in the same folder links to."""
+        words = re.sub(r"[^\w\- ]", "", self.heading.lower())
+        anchor = re.sub(r"[ -]+", "-", words)
+        return f"{self.file.name}#{anchor}" if anchor else self.file.name
+
+
+def documented(folder: Path, name: str) -> Documented | None:
+    """Find the documentation of an experiment in a folder of pages: the page NAME.md, or a section
+    of another page whose heading is `## NAME: …`; None where there is neither."""
+    own = folder / f"{name}.md"
+    if own.exists():
+        return Documented(own, "", own.read_text("utf-8"))
+    section = re.compile(
+        rf"^## ({re.escape(name)}(?::[^\n]*)?)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL
+    )
+    for file in sorted(folder.glob("*.md")):
+        text = file.read_text("utf-8")
+        unfenced = FENCED.sub(lambda block: " " * len(block[0]), text)
+        if match := section.search(unfenced):
+            return Documented(file, match[1], text[match.start() : match.end()])
+    return None
+
+
+def links(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What a page in the folder links to for each experiment that is documented there."""
+    pages = {name: documented(folder, name) for name in names}
+    return {name: page.link for name, page in pages.items() if page is not None}

@@ -22,7 +22,6 @@ from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups as grouping
 from assay.lab.store import journal
 from assay.lab.store.atomic import explained
-from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
 from assay.lab.work.slots import Slots
@@ -163,15 +162,13 @@ class Lab:
             result = frozen.noted(result, now)
         result.note(self.store)
         with explained(self.store.root):
-            looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
-            asked: list[questions.Question] = []
-            with suppress(AssayError):  # a model is not here, and all is stored
-                asked = questions.asked(experiment, now.preset)
-                outcomes = {j.text: j.outcome for j in result.judged}
-                noted_questions = Questions.of(self.store)
-                noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
+            path = journal.stored(self.store, experiment.name)
+            looks.freeze(path, experiment, result.look, result.exact)
+            outcomes = {j.text: j.outcome for j in result.judged}
+            known, asked = Questions.of(self.store), frozen.asked
+            known.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             about = journal.subject(experiment, now.preset.specs)
-            noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
+            noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         about_files = kept.described(self.store, experiment, now, result, questions.written(asked))
         result = replace(result, kept=about_files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.lab.judge.recording import Statement
-from assay.lab.judge.reproduction import Reproduction
+from assay.lab.verifying import Reproduction
 from assay.report import tables
 from assay.report.amounts import duration
 

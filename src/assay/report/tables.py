@@ -534,7 +534,7 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     if v.reason:
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
-        parts.append(reasons.too_in_words(len(v.also)))
+        parts.append(v.too)
     if v.price:
         arm, colon, rest = v.price.text.partition(": ")
         words = rest if colon and f" {arm} " in v.reason else v.price.text  # it is named already

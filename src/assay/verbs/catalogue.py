@@ -12,9 +12,8 @@ from assay.lab import catalogue
 from assay.report import tables
 from assay.report.overview import Catalogue, Here, Listed, listed
 from assay.report.questions import by_group, heading, of_group
-from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
 from assay.verbs.parts import AnswerPart, Line, Table
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 
 
 def results() -> Any:

@@ -2,33 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats.writing import write
+from assay.dictionaries.nonlinearity import to_json
+from assay.evaluation import file_statements, indexing
+from assay.evaluation.sources import find, open_dictionary
+from assay.explorer import offline
 from assay.features.index.reader import Index
+from assay.lab.store import atomic
+from assay.lab.store.store import Store
 from assay.report.amounts import megabytes
-from assay.report.bundle.making import Bundled
-from assay.verbs.dashboards import FIRST, FeaturePages, Which, export_features
-from assay.verbs.exchanged import Exchanged, of_dictionary, of_result
+from assay.report.bundle.making import Bundled, export_bundle
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
-from assay.verbs.options import (
+from assay.verbs.parts import written
+from assay.verbs.verb import (
     DEFAULT,
     HERE,
+    Answer,
     Choice,
     Device,
+    Door,
     Flag,
     Flat,
     More,
     Place,
     Several,
     Text,
+    verb,
 )
-from assay.verbs.parts import written
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.writable import writable
+from assay.verbs.writable import writable, writable_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which features are exported."""
+
+    features: str = ""
+    """The numbers of the features to write, such as 1,2,5-9."""
+    top: int | None = None
+    """How many features to write: those with the largest `by`; by default 100, if none is named."""
+    by: str = "importance"
+    """The column of the index by which --top chooses: importance, gradient_total, density, maximum,
+    …. Features without a value are left out."""
+
+
+FIRST = Which()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturePages:
+    """Features as pages in one file: of which dictionary, how many, and where the file is."""
+
+    address: str
+    features: tuple[int, ...]
+    chosen: str
+    """How they were, in words."""
+    written: Path
+    bytes: int
+
+
+def export_features(
+    dictionary: str,
+    out: Path,
+    which: Which = FIRST,
+    *,
+    root: Path = Path("assay-store"),
+    make: Callable[[], Index] | None = None,
+) -> FeaturePages:
+    """Write pages of a dictionary's features; `dictionary` is a file, a stored run or an address in
+    the explorer, and `make` makes its index where the store has none.
+
+    Raises: DataError for a dictionary without an index, and features that are not there; AssayError
+    where nothing can be written."""
+
+    store = Store(root)
+    if out.exists():
+        raise AssayError(f"{out} exists already; remove it, or name another --out")
+    index = indexing.known(dictionary, store) or (make() if make is not None else None)
+    if index is None:
+        raise DataError(
+            f"{dictionary} has no index in {root}; make one with: assay export {dictionary} "
+            "--format index"
+        )
+    numbers, chosen = choose(index, which)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
+    return FeaturePages(
+        address=index.about.address,
+        features=tuple(numbers),
+        chosen=chosen,
+        written=out,
+        bytes=out.stat().st_size,
+    )
+
+
+def choose(index: Index, which: Which) -> tuple[list[int], str]:
+    """Find the features that are meant, in order, and say how they were chosen. Raises: DataError
+    for one that is not there."""
+    if which.features:
+        if which.top is not None:
+            raise AssayError("--features and --top both choose features; give one of them")
+        numbers: dict[int, None] = {}
+        for part in which.features.split(","):
+            match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+            if last < first or last >= index.about.d_sae:
+                raise DataError(
+                    f"--features is numbers from 0 to {index.about.d_sae - 1:,}, such as "
+                    f"1,2,5-9; got {part!r}"
+                )
+            numbers |= dict.fromkeys(range(first, last + 1))
+        return list(numbers), "as named"
+    top = 100 if which.top is None else which.top
+    if top < 1:
+        raise AssayError(f"--top is a number of features, at least 1, got {top}")
+    rows = [
+        row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
+    ]
+    if not rows:
+        raise DataError(
+            f"no feature of {index.about.address} has a number {which.by}; choose by another "
+            "one, such as --by density"
+        )
+    return [row["feature"] for row in rows], f"those with the largest {which.by.replace('_', ' ')}"
 
 
 @verb("files for other libraries; features and their index; the bundle of a result")
@@ -133,3 +238,79 @@ def refuse_mixture(
     for option, typed, fits, what in owned:
         if typed and not fits:
             raise AssayError(f"{option} does not go with --format {format}: it is for {what}")
+
+
+# a dictionary for another library, and a result as a bundle ---------------------------------------
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A dictionary that was read or written: shape, kind, places, where it comes from, and the
+    files."""
+
+    runs: int
+    d_in: int
+    width: int
+    d_out: int
+    nonlinearity: Mapping[str, Any]
+    sites: tuple[str, ...]
+    sites_out: tuple[str, ...]
+    per_token: str
+    origin: Mapping[str, Any]
+    written: tuple[Path, ...]
+
+
+def of_dictionary(
+    name: str,
+    out: Path,
+    format: str,
+    hint: Sequence[str],
+    run: int | None,
+    model: str | None,
+    place: Place,
+) -> Answer[Exchanged]:
+    """Write a dictionary, or one run of it, for another library or from one."""
+    writable(out.absolute().parent, "--out")
+    if hint:
+        dictionary = open_dictionary(name, root=place.root, **dict(map(_hinted, hint)))
+    else:
+        dictionary = find([name], Store(place.root))[0].read()
+    files = write(dictionary, out, format, run=run, model=model)
+    exchange = _described(dictionary if run is None else dictionary[run], files)
+    unread = file_statements.unread(exchange.origin)
+    return Answer(exchange, written("dictionary_written", d=exchange, unread=unread))
+
+
+def of_result(
+    name: str, out: Path | None, choice: Choice, place: Place, *, hide_prompts: bool
+) -> Answer[Bundled]:
+    """Write the bundle of a result."""
+    if out is not None:
+        writable_file(out, "--out")
+    bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
+    return Answer(bundle, written("bundle", b=bundle, size=megabytes(bundle.bytes)))
+
+
+def _hinted(text: str) -> tuple[str, str | float]:
+    """Read name=value; a number where the value is one. Raises: AssayError."""
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        raise AssayError(f"--hint is name=value, such as scale=12.5; got {text!r}")
+    with suppress(ValueError):
+        return name, int(value) if name == "k" else float(value)
+    return name, value
+
+
+def _described(dictionary: Dictionary, written: Sequence[Path]) -> Exchanged:
+    return Exchanged(
+        runs=len(dictionary),
+        d_in=dictionary.W_enc.shape[1],
+        width=dictionary.width,
+        d_out=dictionary.W_dec.shape[2],
+        nonlinearity=to_json(dictionary.nonlinearity),
+        sites=tuple(dictionary.sites),
+        sites_out=tuple(dictionary.sites_out),
+        per_token=dictionary.per_token,
+        origin=dict(dictionary.origin),
+        written=tuple(written),
+    )

@@ -15,9 +15,8 @@ from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import HERE, Device, Flag, Model, More, Place
 from assay.verbs.parts import Cell, Shaded, Table, written
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Device, Door, Flag, Model, More, Place, verb
 
 
 @verb("one text through one dictionary")

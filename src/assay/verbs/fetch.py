@@ -13,9 +13,8 @@ from assay.core.errors import ModelError
 from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
-from assay.verbs.options import Flag, More
 from assay.verbs.parts import Line
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import Answer, Door, Flag, More, verb
 
 
 @dataclass(frozen=True)

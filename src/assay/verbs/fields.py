@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.ask.fields import Dimension, Fields, Measure, Variant, described, of_arm
-from assay.verbs.options import Choice, Place
 from assay.verbs.parts import AnswerPart, Line, Table
-from assay.verbs.verb import Answer
+from assay.verbs.verb import Answer, Choice, Place
 
 WIDE = 30
 """Characters of levels or arms that are listed."""

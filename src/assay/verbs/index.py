@@ -11,9 +11,8 @@ from assay.evaluation import indexing
 from assay.features.index.reader import Index
 from assay.verbs.fetch import Network
 from assay.verbs.machine import device_here
-from assay.verbs.options import More, Place, Windows
 from assay.verbs.parts import written
-from assay.verbs.verb import Answer, Door
+from assay.verbs.verb import Answer, Door, More, Place, Windows
 
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 

@@ -13,9 +13,8 @@ from assay.core.errors import ClaimError, DataError, nearest_beside
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected
-from assay.verbs.options import Bare, Expected, Flag, More, Several
 from assay.verbs.parts import Aside
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
 
 UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
-from assay.verbs.options import Flag
 from assay.verbs.parts import Line
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import Answer, Flag, verb
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from assay.ask.freezing import Registered, preregister
 from assay.lab.judge import anchors, registered
-from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
 from assay.verbs.parts import written
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Flag, Name, Place, verb
 
 DIGITS = 32
 """Hex digits of a hash that are enough to publish: 128 bits."""

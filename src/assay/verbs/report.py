@@ -6,9 +6,8 @@ from pathlib import Path
 
 from assay.report import stored
 from assay.report.stored import Pages
-from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
 from assay.verbs.parts import Line
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 from assay.verbs.writable import writable
 
 

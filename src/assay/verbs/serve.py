@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from assay.verbs.index import USUAL, Reading
-from assay.verbs.options import HERE, Flag, Flat, Model, Place, Text
 from assay.verbs.parts import Aside, Line
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Door, Flag, Flat, Model, Place, Text, verb
 
 
 def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callable[[Any], None]:

@@ -17,18 +17,8 @@ from assay.dictionaries.training.showcase import showcase as make
 from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 from assay.verbs.machine import device_here
-from assay.verbs.options import (
-    HERE,
-    Device,
-    Flag,
-    Flat,
-    Model,
-    More,
-    Place,
-    Text,
-)
 from assay.verbs.parts import written
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Device, Door, Flag, Flat, Model, More, Place, Text, verb
 from assay.verbs.writable import writable
 
 

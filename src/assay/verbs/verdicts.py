@@ -14,9 +14,8 @@ from assay.lab.judge import kept
 from assay.lab.judge.kept import Around
 from assay.report import statements, tables
 from assay.report.amounts import duration
-from assay.verbs.options import DEFAULT, HERE, Choice, Expected, Flag, Name, Place
 from assay.verbs.parts import AnswerPart, Aside, InFull, Line
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Expected, Flag, Name, Place, verb
 
 
 @verb("verdicts of what is stored")

@@ -171,7 +171,9 @@ def contest(
         source=challenger.source,
         by=by or getpass.getuser(),
         when=provenance.timestamp(),
-        record=sha256(records.path(record_name, experiment.origin).read_bytes()).hexdigest(),
+        record=sha256(
+            catalogue.record_path(record_name, experiment.origin).read_bytes()
+        ).hexdigest(),
         look=look,
         level=_level(look),
         effect=effect,

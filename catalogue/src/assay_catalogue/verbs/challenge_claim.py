@@ -17,9 +17,8 @@ from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.tables import SIGNS
 from assay.verbs.machine import CPU, Machine
-from assay.verbs.options import HERE, Flag, Name, Place, Several
 from assay.verbs.parts import AnswerPart, Line, Table
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import HERE, Answer, Door, Flag, Name, Place, Several, verb
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
 

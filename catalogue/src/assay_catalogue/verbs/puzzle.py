@@ -14,10 +14,9 @@ from typing import Annotated, Literal
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.lab.store.store import Store
-from assay.verbs.options import HERE, Flat, Place
 from assay.verbs.parts import AnswerPart
 from assay.verbs.parts import Line as Text
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import HERE, Answer, Flat, Place, verb
 from assay_catalogue.circuits.files import load
 from assay_catalogue.circuits.verify.score import score
 from assay_catalogue.verbs.score_circuit import (

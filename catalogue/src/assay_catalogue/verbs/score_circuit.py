@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from assay.core.errors import AssayError, SpecError
-from assay.verbs.options import HERE, Flag, Flat, Place
 from assay.verbs.parts import AnswerPart, Table
 from assay.verbs.parts import Line as Text
-from assay.verbs.verb import Answer, verb
+from assay.verbs.verb import HERE, Answer, Flag, Flat, Place, verb
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import load, written

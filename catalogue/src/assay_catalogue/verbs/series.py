@@ -16,16 +16,15 @@ from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
 from assay.core.schema import BESIDE, to_json
-from assay.lab import catalogue, documentation
+from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Failed, Progress, Said, Saved, Started
 from assay.report import pages, statements, tables
 from assay.report.amounts import batch, duration, lasting
-from assay.verbs.elsewhere import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.options import DEFAULT, HERE, Choice, Place
+from assay.verbs.machine import NOT_ELSEWHERE, Elsewhere
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
-from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
 from assay.verbs.writable import writable_file
 from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page
@@ -197,7 +196,7 @@ def series(
         data,
         {e.name: e.header().title for e in entries},
         shlex.join(command),
-        documentation.links(page.parent, series_page.results(data)),
+        catalogue.links(page.parent, series_page.results(data)),
         names,
     )
     pages.write(page.parent, {page.name: text})

@@ -4,6 +4,6 @@ out about it.
 No world reads another, but for `networks`, which all may use.
 """
 
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 
 __getattr__, __dir__, __all__ = lazy(__name__)

@@ -5,7 +5,7 @@ Names are loaded when first used, so that importing this package costs nothing.
 
 from typing import TYPE_CHECKING
 
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 
 if TYPE_CHECKING:
     from assay.dictionaries.formats.opening import FORMATS, load  # noqa: F401

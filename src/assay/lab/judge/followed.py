@@ -6,11 +6,14 @@ with what it found and the code that judged."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from msgspec import structs
 
+from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope
@@ -18,7 +21,7 @@ from assay.core.reading import plural
 from assay.core.results import Judged, Price
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import contents, families, history, looks, questions, registered
+from assay.lab.judge import contents, families, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import (
@@ -52,6 +55,19 @@ class Followed:
     """Claims, arms and seeds that are not as they were frozen; with any of them nothing is
     confirmed."""
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of the store."""
+        return Ledger(self.store)
+
+    @cached_property
+    def asked(self) -> list[Question]:
+        """What the statements ask; nothing where a model is not here, so that it cannot be
+        known."""
+        with suppress(AssayError):
+            return questions.asked(self.experiment, self.preset)
+        return []
+
     @property
     def declared(self) -> Registration | None:
         """What was frozen, where it is followed."""
@@ -68,7 +84,7 @@ class Followed:
     def judged(self, plan: Plan) -> Result:
         """The verdicts on what is stored. Raises: StoreError when runs are missing."""
         store, preset = self.store, plan.preset
-        experiment = history.marked(self.experiment.sized(preset.specs), store)
+        experiment = looks.marked(self.experiment.sized(preset.specs), store)
         require_usable(experiment, plan, store)
         if frozen := self.declared:  # what an older version froze was to be judged claim by claim
             experiment = families.each(experiment, frozen.content.get("together", {}))
@@ -82,15 +98,16 @@ class Followed:
                 earlier = settled(experiment, preset, several, arms, specs, speaks)
                 judged = applied(judged, earlier)
             result = replace(result, judged=judged)
-        ledger, place = Ledger(store), (experiment.name, preset.title)
-        gone = ledger.gone(*place)
+        place = experiment.name, preset.title
+        gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
         asks = None if others else experiment.beside
         beside = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
             registration=self._described(result, plan),
-            changed=looks.changed(experiment, plan, store),
+            look=(look := looks.frozen(self.experiment, plan)),
+            changed=looks.changed(experiment, look, store, self.asked),
             notes=(
                 *plan.notes,
                 *([gone] * bool(gone)),
@@ -103,7 +120,7 @@ class Followed:
                 *families.lines([j.claim for j in result.judged]),
                 *beside,
             ),
-            ledger=ledger.head(*place),
+            ledger=self.ledger.head(*place),
         )
 
     def noted(self, result: Result, plan: Plan) -> Result:
@@ -177,14 +194,14 @@ class Followed:
         """Say which lines of the record of looks are changed or gone, in a phrase; "" where none
         is."""
         path = registered.looks_path(self.store, self.experiment.name, self.preset)
-        references = journal.files(self.store, self.experiment.name).get(path, ())
+        references = self.ledger.files(self.experiment.name).get(path, ())
         wrong = journal.Journal(path).wrong(references, ever=True)
         return f"of {path} {wrong}" if wrong else ""
 
     def _gaps(self, frozen: Registration) -> list[str]:
         """Say which looks are missing, as far as this store can know: those that were taken, and
         what was seen before it was frozen."""
-        ledger = Ledger(self.store)
+        ledger = self.ledger
         gone = ledger.gone(self.experiment.name, self.preset.title)
         phrases = list(filter(None, (self._lost(), gone)))
         if questions.is_by_rows(_asked(frozen)):
@@ -224,7 +241,7 @@ class Followed:
 
         Under any name, and whether its file is still there or not: lines stay when a file goes; a
         file also has its claims."""
-        noted = (line for line in Ledger(self.store).looks if line["what"] == "frozen")
+        noted = (line for line in self.ledger.looks if line["what"] == "frozen")
         files = registered.readable(self.store)
         candidates: list[tuple[journal.Line, str, list[str]]] = [
             *((line, str(line.get("registration")), []) for line in noted),

@@ -191,8 +191,9 @@ def read(
         return None
     from assay.lab.records import contests
 
+    is_contested = (catalogue.record_path(name, origin).parent / "contests").is_dir()
     with suppress(AssayError):
-        later = contests.lines(contests.of_preset(name, preset, origin))
+        later = contests.lines(contests.of_preset(name, preset, origin)) if is_contested else ()
         notes = tuple(dict.fromkeys([*later, *kept["notes"], *data.notes]))
         changed = tuple(dict.fromkeys([*data.changed, *since]))
         return Kept(msgspec.structs.replace(data, notes=notes, changed=changed), about)

@@ -7,22 +7,21 @@ at."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from assay.core.claims import Claim, Exact, claims_key
-from assay.core.errors import AssayError
+from assay.core import foreign
+from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
-from assay.core.results import EDITION, Verified
+from assay.core.results import EDITION, Inference, Verified
 from assay.core.spec import canonical_json
-from assay.lab.judge import history, questions
-from assay.lab.judge.history import committed
-from assay.lab.judge.questions import Questions
+from assay.lab import catalogue
+from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import Plan
-from assay.lab.store import journal
-from assay.lab.store.journal import Line, digest, judged_seeds, seedless, spans
+from assay.lab.store import journal, origin
+from assay.lab.store.journal import Line, digest, judged_seeds, seedless, seeds_of, spans
 from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Store
 
@@ -68,29 +67,40 @@ def changes(looks: Sequence[Line], current: Line) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
-def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
+def changed(
+    experiment: Experiment,
+    current: Line,
+    store: Store | None = None,
+    asked: Sequence[Question] = (),
+) -> tuple[str, ...]:
     """What changed after a look at these seeds, by the committed looks and those of a store; each
-    phrase once."""
-    current, sized = frozen(experiment, plan), experiment.sized(plan.preset.specs)
+    phrase once.
+
+    Args:
+        experiment: with its sizes in every sentence.
+        current: what is judged now, as `frozen` has it.
+        store: whose looks and questions are read.
+        asked: what the statements of a study ask.
+    """
     paths = [committed(experiment), *([journal.stored(store, experiment.name)] if store else [])]
-    noted = (history.renewed(journal.read(path), sized) for path in paths)
+    noted = (renewed(journal.read(path), experiment) for path in paths)
     phrases = [change for looks in noted for change in changes(looks, current)]
     if store is not None and experiment.origin.endswith(STUDIES):
-        with contextlib.suppress(AssayError):  # a model is not here, so that cannot be known
-            asked = questions.asked(experiment, plan.preset)
-            phrases += Questions.of(store).others(asked, experiment.name)
+        phrases += Questions.of(store).others(asked, experiment.name)
     come = {name for arm in experiment.arms.values() for name in arm.brings}
     by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
     return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase not in by_itself)
 
 
-def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:
-    """Note what is judged on which seeds, and which exact statements were violated, unless a look
-    already says so. Raises: OSError."""
-    entry, before = frozen(experiment, plan), journal.read(path)
-    if any({k: look.get(k) for k in entry} == entry for look in before):
+def freeze(
+    path: Path, experiment: Experiment, current: Line, exact: Iterable[Verified] = ()
+) -> None:
+    """Note what is judged on which seeds, as `frozen` has it, and which exact statements were
+    violated, unless a look already says so. Raises: OSError."""
+    noted, entry = journal.Journal(path), dict(current)
+    if any({k: look.get(k) for k in entry} == entry for look in noted.looks):
         return
-    shapes = [(s.text, history.shape(s)) for s in experiment.claims if isinstance(s, Claim)]
+    shapes = [(s.text, shape(s)) for s in experiment.claims if isinstance(s, Claim)]
     entry |= {
         "edition": EDITION,
         "shapes": {text: [kind, asks, *controls] for text, (kind, asks, controls) in shapes},
@@ -101,10 +111,213 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
         if e.outcome == "violated"
     }:
         entry |= {"violated": off}
-    journal.note(path, journal.stamped(**entry))
+    noted.add(journal.stamped(**entry))
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:
     """The looks that a file notes at any of these judged seeds, each as a text that says what was
     judged: noted twice, it is one look."""
-    return {history.content(x) for x in journal.read(path) if judged_seeds(x) & set(seeds)}
+    return {content(x) for x in journal.read(path) if judged_seeds(x) & set(seeds)}
+
+
+# looks next to a record ---------------------------------------------------------------------------
+
+
+FIRST_EDITION = "first-edition.jsonl"
+"""Next to the records: of each claim that was judged by the rule's first edition, by its hash, the
+hash of what it says but for the roles of arms."""
+IN_COMMITS = "in-commits.jsonl"
+"""Next to the records: for each that was made before records held what was frozen, the commit
+earlier than the first look at its seeds in which claims, arms and seeds have the hashes that this
+look noted."""
+_ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats", "distance")
+"""What the second edition had every claim say anew; thresholds, sides, units and controls stayed,
+so that is no change after a look."""
+
+
+class Standing(NamedTuple):
+    """Whether a record is confirmatory, and why."""
+
+    inference: Inference
+    why: str
+
+
+def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
+    """Say whether a committed record is confirmatory: frozen before a result, with all that its
+    runs read.
+
+    A record holds what was frozen of it. One that was made before records did counts as frozen if
+    its claims, arms and seeds were in a commit before the first look at its seeds, nothing changed
+    since, and the edition of the rule is that of this look. Neither held models and texts by
+    content before freezes did.
+
+    Args:
+        name: the record's, `NAME.PRESET` of a preset elsewhere.
+        record: with its measures, as `records.read` gives it.
+        home: the experiment's origin.
+    """
+    if "inference" in record:
+        if (frozen := record["registration"]) is None:
+            return Standing("exploratory", "nothing was frozen before it was run")
+        how = "and not followed" if record["inference"] == "exploratory" else "and followed"
+        why = f"frozen on {frozen['time'][:10]} before any result ({frozen['hash'][:12]}) {how}"
+        return _held(record, Standing(record["inference"], why))
+    main = record["arms"]["main"]
+    seeds = {(main["shared"] | spec)["seed"] for spec in main["specs"]}
+    path = catalogue.record_path(name.partition(".")[0], home).with_suffix(".looks.jsonl")
+    looks = [look for look in journal.read(path) if seeds & seeds_of(look["seeds"])]
+    first = min(looks, key=lambda look: str(look.get("time", "")), default=None)
+    if first is None:
+        return Standing("exploratory", "no look at its seeds was noted")
+    when = str(first.get("time", ""))[:10]
+    listed = path.with_name(IN_COMMITS)
+    commit = (foreign.json_object(listed) if listed.is_file() else {}).get(name)
+    if {v["edition"] for v in record["verdicts"]} - {first.get("edition", 1)}:
+        why = f"its seeds were looked at on {when}, by an earlier edition of the rule"
+    elif record["changed"]:
+        why = f"changed after its seeds were looked at on {when}"
+    elif not commit:
+        why = f"no commit has it as it was when its seeds were looked at on {when}"
+    else:
+        why = f"committed ({commit}) before its seeds were looked at on {when}"
+        return _held(record, Standing("confirmatory", why))
+    return Standing("exploratory", why)
+
+
+def _held(record: Mapping[str, Any], by_claims: Standing) -> Standing:
+    """Say what a freeze held besides claims, arms, seeds and code, and of which inputs it held
+    none."""
+    if by_claims.inference == "exploratory":
+        return by_claims
+    read = tuple(record.get("provenance", {}).get("inputs", ()))
+    lacking = (record.get("registration") or {}).get("lacking")
+    lacking = read if lacking is None else tuple(lacking)
+    if not lacking:
+        held = f"; it held {_listed(read)}" if read else "; its runs read nothing from outside"
+        return Standing("confirmatory", by_claims.why + held)
+    without = f"; it held claims, arms, seeds and code, not {_listed(lacking)}"
+    return Standing("frozen without inputs", by_claims.why + without)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the {' and the '.join(names)}"
+
+
+def violated(experiment: Experiment) -> dict[str, str]:
+    """The exact statements that were violated at a committed look, by text, each with by how much
+    and at which seeds."""
+    return {
+        text: f"{how}, at seeds {look['seeds']}"
+        for look in journal.read(committed(experiment))
+        for text, how in look.get("violated", {}).items()
+    }
+
+
+def committed(experiment: Experiment) -> Path:
+    """Where the looks at an experiment's records are kept, next to its record."""
+    return catalogue.record_path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
+
+
+def content(look: Line) -> str:
+    """What was judged at a look, as a text: noted twice, it is one look."""
+    return canonical_json({k: look[k] for k in journal.FROZEN})
+
+
+def bring(path: Path, store: Store, experiment: Experiment) -> None:
+    """Note in a file what a store noted of judged seeds and the file does not say: a first look
+    belongs there, too. Raises: OSError."""
+    known = {content(look) for look in journal.read(path)}
+    for look in journal.read(journal.stored(store, experiment.name)):
+        if content(look) not in known and judged_seeds(look):
+            known.add(content(look))
+            journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
+
+
+# the shape of claims ------------------------------------------------------------------------------
+
+
+def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
+    """The experiment, each risky claim saying what of it an earlier look had otherwise; for one in
+    a user's file also by the looks of a store."""
+    paths = [committed(experiment)]
+    if store is not None and origin.in_file(experiment.origin):
+        paths.append(journal.stored(store, experiment.name))
+    burnt = [look for path in paths for look in journal.read(path) if judged_seeds(look)]
+    noted = renewed(burnt, experiment)
+    shaped = {content(look): look for look in noted if "shapes" in look}  # of older ones later
+    noted = [shaped.get(content(look), look) for look in noted]
+
+    def mark(s: Any) -> Any:
+        is_risky = isinstance(s, Claim) and s.kind == "risky"
+        return replace(s, after_look=reshaped(s, noted)) if is_risky else s
+
+    return replace(experiment, claims=tuple(map(mark, experiment.claims)))
+
+
+def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
+    """What an earlier look had otherwise, in words; "" for nothing.
+
+    That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
+    now. A control that was added makes a claim harder to hold, and is no such change; nor is a
+    later look at other claims alone, as that of a preset with a design of its own."""
+    kind, asks, controls = shape(claim)
+    was_there, text = False, claim.text
+    for look in sorted(noted, key=lambda look: str(look.get("time", ""))):
+        when = str(look.get("time", ""))[:10]
+        if text not in look["claims"]:
+            if was_there:
+                continue
+            return f"it came after a look on {when}"
+        was_there = True
+        earlier_shape = look.get("shapes", {}).get(text)
+        if earlier_shape is None:
+            if look["claims"][text] != claims_key([claim])[:12]:
+                return f"it was another one at a look on {when}"
+        elif earlier_shape[0] != kind:
+            return f"at a look on {when} a pilot had set its threshold"
+        elif earlier_shape[1] != asks:
+            return f"at a look on {when} its threshold, side, scale, units or arm was another"
+        elif gone := [control for control in earlier_shape[2:] if control not in controls]:
+            return f"at a look on {when} {gone[0]} was a control of it"
+    return ""
+
+
+def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
+    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of
+    range, scale, units and arm; the controls."""
+    edges = [repr(float(e)) for e in (claim.low, claim.high, *claim.fail_range)]
+    where = {k: str(v) for k, v in claim.where.items()}
+    asks = [edges, claim.scale, list(claim.units), where, claim.of]
+    return replace(claim, after_look="").kind, digest(canonical_json(asks)), claim.must_fail
+
+
+# the first edition --------------------------------------------------------------------------------
+
+
+def renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
+    """Looks with the hashes that claims of the first edition have since roles are said of them: as
+    first noted with roles, so that roles which change after that are a change."""
+    path = committed(experiment).with_name(FIRST_EDITION)
+    first = foreign.json_object(path) if path.is_file() else {}
+    claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
+    bare = {s.text: hash_without_roles(s) for s in claims}
+    noted, with_roles = list(looks), dict[str, str]()
+    for look in noted:
+        for text, then in look["claims"].items() if "edition" in look else ():
+            with_roles.setdefault(text, then)
+    now = {s.text: claims_key([s])[:12] for s in claims} | with_roles
+
+    def renew(look: Line) -> Line:
+        if "edition" in look:
+            return look
+        pairs = look["claims"].items()
+        old = {text for text, then in pairs if text in bare and first.get(then) == bare[text]}
+        return {**look, "claims": {text: now[text] if text in old else h for text, h in pairs}}
+
+    return list(map(renew, noted))
+
+
+def hash_without_roles(statement: Claim | Exact) -> str:
+    """Hash what a statement says but for the roles of arms: 12 hex digits."""
+    entry = {k: v for k, v in statement_to_json(statement).items() if k not in _ROLES}
+    return digest(canonical_json(entry))

@@ -19,7 +19,6 @@ from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (
-    AFTER,
     ASKED,
     QUESTIONS,
     Journal,
@@ -187,14 +186,11 @@ class Questions(Journal):
     def note(self, question: str, what: str, **said: Any) -> None:
         """Note that a question was frozen or judged, unless a line says just that. Raises: OSError
         when the disk is full."""
-        self._add({"question": question, "what": what, **said})
+        self._note_once({"question": question, "what": what, **said})
 
-    def _add(self, entry: Line) -> None:
-        varies = {"time", "commit", AFTER}
-        if not any({k: v for k, v in x.items() if k not in varies} == entry for x in self.looks):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            journal.note(self.path, journal.stamped(**entry))
-            super().__init__(self.path, ASKED)
+    def _note_once(self, entry: Line) -> None:
+        if not self.notes_already(entry):
+            self.add(journal.stamped(**entry))
 
     def note_study(
         self,
@@ -221,7 +217,7 @@ class Questions(Journal):
             by_units.setdefault(part.units, []).append(part.key)
         for units, keys in by_units.items():
             noted = {"experiment": experiment, "parts": sorted({*keys}), "units": [*units]}
-            self._add({"what": MEASURED, **noted})
+            self._note_once({"what": MEASURED, **noted})
 
     def seen(self, part: Part) -> Line | None:
         """Return the first line that says that a measure may have been seen on some of its

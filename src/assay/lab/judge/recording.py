@@ -24,13 +24,14 @@ from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import families, history, looks
+from assay.lab import catalogue
+from assay.lab.judge import families, looks
 from assay.lab.judge.followed import applied, settled
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
 from assay.lab.records import records
-from assay.lab.records.records import load_record, name_of, path
+from assay.lab.records.records import load_record, name_of
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.folder import size
 from assay.lab.store.groups import spec_class
@@ -89,7 +90,7 @@ def write_record(
             f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}"
         )
     record_path, known = (
-        path(name_of(experiment, plan.preset.name), experiment.origin),
+        catalogue.record_path(name_of(experiment, plan.preset.name), experiment.origin),
         load_record(experiment, plan.preset.name, measures=False),
     )
     if known is not None and known["preset"] != result.preset:
@@ -101,8 +102,9 @@ def write_record(
     with explained(record_path.parent):
         record_path.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
-            history.bring(looks.committed(experiment), store, experiment)
-        looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
+            looks.bring(looks.committed(experiment), store, experiment)
+        look = looks.frozen(experiment, plan)
+        looks.freeze(looks.committed(experiment), experiment, look, result.exact)
         save(record_path, record)
     return record_path
 
@@ -117,7 +119,7 @@ def take_cost(
     """Give a record what another run of the same numbers cost, with that run's date and machine;
     what was frozen, looked at and judged stays."""
     again = make(experiment, result, plan)
-    record_path = path(name_of(experiment, plan.preset.name), experiment.origin)
+    record_path = catalogue.record_path(name_of(experiment, plan.preset.name), experiment.origin)
     save(record_path, {**record, **{key: again[key] for key in COST}})
 
 
@@ -177,7 +179,7 @@ def rejudge(
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
     together = {v["text"]: v.get("together", 1) for v in record["verdicts"]}
-    experiment = families.each(history.marked(experiment.sized(preset.specs)), together)
+    experiment = families.each(looks.marked(experiment.sized(preset.specs)), together)
     whole, frozen = arms(experiment, record), record.get("registration") or {}
     looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
     specs = {arm: specs_in(experiment, record, arm) for arm in whole}

@@ -161,7 +161,7 @@ def _unchanged(
 def _refuse_gaps(store: Store) -> None:
     """Refuse a store whose ledger or questions lack a line. Raises: TooLate."""
     ledger, asked = Ledger(store), Questions.of(store)
-    chained = journal.files(store).get(asked.path, ())
+    chained = ledger.files().get(asked.path, ())
     for file, named in ((ledger, ledger.references()), (asked, chained)):
         if harm := file.wrong(named, ever=True):
             raise TooLate(

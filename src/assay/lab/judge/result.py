@@ -96,6 +96,8 @@ class Result(Printed):
     """Statements that cannot be asked of changed fields, and why."""
     failed: tuple[tuple[str, str], ...] = ()
     """Statements that could not be computed, and why; all others were judged."""
+    look: Mapping[str, Any] = field(default_factory=dict)
+    """What was judged on which seeds, as `assay.lab.judge.looks.frozen` has it."""
     changed: tuple[str, ...] = ()
     """What is not as it was at an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
@@ -196,11 +198,7 @@ class Result(Printed):
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """Write the result to its file, and note new looks next to it.
-
-        Nothing is written when it says the same already. Raises: StoreError.
-        """
-        self.note(store)
+        """Write the result to its file, unless that says the same already. Raises: StoreError."""
         path = self.path(store)
         figures = to_json(self.figures)
         told: dict[str, Any] = {"kept": self.kept} if self.kept else {}
@@ -218,10 +216,8 @@ class Result(Printed):
 
         Raises: StoreError.
         """
-        last = {
-            (look["preset"], look["text"]): look
-            for look in journal.judgings(store, self.experiment)
-        }
+        noted = journal.Journal(self.path(store).with_name(journal.JUDGINGS), journal.JUDGING)
+        last = {(look["preset"], look["text"]): look for look in noted.looks}
         fresh = []
         for j in self.judged:
             name = {"preset": self.preset, "text": j.claim.text}
@@ -232,7 +228,7 @@ class Result(Printed):
         if fresh:
             store.prepare()
             with explained(store.root):
-                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
+                noted.add(*fresh)
 
 
 def require_usable(experiment: Experiment, plan: Plan, store: Store) -> None:

@@ -71,6 +71,8 @@ class Plan:
     scaled: bool = False
     """Whether times are known of runs with other fields or steps."""
     notes: tuple[str, ...] = ()
+    listing: frozenset[tuple[str, int]] = frozenset()
+    """The folders of runs that were there when it was made."""
 
     @cached_property
     def missing(self) -> tuple[PlannedRun, ...]:
@@ -161,6 +163,7 @@ def plan(
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     inputs_for = experiment.inputs or (lambda spec: {})
+    listing = store.listing(experiment.name)
     shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
     rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     missing = [r for r in rows if r.state == "missing"]
@@ -194,6 +197,7 @@ def plan(
         per_run,
         scaled,
         shelf.notes(rows),
+        listing,
     )
 
 

@@ -16,7 +16,7 @@ from assay.core.experiment import Experiment
 from assay.core.results import Judged, Outcome
 from assay.core.schema import Number, Written
 from assay.core.spec import canonical_json
-from assay.lab.records import records
+from assay.lab import catalogue
 
 Effect = Literal["beaten", "unspecific", "undecided", "shared", "void"]
 Role = Literal["control", "rival"]
@@ -81,7 +81,7 @@ class Contest(Written, frozen=True, kw_only=True):
 
 def folder(experiment: Experiment) -> Path:
     """The folder of the contests of an experiment's records."""
-    return records.path(experiment.name, experiment.origin).parent / "contests"
+    return catalogue.record_path(experiment.name, experiment.origin).parent / "contests"
 
 
 def path(folder: Path, record_name: str, contest: Contest) -> Path:
@@ -111,13 +111,13 @@ def read_all(folder: Path, record_name: str) -> tuple[Contest, ...]:
 
 def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
     """Read the contests that are committed next to a record."""
-    return read_all(records.path(record_name, origin).parent / "contests", record_name)
+    return read_all(catalogue.record_path(record_name, origin).parent / "contests", record_name)
 
 
 def of_preset(experiment: str, title: str, origin: str = "") -> tuple[Contest, ...]:
     """Read the contests of a preset's own record, by the preset's title: a smoke run, or one of
     other fields, has none. Raises: ExperimentError for a contest that cannot be read."""
-    folder = records.path(experiment, origin).parent / "contests"
+    folder = catalogue.record_path(experiment, origin).parent / "contests"
     names = (experiment, f"{experiment}.{title}")
     return tuple(c for name in names for c in read_all(folder, name) if c.preset == title)
 

@@ -15,7 +15,6 @@ import json
 import lzma
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.store import atomic
-from assay.lab.store.origin import in_file, parent_folder
 
 LARGEST = 64 * 2**20
 """Bytes of either file of a record."""
@@ -45,31 +43,11 @@ ELSEWHERE = "an installed Assay has those of default presets alone, its reposito
 """Why a record has no measures here."""
 
 
-def path(name: str, origin: str = "") -> Path:
-    """The file of an experiment's record, or where it would be written: next to a user's file, or
-    in the `records/` of the distribution that has the experiment."""
-    origin = origin or catalogue.origin(name.partition(".")[0])
-    folder = parent_folder(Path(origin)) / "records" if in_file(origin) else _of_package(origin)
-    return folder / f"{name}.json"
-
-
 def carried(name: str, origin: str = "") -> bool:
     """Whether the measures of a record are here: False of a preset that asks elsewhere, where the
     distribution that has the experiment was installed from a wheel."""
-    record_path = path(name, origin)
+    record_path = catalogue.record_path(name, origin)
     return "." not in record_path.stem or not record_path.exists() or arrays(record_path).exists()
-
-
-@functools.cache
-def _of_package(origin: str) -> Path:
-    """The records of the distribution that this module belongs to: those of its checkout, or those
-    that its wheel has."""
-    spec = find_spec(origin.partition(".")[0]) if origin else None
-    if spec is None or spec.origin is None:
-        return Path("records")
-    package = Path(spec.origin).parent
-    checkout = package.parents[1]
-    return (checkout if (checkout / "pyproject.toml").is_file() else package) / "records"
 
 
 def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
@@ -79,7 +57,7 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     Raises: NewerError for one of a later version; ExperimentError when a file of it is missing,
     damaged or not that of a record.
     """
-    return read_file(path(name, origin), _written_by(name), measures=measures)
+    return read_file(catalogue.record_path(name, origin), _written_by(name), measures=measures)
 
 
 def read_file(
@@ -159,7 +137,9 @@ def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
 
     A copy of the experiment's own record under another name is none of them. Raises:
     ExperimentError when a file is not a record."""
-    files = sorted(p.name for p in path(name, origin).parent.glob(f"{name}.*.json"))
+    files = sorted(
+        p.name for p in catalogue.record_path(name, origin).parent.glob(f"{name}.*.json")
+    )
     presets = (file[len(name) + 1 : -5] for file in files)
     return tuple(
         p for p in presets if (read(f"{name}.{p}", origin, measures=False) or {}).get("preset") == p

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from assay.core.lazy import lazy
+from assay.core.heavy import lazy
 
 if TYPE_CHECKING:
     from assay.lab.store.store import Store as Store

@@ -119,17 +119,45 @@ class Journal:
         self.path = path
         needed = _needed(path) if needed is None else needed
         looks = {n: _look(text, needed) for n, text in _lines(path)}
-        whole = [look for look in looks.values() if look is not None]
-        self.looks = [look for look in whole if LOST not in look]
+        self.looks: list[dict[str, Any]] = []
         """What each line says that is as it was written, oldest first."""
         self.damaged = [n for n, look in looks.items() if look is None]
         """The numbers, from 1, of lines that are not, such as one that a kill tore."""
-        self.after = {key(look): tuple(look.get(AFTER, ())) for look in whole}
+        self.after: dict[str, tuple[str, ...]] = {}
         """Each line by its hash, and those that it follows."""
-        self.lost = {line for look in whole for line in look.get(LOST, ())}
+        self.lost: set[str] = set()
         """Lines that are noted as gone."""
-        self.named = {line for after in self.after.values() for line in after}
+        self.named: set[str] = set()
         """The lines that others follow."""
+        for look in looks.values():
+            if look is not None:
+                self._take(look)
+
+    def _take(self, look: dict[str, Any]) -> str:
+        """Take in a line, and give its hash."""
+        if LOST not in look:
+            self.looks.append(look)
+        self.after[line := key(look)] = tuple(look.get(AFTER, ()))
+        self.lost.update(look.get(LOST, ()))
+        self.named.update(self.after[line])
+        return line
+
+    def add(self, *looks: Line) -> str:
+        """Put lines at the end, each after those that none follows yet; gives the last one's hash.
+        Raises: OSError when the disk is full."""
+        text, last = b"", ""
+        for look in looks:
+            entry = {**look, AFTER: self.heads}
+            text, last = text + line(entry), self._take(entry)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        append(self.path, text)
+        return last
+
+    def notes_already(self, entry: Line) -> str:
+        """Give the hash of a line that says just this, at whatever time; "" where none does."""
+        varies = {"time", "commit", AFTER}
+        same = (x for x in self.looks if {k: v for k, v in x.items() if k not in varies} == entry)
+        return next(map(key, same), "")
 
     @property
     def heads(self) -> list[str]:
@@ -167,16 +195,8 @@ def read(path: Path, needed: Mapping[str, type] = FROZEN) -> list[dict[str, Any]
 
 
 def note(path: Path, *looks: Line) -> str:
-    """Put lines at the end of a journal, each after those that none follows yet; gives the last
-    one's hash. Raises: OSError when the disk is full."""
-    after, text = Journal(path).heads, b""
-    for look in looks:
-        entry = {**look, AFTER: after}
-        after = [key(entry)]
-        text += line(entry)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    append(path, text)
-    return after[0]
+    """Put lines at the end of a journal, as `Journal.add` does."""
+    return Journal(path).add(*looks)
 
 
 def stamped(**look: Any) -> dict[str, Any]:
@@ -268,23 +288,9 @@ def judgings(store: Store, experiment: str) -> list[dict[str, Any]]:
     return read(store.root / "results" / experiment / JUDGINGS, JUDGING)
 
 
-def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
-    """The journals of an experiment, or of all, each with those of its lines that the ledger names;
-    also one that is gone, but was named."""
-    parts = [store.root / part for part in ("results", "registered")]
-    found = (path for part in parts for path in sorted(part.glob(f"{experiment}/*.jsonl")))
-    references = {path: set[str]() for path in (*found, store.root / QUESTIONS)}
-    for noted in Ledger(store).looks:
-        if experiment in ("*", noted["experiment"]):
-            for path, heads in noted["heads"].items():
-                if JOURNAL.fullmatch(path):
-                    references.setdefault(store.root / path, set()).update(map(str, heads))
-    return references
-
-
 def harmed(store: Store, experiment: str = "*") -> Iterator[tuple[Path, str, set[str]]]:
     """The journals that are not as they were written, how, and what the ledger names of each."""
-    for path, references in files(store, experiment).items():
+    for path, references in Ledger(store).files(experiment).items():
         if wrong := Journal(path).wrong(references):
             yield path, wrong, references
 
@@ -338,24 +344,33 @@ class Ledger(Journal):
         super().__init__(store.root / LEDGER, NOTED)
         self.store = store
 
+    def files(self, experiment: str = "*") -> dict[Path, set[str]]:
+        """The journals of an experiment, or of all, each with those of its lines that the ledger
+        names; also one that is gone, but was named."""
+        root = self.store.root
+        parts = [root / part for part in ("results", "registered")]
+        found = (path for part in parts for path in sorted(part.glob(f"{experiment}/*.jsonl")))
+        references = {path: set[str]() for path in (*found, root / QUESTIONS)}
+        for noted in self.looks:
+            if experiment in ("*", noted["experiment"]):
+                for path, heads in noted["heads"].items():
+                    if JOURNAL.fullmatch(path):
+                        references.setdefault(root / path, set()).update(map(str, heads))
+        return references
+
     def note(
         self, what: str, experiment: str, preset: str, about: Subject, **more: Any
     ) -> dict[str, Any]:
         """Note that something was frozen, judged or removed, unless a line says just that; gives
         that line's place. Raises: OSError when the disk is full."""
-        paths = [p for p in files(self.store, experiment) if p.is_file()]
+        paths = [p for p in self.files(experiment) if p.is_file()]
         entry = {"what": what, "experiment": experiment, "preset": preset, **more}
         entry |= {"about": sorted(about.about), "seeds": spans(about.seeds)}
         entry["arms"] = dict(about.arms)
         # by their last lines all earlier ones: what is taken out later is missing
         root = self.store.root
         entry["heads"] = {p.relative_to(root).as_posix(): Journal(p).heads for p in paths}
-        varies = {"time", "commit", AFTER}
-        for line in self.looks:
-            if {k: v for k, v in line.items() if k not in varies} == entry:
-                return self._place(key(line))
-        written = note(self.path, stamped(**entry))
-        return Ledger(self.store)._place(written)
+        return self._place(self.notes_already(entry) or self.add(stamped(**entry)))
 
     def note_removed(
         self, experiment: str, runs: Collection[Stored], about: Collection[str] = ()

@@ -227,6 +227,15 @@ class Store(Artefacts):
         """Every folder of a run, whole or not, by experiment and folder name."""
         return [opened(folder) for folder in self._folders(experiment)]
 
+    def listing(self, experiment: str) -> frozenset[tuple[str, int]]:
+        """Each folder of a run of an experiment, with when it was written in nanoseconds: while
+        these are the same, so is what is stored."""
+        try:
+            with os.scandir(self.root / "runs" / experiment) as folders:
+                return frozenset((f.name, f.stat().st_mtime_ns) for f in folders)
+        except FileNotFoundError:
+            return frozenset()
+
     def list(self, experiment: str | None = None) -> Iterator[Stored]:
         """Every whole run, by experiment and folder name."""
         return (s for s in self.every(experiment) if isinstance(s, Stored))

@@ -24,7 +24,7 @@ from assay.core import errors, heavy
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab.plan.plan import Plan, PlannedRun, as_planned, plan
+from assay.lab.plan.plan import Plan, PlannedRun, replan
 from assay.lab.store import groups as grouping
 from assay.lab.store import origin
 from assay.lab.store.groups import RunGroup, forming
@@ -152,9 +152,9 @@ class Work:
         with grouping.forming(self._store):
             origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
-            self._now = plan(
-                self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
-            )
+            # another command may have stored some of it since
+            if self._store.listing(self.experiment.name) != self.first.listing:
+                self._now = replan(self._store, self.experiment, self.first)
             formed = grouping.form(self._store, self.experiment, self._now.wanted, begun)
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         self._resumed = {g.name for g in formed if g.step}

@@ -20,7 +20,7 @@ from assay.core.judging import USUAL
 from assay.core.plain import as_json
 from assay.core.results import ResultData
 from assay.lab import catalogue
-from assay.lab.judge import history, looks, recording
+from assay.lab.judge import looks, recording
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
@@ -166,15 +166,15 @@ def _whole(
     arms: Mapping[str, xr.Dataset],
 ) -> Whole:
     """What a bundle is made of but for its page and figures."""
-    experiment = history.marked(experiment.sized(preset.specs), lab.store)
+    experiment = looks.marked(experiment.sized(preset.specs), lab.store)
     result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     known = experiment.origin if in_file(experiment.origin) else experiment.name
-    looks = (data.get("registration") or {}).get("looks", ())  # of older versions several
-    level = looks[-1]["level"] if looks else USUAL
+    noted_looks = (data.get("registration") or {}).get("looks", ())  # of older versions several
+    level = noted_looks[-1]["level"] if noted_looks else USUAL
     return Whole(
         data=data,
         arms=arms,
