@@ -9,6 +9,7 @@ and "l0" [run], and what else is worth a curve."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeAlias
 
@@ -69,7 +70,11 @@ def autograd(step: StepInput) -> Step:
     """The loss [run] and its gradients, by torch's autograd; where `dtype` is bfloat16, autocast
     takes products in it."""
     noted, params = Noted(step.nonlinearity), step.params
-    low = torch.autocast(step.x.device.type, torch.bfloat16, step.dtype == torch.bfloat16)
+    low = (
+        torch.autocast(step.x.device.type, torch.bfloat16)
+        if step.dtype == torch.bfloat16
+        else nullcontext()
+    )
     with torch.enable_grad(), low:
         leaves = leaves_of(params)
         read = standard({**params, **leaves})
