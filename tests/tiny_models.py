@@ -118,15 +118,13 @@ def interleave(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
 
 
-def write_gguf(
-    path, folder, kind=None, *, architecture="llama", pre="smollm", extra=(), leave_out=()
-):
+def write_gguf(path, folder, kind=None, *, leave_out=()):
     """The folder's model as a GGUF file whose matrices are of this kind, float32 without one."""
     import gguf
 
     tokens = json.loads((folder / "tokenizer.json").read_text())["model"]
     config = json.loads((folder / "config.json").read_text())
-    out = gguf.GGUFWriter(path, architecture)
+    out = gguf.GGUFWriter(path, "llama")
     out.add_block_count(config["num_hidden_layers"])
     out.add_context_length(64)
     out.add_embedding_length(32)
@@ -137,7 +135,7 @@ def write_gguf(
     out.add_layer_norm_rms_eps(config["rms_norm_eps"])
     out.add_license("mit")
     out.add_tokenizer_model("gpt2")
-    out.add_tokenizer_pre(pre)
+    out.add_tokenizer_pre("smollm")
     vocab = sorted(tokens["vocab"], key=tokens["vocab"].get)
     out.add_token_list(vocab)
     out.add_token_types([3 if i == 0 else 1 for i in range(len(vocab))])
@@ -162,8 +160,6 @@ def write_gguf(
             out.add_tensor(f"{stem}.weight", raw)
         else:
             out.add_tensor(f"{stem}.weight", gguf.quants.quantize(raw, kind), raw_dtype=kind)
-    for stem in extra:
-        out.add_tensor(f"{stem}.weight", np.ones(32, np.float32))
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()

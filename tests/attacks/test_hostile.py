@@ -20,10 +20,8 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.cli.main import main
-from assay.core.errors import AssayError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.subjects import folder, gguf
 
 DATA = Path(__file__).parents[1] / "fixtures" / "formats"
 ROWS = (
@@ -254,11 +252,10 @@ def plain_dictionary(path):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A model as a folder and as a GGUF file, a text, activations, and a dictionary that fits all
+    """A model as a folder, a text, activations, and a dictionary that fits all
     of them."""
     home = tmp_path_factory.mktemp("whole")
     tiny_models.make(home / "model", "llama", bos_token_id=3, **SIZES)
-    tiny_models.write_gguf(home / "model.gguf", home / "model")
     shutil.copytree(home / "model", home / "shards")
     tensors = load_file(home / "shards/model.safetensors")
     (home / "shards/model.safetensors").unlink()
@@ -352,44 +349,6 @@ def harmed(path, rng):
     return harm(path, rng)
 
 
-def below(folder):
-    """All that lies in a folder."""
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-
-
-def converted(tmp_path, seed, world):
-    """What one harmed GGUF file led to."""
-    rng = np.random.default_rng([15, seed])
-    here = tmp_path / f"g{seed}"
-    here.mkdir()
-    path = Path(shutil.copy(world / "model.gguf", here / "it.gguf"))
-    chance = rng.random()
-    data = bytearray(path.read_bytes())
-    if chance < 0.5:  # in the header, where counts, lengths and kinds are
-        at = int(rng.integers(4, 400 if chance < 0.25 else data.index(b"blk.0.attn_q") + 2_000))
-        counts = (0, 1, 2**20, 2**31 - 1, 2**32, 2**40, 2**63, 2**64 - 1, int(rng.integers(2**62)))
-        data[at : at + 8] = counts[int(rng.integers(len(counts)))].to_bytes(8, "little")
-        path.write_bytes(bytes(data))
-        how = "count"
-    else:
-        how = harmed(path, rng)
-    code, err = 0, ""
-    try:
-        gguf.convert(path, here / "made", name="Tiny")
-    except AssayError as error:
-        code, err = error.exit_code, str(error)
-    except Exception as error:
-        return "gguf", how, f"{type(error).__name__}: {error}"[:300]
-    found = wrong(code, err) or (
-        "written although refused" if code and below(here) not in ([], ["it.gguf"]) else ""
-    )
-    if not code:
-        with contextlib.suppress(ModelError):  # whole, and perhaps of another vocabulary
-            folder.find(str(here / "made")).check_weights()
-    shutil.rmtree(here)
-    return "gguf", how, found
-
-
 def evaluated(tmp_path, seed, world, victims, words):
     """What evaluating on one harmed file led to: an answer, or one line and nothing written."""
     rng = np.random.default_rng([16, seed])
@@ -465,12 +424,12 @@ KINDS = (
     imported,
     judged,
     typed,
-    converted,
+    on_model,
     imported,
     on_acts,
     judged,
     typed,
-    converted,
+    on_model,
     imported,
     on_model,
     imported,
@@ -478,7 +437,7 @@ KINDS = (
     typed,
     on_acts,
     imported,
-    converted,
+    on_model,
     imported,
     on_text,
 )
@@ -507,7 +466,7 @@ def told(tmp_path, world, seeds, monkeypatch):
     )
 
 
-WITH_WORLD = (converted, on_model, on_text, on_acts)
+WITH_WORLD = (on_model, on_text, on_acts)
 
 
 @pytest.mark.parametrize(

@@ -230,8 +230,11 @@ def _made(op, *args, **kwargs):
 def install():
     """Give torch the device, once a process."""
     _setup_privateuseone_for_python_backend(NAME)
+    getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
     lib = torch.library.Library("_", "IMPL")
     lib.fallback(_made, "PrivateUse1")
+    # autocast may be asked for, and leaves every product in float32
+    lib.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     torch._C._set_only_lift_cpu_tensors(
         True
     )  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`

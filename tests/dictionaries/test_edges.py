@@ -16,8 +16,8 @@ from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.kernels.choice import kernel_for
 from assay.dictionaries.training.kernels.reference import StepInput, autograd
+from assay.dictionaries.training.kernels.sparse import sparse
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from seeded import drawn
 
@@ -63,7 +63,7 @@ def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstr
     assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x)[0])), rel=1e-5)
 
 
-@pytest.mark.parametrize("kernel", [autograd, None])
+@pytest.mark.parametrize("kernel", [autograd, sparse])
 def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
     params = {
         "W_enc": one().W_enc.mT.contiguous(),
@@ -76,10 +76,9 @@ def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
         (losses.TopKAux(), losses.mse),
         (losses.Matryoshka((4, F)), losses.Matryoshka((4, F), alpha=0)),
     ):
-        use = kernel or kernel_for(loss, TopK(2), F)
         x, more = drawn(1, D, seed=2), {"idle": idle}
         wanted = autograd(StepInput(plain, params, x, TopK(2), torch.zeros(1), torch.float32, {}))
-        found = use(StepInput(loss, params, x, TopK(2), torch.zeros(1), torch.float32, more))
+        found = kernel(StepInput(loss, params, x, TopK(2), torch.zeros(1), torch.float32, more))
         assert float(found[0]["loss"]) == pytest.approx(float(wanted[0]["loss"]), rel=1e-5)
         for name, grad in found[1].items():
             assert torch.allclose(grad.float(), wanted[1][name], atol=1e-6), name

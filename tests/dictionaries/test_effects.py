@@ -7,9 +7,6 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.dictionaries.selection import TopK
-from assay.dictionaries.training.kernels.choice import dense_for, sparse_for
-from assay.dictionaries.training.kernels.dense import dense
-from assay.dictionaries.training.kernels.reference import StepInput, autograd
 from assay.dictionaries.training.losses import EffectPenalty, priced
 from assay.dictionaries.training.train import Method, start
 from assay_catalogue.dictionaries.path_shares import effect_sums, halves
@@ -47,22 +44,6 @@ def test_each_feature_pays_for_what_it_does_in_the_metric_of_its_block(blocks):
                 w, M = params["W_dec"][r, i], loss.metrics[i // (F // blocks)]
                 total += float(penalty[r]) * f**2 * float(w @ M @ w)
         assert float(found[r]) == pytest.approx(total / B, rel=1e-4)
-
-
-@pytest.mark.parametrize("blocks", [1, 2])
-def test_gradients_by_hand_are_those_of_autograd(blocks):
-    loss, params, x, penalty = made(blocks)
-    assert dense_for(loss, TopK(3)) is dense and sparse_for(loss, TopK(3)) is None
-    expected, found = (
-        kernel(StepInput(loss, params, x, TopK(3), penalty, torch.float32))
-        for kernel in (autograd, dense)
-    )
-    for name in ("loss", "l0"):
-        torch.testing.assert_close(found[0][name], expected[0][name])
-    for name, gradient in expected[1].items():
-        torch.testing.assert_close(
-            found[1][name], gradient, rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
-        )
 
 
 def test_features_that_cannot_be_shared_equally_and_metrics_without_an_effect_are_refused():

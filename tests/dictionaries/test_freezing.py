@@ -24,7 +24,7 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.freezing import NEAR, Part, freeze
-from assay.dictionaries.training.kernels import choice
+from assay.dictionaries.training.kernels import sparse
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, keep_near, start
 from killed import Killed, dies_at
@@ -74,10 +74,9 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
-    monkeypatch.setitem(choice.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
-    few = 2.0 if path == "sparse" else 0.0
-    monkeypatch.setitem(choice.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
-    monkeypatch.setattr(choice, "pays", lambda k, width: path == "sparse")
+    for precision in PRECISIONS.values():
+        monkeypatch.setitem(sparse.WORTH, precision, 0)
+        monkeypatch.setitem(sparse.FEW, precision, 2.0 if path == "sparse" else 0.0)
 
 
 # --- frozen: the start, bit for bit ---------------------------------------------------------------

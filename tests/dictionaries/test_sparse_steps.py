@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.core import rng
 from assay.core.fit import fit
@@ -20,11 +19,9 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.kernels import active, choice, reference, sparse
+from assay.dictionaries.training.kernels import reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import StepInput
-from assay.dictionaries.training.kernels.sparse import topk_sparse
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
 from killed import Killed, dies_at
@@ -45,6 +42,15 @@ KINDS = {
     "gated_no_aux": (Gated(), losses.gated_no_aux),
 }
 every = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(autouse=True)
+def always_sparse(monkeypatch):
+    """Whatever the density, but where a test says otherwise."""
+    for precision in PRECISIONS.values():
+        monkeypatch.setitem(sparse.FEW, precision, 2.0)
+
+
 INPUTS = ("random", "ragged", "tied", "all-zero", "all-dense", "single-row")
 
 
@@ -138,75 +144,14 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
     wanted, gradients = reference.autograd(
         StepInput(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
     )
-    kernels = [choice.sparse_for(loss, nonlinearity)]
-    if inputs != "tied" or exact is nonlinearity:  # torch.topk takes any of equal numbers
-        kernels.append(choice.dense_for(loss, nonlinearity))
-    for kernel in kernels:
-        series, found = kernel(
-            StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
-        )
-        torch.testing.assert_close(
-            series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean())
-        )
-        torch.testing.assert_close(series["l0"].double(), wanted["l0"].double())
-        agree(found, gradients, 1e-5)
-
-
-@pytest.fixture(params=[-1.0, 2.0], ids=["crowd", "pieces"])
-def device(request, monkeypatch):
-    """Steps as a device takes them that multiplies whole matrices, or few places at a time."""
-    for module in (active, sparse):
-        monkeypatch.setattr(module, "accelerated", lambda device: True)
-    monkeypatch.setattr(active, "CROWDED", request.param)
-    monkeypatch.setattr(active, "FEWEST", 3)
-
-
-@every
-@pytest.mark.parametrize("inputs", ["random", "all-dense", "all-zero"])
-def test_steps_of_a_device_are_those_of_float64(kind, inputs, device):
-    nonlinearity, loss = KINDS[kind]
-    params, x, penalty = world(nonlinearity, inputs, 5)
-    loss, more = asked(loss, 24, dead=inputs != "all-zero")
-    exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
-    wanted, gradients = reference.autograd(
-        StepInput(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
+    series, found = sparse.sparse(
+        StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
     )
-    kernel = choice.sparse_for(loss, nonlinearity)
-    series, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
-    torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-6)
+    torch.testing.assert_close(
+        series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean())
+    )
+    torch.testing.assert_close(series["l0"].double(), wanted["l0"].double())
     agree(found, gradients, 1e-5)
-
-
-class Largest(TorchDispatchMode):
-    """Notes the bytes of the largest tensor that is made."""
-
-    size = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for one in made if isinstance(made, tuple | list) else [made]:
-            if isinstance(one, torch.Tensor):
-                self.size = max(self.size, one.numel() * one.element_size())
-        return made
-
-
-@pytest.mark.parametrize("kind", ["relu", "jumprelu", "gated"])
-@pytest.mark.parametrize("share", [active.CROWDED, 2.0])
-def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
-    """Half of all latents are on at the start: rows of both matrices at each place would be d / 2
-    times what the dense product takes. The largest tensor is an index of them all."""
-    monkeypatch.setattr(active, "accelerated", lambda device: True)
-    monkeypatch.setattr(active, "CROWDED", share)
-    monkeypatch.setattr(active, "FEWEST", 1)
-    nonlinearity, loss = KINDS[kind]
-    rows, d, f = 128, 256, 2048
-    params, x, penalty = world(nonlinearity, "random", 0, rows, d, f, runs=1)
-    with Largest() as largest:
-        choice.sparse_for(loss, nonlinearity)(
-            StepInput(loss, params, x, nonlinearity, penalty, torch.float32)
-        )
-    assert 0.4 < (params["b_enc"] + x @ params["W_enc"][0].T > 0).double().mean() < 0.6
-    assert 4 * rows * f <= largest.size <= 8 * rows * f
 
 
 @some_pairs("kind, inputs", tuple(KINDS), ("random", "ragged", "single-row"), each=3)
@@ -221,10 +166,8 @@ def test_bfloat16_of_both_paths_is_near(kind, inputs):
         )
     )
     distances = []
-    for kernel in (choice.sparse_for(loss, nonlinearity), choice.dense_for(loss, nonlinearity)):
-        _, found = choice.in_chunks(
-            kernel, StepInput(loss, params, x, nonlinearity, penalty, torch.bfloat16, more), {}
-        )
+    for kernel in (sparse.sparse, reference.autograd):
+        _, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.bfloat16, more))
         distances.append(
             {
                 name: float((found[name].double() - value).norm() / (value.norm() + 1e-12))
@@ -240,7 +183,7 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 3)
     loss, more = asked(loss, 24)
-    kernel = choice.sparse_for(loss, nonlinearity)
+    kernel = sparse.sparse
     _, found = kernel(StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more))
     for name in params:
         for wrong in (torch.nan, -torch.nan, torch.inf):
@@ -256,17 +199,13 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
             )
 
 
-both = pytest.mark.parametrize("kernel_for", [choice.dense_for, choice.sparse_for])
-
-
 @every
-@both
 @pytest.mark.parametrize("case", ["rows of each run", "a row of length 0", "a broken neighbour"])
-def test_gradients_by_hand_are_those_of_autograd(kind, kernel_for, case):
+def test_gradients_are_those_of_autograd(kind, case):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 4)
     loss, more = asked(loss, 24)
-    kernel = kernel_for(loss, nonlinearity)
+    kernel = sparse.sparse
     if case == "rows of each run":
         x = torch.stack([x, 1 - x])
     elif case == "a row of length 0":
@@ -285,39 +224,29 @@ def test_gradients_by_hand_are_those_of_autograd(kind, kernel_for, case):
     agree(found, double(gradients), 1e-5)
     for name in ("loss", "l0"):
         torch.testing.assert_close(series[name], wanted[name], rtol=1e-5, atol=1e-6)
-    standard = reference.standard(params)
-    features = nonlinearity(losses.project(standard, x), params["b_enc"], params)
-    mse = losses.squared_error(x, losses.decode(standard, features))
-    torch.testing.assert_close(series["mse"], mse, rtol=1e-5, atol=1e-6)
 
 
 @every
-@both
-def test_chunks_of_runs_change_nothing(kind, kernel_for, monkeypatch):
+@pytest.mark.parametrize("kernel", [sparse.sparse, reference.autograd])
+def test_chunks_of_runs_change_nothing(kind, kernel, monkeypatch):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 6, runs=5)
     loss, more = asked(loss, 24, runs=5)
     given = StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    kernel = kernel_for(loss, nonlinearity)
     series, whole = kernel(given)
     for most in ("CACHED", "TOGETHER"):  # two runs at a time: chunks of 2, 2 and 1
-        monkeypatch.setattr(choice, most, 2 * 9 * 24)
-    in_pieces, pieces = choice.in_chunks(kernel, given, {})
+        monkeypatch.setattr(sparse, most, 2 * 9 * 24)
+    monkeypatch.setitem(sparse.WORTH, torch.float32, 0)
+    in_pieces, pieces = sparse.in_chunks(kernel, given, {})
     agree(pieces, double(whole), 1e-6)
     agree(in_pieces, double(series), 1e-6)
 
 
 def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
     for nonlinearity, loss in KINDS.values():
-        chooses = isinstance(nonlinearity, TopK | BatchTopK)
-        assert choice.kernel_for(loss, nonlinearity, 32) is dense
-        # of the others only training tells the density
-        assert choice.kernel_for(loss, nonlinearity, 4608) is (topk_sparse if chooses else dense)
-    assert choice.kernel_for(losses.l1, Gated(), 32) is reference.autograd
-    assert (
-        choice.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
-        is reference.autograd
-    )
+        assert sparse.kernel_for(loss, nonlinearity) is sparse.sparse
+    for loss in (losses.l1, lambda params, x, nonlinearity, penalty: penalty):
+        assert sparse.kernel_for(loss, Gated()) is reference.autograd
 
 
 # --- what is on -----------------------------------------------------------------------------------
@@ -356,20 +285,6 @@ def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels
         values[: rows * count],
         batch.topk(count).values.relu().float().flatten().sort(descending=True).values,
     )
-
-
-@pytest.mark.parametrize("width, count", [(640, 20), (650, 3), (33, 1), (40, 9)])
-def test_in_two_rounds_the_largest_are_the_same(width, count):
-    # float64 takes the way of an accelerator
-    batch = torch.randn(7, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    batch[0, 1:] = -1
-    assert largest(batch, count).sort().values.tolist() == naive(batch, count)
-    batch = batch.round()  # of equal ones any may be taken
-    taken = (
-        torch.zeros_like(batch).flatten().index_fill_(0, largest(batch, count), 1) * batch.flatten()
-    )
-    wanted = batch.topk(count).values.relu().sort().values
-    assert torch.equal(taken.view_as(batch).topk(count).values.sort().values, wanted)
 
 
 @settings(max_examples=40, derandomize=True)
@@ -411,7 +326,7 @@ def test_runs_side_by_side_are_as_each_alone_and_so_are_their_notes(kind):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 7, runs=3)
     loss, more = asked(loss, 24, runs=3)
-    kernel = choice.sparse_for(loss, nonlinearity)
+    kernel = sparse.sparse
 
     def note(codes):
         return {"fired": codes.fired(), "least": codes.least(2)}
@@ -470,10 +385,10 @@ def method(kind, runs=RUNS, **more):
 
 
 def forced(monkeypatch, few):
-    """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setitem(choice.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
-    monkeypatch.setitem(choice.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
-    monkeypatch.setattr(choice, "pays", lambda k, width: few > 0)
+    """Sparse steps below this density; 0: none."""
+    for precision in PRECISIONS.values():
+        monkeypatch.setitem(sparse.WORTH, precision, 0)
+        monkeypatch.setitem(sparse.FEW, precision, few)
 
 
 def done(kind, bench, steps=120, runs=RUNS, **more):
@@ -494,7 +409,7 @@ def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
         forced(monkeypatch, few)
         curves.append(done(kind, bench, steps=60, products=products).history)
     within = 0.02 if products == "float32" else 0.1
-    for name in ("mse", "l0"):
+    for name in ("loss", "l0"):
         assert np.allclose(
             curves[0][name], curves[1][name], rtol=within, atol=within * curves[0][name].mean()
         ), name
@@ -518,20 +433,16 @@ def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_what
 
 
 @pytest.mark.parametrize("kind", PENALISED)
-def test_runs_take_the_path_that_their_own_density_says(kind, monkeypatch, plain_bench, tmp_path):
+def test_runs_take_the_path_that_their_own_density_says(kind, monkeypatch, bench):
     forced(monkeypatch, 0.3)
-    made = group(RUNS, method(kind), d=D, steps=120)
-    inner, taken = made.step_fn, []
-
-    def step_fn(state, batch, step):
-        taken.append(state["path.sparse"].clone())
-        return inner(state, batch, step)
-
-    made.step_fn = step_fn
-    fit([made], batches, steps=120, bench=plain_bench(tmp_path))
-    paths = torch.stack(taken)
-    assert not paths[0].any() and paths[-1].any()
-    assert not (paths == paths[:, :1]).all()  # they part at some step
+    dense = []
+    monkeypatch.setattr(
+        sparse,
+        "autograd",
+        lambda step: (dense.append(len(step.penalty)), reference.autograd(step))[1],
+    )
+    done(kind, bench)
+    assert 0 < len(dense) < 120 * len(RUNS) and {*dense} == {1}
 
 
 @pytest.mark.parametrize("kind", ["relu", "gated", "topk_aux", "batchtopk", "matryoshka"])
@@ -570,28 +481,6 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypat
         assert mine is None or torch.equal(mine[[0, 2, 3]], value[[0, 2, 3]]), key
 
 
-def test_going_back_takes_more_than_going_there():
-    """Sparse below a density, until it is 1.5 times as high; one that is no number changes
-    nothing."""
-    by_density = choice.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
-    few = choice.FEW["cpu"][torch.float32]
-    state = {**by_density.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
-
-    @dataclass
-    class Seen:
-        noted: dict
-
-    wanted = [
-        ([1.2, 0.9], [False, True]),
-        ([1.2, 1.2], [False, True]),
-        ([float("nan")] * 2, [False, True]),
-        ([0.5, 1.6], [True, False]),
-    ]
-    for shares, paths in wanted:
-        by_density.learn(state, Seen({"l0": torch.tensor(shares) * few * 100}))
-        assert state["path.sparse"].tolist() == paths
-
-
 def test_who_notes_dense_features_only_keeps_the_step_dense():
     @dataclass(frozen=True)
     class Sizes(Resample):
@@ -599,9 +488,8 @@ def test_who_notes_dense_features_only_keeps_the_step_dense():
             return {"largest": features.amax((1, 2))}
 
     for dead, sparse_steps in ((Keep(), True), (Resample(at=(3,)), True), (Sizes(at=(3,)), False)):
-        assert (
-            "path.sparse" in group(RUNS, method("relu", dead=dead), d=D, steps=5).state
-        ) == sparse_steps
+        trainer = group(RUNS, method("relu", dead=dead), d=D, steps=5).step_fn.__self__
+        assert (trainer.compute is sparse.sparse) == sparse_steps
 
 
 @pytest.mark.parametrize("kind", ["topk", "topk_aux", "batchtopk_aux", "relu", "gated"])
@@ -634,6 +522,6 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(kind, shared):
         x, more["y"] = (torch.stack([rows, rows.flip(0) + 1]) for rows in (x, more["y"]))
     given = StepInput(loss, params, x, nonlinearity, penalty, torch.float32, more)
     wanted, gradients = reference.autograd(given)
-    series, found = choice.sparse_for(loss, nonlinearity)(given)
+    series, found = sparse.sparse(given)
     torch.testing.assert_close(series["loss"], wanted["loss"])
     agree(found, double(gradients), 1e-5)

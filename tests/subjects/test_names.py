@@ -36,6 +36,7 @@ def eight_bit(tmp_path_factory):
     from."""
     import gguf
 
+    from assay.core.cache import sha256
     from assay.subjects.gguf import convert
 
     here = tmp_path_factory.mktemp("names")
@@ -45,7 +46,7 @@ def eight_bit(tmp_path_factory):
     file = tiny_models.write_gguf(
         here / "m.gguf", made, gguf.GGMLQuantizationType.Q8_0, leave_out=("output",)
     )
-    return models.find(str(convert(file, here / "eight", name="SmolLM2-135M")))
+    return models.find(str(convert(file, here / "eight", name="SmolLM2-135M", sha256=sha256(file))))
 
 
 def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(eight_bit):

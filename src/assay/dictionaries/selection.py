@@ -60,8 +60,9 @@ class TopK:
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         # Unsorted, which is cheaper; rectified after the choice, of k numbers and not of f.
-        values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
-        return torch.zeros_like(z).scatter(-1, index, values.relu())
+        pre = z + b_enc[:, None]
+        values, index = pre.topk(self.k, dim=-1, sorted=False)
+        return torch.zeros_like(pre).scatter(-1, index, values.relu())
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class AbsTopK:
         """Features [run, b, f], of either sign."""
         pre = z + b_enc[:, None]
         index = pre.abs().topk(self.k, dim=-1, sorted=False).indices
-        return torch.zeros_like(z).scatter(-1, index, pre.gather(-1, index))
+        return torch.zeros_like(pre).scatter(-1, index, pre.gather(-1, index))
 
 
 @dataclass(frozen=True)

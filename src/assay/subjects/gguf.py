@@ -1,24 +1,22 @@
-"""A GGUF file of Llama's or Gemma 3's shape → a folder that transformers opens: weights, tokenizer,
-configuration, where it came from."""
+"""The GGUF file of a model that has a name here → a folder that transformers opens: weights,
+tokenizer, configuration, where it came from. For other files transformers' own reader is enough."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import struct
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core import cache, foreign
 from assay.core.errors import ModelError
-from assay.subjects import sizes
 from assay.subjects.sizes import told_of_a_model
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ class _Family:
     """How files of one GGUF architecture differ from the model that transformers makes of them."""
 
     config: Callable[[GGUFReader], dict[str, Any]]
-    tokenizer: Callable[[GGUFReader, Path], Any]
+    tokenizer: Callable[[GGUFReader], Any]
     blocks: Mapping[str, str]
     """GGUF's name within a block → transformers'."""
     numbers: type[np.floating[Any]]
@@ -48,24 +46,24 @@ def convert(
     folder: Path,
     *,
     name: str,
-    sha256: str | None = None,
+    sha256: str,
     notices: Sequence[Path] = (),
 ) -> Path:
     """The folder made from a GGUF file: model.safetensors (norms float32; matrices of Llama
     float16, of Gemma 3 float32), tokenizer.json, config.json, assay.json, and copies of the
     notices.
 
-    The folder appears whole or not at all: it is written beside its place and renamed. The file's
-    hash is always checked; an existing folder is then kept.
+    The folder appears whole or not at all: it is written next to its place and renamed. The file's
+    hash is always checked, so that a file which somebody else made is not read at all; an existing
+    folder is then kept.
 
-    Raises: ModelError when the file is missing, has another hash than `sha256`, is damaged, or is
-    of another shape."""
+    Raises: ModelError when the file is missing or has another hash than `sha256`."""
     if not path.is_file():
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
     with told_of_a_model():
         foreign.regular(path, "a GGUF file")
         digest = cache.sha256(path)  # remembered while its size, inode and times stay
-    if sha256 is not None and digest != sha256:
+    if digest != sha256:
         raise ModelError(
             f"{path} is not the expected file: sha256 should be {sha256}, is {digest}; fetch "
             "it again"
@@ -96,61 +94,21 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     from gguf import GGUFReader
     from safetensors.numpy import save_file
 
-    try:
-        check(path)  # the reader believes every count, and makes as much as it says
-        reader = GGUFReader(path)
-        family = _family(reader, path)
-        config = family.config(reader)
-        sizes.check(config, path)
-        weights, kinds = _weights(reader, family, config)
-        tokenizer = family.tokenizer(reader, path)
-        licence = value(reader, "general.license", "unknown")
-    except (ModelError, MemoryError):
-        raise
-    except (
-        Exception
-    ) as error:  # the reader meets a damaged file with whatever exception its bytes lead to
-        raise ModelError(
-            f"{path} is not a complete GGUF file ({type(error).__name__} while reading it); fetch "
-            "it again"
-        ) from error
-    expected = _expected(family, config)
-    missing, extra = expected - weights.keys(), weights.keys() - expected
-    if bad := sorted(name for name, w in weights.items() if not np.isfinite(w).all()):
-        raise ModelError(f"{path}: {bad[0]} has numbers that are NaN or infinite; fetch it again")
-    if missing or extra:
-        what = (
-            f"lacks {', '.join(sorted(missing)[:3])}"
-            if missing
-            else f"has unknown tensors {', '.join(sorted(extra)[:3])}"
-        )
-        raise ModelError(f"{path} is not a {config['model_type']} model: it {what}")
-    sizes.check_stored(
-        config, {name: w.shape for name, w in weights.items()}, path, "fetch it again"
-    )
+    reader = GGUFReader(path)
+    family = _FAMILIES[value(reader, "general.architecture")]
+    config = family.config(reader)
+    weights, kinds = _weights(reader, family, config)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.save(str(folder / "tokenizer.json"))
+    family.tokenizer(reader).save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     about = {
         "name": name,
         "quantisation": kinds,
-        "licence": licence,
+        "licence": value(reader, "general.license", "unknown"),
         "gguf_sha256": sha256,
         "gguf": path.name,
     }
     (folder / "assay.json").write_text(json.dumps(about, indent=1))
-
-
-def _family(reader: GGUFReader, path: Path) -> _Family:
-    kind = value(reader, "general.architecture")
-    if kind not in _FAMILIES:
-        raise ModelError(
-            f"{path} holds a {kind} model; only GGUF files of architecture "
-            f"{' or '.join(_FAMILIES)} can be converted"
-        )
-    if (scaling := value(reader, f"{kind}.rope.scaling.type", "none")) != "none":
-        raise ModelError(f"{path} scales its rope ({scaling}), which Assay cannot convert")
-    return _FAMILIES[kind]
 
 
 def _llama(reader: GGUFReader, kind: str = "llama") -> dict[str, Any]:
@@ -216,31 +174,18 @@ _CONTROL, _USER_DEFINED = 3, 4
 """GGUF's types of special tokens, and of texts that are always one token."""
 
 
-def byte_level(reader: GGUFReader, path: Path) -> Any:
+def byte_level(reader: GGUFReader) -> Any:
     """Byte-level BPE. "smollm" splits digits one by one first, which the tokenizer that
-    transformers makes of it does not.
-
-    Raises: ModelError for a tokenizer of another kind."""
+    transformers makes of it does not."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    model, pre = (
-        value(reader, "tokenizer.ggml.model"),
-        value(reader, "tokenizer.ggml.pre", "gpt-2"),
-    )
-    if model != "gpt2" or pre not in ("smollm", "gpt-2"):
-        raise ModelError(
-            f"{path} has tokenizer {model} with pre-tokenizer {pre}; only gpt2 with smollm or "
-            "gpt-2 can be converted"
-        )
     tokens = value(reader, "tokenizer.ggml.tokens")
     types = value(reader, "tokenizer.ggml.token_type")
     merges = [tuple(m.split(" ")) for m in value(reader, "tokenizer.ggml.merges")]
     tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
     bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
     digits = pre_tokenizers.Digits(individual_digits=True)
-    tokenizer.pre_tokenizer = (
-        pre_tokenizers.Sequence([digits, bytes_]) if pre == "smollm" else bytes_
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(
         [AddedToken(t, special=True) for t, k in zip(tokens, types, strict=True) if k == _CONTROL]
@@ -248,19 +193,11 @@ def byte_level(reader: GGUFReader, path: Path) -> Any:
     return tokenizer
 
 
-def pieces(reader: GGUFReader, path: Path) -> Any:
+def pieces(reader: GGUFReader) -> Any:
     """Gemma's SentencePiece as BPE: spaces are ▁, what has no token falls back to its bytes, and
-    the file lists no merges, so that they follow from the vocabulary.
-
-    Raises: ModelError for a tokenizer of another kind."""
+    the file lists no merges, so that they follow from the vocabulary."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
-    model = value(reader, "tokenizer.ggml.model")
-    if model != "llama" or value(reader, "tokenizer.ggml.add_space_prefix", True):
-        raise ModelError(
-            f"{path} has tokenizer {model}; of a Gemma 3 only llama without a space before the "
-            "text (add_space_prefix false) can be converted"
-        )
     listed = value(reader, "tokenizer.ggml.tokens")
     types = value(reader, "tokenizer.ggml.token_type")
     # runs of spaces are listed as they are, and looked up after spaces have become ▁
@@ -332,20 +269,6 @@ _FAMILIES = {
 }
 
 
-def _expected(family: _Family, config: dict[str, Any]) -> set[str]:
-    blocks = {
-        f"model.layers.{i}.{part}.weight"
-        for i in range(config["num_hidden_layers"])
-        for part in family.blocks.values()
-    }
-    tops = {
-        f"{top}.weight"
-        for top in _TOP.values()
-        if top != "lm_head" or not config["tie_word_embeddings"]
-    }
-    return blocks | tops
-
-
 def unpermute(w: Float[np.ndarray, "out d"], heads: int) -> Float[np.ndarray, "out d"]:
     """Query or key rows in the half-split rope order (i, i + e/2), from GGUF's interleaved one (2i,
     2i + 1).
@@ -366,20 +289,8 @@ def _weights(
     weights: dict[str, np.ndarray] = {}
     kinds: Counter[str] = Counter()
     for tensor in reader.tensors:
-        stem, _, end = tensor.name.rpartition(".")
+        stem = tensor.name.removesuffix(".weight")
         part = stem.split(".")
-        if (
-            end != "weight"
-            or (len(part) == 3 and part[2] not in family.blocks)
-            or (len(part) != 3 and stem not in _TOP)
-        ):
-            if stem == "rope_freqs":
-                raise ModelError(
-                    f"the GGUF file scales its rope frequencies ({tensor.name}), which Assay "
-                    "cannot convert"
-                )
-            weights[tensor.name] = np.empty(0)  # reported as unknown by the caller
-            continue
         w = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
         if len(part) == 3:
             name = f"model.layers.{part[1]}.{family.blocks[part[2]]}.weight"
@@ -390,47 +301,12 @@ def _weights(
         else:
             name = f"{_TOP[stem]}.weight"
         # a copy in every case: float32 tensors come as a read-only memory map of the file
-        with np.errstate(
-            over="ignore"
-        ):  # what is too large for float16 is refused with what is no number
-            weights[name] = (
-                np.array(w, family.numbers, order="C") if w.ndim > 1 else w - family.norm_excess
-            )
+        weights[name] = (
+            np.array(w, family.numbers, order="C") if w.ndim > 1 else w - family.norm_excess
+        )
     names = {kind.value: kind.name.partition("_")[2] for kind in LlamaFileType}
     mix = names.get(value(reader, "general.file_type", None))  # of several kinds, such as Q4_K_M
     return weights, mix or kinds.most_common(1)[0][0]
-
-
-MOST, LONGEST = 2_000_000, 2**20
-"""Values, those in arrays among them, and tensors; bytes of a text. A vocabulary of 256,000 tokens
-takes about 1,300,000 values."""
-_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-"""GGUF's number of a kind of value → its bytes."""
-_TEXT, _ARRAY = 8, 9
-
-
-def check(path: Path) -> None:
-    """Raise ModelError for a header that is cut short, or has more values, longer texts or other
-    kinds than known ones."""
-    with path.open("rb") as file, told_of_a_model():
-        walk = _Walk(path, file)
-        magic, version = walk.numbers("<4sI")
-        if magic != b"GGUF" or version not in (2, 3):
-            raise walk.broken("it does not begin with GGUF, version 2 or 3")
-        tensors, values = walk.numbers("<QQ")
-        walk.count(tensors)
-        walk.count(values)
-        for _ in range(values):
-            walk.text()
-            walk.value(*walk.numbers("<I"))
-        for _ in range(tensors):
-            walk.text()
-            (dims,) = walk.numbers("<I")
-            if not 1 <= dims <= 4:
-                raise walk.broken(f"a tensor has {dims} dimensions")
-            walk.skip(
-                8 * dims + 12
-            )  # sizes, kind, offset: the reader compares them with what is there
 
 
 def value(reader: GGUFReader, key: str, *default: Any) -> Any:
@@ -438,51 +314,3 @@ def value(reader: GGUFReader, key: str, *default: Any) -> Any:
     if default and key not in reader.fields:
         return default[0]
     return reader.fields[key].contents()
-
-
-class _Walk:
-    """Where in the file the walk is, and how much it has met."""
-
-    def __init__(self, path: Path, file: BinaryIO):
-        self.path, self.file, self.met, self.end = path, file, 0, path.stat().st_size
-
-    def broken(self, why: str) -> ModelError:
-        return ModelError(f"{self.path} is not a complete GGUF file ({why}); fetch it again")
-
-    def numbers(self, form: str) -> tuple[int, ...]:
-        content = self.file.read(struct.calcsize(form))
-        if len(content) < struct.calcsize(form):
-            raise self.broken("it ends within its header")
-        return struct.unpack(form, content)
-
-    def skip(self, length: int) -> None:
-        if self.file.tell() + length > self.end:
-            raise self.broken("it ends within its header")
-        self.file.seek(length, 1)
-
-    def count(self, more: int) -> None:
-        self.met += more
-        foreign.within(self.met, MOST, self.path, "values and tensors in its header")
-
-    def text(self) -> None:
-        (length,) = self.numbers("<Q")
-        foreign.within(length, LONGEST, self.path, "bytes in one text of its header")
-        self.skip(length)
-
-    def value(self, kind: int) -> None:
-        if kind == _TEXT:
-            self.text()
-        elif kind == _ARRAY:
-            inner, length = self.numbers("<IQ")
-            self.count(length)
-            if inner == _TEXT:
-                for _ in range(length):
-                    self.text()
-            elif inner in _BYTES:
-                self.skip(_BYTES[inner] * length)
-            else:
-                raise self.broken(f"an array of values of kind {inner}")
-        elif kind in _BYTES:
-            self.skip(_BYTES[kind])
-        else:
-            raise self.broken(f"a value of kind {kind}")

@@ -6,8 +6,8 @@ Every loss has the form `loss(params, x, nonlinearity, penalty, y=None) -> [run]
 the training asks for it by name, and gets it: `idle` [run, f], rows since each latent last fired;
 `progress`, the share of the steps done. A loss with settings is a frozen dataclass with a call.
 Squared errors are divided by d and the sum of features by √d, so that λ means the same at every
-width of the input. All are plain differentiable torch: `kernels/dense.py` has gradients written
-by hand for some, and tests compare the two."""
+width of the input. All are plain differentiable torch: `kernels/sparse.py` has sparse steps for
+some, and tests compare the two."""
 
 from __future__ import annotations
 
@@ -189,10 +189,13 @@ class L1Weighted:
                 f"L1Weighted's parts are the widths of the concatenated layers: {self.parts} "
                 f"is not {y.shape[-1]} in sum"
             )
-        rows = params["W_dec"].split(list(self.parts) or y.shape[-1], -1)
-        lengths = torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in rows]).sum(0)
-        weighted = feature_sum(features * lengths[:, None], y.shape[-1])
+        weighted = feature_sum(features * self.lengths(params["W_dec"])[:, None], y.shape[-1])
         return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * weighted
+
+    def lengths(self, W_dec: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f"]:
+        """The sum of the lengths of each row's parts."""
+        rows = W_dec.split(list(self.parts) or W_dec.shape[-1], -1)
+        return torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in rows]).sum(0)
 
 
 l1_weighted = L1Weighted()

@@ -84,7 +84,7 @@ class HeldOutDictionary(NamedModelDictionary):
     per_file: Annotated[int, Ge(0)] = 2
     """Test windows from one file, at most, so that no large file is most of the test."""
     products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training, where gradients are written by hand; parameters are
+    """Precision of matrix products in training; parameters are
     float32. Many CPUs are far slower in bfloat16."""
 
     def cut(self, part: Literal["train", "test"]) -> dict[str, Any]:

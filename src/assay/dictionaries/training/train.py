@@ -20,14 +20,7 @@ from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
-from assay.dictionaries.training.kernels.active import Codes, by_triton, gpu
-from assay.dictionaries.training.kernels.choice import (
-    ByDensity,
-    dense_for,
-    in_chunks,
-    kernel_for,
-    sparse_for,
-)
+from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.reference import (
     FIXED,
     Kernel,
@@ -37,6 +30,7 @@ from assay.dictionaries.training.kernels.reference import (
     is_encoder,
     standard,
 )
+from assay.dictionaries.training.kernels.sparse import in_chunks, kernel_for
 from assay.dictionaries.training.learners import (
     Idle,
     Learner,
@@ -50,7 +44,7 @@ from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CURVES = ("mse", "l0", "kl", "ce")
-"""What histories hold beside the loss, each where the kernel gives it."""
+"""What histories hold next to the loss, each where the kernel gives it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +138,7 @@ def fit_dictionaries(
     `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all
     runs; [run, b, d] only with groups of equally many runs); `mean` and `scale` say how that was
     done and are stored with the dictionaries, which read raw activations. Without a `bench` nothing
-    is kept on the way. Histories hold loss, l0 and (from kernels written by hand) mse. Read the
-    result with `Dictionary.of`.
+    is kept on the way. Histories hold loss and l0. Read the result with `Dictionary.of`.
 
     Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out`
     are those of y. Crosscoders over layers: the activations of several sites side by side, a
@@ -270,9 +263,9 @@ class _Trainer:
         self.learners = _learners(method, self.wanted, watch)
         # Who notes nothing of a row of zeros never notes anything, and need not be shown features.
         self.noting = [one for one in self.learners if one.note(torch.zeros(1, 1, method.width))]
-        sparsely = all(isinstance(one, NotesCodes) for one in self.noting)
-        self.compute = kernel or _fastest(method, d_out, sparsely)
-        self.learners += [self.compute] if isinstance(self.compute, ByDensity) else []
+        sparsely = not method.skip and all(isinstance(one, NotesCodes) for one in self.noting)
+        fastest = kernel_for(method.loss, method.nonlinearity) if sparsely else autograd
+        self.compute = kernel or fastest
         # Asked once: to look for a protocol's functions takes as long as a small product.
         kind = method.nonlinearity
         self.confined = kind if isinstance(kind, Confined) else None
@@ -305,7 +298,6 @@ class _Trainer:
         more: dict[str, Any] = {} if y is None else {"y": y.float()}
         more |= {"idle": state["idle.rows"]} if "idle" in self.wanted else {}
         more |= {"progress": step / self.steps} if "progress" in self.wanted else {}
-        more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
         note = partial(_notes, noting) if noting else None
         dtype = PRECISIONS[method.products]
         given = StepInput(method.loss, params, x, method.nonlinearity, penalty, dtype, more, note)
@@ -436,8 +428,6 @@ def spread(
 
 def unit_rows(W: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
     """Scale every row to length 1, in place: without it an L1 penalty is evaded by long rows."""
-    if by_triton(W):
-        return gpu().unit_rows(W)
     return W.div_(torch.linalg.vector_norm(W, dim=-1, keepdim=True))
 
 
@@ -446,9 +436,6 @@ def remove_parallel(
 ) -> None:
     """Take from each gradient row its part along the unit row of W, in place: Adam must not see
     what renormalising undoes."""
-    if by_triton(W):
-        gpu().remove_parallel(grad, W)
-        return
     few = (
         256 if W.device.type == "cpu" else W.shape[1]
     )  # so that they are still in a cache at the second pass
@@ -481,30 +468,6 @@ def _learners(
         *watch,
     )
     return [part for part in parts if isinstance(part, Learner) and not isinstance(part, Keep)]
-
-
-def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
-    """Gradients by hand where there are some for what the method is, sparse ones where learners are
-    content with what is on."""
-    if method.skip:
-        return autograd
-    sparse = sparse_for(method.loss, method.nonlinearity) if sparsely else None
-    dense = dense_for(method.loss, method.nonlinearity) if d_out is None else autograd
-    if sparse is None:
-        return dense
-    few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
-    return (
-        sparse
-        # Of transcoders there is no dense kernel by hand, only autograd's: where few features are
-        # on for certain, there is nothing to go back and forth between.
-        if few and d_out is not None
-        else ByDensity(
-            dense,
-            sparse,
-            PRECISIONS[method.products],
-            most=method.nonlinearity.k if few else None,  # type: ignore[attr-defined]
-        )
-    )
 
 
 def _check(method: Method, loss_arguments: frozenset[str], d_out: int | None) -> None:

@@ -1,2 +1,2 @@
-"""Values and gradients of the losses: `reference` by autograd, `dense` and `sparse` by hand;
-`choice` says which is taken. Tests compare them."""
+"""Values and gradients of the losses: `reference` by autograd, `sparse` by autograd over what is on
+alone. Tests compare them."""

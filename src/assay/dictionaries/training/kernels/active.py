@@ -3,7 +3,7 @@ nothing else.
 
 Two orders of the same n places serve all of them: by latent, in which everything is kept, and by
 row, for the decoder alone. A sum over the places of a row, or of a latent, is an embedding bag, and
-a product at each place a sampled one. On a CPU places are found by NumPy, whose partition and
+a product at each place a sampled one. Places are found by NumPy, whose partition and
 search are several times faster than topk and nonzero of PyTorch."""
 
 from __future__ import annotations
@@ -12,24 +12,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.util import find_spec
 from itertools import pairwise
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.heavy import torch
 
-CROWDED = 0.05
-"""Share of a batch's places above which, off the CPU, whole matrices are multiplied: rows of both
-would take far more memory, 2 d numbers a place, and a device multiplies matrices many times faster
-than it collects rows."""
-GROUP = 16
-"""Numbers of a row that share a maximum where the largest are looked for off the CPU; 8 and 32 take
-as long on an H200."""
-FEWEST = 2**12
-"""Places that are multiplied at a time at least."""
 _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 """Integers of the same size; those above 0 are in the order of the numbers whose bits they are."""
 
@@ -58,8 +47,6 @@ class Active:
         if runs > 1:
             latent += torch.div(row, rows, rounding_mode="floor") * width
         rows, width, run_width = runs * rows, runs * width, width
-        if accelerated(places.device) and len(places) > CROWDED * rows * width:
-            return Crowd(rows, width, row, latent, run_width)
         # By latent, as the bags of `gather` and the compressed rows of `products` want them.
         order = _ascending(latent, width)
         # `index_select` takes a third of the time of row[order], here and below.
@@ -136,14 +123,6 @@ class Active:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
-        if by_triton(W):
-            return gpu().products(self.latent, self.row, W, batch)
-        if accelerated(W.device):
-            # A few places at a time: rows of both are copied, and together no more numbers than a
-            # batch has.
-            few = max(FEWEST, self.rows * self.width // (2 * W.shape[1]))
-            pieces = zip(self.latent.split(few), self.row.split(few), strict=True)
-            return torch.cat([torch.linalg.vecdot(W[latent], batch[row]) for latent, row in pieces])
         _hush()
         # Places by latent are already the compressed rows of a matrix [width, rows], so W xᵀ can be
         # worked out at these places alone, with no copy of the rows that take part.
@@ -166,74 +145,14 @@ class Active:
         # right=True: a latent at an end belongs to the stretch that begins there. One decode then
         # gives what every stretch adds, as if each had a batch to itself, and the order by latent
         # still holds.
-        stretch = torch.searchsorted(
-            torch.tensor(ends, device=self.latent.device), self._within_run, right=True
-        )
-        return type(self)(
+        stretch = torch.searchsorted(torch.tensor(ends), self._within_run, right=True)
+        return Active(
             self.rows * len(ends),
             self.width,
             self.row + self.rows * stretch,
             self.latent,
             self.run_width,
         )
-
-
-class Crowd(Active):
-    """Places so many that a product of whole matrices is the cheaper one, in any order: on a device
-    where nothing works out a product at places alone."""
-
-    def decode(
-        self, values: Float[torch.Tensor, " n"], W: Float[torch.Tensor, "width d"]
-    ) -> Float[torch.Tensor, "rows d"]:
-        """The sum of each row's latents, each times its value: values · W."""
-        return self._whole(values) @ W
-
-    def gather(
-        self, values: Float[torch.Tensor, " n"], batch: Float[torch.Tensor, "rows d"]
-    ) -> Float[torch.Tensor, "width d"]:
-        """The sum of each latent's rows, each times its value: valuesᵀ · batch."""
-        return self._whole(values).T @ batch
-
-    def products(
-        self, batch: Float[torch.Tensor, "rows d"], W: Float[torch.Tensor, "width d"]
-    ) -> Float[torch.Tensor, " n"]:
-        """The scalar product of row and latent at each place: batch · Wᵀ there."""
-        return (batch @ W.T).flatten().index_select(0, self.places)
-
-    def _whole(self, values: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, "rows width"]:
-        """Values where they stand, 0 elsewhere."""
-        table = torch.zeros(self.rows * self.width, dtype=values.dtype, device=values.device)
-        return table.index_copy_(0, self.places, values).view(self.rows, self.width)
-
-
-def accelerated(device: torch.device) -> bool:
-    """Whether a device multiplies whole matrices many times faster than it collects rows."""
-    return device.type != "cpu"
-
-
-def by_places(device: torch.device) -> bool:
-    """Whether products at places alone are worked out without a copy of the rows that take part, as
-    on a CPU and, by Triton, on a GPU of CUDA."""
-    return device.type == "cpu" or (device.type == "cuda" and _has_triton())
-
-
-def by_triton(rows: torch.Tensor) -> bool:
-    """Whether what is done with these rows is done by kernels of our own."""
-    return rows.is_cuda and rows.dtype == torch.float32 and _has_triton()
-
-
-@cache
-def _has_triton() -> bool:
-    """Whether Triton is here, which comes with PyTorch for CUDA on Linux alone, and works."""
-    return find_spec("triton") is not None and gpu().works()
-
-
-@cache
-def gpu() -> ModuleType:
-    """Those kernels, which only a machine with Triton can import."""
-    from assay.dictionaries.training.kernels import gpu as kernels
-
-    return kernels
 
 
 def _sums(
@@ -243,8 +162,6 @@ def _sums(
     rows: Float[torch.Tensor, "k d"],
 ) -> Float[torch.Tensor, "m d"]:
     """The sum of the rows of each stretch of `index`, each times its weight."""
-    if by_triton(rows):
-        return gpu().sums(starts, index, weights, rows)
     # An embedding bag reads each row and adds it where it belongs in one pass. rows[index] would
     # first write a matrix [n, d], and an index_add_ would read it again.
     return torch.nn.functional.embedding_bag(
@@ -279,8 +196,6 @@ def above(
     """Places of the flattened batch that are above 0, or at or above the bound of their latent;
     perhaps some just below it as well."""
     bound = None if bound is None else bound[..., None, :]
-    if batch.device.type != "cpu" or batch.dtype not in _BITS:
-        return (batch > 0 if bound is None else batch >= bound).flatten().nonzero()[:, 0]
     # Signed integers order positive floats correctly, and have all negative ones, −0 among them,
     # below 1. NaN goes by its sign bit, so this is no guard against it.
     numbers = batch.view(_BITS[batch.dtype]).numpy()
@@ -303,7 +218,7 @@ def above(
 
 def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.Tensor, " n"]:
     """Places of the flattened batch of the `count` largest numbers of each row, as far as they are
-    above 0; of equal ones those that come first, but for an accelerator.
+    above 0; of equal ones those that come first, but for a batch of more than 2³² numbers.
 
     The row's numbers are dealt into groups, and as many groups as are wanted have a maximum at or
     above the count-th largest maximum: so have the numbers that are wanted. What reaches that
@@ -316,8 +231,9 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
         int(rows - 1).bit_length(),
     )  # of a place within its row, and of the row
     # The sorting key below has 63 bits: 31 for the number, 32 are left for row and place.
-    if batch.device.type != "cpu" or low + high > 32 or batch.dtype not in _BITS:
-        chosen = in_two_rounds(batch, count)
+    if low + high > 32:
+        index = batch.topk(count, dim=-1, sorted=False).indices
+        chosen = (index + width * torch.arange(rows)[:, None]).flatten()
         return chosen[batch.flatten()[chosen] > 0]
     # Integers from here on: NumPy has no bfloat16, and these compare as the floats do wherever they
     # are above 0.
@@ -353,33 +269,6 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
     return torch.from_numpy(places)
 
 
-def in_two_rounds(
-    batch: Float[torch.Tensor, "rows width"], count: int
-) -> Int[torch.Tensor, " rows*count"]:
-    """Places of the flattened batch of the `count` largest numbers of each row, in any order, by
-    maxima of groups: the groups of the largest maxima hold them.
-
-    On a GPU it takes a fifth to two fifths of the time of topk, and waits for nothing."""
-    rows, width = batch.shape
-    groups = width // GROUP
-    if groups < 2 * count:
-        index = batch.topk(count, dim=-1, sorted=False).indices
-    else:
-        # strided groups, so that maxima run along contiguous memory; what is left over is no
-        # group's
-        dealt = batch[:, : groups * GROUP].unflatten(1, (GROUP, groups))
-        chosen = dealt.amax(1).topk(count, dim=-1, sorted=False).indices[:, None]
-        candidates = dealt.gather(2, chosen.expand(-1, GROUP, -1)).flatten(1)
-        where = chosen + groups * torch.arange(GROUP, device=batch.device)[:, None]
-        where = where.flatten(1)
-        if groups * GROUP < width:
-            rest = torch.arange(groups * GROUP, width, device=batch.device)
-            candidates = torch.cat([candidates, batch[:, groups * GROUP :]], 1)
-            where = torch.cat([where, rest.expand(rows, -1)], 1)
-        index = where.gather(1, candidates.topk(count, dim=-1, sorted=False).indices)
-    return (index + width * torch.arange(rows, device=batch.device)[:, None]).flatten()
-
-
 def _ordered(bits: np.ndarray) -> np.ndarray:
     """Bits of numbers as integers in the order of the numbers, those below 0 too."""
     # Floats are sign and magnitude, integers two's complement. The shift smears the sign into all
@@ -390,8 +279,6 @@ def _ordered(bits: np.ndarray) -> np.ndarray:
 def _ascending(keys: Int[torch.Tensor, " n"], below: int) -> Int[torch.Tensor, " n"]:
     """The order of keys from 0 to below `below`, equal ones as they come; NumPy sorts numbers of 16
     bits by digits."""
-    if keys.device.type != "cpu":
-        return keys.int().argsort(stable=True)  # half the digits of whole numbers of 64 bits
     return torch.from_numpy(
         # The narrowest type, since up to 16 bits a stable sort is a radix sort: its time grows with
         # n alone.

@@ -1,5 +1,5 @@
-"""Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a
-new loss uses at once.
+"""Any loss and its gradients by plain autograd: the truth for sparse steps, and what a new loss
+uses at once.
 
 Every kernel is a function of a `StepInput` and gives (series, gradients). In training the big
 matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the
@@ -9,6 +9,7 @@ and "l0" [run], and what else is worth a curve."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeAlias
 
@@ -66,10 +67,15 @@ Kernel = Callable[[StepInput], Step]
 
 
 def autograd(step: StepInput) -> Step:
-    """The loss [run] and its gradients, by torch's autograd; products stay in the parameters'
-    precision, whatever `dtype`."""
+    """The loss [run] and its gradients, by torch's autograd; where `dtype` is bfloat16, autocast
+    takes products in it."""
     noted, params = Noted(step.nonlinearity), step.params
-    with torch.enable_grad():
+    low = (
+        torch.autocast(step.x.device.type, torch.bfloat16)
+        if step.dtype == torch.bfloat16
+        else nullcontext()
+    )
+    with torch.enable_grad(), low:
         leaves = leaves_of(params)
         read = standard({**params, **leaves})
         losses = step.loss(read, step.x, noted, step.penalty, **step.more)
