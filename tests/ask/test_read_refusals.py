@@ -260,6 +260,11 @@ KNOWN = {
     },
     "share of the variance that a.safetensors does not explain at hook_embed (0 or more, lower is "
     "better)": {"fvu": "a.safetensors", "site": "hook_embed"},
+    "share of the variance that 3 principal components explain of the activations at hook_embed on "
+    "all prompts": {"across": "explained", "components": 3, "site": "hook_embed"},
+    "distance between the means for a and b of the activations at hook_embed on all prompts": {
+        "across": "distance", "labels": ("a", "b"), "site": "hook_embed"
+    },
     "linear CKA of its tokens at blocks.2.hook_resid_pre and without the change (0 to 1)": {
         "cka": True,
         "site": "blocks.2.hook_resid_pre",
