@@ -226,6 +226,9 @@ KNOWN = {
     'whether the next 5 likeliest tokens contain "yes" (0 to 1)': {
         "generates": ("yes",), "tokens": 5
     },
+    'whether the next 20 likeliest tokens begin with "yes", "no" (0 to 1)': {
+        "begins": ("yes", "no")
+    },
     "share of attention that token -1 pays to token 0 in head 1.2 (0 to 1)": {"pattern": "1.2"},
     "activation along good at token {who}, over its length (activation)": {
         "projection": "good", "position": "{who}"

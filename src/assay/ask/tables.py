@@ -187,8 +187,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     generates: Texts = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     as whole words (large and small letters alike), else 0."""
+    begins: Texts = ()
+    """1 where what it writes begins with one of these texts, as `generates` compares them, else
+    0."""
     tokens: Few = 20
-    """How many tokens it writes at most, for `generates` and `written`."""
+    """How many tokens it writes at most, for `generates`, `begins` and `written`."""
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
     0 takes the likeliest."""

@@ -227,6 +227,14 @@ KINDS: Mapping[str, Kind] = {
         _SHARE,
         fields=("tokens", "temperature"),
     ),
+    "begins": Kind(
+        next_tokens.generates,
+        lambda r: f"whether {_written_on(r)} begin with {_quoted(r.begins)}",
+        SHARE,
+        "falls",
+        _SHARE,
+        fields=("tokens", "temperature"),
+    ),
     "written": Kind(
         next_tokens.written,
         lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
@@ -417,7 +425,7 @@ KINDS: Mapping[str, Kind] = {
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
-ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
+ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
 TAKEN = tuple(
     """attrs chunk coords count diff dims drop get head info interp items keys load map median
@@ -575,7 +583,7 @@ def fits(read: Read, columns: Collection[str]) -> bool:
 
 def writes(read: Read) -> int:
     """How many tokens a read lets the model write."""
-    return read.tokens if read.generates or read.written else 0
+    return read.tokens if read.generates or read.begins or read.written else 0
 
 
 def unembedded(read: Read, tokens: float) -> float:
