@@ -226,6 +226,9 @@ KNOWN = {
     'whether the next 5 likeliest tokens contain "yes" (0 to 1)': {
         "generates": ("yes",), "tokens": 5
     },
+    'whether the next 20 likeliest tokens begin with "yes", "no" (0 to 1)': {
+        "begins": ("yes", "no")
+    },
     "share of attention that token -1 pays to token 0 in head 1.2 (0 to 1)": {"pattern": "1.2"},
     "activation along good at token {who}, over its length (activation)": {
         "projection": "good", "position": "{who}"
@@ -260,6 +263,11 @@ KNOWN = {
     },
     "share of the variance that a.safetensors does not explain at hook_embed (0 or more, lower is "
     "better)": {"fvu": "a.safetensors", "site": "hook_embed"},
+    "share of the variance that 3 principal components explain of the activations at hook_embed on "
+    "all prompts": {"across": "explained", "components": 3, "site": "hook_embed"},
+    "distance between the means for a and b of the activations at hook_embed on all prompts": {
+        "across": "distance", "labels": ("a", "b"), "site": "hook_embed"
+    },
     "linear CKA of its tokens at blocks.2.hook_resid_pre and without the change (0 to 1)": {
         "cka": True,
         "site": "blocks.2.hook_resid_pre",

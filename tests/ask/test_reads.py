@@ -138,16 +138,24 @@ def test_what_is_written_is_the_likeliest_token_each_time(naive):
         written = [naive.written(text, 6, one) for text in SHOWN]
         first = [naive.written(text, 2, one) for text in SHOWN]
         wanted = [(re.findall(r"\w+", w) or [w])[-1] for w in written]
-        shown = texts(*({"text": t, "w": w} for t, w in zip(SHOWN, wanted, strict=True)))
+        begun = [(re.findall(r"\w+|\S", w) or [w])[0] for w in written]
+        cells = [*zip(SHOWN, wanted, begun, strict=True)]
+        shown = texts(*({"text": t, "w": w, "b": b} for t, w, b in cells))
         every = [
             Read(name="long", generates=("{w}",), tokens=6),
             Read(name="short", generates=("{w}",), tokens=2),
             Read(name="either", generates=("no such text", "{w}"), tokens=6),
             Read(name="neither", generates=("no such text",), tokens=6),
+            Read(name="first", begins=("no such text", "{b}"), tokens=6),
+            Read(name="last", begins=("{w}",), tokens=6),
         ]
         found = measured(naive, shown, every, some, [ALONG])
         assert found["long"].tolist() == found["either"].tolist() == [1.0] * 4
-        assert found["neither"].tolist() == [0.0] * 4
+        assert found["neither"].tolist() == [0.0] * 4 and found["first"].tolist() == [1.0] * 4
+        for text, w, number in zip(written, wanted, found["last"], strict=True):
+            after = text.lstrip()[len(w.strip()) :][:1]
+            ends = not (w[-1:].isalnum() and re.match(r"\w", after))
+            assert number == (text.strip().lower().startswith(w.strip().lower()) and ends)
         for w, f, number in zip(wanted, first, found["short"], strict=True):
             words = re.findall(r"\w+", f.lower())
             assert number == (w.lower() in words if w.isalnum() else w.strip() in f)

@@ -67,6 +67,38 @@ def test_anisotropy_is_the_mean_cosine_of_two_tokens(naive):
         assert found[p] == pytest.approx(np.mean(cosines), abs=1e-6)
 
 
+def test_a_number_across_prompts_is_that_of_the_activations_of_all(tmp_path):
+    naive, at = Naive(tmp_path / "llama", "llama"), {"site": "blocks.1.hook_resid_pre"}
+    labels, words = ("code", "prose", "code", "code", "prose"), ("a", "b x", "x b", "def a", "b")
+    rows = [{"text": t, "label": x, "pair": x} for t, x in zip(words, labels, strict=True)]
+    every = [
+        Read(name="gap", across="distance", labels=("code", "prose"), **at),
+        Read(name="alike", across="cosine", **at),
+        Read(name="whole", across="participation_ratio", position="mean", **at),
+    ]
+    streams = [naive.run(naive.ids(text))[1][1] for text in words]
+    x, code = np.stack([s[-1] for s in streams]), np.array(labels) == "code"
+    means = np.stack([s[1:].mean(0) if len(s) > 1 else s[0] for s in streams])
+    p = np.linalg.eigvalsh(np.cov(means.T))
+    pairs = [(a, b) for i, a in enumerate(x) for b in x[:i]]
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs]
+    expected = {
+        "gap": np.linalg.norm(x[code].mean(0) - x[~code].mean(0)),
+        "alike": np.mean(cosines),
+        "whole": p.sum() ** 2 / (p**2).sum(),
+    }
+    for unit in ("", "pair"):  # units of one row each, and of three and two
+        found = measured(naive, texts(*rows, unit=unit), every)
+        for name, number in expected.items():
+            assert found[name].mean() == pytest.approx(number, rel=1e-4), (unit, name)
+    labelled = zip(rows[:4], "abab", strict=True)
+    kinds = [r | {"pair": pair, "label": k} for r, k in labelled for pair in "12"]
+    found = measured(naive, texts(*kinds, levels="label", unit="pair"), every[1:2])["alike"]
+    u = x[[0, 2, 0, 2]]
+    u = u / np.linalg.norm(u, axis=1, keepdims=True)
+    assert found.mean(1)[0] == pytest.approx(((u @ u.T).sum() - 4) / 12, rel=1e-4)
+
+
 def test_logits_are_what_the_softmax_is_taken_of(naive):
     every = [
         Read(name="one", logit=" a"),
@@ -120,6 +152,13 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         "no direction 'alone'; did you mean along": {"cosine": "alone"},
         "each pair of positions": {"norm": True, "site": "blocks.0.attn.hook_pattern"},
         "'a' minus itself is 0": {"logit": ("a", "a")},
+        "distance is of two groups of rows": {"across": "distance"},
+        "has no column 'label'": {
+            "across": "distance",
+            "labels": ("code", "prose"),
+            "site": "blocks.1.hook_resid_pre",
+        },
+        "across reads no `to`": {"across": "cosine", "to": 1},
     }.items(),
 )
 def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):

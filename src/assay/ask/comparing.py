@@ -298,6 +298,10 @@ def unlike(
     labels = unlike_kinds(asked, main, others)
     if asked.frozen is None and asked.by_label[main].task.model.weights:  # next to the wrong model
         labels += tuple(p.label for p in asked.parts if p.of not in ("", main))
+    if asked.frozen is None:  # what stands in there is nothing that the claim reads
+        bear = asked.controls_of(main, [c.name for c in read.columns])
+        idle = (p for p in asked.parts if p.of == main and p not in bear)
+        labels += tuple(p.label for p in idle if p.label not in (*asked.at_chance, *controls))
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
 
 

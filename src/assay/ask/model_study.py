@@ -70,10 +70,12 @@ class ModelStudy(ResolvedStudy):
                 return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
                 return any(controls.varies(r, part.task.prompts) for r in reads_named)
-            changes_weights = part.task.model.weights and not part.task.intervention
-            if isinstance(part.task, DamageTask) and changes_weights:
-                # a loss is what such a change is said to do, not what it does by the way
-                return not reads_named or any(reads.kind_of(r) != "loss" for r in reads_named)
+            if isinstance(part.task, DamageTask):
+                # a number of all prompts does not get worse prompt by prompt; and a loss is what
+                # a change of weights is said to do, not what it does by the way
+                changes_weights = part.task.model.weights and not part.task.intervention
+                idle = {"across", *(("loss",) if changes_weights else ())}
+                return not reads_named or any(reads.kind_of(r) not in idle for r in reads_named)
             return True
 
         return tuple(

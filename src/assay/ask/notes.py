@@ -117,7 +117,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
         )
 
 
-WORST = {"accuracy": 0.0, "generates": 0.0, "rank": 1e4, "loss": 20.0}
+WORST = {"accuracy": 0.0, "generates": 0.0, "begins": 0.0, "rank": 1e4, "loss": 20.0}
 """What a model that can nothing has of reads, about."""
 
 

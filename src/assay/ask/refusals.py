@@ -99,20 +99,23 @@ def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
 
 
 def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
-    """Refuse what is taken of each unit where a probe's AUROC is meant: only the mean of what its
-    units have is an AUROC, and a unit's own part may lie beyond 0 and 1."""
+    """Refuse what is taken of each unit where a probe's AUROC is meant, or a read across prompts:
+    only the mean of what its units have is this number, and a unit's own part may lie beyond its
+    ends."""
     parsed = s.read.parsed
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
     by_unit = parsed.share or re.search(r"\b(corr|spearman|auroc)\(", parsed.text)
+    across = [r.name for r in study.text.study.read if r.across]
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])
-        if c.name != "auroc" or part is None or not isinstance(part.task, ProbeTask):
+        probed = part is not None and c.name == "auroc" and isinstance(part.task, ProbeTask)
+        if not probed and (part is None or c.name not in across):
             continue
         if by_unit or c in apart or (c.over and c.how not in ("each", "mean", "sum")):
-            name = f"{c.arm or judged[0]}.auroc"
+            name = f"{c.arm or judged[0]}.{c.name}"
             raise s.error(
                 s.key,
-                f"{name} is one number of all units, and none of them has an AUROC of its own; "
+                f"{name} is one number of all units, and none of them has one of its own; "
                 f"write mean({name}), as in max(mean({name}), over=layer)",
             )
 

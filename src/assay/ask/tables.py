@@ -193,8 +193,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     generates: Texts = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     as whole words (large and small letters alike), else 0."""
+    begins: Texts = ()
+    """1 where what it writes begins with one of these texts, as `generates` compares them, else
+    0."""
     tokens: Few = 20
-    """How many tokens it writes at most, for `generates` and `written`."""
+    """How many tokens it writes at most, for `generates`, `begins` and `written`."""
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
     0 takes the likeliest."""
@@ -251,6 +254,19 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     it does not explain."""
     anisotropy: bool = False
     """The mean cosine of the activations at `site` of each two tokens of the prompt."""
+    across: Literal[
+        "", "effective_rank", "participation_ratio", "explained", "cosine", "distance"
+    ] = ""
+    """One number of the activations at `site` on all prompts: how many dimensions they fill, as an
+    effective rank or a participation ratio; which share of their variance the first `components`
+    principal components have; the mean cosine of every two; or how far the means of the rows of two
+    `labels` are apart."""
+    components: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """Of explained: how many principal components."""
+    labels: tuple[Plain, Plain] | None = None
+    """Of distance: the labels of the rows whose means are compared."""
+    label: str = "label"
+    """Of distance: the column of the labels."""
     cka: bool = False
     """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
     models of a difference, from 0 to 1: linear CKA."""

@@ -134,7 +134,7 @@ ASKED = Control("asked", "the model says it when it is asked in words", drawn=Fa
 
 WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
 WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
-DEALT = Control("labels", "parts that labels dealt out at random choose do it as well", drawn=False)
+DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 
 _WORDS = {
     RANDOM: "any vector of this length has the effect",
@@ -165,7 +165,7 @@ _WORDS = {
     SPELLING: "characters, capitals, blanks and the endings of words predict it",
     PAIRS: "pairs of neighbouring words predict it",
     UNTRAINED: "the activations of an untrained model predict it",
-    DEALT: "parts chosen by shuffled labels do as well",
+    DEALT: "shuffled labels do as well",
     PERMUTED: "a probe trained on shuffled labels is right equally often",
 }
 DRAWN = frozenset(x.name for x in tuple(globals().values()) if isinstance(x, Control) and x.drawn)

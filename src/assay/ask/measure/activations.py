@@ -118,7 +118,7 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The length of an activation, the mean of it over tokens."""
-    site = _own_site(read, prompt)
+    site = own_site(read, prompt)
 
     def number(reading: PassOutput) -> float:
         rows = reading.rows(site, read.position).flatten(1).double()
@@ -134,7 +134,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     for neuron in read.neurons:
         whole = not read.site and isinstance(neuron, str) and "." in neuron
         layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
-        site = Site("mlp_post", layer) if whole else _own_site(read, prompt)
+        site = Site("mlp_post", layer) if whole else own_site(read, prompt)
         width = _wide(str(site), prompt.folder)[1]
         if not 0 <= n < width:
             raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")
@@ -155,7 +155,7 @@ def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: mean over i < j of x_i · x_j / (‖x_i‖ ‖x_j‖)
     Source: Ethayarajh, How Contextual are Contextualized Word Representations?, 2019
     """
-    site = _own_site(read, prompt)
+    site = own_site(read, prompt)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: anisotropy compares {FEWEST} tokens or more")
 
@@ -173,7 +173,7 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖), X and Y [token, d] less their means, norms of all entries
     Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019
     """
-    site = _own_site(read, prompt)
+    site = own_site(read, prompt)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
 
@@ -267,7 +267,7 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(numbers, sites=captured, compares="before" in asked)
 
 
-def _own_site(read: Read, prompt: Prompt) -> Site:
+def own_site(read: Read, prompt: Prompt) -> Site:
     """The site that a read names. Raises: DataError where it names none, ModelError."""
     if not read.site:
         raise DataError(

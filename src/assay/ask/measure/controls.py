@@ -196,8 +196,9 @@ def names_a_block(read: Read) -> bool:
 
 
 def chooses_by_labels(read: Read) -> bool:
-    """Whether the parts of a read are chosen by labels, which may be dealt out at random."""
-    return read.top is not None and not isinstance(read.top.by, str)
+    """Whether a read is of two labels, or its parts are chosen by them, which may be dealt out at
+    random."""
+    return read.labels is not None or (read.top is not None and not isinstance(read.top.by, str))
 
 
 def looks_at_a_slot(read: Read) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import (
+    across_prompts,
     choosing,
     controls,
     dictionaries,
@@ -247,6 +248,8 @@ def remarks(
     as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
     DataError, with the read or the prompt's place."""
     known: dict[str, list[tuple[str, str]]] = {}
+    if read.across:
+        across_prompts.check(read, task.prompts, task.rows)
     for source, point, level in _tables([read]):
         if level.top is not None:
             _check_choice(task, level, prompts[0].folder)
@@ -341,7 +344,7 @@ class Readings:
         dictionary: Callable[[str], Dictionary],
         code: Callable[[str], Callable[..., Any]] = own_code.load,
     ) -> None:
-        self.task, self.model = task, model
+        self.task, self.model, self.rows = task, model, rows
         dictionary = cache(partial(_fitted, model.folder, dictionary))
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
@@ -378,7 +381,7 @@ class Readings:
         rival = base if self.task.than is None else None
         written = self._written()
         base_written = base._written() if base else {}
-        count = 0
+        count, vectors = 0, dict[tuple[int, bool], Float[np.ndarray, "variant row d"]]()
         for some, variants in self.passes.batches():
             given = self.passes.given(some, variants)
             before = base.passes.given(some, variants) if base else None
@@ -390,14 +393,26 @@ class Readings:
                 for k, read in enumerate(self.ready[p]):
                     numbers = np.array(read.numbers(seen[p]), dtype=float)
                     apart = rival is None or not _compares(read)
+                    less: Any = 0.0
                     if base and base_seen and apart:
-                        numbers -= base.ready[p][k].numbers(base_seen[p])
-                    for v, number in zip(variants, numbers, strict=True):
+                        less = np.array(base.ready[p][k].numbers(base_seen[p]), dtype=float)
+                    if read.of_all:
+                        for of_base, x in enumerate([numbers, less] if base else [numbers]):
+                            shape = (self.passes.count, len(self.ready), x.shape[1])
+                            of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
+                            of_read[variants.start : variants.stop, p] = x
+                        continue
+                    for v, number in zip(variants, numbers - less, strict=True):
                         s, w = divmod(v, len(self.changes.sweep))
                         values[s, w, k, p] = number
             if variants[-1] == self.passes.count - 1:
                 count += len(some)
                 tick(count, len(self.ready))
+        for (k, of_base), x in vectors.items():
+            side = base if of_base and base else self
+            parts = across_prompts.of_each(side.ready[0][k], x, side.task.prompts, side.rows)
+            whole = parts.reshape(*values.shape[:2], -1)
+            values[:, :, k] = values[:, :, k] - whole if of_base else whole
 
     def _seen(
         self,

@@ -217,21 +217,23 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where what the model writes contains one of the texts, else 0; the token that ends a text
-    is no part of it."""
+    """1 where what the model writes contains one of the texts, or begins with it, else 0; the token
+    that ends a text is no part of it."""
     _refuse_longer(read, prompt)
-    filled = [prompt.row.fill(text) for text in read.generates]
-    if empty := [text for text, f in zip(read.generates, filled, strict=True) if not f.strip()]:
+    asked = read.generates or read.begins
+    filled = [prompt.row.fill(text) for text in asked]
+    if empty := [text for text, f in zip(asked, filled, strict=True) if not f.strip()]:
         raise DataError(
             f"{prompt.row.place}: {empty[0]!r} is empty there, and whatever is written has that"
         )
     texts = [whole(text) for text in filled]
+    found = re.Pattern.search if read.generates else re.Pattern.match
     ends = set(prompt.folder.ends)
 
     def number(reading: PassOutput) -> float:
         new = [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
-        written = prompt.folder.tokenizer.decode(new)
-        return float(any(text.search(written) for text in texts))
+        written = prompt.folder.tokenizer.decode(new).lstrip()
+        return float(any(found(text, written) for text in texts))
 
     return Ready(each(number), writes=read.tokens, temperature=read.temperature)
 

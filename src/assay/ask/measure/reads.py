@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import activations, attribution, directions, interventions, next_tokens
+from assay.ask.measure import (
+    across_prompts,
+    activations,
+    attribution,
+    directions,
+    interventions,
+    next_tokens,
+)
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
@@ -220,6 +227,14 @@ KINDS: Mapping[str, Kind] = {
         _SHARE,
         fields=("tokens", "temperature"),
     ),
+    "begins": Kind(
+        next_tokens.generates,
+        lambda r: f"whether {_written_on(r)} begin with {_quoted(r.begins)}",
+        SHARE,
+        "falls",
+        _SHARE,
+        fields=("tokens", "temperature"),
+    ),
     "written": Kind(
         next_tokens.written,
         lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
@@ -357,6 +372,16 @@ KINDS: Mapping[str, Kind] = {
         unembeds=False,
         skips_first=True,
     ),
+    "across": Kind(
+        across_prompts.across,
+        lambda r: f"{across_prompts.words(r)} the activations{_where(r)} on all prompts",
+        "1",
+        "",
+        fields=(*_AT, "components", "labels", "label"),
+        places=("mean",),
+        unembeds=False,
+        skips_first=True,
+    ),
     "cka": Kind(
         activations.cka,
         lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
@@ -400,7 +425,7 @@ KINDS: Mapping[str, Kind] = {
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
-ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
+ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
 TAKEN = tuple(
     """attrs chunk coords count diff dims drop get head info interp items keys load map median
@@ -518,6 +543,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     along = [directions.find(tables, name) for name in directions_of(read)]
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
+    if read.across and (read.across == "distance") != (read.labels is not None):
+        raise DataError(
+            f'{read.name}: distance is of two groups of rows; write across = "distance" with '
+            'labels = ["code", "prose"]'
+        )
     _check_sweep(read, along)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, along, point)
@@ -553,7 +583,7 @@ def fits(read: Read, columns: Collection[str]) -> bool:
 
 def writes(read: Read) -> int:
     """How many tokens a read lets the model write."""
-    return read.tokens if read.generates or read.written else 0
+    return read.tokens if read.generates or read.begins or read.written else 0
 
 
 def unembedded(read: Read, tokens: float) -> float:

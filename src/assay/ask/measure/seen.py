@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import SLOT, PromptRow
@@ -270,8 +271,8 @@ class PassOutput:
         return self.acts[site][chosen].float()
 
 
-Numbers = Callable[[Sequence[PassOutput]], Sequence[float]]
-"""The numbers of a read, from what a prompt gave under each edit."""
+Numbers = Callable[[Sequence[PassOutput]], Sequence[Any]]
+"""The numbers of a read, from what a prompt gave under each edit; of `Ready.of_all` vectors."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,8 @@ class Ready:
     """Whether it asks for the loss of what was written."""
     compares: bool = False
     """Whether it reads the untouched model as well, as KL divergence does."""
+    of_all: Callable[[Float[np.ndarray, "n d"], Sequence[PromptRow]], Any] | None = None
+    """Where its numbers are vectors: what makes a number for each prompt of those of all."""
     notes: tuple[tuple[str, str], ...] = ()
     """What whoever wrote it should know, such as that an answer has several tokens, and the text
     that it is so of."""

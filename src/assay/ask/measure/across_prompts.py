@@ -1,0 +1,107 @@
+"""Across prompts: numbers that all prompts of a read have together, such as the effective rank of
+their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.ask.measure.activations import own_site
+from assay.ask.measure.directions import label_of
+from assay.ask.measure.prompts import PromptRow, PromptSet
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, positions
+from assay.ask.tables import Read
+from assay.core import rng, spread
+from assay.core.errors import DataError, nearest
+
+_WORDS = {
+    "effective_rank": "effective rank of",
+    "participation_ratio": "participation ratio of",
+    "explained": "share of the variance that {n} principal component{s} explain{v} of",
+    "cosine": "mean cosine of every two of",
+    "distance": "distance between the means for {first} and {second} of",
+}
+
+
+def words(read: Read) -> str:
+    """What is taken of the activations, in words."""
+    first, second = read.labels or ("", "")
+    n, one = read.components, read.components == 1
+    ends = {"s": "" if one else "s", "v": "s" if one else ""}
+    return _WORDS.get(read.across, "").format(n=n, first=first, second=second, **ends)
+
+
+def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
+    """Refuse a distance of groups that are not there. Raises: DataError."""
+    for label in read.labels or ():
+        known = {*prompts.column(read.label, rows)}
+        if label_of(label) not in known:
+            raise DataError(
+                f"{read.name}: no prompt has {read.label} = {label_of(label)!r}; "
+                f"{nearest(label_of(label), known)}"
+            )
+    if read.labels is not None and prompts.table.levels == read.label:
+        raise DataError(
+            f"{read.name}: every level of {read.label} has one of the two groups alone; take "
+            f"levels out of {prompts.table.name}"
+        )
+
+
+def across(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """One number of the activations on all prompts, of which each prompt has a part: their mean is
+    the number, and they vary as it does between samples of prompts."""
+    site = own_site(read, prompt)
+    positions(read, prompt)
+
+    def vectors(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " d"]]:
+        return [seen.act(site, read.position).flatten().cpu().numpy() for seen in reading]
+
+    dealt = context.stands_in == "labels"
+    return Ready(vectors, sites=(site,), of_all=partial(_of_all, read, dealt))
+
+
+def of_each(
+    ready: Ready,
+    x: Float[np.ndarray, "variant row d"],
+    prompts: PromptSet,
+    rows: Sequence[int],
+) -> Float[np.ndarray, "variant row"]:
+    """The part of each row under each edit, of every level of the prompts by itself. A unit of many
+    rows has a larger part than one of few, so that the mean over units is the number."""
+    assert ready.of_all is not None
+    parts = np.full(x.shape[:2], np.nan)
+    levels, units = np.array(prompts.level_of(rows)), np.array(prompts.units(rows))
+    for level in np.unique(levels):
+        some = np.flatnonzero(levels == level)
+        _, index, counts = np.unique(units[some], return_inverse=True, return_counts=True)
+        weights = counts[index] * len(counts) / len(some)
+        for v, vectors in enumerate(x):
+            of_level = ready.of_all(vectors[some], [prompts.rows[rows[i]] for i in some])
+            number = of_level.mean()
+            parts[v, some] = number + weights * (of_level - number)
+    return parts
+
+
+def _of_all(
+    read: Read, dealt: bool, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
+) -> Float[np.ndarray, " n"]:
+    """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
+    are `dealt`."""
+    of: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
+        "effective_rank": spread.effective_rank,
+        "participation_ratio": spread.participation_ratio,
+        "explained": partial(spread.explained, components=read.components),
+        "cosine": spread.cosine,
+    }
+    if read.labels is not None:
+        labels = np.array([label_of(row.columns[read.label]) for row in rows])
+        if dealt:
+            labels = labels[rng.permutation(np.array([0]), "ask.labels", 0, len(labels))[0]]
+        first, second = (labels == label_of(label) for label in read.labels)
+        if not (first.any() and second.any()):
+            return np.full(len(x), np.nan)
+        of["distance"] = partial(spread.distance, first=first, second=second)
+    return spread.by_vector(of[read.across], x)

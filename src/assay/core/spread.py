@@ -1,0 +1,96 @@
+"""Spread: statistics of a set of vectors, such as the effective rank of the activations on all
+prompts, as one number for each vector whose mean is the statistic: its value, and how far this
+vector moves it (the infinitesimal jackknife). Intervals of means are then those of the statistic of
+as many vectors, to first order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Vectors = Float[np.ndarray, "n d"]
+Moved = tuple[float, Float[np.ndarray, " n"]]
+"""A statistic, and by how much each vector moves it; these add up to 0."""
+LEAST_SHARE = 1e-12
+"""Shares of the variance below this are what rounding leaves of none."""
+
+
+def by_vector(statistic: Callable[[Vectors], Moved], x: Vectors) -> Float[np.ndarray, " n"]:
+    """Compute of each vector what a statistic is the mean of; NaN of fewer than two vectors, and
+    where no two of them differ.
+
+    Formula: T + n/(n − 1) ψ_i, ψ_i how fast T grows with the weight of vector i
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 22
+    """
+    n = len(x)
+    if n < 2 or not np.isfinite(x).all():
+        return np.full(n, np.nan)
+    with np.errstate(all="ignore"):
+        value, moved = statistic(np.asarray(x, dtype=np.float64))
+        return value + n / (n - 1) * moved
+
+
+def effective_rank(x: Vectors) -> Moved:
+    """How many dimensions the vectors fill.
+
+    Formula: exp(−Σ p log p), p the share of the variance of each principal component
+    Source: Roy and Vetterli, The effective rank, EUSIPCO 2007
+    """
+    p, moved = _shares(x)
+    logs = np.log(np.maximum(p, LEAST_SHARE))
+    rank = math.exp(-float((p * logs).sum()))
+    return rank, -rank * (moved * logs).sum(1)
+
+
+def participation_ratio(x: Vectors) -> Moved:
+    """How many dimensions the vectors fill, large ones counting more.
+
+    Formula: (Σ λ)² / Σ λ², λ the variance of each principal component
+    """
+    p, moved = _shares(x)
+    ratio = 1 / float((p**2).sum())
+    return ratio, -2 * ratio**2 * (moved * p).sum(1)
+
+
+def explained(x: Vectors, components: int) -> Moved:
+    """Which share of the variance the first principal components have."""
+    p, moved = _shares(x)
+    return float(p[:components].sum()), moved[:, :components].sum(1)
+
+
+def cosine(x: Vectors) -> Moved:
+    """The mean cosine of every two vectors.
+
+    Formula: mean over i < j of x_i · x_j / (‖x_i‖ ‖x_j‖)
+    """
+    n = len(x)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    each = (unit @ unit.sum(0) - 1) / (n - 1)
+    # times this, since a vector is in n − 1 of the pairs, and its own weight moves no other one
+    return float(each.mean()), 2 * (n - 1) ** 2 / (n * max(1, n - 2)) * (each - each.mean())
+
+
+def distance(x: Vectors, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> Moved:
+    """How far the mean of some vectors is from that of others.
+
+    Formula: ‖x̄ − ȳ‖
+    """
+    means = [x[some].mean(0) for some in (first, second)]
+    apart = means[0] - means[1]
+    length = float(np.linalg.norm(apart))
+    moved = np.zeros(len(x))
+    for some, mean, sign in zip((first, second), means, (1, -1), strict=True):
+        moved[some] = sign * len(x) / some.sum() * (x[some] - mean) @ apart / length
+    return length, moved
+
+
+def _shares(x: Vectors) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"]]:
+    """The share of the variance of each principal component, the largest first, and by how much
+    each vector moves it."""
+    u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    p = s**2 / (s**2).sum()
+    moved = (len(x) * u**2 - 1) * p
+    return p, moved - p * moved.sum(1, keepdims=True)
