@@ -25,7 +25,7 @@ CLAIM = 0
 """Which of the record's claims it shows."""
 ARM = "probe after block 14"
 CONTROLS = {
-    "agent/places": "token embeddings at their positions",
+    "agent/places": "token embeddings, no block",
     "agent/untrained": "the same model, untrained",
     "agent/permuted": "shuffled labels",
 }
@@ -35,7 +35,7 @@ WIDE, NARROW, EDGE = 680, 360, 12
 STYLE = """
 svg{font:13px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;background:var(--paper)}
 text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:var(--quiet)}
-.unspecific{fill:var(--undecided);font-weight:600}.line,.axis{stroke:var(--hairline);fill:none}.axis{stroke:var(--grey2)}
+.unspecific{fill:var(--unspecific);font-weight:600}.line,.axis{stroke:var(--hairline);fill:none}.axis{stroke:var(--grey2)}
 .allowed{fill:var(--allowed)}.threshold{stroke:var(--ink)}.numbers{font-variant-numeric:tabular-nums}
 .unit{fill:var(--method);opacity:.5}.bar{stroke:var(--method);stroke-width:2.5}.filled{fill:var(--method)}
 .open{fill:none;stroke:var(--method);stroke-width:1.5}.method .name,.method .numbers{font-weight:600}
@@ -69,7 +69,7 @@ def draw(width: int) -> str:
     """The claim as SVG: its outcome, its words, and its interval above those of its controls."""
     claim = _claim()
     lines = textwrap.wrap(claim.text, (width - 2 * EDGE) // 7)
-    plot = Markup(interval_plot(claim))
+    plot = Markup(interval_plot(claim, (width - 2 * EDGE) // 7))
     top = 50 + 18 * len(lines)
     height = top + int(plot.partition('height="')[2].partition('"')[0]) + EDGE
     body = Markup('<text class="title {0}" y="14">{1} {0}</text>').format(

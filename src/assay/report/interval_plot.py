@@ -30,15 +30,16 @@ NAME, BAR = 14, 30
 LINE = 17
 """By so much every row is higher where the numbers of one stand on a line of their own."""
 FITS = 46
-"""So many letters of a row's text fit on one line of a small screen."""
+"""The letters of a row's text that fit on one line of a small screen."""
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their
 spans gets an arrow."""
 
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
-CAME = {"fails": "fails", "holds": "passes", "undecided": "undecided"}
-"""What a control does, by its outcome; its sign says whether it should."""
+CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
+"""What is said of a control, by its outcome; its sign alone says that it does not satisfy the
+claim."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""
 MARKS = {
@@ -71,8 +72,9 @@ class _Row(NamedTuple):
     points: tuple[float, ...] = ()
 
 
-def interval_plot(statement: Judged | Estimated) -> Markup:
-    """The plot of one verdict; also of an estimate, which has no range."""
+def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
+    """The plot of one verdict; also of an estimate, which has no range. Where a row has more than
+    `fits` letters, numbers stand below names."""
     claim = statement if isinstance(statement, Judged) else None
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
@@ -83,7 +85,7 @@ def interval_plot(statement: Judged | Estimated) -> Markup:
     def to_percent(value: float) -> float:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
-    more = LINE if any(len(row.name) + len(row.words) > FITS for row in rows) else 0
+    more = LINE if any(len(row.name) + len(row.words) > fits for row in rows) else 0
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
     body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
@@ -105,13 +107,13 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = KINDS.get(role, "")
-        came = CAME[c.outcome] if kind == "control" else f"{kind} {FOUND[c.met]}"
-        came = came if kind else "may hold too" if role == "also" else "holds too"
+        came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
+        came = came if kind else ": may hold too" if role == "also" else ": holds too"
         points = () if isinstance(v, Other) else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
         words = f"{c.estimate} {c.interval}"
-        name = f"{c.sign} {arm}: {came}".lstrip()
+        name = f"{c.sign} {arm}{came}".lstrip()
         yield _Row(name, CLASSES.get(role, "planted"), mark, words, *numbers, points)
     if isinstance(paper := statement.published, Published):
         name = "published" if paper.same else "published, other set-up"

@@ -158,6 +158,7 @@ def page(
     shared, noted = _shared(noted)
     answers = "Answers" if len(claims) > 1 else "Answer"
     numbers = any(e.curve is None for e in findings)
+    figures = _in_units(figures, data)
     parts: dict[str, tuple[str, Any]]
     parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
     parts |= {"verdicts": ("Table", True), "findings": ("Estimates", numbers)}
@@ -168,6 +169,7 @@ def page(
         .get_template("page.html")
         .render(
             data=data,
+            lead=_lead(findings[0]) if findings and not claims else "",
             header=header,
             text=text,
             looks=looks,
@@ -213,6 +215,33 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))
     return structs.replace(data, verdicts=judged, findings=estimated)
+
+
+def _lead(e: Estimated) -> str:
+    """Say the first number of a result that has no claims: of a scan the largest, of a curve where it
+    crosses."""
+    lines = tables.curve_lines(e)
+    if e.curve is None:
+        return f"{e.text}: {' '.join(tables.estimate_of(e))}"
+    if e.curve.is_plain:
+        return f"It {e.curve.crossing.words}" if e.curve.crossing else ""
+    first = e.curve.in_words(e.curve.listed()[0])
+    largest = next(line for line in lines if line.startswith(first))
+    return f"the largest of {len(e.curve.levels)}: {largest}"
+
+
+def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
+    """Figures of curves with the unit of their numbers in place of what was computed."""
+    units = {e.condition: e.unit for e in data.findings if e.unit not in ("", "1")}
+    renamed = []
+    for f in figures:
+        name = f.color if f.mark == "heatmap" else f.y_title
+        unit = units.get(name or "", "")
+        if unit and f.mark == "heatmap":
+            table = {unit if k == name else k: column for k, column in f.columns.items()}
+            f = replace(f, columns=table, color=unit)
+        renamed.append(replace(f, y_title=unit) if unit and f.mark != "heatmap" else f)
+    return renamed
 
 
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
