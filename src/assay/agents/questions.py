@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from assay.agents import answers, checking, describing, writing
+from assay.agents import answers, checking, describing
 from assay.agents.answers import Answer
 from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Plain, Rows, Tables
 from assay.agents.asking import Asked, Lacking, opened
 from assay.agents.opening import Opening
 from assay.ask.planned import Gap
+from assay.ask.running import stated, written
 from assay.ask.text import ClaimEntry, EstimateEntry
 from assay.core.errors import AssayError
 
@@ -94,9 +96,9 @@ class Questions(Opening):
         }
         top = {"question": question, "seeds": seeds, "budget": budget}
         said = {"claim": claims, "estimate": estimates}
-        tables = {name: list(map(writing.told, entries)) for name, entries in said.items()}
+        tables = {name: [dict(stated(e)) for e in entries] for name, entries in said.items()}
         with self._one:
-            return self._written(writing.study(top, {"experiment": [part], **tables}))
+            return self._written(_study(top, {"experiment": [part], **tables}))
 
     def ask_model(
         self,
@@ -157,7 +159,7 @@ class Questions(Opening):
             "estimate": estimates,
         }
         with self._one:
-            return self._written(writing.study(top, tables))
+            return self._written(_study(top, tables))
 
     def check_claim(
         self,
@@ -204,3 +206,12 @@ class Questions(Opening):
             return answers.written(text, missing=lacks, assumed=assumed)
         except AssayError as error:
             return answers.written(text, wrong=error.request())
+
+
+def _study(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The text of a study; what an agent left empty is left out."""
+
+    def said(table: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in table.items() if v not in ("", None, (), [], {})}
+
+    return written(said(top), {name: list(map(said, tables[name])) for name in tables})
