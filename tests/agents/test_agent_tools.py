@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from tiny_study import TINY
 
-from assay.agents.verdicts import verdict
+from assay.agents.answers import verdict
 from assay.core.results import Judged
 
 TOOLS = [
