@@ -1,7 +1,7 @@
 """Answers: what each tool answers about a plan, a run, a result, a table judged, a study written.
 Each says in `told` what matters first, and in `next` which call comes next. A verdict has the
-values that `assay show --json` prints, without those that only pages need, and a sentence in which an
-estimate never stands without its interval and its controls."""
+values that `assay show --json` prints, without those that only pages need, and a sentence in which
+an estimate never stands without its interval and its controls."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Server: the tools and resources of a store as a server of the Model Context Protocol. Each tool
-is a method; its docstring and the descriptions of its arguments are all that an agent reads of it."""
+is a method; its docstring and the descriptions of its arguments are all that an agent reads of
+it."""
 
 from __future__ import annotations
 
