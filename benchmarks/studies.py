@@ -116,7 +116,7 @@ def asked(studies: list[Path], root: Path) -> Took:
     """Run studies as agents have them run, two at once."""
     from assay.agents.asking import Bounds
     from assay.agents.serving import working
-    from assay.agents.tools import Tools
+    from assay.agents.server import Tools
     from assay.jobs.folder import Job
     from assay.jobs.process import Limits
 

@@ -7,8 +7,7 @@ pytest.importorskip("mcp")
 
 from tiny_study import INLINE, TINY, answered, told
 
-from assay.agents.server import make_server
-from assay.agents.tools import Tools
+from assay.agents.server import Tools, make_server
 from assay.jobs.runner import Runner
 
 

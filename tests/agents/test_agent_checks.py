@@ -9,8 +9,7 @@ import pytest
 from tiny_study import answered, told
 
 from assay.agents.asking import Bounds
-from assay.agents.server import make_server
-from assay.agents.tools import Tools
+from assay.agents.server import Tools, make_server
 
 HOOK = """
 import numpy as np

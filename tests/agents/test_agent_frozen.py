@@ -6,8 +6,7 @@ import json
 import pytest
 from tiny_study import INLINE, TINY, answered, told
 
-from assay.agents.server import make_server
-from assay.agents.tools import Tools
+from assay.agents.server import Tools, make_server
 from assay.cli.main import main
 from assay.jobs.runner import Runner
 

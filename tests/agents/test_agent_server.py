@@ -22,8 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.asking import Bounds
-from assay.agents.server import make_server
-from assay.agents.tools import TOOLS, Tools
+from assay.agents.server import TOOLS, Tools, make_server
 from assay.cli.main import main
 from assay.jobs.runner import Runner
 

@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from tiny_study import TINY
 
-from assay.agents.verdicts import verdict
+from assay.agents.answers import verdict
 from assay.core.results import Judged
 
 TOOLS = [
@@ -288,7 +288,7 @@ def test_nothing_is_averaged_that_a_sentence_does_not_name(ask):
 def test_what_is_written_reads_back_whatever_a_text_holds(value):
     import tomllib
 
-    from assay.agents import writing
+    from assay.ask.running import written
 
     claim = {
         "text": value,
@@ -298,8 +298,8 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value):
         "bounds": (0, 1),
     }
     found = tomllib.loads(
-        writing.study(
-            {"question": value, "seeds": ""},
+        written(
+            {"question": value},
             {"experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}], "claim": [claim]},
         )
     )
@@ -310,7 +310,7 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value):
     }
     number = {"text": value, "over": value, "crosses": 0.5}
     tables = {"experiment": [{"name": "x"}], "claim": [], "estimate": [number]}
-    whole = tomllib.loads(writing.study({"question": value}, tables))
+    whole = tomllib.loads(written({"question": value}, tables))
     assert whole["estimate"] == [number] and "claim" not in whole
 
 

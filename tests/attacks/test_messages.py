@@ -19,7 +19,7 @@ from damage import harm, told
 from test_hostile import SETTINGS, said, settings_changed, wrong
 
 from assay.agents.asking import Asked, Bounds, opened, submit
-from assay.agents.tools import Tools
+from assay.agents.server import Tools
 from assay.core import integrity
 from assay.core.errors import AssayError
 from assay.core.plain import as_json

@@ -70,8 +70,7 @@ def test_no_two_files_need_each_other():
 
 
 LOADERS = {
-    "assay/core/heavy.py": "other packages, when they are first used",
-    "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
+    "assay/core/heavy.py": "other packages when they are first used, and a package's own names",
     "assay/core/renamed.py": "modules by their old names",
     "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
 }

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.agents import basis
-from assay.agents.answers import Answer
-from assay.agents.verdicts import verdict
+from assay.agents.answers import Answer, verdict
 from assay.ask.fields import fields, variants
 from assay.ask.wording import made_of
 from assay.core.errors import ExperimentError, nearest

@@ -1,4 +1,6 @@
-"""Server: the tools and resources of a store as a server of the Model Context Protocol."""
+"""Server: the tools and resources of a store as a server of the Model Context Protocol. Each tool
+is a method; its docstring and the descriptions of its arguments are all that an agent reads of
+it."""
 
 from __future__ import annotations
 
@@ -32,13 +34,40 @@ from mcp.types import (
 )
 
 from assay.agents.arguments import SHORT
-from assay.agents.tools import TOOLS, WRITING, Tools
+from assay.agents.questions import Questions
+from assay.agents.running import Running
+from assay.agents.tables import OwnTables
 from assay.ask.fields import meanings
 from assay.ask.text import ClaimEntry, EstimateEntry, Literature
 from assay.core import heavy
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
+
+
+class Tools(Questions, Running, OwnTables):
+    """What can be asked of one store."""
+
+
+WRITING = ("preregister", "run", "cancel", "check_claim")
+"""Tools that change something, or run code; all others only read."""
+TOOLS = (
+    "experiments",
+    "page",
+    "ask_model",
+    "check_claim",
+    "write_study",
+    "plan",
+    "preregister",
+    "run",
+    "status",
+    "result",
+    "cancel",
+    "judge",
+    "estimate",
+)
+"""Every tool, in the order in which they are listed."""
+
 
 LONGEST = 600
 """Characters of a refusal."""

@@ -17,8 +17,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from assay.agents.asking import Bounds
-from assay.agents.server import make_server
-from assay.agents.tools import Tools
+from assay.agents.server import Tools, make_server
 from assay.core.errors import AssayError
 from assay.jobs.process import Limits
 from assay.jobs.runner import running

@@ -21,7 +21,7 @@ from assay.ask.tables import Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
-from assay.core import contrasts
+from assay.core import apart
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
@@ -211,13 +211,13 @@ def of_groups(
             f"{read.parsed.text!r}: the arms have no {unit} in common, so that nothing is taken "
             "over the levels of both; claim each arm by itself"
         )
-    parsed = contrasts.by_means(read.parsed, main)
+    parsed = apart.by_means(read.parsed, main)
     made = claim(
         msgspec.structs.replace(entry, units=units, bounds=None),
         main,
         dataclasses.replace(read, parsed=parsed),
     )
-    return dataclasses.replace(made, value=contrasts.put_apart(made.value, unit))
+    return dataclasses.replace(made, value=apart.put_apart(made.value, unit))
 
 
 def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ memory; and a study as values."""
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,20 +31,31 @@ def toml(study: msgspec.Struct) -> str:
     """Write a study: what it says for itself first, then a table for each of its parts; what is as
     it would be anyway is left out. Raises: ExperimentError for a value that TOML has no word
     for."""
-    lines, tables = [], list[str]()
-    for name, value in _stated(study):
+    top, tables = dict[str, Any](), dict[str, Sequence[Mapping[str, Any]]]()
+    for name, value in stated(study):
         parts = [value] if isinstance(value, msgspec.Struct) else value
         if isinstance(parts, list | tuple) and all(isinstance(p, msgspec.Struct) for p in parts):
-            for part in parts:
-                tables += ["", f"[[{name}]]"]
-                tables += [f"{_key(k)} = {_value(v)}" for k, v in _stated(part)]
+            tables[name] = [dict(stated(part)) for part in parts]
         else:
-            lines.append(f"{_key(name)} = {_value(value)}")
-    return "\n".join([*lines, *tables, ""]).lstrip("\n")
+            top[name] = value
+    return written(top, tables)
 
 
-def _stated(table: msgspec.Struct) -> Iterator[tuple[str, Any]]:
-    """What a table says besides its defaults, by the names that a file has."""
+def written(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Write what a study says for itself, then its tables, by their names. Raises: ExperimentError
+    for a value that TOML has no word for."""
+    parts = [_lines(top)]
+    for name, entries in tables.items():
+        parts += [f"[[{name}]]\n{_lines(entry)}" for entry in entries]
+    return "\n".join(part for part in parts if part)
+
+
+def _lines(table: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(name)} = {_value(value)}\n" for name, value in table.items())
+
+
+def stated(table: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    """Give what a table says besides its defaults, by the names that a file has."""
     for field in msgspec.structs.fields(table):
         value = getattr(table, field.name)
         usual = field.default
@@ -57,12 +69,12 @@ def _stated(table: msgspec.Struct) -> Iterator[tuple[str, Any]]:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and math.isfinite(value):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _text(value)
     if isinstance(value, msgspec.Struct):
-        value = dict(_stated(value))
+        value = dict(stated(value))
     if isinstance(value, Mapping):
         pairs = (f"{_key(k)} = {_value(v)}" for k, v in value.items())
         return f"{{ {', '.join(pairs)} }}"
@@ -72,7 +84,13 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    return name if _BARE.fullmatch(name) else _text(name)
+
+
+def _text(value: str) -> str:
+    if any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
+        raise ExperimentError("a text has no null characters and no halves of characters")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def run(

@@ -21,7 +21,6 @@ RENAMED: dict[str, str] = {
     "assay.lab.judge.reproduction": "assay.lab.verifying",
     "assay.lab.judge.history": "assay.lab.judge.looks",
     "assay.core.lazy": "assay.core.heavy",
-    "assay.core.apart": "assay.core.contrasts",
     "assay.core.ceilings": "assay.core.bounded",
     "assay.core.curves": "assay.core.estimates",
     "assay.cli.schemas": "assay.cli.main",

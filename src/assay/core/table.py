@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import contrasts, dependence, estimates, foreign, judging, rounding
+from assay.core import apart, dependence, estimates, foreign, judging, rounding
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
@@ -215,9 +215,9 @@ def judge(
     question = _question(rows, source, parsed, units, roles)
     arms, notes = _measured(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
-    if independent := len(units) == 1 and contrasts.are_apart(compared, units[0]):
-        notes.append(contrasts.in_words(compared, units[0]))
-        notes += [contrasts.UNBOUNDED] if bounds is not None else []
+    if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
+        notes.append(apart.in_words(compared, units[0]))
+        notes += [apart.UNBOUNDED] if bounds is not None else []
     if not roles.controls:
         name = DEALT if DEALT not in question.known else f"{DEALT} labels"
         labelled = parsed.arms if len(parsed.arms) > 1 else question.known
@@ -510,8 +510,8 @@ def _statement(
         source=question.source,
     )
     if independent:
-        means = contrasts.by_means(parsed, question.main)
-        value = contrasts.put_apart(_value(means, question.main), units[0])
+        means = apart.by_means(parsed, question.main)
+        value = apart.put_apart(_value(means, question.main), units[0])
         statement = replace(statement, value=value, statistic=means.statistic, bounds=None)
     return statement, notes
 
@@ -557,7 +557,7 @@ def _decide(
     if alike and judgement.reason in (TIES, STRADDLES):
         judgement = _of_equal_folds(statement, judgement, arms, level, scope, tested)
     elif judgement.verdict.reason == TIES:
-        price = Price(contrasts.UNBOUNDED) if independent else _untied(judgement, rounded)
+        price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
     return judgement, tied, notes
 
@@ -656,10 +656,10 @@ def estimate(
     bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
     arms, notes = _read(question)
     compute = _value(parsed, main)
-    if independent := len(axes) == 1 and contrasts.are_apart(arms, units[0]):
-        notes.append(contrasts.in_words(arms, units[0]))
-        parsed = contrasts.by_means(parsed, main)
-        compute, bounds = contrasts.put_apart(_value(parsed, main), units[0]), None
+    if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
+        notes.append(apart.in_words(arms, units[0]))
+        parsed = apart.by_means(parsed, main)
+        compute, bounds = apart.put_apart(_value(parsed, main), units[0]), None
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main], data),

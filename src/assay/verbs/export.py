@@ -136,6 +136,23 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
     return [row["feature"] for row in rows], f"those with the largest {which.by.replace('_', ' ')}"
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """A dictionary that was read or written: shape, kind, places, where it comes from, and the
+    files."""
+
+    runs: int
+    d_in: int
+    width: int
+    d_out: int
+    nonlinearity: Mapping[str, Any]
+    sites: tuple[str, ...]
+    sites_out: tuple[str, ...]
+    per_token: str
+    origin: Mapping[str, Any]
+    written: tuple[Path, ...]
+
+
 @verb("files for other libraries; features and their index; the bundle of a result")
 def export(
     name: str,
@@ -241,23 +258,6 @@ def refuse_mixture(
 
 
 # a dictionary for another library, and a result as a bundle ---------------------------------------
-
-
-@dataclass(frozen=True)
-class Exchanged:
-    """A dictionary that was read or written: shape, kind, places, where it comes from, and the
-    files."""
-
-    runs: int
-    d_in: int
-    width: int
-    d_out: int
-    nonlinearity: Mapping[str, Any]
-    sites: tuple[str, ...]
-    sites_out: tuple[str, ...]
-    per_token: str
-    origin: Mapping[str, Any]
-    written: tuple[Path, ...]
 
 
 def of_dictionary(

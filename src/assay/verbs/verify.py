@@ -23,6 +23,16 @@ from assay.verbs.parts import Line, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """What was frozen, and what says from outside when."""
+
+    path: Path
+    hash: str
+    time: str
+    anchors: tuple[Anchor, ...]
+
+
 @verb(
     "where a result differs from its record, or a bundle from what it states; or the record written"
 )
@@ -130,16 +140,6 @@ REGISTRATION = ".prereg.json"
 """How the file of what was frozen ends."""
 CHECK = ".assay"
 """How the file ends to which `assay.check` saves."""
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """What was frozen, and what says from outside when."""
-
-    path: Path
-    hash: str
-    time: str
-    anchors: tuple[Anchor, ...]
 
 
 def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen | Judged]:

@@ -153,12 +153,13 @@ def plan(
     preset: Preset,
     workers: int = 1,
     inputs_of: InputsOf | None = None,
+    costs: Costs | None = None,
 ) -> Plan:
     """What running this preset would do. Reads the store, writes nothing. Raises: SpecError,
     ExperimentError, StoreError.
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked,
-    which may need its model."""
+    which may need its model. `costs` are those of runs, where they are known already."""
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
@@ -170,8 +171,12 @@ def plan(
     cached = [r.stored for r in rows if r.state == "cached" and r.stored is not None]
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
-    per_run, cost_from, scaled = (cost and stated_costs(experiment, preset)) or known_costs(
-        experiment, preset, shelf.record.get("cost", {}), [*shelf.runs.values()], cached
+    per_run, cost_from, scaled = (
+        costs
+        or (cost and stated_costs(experiment, preset))
+        or known_costs(
+            experiment, preset, shelf.record.get("cost", {}), [*shelf.runs.values()], cached
+        )
     )
     cpu: float | None = 0.0
     disk = 0
@@ -206,7 +211,8 @@ def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     should have read then."""
     if not first.missing:
         return first
-    return plan(store, experiment, first.preset, inputs_of=as_planned(first))
+    costs = Costs(first.per_run, first.cost_from, first.scaled)
+    return plan(store, experiment, first.preset, inputs_of=as_planned(first), costs=costs)
 
 
 class _Shelf:
