@@ -239,6 +239,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("log(x=gated.fvu) < 1", "log(…) takes one expression"),
         ("log(*gated.fvu) < 1", "log(…) takes one expression"),
         ("mean(mean(gated.fvu)) < 1", "cannot stand inside another mean"),
+        ("corr(mean(gated.fvu), mean(relu.fvu)) < 1", "cannot stand inside another mean"),
         ("abs(gated.fvu) - mean(relu.fvu) < 1", "gated.fvu is outside mean(…)"),
         ("gated.fvu / relu.fvu - mean(relu.fvu) < 1", "gated.fvu is outside mean(…)"),
         ("gated.fvu.real < 1", "gated.fvu.real is not allowed"),

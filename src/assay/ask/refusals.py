@@ -103,7 +103,8 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
     units have is an AUROC, and a unit's own part may lie beyond 0 and 1."""
     parsed = s.read.parsed
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
-    by_unit = parsed.share or re.search(r"\b(corr|spearman|auroc)\(", parsed.text)
+    inside = r"\b(corr|spearman|auroc)\([^()]*\bauroc\b(?!\()"
+    by_unit = parsed.share or re.search(inside, parsed.text)
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])
         if c.name != "auroc" or part is None or not isinstance(part.task, ProbeTask):
