@@ -639,6 +639,20 @@ def test_no_unit_has_an_auroc_of_its_own(tiny, condition):
         catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
 
 
+def test_an_auroc_of_a_probe_and_one_of_a_read_are_in_one_condition_or_in_two_claims(tiny):
+    """On other prompts than each other they are two claims, which the refusal says."""
+    more = '[[read]]\nname = "says"\nentropy = true\n[[read]]\nname = "yes"\n'
+    text = STUDY.replace("[[claim]]", f'{more}column = ["label", "yes"]\n\n[[claim]]')
+    both = "mean(truth.auroc[layer=2]) - auroc(main.says, main.yes) > 0"
+    table_rows = rows(80, label=["yes", "no"] * 40)
+    with pytest.raises(AssayError, match="write a claim of each"):
+        catalogue.find(study(tiny, table_rows, text.replace("truth.accuracy[layer=2] > 0.8", both)))
+    for alone in ("mean(truth.auroc[layer=2]) > 0.5", "auroc(main.says, main.yes) > 0.5"):
+        catalogue.find(
+            study(tiny, table_rows, text.replace("truth.accuracy[layer=2] > 0.8", alone))
+        )
+
+
 CHANGED = STUDY.replace("[[claim]]", '''
 [[intervene]]
 name = "cut"

@@ -289,7 +289,7 @@ def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa
     more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
     tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
     path = study(folder, "some units", tables, "main.right - more.right > 2")
-    with pytest.raises(ExperimentError, match="are measured on other prompt levels"):
+    with pytest.raises(ExperimentError, match="of which 1 are the same.* write a claim of each"):
         catalogue.find(str(path))
 
 

@@ -84,6 +84,12 @@ def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
     assert "{layer}" not in " ".join(re.findall('data-how="[^"]*"', page))
     assert at_levels("at a.{l}.b, c", {"l": range(2, 9)}) == "at a.2.b to a.8.b, c"
     assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
+    both = {"l": range(30), "h": range(9)}
+    assert at_levels("head {l}.{h} (z), {who}", both) == "head 0.0 to 29.8 (z), {who}"
+    every = ", ".join(f"blocks.{n}.{site}" for site in ("a.x", "b") for n in range(30))
+    assert at_levels(every, {}) == "blocks.0.a.x to blocks.29.a.x, blocks.0.b to blocks.29.b"
+    few = "blocks.3.b, blocks.9.b"
+    assert at_levels(few, {}) == few
 
 
 def test_no_paper_and_no_training_are_spoken_of(page):

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+import assay
 from assay.core import across
 from assay.core.columns import over_levels
 from assay.core.errors import ClaimError
@@ -36,6 +37,15 @@ def test_a_correlation_is_pearsons_of_each_seed(pair):
     got = number("corr(main.x, main.y)", pair).mean("prompt").values
     expected = [stats.pearsonr(a, b)[0] for a, b in zip(pair["x"], pair["y"], strict=True)]
     assert got == pytest.approx(expected)
+
+
+def test_next_to_a_mean_a_correlation_is_the_one_number_that_it_is_alone():
+    of = np.random.default_rng(3)
+    y = of.normal(size=40)
+    x = y + of.normal(size=40)
+    table = {"arm": ["a"] * 40, "prompt": [*range(40)], "x": x, "y": y}
+    found = assay.estimate(table, value="mean(a.x) - corr(a.x, a.y)", unit="prompt")
+    assert found.estimate == pytest.approx(x.mean() - stats.pearsonr(x, y)[0])
 
 
 def test_its_units_spread_as_the_jackknife_says(pair):

@@ -218,6 +218,7 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("log(x=gated.fvu) < 1", "log(…) takes one expression"),
         ("log(*gated.fvu) < 1", "log(…) takes one expression"),
         ("mean(mean(gated.fvu)) < 1", "cannot stand inside another mean"),
+        ("corr(mean(gated.fvu), mean(relu.fvu)) < 1", "cannot stand inside another mean"),
         ("abs(gated.fvu) - mean(relu.fvu) < 1", "gated.fvu is outside mean(…)"),
         ("gated.fvu / relu.fvu - mean(relu.fvu) < 1", "gated.fvu is outside mean(…)"),
         ("__import__('os').system('true') < 1", "is not allowed"),

@@ -30,7 +30,7 @@ from assay.core.expression import is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
-from assay.core.reading import LazyArms
+from assay.core.reading import LazyArms, plural
 
 
 def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
@@ -237,12 +237,13 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
             prompts.refuse_shuffled(*both)
         if part.task.unit != first.task.unit or levels == own or levels.isdisjoint(own):
             continue
-        lack = sorted(levels ^ own)
+        unit = first.task.unit
         raise ExperimentError(
-            f"{first.label} and {part.label} are measured on other {first.task.unit} levels, such "
-            f"as {lack[0]!r}, which one of them lacks: they are compared one by one where both "
-            f"have the same {len(own)}, and as two groups where they have none in common; leave "
-            "out what one of them lacks, or name the levels of one otherwise"
+            f"{first.label} is measured on {len(own)} {plural(unit, len(own))} and {part.label} on "
+            f"{len(levels)}, of which {len(own & levels)} are the same: arms are compared one by "
+            "one where all are the same, and as two groups where none is; write a claim of each "
+            "(a probe is judged on the prompts that it does not learn from), or give both the same "
+            f"{plural(unit, 2)}"
         )
 
 

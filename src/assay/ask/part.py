@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -152,16 +153,22 @@ FEW = 4
 
 
 def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
-    """Write every name that has a slot, such as blocks.{layer}.hook_z, at the levels that fill it:
-    each of a few, of more the first and the last."""
-    for slot, levels in sweep.items():
+    """Write every name that has slots, such as blocks.{layer}.hook_z, at the levels that fill them,
+    and names of blocks in a row: each of a few, of more the first and the last."""
 
-        def filled(match: re.Match[str], slot: str = slot, levels: Any = levels) -> str:
-            names = [match[0].replace(f"{{{slot}}}", str(level)) for level in levels]
-            return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
+    def filled(match: re.Match[str]) -> str:
+        slots = [slot for slot in dict.fromkeys(re.findall(r"\{(\w+)\}", match[0])) if slot in sweep]
+        names = []
+        for levels in itertools.product(*(sweep[slot] for slot in slots)):
+            name = match[0]
+            for slot, level in zip(slots, levels, strict=True):
+                name = name.replace(f"{{{slot}}}", str(level))
+            names.append(name)
+        return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
 
-        words = re.sub(rf"[\w.{{}}]*\{{{slot}\}}(\.?[\w{{}}])*", filled, words)
-    return words
+    words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
+    row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"
+    return re.sub(row, r"\1 to \3", words)
 
 
 def model_phrase(model: Model) -> str:

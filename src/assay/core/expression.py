@@ -376,6 +376,8 @@ class _Claim(Reader):
             return self._mean(node) if taken else self._share(node, inside)
         if _how(node) in HOW:
             raise self.no(_without_over(node))
+        if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
+            return self._mean(node)
         if not _is_mean(node):
             return super().call(node, inside, more)
         (inner,) = self.values(node, 1, 1)
