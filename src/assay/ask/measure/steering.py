@@ -129,11 +129,11 @@ class Steering:
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
         if self.control == "random-neurons":
-            named = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
             widths = enumerate(map(self.model.folder.width, sites))
             pool = [(layer, n) for layer, width in widths for n in range(width)]
-            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(named, pool, seed))
+            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
         for site, named in by_site.items():
             acts = self.source.around(site).flatten(1).abs()
