@@ -466,3 +466,12 @@ def test_random_neurons_come_from_the_mlps_of_the_whole_model(tmp_path):
     numbers, _ = measured(model, LETTERS, table, control="random-neurons", seeds=(5,))
     alone, _ = measured(model, LETTERS, intervention(ablate="zero", neurons=drawn[5]))
     np.testing.assert_allclose(numbers["one"][0], alone["one"][0], atol=1e-5)
+
+
+def test_another_layer_for_each_of_several_is_as_many_others(tmp_path):
+    """Also near the end of the model, where fewer come behind than are changed."""
+    model = make(tmp_path / "deep", "llama", num_hidden_layers=9)
+    sites = tuple(f"blocks.{n}.hook_mlp_out" for n in (3, 4, 5, 6))
+    table = intervention(ablate="zero", site=sites)
+    there = [site.layer for site, _ in places(editing(model, table, "layer"), table, 0)]
+    assert len({*there}) == 4 and not {*there} & {3, 4, 5, 6}

@@ -12,7 +12,7 @@ from named_claims import Planted, findings
 
 from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.sae_zoo import TUNED, experiment
 from assay_catalogue.experiments.sae_zoo import method as sae_zoo
 from assay_catalogue.experiments.sae_zoo.method import method, shuffled

@@ -4,7 +4,7 @@ names."""
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -33,17 +33,26 @@ def far(layer: int, layers: int) -> list[int]:
     Raises: DataError where there is no other."""
     if layers < 2:
         raise DataError(f"the model has {layers} layer; name other controls")
-    step = max(1, layers // 3)
-    candidates = [n for n in (layer - step, layer + step) if 0 <= n < layers]
-    return sorted(candidates, key=lambda n: n == 0)
+    return [n for n in by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]
 
 
 def by_distance(layer: int, layers: int) -> list[int]:
-    """Give every other layer, those first that are nearest to a third of the model away."""
+    """Give every other layer, those first that are nearest to a third of the model away; of two as
+    near the earlier, unless it is the first block."""
     step = max(1, layers // 3)
-    return sorted(
-        (n for n in range(layers) if n != layer), key=lambda n: abs(abs(n - layer) - step)
-    )
+    others = [n for n in range(layers) if n != layer]
+    return sorted(others, key=lambda n: (abs(abs(n - layer) - step), n == 0))
+
+
+def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int], float]) -> int:
+    """Choose the free layer that is nearest to a third of the model away, earlier or later, where
+    `size` is larger, so that a dead layer is no excuse. Raises: DataError where none is free."""
+    step, near = max(1, layers // 3), dict[bool, int]()
+    for n in sorted(sorted(free), key=lambda n: abs(abs(n - layer) - step)):
+        near.setdefault(n < layer, n)
+    if not near:
+        raise DataError("too few other layers are free; name fewer, or other controls")
+    return max(sorted(near.values()), key=size)
 
 
 def random_others(named: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:

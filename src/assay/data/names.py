@@ -29,20 +29,3 @@ def text_in_words(name: str) -> str:
     """Name a text that a spec calls "stdlib", "docs" or by its folder, of which a scope says what
     it is called, and not where it is."""
     return TEXTS.get(name, f"text in {Path(name).name if Path(name).is_absolute() else name}")
-
-
-class InWords:
-    """Gives a spec with the fields `subject` and `corpus` the words for its model and its text."""
-
-    subject: str
-    corpus: str
-
-    @property
-    def model_in_words(self) -> str:
-        """The language model whose activations are read."""
-        return model_in_words(self.subject)
-
-    @property
-    def text_in_words(self) -> str:
-        """The text that it reads."""
-        return text_in_words(self.corpus)

@@ -338,18 +338,11 @@ class Learner:
     def other_heads(self, table: Direction, seed: int, *, anywhere: bool) -> Direction:
         """Learn a direction from as many other heads: of the same blocks, or `anywhere`. Raises:
         DataError where there are too few."""
-        named = [head_of(text) for text in table.heads]
-        count, layers = read_sizes(self.model.folder.config)["h"], range(self.model.layers)
-        blocks = [[*layers]] if anywhere else [[n] for n, _ in heads_by_layer(table.heads)]
-        others = [
-            head
-            for some in blocks
-            for head in picks.random_others(
-                [h for h in named if h[0] in some],
-                [(n, k) for n in some for k in range(count)],
-                seed,
-            )
-        ]
+        named, layers = [head_of(text) for text in table.heads], range(self.model.layers)
+        count = read_sizes(self.model.folder.config)["h"]
+        blocks = layers if anywhere else sorted({layer for layer, _ in named})
+        pool = [(layer, k) for layer in blocks for k in range(count)]
+        others = picks.random_others(named, pool, seed)
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
@@ -424,12 +417,12 @@ def _component(table: Direction, examples: Examples) -> torch.Tensor:
     return direction * lengths[table.component - 1] / len(x) ** 0.5
 
 
-def _mean(table: Direction, examples: Examples) -> torch.Tensor:
-    """The mean activation of all examples."""
-    return examples.acts.mean(0)
-
-
-_LEARN = {"difference": _difference, "probe": _probe, "mean": _mean, "component": _component}
+_LEARN: Mapping[str, Callable[[Direction, Examples], torch.Tensor]] = {
+    "difference": _difference,
+    "probe": _probe,
+    "mean": lambda _, examples: examples.acts.mean(0),
+    "component": _component,
+}
 
 
 def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:
@@ -465,20 +458,6 @@ def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torc
     for text in texts:
         rows.append(_of_token(model, way, one_token(name, way, text, model.encode(text))))
     return rows[0] - rows[1] if len(rows) > 1 else rows[0]
-
-
-def far_layers(site: Site, layers: int) -> list[Site]:
-    """Give the same site a third of the model away: earlier, where that is not the first block,
-    then later. Raises: DataError where there is no other block."""
-    if site.layer is None or layers < 2:
-        raise DataError(f"{site} is in no other block of this model; name other controls")
-    return [Site(site.kind, n) for n in picks.far(site.layer, layers)]
-
-
-def other_layers(site: Site, layers: int) -> list[Site]:
-    """Give the same site of every other block, those first that lie nearest to a third of the model
-    away."""
-    return [Site(site.kind, n) for n in picks.by_distance(site.layer or 0, layers)]
 
 
 def site_of(name: str, dictionary: Dictionary) -> Site:

@@ -130,12 +130,11 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
     blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
     before, after = table.window
     cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
-    if not cut:
-        return []
-    return [
+    words = (
         f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where the "
         f"model begins or ends (it has blocks 0 to {folder.layers - 1})"
-    ]
+    )
+    return [words] if cut else []
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:

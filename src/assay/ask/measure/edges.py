@@ -15,6 +15,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.seen import Prompt
 from assay.ask.tables import Block, Position
+from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.edits import Change, Edits
@@ -154,29 +155,13 @@ def other_heads(
     return chosen
 
 
-def elsewhere(
-    name: str, sites: Sequence[Scores], layers: int, paid: Callable[[int], float]
-) -> list[Scores]:
-    """Choose as many other layers for the same block, each about a third of the model away: earlier
-    or later, where `paid` says that more attention is paid to the hidden tokens, so that a layer
-    which does not look at them is no excuse. Raises: DataError where too few are free."""
-    own = [site.layer or 0 for site, _ in sites]
-    free = [n for n in range(layers) if n not in own]
-    if len(free) < len(own):
-        raise DataError(
-            f"{name!r}: the model has {len(free)} other layers, and {len(own)} are blocked; name "
-            "fewer layers, or other controls"
-        )
-    step, taken = max(1, layers // 3), list[int]()
+def elsewhere(sites: Sequence[Scores], layers: int, paid: Callable[[int], float]) -> list[Scores]:
+    """Choose as many other layers for the same block, each about a third of the model away, where
+    `paid` says how much attention is paid to the hidden tokens. Raises: DataError where too few are
+    free."""
+    own, taken = [site.layer or 0 for site, _ in sites], list[int]()
     for layer in own:
-        sides = ([n for n in free if n < layer], [n for n in free if n > layer])
-        near = [
-            min(side, key=lambda n, layer=layer: abs(abs(n - layer) - step))  # type: ignore[misc]
-            for side in sides
-            if side
-        ]
-        taken.append(max(near, key=paid))
-        free.remove(taken[-1])
+        taken.append(picks.third_away(layer, {*range(layers)} - {*own, *taken}, layers, paid))
     return [(Site("attn_scores", layer), None) for layer in sorted(taken)]
 
 

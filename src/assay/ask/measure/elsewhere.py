@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeAlias
 
 from assay.ask.measure import edges, interventions
@@ -55,11 +54,7 @@ class Elsewhere:
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":
-            changed = interventions.widened(table, places, self.model.layers)
-            places = [
-                (self._elsewhere(table, site, [s for s, _ in changed], seed), heads)
-                for site, heads in places
-            ]
+            places = self._elsewhere(table, places, seed)
         return interventions.widened(table, places, self.model.layers)
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
@@ -71,7 +66,8 @@ class Elsewhere:
         replacements: set[tuple[int, int]] = set()
         for site, heads in places:
             assert site.layer is not None and heads is not None
-            near = sorted(range(self.model.layers), key=partial(_apart, site.layer))
+            distances = [abs(n - site.layer) for n in range(self.model.layers)]
+            near = sorted(range(self.model.layers), key=distances.__getitem__)
             missing = len(heads)
             while missing and near:
                 layer = near.pop(0)
@@ -111,35 +107,30 @@ class Elsewhere:
             by_layer.setdefault(layer, []).append(head)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
-    def _elsewhere(
-        self, table: Intervention, site: Site, changed: Sequence[Site], seed: int
-    ) -> Site:
-        """Go to this site a third of the model away, earlier or later: where the change is larger
-        beside the stream, so that a dead place is no excuse. Raises: DataError where there is
-        none."""
+    def _elsewhere(self, table: Intervention, places: Places, seed: int) -> Places:
+        """Go with each site to another block, a third of the model away, earlier or later, where
+        the change is larger next to the stream. Raises: DataError where too few are free."""
         layers = self.model.layers
-        if site.layer is None:
-            raise DataError(f"{site} is in no other block; name other controls")
-        step, start = max(1, layers // 3), site.layer
-        occupied = {s.layer for s in changed if s.kind == site.kind}
+        taken = {site for site, _ in interventions.widened(table, places, layers)}
+        moved: Places = []
+        for site, heads in places:
+            if site.layer is None:
+                raise DataError(f"{site} is in no other block; name other controls")
 
-        def overlaps(n: int) -> bool:
-            others = interventions.widened(table, [(Site(site.kind, n), None)], layers)
-            return any(s.layer in occupied for s, _ in others)
+            def around(n: int, kind: str = site.kind) -> set[Site]:
+                wide = interventions.widened(table, [(Site(kind, n), None)], layers)
+                return {s for s, _ in wide}
 
-        free = [n for n in range(layers) if not overlaps(n)]
-        sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
-        near = [min(side, key=lambda n: abs(_apart(start, n) - step)) for side in sides if side]
-        if not near:
-            raise DataError(f"{site} is in no other block that is free; name other controls")
-        sizes = {}
-        for layer in near:
-            stream = self.source.seen(self.prompts[:SIZED], [Site("resid_pre", layer)])
-            every = torch.cat([x for acts in stream for x in acts.values()])
-            stream_size = every.norm(dim=-1).median()
-            size = self._sizes(table, Site(site.kind, layer), seed, by_head=False)
-            sizes[layer] = float(size / stream_size)
-        return Site(site.kind, max(near, key=sizes.__getitem__))
+            def size(n: int, kind: str = site.kind) -> float:
+                stream = self.source.seen(self.prompts[:SIZED], [Site("resid_pre", n)])
+                every = torch.cat([x for acts in stream for x in acts.values()])
+                changed = self._sizes(table, Site(kind, n), seed, by_head=False)
+                return float(changed / every.norm(dim=-1).median())
+
+            free = [n for n in range(layers) if not around(n) & taken]
+            moved.append((Site(site.kind, picks.third_away(site.layer, free, layers, size)), heads))
+            taken.add(moved[-1][0])
+        return moved
 
     def shift(self, table: Intervention, site: Site, seed: int) -> int:
         """By how many tokens the change is moved: to where it changes most of what is there, so
@@ -217,7 +208,7 @@ class Elsewhere:
             acts = patterns(s.layer for s, _ in here)
             here = edges.other_heads(table.name, here, pairs, acts, seed)
         elif self.control == "layer":
-            here = edges.elsewhere(table.name, here, self.model.layers, paid)
+            here = edges.elsewhere(here, self.model.layers, paid)
         elif self.control == "token":
             acts = patterns(s.layer for s, _ in here)
             pairs = [
@@ -225,10 +216,6 @@ class Elsewhere:
                 for p, pair, a in zip(self.prompts, pairs, acts, strict=True)
             ]
         return [edges.blocked(block, here, pair) for pair in pairs]
-
-
-def _apart(first: int, second: int) -> int:
-    return abs(first - second)
 
 
 def _many(sizes: Sequence[float]) -> int:

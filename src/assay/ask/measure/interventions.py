@@ -559,7 +559,7 @@ def in_words(table: Intervention) -> str:
         )
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place)
-    place += window_in_words(table)
+    place += window_in_words(table) if place else ""
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     if table.path:
         ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
@@ -597,6 +597,7 @@ def _block_in_words(table: Intervention) -> str:
     if (block := table.block) is None:
         return ""
     layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
+    layers += window_in_words(table)
     place = f"heads {', '.join(block.heads)}" if block.heads else layers
     ends = [
         end.strip("{}") if isinstance(end, str) and end.startswith("{") else token_in_words(end)

@@ -60,8 +60,7 @@ class Steering:
         if self.control == "tokens":
             return vectors.as_long_as(learner.tokens(table, seed), true)
         if self.control in ("heads", "random-heads"):
-            anywhere = self.control == "random-heads"
-            others = learner.other_heads(table, seed, anywhere=anywhere)
+            others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
             return vectors.as_long_as(learner.vector(others, learned_at, seed), true)
         if self.control == "layer":
             return self._other_layer(table, learned_at, true, seed)
@@ -73,8 +72,8 @@ class Steering:
         """The direction of another layer, earlier or, where there is none yet, later, or else of
         the nearest block that has one. Raises: DataError where none has."""
         refusal: DataError | None = None
-        far_ones = directions.far_layers(learned_at, self.model.layers)
-        for far in (*far_ones, *directions.other_layers(learned_at, self.model.layers)):
+        for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
+            far = Site(learned_at.kind, layer)
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
@@ -82,8 +81,7 @@ class Steering:
                 return vectors.as_long_as(elsewhere, true)
             except DataError as e:
                 refusal = refusal or e
-        assert refusal is not None
-        raise refusal
+        raise refusal or DataError("the model has no other block; name other controls")
 
     def feature(self, table: Intervention, site: Site, seed: int) -> Put:
         """What sets a latent; in the control, what adds as much along another one's row."""
@@ -129,11 +127,11 @@ class Steering:
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
         if self.control == "random-neurons":
-            named = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
             widths = enumerate(map(self.model.folder.width, sites))
             pool = [(layer, n) for layer, width in widths for n in range(width)]
-            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(named, pool, seed))
+            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
         for site, named in by_site.items():
             acts = self.source.around(site).flatten(1).abs()

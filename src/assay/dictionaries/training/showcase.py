@@ -6,19 +6,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge, Gt
 
+from assay.core import probes
 from assay.core.bench import Bench
 from assay.core.errors import DataError, nearest
 from assay.core.runs import Runs
+from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
-from assay.data.harvest import harvest
+from assay.data.harvest import HarvestSpec, harvest
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.on_text import NamedModelDictionary, fit_on, topk
 from assay.subjects import folder as models
 
 PREFIX = "showcase/"
@@ -26,10 +29,11 @@ FILE = "dictionary.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowcaseSpec(NamedModelDictionary):
+class ShowcaseSpec(Spec):
     """A TopK dictionary of a late block's input, where what a feature writes can be read as
     promoted tokens, on prose."""
 
+    subject: str = "smollm2"
     corpus: str = corpora.DOCS
     layer: Annotated[int, Ge(1)] = 25
     windows: Annotated[int, Ge(1)] = 2000
@@ -44,9 +48,12 @@ class ShowcaseSpec(NamedModelDictionary):
     dead_after: Annotated[int, Ge(1)] = 50_000
     """Rows without a firing after which AuxK brings a feature back."""
 
-    def cut(self, part: Literal["train", "test"]) -> dict[str, Any]:
-        """Give so many windows of training text."""
-        return {"windows": self.windows}
+    def text(self) -> HarvestSpec:
+        """The harvest of the training text."""
+        site = f"blocks.{self.layer}.hook_resid_pre"
+        return HarvestSpec(
+            subject=self.subject, site=site, corpus=self.corpus, windows=self.windows
+        )
 
 
 RECIPES: Mapping[str, ShowcaseSpec] = {
@@ -77,11 +84,31 @@ def showcase(spec: ShowcaseSpec, bench: Bench) -> Path:
 
 
 def _train(spec: ShowcaseSpec, path: Path, bench: Bench) -> None:
-    data = harvest(spec.text("train"), bench)
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+
+    data = harvest(spec.text(), bench)
     checkpoint, runs = Alone(bench, path), Runs([spec])
-    loss = losses.TopKAux(dead_after=spec.dead_after)
-    method = topk(runs, loss=loss, encoder_scale=spec.encoder_scale)
-    (trained,) = fit_on(data, [(runs, method)], checkpoint)
+    method = Method(
+        TopK(spec.k),
+        losses.TopKAux(dead_after=spec.dead_after),
+        width=spec.width,
+        lr=np.array([spec.lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=spec.encoder_scale,
+    )
+    (trained,) = fit_dictionaries(
+        [(runs, method)],
+        data.batches(runs.seeds, spec.batch),
+        d=data.d,
+        steps=spec.steps,
+        bench=checkpoint,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(spec.steps, 20),
+        trained_on=data.trained_on,
+    )
     Dictionary.of(trained).save(path / FILE)
     checkpoint.file.unlink(missing_ok=True)
 
@@ -106,7 +133,7 @@ class Showcase:
 
 def shown(model: str, spec: ShowcaseSpec, file: Path, found: bool) -> Showcase:
     """Describe the showcase of a model."""
-    text = spec.text("train")
+    text = spec.text()
     return Showcase(
         name=f"{PREFIX}{model}",
         file=file,

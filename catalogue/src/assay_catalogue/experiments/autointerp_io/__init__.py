@@ -17,7 +17,7 @@ import numpy as np
 from assay.core import Arm, Arms, Elsewhere, Experiment, grid, instead, variant
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.autointerp_io.claims import CLAIMS, figures
 from assay_catalogue.experiments.autointerp_io.gemma import GEMMA
 from assay_catalogue.experiments.autointerp_io.method import TOGETHER, cost, measure, train

@@ -18,7 +18,7 @@ from assay.core import (
 )
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.autointerp_io.claims import GUR, PARTS, SEED
 from assay_catalogue.experiments.autointerp_io.in_context import (
     AGREE,

@@ -19,11 +19,11 @@ from assay.core.rng import normal, permutation
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.training import on_text
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.on_text import NamedModelDictionary, fit_on, topk
 from assay.features.effects import directions
 from assay.subjects.pretrained import Pretrained
+from assay_catalogue.dictionaries import on_text
+from assay_catalogue.dictionaries.on_text import NamedModelDictionary, fit_on, topk
 from assay_catalogue.explaining.evidence import promoted
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import logit_prediction

@@ -18,8 +18,8 @@ from assay.data.harvest import Harvest
 from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import freeze
-from assay.dictionaries.training.on_text import fit_on, joint, topk
 from assay.subjects.pretrained import load
+from assay_catalogue.dictionaries.on_text import fit_on, joint, topk
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
 
 if TYPE_CHECKING:

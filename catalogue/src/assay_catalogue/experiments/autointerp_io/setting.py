@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from assay.dictionaries.training.freezing import Part
-from assay.dictionaries.training.on_text import TinyModelDictionary
+from assay_catalogue.dictionaries.on_text import TinyModelDictionary
 
 
 @dataclass(frozen=True, kw_only=True)

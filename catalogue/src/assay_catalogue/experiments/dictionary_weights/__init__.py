@@ -14,7 +14,7 @@ Cost: 610 s on 2 cores, 600 CPU-seconds, 1.0 GB a process
 from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, instead, variant, varied
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.dictionary_weights.claims import CLAIMS, figures
 from assay_catalogue.experiments.dictionary_weights.method import (
     TOGETHER,

@@ -19,15 +19,15 @@ from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.on_text import (
+from assay_catalogue.dictionaries import concentration as of
+from assay_catalogue.dictionaries import frontier
+from assay_catalogue.dictionaries.on_text import (
     TinyModelDictionary,
     fit_on,
     independent,
     joint,
     topk,
 )
-from assay_catalogue.dictionaries import concentration as of
-from assay_catalogue.dictionaries import frontier
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method

@@ -16,7 +16,7 @@ from __future__ import annotations
 from assay.core import Arm, Arms, Experiment, grid, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.end_to_end.claims import CLAIMS, SUMS, figures
 from assay_catalogue.experiments.end_to_end.method import EndToEnd, measure, train
 

@@ -19,8 +19,8 @@ from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.on_text import TinyModelDictionary, fit_on, topk
 from assay.subjects.site import Site
+from assay_catalogue.dictionaries.on_text import TinyModelDictionary, fit_on, topk
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ import numpy as np
 from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid, variant, varied
 from assay.core.heavy import xr
 from assay.core.spec import changed
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.frontier import side_by_side
 from assay_catalogue.experiments.gated_sae.claims import CLAIMS, PENALTY, feature_cards, figures
 from assay_catalogue.experiments.gated_sae.method import (

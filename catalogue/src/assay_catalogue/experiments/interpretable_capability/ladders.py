@@ -11,7 +11,7 @@ import numpy as np
 from assay.core import Arm, Arms, Claim, Derive, Estimate, Experiment, Figure, figure, grid, varied
 from assay.core.heavy import xr
 from assay.core.stats import Means
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.interpretable_capability.claims import COMMENT, rise, valley
 from assay_catalogue.experiments.interpretable_capability.models import ModelLadder, measure, train
 

@@ -21,8 +21,8 @@ from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data import lm_text
 from assay.data.lm import LmSpec, group_of, shape_of, start
-from assay.data.names import InWords
 from assay.subjects.decoder import forward, next_token_loss
+from assay_catalogue.dictionaries.on_text import InWords
 from assay_catalogue.explaining.evidence import input_explanation
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions

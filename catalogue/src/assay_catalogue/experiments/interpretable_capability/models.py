@@ -16,13 +16,12 @@ from assay.core import Bench, Runs, Trained, rng
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data import corpus as corpora
-from assay.data.names import InWords
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import freeze
-from assay.dictionaries.training.on_text import TextDictionary, topk
 from assay.subjects.pretrained import Pretrained, load, without
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit, Trace
+from assay_catalogue.dictionaries.on_text import InWords, TextDictionary, topk
 from assay_catalogue.experiments.interpretable_capability.tasks import TASKS, Prompts, prompts
 
 OUTLIER = 6.0

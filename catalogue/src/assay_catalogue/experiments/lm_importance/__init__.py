@@ -18,7 +18,7 @@ import numpy as np
 from assay.core import Arm, Arms, Elsewhere, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.lm_importance.claims import CLAIMS, LENGTHS, WEAK, figures
 from assay_catalogue.experiments.lm_importance.method import SHORT, TOGETHER, LMImportance, measure
 

@@ -17,9 +17,9 @@ from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.training.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 from assay.subjects.folder import find
 from assay_catalogue.dictionaries import frontier
+from assay_catalogue.dictionaries.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 
 if TYPE_CHECKING:
     from assay_catalogue.experiments.lm_importance.removal import Clean

@@ -37,8 +37,8 @@ from assay.core.measures import measures
 from assay.data import corpus as corpora
 from assay.data.lm import LmSpec, group_of, shape_of
 from assay.data.lm_text import encoder, words
-from assay.data.names import InWords
 from assay.subjects.decoder import forward
+from assay_catalogue.dictionaries.on_text import InWords
 from assay_catalogue.experiments.memorisation.claims import COMMENT, HIDDEN, MEEUS, ZHANG, hidden
 from assay_catalogue.worlds.memory import models
 from assay_catalogue.worlds.memory.subsets import balanced, exchanged, memorisation

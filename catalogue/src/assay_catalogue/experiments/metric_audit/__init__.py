@@ -14,7 +14,7 @@ Cost: 480 s on 2 cores, 740 CPU-seconds, 1.9 GB a process
 from __future__ import annotations
 
 from assay.core import Arm, Elsewhere, Experiment, grid, varied
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.metric_audit import model, planted
 from assay_catalogue.experiments.metric_audit.claims import (
     CLAIMS,

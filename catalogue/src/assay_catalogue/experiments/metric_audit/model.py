@@ -22,10 +22,10 @@ from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
-from assay.dictionaries.training.on_text import activations, both_parts, fit_on, method, topk
 from assay.subjects.folder import find
 from assay.subjects.untrained import untrained
 from assay_catalogue.dictionaries.frontier import document_measures
+from assay_catalogue.dictionaries.on_text import activations, both_parts, fit_on, method, topk
 from assay_catalogue.experiments.metric_audit.panel import (
     COPIES,
     MetricAudit,

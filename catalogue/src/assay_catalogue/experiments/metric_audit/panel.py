@@ -13,8 +13,8 @@ from annotated_types import Ge, Gt
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.training.on_text import NamedModelDictionary
 from assay_catalogue.data.planted_families import Families
+from assay_catalogue.dictionaries.on_text import NamedModelDictionary
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.core.rng import permutation
 from assay.core.spec import variant
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.path_split.claims import (
     CLAIMS,
     GEMMA,

@@ -16,7 +16,7 @@ from typing import Any
 
 from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid
 from assay.core.sizes import written
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.frontier import side_by_side
 from assay_catalogue.experiments.sae_zoo.claims import CLAIMS, figures
 from assay_catalogue.experiments.sae_zoo.method import (

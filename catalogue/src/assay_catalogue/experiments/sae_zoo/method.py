@@ -20,8 +20,9 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU, to_json
 from assay.dictionaries.selection import BatchTopK, TopK
-from assay.dictionaries.training import losses, on_text
-from assay.dictionaries.training.on_text import (
+from assay.dictionaries.training import losses
+from assay_catalogue.dictionaries import frontier, on_text
+from assay_catalogue.dictionaries.on_text import (
     HeldOutDictionary,
     activations,
     fit_on,
@@ -29,7 +30,6 @@ from assay.dictionaries.training.on_text import (
     joint,
     topk,
 )
-from assay_catalogue.dictionaries import frontier
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.targets.claims import (
     CLAIMS,
     GEMMA,

@@ -17,7 +17,7 @@ import math
 from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, varied
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.ultra_rare_features.claims import CLAIMS, figures
 from assay_catalogue.experiments.ultra_rare_features.method import (
     TOGETHER,

@@ -20,11 +20,11 @@ from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import DeadPolicy, Resample
-from assay.dictionaries.training.on_text import both_parts, joint
 from assay_catalogue.data.embedded import SMALLEST, Embedded, embedded
 from assay_catalogue.dictionaries.dynamics.byhand import ByHand
 from assay_catalogue.dictionaries.dynamics.cohort import Counted, Snapshots
 from assay_catalogue.dictionaries.dynamics.pulls import features
+from assay_catalogue.dictionaries.on_text import both_parts, joint
 from assay_catalogue.features.training_measures import (
     KINDS,
     SHOWN,

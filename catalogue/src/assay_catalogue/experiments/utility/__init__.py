@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.dictionaries.training import on_text
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.utility.claims import CLAIMS, figures
 from assay_catalogue.experiments.utility.method import (
     Utility,

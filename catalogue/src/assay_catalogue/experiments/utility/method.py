@@ -18,10 +18,10 @@ from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.training import on_text
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay.features.kernel_probe import Questions, auc, best
+from assay_catalogue.dictionaries import on_text
+from assay_catalogue.dictionaries.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay_catalogue.experiments.utility.probes import (
     BASELINES,
     METHODS,

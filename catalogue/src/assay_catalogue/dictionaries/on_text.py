@@ -21,7 +21,7 @@ from assay.core.rng import integers
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
-from assay.data.names import DRAWN, InWords
+from assay.data.names import DRAWN, model_in_words, text_in_words
 from assay.data.tiny import TinySpec, tiny
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
@@ -33,6 +33,23 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method
 
 _SHAPE = ("layers", "d", "m", "activation", "context", "corpus")
+
+
+class InWords:
+    """Gives a spec with the fields `subject` and `corpus` the words for its model and its text."""
+
+    subject: str
+    corpus: str
+
+    @property
+    def model_in_words(self) -> str:
+        """The language model whose activations are read."""
+        return model_in_words(self.subject)
+
+    @property
+    def text_in_words(self) -> str:
+        """The text that it reads."""
+        return text_in_words(self.corpus)
 
 
 @dataclass(frozen=True, kw_only=True)
