@@ -104,7 +104,7 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
     ends."""
     parsed = s.read.parsed
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
-    by_unit = parsed.share or re.search(r"\b(corr|spearman|auroc)\(", parsed.text)
+    by_unit = parsed.share or re.search(r"\b(corr|spearman|auroc|median)\((?!mean)", parsed.text)
     across = [r.name for r in study.text.study.read if r.across]
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])
