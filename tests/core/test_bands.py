@@ -175,7 +175,7 @@ def test_a_median_of_seeds_and_prompts_is_contained():
         found = interval_of(both, parsed.statistic, factors=2, draws=1)
         covered.append(found.low <= 1 <= found.high)
         both = {"median(a.x)": x[0] / np.exp(a[0]), "median(a.y)": -x[0]}
-        of_seed = interval_of({k: v for k, v in both.items()}, parsed.statistic, draws=1)
+        of_seed = interval_of(both, parsed.statistic, draws=1)
         alone.append(of_seed.low <= 1 + 2 * np.exp(a[0, 0]) <= of_seed.high)
     assert np.mean(covered) >= 0.93 and np.mean(alone) >= 0.93
 
