@@ -217,6 +217,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     direct: str | tuple[str, str] = ""
     """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
     through the final norm, its scale held; of two texts to the first less the second."""
+    gradient: str = ""
+    """The name of a read: its gradient by the activations of `heads`, of `neurons`, of latents as in
+    `feature`, or of all of `site`, times these activations, added up over tokens."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """Of gradient: the mean of so many, while the activations grow from zero to what they are
+    (integrated gradients)."""
     attends: Position = ""
     """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
     their OV circuits make of it; left out: as they attend."""

@@ -121,6 +121,8 @@ class Task:
     @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
+        of = {r.gradient for r in self.reads} - {""}
+        graded = [r for r in self.choosers or self.reads if r.name in of]
         return {
             "reads": [stated(r) for r in self.reads],
             "intervention": stated(self.intervention) if self.intervention else None,
@@ -131,6 +133,7 @@ class Task:
             "untrained": [bool(m.like) for m in self.models],
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
+            **({"gradients of": [stated(r) for r in graded]} if graded else {}),
             **({"than": "the second prompts"} if self.than else {}),
             **({"first": stated(self.first)} if self.first else {}),
         }
