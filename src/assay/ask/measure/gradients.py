@@ -208,7 +208,7 @@ def _parts(read: Read, prompt: Prompt) -> list[Part]:
     size, folder = read_sizes(prompt.folder.config), prompt.folder
     if bool(read.heads) + bool(read.neurons) + bool(read.site and not read.neurons) != 1:
         raise DataError(
-            f"{read.name}: a gradient is by the activations of one of heads = [\"9.1\"], neurons = "
+            f'{read.name}: a gradient is by the activations of one of heads = ["9.1"], neurons = '
             '["9.41"], feature = ["sae.safetensors", 3], or a site such as "hook_embed"'
         )
     parts = list[Part]()

@@ -99,11 +99,11 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
     if task.intervention and choosing.by_effect(task.intervention, some) is not None:
-        variants += choosing.count(task.intervention, size)  # the same for all seeds
+        variants += choosing.count(task.intervention, size, some)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
         by_effect = choosing.by_effect(stand_in, some) is not None
-        variants += choosing.count(stand_in, size) if by_effect else 1
+        variants += choosing.count(stand_in, size, some) if by_effect else 1
     backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
     passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
     products += passes * length * blocks(size)

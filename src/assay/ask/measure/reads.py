@@ -549,14 +549,16 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    if read.top is not None and read.top.within:
+        raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
     if read.top is not None:
         of = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
         if name == "gradient":
             of = ("latents",) if read.feature else ("heads", "neurons")
         if read.top.of not in of or read.heads or read.pattern or read.neurons:
             raise DataError(
-                f"{read.name}: {name} is of {' or '.join(of)}, which top chooses in place of any by number, "
-                f"got of = {read.top.of!r}"
+                f"{read.name}: {name} is of {' or '.join(of)}, which top chooses in place of any "
+                f"by number, got of = {read.top.of!r}"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
     if len(along) > 1 and along[0] is along[1]:

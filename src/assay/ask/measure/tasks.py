@@ -174,7 +174,7 @@ class Task:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
         own = ("", self.prompts.table.name)
-        tops = [r.top for r in self.reads if r.top]
+        tops = [r.top for r in self.reads if r.top and not r.top.within]
         if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
             return True
         return self.chooses or any(
@@ -233,6 +233,8 @@ class Task:
         how many parts are chosen for it; else 0."""
         table = self.intervention
         if table is None or self.control not in (("heads", "") if table.top else ("heads",)):
+            return 0
+        if table.top and table.top.within:
             return 0
         tables = [interventions.swept(table, p) for p in interventions.points(table)]
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
