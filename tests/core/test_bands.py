@@ -73,6 +73,9 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
         "abs(max(mean(a.x), over=layer)) > 1": "numbers to multiply",
         "max(mean(a.x), over=layer) / mean(a.y) > 1": "numbers to multiply",
         "corr(mean(a.x), mean(a.y), over=layer) > 0": "write it without mean",
+        "max(median(a.x), over=layer) > 1": "nothing is taken of it over levels",
+        "share(median(a.x) > 2) > 0.5": "nothing is taken of it unit by unit",
+        "median(2) > 1": "names no column",
     }.items(),
 )
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):
@@ -150,3 +153,49 @@ def test_rank_correlations_contain_that_of_the_true_means(noise, levels):
         i = taken("spearman(x, y, over=layer)", arm)
         hits += i.low <= scipy.stats.spearmanr(x, y).statistic <= i.high
     assert hits >= 186
+
+
+def test_a_median_has_the_order_statistics_of_scipy():
+    parsed = parse("median(a.x - a.y) > 2")
+    (term,) = parsed.terms
+    for n in (6, 19, 40):
+        x = np.random.default_rng(n).exponential(size=n).round(1)
+        found = interval_of({term: x}, parsed.statistic, draws=1)
+        exact = scipy.stats.quantile_test(x, p=0.5).confidence_interval()
+        assert (found.estimate, found.low, found.high) == pytest.approx((np.median(x), *exact))
+
+
+def test_a_median_of_seeds_and_prompts_is_contained():
+    parsed = parse("median(a.x) - 2 * median(a.y) < 2")
+    rng, covered, alone = np.random.default_rng(7), [], []
+    for _ in range(200):
+        a, b = rng.standard_normal((8, 1)) / 3, rng.standard_normal((1, 24))
+        x = np.exp(a + b + rng.standard_normal((8, 24)) / 2)
+        both = {"median(a.x)": x, "median(a.y)": np.zeros_like(x)}
+        found = interval_of(both, parsed.statistic, factors=2, draws=1)
+        covered.append(found.low <= 1 <= found.high)
+        both = {"median(a.x)": x[0] / np.exp(a[0]), "median(a.y)": -x[0]}
+        of_seed = interval_of(both, parsed.statistic, draws=1)
+        alone.append(of_seed.low <= 1 + 2 * np.exp(a[0, 0]) <= of_seed.high)
+    assert np.mean(covered) >= 0.93 and np.mean(alone) >= 0.93
+
+
+def test_a_claim_on_a_median_is_judged_with_its_control():
+    rng = np.random.default_rng(3)
+    of_arm = {"main": rng.exponential(size=40), "twin": rng.exponential(size=40) / 9}
+    arms = {k: xr.Dataset({"x": ("prompt", v)}, {"prompt": range(40)}) for k, v in of_arm.items()}
+    parsed = parse("median(x) > 0.3")
+    claim = Claim(
+        text="The median is above 0.3",
+        value=lambda arm, arms: {t: w(lambda c: arm[c.name]) for t, w in parsed.terms.items()},
+        statistic=parsed.statistic,
+        units=("prompt",),
+        low=parsed.low,
+        must_fail=("twin",),
+        threshold_from="plan",
+        source="s",
+    )
+    judged = judge(claim, arms)
+    assert judged.verdict.estimate == pytest.approx(np.median(of_arm["main"]))
+    assert judged.verdict.outcome == "holds" and judged.controls["twin"].outcome == "fails"
+    assert "order statistics" in judged.verdict.method

@@ -188,7 +188,7 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("gated.fvu == 1", "only <, <=, > and >= compare"),
         ("1 < 2", "one side must be a number"),
         ("a.x < log(0)", "must be a finite number"),
-        ("median(a.x) > 2", "write share(a.x > 2) > 0.5"),
+        ("median(a.x, a.y) > 2", "takes one expression"),
         (
             "argmax(mean(a.x), over=layer) != argmax(mean(b.x), over=layer)",
             "as in argmax(mean(a.x), over=layer) - argmax(mean(b.x), over=layer) >= 1",

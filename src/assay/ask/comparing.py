@@ -22,7 +22,7 @@ from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
 from assay.core import apart
-from assay.core.bands import OfMeans
+from assay.core.bands import MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, ExperimentError
@@ -260,11 +260,15 @@ def paired_by_place(asked: ModelStudy, main: str, read: Condition) -> tuple[str,
     other = next((p for p in sets.values() if not prompts.go_together(first, p)), None)
     if other is None or unit_apart(asked, [*arms]):
         return None
-    for walk in read.parsed.terms.values():
+    statistic = read.parsed.statistic
+    taken = statistic.parts if isinstance(statistic, OfMeans) else ()
+    medians = [part.text for part in taken if part.how == MIDDLE]
+    for term, walk in read.parsed.terms.items():
         used: list[Column] = []
         walk(lambda c, used=used: used.append(c) or np.float64(1.0))
         several = {sets[c.arm or main].digest for c in used if (c.arm or main) in sets}
-        if len(several) > 1 and not is_linear(walk, [*dict.fromkeys(used)]):
+        mean = term not in medians and is_linear(walk, [*dict.fromkeys(used)])
+        if len(several) > 1 and not mean:
             names = f"{first.table.name} and {other.table.name}"
             raise ExperimentError(
                 f"{read.parsed.text} is of pairs of rows, and no column says which rows of {names} "

@@ -34,7 +34,17 @@ from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "prob", "accuracy", "rank", "generates", "begins", "logit_lens", "logit", "tokens")
+ANSWERS = (
+    "log_prob",
+    "prob",
+    "accuracy",
+    "rank",
+    "generates",
+    "begins",
+    "logit_lens",
+    "logit",
+    "tokens",
+)
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
 
 

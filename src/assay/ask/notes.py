@@ -19,6 +19,7 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
+from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
@@ -186,6 +187,9 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
     parsed = asking.read.parsed
     if re.search(r"\bshare\((?!.*\bover=.*\)$)", parsed.text):
         return  # which counts units, each by its own number
+    taken = parsed.statistic.parts if isinstance(parsed.statistic, OfMeans) else ()
+    if any(part.how == MIDDLE for part in taken):
+        return
     ways = [t.how for t in parsed.together if not t.of_means]
     ways += [c.how for c in parsed.columns if c.over]
     for way in (w for w in dict.fromkeys(ways) if w in HOW and w != "sum"):

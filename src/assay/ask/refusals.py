@@ -106,7 +106,7 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
     across = [r.name for r in study.text.study.read if r.across]
     pooled = "|".join(["auroc", *map(re.escape, across)])
-    inside = rf"\b(corr|spearman|auroc)\([^()]*\b({pooled})\b(?!\()"
+    inside = rf"\b(corr|spearman|auroc|median)\([^()]*\b({pooled})\b(?!\()"
     by_unit = parsed.share or re.search(inside, parsed.text)
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])

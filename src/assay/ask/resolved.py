@@ -136,6 +136,7 @@ class ResolvedStudy:
             first=interventions.before(table, study.intervene) if table else None,
             chooses=any(
                 t.top
+                and not t.top.within
                 and self.prompts.get(t.prompts, self.first) is measured
                 and choosing.prompts_of(t.top, study.read) in ("", measured.table.name)
                 for t in study.intervene

@@ -154,8 +154,15 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
     lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
     much higher."""
-    score: Literal["difference", "auroc"] = "difference"
-    """Of labels: how far the means are apart, or how well it separates the labels."""
+    score: Literal["difference", "auroc", "gradient"] = "difference"
+    """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
+    difference runs the model without each part, gradient estimates what this does by activation
+    times gradient, in one pass."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """Of gradient: as of a read's gradient, integrated over so many steps."""
+    within: str = ""
+    """A column: parts are chosen for each prompt by itself, on the other prompts of the same value,
+    such as paraphrases."""
     label: str = "label"
     """The column of the labels."""
     prompts: str = ""
@@ -223,6 +230,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     direct: str | tuple[str, str] = ""
     """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
     through the final norm, its scale held; of two texts to the first less the second."""
+    gradient: str = ""
+    """The name of a read: its gradient by the activations of `heads`, of `neurons`, of latents as
+    in `feature`, or of all of `site`, times these activations, added up over tokens."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """Of gradient: the mean of so many, while the activations grow from zero to what they are
+    (integrated gradients)."""
     attends: Position = ""
     """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
     their OV circuits make of it; left out: as they attend."""

@@ -44,6 +44,10 @@ _AT_ONCE = 2_000_000
 """Random numbers that are held at once."""
 _RANKED, ALMOST = 1_000, 1 - 1e-6
 """Bootstrap draws of a rank correlation, and the largest of which a logarithm is taken."""
+MIDDLE = "median of units"
+"""What is taken of the units themselves, and not over levels of their means."""
+_CANDIDATES = 201
+"""Of two crossed factors: the values of cells among which the limits of a median are sought."""
 SMOOTH = ("mean", "sum")
 """What is taken over levels and moves with every mean: an ordinary interval is right of it."""
 
@@ -68,7 +72,9 @@ class OverLevels:
         return [np.broadcast_to(x, shape).reshape(shape[0], -1) for x in values]
 
     def value(self, m: Means) -> Float[np.ndarray, " draw"]:
-        """Take it of the numbers at all levels."""
+        """Take it of the numbers at all levels; of a median this is the number of a single unit."""
+        if self.how == MIDDLE:
+            return m[self.text]
         values = self.at_levels(m)
         if self.how == "spearman":
             return rank_correlation(*values)
@@ -106,10 +112,12 @@ class OfMeans:
     @property
     def words(self) -> str:
         """How its interval is made, in words."""
-        ranks = all(part.how == "spearman" for part in self.parts)
-        how = (
-            "a bootstrap of ranks, allowing for noise" if ranks else "a band of all levels together"
-        )
+        ways = {part.how for part in self.parts}
+        how = "a band of all levels together"
+        if ways == {MIDDLE}:
+            how = "order statistics, whatever the distribution of units"
+        elif ways == {"spearman"}:
+            how = "a bootstrap of ranks, allowing for noise"
         return f"{' and '.join(part.text for part in self.parts)} by {how}"
 
     def blocks(self, m: Means) -> dict[str, Numbers]:
@@ -117,7 +125,7 @@ class OfMeans:
         levels = {
             p.text: p.value(m)[:, None] if p.how in SMOOTH else p.at_levels(m)[0]
             for p in self.parts
-            if p.how != "spearman"
+            if p.how not in ("spearman", MIDDLE)
         }
         return levels | {name: m[name][:, None] for name in self.plain}
 
@@ -154,7 +162,9 @@ def interval_of(
         return i
     band, nan = _Band(terms, statistic, factors, units), math.nan
     low, high = band.limits(level)
-    i = replace(i, low=low, high=high, variance=nan if band.varies else 0.0, band=band.limits)
+    varies = nan if band.varies else 0.0
+    estimate = band.limits(level, 0.0)[0] if band.medians else i.estimate
+    i = replace(i, estimate=estimate, low=low, high=high, variance=varies, band=band.limits)
     return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
@@ -202,11 +212,14 @@ class _Band:
         self.ends = self._ends(statistic.blocks(cells.means(cells.by_level(0))))
         drawn = {p.text: p for p in statistic.parts if p.how == "spearman"}
         self.ranks = {name: _ranks(part, cells, factors) for name, part in drawn.items()}
+        middles = [p.text for p in statistic.parts if p.how == MIDDLE]
+        self.medians = {name: _median(name, cells, len(middles)) for name in middles}
 
     @property
     def varies(self) -> bool:
         """Whether any of the numbers differs between units, or may."""
-        return bool((self.variance > 0).any() or np.isfinite(self.ends).any() or self.ranks)
+        drawn = {**self.ranks, **self.medians}
+        return bool((self.variance > 0).any() or np.isfinite(self.ends).any() or drawn)
 
     def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
         """Give the limits of the statistic; with limits of means that are so many times as wide."""
@@ -227,7 +240,8 @@ class _Band:
             part = parts.get(name)
             levels = self.means.get(part.levels) if part else None
             ends[name] = part.between(x, y, levels) if part else (float(x[0]), float(y[0]))
-        ends |= {name: ranks(level, narrowed) for name, ranks in self.ranks.items()}
+        drawn = {**self.ranks, **self.medians}
+        ends |= {name: limits_of(level, narrowed) for name, limits_of in drawn.items()}
         # the arithmetic around them is a weighted sum, which is largest at ends of each
         corners = (dict(zip(ends, corner, strict=True)) for corner in product(*ends.values()))
         numbers = [float(self.statistic.outer(corner.__getitem__)) for corner in corners]
@@ -274,6 +288,51 @@ def _ranks(part: OverLevels, cells: Cells, factors: int) -> Callable[[float, flo
             wide = math.sqrt(np.diag(spread).prod() / np.diag(true).prod()) * (high - low) / 2
             ends += [max(-1.0, center - wide), min(1.0, center + wide)]
         low, high = (estimate + narrowed * (x - estimate) for x in (min(ends), max(ends)))
+        return float(low), float(high)
+
+    return limits
+
+
+def _median(term: str, cells: Cells, of: int) -> Callable[[float, float], Ends]:
+    """The limits of a median of units, at a level and so many times as wide, where it is one of so
+    many that hold together.
+
+    Formula: the order statistics k and n + 1 − k, k the largest with P(B < k) ≤ α/2, B binomial of
+    n and 1/2; of two crossed factors the values at which the share of cells that are no larger is
+    not apart from 1/2 by t of it, its variance the sum of those from leaving out levels of either
+    Source: Conover, Practical Nonparametric Statistics, 1999, chapter 3.2
+    """
+    cell = np.full(cells.present.shape, np.nan)
+    cell[cells.present] = cells.means(cells.columns[cells.present])[term]
+    x = np.sort(cell[cells.present])
+    middle = float(np.median(x))
+
+    def one_factor(tail: float) -> Ends:
+        k = int(scipy.stats.binom.ppf(tail, len(x), 0.5))
+        while k and scipy.stats.binom.cdf(k - 1, len(x), 0.5) > tail:
+            k -= 1
+        return (x[k - 1], x[len(x) - k]) if k else (-math.inf, math.inf)
+
+    def two_factors(tail: float) -> Ends:
+        values = np.quantile(x, np.linspace(0, 1, _CANDIDATES), method="nearest")
+        known = cells.present[..., None].astype(float)
+        below = np.where(known > 0, cell[..., None] <= values, 0.0)
+        share, variance = below.sum((0, 1)) / known.sum(), np.zeros(len(values))
+        for axis in (0, 1):
+            rest = [a.sum((0, 1)) - a.sum(1 - axis) for a in (below, known)]
+            left = rest[0] / rest[1]
+            n = len(left)
+            variance += (n - 1) / n * ((left - left.mean(0)) ** 2).sum(0)
+        t = float(scipy.special.stdtrit(min(cells.present.shape) - 1, 1 - tail))
+        reach = t * np.sqrt(variance)
+        low = values[share + reach < 0.5]
+        high = values[share - reach > 0.5]
+        return (float(low.max()) if len(low) else x[0], float(high.min()) if len(high) else x[-1])
+
+    def limits(level: float, narrowed: float) -> Ends:
+        tail = (1 - level) / 2 / of
+        ends = one_factor(tail) if min(cells.present.shape) == 1 else two_factors(tail)
+        low, high = (middle + narrowed * (x - middle) if narrowed else middle for x in ends)
         return float(low), float(high)
 
     return limits

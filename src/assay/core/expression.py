@@ -16,6 +16,7 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so
     share(main.loss > 3) < 0.1              in which share of units it is so
+    median(main.x) > 2                      the median over units
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
     corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units; spearman as well
     max(mean(a.x), over=layer) > 1          the largest mean over units, where above it is the
@@ -41,7 +42,7 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from assay.core import across, syntax
-from assay.core.bands import OfMeans, OverLevels
+from assay.core.bands import MIDDLE, OfMeans, OverLevels
 from assay.core.columns import BEYOND, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.heavy import xr
@@ -374,6 +375,8 @@ class _Claim(Reader):
         if _how(node) == "share":
             taken = inside and id(node) in self.summands
             return self._mean(node) if taken else self._share(node, inside)
+        if _is_median(node) and inside:
+            return self._median(node)
         if _how(node) in HOW:
             raise self.no(_without_over(node))
         if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
@@ -384,6 +387,19 @@ class _Claim(Reader):
         if not inside:
             raise self.no("mean(…) cannot stand inside another mean(…)")
         return self._mean(inner)
+
+    def _median(self, node: ast.Call) -> Walk:
+        """The median over units of what is written inside."""
+        (inner,) = self.values(node, 1, 1)
+        before, text = len(self.columns), _unparsed(node)
+        if self.kept:
+            raise self.no(f"{text} is of all units, and nothing is taken of it over levels")
+        self.terms[text] = self.walk(inner)
+        if len(self.columns) == before:
+            raise self.no(f"{_describe_node(node)} names no column")
+        self.over_levels.append(OverLevels(text, MIDDLE, (), (lambda names: names(term),)))
+        term = Column(None, text)
+        return lambda names: names(term)
 
     def _mean(self, inner: ast.expr) -> Walk:
         """The mean over units of what is written inside, as a term of the statistic."""
@@ -659,7 +675,7 @@ def _level_numbers(values: Sequence[Any], over: Sequence[str], text: str) -> Any
 def _marks(node: ast.AST) -> bool:
     """Whether a node says that its text is of means over units."""
     called = isinstance(node, ast.Call) and bool(node.keywords)
-    return _how(node) == "spearman" if called else _how(node) == "mean"
+    return _how(node) == "spearman" if called else _how(node) in ("mean", "median")
 
 
 def _is_ratio(node: ast.expr) -> bool:
@@ -711,11 +727,7 @@ def _column(node: ast.expr) -> tuple[str | None, str] | None:
 def _without_over(node: ast.Call) -> str:
     """Why a function over levels cannot be taken of units, and how it is said."""
     if _how(node) == "median":
-        what = ", ".join(map(_unparsed, node.args)) or "main.x"
-        return (
-            "a median over units is above 2 where more than half of them are: write "
-            f"share({what} > 2) > 0.5"
-        )
+        return f"{_describe_node(node)} is of all units, so nothing is taken of it unit by unit"
     return f"{_how(node)}(…) is not allowed without over=…, as in {_EXAMPLES[_how(node)]}"
 
 
@@ -745,6 +757,10 @@ def _arm(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _is_median(node: ast.Call) -> bool:
+    return _how(node) == "median" and not node.keywords
 
 
 def _is_mean(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -190,7 +190,7 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
     """Of the latents that are on with a change or without, the share that are on in both."""
-    whole, sites = _read_by_dictionary(read, read.jaccard, prompt, context)
+    whole, sites = read_by_dictionary(read, read.jaccard, prompt, context)
     tokens = positions(read, prompt)
 
     def on(acts: Mapping[Site, torch.Tensor]) -> torch.Tensor:
@@ -208,7 +208,7 @@ def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
 def l0(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How many latents are on at a token, or the mean of this over several; over all the first that
     the model reads is left out."""
-    whole, sites = _read_by_dictionary(read, read.l0, prompt, context)
+    whole, sites = read_by_dictionary(read, read.l0, prompt, context)
 
     def number(reading: PassOutput) -> float:
         x = torch.cat([reading.rows(site, read.position).flatten(1) for site in sites], 1)
@@ -224,7 +224,7 @@ def fvu(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: Σ ‖x − x̂‖² / Σ ‖x − x̄‖², x̄ the mean over the prompt's tokens
     """
-    whole, sites = _read_by_dictionary(read, read.fvu, prompt, context)
+    whole, sites = read_by_dictionary(read, read.fvu, prompt, context)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: fvu is of {FEWEST} tokens or more")
 
@@ -307,7 +307,7 @@ def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) 
     return site
 
 
-def _read_by_dictionary(
+def read_by_dictionary(
     read: Read, name: str, prompt: Prompt, context: Context
 ) -> tuple[Dictionary, tuple[Site, ...]]:
     """A dictionary, and the sites that it reads. Raises: DataError where these are nowhere, or of
@@ -330,7 +330,7 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The activation of a latent: at a token, or the mean or the highest over all of the text."""
     assert read.feature is not None
     name, latent = read.feature
-    whole, sites = _read_by_dictionary(read, name, prompt, context)
+    whole, sites = read_by_dictionary(read, name, prompt, context)
     latents = latent if isinstance(latent, tuple) else (latent,)
     dictionary, number = dictionaries.latent(whole, name, latents[0])
     columns: Any = number

@@ -16,6 +16,7 @@ from assay.ask.measure import (
     attribution,
     dictionaries,
     directions,
+    gradients,
     interventions,
     reads,
 )
@@ -37,6 +38,8 @@ from assay.subjects.sizes import read_sizes
 
 Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
 """A read, a change that sweeps parts, and rows of prompts → what each does to it on each row."""
+Names = list[tuple[int, int]]
+"""Of each part its block, and its number there."""
 TOGETHER = 8
 """Prompts that are read together."""
 
@@ -70,10 +73,28 @@ def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
     """The read by the effect on which heads or neurons are chosen; None where that is by something
     else."""
     top = table.top
-    if top is None or top.of == "latents" or not isinstance(top.by, str):
+    if top is None or not isinstance(top.by, str):
         return None
-    fits = (r for r in some if not (r.sweep or r.pattern or r.heads or r.column or r.top))
+    if (graded := by_gradient(top, some)) is not None:
+        return graded[0]
+    if top.of == "latents":
+        return None
+    others = ("sweep", "pattern", "heads", "column", "top", "gradient", "across")
+    fits = (r for r in some if not any(getattr(r, field) for field in others))
     return next((r for r in fits if r.name == top.by), None)
+
+
+def by_gradient(top: Top, some: Sequence[Read]) -> tuple[Read, int, float] | None:
+    """The read by whose gradient parts are chosen, in how many steps, and the sign: the value of a
+    read of a gradient, or how much worse another read would get without the part; None where that
+    is by something else."""
+    by_name = {r.name: r for r in some if not (r.sweep or r.top)}
+    read = by_name.get(top.by) if isinstance(top.by, str) else None
+    if read is not None and read.gradient in by_name:
+        return by_name[read.gradient], read.steps, 1.0
+    if read is None or top.score != "gradient":
+        return None
+    return read, top.steps, -1.0 if reads.worse(read) == "rises" else 1.0
 
 
 def prompts_of(top: Top, some: Sequence[Read]) -> str:
@@ -89,7 +110,7 @@ def source_of(
     the read names by which is chosen. Raises: DataError for a name that no prompts have."""
     name = prompts_of(top, some)
     if name in ("", measured.table.name):
-        return measured, measured.halves()[0]
+        return measured, [*range(len(measured.rows))] if top.within else measured.halves()[0]
     if name not in sources:
         raise DataError(
             f"top chooses on prompts {name!r}, and there are none; {nearest(name, sources)}"
@@ -98,10 +119,14 @@ def source_of(
     return source, [*range(len(source.rows))]
 
 
-def count(table: Intervention, size: Mapping[str, int]) -> int:
-    """Among how many parts is chosen in a model of this size."""
+def count(table: Intervention, size: Mapping[str, int], some: Sequence[Read]) -> int:
+    """In how many passes is chosen by a read in a model of this size: one for each part, or those
+    of its gradient."""
     assert table.top is not None
     layers = len(table.top.layers) or size["layers"]
+    if (graded := by_gradient(table.top, some)) is not None:
+        _, steps, _ = graded
+        return 3 * steps * (layers if steps > 1 and not table.site else 1)
     return size["h"] * layers if table.top.of == "heads" else size.get("m", 4 * size["d"])
 
 
@@ -125,7 +150,22 @@ def check(
         if int(top.n) + top.skip >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
+    if top.within:
+        groups = source.column(top.within, rows)
+        if (
+            alone := next((i for i, g in zip(rows, groups, strict=True) if groups.count(g) < 2), -1)
+            + 1
+        ):
+            raise DataError(
+                f"{source.rows[alone - 1].place}: no other prompt has its {top.within}, so "
+                f"{table.name!r} cannot choose for it; give each at least two prompts"
+            )
     if not isinstance(top.by, str):
+        if top.score == "gradient":
+            raise DataError(
+                f"{table.name!r}: a gradient is of a read; write by = the name of one, such as a "
+                "log_prob"
+            )
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
                 raise DataError(
@@ -138,15 +178,18 @@ def check(
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
     by_effect_of = [r.name for r, t in zip(some, tops, strict=True) if by_effect(t, some)]
-    if top.of == "heads" or table.site:  # each neuron of all blocks takes too many passes
-        known += by_effect_of
+    if top.of == "heads" or table.site or by_gradient(top, some):
+        known += by_effect_of  # without a gradient each neuron of all blocks is a pass
     if top.by not in known:
         swept = any(r.name == top.by and r.sweep for r in some)
         more = (
             "; a read that sweeps is not one number: write one without its sweep" if swept else ""
         )
         if top.of == "neurons" and not table.site and top.by in by_effect_of:
-            more = "; of one block, given as site, a read chooses neurons as well"
+            more = (
+                "; of one block, given as site, a read chooses neurons as well, and of all blocks "
+                'with score = "gradient"'
+            )
         raise DataError(
             f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}{more}"
         )
@@ -206,12 +249,7 @@ def chosen(table: Intervention, top: Top, known: Known, *, dealt: bool = False) 
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
     learner = known.learner
     source, rows = source_of(top, learner.measured, learner.sources, known.reads)
-    prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
-    read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
-    if read is not None:
-        names, sizes = _effects(table, top, known, read, source, rows)
-    else:
-        names, sizes = _SIZES[top.of](table, top, known, prompts)
+    names, sizes = _sized(table, top, known, source, rows)
     if isinstance(top.by, str):
         score = sizes.mean(0)
     else:
@@ -225,6 +263,40 @@ def chosen(table: Intervention, top: Top, known: Known, *, dealt: bool = False) 
         )
         score = first.mean(0) - second.mean(0)
         score = _auroc(first, second) if top.score == "auroc" else score
+    return _named(table, top, names, score)
+
+
+def chosen_for_each(table: Intervention, top: Top, known: Known) -> dict[str, Intervention]:
+    """Name the parts that are chosen for each prompt on the others of its group, by the prompt's
+    place. Raises: DataError, ModelError."""
+    measured = known.learner.measured
+    source, rows = source_of(top, measured, known.learner.sources, known.reads)
+    names, sizes = _sized(table, top, known, source, rows)
+    groups = source.column(top.within, rows)
+    tables = {}
+    for i, row in enumerate(rows):
+        others = [k for k, group in enumerate(groups) if group == groups[i] and k != i]
+        tables[source.rows[row].place] = _named(table, top, names, sizes[others].mean(0))
+    return tables
+
+
+def _sized(
+    table: Intervention, top: Top, known: Known, source: PromptSet, rows: Sequence[int]
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """The parts that there are, and how much each has on each of these rows."""
+    prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
+    read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
+    if read is not None and (graded := by_gradient(top, known.reads)) is not None:
+        return _slopes(table, top, known, graded, prompts)
+    if read is not None:
+        return _effects(table, top, known, read, source, rows)
+    return _SIZES[top.of](table, top, known, prompts)
+
+
+def _named(
+    table: Intervention, top: Top, names: Names, score: Float[torch.Tensor, " part"]
+) -> Intervention:
+    """An intervention on the parts of the highest score in the place of the choice."""
     order = score.argsort(descending=True, stable=True)[top.skip :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
@@ -274,10 +346,6 @@ def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: Mode
             f"{site} has {width}"
         )
     return site
-
-
-Names = list[tuple[int, int]]
-"""Of each part its block, and its number there."""
 
 
 def _heads(
@@ -337,6 +405,44 @@ def _effects(
         swept = msgspec.structs.replace(table, top=None, after="", sweep=sweep)
     sign = 1.0 if reads.worse(read) == "rises" else -1.0
     return names, sign * torch.from_numpy(known.effects(read, swept, source, rows).T)
+
+
+def _slopes(
+    table: Intervention,
+    top: Top,
+    known: Known,
+    graded: tuple[Read, int, float],
+    prompts: Sequence[Prompt],
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """How much worse a read would get without each part, to first order: its activation times the
+    gradient."""
+    (read, steps, sign), model = graded, known.learner.model
+    layers = [*(top.layers or range(model.layers))]
+    coder = None
+    if top.of == "latents":
+        assert table.clamp is not None
+        coder = known.learner.dictionary(table.clamp[0]).to(model.device)
+        sites = [site_of_latents(table, coder, model.folder)]
+        gradients.check_latents(table.name, coder, sites)
+    elif table.site:
+        sites = [Site.parse(str(table.site))]
+    else:
+        sites = [Site("z" if top.of == "heads" else "mlp_post", n) for n in layers]
+    rows = []
+    for p in prompts:
+        ready, at = reads.ready(read, p, Context(subject=model)), p.own
+        at = at if table.position == "all" else gradients.tokens_of(table.position, p)
+        gradients.refuse_rough(table.name, read.name, ready)
+        given: gradients.Slopes = {}
+        for some in [sites] if steps == 1 else [[site] for site in sites]:
+            given |= gradients.slopes(model, ready, PassOutput(p), some, at, steps)
+        if coder is not None:
+            rows.append(gradients.by_latent(coder, *given[sites[0]]).sum(0))
+            continue
+        parts = [(x * slope).sum(0) for x, slope in (given[site] for site in sites)]
+        rows.append(torch.cat([x.sum(-1) if top.of == "heads" else x.flatten() for x in parts]))
+    count = len(rows[0]) // len(sites)
+    return [(s.layer or 0, n) for s in sites for n in range(count)], sign * torch.stack(rows)
 
 
 def _neurons(

@@ -105,6 +105,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         place = (TOKEN,)
     elif table.path:
         place = ()  # another MLP may come behind what it leads to
+    if table.top and table.top.within:
+        return place  # for other texts nothing is chosen
     own = (OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
     return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)

@@ -55,6 +55,8 @@ class Editing:
     """What changes of single parts do to a read."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""
+    _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
+    """What `_apart` gave for each of these."""
 
     @cached_property
     def source(self) -> Replacements:
@@ -97,6 +99,8 @@ class Editing:
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
         """The edits of every prompt at a point of the sweep."""
         table = self.at(point)
+        if table.top is not None:
+            return [each._of(seed, point)[0] for each in self._apart(table)]
         way = interventions.way_of(table)
         for p in self.prompts:
             interventions.positions_of(table, p)  # what no prompt has is refused before any pass
@@ -134,6 +138,18 @@ class Editing:
             interventions.edits_of(table, p, places, rows=rows, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)
         ]
+
+    def _apart(self, table: Intervention) -> list[Editing]:
+        """What an intervention on parts that are chosen for each prompt does to each, by itself."""
+        assert table.top is not None
+        key = repr(table)
+        if key not in self._each:
+            known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
+            by_place = choosing.chosen_for_each(table, table.top, known)
+            self._each[key] = [
+                replace(self, prompts=[p], table=by_place[p.row.place]) for p in self.prompts
+            ]
+        return self._each[key]
 
     def _reconstructed(self, table: Intervention, seed: int) -> list[Edits]:
         """The edits that put a dictionary's reconstruction, or in the control a mean, in the place
@@ -199,10 +215,11 @@ class Editing:
             self.source.seen(texts, list(sites))
 
     def at(self, point: Mapping[str, Plain]) -> Intervention:
-        """The intervention at a point of its sweep, with the parts that are chosen for it."""
+        """The intervention at a point of its sweep, with the parts that are chosen for it, if these
+        are the same for all prompts."""
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
-            if table.top is not None:
+            if table.top is not None and not table.top.within:
                 known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
                 table = choosing.chosen(table, table.top, known)
             self._tables[repr(point)] = table

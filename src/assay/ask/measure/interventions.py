@@ -211,6 +211,13 @@ def _check_parts(table: Intervention, way: str) -> None:
         return
     if not str(top.n).isdecimal() or int(top.n) < 1:
         raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
+    if top.within and (
+        top.of == "latents" or not (table.ablate == "zero" or table.scale is not None)
+    ):
+        raise DataError(
+            f"{table.name!r}: heads or neurons that are chosen for each prompt are set to zero or "
+            'scaled; write ablate = "zero" or scale'
+        )
     fits = {
         "heads": cut and not (table.heads or table.site or table.neurons),
         "neurons": cut and not (table.neurons or table.heads),
@@ -579,10 +586,10 @@ def top_in_words(top: Top, site: str = "") -> str:
     """Say which parts are chosen."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
-    return (
-        f"the {top.n} {top.of}{where} with the highest {by}, chosen on "
-        f"{top.prompts or 'the prompts that are not measured'}"
-    )
+    by += " by its gradient" if top.score == "gradient" else ""
+    on = top.prompts or "the prompts that are not measured"
+    on = f"the other prompts of its {top.within}" if top.within else on
+    return f"the {top.n} {top.of}{where} with the highest {by}, chosen on {on}"
 
 
 def window_in_words(table: Intervention) -> str:

@@ -99,11 +99,14 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
     if task.intervention and choosing.by_effect(task.intervention, some) is not None:
-        variants += choosing.count(task.intervention, size)  # the same for all seeds
+        variants += choosing.count(task.intervention, size, some)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
         by_effect = choosing.by_effect(stand_in, some) is not None
-        variants += choosing.count(stand_in, size) if by_effect else 1
+        variants += choosing.count(stand_in, size, some) if by_effect else 1
+    backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
+    passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
+    products += passes * length * blocks(size)
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
         levels += size["h"] * (len(top.layers) or size["layers"])
@@ -450,6 +453,7 @@ class Readings:
                     numbers.get((p, v), {}),
                     {heat: new[p, v].tokens for heat, new in written.items()},
                     {heat: new[p, v].losses for heat, new in written.items()},
+                    self.changes.edits[p][v],
                 )
                 for v in variants
             ]
@@ -518,7 +522,15 @@ def _ready(
         reads.filled(directions.find(task.directions, name), point)
         for name in reads.directions_of(read)
     )
-    context = Context(along, vector, dictionary, task.stands_in, code, head, model)
+    about = vector, dictionary, task.stands_in, code, head, model
+
+    def other(name: str, p: Prompt) -> Ready:
+        one = reads.by_name(task.choosers or task.reads, name)
+        if one.sweep or one.top:
+            raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
+        return reads.ready(one, p, Context((), *about))
+
+    context = Context(along, *about, other)
     return [reads.ready(read, p, context) for p in prompts]
 
 

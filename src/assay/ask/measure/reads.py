@@ -14,6 +14,7 @@ from assay.ask.measure import (
     activations,
     attribution,
     directions,
+    gradients,
     interventions,
     next_tokens,
 )
@@ -270,6 +271,19 @@ KINDS: Mapping[str, Kind] = {
         fields=(*_AT, "sites", "heads", "top", "attends"),
         unembeds=False,
     ),
+    "gradient": Kind(
+        gradients.gradient,
+        lambda r: (
+            f"gradient of {r.gradient} times the activation of "
+            f"{_parts(r, ', '.join(map(str, r.heads or r.neurons or r.feature or ())) or r.site)}"
+            f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
+        ),
+        "1",
+        "",
+        fields=(*_AT, "heads", "neurons", "feature", "top", "steps"),
+        places=("all",),
+        unembeds=False,
+    ),
     "pattern": Kind(
         activations.pattern,
         _pattern_words,
@@ -440,6 +454,8 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
+    if read.gradient:  # which says by what it is taken in the fields of other kinds
+        stated = [name for name in stated if name not in KINDS["gradient"].fields]
     if not stated:  # which parts are meant says of what it is
         parts = {"heads": "pattern", "neurons": "neurons"}
         of = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
@@ -520,7 +536,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
     optional = dict.fromkeys(field for k in KINDS.values() for field in k.fields)
     for other in optional:
-        if getattr(read, other) != _USUAL[other] and other not in kind.fields:
+        if getattr(read, other) != _USUAL[other] and other not in (*kind.fields, name):
             users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
             raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
     texts = getattr(read, name)
@@ -533,12 +549,16 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    if read.top is not None and read.top.within:
+        raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
     if read.top is not None:
         of = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+        if name == "gradient":
+            of = ("latents",) if read.feature else ("heads", "neurons")
         if read.top.of not in of or read.heads or read.pattern or read.neurons:
             raise DataError(
-                f"{read.name}: {name} is of {of[0]}, which top chooses in place of any by number, "
-                f"got of = {read.top.of!r}"
+                f"{read.name}: {name} is of {' or '.join(of)}, which top chooses in place of any "
+                f"by number, got of = {read.top.of!r}"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
     if len(along) > 1 and along[0] is along[1]:

@@ -20,6 +20,7 @@ from assay.subjects import chats
 from assay.subjects.chats import Chat
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
+from assay.subjects.subject import Edit
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,9 @@ class PassOutput:
     """The tokens that the model wrote on, where a read asks for them, by the temperature."""
     losses: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     """The loss of each of these by the model without a change, where a read asks for it."""
-    memo: dict[Any, torch.Tensor] = field(default_factory=dict, compare=False)
+    edits: Mapping[Site, Edit] = field(default_factory=dict)
+    """What was done to the model."""
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False)
     """What several reads have in common, worked out once."""
 
     def act(self, site: Site, place: Positions) -> Float[torch.Tensor, "..."]:
@@ -319,6 +322,8 @@ class Context:
     """What makes logits of what the unembedding reads."""
     subject: Any = None
     """The model; for a user's own function that of transformers."""
+    read: Callable[[str, Prompt], Ready] = _absent
+    """Another read of the study, by its name, made ready for a prompt."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:

@@ -121,6 +121,8 @@ class Task:
     @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
+        of = {r.gradient for r in self.reads} - {""}
+        graded = [r for r in self.choosers or self.reads if r.name in of]
         return {
             "reads": [stated(r) for r in self.reads],
             "intervention": stated(self.intervention) if self.intervention else None,
@@ -131,6 +133,7 @@ class Task:
             "untrained": [bool(m.like) for m in self.models],
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
+            **({"gradients of": [stated(r) for r in graded]} if graded else {}),
             **({"than": "the second prompts"} if self.than else {}),
             **({"first": stated(self.first)} if self.first else {}),
         }
@@ -171,7 +174,7 @@ class Task:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
         own = ("", self.prompts.table.name)
-        tops = [r.top for r in self.reads if r.top]
+        tops = [r.top for r in self.reads if r.top and not r.top.within]
         if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
             return True
         return self.chooses or any(
@@ -232,6 +235,8 @@ class Task:
         table = self.intervention
         chosen = ("heads", "random-heads", *(("",) if table and table.top else ()))
         if table is None or self.control not in chosen:
+            return 0
+        if table.top and table.top.within:
             return 0
         tables = [interventions.swept(table, p) for p in interventions.points(table)]
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)

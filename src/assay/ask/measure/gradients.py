@@ -1,0 +1,274 @@
+"""Gradients: what a read loses, to first order, if an activation is taken out: the activation times
+the gradient of the read, or its mean on the way from zero (integrated gradients)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxtyping import Float
+
+from assay.ask.measure import dictionaries
+from assay.ask.measure.activations import own_site, read_by_dictionary
+from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.heads import head_of
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, each
+from assay.ask.tables import Read
+from assay.controls import picks
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import effects
+from assay.subjects.edits import by_row, continued, edited
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+SMOOTH = ("log_prob", "logit", "entropy")
+"""The numbers of next tokens that have a gradient."""
+STEP = 1e-3
+"""By how much a number of a next token is moved to see what a read makes of it."""
+Slopes = dict[Site, tuple[Float[torch.Tensor, "n ..."], Float[torch.Tensor, "n ..."]]]
+"""What sites have at some tokens of a prompt, and the gradient of a read by it."""
+Part = tuple[Site, Any]
+"""A site, and which of its numbers are meant; None: all."""
+
+
+def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What parts of a model add to a read, to first order: the sum, over tokens and numbers, of the
+    activation times the gradient of the read by it.
+
+    Formula: Σ a · ∂R/∂a; of n steps Σ a · 1/n Σ_k ∂R/∂a at (k/n) a, k from 1 to n
+    Source: Dai et al., Knowledge Neurons in Pretrained Transformers, 2022
+    """
+    target, at = context.read(read.gradient, prompt), tokens_of(read.position, prompt)
+    refuse_rough(read.name, read.gradient, target)
+    if read.feature is not None:
+        return _of_latents(read, prompt, context, target, at)
+    parts = _parts(read, prompt)
+    layers = range(prompt.folder.layers) if read.sweep and read.steps == 1 else ()
+
+    def number(reading: PassOutput) -> float:
+        stood_for = _stood_for(parts, context, reading.seed)
+        total = 0.0
+        for site, some in stood_for:
+            sites = [site] if site.layer is None else [Site(site.kind, n) for n in layers] or [site]
+            x, slope = _remembered(context.subject, read, target, reading, sites, at)[site]
+            given = x * slope
+            total += float((given if some is None else given[:, some]).sum())
+        return total
+
+    return Ready(each(number))
+
+
+def tokens_of(position: Any, prompt: Prompt) -> list[int]:
+    """The tokens over which is added up."""
+    return prompt.own if position in ("all", "mean") else prompt.all_at(position)
+
+
+def refuse_rough(name: str, of: str, target: Ready) -> None:
+    """Refuse the gradient of a read that has none. Raises: DataError."""
+    rough = [w for w in target.wants if w.what not in SMOOTH or w.site is not None]
+    if rough or not target.wants or target.writes or target.compares or target.sites:
+        raise DataError(
+            f"{name}: {of} has no gradient here; it can be a log_prob, a prob, a logit or an "
+            "entropy without a site, or a loss"
+        )
+
+
+def slopes(
+    model: Pretrained,
+    target: Ready,
+    reading: PassOutput,
+    sites: Sequence[Site],
+    at: Sequence[int],
+    steps: int = 1,
+) -> Slopes:
+    """Compute what sites have at some tokens of a prompt, and the gradient of a read by it; of
+    several steps, its mean while these activations grow from zero to what they are."""
+    prompt, wants = reading.prompt, target.wants
+    numbers = dict[Want, torch.Tensor]()
+    leaves, acts = list[dict[Site, torch.Tensor]](), dict[Site, torch.Tensor]()
+    for continuation, here in _sequences(wants).items():
+        final, leaf = _run(model, reading, continuation, sites, at, steps, acts)
+        leaves.append(leaf)
+        for position in dict.fromkeys(w.position for w in here):
+            with torch.enable_grad():
+                logits = model.head(final[:, position]).float()
+            numbers |= {w: _number(logits, w) for w in here if w.position == position}
+    total: Any = 0.0
+    for k in range(steps):
+        known = {w: float(numbers[w][k].detach()) for w in wants}
+        total = total + sum(_slope(target, reading, known, w) * numbers[w][k] for w in known)
+    flat = [x for leaf in leaves for x in leaf.values()]
+    found = iter(torch.autograd.grad(total, flat, allow_unused=True))
+    mean = {site: torch.zeros_like(x) for site, x in acts.items()}
+    for leaf in leaves:
+        for site in leaf:
+            by = next(found)  # None of what is behind all that the read is of
+            mean[site] += 0 if by is None else by[:, : len(prompt.tokens)].sum(0) / steps
+    return {site: (acts[site][[*at]].double(), mean[site][[*at]].double()) for site in acts}
+
+
+def _sequences(wants: Sequence[Want]) -> dict[tuple[int, ...], list[Want]]:
+    """What is read behind a prompt, each with what is wanted of it; what another one begins with is
+    read with that one."""
+    every = dict.fromkeys(w.continuation for w in wants)
+    longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
+    found: dict[tuple[int, ...], list[Want]] = {c: [] for c in longest}
+    for w in wants:
+        whole = next(c for c in longest if c[: len(w.continuation)] == w.continuation)
+        found[whole].append(w)
+    return found
+
+
+def _run(
+    model: Pretrained,
+    reading: PassOutput,
+    continuation: tuple[int, ...],
+    sites: Sequence[Site],
+    at: Sequence[int],
+    steps: int,
+    acts: dict[Site, torch.Tensor],
+) -> tuple[Float[torch.Tensor, "step s d"], dict[Site, torch.Tensor]]:
+    """Read a prompt with what is behind it, a row for each step: what the unembedding reads, and
+    what was added to each site, which is zero; `acts` gets what sites have. Of several steps the
+    blocks before the first of these sites are run once."""
+    prompt, leaves = reading.prompt, dict[Site, torch.Tensor]()
+    length = len(prompt.tokens) + len(continuation)
+    own = dict(reading.edits)
+    if continuation:
+        own = continued(own, len(prompt.tokens), length)
+    text, first = [*prompt.tokens, *continuation], min(s.layer or 0 for s in sites)
+    start = None
+    if steps > 1 and first:
+        stream = Site("resid_pre", first)
+        row = torch.tensor([text], device=model.device)
+        residual = model.run(row, edits=own, capture=[stream], logits=False).acts[stream]
+        start = first, residual.expand(steps, -1, -1)
+        own = {s: edit for s, edit in own.items() if s.layer is not None and s.layer >= first}
+        own.pop(stream, None)
+    before = by_row([own] * steps) if steps > 1 else own
+
+    def watched(site: Site) -> Callable[[torch.Tensor], torch.Tensor]:
+        def change(x: torch.Tensor) -> torch.Tensor:
+            if site in before:
+                x = edited(site, x, before[site])
+            acts[site] = x[-1, : len(prompt.tokens)].detach()
+            size = x.new_ones(x.shape[:2])
+            size[:, [*at]] = torch.arange(1, steps + 1, device=x.device).to(x)[:, None] / steps
+            leaves[site] = torch.zeros_like(x, requires_grad=True)
+            return x * size.reshape(*size.shape, *[1] * (x.ndim - 2)) + leaves[site]
+
+        return change
+
+    rows = torch.tensor([text] * steps, device=model.device)
+    edits = before | {s: watched(s) for s in sites}
+    trace = model.run(rows, edits=edits, start=start, gradients=True)
+    assert trace.final is not None
+    return trace.final, leaves
+
+
+def _number(logits: Float[torch.Tensor, "step v"], want: Want) -> Float[torch.Tensor, " step"]:
+    """What is wanted of next tokens, of logits."""
+    with torch.enable_grad():
+        if want.what == "logit":
+            return logits[:, want.token]
+        logs = logits.log_softmax(-1)
+        return logs[:, want.token] if want.what == "log_prob" else -(logs.exp() * logs).sum(-1)
+
+
+def _slope(target: Ready, reading: PassOutput, known: Mapping[Want, float], want: Want) -> float:
+    """How fast a read grows with one of the numbers that it is made of."""
+    moved = [{**known, want: known[want] + by} for by in (STEP, -STEP)]
+    above, below = target.numbers([replace(reading, numbers=n) for n in moved])
+    return float(above - below) / (2 * STEP)
+
+
+def _remembered(
+    model: Pretrained,
+    read: Read,
+    target: Ready,
+    reading: PassOutput,
+    sites: Sequence[Site],
+    at: Sequence[int],
+) -> Slopes:
+    """What `slopes` gives of these sites, once for all levels of a sweep."""
+    memo: dict[Any, Any] = reading.memo
+    keys = {s: ("gradient", read.gradient, read.steps, tuple(at), s) for s in sites}
+    if any(key not in memo for key in keys.values()):
+        given = slopes(model, target, reading, sites, at, read.steps)
+        memo |= {keys[s]: pair for s, pair in given.items()}
+    return {s: memo[key] for s, key in keys.items()}
+
+
+def _parts(read: Read, prompt: Prompt) -> list[Part]:
+    """The parts that a read names. Raises: DataError, ModelError."""
+    size, folder = read_sizes(prompt.folder.config), prompt.folder
+    if bool(read.heads) + bool(read.neurons) + bool(read.site and not read.neurons) != 1:
+        raise DataError(
+            f'{read.name}: a gradient is by the activations of one of heads = ["9.1"], neurons = '
+            '["9.41"], feature = ["sae.safetensors", 3], or a site such as "hook_embed"'
+        )
+    parts = list[Part]()
+    for layer, head in map(head_of, read.heads):
+        folder.check(Site("z", layer))
+        check_heads(read.name, layer, [head], size["h"])
+        parts.append((Site("z", layer), head))
+    for neuron in read.neurons:
+        whole = not read.site
+        layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
+        site = Site("mlp_post", layer) if whole else own_site(read, prompt)
+        if not 0 <= n < (width := folder.width(site)):
+            raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")
+        parts.append((site, n))
+    return parts or [(own_site(read, prompt), None)]
+
+
+def _stood_for(parts: Sequence[Part], context: Context, seed: int) -> Sequence[Part]:
+    """The parts, or other heads of their blocks in a control."""
+    if context.stands_in != "heads":
+        return parts
+    count = read_sizes(context.subject.folder.config)["h"]
+    return [(s, picks.another(n, count, seed) if s.kind == "z" else n) for s, n in parts]
+
+
+def _of_latents(
+    read: Read, prompt: Prompt, context: Context, target: Ready, at: Sequence[int]
+) -> Ready:
+    """The gradient by the activations of latents: along what each adds to the reconstruction."""
+    assert read.feature is not None
+    name, latent = read.feature
+    whole, sites = read_by_dictionary(read, name, prompt, context)
+    latents = [*latent] if isinstance(latent, tuple) else [latent]
+    for one in latents:
+        dictionaries.latent(whole, name, one)
+    if read.steps > 1:
+        raise DataError(f"{read.name}: by latents there is the gradient alone; leave out steps")
+    check_latents(read.name, whole, sites)
+
+    def number(reading: PassOutput) -> float:
+        pair = _remembered(context.subject, read, target, reading, sites, at)[sites[0]]
+        return float(by_latent(whole, *pair)[:, latents].sum())
+
+    return Ready(each(number))
+
+
+def check_latents(name: str, dictionary: Dictionary, sites: Sequence[Site]) -> None:
+    """Refuse a dictionary by whose latents no gradient is taken. Raises: DataError."""
+    if len(sites) > 1 or dictionary.per_token:
+        raise DataError(
+            f"{name}: a gradient by latents is of a dictionary of one site that does not normalise "
+            "each token by itself"
+        )
+
+
+def by_latent(
+    dictionary: Dictionary, x: Float[torch.Tensor, "n d"], slope: Float[torch.Tensor, "n d"]
+) -> Float[torch.Tensor, "n k"]:
+    """What each latent adds to a read at some tokens, to first order: its activation times the
+    gradient along what one unit of it writes."""
+    coder = dictionary.to(x.device)
+    unit = effects.directions(coder, [*range(coder.width)]).double()
+    return coder.encode(x.flatten(1).float())[0].double() * (slope.flatten(1) @ unit.T)

@@ -1,0 +1,237 @@
+"""Gradients of reads are those that autograd gives of a plain model of transformers."""
+
+import pytest
+import torch
+from naive_models import KINDS, Naive, measured, task, texts
+
+from assay.ask.measure import measuring, reads
+from assay.ask.measure.seen import prompt
+from assay.ask.tables import Intervention, Read, Top
+from assay.core.errors import DataError
+from assay.subjects.folder import find
+
+SHOWN = ("def add(a, b):", "class Point:\n    x")
+TARGETS = (
+    Read(name="lead", log_prob=(" return", " x")),
+    Read(name="chance", prob=" a"),
+    Read(name="size", logit=" a"),
+    Read(name="doubt", entropy=True),
+    Read(name="loss", loss=True),
+)
+
+
+@pytest.fixture(scope="module", params=[*KINDS])
+def naive(request, tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("gradients") / request.param, request.param)
+
+
+def number(naive, name, text, change=None, layer=1):
+    """A read in the plain way, as a tensor."""
+
+    def logs(ids):
+        with naive.changed(layer, change):
+            return naive.model(torch.tensor([ids]), use_cache=False).logits[0]
+
+    def log_prob(answer):
+        before, whole = naive.ids(text), naive.ids(text + answer)
+        table = logs(whole).log_softmax(-1)
+        return sum(table[i - 1, whole[i]] for i in range(len(before), len(whole)))
+
+    ids = naive.ids(text)
+    first = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+    if name == "lead":
+        return log_prob(" return") - log_prob(" x")
+    if name == "chance":
+        return log_prob(" a").exp()
+    if name == "size":
+        return logs(ids)[-1, first]
+    table = logs(ids).log_softmax(-1)
+    if name == "doubt":
+        return -(table[-1].exp() * table[-1]).sum()
+    targets = range(len(naive.opening) or 1, len(ids))
+    return -sum(table[i - 1, ids[i]] for i in targets) / len(targets)
+
+
+def by_hand(naive, name, text, at, steps=1, layer=1):
+    """The activation before a block at some tokens times the gradient, one step at a time."""
+    slopes, kept = [], {}
+    for k in range(1, steps + 1):
+        leaves = []
+
+        def change(x, k=k, leaves=leaves):
+            kept["x"] = x.detach().clone()
+            size = torch.ones(x.shape[1], 1, dtype=x.dtype)
+            size[list(at)] = k / steps
+            leaves.append((x.detach() * size).requires_grad_())
+            return leaves[-1]
+
+        total = number(naive, name, text, change, layer)
+        found = torch.autograd.grad(total, leaves, allow_unused=True)
+        slopes.append(sum(g[0, list(at)] for g in found if g is not None))
+    return float((kept["x"][0, list(at)] * sum(slopes) / steps).sum())
+
+
+@pytest.mark.parametrize("name", [r.name for r in TARGETS])
+def test_it_is_the_activation_times_what_autograd_gives(naive, name):
+    at = {"gradient": name, "site": "blocks.1.hook_resid_pre"}
+    every = [
+        Read(name="last", **at),
+        Read(name="first", position=0, **at),
+        Read(name="steps", steps=5, **at),
+    ]
+    found = measured(naive, texts(*SHOWN), [*TARGETS, *every])
+    for p, text in enumerate(SHOWN):
+        last = len(naive.ids(text)) - 1
+        expected = {
+            "last": by_hand(naive, name, text, [last]),
+            "first": by_hand(naive, name, text, [0]),
+            "steps": by_hand(naive, name, text, [last], 5),
+        }
+        for read, value in expected.items():
+            assert found[read][p] == pytest.approx(value, rel=2e-3, abs=2e-5), (read, text)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("parts") / "llama", "llama")
+
+
+def parts_by_hand(naive, text, layer, of):
+    """Of each head or neuron of a block its activation times the gradient of `size`, by token."""
+    block, kept = naive.blocks[layer], []
+    module = block.self_attn.o_proj if of == "heads" else block.mlp.down_proj
+
+    def hook(module, args):
+        kept.append(args[0].detach().requires_grad_())
+        return (kept[-1],)
+
+    handle = module.register_forward_pre_hook(hook)
+    (slope,) = torch.autograd.grad(number(naive, "size", text), kept)
+    handle.remove()
+    given = (kept[0].detach() * slope)[0]
+    return (
+        given.unflatten(-1, (naive.model.config.num_attention_heads, -1)).sum(-1)
+        if of == "heads"
+        else given
+    )
+
+
+def test_heads_and_neurons_have_their_own_share(llama):
+    by = {"gradient": "size"}
+    every = [
+        TARGETS[2],
+        Read(name="one", heads=("1.2",), position="all", **by),
+        Read(name="swept", heads=("{b}.{h}",), sweep={"b": (0, 2), "h": (0, 3)}, **by),
+        Read(name="some", neurons=("1.3", "2.0"), **by),
+        Read(name="here", neurons=(3,), site="blocks.1.mlp.hook_post", **by),
+        Read(name="whole", site="blocks.1.mlp.hook_post", **by),
+    ]
+    found = measured(llama, texts(*SHOWN), every)
+    for p, text in enumerate(SHOWN):
+        heads = [parts_by_hand(llama, text, n, "heads") for n in range(3)]
+        neurons = [parts_by_hand(llama, text, n, "neurons") for n in range(3)]
+        expected = {
+            "one": heads[1][:, 2].sum(),
+            "some": neurons[1][-1, 3] + neurons[2][-1, 0],
+            "here": neurons[1][-1, 3],
+            "whole": neurons[1][-1].sum(),
+        }
+        for name, value in expected.items():
+            assert found[name][p] == pytest.approx(float(value), rel=1e-3, abs=1e-6), name
+        for i, b in enumerate((0, 2)):
+            for k, h in enumerate((0, 3)):
+                value = pytest.approx(float(heads[b][-1, h]), rel=1e-3, abs=1e-6)
+                assert found["swept"][i, k, p] == value
+
+
+def test_steps_of_one_site_add_up_to_what_zero_does(llama):
+    site = {"site": "blocks.1.hook_mlp_out"}
+    many = Read(name="many", gradient="size", steps=400, position="all", **site)
+    every = [TARGETS[2], many]
+    found = measured(llama, texts(SHOWN[0]), every)
+    cut = Intervention(name="cut", ablate="zero", **site)
+    without = measured(llama, texts(SHOWN[0]), every[:1], cut)
+    fall = found["size"][0] - without["size"][0]
+    assert found["many"][0] == pytest.approx(fall, rel=0.02)
+
+
+def test_under_a_change_the_gradient_is_that_of_the_changed_model(llama):
+    every = [TARGETS[2], Read(name="it", gradient="size", site="blocks.2.hook_resid_pre")]
+    table = Intervention(name="cut", scale=0.5, site="blocks.1.hook_resid_pre")
+    found = measured(llama, texts(SHOWN[0]), every, table)
+    kept = []
+
+    def hook(module, args):
+        kept.append(args[0].detach().requires_grad_())
+        return (kept[-1], *args[1:])
+
+    handle = llama.blocks[2].register_forward_pre_hook(hook)
+    total = number(llama, "size", SHOWN[0], lambda x: x / 2)
+    (slope,) = torch.autograd.grad(total, kept)
+    handle.remove()
+    assert found["it"][0] == pytest.approx(float((kept[0] * slope)[0, -1].sum()), rel=1e-3)
+
+
+def chosen(naive, shown, top, **fields):
+    """What is left of a read without the parts that are chosen."""
+    table = Intervention(name="cut", ablate="zero", top=top, position=-1, **fields)
+    return measured(naive, shown, [TARGETS[2]], table)["size"]
+
+
+def test_parts_are_chosen_by_their_gradient(llama):
+    words = [f"def {a}({b}):" for a in "abc" for b in "xy"]
+    shown = texts(*words)
+    learned, judged = shown.halves()
+    for of, layers in (("neurons", (1, 2)), ("heads", ())):
+        blocks = layers or range(3)
+        scores = {}
+        for n in blocks:
+            each = [parts_by_hand(llama, words[i], n, of)[-1] for i in learned]
+            mean = sum(each) / len(each)
+            scores |= {f"{n}.{k}": float(x) for k, x in enumerate(mean)}
+        best = tuple(sorted(scores, key=scores.get, reverse=True)[:3])
+        top = Top(n=3, of=of, by="size", score="gradient", layers=layers)
+        named = Intervention(name="cut", ablate="zero", position=-1, **{of: best})
+        expected = measured(llama, shown, [TARGETS[2]], named)["size"]
+        found = chosen(llama, shown, top)
+        assert found == pytest.approx(expected[judged] if len(found) < len(words) else expected)
+
+
+def test_each_prompt_has_the_parts_that_the_others_of_its_group_choose(llama):
+    words, facts = ("def a", "def b", "x = a", "x = b", "x = y"), "ddxxx"
+    rows = [{"text": t, "fact": f} for t, f in zip(words, facts, strict=True)]
+    top = Top(n=2, of="neurons", by="size", score="gradient", within="fact")
+    found = chosen(llama, texts(*rows), top)
+    for p, fact in enumerate(facts):
+        others = [words[k] for k, f in enumerate(facts) if f == fact and k != p]
+        scores = {}
+        for n in range(3):
+            mean = sum(parts_by_hand(llama, text, n, "neurons")[-1] for text in others)
+            scores |= {f"{n}.{k}": float(x) for k, x in enumerate(mean)}
+        best = tuple(sorted(scores, key=scores.get, reverse=True)[:2])
+        named = Intervention(name="cut", ablate="zero", position=-1, neurons=best)
+        alone = measured(llama, texts(words[p]), [TARGETS[2]], named)["size"]
+        assert found[p] == pytest.approx(alone[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("why", "fields"),
+    {
+        "one has no gradient here": {"gradient": "one", "site": "blocks.1.hook_resid_pre"},
+        "no read 'other'": {"gradient": "other", "site": "blocks.1.hook_resid_pre"},
+        "is by the activations of one of heads": {"gradient": "size"},
+        "has heads 0 to 3, got 1.9": {"gradient": "size", "heads": ("1.9",)},
+        "gradient reads no `to`": {"gradient": "size", "heads": ("1.2",), "to": 1},
+        "only an .* chooses parts for each prompt": {
+            "gradient": "size",
+            "top": Top(n=1, of="heads", within="fact"),
+        },
+    }.items(),
+)
+def test_what_has_no_gradient_is_refused(llama, why, fields):
+    read, shown = Read(name="it", **fields), texts(*SHOWN)
+    every = [TARGETS[2], Read(name="one", rank=" a"), read]
+    prompts = [prompt(find(str(llama.folder)), row) for row in shown.rows]
+    with pytest.raises(DataError, match=why):
+        reads.check(read)
+        [*measuring.remarks(task(llama, shown, every), read, prompts, lambda name: None)]
