@@ -197,7 +197,7 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
     if "disk" in places or ("cpu" in places and len(places) > 1):
         raise ModelError(f"{folder.name} does not fit on the GPUs that are here")
     if folder.adapter is not None:
-        adapters.merge(folder.adapter, model)
+        model = adapters.merge(folder.adapter, model)
     return model if spread else model.to(device)
 
 
