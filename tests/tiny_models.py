@@ -134,6 +134,7 @@ def write_gguf(path, folder, kind=None, *, leave_out=()):
     out.add_rope_freq_base(500.0)
     out.add_layer_norm_rms_eps(config["rms_norm_eps"])
     out.add_license("mit")
+    out.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind.name}" if kind else "ALL_F32"])
     out.add_tokenizer_model("gpt2")
     out.add_tokenizer_pre("smollm")
     vocab = sorted(tokens["vocab"], key=tokens["vocab"].get)

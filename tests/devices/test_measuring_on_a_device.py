@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.dictionaries import decoding
 from assay.dictionaries.baselines import directions, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
@@ -159,10 +158,6 @@ CASES = {
         DOCUMENT,
         DOCUMENTS,
     ),
-    "decoding": lambda d: [
-        decoding.decode(CODES.to(d)[None], ROWS.to(d)[None], MEAN.to(d)[None]),
-        decoding.few(CODES.to(d)),
-    ],
     "principal components": lambda d: [
         one.reconstruct(X.to(d)) for one in directions.pca(X.to(d), 2, 3)
     ],

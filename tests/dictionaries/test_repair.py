@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.dictionaries import decoding
+from assay.dictionaries.baselines import repair
 from assay.dictionaries.baselines.directions import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
@@ -277,7 +277,7 @@ def test_chunks_in_which_few_and_many_are_on_add_up(monkeypatch):
     assert shares[0] < 1 / 32 and shares[1] > 1 / 4
     mixed = [mend(d, x, chunk=300, pull=1.0) for mend in (rescale_and_shift, refit_decoder)]
     for one_in in (10**6, 0):
-        monkeypatch.setattr(decoding, "FEW", one_in)
+        monkeypatch.setattr(repair, "FEW", one_in)
         for found, mend in zip(mixed, (rescale_and_shift, refit_decoder), strict=True):
             for name, value in mend(d, x, chunk=300, pull=1.0).tensors().items():
                 torch.testing.assert_close(found.tensors()[name], value, rtol=1e-4, atol=1e-5)

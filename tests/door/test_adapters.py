@@ -1,7 +1,6 @@
 """Adapters: a LoRA folder is a model whose weights are its base's plus what a naive loop makes of
 its matrices; what its settings state is obeyed, or refused by name."""
 
-import importlib.util
 import json
 import math
 
@@ -105,7 +104,6 @@ def test_logits_are_those_of_the_merged_weights(base, case, tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
 @pytest.mark.parametrize("case", CASES)
 def test_logits_are_those_of_peft(base, case, tmp_path):
     import peft

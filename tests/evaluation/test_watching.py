@@ -111,7 +111,7 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
         **{k: ask[k] for k in ("model", "root", "watch")},
     ).notes == [says]
     assert (
-        "another model, by its name"
+        "another model or another version of it, by its name"
         in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
     )
     ours = models.find(str(folder)).fingerprint

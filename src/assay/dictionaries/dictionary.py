@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from assay.core.arrays import as_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries import decoding
 from assay.dictionaries.nonlinearity import from_json, projections
 from assay.dictionaries.rows import divide, multiply, per_token
 from assay.dictionaries.tensors import DictionaryTensors
@@ -155,7 +154,7 @@ class Dictionary(DictionaryTensors):
                 "decode(features, x) with the input x"
             )
         features = as_tensor(features, self.W_dec).to(self.W_dec.dtype)
-        out = decoding.decode(features, self.W_dec, self.b_dec)
+        out = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
         # Undone in the reverse order of `normalise`: scale, mean, then each row's own.

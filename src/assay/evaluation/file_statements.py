@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from assay.core.errors import DataError, ModelError
@@ -284,12 +283,8 @@ def get_training_text(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return known if isinstance(known, Mapping) else None
 
 
-_QUANTISED = re.compile(
-    r"[-_. ](gguf|awq|gptq|fp8|nf4|mlx|bnb|int[48]|[2-8][-_ ]?bits?|i?q[2-8](?:_[0-9a-z]+)*)$",
-    re.IGNORECASE,
-)
-_TUNED = re.compile(r"[-_. ](instruct|it|chat|sft|dpo|rlhf)(?=$|[-_. ]v?\d)", re.IGNORECASE)
-_PLAIN = re.compile(r"[-_. ](base|pt|hf|f16|f32|bf16|fp16|fp32)$", re.IGNORECASE)
+_UNSAID = re.compile(r"[-_. ](gguf|base|pt|hf|f16|f32|bf16|fp16|fp32)$", re.IGNORECASE)
+"""Ends of names that say nothing of the model."""
 _UNQUANTISED = ("F16", "F32", "BF16", "F64")
 _ALIASES = {"gpt2-small": "gpt2"}
 """Other names that TransformerLens gives."""
@@ -297,38 +292,20 @@ _CACHED = re.compile(r"models--[^/]+?--([^/]+)")
 """A repository's folder in the cache of huggingface_hub."""
 
 
-@dataclass(frozen=True)
-class ModelName:
-    """A name taken apart, in lower case: `base` without what follows it, how it was tuned, how it
-    was quantised ("" where not)."""
-
-    base: str
-    tuned: str = ""
-    quantised: str = ""
-
-    @classmethod
-    def of(cls, text: str) -> ModelName:
-        """Take a name like "HuggingFaceTB/SmolLM2-135M-Instruct-Q8_0" apart; whose it is does not
-        count."""
-        name, quantised = text.strip().rstrip("/").rpartition("/")[2], ""
-        while match := _QUANTISED.search(name) or _PLAIN.search(name):
-            name, quantised = (
-                name[: match.start()],
-                quantised if match.re is _PLAIN else match[1].lower(),
-            )
-        tuned = _TUNED.search(name)
-        if tuned:
-            name = name[: tuned.start()] + name[tuned.end() :]
-        base = _PLAIN.sub("", name).lower()
-        return cls(_ALIASES.get(base, base), tuned[1].lower() if tuned else "", quantised)
+def plain_name(text: str) -> str:
+    """A model's name in lower case, without whose it is and what says nothing of the model."""
+    name = text.strip().rstrip("/").rpartition("/")[2].lower()
+    while match := _UNSAID.search(name):
+        name = name[: match.start()]
+    return _ALIASES.get(name, name)
 
 
 def differs(expected_name: str, folder: ModelFolder) -> str | None:
     """Say how this model differs from the one of that name, going by names; "" where it does not,
     None where the folder has no name.
 
-    A folder may be called anything: its own name tells that it is that model, or a version of it,
-    but never that it is another."""
+    A folder may be called anything: its own name tells that it is that model, but never that it is
+    another."""
     known = _stated(folder)
     # a bare name may be that of a model, and of a folder with another
     is_place = "/" in expected_name or not known
@@ -338,39 +315,22 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
         if folder.about.get("gguf_sha256") == packaged.gguf_sha256:
             return ""
         expected_name = packaged.model
-    expected = ModelName.of(expected_name)
-    names = [ModelName.of(name) for name in (known or _called(folder))]
-    same = [name for name in names if name.base == expected.base]
-    if not same:
-        return "another model, by its name" if known else None
-    if any(_way(folder, name) == (expected.tuned, expected.quantised) for name in same):
+    names, expected = [*map(plain_name, known or _called(folder))], plain_name(expected_name)
+    quantised = _quantisation(folder)
+    if quantised and f"{names[0]}-{quantised}" == expected:
         return ""
-    tuned, quantised = _way(folder, same[0])
-    ways = ["tuned" if tuned else "untuned"] if tuned != expected.tuned else []
-    ways += (
-        [
-            "quantised"
-            if not expected.quantised
-            else "otherwise quantised"
-            if quantised
-            else "unquantised"
-        ]
-        if quantised != expected.quantised
-        else []
-    )
-    return f"{'an' if ways[0][0] in 'uo' else 'a'} {' and '.join(ways)} version of it, by its name"
+    if expected in names:
+        return "a quantised version of it, by its name" if quantised else ""
+    return "another model or another version of it, by its name" if known else None
 
 
-def _way(folder: ModelFolder, name: ModelName) -> tuple[str, str]:
-    """How the model is tuned and quantised: by its name, and by what its files say."""
+def _quantisation(folder: ModelFolder) -> str:
+    """How the folder's files say that it is quantised; "" where it is not."""
     kind = str(folder.about.get("quantisation", ""))
-    quantisation = "" if kind in _UNQUANTISED else kind.lower()
     settings: Any = folder.config.get("quantization_config")
-    return name.tuned, quantisation or (
-        str(settings.get("quant_method", "quantised"))
-        if isinstance(settings, dict)
-        else name.quantised
-    )
+    if isinstance(settings, dict):
+        return str(settings.get("quant_method", "quantised")).lower()
+    return "" if kind in _UNQUANTISED else kind.lower()
 
 
 def _stated(folder: ModelFolder) -> list[str]:

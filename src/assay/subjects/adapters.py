@@ -1,16 +1,14 @@
-"""Adapters: a folder that holds what LoRA changed of a model (peft's format), added to the weights
-of its base when that is loaded. What its settings state is obeyed, or refused by name."""
+"""Adapters: a folder that holds what LoRA changed of a model (peft's format), added by peft to the
+weights of its base when that is loaded. What its settings state is obeyed, or refused by name."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from assay.core import foreign
 from assay.core.errors import ModelError
@@ -48,8 +46,9 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
 }
 """Settings → the values beside null that are taken. Every other setting is taken where it says
 nothing: null, false, or empty."""
+_OF_BASE = {"base_model_name_or_path", "revision", "peft_type"}
 _PREFIX = "base_model.model."
-_PART = re.compile(r"(.+)\.lora_(embedding_)?([AB])(?:\.weight)?")
+_PART = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 BETWEEN = " on "
 """What stands between an adapter's folder and its base in a name."""
 
@@ -67,22 +66,6 @@ class Adapter:
     def files(self) -> tuple[Path, ...]:
         """The files that decide its numbers."""
         return (self.path / FILE, self.path / WEIGHTS)
-
-    def scaling(self, module: str, rank: int) -> float:
-        """What its change of a module is multiplied by. Raises: ModelError where the rank is not
-        that which the settings claim.
-
-        Formula: α / r, or α / √r with use_rslora
-        """
-        claimed = _of_pattern(self.settings.get("rank_pattern"), module, self.settings.get("r"))
-        alpha = _of_pattern(
-            self.settings.get("alpha_pattern"), module, self.settings.get("lora_alpha", 8)
-        )
-        if claimed != rank:
-            raise ModelError(
-                f"{self.path / WEIGHTS}: {module} has rank {rank}, and {FILE} claims {claimed}"
-            )
-        return float(alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank))
 
 
 def base_of(path: Path) -> str:
@@ -126,98 +109,60 @@ def read(path: Path, base: Any) -> Adapter:
     return Adapter(path, base, settings)
 
 
-def merge(adapter: Adapter, model: Any) -> None:
-    """Add to the weights of its base what an adapter changes. Raises: ModelError for tensors that
-    have no place there.
+def merge(adapter: Adapter, model: Any) -> Any:
+    """The base with what an adapter changes added to its weights, by peft. Raises: ModelError for
+    tensors that have no place there.
 
     Formula: W + scaling · B · A
     """
-    modules = dict(model.named_modules())
-    tied = _tied(model)
-    for name, a, b, of_tokens in _pairs(adapter):
-        module = modules.get(name)
-        weight = getattr(module, "weight", None)
-        where = f"{adapter.path / WEIGHTS}: {name}"
-        if weight is None or not _is_targeted(adapter.settings, name):
-            what = "is not a module of its base" if weight is None else f"is not targeted by {FILE}"
-            raise ModelError(f"{where} {what}, so it would be left out")
-        if weight.data_ptr() in tied:
-            raise ModelError(
-                f"{where} is tied: embedding and unembedding are one tensor there, of which peft "
-                "changes one use alone; Assay cannot add that to the weights"
-            )
-        scaling = adapter.scaling(name, a.shape[0])
-        change = scaling * (b.float() @ a.float())
-        # GPT-2's matrices lie input first; of an embedding A has a column a token
-        change = change.T if of_tokens or type(module).__name__ == "Conv1D" else change
-        if change.shape != weight.shape:
-            raise ModelError(
-                f"{where} changes {list(change.shape)} numbers, its base has {list(weight.shape)}"
-            )
-        if not change.isfinite().all():
-            raise ModelError(f"{where} has numbers that are NaN or infinite")
-        with torch.no_grad():
-            change = change.to(weight.device)
-            weight.copy_((weight.float() + change).to(weight.dtype))
+    import peft
+    from safetensors.torch import load_file
 
-
-def _pairs(adapter: Adapter) -> Iterator[tuple[str, Any, Any, bool]]:
-    """Each module that is changed, with A [r, in] and B [out, r], and whether it is an
-    embedding."""
-    path, found = adapter.path / WEIGHTS, dict[str, dict[str, Any]]()
-    embeddings = set()
+    path, tied = adapter.path / WEIGHTS, _tied(model)
+    settings = {k: v for k, v in adapter.settings.items() if k in OBEYED - _OF_BASE and v}
     try:
-        with told_of_a_model(), safe_open(foreign.tensors(path), framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118
-                match = _PART.fullmatch(key.removeprefix(_PREFIX))
-                if match is None:
-                    raise ModelError(
-                        f"{path}: {key} is neither lora_A nor lora_B of a module, and Assay "
-                        "supports nothing else; merge the adapter with peft (merge_and_unload)"
-                    )
-                found.setdefault(match[1], {})[match[3]] = file.get_tensor(key)
-                if match[2]:
-                    embeddings.add(match[1])
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path} is not a complete safetensors file ({str(error)[:80]})"
-        ) from error
-    for name, parts in sorted(found.items()):
-        if set(parts) != {"A", "B"} or any(x.ndim != 2 for x in parts.values()):
-            raise ModelError(f"{path}: {name} has not both matrices, lora_A and lora_B")
-        if parts["A"].shape[0] != parts["B"].shape[1]:
-            raise ModelError(f"{path}: {name}: lora_A and lora_B have not the same rank")
-        yield name, parts["A"], parts["B"], name in embeddings
+        with told_of_a_model():
+            tensors = load_file(foreign.tensors(path))
+        _check_pairs(path, tensors)
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            tuned = peft.get_peft_model(model, peft.LoraConfig(**settings))
+            changed = [m for m in tuned.modules() if hasattr(m, "lora_A")]
+            if any(m.get_base_layer().weight.data_ptr() in tied for m in changed):
+                raise ModelError(
+                    f"{path} changes embeddings that are tied: embedding and unembedding are one "
+                    "tensor there, of which peft changes one use alone; Assay cannot add that to "
+                    "the weights"
+                )
+            left = peft.set_peft_model_state_dict(tuned, tensors).unexpected_keys
+            if left:
+                raise ModelError(
+                    f"{path}: {left[0].removeprefix(_PREFIX)} is not targeted by {FILE}, or is no "
+                    "part of its base, so it would be left out"
+                )
+            merged = tuned.merge_and_unload(safe_merge=True)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever peft meets in a folder that somebody made
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(f"peft cannot add {adapter.path} to its base: {why}") from error
+    return merged.requires_grad_(False)
 
 
-def _is_targeted(settings: Mapping[str, Any], name: str) -> bool:
-    """Whether peft would add the change of a module, by the settings."""
-    layers = settings.get("layers_to_transform")
-    if layers is not None:
-        number = re.search(r"\.(\d+)\.", name)
-        listed = [layers] if isinstance(layers, int) else layers
-        if number is None or int(number[1]) not in listed:
-            return False
-    targets = settings.get("target_modules")
-    if _names(settings.get("exclude_modules"), name):
-        return False
-    return targets in (None, "all-linear") or _names(targets, name)
-
-
-def _names(some: Any, name: str) -> bool:
-    """Whether a setting names a module: a regular expression of the whole name, or a list of ends
-    of names."""
-    if isinstance(some, str):
-        return re.fullmatch(some, name) is not None
-    return any(name == end or name.endswith(f".{end}") for end in some or ())
-
-
-def _of_pattern(patterns: Any, name: str, usual: Any) -> Any:
-    """What the first pattern that fits a module's name says, else the usual value."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", name):
-            return value
-    return usual
+def _check_pairs(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Refuse what is no matrix of a pair. Raises: ModelError."""
+    parts: dict[str, set[str]] = {"A": set(), "B": set()}
+    for key in tensors:
+        match = _PART.fullmatch(key.removeprefix(_PREFIX))
+        if match is None:
+            raise ModelError(
+                f"{path}: {key} is neither lora_A nor lora_B of a module, and Assay supports "
+                "nothing else; merge the adapter with peft (merge_and_unload), and give the whole "
+                "model"
+            )
+        parts[match[2]].add(match[1])
+    if alone := sorted(parts["A"] ^ parts["B"]):
+        raise ModelError(f"{path}: {alone[0]} has not both matrices, lora_A and lora_B")
 
 
 def _tied(model: Any) -> set[int]:

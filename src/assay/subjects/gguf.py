@@ -6,39 +6,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Float
-
 from assay.core import cache, foreign
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.sizes import told_of_a_model
+from assay.subjects.tokenizer import silent
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
-
-_TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-
-
-@dataclass(frozen=True)
-class _Family:
-    """How files of one GGUF architecture differ from the model that transformers makes of them."""
-
-    config: Callable[[GGUFReader], dict[str, Any]]
-    tokenizer: Callable[[GGUFReader], Any]
-    blocks: Mapping[str, str]
-    """GGUF's name within a block → transformers'."""
-    numbers: type[np.floating[Any]]
-    """In which matrices are stored."""
-    interleaved: bool
-    """Whether rows of queries and keys that rope turns together lie side by side."""
-    norm_excess: float
-    """By how much the weights of norms are larger than in transformers."""
 
 
 def convert(
@@ -91,19 +70,18 @@ def convert(
 
 
 def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
-    from gguf import GGUFReader
-    from safetensors.numpy import save_file
+    from gguf import GGUFReader, LlamaFileType
+    from safetensors.torch import save_file
 
     reader = GGUFReader(path)
-    family = _FAMILIES[value(reader, "general.architecture")]
-    config = family.config(reader)
-    weights, kinds = _weights(reader, family, config)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    family.tokenizer(reader).save(str(folder / "tokenizer.json"))
+    make_config, make_tokenizer, numbers = _FAMILIES[value(reader, "general.architecture")]
+    config = make_config(reader)
+    save_file(_weights(path, numbers), folder / "model.safetensors", metadata={"format": "pt"})
+    make_tokenizer(reader).save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     about = {
         "name": name,
-        "quantisation": kinds,
+        "quantisation": LlamaFileType(value(reader, "general.file_type")).name.partition("_")[2],
         "licence": value(reader, "general.license", "unknown"),
         "gguf_sha256": sha256,
         "gguf": path.name,
@@ -230,83 +208,30 @@ def pieces(reader: GGUFReader) -> Any:
     return tokenizer
 
 
-_ALIKE = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
+# A dequantised weight is a float16 scale times an integer: neither float16 nor bfloat16 holds every
+# one of Gemma 3.
 _FAMILIES = {
-    "llama": _Family(
-        config=_llama,
-        tokenizer=byte_level,
-        blocks=_ALIKE | {"ffn_norm": "post_attention_layernorm"},
-        numbers=np.float16,
-        interleaved=True,
-        norm_excess=0.0,
-    ),
-    "gemma3": _Family(
-        config=_gemma3,
-        tokenizer=pieces,
-        blocks=_ALIKE
-        | {
-            "attn_q_norm": "self_attn.q_norm",
-            "attn_k_norm": "self_attn.k_norm",
-            "post_attention_norm": "post_attention_layernorm",
-            "ffn_norm": "pre_feedforward_layernorm",
-            "post_ffw_norm": "post_feedforward_layernorm",
-        },
-        # A dequantised weight is a float16 scale times an integer: neither float16 nor bfloat16
-        # holds every one.
-        numbers=np.float32,
-        interleaved=False,
-        norm_excess=1.0,  # llama.cpp multiplies by the weight, transformers by 1 + the weight
-    ),
+    "llama": (_llama, byte_level, "float16"),
+    "gemma3": (_gemma3, pieces, "float32"),
 }
+"""By GGUF's name of an architecture: what makes its configuration and its tokenizer, and in which
+numbers its matrices are stored."""
 
 
-def unpermute(w: Float[np.ndarray, "out d"], heads: int) -> Float[np.ndarray, "out d"]:
-    """Query or key rows in the half-split rope order (i, i + e/2), from GGUF's interleaved one (2i,
-    2i + 1).
+def _weights(path: Path, numbers: str) -> dict[str, torch.Tensor]:
+    """Every tensor by its name, as transformers reads it; norms in float32."""
+    import transformers
 
-    A model with the rows left as they are runs, and is more than a nat worse.
-    """
-    out, d = w.shape
-    return w.reshape(heads, out // heads // 2, 2, d).swapaxes(1, 2).reshape(out, d)
-
-
-def _weights(
-    reader: GGUFReader, family: _Family, config: dict[str, Any]
-) -> tuple[dict[str, np.ndarray], str]:
-    """Every tensor by transformers' name, and what the quantisation is called."""
-    from gguf import LlamaFileType
-    from gguf.quants import dequantize
-
-    weights: dict[str, np.ndarray] = {}
-    kinds: Counter[str] = Counter()
-    for tensor in reader.tensors:
-        stem = tensor.name.removesuffix(".weight")
-        part = stem.split(".")
-        w = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
-        if len(part) == 3:
-            name = f"model.layers.{part[1]}.{family.blocks[part[2]]}.weight"
-            kinds[tensor.tensor_type.name] += w.ndim == 2
-            if family.interleaved and part[2] in ("attn_q", "attn_k"):
-                heads = "num_attention_heads" if part[2] == "attn_q" else "num_key_value_heads"
-                w = unpermute(w, config[heads])
-        else:
-            name = f"{_TOP[stem]}.weight"
-        # a copy in every case: float32 tensors come as a read-only memory map of the file
-        weights[name] = (
-            np.array(w, family.numbers, order="C") if w.ndim > 1 else w - family.norm_excess
+    with silent():
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
         )
-    names = {kind.value: kind.name.partition("_")[2] for kind in LlamaFileType}
-    mix = names.get(value(reader, "general.file_type", None))  # of several kinds, such as Q4_K_M
-    return weights, mix or kinds.most_common(1)[0][0]
+    matrices = getattr(torch, numbers)
+    # what is tied has two names, of which a file may keep one
+    return {
+        name: (weight.to(matrices) if weight.ndim > 1 else weight).contiguous().detach()
+        for name, weight in model.named_parameters()
+    }
 
 
 def value(reader: GGUFReader, key: str, *default: Any) -> Any:

@@ -4,7 +4,6 @@ rewritten."""
 from __future__ import annotations
 
 import copy
-import importlib.util
 import inspect
 import os
 import re
@@ -30,6 +29,7 @@ from assay.subjects.places import Inside, Place, Scale, gain, returned_by
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import Regime, read_sizes, regime
 from assay.subjects.subject import Edit, Start, Trace
+from assay.subjects.tokenizer import silent
 from assay.subjects.writing import processes
 
 DType = Literal["float32", "bfloat16", "float16"]
@@ -148,11 +148,6 @@ def _check_memory(
     """Ask for memory before any is taken. Raises: ModelError."""
     each, name = getattr(torch, dtype).itemsize, folder.name
     if str(device) == AUTO:
-        if importlib.util.find_spec("accelerate") is None:
-            raise ModelError(
-                'device "auto" needs accelerate; pip install "interp-assay[large]", or name one '
-                "device"
-            )
         count = torch.cuda.device_count()
         free = sum(torch.cuda.mem_get_info(n)[0] for n in range(count)) or compute.free_memory()
         where = f"{name} on all {count} GPUs" if count else name
@@ -202,19 +197,15 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
     if "disk" in places or ("cpu" in places and len(places) > 1):
         raise ModelError(f"{folder.name} does not fit on the GPUs that are here")
     if folder.adapter is not None:
-        adapters.merge(folder.adapter, model)
+        model = adapters.merge(folder.adapter, model)
     return model if spread else model.to(device)
 
 
 def _opened(folder: ModelFolder, dtype: DType, more: Mapping[str, Any]) -> tuple[Any, Any]:
     """What transformers makes of a folder, in silence, and what it says of the weights."""
     import transformers
-    from transformers.utils import logging
 
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
+    with silent():
         with (
             inputs.unnoted(),  # it reads what was checked, which is noted
             _without_adapter(folder) as path,
@@ -233,11 +224,7 @@ def _opened(folder: ModelFolder, dtype: DType, more: Mapping[str, Any]) -> tuple
             tokens = torch.zeros(1, 1, dtype=torch.long, device=opened[0].device)
             base = opened[0].eval().base_model
             base(input_ids=tokens, use_cache=False).last_hidden_state.isfinite()
-        return opened[0], opened[1]
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    return opened[0], opened[1]
 
 
 def _copy_small(model: Any) -> None:

@@ -248,15 +248,18 @@ def by_transformers(folder: Path) -> Any:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Let transformers warn of nothing."""
+    """Let transformers warn of nothing, and show no bar."""
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _cleaning(config: Mapping[str, Any], inner: Any) -> Callable[[str], str] | None:

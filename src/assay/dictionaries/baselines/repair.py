@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import scipy, torch
-from assay.dictionaries.decoding import few
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Rescaled
 from assay.dictionaries.rows import multiply
 
+FEW = 16
+"""Codes alone that are on are multiplied where at most one in so many is."""
 RIDGE = 1e-6
 """Pull of least squares towards the present values, in units of the mean diagonal; it decides only
 where data do not."""
@@ -236,7 +237,7 @@ def _equations(
     sparse = [scipy.sparse.csr_array((0, n))]
     gram, moment, firings = (torch.zeros((), dtype=torch.float64) for _ in range(3))
     for codes, x in chunks:
-        if few(codes):
+        if FEW * int(codes.count_nonzero()) <= codes.numel():
             row, column = codes.nonzero(as_tuple=True)
             firings = column.bincount(minlength=n) + firings
             value = codes[row, column].double()

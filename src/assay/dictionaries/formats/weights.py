@@ -4,13 +4,11 @@ taken by name: each with its dimensions, none missing, none left over, every num
 from __future__ import annotations
 
 import hashlib
-import io
-import pickletools
 import re
 import shlex
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -256,40 +254,32 @@ def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     return number
 
 
-# What a state dict needs: ordered dictionaries, tensors and parameters, and the storages they lie
-# in.
-_ALLOWED = re.compile(
-    r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.Size|torch\.device"
-    r"|torch\.((Float|Double|Half|BFloat16|Char|Byte|Short|Int|Long|Bool)Storage|storage\.(Untyped|Typed)Storage)"
-    r"|torch\.(float32|float64|float16|bfloat16|int8|uint8|int16|int32|int64|bool)"
-)
-_LONGEST = 64 * 2**20  # bytes of pickle opcodes; a state dict has a few thousand
-# pickles at the front of a file from before torch 1.6: magic, protocol, system, values, storage
-# keys
-_LEGACY = 5
+_CALLED = re.compile(r"GLOBAL ([\w.]+)")
+"""What torch says that a pickle would call."""
 
 
 def read(path: Path) -> dict[str, Any]:
     """The dictionary that a `.pt` file holds: tensors, numbers, strings and dictionaries of these,
-    nothing else.
+    nothing else; torch's own reader of weights runs no code that is stored.
 
     Raises: DataError, naming what the file would have called, for a pickle that holds anything
     else; or for a broken file."""
     foreign.regular(path, "a torch file")
-    for program in _programs(path):
-        for name in _globals(path, program):
-            if not _ALLOWED.fullmatch(name):
-                raise DataError(
-                    f"{path} is a pickle that would call {name}; nothing was run. Only tensors "
-                    "and plain values are read: "
-                    "have its owner save a state dict"
-                )
     try:
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken archive makes torch raise
-        raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
+    except DataError:
+        raise
+    except Exception as error:  # whatever a broken archive makes zipfile or torch raise
+        if called := _CALLED.search(str(error)):
+            raise DataError(
+                f"{path} is a pickle that would call {called[1]}; nothing was run. Only tensors "
+                "and plain values are read: have its owner save a state dict"
+            ) from error
+        raise DataError(f"{path} is not a readable torch file ({_line(error)})") from error
     if not isinstance(values, dict):
         raise DataError(
             f"{path} holds a {type(values).__name__}, not a dictionary of tensors by name"
@@ -301,37 +291,10 @@ def read(path: Path) -> dict[str, Any]:
     return dict(values)
 
 
-def _programs(path: Path) -> Iterator[io.BytesIO]:
-    """The pickles of the file, as they are stored."""
-    try:
-        if zipfile.is_zipfile(path):
-            yield _from_zip(path)
-            return
-        with path.open("rb") as file:
-            head = io.BytesIO(file.read(foreign.limit(_LONGEST)))
-    except DataError:
-        raise
-    except Exception as error:  # a damaged archive: zipfile raises many kinds
-        raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
-    if head.getbuffer()[:1] != b"\x80":
-        raise DataError(f"{path} is not a torch file: it is neither a zip archive nor a pickle")
-    for _ in range(_LEGACY):  # each pass of `_globals` leaves `head` behind one pickle
-        yield head
-
-
-def _from_zip(path: Path) -> io.BytesIO:
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is, or is damaged, which torch does not look
+    at. Raises: DataError."""
     with zipfile.ZipFile(path) as archive:
-        names = [entry.filename for entry in archive.infolist()]
-        data = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
-        if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-            raise DataError(
-                f"{path} is a TorchScript program; Assay reads weights and runs no stored code"
-            )
-        if len(data) != 1 or len(set(names)) != len(names):
-            raise DataError(
-                f"{path} is a zip archive but no torch file: it must hold one data.pkl, and "
-                "no name twice"
-            )
         unpacked = sum(entry.file_size for entry in archive.infolist())
         foreign.within(
             unpacked,
@@ -339,31 +302,8 @@ def _from_zip(path: Path) -> io.BytesIO:
             path,
             "bytes unpacked: it is compressed, which torch never does",
         )
-        foreign.within(archive.getinfo(data[0]).file_size, _LONGEST, path, "bytes of pickle")
-        if (broken := archive.testzip()) is not None:  # which torch does not look at
+        if (broken := archive.testzip()) is not None:
             raise DataError(f"{path} is damaged: {broken} differs from its checksum")
-        return io.BytesIO(archive.read(data[0]))
-
-
-def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
-    """The functions and classes that one pickle names; opcodes are read, none is run."""
-    texts = ["?", "?"]
-    try:
-        for opcode, value, _ in pickletools.genops(program):
-            if opcode.name in ("GLOBAL", "INST"):
-                yield str(value).replace(" ", ".", 1)
-            elif (
-                opcode.name == "STACK_GLOBAL"
-            ):  # names taken from the stack; torch writes none, so the last texts will do
-                yield ".".join(texts) + " (from the stack)"
-            elif opcode.name in ("EXT1", "EXT2", "EXT4"):
-                yield f"extension {value}"
-            elif isinstance(value, str):
-                texts = [texts[1], value]
-    except DataError:
-        raise
-    except Exception as error:  # truncated or malformed: genops raises many kinds
-        raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
 
 
 def _check(path: Path, values: Any, visited_ids: set[int], name: str = "") -> None:
@@ -391,7 +331,3 @@ def _check(path: Path, values: Any, visited_ids: set[int], name: str = "") -> No
         raise DataError(
             f"{path}: {name} is a {type(values).__name__}; only tensors, numbers and text are read"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -3,7 +3,7 @@ nothing else.
 
 Two orders of the same n places serve all of them: by latent, in which everything is kept, and by
 row, for the decoder alone. A sum over the places of a row, or of a latent, is an embedding bag, and
-a product at each place a sampled one. Places are found by NumPy, whose partition and
+a product at each place a sampled one. The largest are found by NumPy, whose partition and
 search are several times faster than topk and nonzero of PyTorch."""
 
 from __future__ import annotations
@@ -193,27 +193,9 @@ def above(
     batch: Float[torch.Tensor, "*run rows width"],
     bound: Float[torch.Tensor, "*run width"] | None = None,
 ) -> Int[torch.Tensor, " n"]:
-    """Places of the flattened batch that are above 0, or at or above the bound of their latent;
-    perhaps some just below it as well."""
-    bound = None if bound is None else bound[..., None, :]
-    # Signed integers order positive floats correctly, and have all negative ones, −0 among them,
-    # below 1. NaN goes by its sign bit, so this is no guard against it.
-    numbers = batch.view(_BITS[batch.dtype]).numpy()
-    if bound is None:
-        return torch.from_numpy(np.flatnonzero(numbers > 0))
-    # Rounded to the batch's precision, a bound may come to lie above itself, and numbers that reach
-    # the true one would be missed. A step down makes the choice too wide instead; callers compare
-    # again.
-    least = bound.to(batch.dtype)
-    below = torch.nextafter(
-        least, torch.full_like(least, -torch.inf)
-    )  # whichever way `least` was rounded
-    bounds = below.view(_BITS[batch.dtype]).numpy()
-    # Only negative bounds need the order among negative numbers: below a bound from 0 up any
-    # negative integer will do.
-    if bool((below < 0).any()):
-        numbers, bounds = _ordered(numbers), _ordered(bounds)
-    return torch.from_numpy(np.flatnonzero(numbers >= bounds))
+    """Places of the flattened batch that are above 0, or at or above the bound of their latent."""
+    on = batch > 0 if bound is None else batch >= bound[..., None, :]
+    return on.flatten().nonzero()[:, 0]
 
 
 def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.Tensor, " n"]:
@@ -267,13 +249,6 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
         keys = keys[np.arange(len(keys)) - starts[row] < count]
         places = (keys >> (31 + low)) * width + (keys & (2**low - 1))
     return torch.from_numpy(places)
-
-
-def _ordered(bits: np.ndarray) -> np.ndarray:
-    """Bits of numbers as integers in the order of the numbers, those below 0 too."""
-    # Floats are sign and magnitude, integers two's complement. The shift smears the sign into all
-    # ones for a negative number, and the magnitude is then flipped: the larger, the lower.
-    return bits ^ ((bits >> (bits.itemsize * 8 - 1)) & np.iinfo(bits.dtype).max)
 
 
 def _ascending(keys: Int[torch.Tensor, " n"], below: int) -> Int[torch.Tensor, " n"]:
