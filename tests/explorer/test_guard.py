@@ -1,6 +1,5 @@
 """What an answer lets a browser do, and whose text is shown and not obeyed."""
 
-
 import pytest
 from shelf import HOME, Tags, client, replace, shelve, simulated
 
