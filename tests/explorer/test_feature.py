@@ -169,7 +169,7 @@ def test_what_was_measured_is_said_before_what_was_estimated():
     taken = {"importance": 0.01, "importance_low": -0.02, "importance_high": 0.05}
     estimated = {"gradient_active": -0.02, "gradient_low": -0.03, "gradient_high": -0.01}
     said = (
-        "Ablating it changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
+        "Ablating it changes the loss by 0.010 [−0.020, 0.050] nat where it is on, which cannot be "
         "distinguished from no effect."
     )
     assert feature._worth(taken | estimated, True) == said

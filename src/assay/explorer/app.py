@@ -30,7 +30,6 @@ from assay.explorer.pages import (
     feature,
     home,
     lists,
-    making,
     prompt,
     search,
     steer,
@@ -58,7 +57,7 @@ ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address("/experiments/{name}", experiments.show_experiment),
-    Address("/making", making.page),
+    Address("/making", home.progress),
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
@@ -119,7 +118,7 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
             )
             return Response(page, media_type="text/html")
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
-            shown = making.waiting(error.making)
+            shown = home.waiting(error.making)
             return (
                 Response(render.data(shown), media_type="application/json")
                 if json

@@ -29,8 +29,7 @@ from assay.features.index.schema import (
 )
 from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
-from assay.report.tables import decimals, minus
-from assay.report.tables import number as rounded
+from assay.report.tables import estimate, minus
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
@@ -235,24 +234,21 @@ def _describe_effect(
         return ""
     if low > 0:
         return (
-            f"{begins} raises the loss by {estimate(value, low, high)} nat where it is on: it "
-            "helps."
+            f"{begins} raises the loss by {_worded(value, low, high)} nat where it is on: it helps."
         )
     if high < 0:
         return (
-            f"{begins} lowers the loss by {estimate(-value, -high, -low)} nat where it is on: it "
+            f"{begins} lowers the loss by {_worded(-value, -high, -low)} nat where it is on: it "
             "hurts."
         )
     return (
-        f"{begins} changes the loss by {estimate(value, low, high)} nat where it is on, which "
+        f"{begins} changes the loss by {_worded(value, low, high)} nat where it is on, which "
         f"{UNTOLD}"
     )
 
 
-def estimate(value: float, low: float, high: float) -> str:
-    """A number with its interval, to the digits that the interval supports."""
-    places = decimals(low, high)
-    return minus(f"{rounded(value, places)} [{rounded(low, places)}, {rounded(high, places)}]")
+def _worded(value: float, low: float, high: float) -> str:
+    return minus(" ".join(estimate(value, low, high)))
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
@@ -323,8 +319,8 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "logit_edges": feature.logit_edges,
         "first_order": ""
         if n["gradient_low"] is None
-        else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
-        "importance": estimate(n["importance"], n["importance_low"], n["importance_high"])
+        else _worded(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
+        "importance": _worded(n["importance"], n["importance_low"], n["importance_high"])
         if measured
         else "",
         "bar": figures.interval(
