@@ -100,7 +100,7 @@ class Experiments:
     """The report page of an experiment and a preset as HTML, and its result; None where nothing of
     it is stored or recorded."""
     held: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
-    """The same, only where that page is made already, and nothing has changed since."""
+    """That page and its result, only where they are made already and nothing has changed since."""
 
 
 class Library:
