@@ -1,15 +1,9 @@
 """What an answer lets a browser do, and whose text is shown and not obeyed."""
 
-import asyncio
-import threading
-
-import httpx
 import pytest
 from shelf import HOME, Tags, client, replace, shelve, simulated
 
-from assay.explorer import app, render
 from assay.explorer.guard import BODY, Rules
-from assay.explorer.library import Library
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -111,7 +105,7 @@ def test_the_guard_stands_before_the_pages(store, reader):
     assert reader.get(HOME, headers={"origin": "https://evil.example"}).status_code == 403
     assert reader.post("/experiments/x").status_code == 403, "a browser says from which page"
     sent = reader.post("/experiments/x", headers={"origin": "http://127.0.0.1:8377"})
-    assert sent.status_code == 404
+    assert sent.status_code == 405
     many = (b"a" * 1024 for _ in range(BODY // 1024 + 1))
     ours = {"origin": "http://127.0.0.1:8377"}
     assert reader.post("/experiments/x", content=many, headers=ours).status_code == 413
@@ -149,33 +143,3 @@ def test_no_path_leads_out_of_what_is_served(reader, path):
     answer = reader.get(path)
     assert answer.status_code == 404
     assert "root:" not in answer.text and "import" not in answer.text
-
-
-def test_one_page_at_a_time_runs_a_model_and_few_wait(store, monkeypatch):
-    go, running, most = threading.Event(), [], []
-
-    def slow(library, at, query):
-        running.append(1)
-        most.append(len(running))
-        go.wait(30)
-        running.pop()
-        return render.Raw("done", "text/plain", {})
-
-    monkeypatch.setattr(app, "ADDRESSES", (app.Address("/slow", slow, live=True),))
-    server = app.application(Library(store))
-
-    async def ask():
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(server), base_url="http://127.0.0.1"
-        ) as browser:
-            asked = [
-                asyncio.create_task(browser.get("/slow")) for _ in range(app.ONCE + app.WAITING + 3)
-            ]
-            while sum(task.done() for task in asked) < 3:
-                await asyncio.sleep(0.01)
-            go.set()
-            return [(await task).status_code for task in asked]
-
-    statuses = asyncio.run(ask())
-    assert max(most) == app.ONCE
-    assert sorted(statuses) == [200] * (app.ONCE + app.WAITING) + [503] * 3

@@ -9,8 +9,8 @@ import pytest
 from shelf import client
 
 from assay.explorer import experiments as serve
-from assay.explorer.app import WAITING
 from assay.explorer.library import Experiments
+from assay.explorer.live import WAITING
 from assay.lab.records.records import read
 from assay.lab.store.atomic import seal
 
@@ -33,13 +33,18 @@ def stored(tmp_path):
 
 
 def test_a_page_that_is_made_waits_for_none_that_is_being_made(tmp_path):
-    free = threading.Event()
+    free, running, most = threading.Event(), [], []
 
     def page(name, preset):
-        assert name == "made" or free.wait(30)
+        running.append(name)
+        most.append(len(running))
+        assert free.wait(30)
+        running.pop()
         return "<p>made", {}
 
-    found = Experiments(page=page, held=lambda name, preset: name == "made")
+    found = Experiments(
+        page=page, held=lambda name, preset: ("<p>made", {}) if name == "made" else None
+    )
     with client(tmp_path, experiments=found) as reader, ThreadPoolExecutor(3 * WAITING) as many:
         asked = [many.submit(reader.get, "/experiments/slow") for _ in range(3 * WAITING)]
         away = list(
@@ -49,6 +54,7 @@ def test_a_page_that_is_made_waits_for_none_that_is_being_made(tmp_path):
         assert [reader.get("/experiments/made").status_code for _ in range(20)] == [200] * 20
         free.set()
         assert sum(each.result().status_code == 200 for each in asked) == WAITING + 1
+    assert max(most) == 1
 
 
 def test_a_result_that_changed_is_shown_as_it_is_now(stored):

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,16 +111,13 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
 
 def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypatch):
     """Without any one of them the loss falls, so none carried it."""
-    really = prompt._really
+    really = prompt.ablate_each
 
     def harmful(*given):
         whole = really(*given)
-        whole["matters"] = SimpleNamespace(
-            delta=-np.abs(whole["matters"].delta), agreement=whole["matters"].agreement
-        )
-        return whole | {"together": -1.0}
+        return replace(whole, delta=-np.abs(whole.delta), together=-1.0)
 
-    monkeypatch.setattr(prompt, "_really", harmful)
+    monkeypatch.setattr(prompt, "ablate_each", harmful)
     answer = client.get(
         f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1}
     )
@@ -152,8 +149,8 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     assert found["found"]["random"] == len(effects)
     for row in found["matters"]:
         assert row["beyond"] == (abs(row["exact"]) > found["found"]["chance"])
-    really = prompt._really
-    monkeypatch.setattr(prompt, "_really", lambda *given: really(*given) | {"chance": 9.5})
+    really = prompt.ablate_each
+    monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=9.5))
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
     assert "No single feature helps it more than chance" in page and "9.5 nat" in page
     assert "These help" not in page and "These hurt" not in page
@@ -318,12 +315,12 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
     assert len(most) > 6
     monkeypatch.setattr(live, "WAITING", 0)
     busy = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
-    assert busy.status_code == 503 and "wait for this model" in busy.text
+    assert busy.status_code == 503 and "wait for this;" in busy.text
     monkeypatch.setattr(live, "WAITING", 8)
     monkeypatch.setattr(live, "PATIENCE", 0.05)
     with loaded.turn:
         answer = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
-    assert answer.status_code == 503 and "was busy" in answer.text
+    assert answer.status_code == 503 and "thers were first" in answer.text
 
 
 def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):

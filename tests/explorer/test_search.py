@@ -94,24 +94,11 @@ def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
     assert found and "The model is not here" in page["note"]
 
 
-def test_by_numbers_lists_what_the_conditions_leave(world):
-    density = (world.made.acts > 0).reshape(-1, 40).sum(0) / world.made.kept.sum()
-    rows = all_of(world, f"{SEARCH}?where=density%3E%3D0.1&where=density%3C%3D0.15&order=maximum")
-    assert {r["feature"] for r in rows} == set(
-        np.flatnonzero((density >= 0.1) & (density <= 0.15)).tolist()
-    )
-    assert [r["maximum"] for r in rows] == sorted((r["maximum"] for r in rows), reverse=True)
-    assert len(all_of(world, f"{SEARCH}?order=firings")) == 40
-
-
 @pytest.mark.parametrize(
     "asked",
     [
         "by=nothing&q=a",
         "by=token&q=" + "a" * 201,
-        "where=density",
-        "where=density%3E%3Dx",
-        "order=secret",
         "by=token&q=a&offset=-1",
         "by=token&q=a&id=x",
     ],

@@ -31,24 +31,12 @@ def test_one_among_many_is_still_seen():
     assert bars(figures.histogram([100_000, 1], [0, 1, 2], "things"))[1][1] >= 1
 
 
-def test_only_occupied_bins_are_kept_with_their_edges():
-    assert figures.occupied([0, 0, 3, 0, 1, 0], [1, 2, 4, 8, 16, 32, 64]) == (
-        [3, 0, 1],
-        [4, 8, 16, 32],
-    )
-    assert figures.occupied([0, 0], [1, 2, 4]) == ([], [])
+def test_an_interval_stands_where_it_is():
     assert figures.histogram([], [], "things") == ""
-
-
-def test_quantiles_and_interval_stand_where_they_are():
-    svg = figures.quantiles([1, 2, 5, 6, 8, 9], ["a"] * 6, 10, "x")
-    assert 'class="box" x="20.00%" width="40.00%"' in svg
-    assert 'x1="50.00%" x2="50.00%"' in svg
     svg = figures.interval(2, 1, 3, "x")
     assert float(re.search(r'class="dot" cx="([\d.]+)%"', svg)[1]) == pytest.approx(
         100 * (2 + 0.18) / 3.36, abs=0.01
     )
-    assert figures.quantiles([None] * 6, ["a"] * 6, 10, "x") == ""
 
 
 def test_what_is_given_as_text_is_escaped():

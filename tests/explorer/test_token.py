@@ -55,7 +55,8 @@ def test_every_number_is_a_naive_passes(tiny, client, mode, at):
     assert found["probability"] == pytest.approx(np.exp(before[t, following]), rel=1e-4)
     assert one["probability"] == pytest.approx(np.exp(after[t, following]), rel=1e-3)
     change = before[t] - after[t]
-    for name, order in (("less", np.argsort(-change)), ("more", np.argsort(change))):
+    lost = np.exp(before[t]) - np.exp(after[t])
+    for name, order in (("less", np.argsort(-lost)), ("more", np.argsort(lost))):
         assert [row["change"] for row in one[name]] == pytest.approx(
             change[order[:5]].tolist(), abs=1e-4
         )

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
-from assay.report import listings, pages, tables
+from assay.report import pages, tables
 from marks import sections
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
@@ -357,7 +357,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
     data = sample.of(failed)
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
-    for told in (html, sections.full(data), listings.listed(data)):
+    for told in (html, sections.full(data)):
         assert "power for true values of −0.289 or less" in told
         assert "-0.289 or less" not in told
 

@@ -18,7 +18,7 @@ from assay.core.estimates import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
-from assay.report import export, listings, pages, statements, tables
+from assay.report import export, pages, statements, tables
 from marks import sections
 
 
@@ -171,8 +171,6 @@ def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
-    assert holds in listings.listed(data, turned)
-    assert "contest" not in listings.listed(data)
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
     assert page.count("→ ◐ by contest") == 1
 
@@ -249,7 +247,6 @@ def test_exact_statements_without_any_claim_are_told_apart():
     assert tables.only_exact(sample.of(exact=exact))
     assert not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
-    assert listings.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
@@ -376,7 +373,7 @@ def _with_arms_that_may_hold(count):
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     data = _with_arms_that_may_hold(count)
-    for form in (tables.text(data, verbose=True), sections.full(data), listings.listed(data)):
+    for form in (tables.text(data, verbose=True), sections.full(data)):
         assert not re.search(r"✓\W*other-\d", form)
         assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))

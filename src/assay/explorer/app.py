@@ -3,11 +3,9 @@ JSON."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -32,42 +30,34 @@ from assay.explorer.pages import (
     feature,
     home,
     lists,
-    making,
     prompt,
     search,
     steer,
     token,
 )
-from assay.explorer.problems import AWAY, Problem
+from assay.explorer.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-ONCE, WAITING = 1, 8
-"""Pages that run a model at the same time, and that may wait for it; more are told to come back."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address and the page function that answers it; `live`: it takes long and waits its turn,
-    unless `made`; `sent`: it takes POST as well."""
+    """An address and the page function that answers it; `sent`: it takes POST as well."""
 
     path: str
     page: Callable[..., Any]
-    live: bool = False
-    made: Callable[..., bool] | None = None
     sent: bool = False
 
 
 ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
-    Address(
-        "/experiments/{name}", experiments.show_experiment, live=True, made=experiments.is_ready
-    ),
-    Address("/making", making.page),
+    Address("/experiments/{name}", experiments.show_experiment),
+    Address("/making", home.progress),
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
@@ -84,18 +74,15 @@ ADDRESSES = (
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
-    turn = _Turn()
     routes = [
         route
         for address in ADDRESSES
         for route in (
-            Route(
-                f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]
-            ),
+            Route(f"{address.path}.json", _answer(address, library, json=True), methods=["GET"]),
             Route(
                 address.path,
-                _answer(address, library, turn),
-                methods=["GET", "POST"] if address.live or address.sent else ["GET"],
+                _answer(address, library),
+                methods=["GET", "POST"] if address.sent else ["GET"],
             ),
         )
     ]
@@ -110,41 +97,13 @@ def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa:
     )
 
 
-class _Turn:
-    """Lets one page at a time run a model, and few wait."""
-
-    def __init__(self) -> None:
-        self.free, self.waiting = asyncio.Semaphore(ONCE), 0
-
-    async def __aenter__(self) -> None:
-        if self.waiting >= WAITING:
-            raise Problem(AWAY, f"{WAITING} others wait for the model; ask again in a moment")
-        self.waiting += 1
-        try:
-            await self.free.acquire()
-        finally:
-            self.waiting -= 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self.free.release()
-
-
 # starlette's own types
-def _answer(address: Address, library: Library, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
+def _answer(address: Address, library: Library, json: bool = False):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
             query = await _asked(request)
-            work = partial(address.page, library, request.path_params, query)
-            asked = address.made if address.live else None
-            made = asked is not None and await run_in_threadpool(
-                partial(asked, library, request.path_params, query)
-            )
-            if address.live and not made:
-                async with turn:
-                    shown = await run_in_threadpool(work)
-            else:
-                shown = await run_in_threadpool(work)
+            shown = await run_in_threadpool(address.page, library, request.path_params, query)
             if isinstance(shown, render.Moved):
                 return RedirectResponse(shown.to, 303)
             if json:
@@ -159,7 +118,7 @@ def _answer(address: Address, library: Library, turn: _Turn, json: bool = False)
             )
             return Response(page, media_type="text/html")
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
-            shown = making.waiting(error.making)
+            shown = home.waiting(error.making)
             return (
                 Response(render.data(shown), media_type="application/json")
                 if json

@@ -70,12 +70,7 @@ def experiments(root: Path) -> Experiments:
             page_cache[name, preset] = state, rendered
         return rendered
 
-    return Experiments(
-        listed=listed,
-        studies=studies,
-        page=page,
-        held=lambda name, preset: held(name, preset) is not None,
-    )
+    return Experiments(listed, studies, page, held)
 
 
 def _state(name: str, stored: Path | None) -> State:

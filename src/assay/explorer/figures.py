@@ -52,50 +52,6 @@ def _bar(x: float, width: float, height: float) -> str:
     )
 
 
-def occupied(counts: Sequence[int], edges: Sequence[float]) -> tuple[list[int], list[float]]:
-    """The bins from the first to the last that holds anything, and their edges."""
-    some = [i for i, count in enumerate(counts) if count]
-    if not some:
-        return [], []
-    first, last = some[0], some[-1]
-    return list(counts[first : last + 1]), list(edges[first : last + 2])
-
-
-def quantiles(
-    values: Sequence[float], names: Sequence[str], maximum: float, subject: str
-) -> Markup:
-    """Quantiles on a line from 0 to the maximum: the outer two as ends of a bar, the quarters as a
-    box, the median as a tick.
-
-    `values` are six: .1, .25, .5, .75, .9 and .99.
-    """
-    if maximum <= 0 or any(value is None for value in values):
-        return Markup()
-    positions = [100 * value / maximum for value in values]
-    description = ", ".join(
-        f"{name} {number(value)}" for name, value in zip(names, values, strict=True)
-    )
-    return Markup(
-        '<svg class="quantiles" width="100%" height="24" role="img" aria-label="{of}: {told}, '
-        'maximum {top}"><title>{told}, maximum {top}</title>'
-        '<line class="axis" x1="0" x2="100%" y1="12" y2="12"/><line class="bar" x1="{a:.2f}%" '
-        'x2="{e:.2f}%" y1="12" y2="12"/>'
-        '<rect class="box" x="{b:.2f}%" width="{w:.2f}%" y="5" height="14"/><line class="tick" '
-        'x1="{c:.2f}%" x2="{c:.2f}%" y1="2" y2="22"/>'
-        '<line class="far" x1="{f:.2f}%" x2="{f:.2f}%" y1="7" y2="17"/></svg>'
-    ).format(
-        of=subject,
-        told=description,
-        top=number(maximum),
-        a=positions[0],
-        b=positions[1],
-        w=positions[3] - positions[1],
-        c=positions[2],
-        e=positions[4],
-        f=positions[5],
-    )
-
-
 def interval(value: float, low: float, high: float, subject: str) -> Markup:
     """An estimate with its interval on a line that shows 0."""
     left_edge, right = min(low, 0.0), max(high, 0.0)

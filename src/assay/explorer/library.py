@@ -4,6 +4,7 @@ page first asks for it. One may be made in the background meanwhile."""
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
-from assay.explorer.live import Live
+from assay.explorer.commands import ROOT
+from assay.explorer.live import Live, Turn
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.features.index import names as given_names
 from assay.features.index.about import FILE, About
@@ -97,8 +99,8 @@ class Experiments:
     page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
     """The report page of an experiment and a preset as HTML, and its result; None where nothing of
     it is stored or recorded."""
-    held: Callable[[str, str], bool] = lambda name, preset: False
-    """Whether that page is made already, and nothing has changed since."""
+    held: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
+    """That page and its result, only where they are made already and nothing has changed since."""
 
 
 class Library:
@@ -113,6 +115,8 @@ class Library:
         names: tuple[str, Path] | None = None,
     ):
         self.root, self.experiments, self.live = root, experiments, Live(root)
+        self.judging = Turn()
+        """Report pages are made one at a time."""
         self.names = names
         """The address of a dictionary, and a file of names that somebody gave its features."""
         self.making = making
@@ -147,11 +151,13 @@ class Library:
                 return entry
         if self.making is not None and self.making.address == f"{model}/{dictionary}":
             raise Unmade(self.making)
+        root = "" if self.root == ROOT else f" --root {shlex.quote(str(self.root))}"
         more = f"; {len(broken)} in the store cannot be read, see the first page" if broken else ""
         raise Problem(
             UNKNOWN,
             f"no index of a dictionary {model}/{dictionary} is in this store{more}",
-            "assay export DICTIONARY --format index",
+            "assay export DICTIONARY --format index --text TEXT --model "
+            f"{shlex.quote(model)}{root}",
         )
 
     def index(self, model: str, dictionary: str) -> Index:

@@ -33,8 +33,8 @@ WAITING, PATIENCE = 8, 30.0
 
 
 class Turn:
-    """Lets one thread at a time use a model. Raises: Problem, when entered, where too many wait or
-    the wait is too long."""
+    """Lets one thread at a time use a model, or judge. Raises: Problem, when entered, where too
+    many wait or the wait is too long."""
 
     def __init__(self) -> None:
         self._model, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
@@ -42,12 +42,12 @@ class Turn:
     def __enter__(self) -> Self:
         with self._count:
             if self._waiting >= WAITING:
-                raise Problem(AWAY, f"{WAITING} others wait for this model; ask again in a moment")
+                raise Problem(AWAY, f"{WAITING} others wait for this; ask again in a moment")
             self._waiting += 1
         try:
             if not self._model.acquire(timeout=PATIENCE):
                 raise Problem(
-                    AWAY, f"the model was busy for {PATIENCE:g} seconds; ask again in a moment"
+                    AWAY, f"others were first for {PATIENCE:g} seconds; ask again in a moment"
                 )
         finally:
             with self._count:

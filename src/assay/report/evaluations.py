@@ -222,7 +222,10 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         .get_template("evaluation.html")
         .render(
             data=data,
-            figures=pages.render_figures(figures),
+            # of one dictionary, a point against another says nothing
+            figures=pages.render_figures(
+                [f for f in figures if len(entries) > 1 or f.mark == "histogram"]
+            ),
             body=body,
             setting=setting(data),
             headline=headlines,

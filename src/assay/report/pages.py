@@ -218,8 +218,8 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
 
 def _lead(e: Estimated) -> str:
-    """Say the first number of a result that has no claims: of a scan the largest, of a curve where it
-    crosses."""
+    """Say the first number of a result that has no claims: of a scan the largest, of a curve where
+    it crosses."""
     lines = tables.curve_lines(e)
     if e.curve is None:
         return f"{e.text}: {' '.join(tables.estimate_of(e))}"

@@ -12,9 +12,10 @@ from typing import Any
 from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
-from assay.report import listings, statements, tables
+from assay.report import statements, tables
 from assay.report.amounts import duration
 from assay.report.pages import together
+from assay_catalogue.recorded import listings
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}

@@ -38,15 +38,14 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     )
 
 
-def is_ready(library: Library, path_params: Mapping[str, str], query: QueryParams) -> bool:
-    """Tell whether the report page of an experiment is there without judging anything."""
-    return library.experiments.held(path_params["name"], query.get("preset", DEFAULT))
-
-
 def show_experiment(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Raw:
     """Show the report page of one experiment. Raises: Problem where there is no such experiment, or
     nothing of it."""
-    report = library.experiments.page(path_params["name"], query.get("preset", DEFAULT))
+    asked = path_params["name"], query.get("preset", DEFAULT)
+    report = library.experiments.held(*asked)
+    if report is None:
+        with library.judging:
+            report = library.experiments.page(*asked)
     if report is None:
         raise Problem(
             UNKNOWN,

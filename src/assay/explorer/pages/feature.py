@@ -1,5 +1,5 @@
-"""A feature: in one sentence what it does, then where it fires, what it writes, what it is worth to
-the loss, and its relatives."""
+"""A feature: what ablating it does and where it fires in two sentences, then its contexts, what it
+writes, and its relatives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
-from assay.features import statistics
 from assay.features.index.blocks import LEAST
 from assay.features.index.reader import Index
 from assay.features.index.schema import (
@@ -24,15 +23,13 @@ from assay.features.index.schema import (
     BINS,
     FEATURES,
     MATCHED,
-    QUANTILES,
     Context,
     Feature,
     Row,
 )
 from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
-from assay.report.tables import decimals, minus
-from assay.report.tables import number as rounded
+from assay.report.tables import estimate, minus
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
@@ -169,8 +166,8 @@ def another(index: Index, number: int) -> int | None:
 
 
 def sentence(feature: Feature, index: Index) -> list[Piece]:
-    """Say in words what the numbers say: how often it fires and on what, what it writes, what the
-    loss is without it."""
+    """Say in words what the numbers say: what the loss is without it, how often it fires and on
+    what, what it writes."""
     n = feature.numbers
     if not n["firings"]:
         return [
@@ -179,7 +176,10 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
                 "though perhaps not on another text."
             )
         ]
-    pieces: list[Piece] = [f"Fires on {percent(n['density'])} of tokens"]
+    pieces: list[Piece] = [
+        _worth(n, index.about.gradients),
+        f" It fires on {percent(n['density'])} of tokens",
+    ]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
     if share >= MOSTLY:
         pieces += [", mostly on ", common, f" ({percent(share, 2)} of its firings)"]
@@ -195,7 +195,7 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
         pieces.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             pieces += [", " if i else "", {"token": text}]
-    return [*pieces, ". ", _worth(n, index.about.gradients)]
+    return [*pieces, "."]
 
 
 def _worth(n: Row, estimated_all: bool) -> str:
@@ -234,24 +234,21 @@ def _describe_effect(
         return ""
     if low > 0:
         return (
-            f"{begins} raises the loss by {estimate(value, low, high)} nat where it is on: it "
-            "helps."
+            f"{begins} raises the loss by {_worded(value, low, high)} nat where it is on: it helps."
         )
     if high < 0:
         return (
-            f"{begins} lowers the loss by {estimate(-value, -high, -low)} nat where it is on: it "
+            f"{begins} lowers the loss by {_worded(-value, -high, -low)} nat where it is on: it "
             "hurts."
         )
     return (
-        f"{begins} changes the loss by {estimate(value, low, high)} nat where it is on, which "
+        f"{begins} changes the loss by {_worded(value, low, high)} nat where it is on, which "
         f"{UNTOLD}"
     )
 
 
-def estimate(value: float, low: float, high: float) -> str:
-    """A number with its interval, to the digits that the interval supports."""
-    places = decimals(low, high)
-    return minus(f"{rounded(value, places)} [{rounded(low, places)}, {rounded(high, places)}]")
+def _worded(value: float, low: float, high: float) -> str:
+    return minus(" ".join(estimate(value, low, high)))
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
@@ -300,7 +297,6 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     maximum = n["maximum"] or 0.0
     top = [shading.line(c, maximum) for c in feature.contexts if c.kind == "top"]
     edges = [maximum * i / BINS for i in range(BINS + 1)]
-    logs, bounds = figures.occupied(n["log_histogram"] or [], statistics.EDGES.tolist())
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
         "command": commands.writer(index),
@@ -314,17 +310,6 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "linear": figures.histogram(n["histogram"] or [], edges, "activations above 0")
         if n["firings"]
         else "",
-        "logarithmic": figures.histogram(
-            logs, bounds, "activations above 0, bins of a sixth of an octave"
-        ),
-        "log_edges": bounds,
-        "spread": figures.quantiles(
-            n["quantiles"] or [None],
-            [f"{q:g}" for q in QUANTILES],
-            maximum,
-            "quantiles of activations above 0",
-        ),
-        "quantiles": list(zip(QUANTILES, n["quantiles"] or [], strict=False)),
         "vocabulary": figures.histogram(
             n["logit_histogram"] or [],
             feature.logit_edges,
@@ -332,11 +317,10 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
             "tokens of the vocabulary",
         ),
         "logit_edges": feature.logit_edges,
-        "zeros": index.about.tokens - n["firings"],
         "first_order": ""
         if n["gradient_low"] is None
-        else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
-        "importance": estimate(n["importance"], n["importance_low"], n["importance_high"])
+        else _worded(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
+        "importance": _worded(n["importance"], n["importance_low"], n["importance_high"])
         if measured
         else "",
         "bar": figures.interval(

@@ -1,16 +1,16 @@
 """The first page: the dictionaries, experiments and verdicts of a store, and what to type where
-there is none."""
+there is none; and how far an index is that is being made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from assay.explorer.library import Entry, Library
-from assay.explorer.pages import making
+from assay.explorer.library import Entry, Library, Making
 from assay.explorer.render import Shown
 
 
@@ -27,7 +27,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "broken": broken,
             "stored": stored,
             "studies": library.experiments.studies(),
-            "making": None if library.making is None else making.describe_making(library.making),
+            "making": None if library.making is None else describe_making(library.making),
             "recorded": sum(bool(e["recorded"]) for e in experiments),
             "experiments": len(experiments),
         },
@@ -55,3 +55,23 @@ def entry_to_row(entry: Entry) -> dict[str, Any]:
         "taken_out": a.ablated,
         "indexed": datetime.fromtimestamp(entry.made, UTC).strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def progress(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
+    """Give the lines that say how far the index is, alone; they ask for themselves again."""
+    return Shown("making.html", describe_making(library.making), {"making": library.making})
+
+
+def waiting(making: Making) -> Shown:
+    """Show, where an index is asked for that is not there yet, how far it is."""
+    return Shown("unmade.html", describe_making(making), {"making": making})
+
+
+def describe_making(making: Making | None) -> dict[str, Any]:
+    """Tell the JSON of an index that is being made; of none, that there is none."""
+    return (
+        {"address": None}
+        if making is None
+        else {"address": making.address, "name": making.name, "there": making.there}
+        | asdict(making.progress)
+    )

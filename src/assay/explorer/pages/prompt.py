@@ -19,17 +19,21 @@ from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.reader import Index
-from assay.features.live.ablation import Attribution, Matters, ablate_features, attribute, matters
-from assay.features.live.edits import Chance, change, likely, outlook
-from assay.features.live.reader import Reader, Reading
+from assay.features.live.ablation import Attribution
+from assay.features.live.edits import Chance, Changed, Outlook
+from assay.features.live.prompts import (
+    COUNT,
+    DRAWS,
+    Ablated,
+    Prediction,
+    ablate_each,
+    change_features,
+    predict,
+)
+from assay.features.live.reader import Reading
 
-COUNT, MORE, ROWS = 10, 40, 16
-"""Features listed as mattering; listed after them to first order alone; rows of
-the heat map."""
-DRAWS = 2
-"""Random directions ablated in the place of each feature: by luck the furthest of ten features
-and these twenty is a feature at one prompt in three, which the page says; more would double the
-wait."""
+MORE, ROWS = 40, 16
+"""Features listed to first order alone, after those that are ablated; rows of the heat map."""
 LINK = 6000
 """Bytes that a text may take in a link."""
 ORDERS = {
@@ -173,156 +177,104 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     """All numbers of the page. Raises: Problem for what cannot be read or asked."""
-    reader = loaded.reader
-    ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
-    missing = reader.skip_first + 2 - len(ids)
-    text = loaded.ask(("read", q.text), lambda reader: reader.read_ids(_padded(reader, ids)))
-    target_position = len(text) if q.at is None else q.at
-    if not 1 <= target_position <= len(text):
-        raise Problem(
-            ASKED,
-            (
-                f"predictions of this text's tokens are 1 to {len(text) - 1}, and {len(text)} of "
-                f"what comes after; got {target_position}"
-            ),
+    key = q.text, q.at, q.then
+    p = loaded.ask(("predict", *key), lambda reader: predict(reader, q.text, q.at, q.then))
+    rows = _mattering(p)
+    ablated, changed = None, None
+    if q.exact and rows:
+        ablated = loaded.ask(("ablate", *key), lambda reader: ablate_each(reader, p))
+        for row, delta in zip(rows, ablated.delta, strict=True):
+            row |= {
+                "exact": float(delta),
+                "beyond": bool(abs(delta) > ablated.chance),
+                "probability": float(np.exp(-p.first.loss - delta)),
+            }
+    if q.wanted:
+        edits = [w.change for w in q.wanted]
+        changed = loaded.ask(
+            ("change", *key, q.wanted), lambda reader: change_features(reader, p, edits)
         )
-    likeliest, target_id, reading = _predicted(loaded, q, text, target_position)
-    key = q.text, target_position, target_id
-    first = loaded.ask(
-        ("attribute", *key), lambda reader: attribute(reader, reading, target_position - 1)
-    )
-    mattering, exact_summary = _mattering(loaded, key, reading, first, q.exact)
     further = [
         {"feature": int(k), "first_order": float(v)}
-        for k, v in list(zip(*first.by_feature(), strict=True))[COUNT : COUNT + MORE]
+        for k, v in list(zip(*p.first.by_feature(), strict=True))[COUNT : COUNT + MORE]
         if v != 0
     ]
-    heat = _heat(index, text, first, q.rows)
-    listed = {int(row["feature"]) for row in (*mattering, *further, *heat["features"])}
-    loss = first.loss
+    heat = _heat(index, p.text, p.first, q.rows)
+    listed = {int(row["feature"]) for row in (*rows, *further, *heat["features"])}
     return {
-        "padded": missing > 0,
+        "padded": p.padded,
         "tokens": [
             {
                 "text": word,
-                "loss": float(text.loss[i - 1]) if i else None,
-                "counts": bool(text.keep[i]),
+                "loss": float(p.text.loss[i - 1]) if i else None,
+                "counts": bool(p.text.keep[i]),
                 "link": q.link(at=i or None, then=None),
             }
-            for i, word in enumerate(text.words)
+            for i, word in enumerate(p.text.words)
         ],
         "after": q.link(at=None, then=None),
-        "at": target_position,
-        "end": target_position == len(text),
+        "at": p.position,
+        "end": p.position == len(p.text),
         "then": {
-            "id": target_id,
-            "text": reading.words[target_position],
-            "probability": float(np.exp(-loss)),
-            "loss": loss,
+            "id": p.target,
+            "text": p.reading.words[p.position],
+            "probability": float(np.exp(-p.first.loss)),
+            "loss": p.first.loss,
         },
-        "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in likeliest],
-        "matters": mattering,
+        "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in p.likely],
+        "matters": rows,
         "further": further,
-        "of": len(reading.cut(target_position + 1).on),
-        "found": exact_summary,
-        "first_order": {"features": float(first.value.sum()), "error": float(first.error.sum())},
+        "of": len(p.reading.cut(p.position + 1).on),
+        "found": None if ablated is None else _found(p, ablated),
+        "first_order": {
+            "features": float(p.first.value.sum()),
+            "error": float(p.first.error.sum()),
+        },
         "heat": heat,
-        "changed": _changed(loaded, key, text, reading, q.wanted) if q.wanted else None,
+        "changed": None if changed is None else _changed(p, *changed),
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
     }
 
 
-def _predicted(
-    loaded: Loaded, q: Question, text: Reading, target_position: int
-) -> tuple[Sequence[Chance], int, Reading]:
-    """The likeliest tokens at a position, the one that is asked about, and the text with it."""
-    likeliest = loaded.ask(
-        ("likely", q.text, target_position),
-        lambda reader: likely(reader, text, target_position - 1, COUNT),
-    )
-    own_id = text.ids[target_position] if target_position < len(text) else None
-    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
-    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
-        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
-    reading = (
-        text
-        if target_id == own_id
-        else loaded.ask(
-            ("read", q.text, target_position, target_id),
-            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
-        )
-    )
-    return likeliest, target_id, reading
-
-
-def _padded(reader: Reader, ids: list[int]) -> list[int]:
-    """Tokens of a text with line breaks before them, where they alone are too few to be read."""
-    missing = reader.skip_first + 2 - len(ids)
-    first = len(reader.subject.folder.beginning(reader.bos))
-    return [*ids[:first], *reader.encode("\n")[-1:] * missing, *ids[first:]]
-
-
-def _mattering(
-    loaded: Loaded, key: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The features that matter most to the prediction to first order, and what ablating each
-    really does, where that was asked."""
-    target_position, features, sums = key[1], *first.by_feature()
-    chosen = [
-        (int(k), float(v)) for k, v in zip(features[:COUNT], sums[:COUNT], strict=True) if v != 0
-    ]
-    rows: list[dict[str, Any]] = []
-    for k, value in chosen:
-        indices = np.flatnonzero(
-            (first.firings.feature == k) & (first.firings.position < target_position)
-        )
-        top = indices[np.argmax(np.abs(first.value[indices]))]
-        position = int(first.firings.position[top])
+def _mattering(p: Prediction) -> list[dict[str, Any]]:
+    """The features that matter most to a prediction to first order, each with its strongest
+    firing."""
+    firings, rows = p.first.firings, []
+    for k, value in list(zip(*p.first.by_feature(), strict=True))[:COUNT]:
+        if not value:
+            continue
+        indices = np.flatnonzero((firings.feature == k) & (firings.position < p.position))
+        top = indices[np.argmax(np.abs(p.first.value[indices]))]
+        position = int(firings.position[top])
         rows.append(
             {
-                "feature": k,
-                "first_order": value,
+                "feature": int(k),
+                "first_order": float(value),
                 "exact": None,
                 "beyond": None,
                 "probability": None,
                 "firings": len(indices),
                 "token": position,
-                "word": reading.words[position],
-                "activation": float(first.firings.value[top]),
+                "word": p.reading.words[position],
+                "activation": float(firings.value[top]),
             }
         )
-    if not exact or not rows:
-        return rows, None
-    whole = loaded.ask(("matters", *key), lambda reader: _really(loaded, reading, target_position))
-    for row, delta in zip(rows, whole["matters"].delta, strict=True):
-        row |= {
-            "exact": float(delta),
-            "beyond": bool(abs(delta) > whole["chance"]),
-            "probability": float(np.exp(-first.loss - delta)),
-        }
-    agreement = whole["matters"].agreement
-    return rows, {
-        "correlation": agreement.correlation,
-        "same_sign": agreement.same_sign,
-        "n": agreement.n,
-        "chance": whole["chance"],
-        "random": DRAWS * agreement.n,
-        "together": whole["together"],
-        "probability_together": float(np.exp(-first.loss - whole["together"])),
+    return rows
+
+
+def _found(p: Prediction, ablated: Ablated) -> dict[str, Any]:
+    """What ablating says beyond each feature: agreement with the first order, chance, and all
+    together."""
+    n = ablated.agreement.n
+    return {
+        "correlation": ablated.agreement.correlation,
+        "same_sign": ablated.agreement.same_sign,
+        "n": n,
+        "chance": ablated.chance,
+        "random": DRAWS * n,
+        "together": ablated.together,
+        "probability_together": float(np.exp(-p.first.loss - ablated.together)),
     }
-
-
-def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str, Any]:
-    """What ablation says of the features that matter most, of all of them at once, and of
-    random directions in their places."""
-    reader, before = loaded.reader, target_position - 1
-    mattering: Matters = matters(reader, reading, before, count=COUNT)
-    features = [int(k) for k in mattering.feature]
-    text = reading.cut(target_position + 1)
-    together = float(ablate_features(reader, text, [features]).on(before)[0])
-    random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
-    chance = float(np.abs(random).max())
-    return {"matters": mattering, "chance": chance, "together": together}
 
 
 def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[str, Any]:
@@ -365,26 +317,16 @@ def _share(value: np.ndarray, maximum: Any) -> np.ndarray:
     )
 
 
-def _changed(
-    loaded: Loaded, key: tuple[Any, ...], text: Reading, reading: Reading, edits: Sequence[Wanted]
-) -> dict[str, Any]:
+def _changed(p: Prediction, edited: Changed, view: Outlook) -> dict[str, Any]:
     """The next token's distribution and the text's losses, before and after the changes."""
-    target_position = key[1]
-    edited = loaded.ask(
-        ("change", *key, tuple(edits)),
-        lambda reader: change(reader, reading, [w.change for w in edits]),
-    )
-    view = loaded.ask(
-        ("outlook", *key, tuple(edits)),
-        lambda reader: outlook(reader, reading, edited, target_position - 1, COUNT),
-    )
-    prediction_count = len(text) - 1 if reading is text else target_position - 1
+    before = p.position - 1
+    prediction_count = len(p.text) - 1 if p.reading is p.text else before
     both = {c.id: c for c in (*view.before, *view.after)}
     return {
         "kl": view.kl,
-        "before": float(edited.before[target_position - 1]),
-        "after": float(edited.after[target_position - 1]),
-        "probability": float(np.exp(-edited.after[target_position - 1])),
+        "before": float(edited.before[before]),
+        "after": float(edited.after[before]),
+        "probability": float(np.exp(-edited.after[before])),
         "text_before": float(edited.before[:prediction_count].sum()),
         "text_after": float(edited.after[:prediction_count].sum()),
         "predictions": prediction_count,

@@ -1,5 +1,5 @@
-"""Search: features by the token they fire on, by words in their contexts, by a token they promote,
-by their numbers."""
+"""Search: features by the token they fire on, by words in their contexts, by a token they
+promote."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ COLUMNS = {
     "text": ("contexts", "relative", "density", "importance"),
     "promoted": ("logit", "rank", "density", "importance"),
     "suppressed": ("logit", "rank", "density", "importance"),
-    "numbers": ("density", "class", "maximum", "purity", "importance", "gradient_total"),
 }
 
 
@@ -50,15 +49,11 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if len(text) > LONGEST:
         raise Problem(ASKED, f"at most {LONGEST} characters can be searched for, got {len(text):,}")
     offset = query_args.number(query, "offset", 0, 0, 10**9)
-    where = query_args.conditions(query)
-    order = query_args.choice(query, "order", list(SORTED), "density")
     values: dict[str, Any] = {
         "dictionary": base,
         "about": index.about,
         "by": by,
         "q": text,
-        "where": where,
-        "order": order,
         "tokens": [],
         "more_tokens": False,
         "chosen": None,
@@ -66,14 +61,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "note": "",
         "instead": "",
     }
-    if where or "order" in query:
-        listing = index.features(where=where, order=order, offset=offset, limit=ROWS)
-        values["by"] = "numbers"
-        state = [("where", query_args.format_condition(c)) for c in where] + [("order", order)]
-        values["lists"] = [
-            _list(index, base, "numbers", "Features by their numbers", listing, offset, state)
-        ]
-    elif text and by == "text":
+    if text and by == "text":
         values |= _by_text(index, base, text, offset)
     elif text:
         values |= _by_token(index, base, by, text, query, offset)
@@ -84,9 +72,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "ways": WAYS,
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
-            "columns": list(SORTED),
             "schema": SORTED,
-            "said": query_args.format_condition,
         },
     )
 

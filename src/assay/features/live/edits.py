@@ -187,9 +187,9 @@ class Outlook:
     after: tuple[Chance, ...]
     """The most probable after."""
     rose: tuple[Chance, ...]
-    """Those whose log-probability rose most; none where nothing changed."""
+    """Those whose probability rose most; none where nothing changed."""
     fell: tuple[Chance, ...]
-    """Those whose log-probability fell most."""
+    """Those whose probability fell most."""
 
 
 def outlook(
@@ -202,9 +202,10 @@ def outlook(
     before, after = (
         _log_probabilities(reader, final, position) for final in (reading.final, changed.final)
     )
-    lists = [_first(order, count) for order in (before, after, after - before, before - after)]
+    risen = after.exp() - before.exp()
+    lists = [_first(order, count) for order in (before, after, risen, -risen)]
     lists[2:] = (
-        [i for i in some if sign * (after[i] - before[i]) > 0]
+        [i for i in some if sign * risen[i] > 0]
         for some, sign in zip(lists[2:], (1, -1), strict=True)
     )
     return Outlook(
@@ -285,12 +286,13 @@ class FiringEffect:
 def firing_effect(
     reader: Reader, reading: Reading, feature: int, position: int, count: int = 5
 ) -> FiringEffect:
-    """Take a feature out at one position, and list the `count` tokens whose log-probability rises
-    and falls most.
+    """Take a feature out at one position, and list the `count` tokens whose probability rises and
+    falls most.
 
-    Formula: log p − log p without a_k(t) d_k at t, of every next token; `contribution` a_k(t) (d_k
+    Formula: p − p without a_k(t) d_k at t, of every next token; `contribution` a_k(t) (d_k
     ∘ w) W_U
-    Source: callummcdougall/sae_vis, the tables that it shows when a token is pointed at
+    Source: callummcdougall/sae_vis, the tables that it shows when a token is pointed at, which are
+    by the difference of log p
 
     Three passes of the model. Raises: DataError where the feature is not on.
     """

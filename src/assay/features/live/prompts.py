@@ -1,0 +1,98 @@
+"""One prediction in a text: what the model expects, which features matter to it, and what changes
+of features do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.errors import DataError
+from assay.features.live.ablation import Agreement, Attribution, ablate_features, attribute, matters
+from assay.features.live.edits import Chance, Change, Changed, Outlook, change, likely, outlook
+from assay.features.live.reader import Reader, Reading
+
+COUNT = 10
+"""Next tokens that are listed, and features that are ablated one by one."""
+DRAWS = 2
+"""Random directions ablated in the place of each feature: by luck the furthest of ten features
+and these twenty is a feature at one prompt in three, which the page says; more would double the
+wait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A prediction and what its features do to first order."""
+
+    text: Reading
+    padded: bool
+    """Whether the text is read after line breaks, as it alone is too short."""
+    position: int
+    """Number of the token that is predicted; as many as there are: what comes after the text."""
+    likely: tuple[Chance, ...]
+    target: int
+    """Id of the token that is asked about."""
+    reading: Reading
+    """The text, with that token at its position."""
+    first: Attribution
+
+
+@dataclass(frozen=True, eq=False)
+class Ablated:
+    """What ablating features, each alone and all together, does to the loss of a prediction."""
+
+    delta: Float[np.ndarray, " n"]
+    agreement: Agreement
+    """Of these and the first order."""
+    together: float
+    chance: float
+    """The largest effect of random directions in their places."""
+
+
+def predict(reader: Reader, text: str, at: int | None, then: int | None) -> Prediction:
+    """Read a text and attribute the prediction of its token number `at`, by default of what comes
+    after it; `then` is the id of another token to ask about there.
+
+    Raises: DataError for a text that cannot be read, or a token that is not there.
+    """
+    ids = reader.encode(text)
+    missing = max(0, reader.skip_first + 2 - len(ids))
+    start = len(reader.subject.folder.beginning(reader.bos))
+    whole = reader.read_ids([*ids[:start], *reader.encode("\n")[-1:] * missing, *ids[start:]])
+    position = len(whole) if at is None else at
+    if not 1 <= position <= len(whole):
+        raise DataError(
+            f"predictions of this text's tokens are 1 to {len(whole) - 1}, and {len(whole)} of "
+            f"what comes after; got {position}"
+        )
+    likeliest = likely(reader, whole, position - 1, COUNT)
+    own = whole.ids[position] if position < len(whole) else None
+    target = then if then is not None else own if own is not None else likeliest[0].id
+    if target >= (known := reader.subject.model.config.vocab_size):
+        raise DataError(f"the model's tokens are numbered 0 to {known - 1:,}, got {target}")
+    reading = whole if target == own else reader.read_ids(whole.ids[:position], target)
+    first = attribute(reader, reading, position - 1)
+    return Prediction(whole, missing > 0, position, likeliest, target, reading, first)
+
+
+def ablate_each(reader: Reader, p: Prediction) -> Ablated:
+    """Ablate the features that matter most to a prediction, each alone and all together, and random
+    directions in their places."""
+    before = p.position - 1
+    found = matters(reader, p.reading, before, count=COUNT)
+    features = [int(k) for k in found.feature]
+    text = p.reading.cut(p.position + 1)
+    together = float(ablate_features(reader, text, [features]).on(before)[0])
+    random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
+    return Ablated(found.delta, found.agreement, together, float(np.abs(random).max()))
+
+
+def change_features(
+    reader: Reader, p: Prediction, changes: Sequence[Change]
+) -> tuple[Changed, Outlook]:
+    """Change features wherever they count: the losses of the text, and the next token's
+    distribution, before and after."""
+    changed = change(reader, p.reading, changes)
+    return changed, outlook(reader, p.reading, changed, p.position - 1, COUNT)
