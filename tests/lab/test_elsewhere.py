@@ -91,15 +91,6 @@ def test_a_record_of_changed_fields_does_not_replace_it(both):
         recording.write_record(e, result, lab.plan(e, "hill"))
 
 
-def test_a_broken_record_says_how_it_is_written(both, tmp_path):
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "x.hill.json").write_text("[")
-    with pytest.raises(
-        ExperimentError, match=r"write it with: assay verify x --preset hill --record"
-    ):
-        records.read("x.hill", str(tmp_path / "x.py"))
-
-
 @pytest.mark.parametrize("name", ["default", "on-docs", "Docs", "", "2"])
 def test_names_that_cannot_be_told_from_others_are_refused(both, name):
     e, _ = both

@@ -404,16 +404,6 @@ def test_a_run_of_an_older_store_has_no_note_and_stays(tmp_path):
     assert not tried.plan().missing
 
 
-def test_a_note_that_was_changed_is_a_damaged_run(tmp_path):
-    tried = Tried(tmp_path / "a", READERS["text"])
-    tried.holds(5)
-    tried.run()
-    (stored, *_) = tried.lab.store.list()
-    note = stored.folder / "read.json"
-    note.write_text(note.read_text().replace("number", "nombre"))
-    assert "read.json differs" in tried.plan().missing[0].why
-
-
 def test_names_of_files_are_shown_as_plain_text(tmp_path):
     tried = Tried(
         tmp_path / "a",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
+from assay.core.errors import ExperimentError, ModelError, RunError
 from assay.core.results import Curve, Estimated
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
@@ -47,14 +47,6 @@ def test_verdicts_controls_and_planted_effects(done):
     assert result.arms["main"].end.values.tolist() == (-result.arms["mirror"].end).values.tolist()
 
 
-def test_its_json_counts_its_runs_and_names_no_path(done):
-    _, result = done
-    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert data["provenance"]["runs"] == 18
-    said = json.dumps(data["provenance"])
-    assert "/" not in said.replace("+cpu", ""), "no paths"
-
-
 def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_place(
     tmp_path, walk
 ):
@@ -78,14 +70,6 @@ def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_
     )
 
 
-def test_table_has_a_row_per_arm_and_claim(done):
-    frame = done[1].to_pandas()
-    frame = frame[frame.role != "estimate"]
-    assert frame.arm.tolist() == ["main", "far", "still", "mirror"]
-    assert frame.role.tolist() == ["method", "planted", "control", "control"]
-    assert frame.n_seed.tolist() == [6] * 4
-
-
 def test_a_curve_has_a_row_for_each_level_with_its_band(done):
     band = {"band_low": (-1.0, 0.0), "band_high": (1.0, 4.0), "wider": 2.0}
     alone = {"low": (-0.5, 1.0), "high": (0.5, 3.0)}
@@ -97,13 +81,6 @@ def test_a_curve_has_a_row_for_each_level_with_its_band(done):
     assert frame.role.tolist() == ["estimate"] * 3 and frame.estimate.tolist() == [0, 2, 3]
     assert frame.low.tolist() == [-1, 0, 2] and frame.high.tolist() == [1, 4, 4]
     assert frame.block.tolist()[:2] == [0, 1] and frame["head"].tolist()[:2] == [7, 8]
-
-
-def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, "smoke")
-    with pytest.raises(StoreError, match=r"of the preset smoke \(--preset smoke\); run: assay run"):
-        lab.judge(walk)
 
 
 def test_looks_are_noted_once(done, walk):
@@ -145,13 +122,6 @@ def test_more_seeds_reuse_the_runs_there_are(done, walk):
     plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))
     assert {r.job.spec.seed for r in plan.missing} == set(range(1006, 1010))
     assert len(plan.cached) == 18
-
-
-def test_an_undecided_verdict_names_the_command(tmp_path, walk):
-    verdict = Lab(tmp_path / "s", Inline()).run(walk, "smoke").judged[0].verdict
-    assert verdict.reason.startswith("too few units")
-    assert "assay run walk.py --preset smoke --set seed=0:6" in verdict.price.text
-    assert "CPU-minutes" in verdict.price.text
 
 
 def test_diverged_runs_are_stored_marked_and_left_out(tmp_path, walk):

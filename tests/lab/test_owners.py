@@ -107,10 +107,3 @@ def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
     edited = written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
     plan = Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke")
     assert {row.why for row in plan.missing} == {"walk_x.py was edited; trained again"}
-
-
-def test_a_copy_of_a_file_finds_its_runs(tmp_path):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(catalogue.find(str(written(tmp_path / "a", "walk_x.py"))), "smoke")
-    copy = catalogue.find(str(written(tmp_path / "b", "walk_x.py")))
-    assert not lab.plan(copy, "smoke").missing and not lab.judge(copy, "smoke").notes

@@ -51,17 +51,6 @@ def test_a_record_gives_the_same_verdicts_without_training(recorded):
         }
 
 
-def test_measures_come_back_in_single_precision(recorded):
-    e, _, result, record = recorded
-    for arm, data in recording.arms(e, record).items():
-        np.testing.assert_array_equal(
-            data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32)
-        )
-        assert data.diverged.dtype == bool
-        assert data.attrs == result.arms[arm].attrs
-        assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
-
-
 def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
     """A claim on the scale of -log(1 - x) is judged again to single precision, which x alone in
     single precision would not give."""

@@ -257,28 +257,6 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(
     assert measures_of(tmp_path / "s") == before
 
 
-def test_a_run_that_diverges_is_told_and_the_others_are_as_ever(tmp_path, whole, capsys):
-    shutil.copy(WALK, tmp_path / "walk.py")
-    # seed 1001 gives a loss that is no number
-    (tmp_path / "walk.py").write_text(
-        WALK.read_text().replace('runs.shared.trouble == "nan"', "True")
-    )
-    where = ("--root", str(tmp_path / "s"))
-    assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline", "--json"]) in (
-        0,
-        3,
-    )
-    said = capsys.readouterr()
-    stored = {(s.arm, json.loads(s.spec_json)["seed"]): s for s in Store(tmp_path / "s").list()}
-    assert {seed for (_, seed), s in stored.items() if s.status == "diverged"} == {1001}
-    assert "diverged" in said.out + said.err
-    assert {
-        s.folder.name: s.folder.joinpath("measures.safetensors").read_bytes()
-        for (_, seed), s in stored.items()
-        if seed != 1001
-    } == {name: data for name, data in whole.items() if not name.endswith("s1001")}
-
-
 def test_torchs_own_words_are_known():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**58)
