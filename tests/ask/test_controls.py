@@ -247,12 +247,6 @@ def test_controls_of_one_name_agree_on_whether_a_seed_draws():
     assert {name for name, draws in drawn.items() if draws} == table_of_controls.DRAWN
 
 
-def test_a_control_that_a_kind_has_not_is_refused():
-    table = intervention(ablate="zero", site=MLP, controls=("randm",))
-    with pytest.raises(DataError, match="has no control 'randm'"):
-        controls.of_intervention(table, [])
-
-
 # what they keep alike -----------------------------------------------------------------------------
 
 LETTERS = rows_of(

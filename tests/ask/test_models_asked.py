@@ -464,22 +464,7 @@ def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(he
     assert result.arms["twin/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
 
 
-def test_what_is_done_is_what_a_sentence_is_about(here):
-    """main less an ablation is about the ablation: its control takes the ablation's place."""
-    text = HEAD + CUT + prompts(8) + claim("main.said - cut.said > 90")
-    assert study(here, text).claims[0].of == "cut"
-    assert study(here, text).claims[0].must_fail == ("cut/layer", "cut/damage")
-
-
 # what is measured once ----------------------------------------------------------------------------
-
-
-def test_another_study_with_the_same_arm_measures_nothing_again(here, monkeypatch):
-    first = run(here, HEAD + prompts(8) + claim("main.said > 90"))
-    monkeypatch.setattr(measuring, "measure", lambda *args: pytest.fail("measured again"))
-    second = run(here, HEAD + prompts(8) + claim("main.said < 3"), "other.toml")
-    for name in ("main", "main/untrained", "main/unrelated"):
-        assert np.array_equal(first.arms[name].said, second.arms[name].said)
 
 
 def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypatch):
@@ -495,21 +480,6 @@ def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypa
     monkeypatch.setattr(measuring, "measure", watched)
     run(here, HEAD + pair + prompts(8) + claim("later.said > 90"), "other.toml")
     assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
-
-
-def test_another_claim_or_arm_reruns_nothing(here):
-    lab = Lab(here / "store", Inline())
-    run(here, HEAD + prompts(8) + claim("main.said > 90"))
-    more = HEAD + CUT + prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
-    later = study(here, more + claim("main.said > 80") + claim("cut.said > 9"))
-    missing = lab.plan(later, lab_preset(later)).missing
-    assert {row.job.arm for row in missing} == {"cut", "cut/layer", "cut/damage"}
-
-
-def lab_preset(experiment):
-    from assay.lab.plan.preset import override
-
-    return override(experiment)
 
 
 # refusals -----------------------------------------------------------------------------------------
@@ -660,9 +630,3 @@ def test_two_models_under_the_same_intervention(here):
     )
     less = result.arms["tuned/cut"].said - result.arms["cut"].said
     assert result.arms["gained"].said.values == pytest.approx(less.values, abs=1e-5)
-
-
-def test_an_arm_with_a_slash_that_is_not_quoted_is_told_how_to_write_it(here):
-    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + CUT + prompts(8)
-    with pytest.raises(ExperimentError, match=r'in quotes, as in "tuned/untrained".said'):
-        study(here, text + claim("main.said - tuned/cut.said > 1"))

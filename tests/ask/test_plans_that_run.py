@@ -6,7 +6,6 @@ import pytest
 import torch
 from test_study_asks import MOOD, capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.core import reasons
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -135,16 +134,6 @@ def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
     )
     with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay list"):
         catalogue.find(str(path))
-
-
-def test_what_takes_too_much_is_not_advised():
-    price = "about 40 more seeds, about 2 CPU-minutes: assay run cut --set seed=0:48"
-    words, command = reasons.remedy(price, 5.0)
-    assert words.startswith("to decide it: about 40") and command
-    for times, text in ((40.0, price), (5.0, price.replace("about 2", "about 719"))):
-        words, command = reasons.remedy(text, times)
-        assert words.startswith("more units would be impractical") and "choose" in words
-        assert not command
 
 
 def test_a_condition_names_other_prompts_as_an_arm(folder, tmp_path):  # noqa: F811

@@ -76,12 +76,6 @@ def rare(folder, arms, control="ordinary", of="main"):
     return path
 
 
-def test_arms_that_are_not_listed_neither_run_nor_are_asked(folder):
-    study = catalogue.find(str(rare(folder, ["main", "uncommon", "ordinary"])))
-    assert list(study.arms) == ["main", "uncommon", "ordinary"] and study.remarks == ()
-    assert all(arm.asked for arm in study.arms.values())
-
-
 def test_a_derived_arm_brings_what_it_is_made_of_and_a_plan_says_why(folder, capsys):
     path = rare(folder, ["main", "real-uncommon"], "real-uncommon")
     study = catalogue.find(str(path))

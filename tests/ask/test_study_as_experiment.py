@@ -48,15 +48,6 @@ def write(folder, text, name="asks.toml"):
     return path
 
 
-def test_fields_with_several_values_make_sides(own):
-    found = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
-    assert found.name == "asks"
-    assert list(found.arms) == ["main", "flat", "width=3/main", "width=3/flat"]
-    assert {s.width for s in found.specs_of("main", found.default)} == {2}
-    assert {s.width for s in found.specs_of("width=3/flat", found.default)} == {3}
-    assert {s.seed for s in found.specs_of("width=3/flat", found.default)} == set(range(6))
-
-
 def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
     """Train the same specs by the experiment's own file: the measures are the same, bit for bit."""
     study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))

@@ -170,11 +170,6 @@ def test_what_has_no_meaning_is_refused(holds, told):
         condition(holds)
 
 
-def test_a_wrong_name_is_told_with_those_there_are():
-    with pytest.raises(ClaimError, match="did you mean fvu"):
-        judged("main.fvuu < 0.5", where={"penalty": 0.2})
-
-
 def test_the_control_takes_the_place_of_the_method():
     """Where both arms are alike the claim about main fails as it does for its control."""
     holds = "main.fvu - other.fvu < -0.01"

@@ -9,7 +9,7 @@ import xarray as xr
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
 from assay.ask.part import at_levels
-from assay.ask.shown import _unit, describe
+from assay.ask.shown import _unit
 from assay.cli.main import main
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
@@ -127,10 +127,6 @@ def test_a_weighted_sum_of_measures_has_their_unit(holds, unit):
     )
     arms = dict.fromkeys(("main", "cut"), xr.Dataset(measured))
     assert _unit(claim, arms) == unit
-
-
-def test_another_experiment_shows_no_study():
-    assert describe(catalogue.find("superposition"), {}) is None
 
 
 def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811
