@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from assay.ask.composing import composed
 from assay.ask.text import ClaimEntry, read
