@@ -304,14 +304,6 @@ def test_of_many_heads_the_half_that_writes_most_is_asked_without_putting_back(t
     assert len(set(drawn[:6])) == 6 and drawn[:6] == drawn[6:] and 2 not in drawn
 
 
-def test_the_heads_that_stood_in_are_measured(folder):
-    table = intervention(ablate="zero", heads=["1.2"])
-    numbers, levels = measured(folder, LETTERS, table, control="heads", seeds=(0, 1, 2))
-    heads = numbers["other_heads"][:, 0].tolist()
-    assert {*heads} == {4 + 1, 4 + 3} and heads[0] == heads[2] != heads[1]  # of four a block
-    assert levels["other_head"] == [0]
-
-
 def test_another_layer_is_not_a_dead_one(tmp_path):
     """The MLP of the first block writes nothing, so the later one stands in."""
     for dead, far in ((0, 2), (2, 0)):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask.gaps import find_gaps, undecidable, unused
+from assay.ask.gaps import find_gaps, undecidable
 from assay.ask.measure import controls, measuring, models
 from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
@@ -182,13 +182,6 @@ def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_ro
     same = [by_text[p.text] == p.columns["a"] for p in partners.values()]
     assert all(p.text != texts[i].text for i, p in partners.items())
     assert 0.25 < np.mean(same) < 0.75
-
-
-def test_answers_that_all_rows_share_have_no_unrelated_control(here):
-    """The same texts behind the same prompts in another order have the same mean: nothing could
-    come out otherwise."""
-    result = run(here, HEAD + prompts(8) + claim("main.constant > 90"))
-    assert set(result.judged[0].controls) == {"main/untrained"}
 
 
 def test_a_difference_is_the_second_models_numbers_less_the_firsts(here):
@@ -456,14 +449,6 @@ def test_checkpoints_without_steps_are_called_by_their_folders(here):
         study(here, head + claim("main.said[checkpoint=step-c] > 90"))
 
 
-def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(here):
-    twin = '\n[[model]]\nlike = "./base"\nlabel = "twin"\n'
-    result = run(here, HEAD + twin + prompts(8) + claim("twin.said > 90"))
-    assert "twin/trained" in result.judged[0].controls
-    by_hand = [said(here / "base", t, a) - said(here / "base", t, b) for t, a, b in rows(8)]
-    assert result.arms["twin/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
-
-
 # what is measured once ----------------------------------------------------------------------------
 
 
@@ -530,20 +515,6 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
 # scope --------------------------------------------------------------------------------------------
 
 
-def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here):
-    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + prompts(8)
-    text += CUT
-    experiment = study(here, text + claim("main.said > 1") + claim('"tuned/cut".said > 1'))
-    specs = experiment.default
-    assert experiment.scope_of("default", specs, ["main"]) == (
-        "the model in ./base, without a BOS, 8 prompts"
-    )
-    assert experiment.scope_of("default", specs, ["main", "tuned/cut"]) == (
-        "the model in ./base and the model in ./tuned, without a BOS, 8 prompts, changed at "
-        "blocks.1.hook_mlp_out"
-    )
-
-
 # what plan tells ----------------------------------------------------------------------------------
 
 
@@ -557,21 +528,6 @@ def test_what_no_data_could_decide_is_told_before_it_runs(here):
     both = claim("main.constant > 90") + claim("main.constant > 80")
     [line] = undecidable(here / "asks.toml", study(here, HEAD + prompts(8) + both))
     assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")
-
-
-def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
-    path = here / "asks.toml"
-    rows = prompts(24).partition("[[read]]")[0]
-    spare = rows.replace("[[prompts]]", '[[prompts]]\nname = "spare"', 1)
-    study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
-    assert unused(path, catalogue.find(str(path))) == [
-        "prompts: spare left out, as nothing reads or learns from them; the first are read, "
-        'prompts; write prompts = "spare" under the table that should use them, or put them first'
-    ]
-    assert "prompts" in [r.where for r in find_gaps(path).gaps]
-    used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
-    study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
-    assert unused(path, catalogue.find(str(path))) == []
 
 
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
@@ -619,14 +575,3 @@ def test_beside_what_is_done_to_a_model_only_that_model_as_it_is_is_listed(here)
     assert set(compared.unlike) == {"main", *untouched}
     result = run(here, HEAD + CUT + prompts(8) + claims)
     assert not untouched & {*result.judged[1].asked, *result.judged[1].also}
-
-
-def test_two_models_under_the_same_intervention(here):
-    pair = '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n'
-    pair += '\n[[diff]]\nname = "gained"\nmodels = ["main", "tuned"]\nintervention = "cut"\n'
-    whole = HEAD + pair + CUT + prompts(8)
-    result = run(
-        here, whole + claim("gained.said > 90") + claim('"tuned/cut".said - cut.said > 90')
-    )
-    less = result.arms["tuned/cut"].said - result.arms["cut"].said
-    assert result.arms["gained"].said.values == pytest.approx(less.values, abs=1e-5)

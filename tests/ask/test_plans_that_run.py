@@ -136,28 +136,6 @@ def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
         catalogue.find(str(path))
 
 
-def test_a_condition_names_other_prompts_as_an_arm(folder, tmp_path):  # noqa: F811
-    """What a model says of them as it is, next to what an intervention does to the first."""
-    tables = MOOD + (
-        '[[prompts]]\nname = "said"\nunit = "prompt"\n'
-        'text = "{who} {verb} the lovely {thing} {when} and it was"\n[prompts.slots]\n'
-        'who = ["anna", "ben", "carla", "dan"]\nverb = ["saw", "bought"]\n'
-        'when = ["now", "then", "here"]\nthing = ["room"]\n'
-    )
-    path = study(folder, "said", tables, "steered.good - said.good > -9")
-    experiment = catalogue.find(str(path))
-    result = Lab(tmp_path, Inline()).run(experiment)
-    number = {arm: float(data.good.mean()) for arm, data in result.arms.items()}
-    [judged] = result.judged
-    assert judged.estimate == pytest.approx(number["steered"] - number["said"], abs=1e-5)
-    assert number["said"] > number["main"]  # a lovely room raises good, as was planted
-    assert (
-        "said" not in catalogue.find(str(study(folder, "unsaid", tables, "steered.good > -9"))).arms
-    )
-    about = study(folder, "about", tables, "said.good > 0.1")
-    assert set(catalogue.find(str(about)).claims[0].must_fail) == {"said/untrained"}
-
-
 EVERY = """
 [[direction]]
 name = "along"

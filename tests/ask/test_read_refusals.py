@@ -7,11 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.ask.checks import check
 from assay.ask.inputs import inputs
 from assay.ask.measure import logits, measuring, reads
 from assay.ask.measure.prompts import load
@@ -125,13 +123,6 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
     assert told(naive, shown, log_prob=" a") == []
 
 
-def test_every_name_that_a_table_of_measures_has_is_refused_where_it_is_likely():
-    assert set(reads.TAKEN) <= set(dir(xr.Dataset)) | {"run"}
-    for name in ("rank", "mean", "std", "head", "median"):
-        with pytest.raises(AssayError, match="cannot be called"):
-            reads.check(Read(name=name, rank=" a"))
-
-
 def test_one_dimension_has_one_meaning(tmp_path, naive):
     lens = {"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}
     first = Read(name="first", **lens, sweep={"layer": (0, 1)})
@@ -161,22 +152,6 @@ holds = "main.good > -1"
 control = ["main"]
 threshold = "plan: one"
 """
-
-
-def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
-    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
-
-    def notes(read):
-        path = tmp_path / "study.toml"
-        path.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
-        asked = ModelStudy(read_study(path))
-        check(asked, asked.parts[0])
-        return asked.remarks
-
-    place = r"study\.toml line 10 .*rows\.jsonl line 1 has \d tokens"
-    with pytest.raises(AssayError, match=place):
-        notes("entropy = true\nposition = 9")
-    assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1)")
 
 
 def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):

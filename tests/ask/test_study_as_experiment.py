@@ -4,7 +4,6 @@ experiments it borrows from."""
 import json
 import textwrap
 
-import numpy as np
 import pytest
 
 from assay.cli.main import main
@@ -48,20 +47,6 @@ def write(folder, text, name="asks.toml"):
     return path
 
 
-def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
-    """Train the same specs by the experiment's own file: the measures are the same, bit for bit."""
-    study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
-    lab = Lab(tmp_path / "store", Inline())
-    arms = lab.run(study).arms
-    alone = catalogue.find("own.py")
-    from assay.lab.plan.preset import override
-
-    for width, name in ((2, "main"), (3, "width=3/main")):
-        chosen = override(alone, "default", ("inputs=6", "steps=30", f"width={width}", "seed=0:6"))
-        theirs = lab.run(alone, chosen).arms["main"]
-        assert np.array_equal(theirs.angle.values, arms[name].angle.values)
-
-
 def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
     """The condition on the runs, as rows of a table that `assay judge` reads."""
     from assay.core.table import judge
@@ -88,23 +73,6 @@ def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
         pytest.approx(told.verdict.low, rel=1e-9),
     )
     assert mine.controls["flat"].outcome == told.controls["flat"].outcome
-
-
-def test_paired_lists_go_together(own):
-    part = (
-        PART.replace(", width = [2, 3]", "") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
-    )
-    found = catalogue.find(
-        str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/')))
-    )
-    specs = found.specs_of("width=3,spread=5.0/main", found.default)
-    assert {(s.width, s.spread) for s in specs} == {(3, 5.0)}
-
-
-def test_without_seeds_fresh_ones_are_taken(own):
-    found = catalogue.find(str(write(own, HEAD.replace('seeds = "0:6"', "") + PART + CLAIM)))
-    assert min(s.seed for s in found.default) == 1_000_000
-    assert len({s.seed for s in found.default}) >= 6
 
 
 @pytest.mark.parametrize(

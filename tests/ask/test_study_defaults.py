@@ -1,8 +1,6 @@
 """What a study is given where it says nothing: the arms that its statements name, documents as
 units, one untrained twin, and a rehearsal before a long run."""
 
-import json
-
 import numpy as np
 import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
@@ -23,25 +21,6 @@ seeds = "1000000:1000006"
 name = "ultra-rare-features"
 fields = { annealed = true }
 """
-CLAIM = """
-[[claim]]
-text = "Rare latents grow rarer"
-holds = "main.slope[kind=rare] < -0.9"
-control = ["uncommon"]
-"""
-
-
-def test_arms_that_no_statement_names_do_not_run(tmp_path):
-    path = tmp_path / "rare.toml"
-    path.write_text(RARE + CLAIM)
-    study = catalogue.find(str(path))
-    assert list(study.arms) == ["main", "uncommon"] and study.remarks == ()
-    whole = catalogue.find("ultra-rare-features")
-    keys = {str(s) for s in study.specs_of("uncommon", study.default)}
-    same = [s.replace(annealed=True) for s in whole.specs_of("uncommon", whole.default)]
-    assert keys & {str(s.replace(seed=1000000)) for s in same}
-    path.with_name("rare.prereg.json").write_text(json.dumps({"arms": {"real": {}, "main": {}}}))
-    assert list(catalogue.find(str(path)).arms) == ["main", "real", "uncommon"]
 
 
 def test_documents_are_units_where_all_that_is_read_has_them(tmp_path):
@@ -102,16 +81,6 @@ def test_what_cannot_be_learned_is_refused_before_a_long_run_begins(folder, monk
     assert lab.run(catalogue.find(str(path))).judged[0].estimate > 1
 
 
-def test_an_estimate_of_what_is_done_is_paired_with_the_untouched_model(folder):  # noqa: F811
-    path = folder / "paired.toml"
-    text = ASKS.format(MOOD).partition("[[claim]]")[0]
-    path.write_text(text + '[[estimate]]\ntext = "After"\nvalue = "steered.good"\n')
-    result = Lab(folder / "paired", Inline()).run(catalogue.find(str(path)))
-    (line,) = (n for n in result.notes if "unit by unit" in n)
-    less = (result.arms["steered"]["good"] - result.arms["main"]["good"].values).values
-    assert line.startswith(f"estimate 1: minus main.good, unit by unit: {less.mean():.3g} [")
-
-
 def test_a_field_that_arms_vary_may_be_swept_where_main_runs_alone(tmp_path):
     path = tmp_path / "rates.toml"
     about = """question = "?"
@@ -128,12 +97,3 @@ name = "grokking-efficiency"
     path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
     with pytest.raises(ExperimentError, match="lr, of which arms make others, got"):
         catalogue.find(str(path))
-
-
-def test_numbers_that_are_equal_in_every_unit_ask_for_something_harder(folder):  # noqa: F811
-    path = folder / "alike.toml"
-    text = ASKS.format(MOOD).replace("steered.good - main.good > 1", "main.good - main.well > 0.05")
-    path.write_text(text + '[[read]]\nname = "well"\nlog_prob = [" good", " bad"]\n')
-    (judged,) = Lab(folder / "alike", Inline()).run(catalogue.find(str(path))).judged
-    assert (judged.outcome, judged.estimate) == ("undecided", 0)
-    assert "ask of something on which they differ" in str(judged.price)

@@ -71,12 +71,6 @@ def test_the_numbers_are_those_of_runs_alone(tmp_path, fields):
             np.testing.assert_allclose(stored[name].values, own[name].values, rtol=1e-5, atol=1e-7)
 
 
-def test_a_group_has_as_many_seeds_as_its_experiment_unless_the_study_says(tmp_path):
-    own = study(tmp_path, SMALL, name="own")
-    assert own.seeds_per_group == catalogue.find("superposition").seeds_per_group == 4
-    assert study(tmp_path, SMALL, together=12, name="larger").seeds_per_group == 12
-
-
 def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
     fields = 'fields = { density = [0.5, 0.1], lr = [0.01, 0.02], steps = 8 }\npreset = "default"'
     path = tmp_path / "p.toml"

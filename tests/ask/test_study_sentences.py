@@ -229,17 +229,6 @@ def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F81
         catalogue.find(str(study(folder, "mixed", tables, "auroc(main.right, main.anna) > 0.6")))
 
 
-def test_natural_ranges_are_those_of_units_and_no_bounds_that_nobody_wrote(folder):  # noqa: F811
-    for holds, natural in (
-        ("main.known > 0.6", (0, 1)),
-        ("main.known - changed.known > 0.6", (-1, 1)),
-        ("share(main.right > 0) - share(changed.right > 0) > 0.2", (-1, 1)),
-        ("main.right > 2", None),
-    ):
-        claim = catalogue.find(str(study(folder, "natural", CUT, holds))).claims[0]
-        assert (claim.natural, claim.bounds) == (natural, None), holds
-
-
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     more = '[[prompts]]\nname = "more"\ntext = "{who} is in {country} the capital is"\n'
     tables = CUT + more + 'file = "capitals.csv"\nunit = "prompt"\n'
@@ -249,39 +238,6 @@ def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     path = study(folder, "unused", tables, "main.right > 2")
     lacks = missing.of_models(text.read(path), catalogue.find(str(path)))
     assert [x.default[:4] for x in lacks if x.where == "prompts"] == ["more"]
-
-
-def test_a_patch_is_called_a_change_of_the_input_where_that_is_claimed(folder):  # noqa: F811
-    what = 'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
-    tables = capitals(what + "sweep = { layer = [0, 2] }\n")
-    for level, told in ((0, True), (2, False)):
-        path = study(folder, f"input {level}", tables, f"changed.right[layer={level}] < -2")
-        remarks = catalogue.find(str(path)).remarks
-        assert any("this is a change of the input" in r for r in remarks) == told
-
-
-def test_a_trained_model_that_loses_nothing_may_have_learned_nothing(folder):  # noqa: F811
-    train = '[[train]]\nname = "tuned"\nof = "./planted"\nprompts = "prompts"\nsteps = 2\n'
-    path = study(folder, "tuned none", CUT + train, "main.right - tuned.right < 0.1")
-    remarks = catalogue.find(str(path)).remarks
-    assert any("is also true if nothing happens" in r for r in remarks)
-
-
-def test_texts_that_are_written_out_are_grouped_by_their_wording(folder):  # noqa: F811
-    words = ["room", "meal", "film", "town", "house", "garden"]
-    said = ["anna saw the {} now and it was", "then ben bought a {} here and it is"]
-    rows = [s.format(w) for s in said for w in words]
-    (folder / "said.csv").write_text("\n".join(["text", *rows]))
-    tables = """[[prompts]]
-text = "{text}"
-file = "said.csv"
-[[read]]
-name = "good"
-log_prob = [" good", " bad"]
-"""
-    [claim] = catalogue.find(str(study(folder, "said", tables, "main.good > 0"))).claims
-    wording = claim.groups["prompt"]["wording"]
-    assert [wording[str(i)] == wording["0"] for i in range(12)] == [True] * 6 + [False] * 6
 
 
 def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa: F811

@@ -97,27 +97,9 @@ def test_the_same_sentence_judged_elsewhere_since_is_told_as_if_it_were_judged_a
     assert ("the same sentence was judged as other (fails)" in shown) == (sentence[0] == "B")
 
 
-def test_other_code_judges_it_again(copy, monkeypatch):
-    monkeypatch.setattr(kept.catalogue, "unchanged", lambda origin: "0" * 64)
-    assert read(copy) is None
-
-
 def measured(place, name):
     runs = (place / "s/runs" / name).iterdir()
     return {run.name.partition("-")[2]: (run / "measures.safetensors").read_bytes() for run in runs}
-
-
-def test_a_copied_study_with_another_claim_trains_nothing(copy, capsys, monkeypatch):
-    monkeypatch.setattr("assay.lab.lab.work", None)
-    (copy / "again.toml").write_text(ASKED.replace("< -2", "< -3").replace("Block 1", "Block one"))
-    assert command("run", copy, "again") == 0
-    runs = measured(copy, "carries")
-    assert f"{len(runs)} runs taken from carries" in capsys.readouterr().err
-    assert measured(copy, "again") == runs
-    assert command("run", copy, "again") == 0
-    assert "taken from" not in capsys.readouterr().err
-    shutil.rmtree(copy / "s/runs/carries")
-    assert command("show", copy, "again") == 0  # they are runs of their own
 
 
 @pytest.mark.parametrize("change", [("capitals.csv", "fewer.csv"), ('" {foil}"', '" the"')])

@@ -274,19 +274,6 @@ def test_a_statement_that_cannot_be_computed_names_its_place(tmp_path, capsys):
     assert f"(count.py line {LINE + 8})" in last, err
 
 
-def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path, capsys):
-    wrong = (
-        'Finding(text="odd", value=lambda arms: arms["main"].x / [1 / 0]), Finding(text="even", '
-        'value=lambda arms: arms["main"].x),'
-    )
-    assert told(tmp_path, capsys, claim=wrong)[0] == 2
-    assert main(["show", str(tmp_path / "count.py"), "--root", str(tmp_path / "s"), "--json"]) == 2
-    data = json.loads(capsys.readouterr().out)
-    assert [f["text"] for f in data["failed"]] == ["odd"]
-    assert [f["text"] for f in data["findings"]] == ["even"]
-    assert "NaN where a run has no number" in data["failed"][0]["reason"]
-
-
 @pytest.mark.parametrize(
     "does",
     [

@@ -15,7 +15,6 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.store.health import removable, remove
 from assay.lab.store.journal import judgings as looks
 
 WALK = str(Path(__file__).with_name("walk.py"))
@@ -105,34 +104,11 @@ def test_a_torn_look_costs_no_later_one(tmp_path, walk):
     assert (look["preset"], look["outcome"]) == ("smoke", "undecided")
 
 
-def test_changed_fields_make_another_result(done, walk):
-    lab, _ = done
-    chosen = override(walk, "default", ["steps=4"])
-    result = lab.run(walk, chosen)
-    assert result.preset == chosen.title != "default"
-    assert result.judged[0].verdict.scope.endswith("preset default, changed: steps=4")
-    assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {
-        "default.json",
-        f"{chosen.title}.json",
-    }
-
-
 def test_more_seeds_reuse_the_runs_there_are(done, walk):
     lab, _ = done
     plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))
     assert {r.job.spec.seed for r in plan.missing} == set(range(1006, 1010))
     assert len(plan.cached) == 18
-
-
-def test_diverged_runs_are_stored_marked_and_left_out(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    result = lab.run(walk, override(walk, "default", ["trouble=nan", "seed=1000:1008"]))
-    assert {s.status for s in lab.store.list() if json.loads(s.spec_json)["seed"] == 1001} == {
-        "diverged"
-    }
-    assert result.provenance["diverged"] == 3  # main, still and far of seed 1001
-    assert result.arms["main"].diverged.values.tolist() == [s == 1001 for s in range(1000, 1008)]
-    assert result.judged[0].verdict.dropped == 1
 
 
 def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
@@ -233,20 +209,6 @@ def test_a_checkpoint_of_another_text_is_not_continued(tmp_path, monkeypatch, la
     assert row.why.startswith("unfinished group at step")
     path.write_text(f"{EDITED}{later}\n")
     assert lab.run(catalogue.find(str(path))).arms["main"].x.values.tolist() == [ends]
-
-
-def test_the_last_experiment_takes_the_artefacts_along(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, "smoke")
-    (tmp_path / "s" / "runs" / "other").mkdir()
-    assert [p.name for p, _ in removable(lab.store, "walk")] == ["smoke.json", "walk"], (
-        "the other one may read them too"
-    )
-    (tmp_path / "s" / "runs" / "other").rmdir()
-    assert [p.name for p, _ in removable(lab.store, "walk")] == ["smoke.json", "walk", "noise"]
-    remove(lab.store, "walk")
-    assert not list((tmp_path / "s" / "artefacts").iterdir())
-    assert lab.run(walk, "smoke").provenance["runs"] == 6
 
 
 def test_seeds_without_a_number_are_told(tmp_path, walk):

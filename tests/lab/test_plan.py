@@ -18,6 +18,7 @@ from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import groups
+from assay.lab.store.health import removable, remove
 from assay.lab.work.worker import Workbench
 
 
@@ -265,15 +266,6 @@ def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatc
     assert not list(groups.unfinished(lab.store))
 
 
-def test_groups_are_blocks_of_whole_seeds(lab):
-    seen = []
-    lab.run(
-        experiment,
-        on_event=lambda e: seen.append((e.arms, e.runs)) if type(e).__name__ == "Started" else None,
-    )
-    assert sorted(seen) == [(("main",), 2), (("main",), 4), (("none",), 2), (("none",), 4)]
-
-
 def test_cost_from_the_experiment_and_disk_from_it(lab, monkeypatch):
     dear = dataclasses.replace(experiment, cost=lambda runs: Cost(10.0 * len(runs), bytes=10**18))
     plan = Lab(lab.store.root, Inline()).plan(dear)
@@ -308,17 +300,6 @@ def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, w
         assert (told.plan.per_run, told.plan.cpu_seconds) == ({"main": each}, 10 * each)
 
 
-def test_runs_with_the_same_fields_tell_more_than_runs_with_larger_ones(lab, monkeypatch):
-    def stored(width, cpu):
-        monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": cpu})
-        lab.run(alone(Dot(width=width), seed=range(6)))
-
-    stored(8, 5.0)
-    stored(4, 3.0)
-    asked = alone(Dot(steps=4), seed=range(50, 60))
-    assert lab.plan(asked).per_run == {"main": 6.0}
-
-
 def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
     arms = {
         **experiment.arms,
@@ -331,3 +312,14 @@ def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
     assert {r.job.spec.seed for r in built} == {experiment.default[1].seed}
     parents = {r.job.key: r.job.spec for r in now.by_arm()["main"]}
     assert all(parents[r.parent] == r.job.spec for r in built)
+
+
+def test_removing_and_running_again(lab):
+    lab.run(experiment)
+    what = removable(lab.store, "dot")
+    assert [p.name for p, _ in what] == ["default.json", "dot"]
+    assert remove(lab.store, "dot") == sum(n for _, n in what) > 0
+    assert reasons(lab, experiment) == {"never run"}
+    assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
+    shutil.rmtree(lab.store.root)
+    assert removable(lab.store, "dot") == []

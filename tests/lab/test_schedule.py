@@ -116,22 +116,6 @@ def pace_after(*groups):
     return pace, clock
 
 
-def test_nothing_is_known_before_a_group_is_stored():
-    clock = Clock()
-    pace = Pace(clock)
-    pace.began("first", 10.0)
-    clock.now = 30.0
-    assert time_left([Rest(20.0)], pace, 1) is None
-    pace.stored("first")
-    assert time_left([Rest(20.0)], pace, 1).middle == pytest.approx(60)
-    assert time_left([Rest(0.0)], pace, 1) is None
-
-
-def test_what_groups_take_replaces_what_was_planned():
-    pace, _ = pace_after((10.0, 30.0), (20.0, 60.0))
-    assert time_left([Rest(50.0)], pace, 1).middle == pytest.approx(150)
-
-
 def test_workers_share_what_is_left_as_long_as_each_has_a_group():
     pace, _ = pace_after((10.0, 10.0))
     assert time_left([Rest(40.0)], pace, 2).middle == pytest.approx(20)

@@ -142,18 +142,6 @@ def test_halves_are_a_partition_by_seeds_down_to_single_runs(tmp_path, seeds, ea
     assert sorted(m.key for m in singles) == sorted(m.key for arm in arms.values() for m in arm)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("not enough memory of the past"),
-        RuntimeError("shapes do not fit"),
-        KeyboardInterrupt(),
-    ],
-)
-def test_other_errors_are_not_taken_for_it(error):
-    assert not memory.lacked(error)
-
-
 @pytest.mark.parametrize("jump", [-400 * 86400.0])
 def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(
     tmp_path, whole, monkeypatch, capsys, jump

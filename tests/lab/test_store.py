@@ -4,7 +4,6 @@ reading without writing."""
 import itertools
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,19 +101,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(StoreError, match="a store is a folder"):
         Store(tmp_path / "thesis.tex")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_a_store_that_another_process_makes_at_that_moment_is_opened(tmp_path, monkeypatch):
-    list_folder = Path.iterdir
-
-    def made_meanwhile(folder):
-        monkeypatch.undo()
-        Store(tmp_path).prepare()
-        (tmp_path / "workers").mkdir()
-        return list_folder(folder)
-
-    monkeypatch.setattr(Path, "iterdir", made_meanwhile)
-    assert not Store(tmp_path).older and (tmp_path / "workers").is_dir()
 
 
 def test_artefacts_are_shared_and_continued(tmp_path):

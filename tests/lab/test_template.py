@@ -39,28 +39,6 @@ def fork(template, tmp_path):
     return start
 
 
-def test_a_fork_has_the_words_streams_variables_and_folder_it_is_given(fork, tmp_path):
-    code = "import os, sys; print(sys.argv[1:], sys.stdin.read(), os.environ['X'], os.getcwd())"
-    place = Path(tmp_path).resolve()
-    process = fork(code, "a", "b", given="text", env={**os.environ, "X": "y"}, cwd=place)
-    assert process.wait() == process.poll() == 0
-    assert fork.out() == f"['a', 'b'] text y {place}\n"
-
-
-@pytest.mark.parametrize(
-    ("code", "ended"),
-    {
-        "import sys; sys.exit(7)": 7,
-        "1 / 0": 1,
-        "import os; os.kill(os.getpid(), 9)": -9,
-        "import signal; signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()": -14,
-    }.items(),
-)
-def test_how_it_ended_is_known(fork, code, ended):
-    assert fork(code).wait() == ended
-    assert ("ZeroDivisionError" in fork.err()) == (ended == 1)
-
-
 def test_what_runs_before_is_in_the_memory_of_all_and_its_error_stops_nothing(fork):
     before = "import sys; sys.modules.setdefault('opened', [sys.modules.__len__()])"
     for code in (

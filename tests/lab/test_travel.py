@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from assay.core.errors import EngineError
-from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.engines.ray import Claimed, Parcel
@@ -17,7 +16,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Progress, Relay, Started, to_line
+from assay.lab.work.events import Progress, Relay, to_line
 from executor_contract import measured
 from stored_bytes import files_of
 
@@ -192,17 +191,3 @@ def test_a_group_of_which_another_command_has_the_lock_is_busy(tmp_path):
 
     Lab(tmp_path / "s", Held()).run(*fields(WALK, "steps=5", "seed=1000:1002"))
     assert busy[0].status == "busy" and len(measured(tmp_path / "s")) == 6
-
-
-def test_a_line_that_is_no_message_says_nothing():
-    heard = []
-    relay = Relay(heard.append)
-    group = groups.RunGroup(Path("0123456789abcdef"), "walk", 1, {}, {"main": ()})
-    by_name = {group.name: group}
-    for line in ("", "{", canonical_json({"kind": "Other"}), to_line(Started("x", (), 1))):
-        relay.line(line, by_name)
-    assert heard == []
-    progress = Progress(group.name, ("main",), 1, 2)
-    for _ in range(2):
-        relay.line(to_line(progress), by_name)
-    assert heard == [Started(group.name, ("main",), 0), progress, progress]
