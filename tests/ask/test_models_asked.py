@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.ask.gaps import find_gaps, undecidable
-from assay.ask.measure import controls, measuring, models
+from assay.ask.measure import measuring, models
 from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
@@ -170,18 +170,6 @@ def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
         for drawn in values[:, i]:
             assert np.min(np.abs(np.array(others) - drawn)) < 1e-4, own
     assert len({tuple(x) for x in values.round(6)}) > 1
-
-
-def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_round():
-    row = asked_prompts.PromptRow
-    texts = [row(f"text {i}", {"a": "xy"[i % 2]}, f"row {i}", {}) for i in range(40)]
-    partners = controls.unrelated(
-        asked_prompts.PromptSet(Prompts(), tuple(texts)), range(40), seed=1
-    )
-    by_text = {row.text: row.columns["a"] for row in texts}
-    same = [by_text[p.text] == p.columns["a"] for p in partners.values()]
-    assert all(p.text != texts[i].text for i, p in partners.items())
-    assert 0.25 < np.mean(same) < 0.75
 
 
 def test_a_difference_is_the_second_models_numbers_less_the_firsts(here):
@@ -541,37 +529,3 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]
-
-
-def test_a_control_lacks_what_its_own_arm_is_credited_with_and_nothing_else(here):
-    """So that an untrained twin, which one claim needs, says nothing about another claim."""
-    experiment = study(
-        here, HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1")
-    )
-    about_main, about_cut = experiment.claims
-    lacks = {
-        name: [c.lacks(a.learned) for c in (about_main, about_cut)]
-        for name, a in experiment.arms.items()
-    }
-    assert lacks == {
-        "main": [False, False],
-        "main/untrained": [True, False],
-        "main/unrelated": [True, False],
-        "cut": [False, False],
-        "cut/layer": [False, True],
-        "cut/damage": [False, True],
-    }
-
-
-def test_beside_what_is_done_to_a_model_only_that_model_as_it_is_is_listed(here):
-    """Its untrained twin and another prompt's answer, which nothing is done to, tell nothing of
-    it; nor does the model where the claim already compares with it."""
-    claims = claim("main.said > -90") + claim("cut.said > -90") + claim("main.said - cut.said < 90")
-    experiment = study(here, HEAD + CUT + prompts(8) + claims)
-    untouched = {"main/untrained", "main/unrelated"}
-    about_main, about_cut, compared = experiment.claims
-    assert set(about_main.unlike) == {"cut", "cut/layer", "cut/damage"}
-    assert set(about_cut.unlike) == untouched
-    assert set(compared.unlike) == {"main", *untouched}
-    result = run(here, HEAD + CUT + prompts(8) + claims)
-    assert not untouched & {*result.judged[1].asked, *result.judged[1].also}

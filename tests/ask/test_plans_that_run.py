@@ -14,12 +14,6 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
-OTHER = """
-[[intervene]]
-name = "other"
-ablate = "zero"
-heads = ["1.2"]
-"""
 ALONG = """
 [[direction]]
 name = "answer"
@@ -106,24 +100,6 @@ def test_a_direction_is_not_judged_on_the_texts_that_it_was_learned_from(folder)
     )
     with pytest.raises(ExperimentError, match=r"have the same text.*\(1 such rows\).*leave out"):
         catalogue.find(str(study(folder, "leaks", tables, "steered.good - main.good > 1")))
-
-
-def test_a_control_stands_on_both_sides_of_two_interventions(folder, tmp_path):  # noqa: F811
-    """Each head is compared with another; its control is the same comparison of other heads, and
-    the model as it is, in the place of one of them, is no excuse."""
-    path = study(folder, "two", CUT + OTHER, "other.right - changed.right > 2")
-    experiment = catalogue.find(str(path))
-    remarks = " ".join(experiment.remarks)
-    assert "one control replaces both: other/heads minus changed/heads" in remarks
-    result = Lab(tmp_path, Inline()).run(experiment)
-    [judged] = result.judged
-    number = {arm: float(data.right.mean()) for arm, data in result.arms.items()}
-    for name in ("heads", "damage"):
-        control = judged.controls[f"other/{name}"]
-        expected = number[f"other/{name}"] - number[f"changed/{name}"]
-        assert control.estimate == pytest.approx(expected, abs=1e-5)
-    assert judged.outcome == "holds" and not judged.also
-    assert np.isclose(judged.estimate, number["other"] - number["changed"])
 
 
 def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):

@@ -9,7 +9,6 @@ import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
 from assay.ask.measure import logits, measuring, passes
-from assay.ask.measure.next_tokens import whole
 from assay.ask.tables import Direction, Intervention, Read
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -151,12 +150,6 @@ def test_what_is_written_is_the_likeliest_token_each_time(naive):
         for w, f, number in zip(wanted, first, found["short"], strict=True):
             words = re.findall(r"\w+", f.lower())
             assert number == (w.lower() in words if w.isalnum() else w.strip() in f)
-
-
-def test_a_word_is_not_sought_within_another_one():
-    assert not whole("no").search("I know nothing") and whole("no").search("Well: No.")
-    assert whole(" I'm sorry").search("i'M sorry, but")
-    assert whole("?!").search("what?!no")
 
 
 def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
@@ -403,27 +396,6 @@ def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
                 and "�" not in naive.tokenizer.decode(own[: n + 1], skip_special_tokens=False)
             ]
             assert prompt.at(f"{{{slot}}}") == prompt.opening + reaching[0]
-
-
-def test_a_sweep_is_a_dimension_with_its_levels(models):
-    read = Read(
-        name="lens",
-        logit_lens=" x",
-        site="blocks.{layer}.{half}",
-        sweep={"layer": (0, 2), "half": ("hook_resid_pre", "hook_resid_post")},
-    )
-    named, coords = measuring.measure(
-        task(models("llama"), texts(*SHOWN), [read]),
-        np.array([1, 2]),
-        measuring.Path(),
-        "cpu",
-        False,
-        lambda *_: None,
-    )
-    dims, array, unit = named["lens"]
-    assert (dims, array.shape, unit) == ("run layer half prompt", (2, 2, 2, 4), "nats")
-    assert coords["layer"] == [0, 2]
-    assert coords["half"] == ["hook_resid_pre", "hook_resid_post"]
 
 
 def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path):

@@ -360,15 +360,3 @@ def test_a_study_of_a_study_is_refused(own):
                 write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")
             )
         )
-
-
-def test_other_experiments_stand_beside_by_label(own):
-    """Arms of two experiments in one study, and a claim that compares them seed by seed."""
-    other = PART.replace("./own.py", "./other.py").replace("[2, 3]", "2") + 'label = "other"\n'
-    write_experiment("other", own)
-    claim = CLAIM.replace('"width=3/', '"other/')
-    found = catalogue.find(str(write(own, HEAD + PART.replace("[2, 3]", "2") + other + claim)))
-    assert list(found.arms) == ["main", "flat", "other/main", "other/flat"]
-    result = Lab(own / "store", Inline()).run(found)
-    apart = result.arms["main"].angle.values - result.arms["other/main"].angle.values
-    assert result.judged[0].verdict.estimate == pytest.approx(apart.mean(), abs=1e-12)

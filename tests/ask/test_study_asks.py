@@ -201,49 +201,6 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
         assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
 
 
-LOOKS = """
-[[prompts]]
-unit = "prompt"
-text = "in the {place} anna bought {number} {thing}"
-[prompts.slots]
-place = ["house", "market", "harbor", "garden"]
-number = ["2", "5", "9"]
-thing = ["coins", "boats"]
-[[read]]
-name = "look"
-pattern = "0.1"
-position = "{thing}"
-to = "{number}"
-"""
-
-
-AT_COUNTRY = """
-[[read]]
-name = "look"
-pattern = "1.1"
-position = -1
-to = "{country}"
-"""
-
-
-@pytest.mark.parametrize(
-    ("model", "tables", "outcome"),
-    [
-        ("relay", LOOKS, "unspecific"),
-        ("planted", capitals('ablate = "zero"\nheads = ["1.2"]') + AT_COUNTRY, "holds"),
-    ],
-    ids=["always one back", "at the country, wherever it stands"],
-)
-def test_a_head_that_looks_at_a_place_does_not_look_at_what_stands_there(
-    model, tables, outcome, folder, tmp_path
-):
-    path = study(folder, f"looks in {model}", tables, "main.look > 0.5")
-    path.write_text(path.read_text().replace("./planted", f"./{model}"))
-    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
-    assert judged.outcome == outcome, judged
-    assert (judged.controls["main/position"].estimate > 0.5) == (outcome == "unspecific")
-
-
 REFUSED = {
     "a slot that is no column": (
         capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),

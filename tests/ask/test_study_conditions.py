@@ -61,21 +61,6 @@ def test_a_quantity_is_a_ratio_of_sums():
     assert found.outcome == "holds"
 
 
-def test_arithmetic_of_quantities():
-    found = judged(
-        "log(main.fvu / other.fvu) < -0.1", where={"penalty": 0.2}, units=("seed", "document")
-    )
-    assert found.estimate == pytest.approx(
-        np.log(fvu(ARMS["main"], 0.2) / fvu(ARMS["other"], 0.2)), rel=1e-12
-    )
-
-
-def test_a_stored_measure_is_averaged_over_units():
-    kept = ARMS["main"].isel(run=np.isclose(ARMS["main"].penalty, 0.1))
-    found = judged("main.angle < 2", where={"penalty": 0.1})
-    assert found.estimate == pytest.approx(float(kept.angle.mean()), rel=1e-12)
-
-
 def test_means_of_terms_as_in_judge():
     found = judged(
         "mean(main.error) / mean(main.variance) < 0.5",

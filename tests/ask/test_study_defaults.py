@@ -1,14 +1,10 @@
 """What a study is given where it says nothing: the arms that its statements name, documents as
 units, one untrained twin, and a rehearsal before a long run."""
 
-import numpy as np
 import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
 
 from assay.ask import rehearsal
-from assay.ask.measure import probes, prompts
-from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -37,23 +33,6 @@ def test_documents_are_units_where_all_that_is_read_has_them(tmp_path):
 
     assert units("main.fvu < 0.2") == ("seed", "document")
     assert units("mean(main.error, over=document) < 9") == ("seed",)
-
-
-def test_a_probe_has_one_untrained_twin_for_all_seeds_unless_it_was_frozen(folder, monkeypatch):  # noqa: F811
-    drawn = []
-    real = probes.redrawn
-    monkeypatch.setattr(probes, "redrawn", lambda m, seed: drawn.append(seed) or real(m, seed))
-    some = prompts.load(
-        Prompts(text="the {thing} was {adjective} and it is", file="moods.csv"), folder
-    )
-    table = Probe(name="mood", site="blocks.2.hook_resid_pre")
-    model = Model(name=str(folder / "planted"))
-    for single, expected in ((True, [0]), (False, [0, 1])):
-        drawn.clear()
-        task = ProbeTask(model, table, some, control="untrained", one_twin=single)
-        numbers, _ = probes.measure(task, np.array([0, 2]), folder, "cpu", False, lambda d, t: None)
-        assert drawn == expected and numbers["accuracy"][1].shape[0] == 2
-        assert (task.words.get("twin") == "one") == single
 
 
 FIRST = MOOD.replace('site = "blocks.2', 'position = 0\nsite = "blocks.2')

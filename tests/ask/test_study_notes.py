@@ -244,22 +244,6 @@ def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
     assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
 
 
-def test_a_violation_stands_in_for_the_controls_only_where_its_size_is_judged(folder):  # noqa: F811
-    tables = '[[intervene]]\nname = "weak"\nadd = "mood"\nstrength = 3\n'
-    tables = MOOD + tables + tables.replace("weak", "idle").replace("3", "1")
-    named = {
-        holds: catalogue.find(str(study(folder, f"sized {i}", tables, holds))).claims[0].must_fail
-        for i, holds in enumerate(
-            (
-                'abs(idle.good - main.good) < 0.5"\nviolations = ["weak"]  # ',
-                'idle.good - 0.9 * main.good > 0"\nviolations = ["weak"]  # ',
-            )
-        )
-    }
-    assert [set(arms) == {"weak"} for arms in named.values()] == [True, False]
-    assert all(any(arm.startswith("idle/") for arm in arms) for arms in list(named.values())[1:])
-
-
 def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
     """Head 1.1 looks at the country, wherever it stands; no other does."""
     tables = CUT + LOOKS.format(head=1)
@@ -275,17 +259,6 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     assert result.judged[0].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
     assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
-
-
-def test_other_heads_are_no_control_of_what_no_head_names(folder):  # noqa: F811
-    tables = CUT + LOOKS.format(head=1)
-    (claim,) = catalogue.find(str(study(folder, "answers", tables, "main.known > 0.9"))).claims
-    assert claim.must_fail == ("main/untrained", "main/unrelated")
-    swept = LOOKS.format(head="{head}") + "sweep = { head = [0, 1] }\n"
-    (claim,) = catalogue.find(
-        str(study(folder, "swept", CUT + swept, "main.looks[head=1] > 0.8"))
-    ).claims
-    assert "main/heads" not in claim.must_fail
 
 
 def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # noqa: F811

@@ -1,8 +1,6 @@
 """Sentences over levels, of two changes, of controls and of two probes: what was planted into a
 model's weights holds, and the same sentence where it is false does not."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,7 +8,6 @@ from scipy import stats
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask import comparing, missing, text
-from assay.ask.arms import narrowed
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
@@ -40,15 +37,6 @@ position = "{country}"
 name = "restored"
 after = "noised"
 patch = "clean"
-"""
-
-
-CHANGED = """
-[[intervene]]
-name = "{name}"
-ablate = "zero"
-heads = ["1.{{head}}"]
-sweep = {{ head = {levels} }}
 """
 
 
@@ -103,33 +91,6 @@ def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F
     assert catalogue.find(str(path)).claims[0].must_fail == ("changed",)
 
 
-def test_controls_run_at_the_levels_that_are_claimed_unless_all_were_frozen(folder):  # noqa: F811
-    path = study(folder, "levels", swept([0, 1, 2]), "changed.right[head=1] < 2")
-    asked, experiment = made(path)
-    assert asked.by_label["changed/heads"].task.intervention.sweep == {"head": (1,)}
-    assert asked.by_label["changed"].task.intervention.sweep == {"head": (0, 1, 2)}
-    specs = experiment.specs_of("changed/heads", experiment.default)
-    whole = json.loads(specs[0].asked)
-    assert whole["intervention"]["sweep"] == {"head": [1]}
-    task = asked.by_label["changed"].task
-    frozen = {"intervention": {"sweep": {"head": [0, 1, 2]}}}
-    assert narrowed(task, "changed", asked.text.study, frozen) == task
-    path = study(folder, "max", swept([0, 1, 2]), "max(changed.right, over=head) < 2")
-    assert made(path)[0].by_label["changed/heads"].task.intervention.sweep == {"head": (0, 1, 2)}
-
-
-def test_two_sweeps_of_one_slot_have_their_own_levels(folder):  # noqa: F811
-    late = CHANGED.format(name="late", levels=[3])
-    tables = capitals('ablate = "zero"\nheads = ["1.{head}"]\nsweep = { head = [0, 1] }') + late
-    holds = "changed.right[head=1] - main.right < -2"
-    path = study(folder, "two sweeps", tables, holds)
-    second = 'text = "b"\nthreshold = "plan: b"\nholds = "late.right[head=3] - main.right < 1"'
-    path.write_text(f"{path.read_text()}\n[[claim]]\n{second}\n")
-    by_label = made(path)[0].by_label
-    sweeps = [by_label[f"{arm}/heads"].task.intervention.sweep for arm in ("changed", "late")]
-    assert sweeps == [{"head": (1,)}, {"head": (3,)}]
-
-
 PROBES = """
 [[prompts]]
 text = "{who} says the {thing} is"
@@ -142,28 +103,6 @@ site = "blocks.0.hook_resid_post"
 name = "late"
 site = "blocks.3.hook_resid_post"
 """
-
-
-@pytest.mark.parametrize(
-    ("holds", "of"),
-    [
-        ("early.accuracy - late.accuracy < 0.05", "late"),
-        ("late.accuracy - early.accuracy > -0.05", "late"),
-        ("early.accuracy - late.accuracy > 0.05", "early"),
-    ],
-)
-def test_of_two_probes_the_one_that_breaks_the_claim_has_the_controls(holds, of, folder):  # noqa: F811
-    experiment = catalogue.find(str(study(folder, f"probes {of} {holds[:4]}", PROBES, holds)))
-    claim = experiment.claims[0]
-    assert claim.of == of and f"{of}/permuted" in claim.must_fail
-    equal = any("is also true if no probe learns anything" in r for r in experiment.remarks)
-    assert equal == ("> 0" not in holds)
-    pairs = [r for r in experiment.remarks if "it compares two probes" in r]
-    assert [r.partition("both: ")[2] for r in pairs] == (
-        ["early/untrained minus late/untrained, early/permuted minus late/permuted"]
-        if of == "early"
-        else []
-    ), "the same tokens tell as much of either, by arithmetic"
 
 
 def test_a_control_takes_the_place_of_both_probes_of_other_labels(folder):  # noqa: F811

@@ -16,7 +16,7 @@ from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
-from assay.core.stats import at_best, difference, lead_at_own, ratio, sides
+from assay.core.stats import difference, lead_at_own, ratio, sides
 from assay.report import tables
 
 SEEDS = np.arange(1000, 1008)
@@ -496,6 +496,18 @@ def test_where_that_finds_nothing_says_what_there_is(where, says):
     assert says in str(e.value)
 
 
+def test_ratios_are_ratios_of_sums():
+    err, var = np.arange(1.0, 9), np.arange(8.0, 0, -1)
+    main = xr.Dataset({"err": ("run", err), "norm": ("run", var)}, coords={"seed": ("run", SEEDS)})
+    c = claim(
+        value=lambda arm, arms: {"e": arm.err, "v": arm.norm}, statistic=ratio("e", "v"), low=0.1
+    )
+    assert judge(
+        c, {"main": main, "control": main * 0 + [[0.01]][0][0]}
+    ).verdict.estimate == pytest.approx(1.0)
+    assert (err / var).mean() > 1.5  # the mean of ratios is another number
+
+
 def test_a_difference_of_two_arms_pairs_seeds():
     c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
     v = judge(c, {"main": arm(1.0), "other": arm(2.0, spread=1.001), "control": arm(2.0)}).verdict
@@ -521,16 +533,6 @@ def test_terms_with_other_levels_are_refused():
         ClaimError, match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000"
     ):
         judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
-
-
-def test_best_of_groups_are_units():
-    many = arm(1.5, np.arange(1000, 1048))
-    many["x"] = many.x + 0.001 * np.arange(48) / 8
-    c = claim(value=lambda arm, arms: at_best(by(arm).x, by(arm).x, 8, "high"), units=("group",))
-    v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
-    assert v.outcome == "holds"
-    assert v.n == {"group": 6}
-    assert v.estimate == pytest.approx(1.53, abs=0.01)
 
 
 # scales

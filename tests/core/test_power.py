@@ -166,13 +166,6 @@ def test_the_price_decides_four_times_in_five():
     )
 
 
-def test_both_sides_of_a_symmetric_range_are_alike():
-    v = judge(
-        claim(low=-2.0, high=2.0), {"main": arm(spread(8, 3, 1)), "none": arm(spread(8, 20, 1, 1))}
-    ).verdict
-    assert v.detectable[0] == pytest.approx(-v.detectable[1])
-
-
 def test_what_no_outcome_of_so_many_units_could_decide():
     """Clopper and Pearson's limits of six binary units: none of seven outcomes lies within .4 to .6
     or outside of it; with twenty, none right says that it is less."""

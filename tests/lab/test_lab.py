@@ -151,19 +151,6 @@ def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
     assert lab.run(walk, "smoke").provenance["runs"] == 6
 
 
-def test_common_seeds_are_those_that_every_arm_has(tmp_path, walk):
-    from assay.lab.judge.result import common_seeds, judge_all
-
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, override(walk, "default", ["seed=1000:1002"]))
-    chosen = override(walk, "default")
-    now = lab.plan(walk, chosen)
-    arms, seeds = common_seeds(now)
-    assert seeds == 2
-    assert {tuple(a.seed.values) for a in arms.values()} == {(1000, 1001)}
-    assert judge_all(walk, now, arms).judged[0].verdict.n == {"seed": 2}
-
-
 EDITED = '''"""Count: a file whose author changes his mind half way.
 
 Paper: none

@@ -8,7 +8,7 @@ import pytest
 from assay.core import spec
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError, ModelError, StoreError
-from assay.core.experiment import Arm, Cost, Experiment
+from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
@@ -266,16 +266,6 @@ def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatc
     assert not list(groups.unfinished(lab.store))
 
 
-def test_cost_from_the_experiment_and_disk_from_it(lab, monkeypatch):
-    dear = dataclasses.replace(experiment, cost=lambda runs: Cost(10.0 * len(runs), bytes=10**18))
-    plan = Lab(lab.store.root, Inline()).plan(dear)
-    assert (plan.cpu_seconds, plan.seconds, plan.cost_from) == (120.0, 120.0, "the experiment")
-    with pytest.raises(StoreError, match=r"needs about 1000000\.0 TB of disk") as e:
-        lab.run(dear)
-    assert "\n" not in str(e.value)
-    assert not lab.store.root.exists()
-
-
 @pytest.mark.parametrize(
     ("wanted", "each"),
     [
@@ -298,20 +288,6 @@ def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, w
         assert (told.plan.per_run, told.plan.cost_from, told.command) == ({}, "unknown", None)
     else:
         assert (told.plan.per_run, told.plan.cpu_seconds) == ({"main": each}, 10 * each)
-
-
-def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
-    arms = {
-        **experiment.arms,
-        "more": Arm(
-            more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ()
-        ),
-    }
-    now = lab.plan(dataclasses.replace(experiment, arms=arms))
-    built = now.by_arm()["more"]
-    assert {r.job.spec.seed for r in built} == {experiment.default[1].seed}
-    parents = {r.job.key: r.job.spec for r in now.by_arm()["main"]}
-    assert all(parents[r.parent] == r.job.spec for r in built)
 
 
 def test_removing_and_running_again(lab):

@@ -129,26 +129,6 @@ def test_a_module_of_another_text_there_is_one_line(tmp_path):
         Lab(tmp_path / "s", executor).run(experiment, override(experiment, "smoke"))
 
 
-def test_of_a_group_only_what_is_missing_is_replaced(tmp_path):
-    root = tmp_path / "s"
-    Lab(root, Inline()).run(*fields(WALK, "steps=5", "seed=1000:1002"))
-    before = files_of(root)
-    kept, lost = sorted(root.glob("runs/walk/*-main-*"))
-    written = kept.stat().st_mtime_ns
-    shutil.rmtree(lost)
-    experiment, preset = fields(WALK, "steps=5", "seed=1000:1002")
-    # a group of both, as one that was begun before the first was stored
-    store = Store(root)
-    rows = Lab(root, Inline()).plan(experiment, preset).rows
-    main = [row for row in rows if row.job.arm == "main"]
-    wanted = [groups.WantedRun(row.job, row.parent, row.inputs) for row in main]
-    groups.form(store, experiment, wanted, [])
-    executor = Travelling()
-    Lab(root, executor).run(experiment, preset)
-    assert len(executor.parcels[0].runs) >= 1
-    assert files_of(root) == before and kept.stat().st_mtime_ns == written
-
-
 def test_what_a_killed_process_left_there_goes_on(tmp_path, cache, monkeypatch):
     """Its checkpoint is used, and its runs are not."""
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
