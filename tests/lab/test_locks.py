@@ -63,6 +63,14 @@ def test_one_process_has_a_lock_until_it_ends_however_it_ends(tmp_path):
             assert locked, "nobody waits for a process that was killed"
 
 
+def test_who_waits_gets_it(tmp_path):
+    with other_process(holds, tmp_path / "s", "groups") as process:
+        threading.Timer(0.5, process.kill).start()
+        began = time.monotonic()
+        with Store(tmp_path / "s").locked("groups", wait=True) as locked:
+            assert locked and time.monotonic() - began > 0.3
+
+
 def test_a_group_on_which_another_process_works_is_busy(tmp_path):
     root = tmp_path / "s"
     experiment, preset = walk("steps=3", "seed=1000:1002")

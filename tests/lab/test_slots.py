@@ -75,6 +75,24 @@ def test_those_that_wait_go_in_the_order_in_which_they_came():
         assert two
 
 
+def test_a_slot_that_a_command_has_no_task_for_is_for_the_others():
+    with command(1) as (first, _, one), command() as (second, _, _):
+        assert first() and second()
+        assert second() is None
+        one.ended()
+        with pytest.raises(StopIteration):
+            first()
+        assert second()
+
+
+def test_a_task_of_several_threads_takes_as_many_cores():
+    with command(each=2) as (first, _, _), command() as (second, _, _):
+        assert first()
+        assert first() is None and second() is None
+    with command(each=5) as (wide, _, _):
+        assert wide(), "no more than there are"
+
+
 def test_what_admitted_ones_will_take_is_counted_and_one_alone_may_always_try(monkeypatch):
     monkeypatch.setattr(slots, "free_memory", lambda: 10e9)
     with (
@@ -140,3 +158,19 @@ def test_a_run_that_waits_says_so_runs_later_and_is_interrupted_at_once(tmp_path
     result = lab.run(walk(), "smoke")
     alone = Lab(tmp_path / "alone", Inline()).run(walk(), "smoke")
     assert result.to_json()["verdicts"] == alone.to_json()["verdicts"]
+
+
+def test_nothing_is_left_of_a_command_whose_tasks_are_given_up_later(folder):
+    with command() as (draw, _, mine):
+        assert draw() and draw()
+        mine.ended()
+    del draw
+    mine._give_spare()
+    assert [path.name for path in folder.iterdir()] == ["alone"]
+
+
+def test_where_no_lock_can_be_written_everything_runs(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
+    with command() as (draw, said, _):
+        assert all(draw() for _ in range(5)) and not said

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.core.errors import EngineError
+from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.engines.ray import Claimed, Parcel
@@ -16,7 +17,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Progress, Relay, to_line
+from assay.lab.work.events import Progress, Relay, Started, to_line
 from executor_contract import measured
 from stored_bytes import files_of
 
@@ -129,6 +130,26 @@ def test_a_module_of_another_text_there_is_one_line(tmp_path):
         Lab(tmp_path / "s", executor).run(experiment, override(experiment, "smoke"))
 
 
+def test_of_a_group_only_what_is_missing_is_replaced(tmp_path):
+    root = tmp_path / "s"
+    Lab(root, Inline()).run(*fields(WALK, "steps=5", "seed=1000:1002"))
+    before = files_of(root)
+    kept, lost = sorted(root.glob("runs/walk/*-main-*"))
+    written = kept.stat().st_mtime_ns
+    shutil.rmtree(lost)
+    experiment, preset = fields(WALK, "steps=5", "seed=1000:1002")
+    # a group of both, as one that was begun before the first was stored
+    store = Store(root)
+    rows = Lab(root, Inline()).plan(experiment, preset).rows
+    main = [row for row in rows if row.job.arm == "main"]
+    wanted = [groups.WantedRun(row.job, row.parent, row.inputs) for row in main]
+    groups.form(store, experiment, wanted, [])
+    executor = Travelling()
+    Lab(root, executor).run(experiment, preset)
+    assert len(executor.parcels[0].runs) >= 1
+    assert files_of(root) == before and kept.stat().st_mtime_ns == written
+
+
 def test_what_a_killed_process_left_there_goes_on(tmp_path, cache, monkeypatch):
     """Its checkpoint is used, and its runs are not."""
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
@@ -171,3 +192,17 @@ def test_a_group_of_which_another_command_has_the_lock_is_busy(tmp_path):
 
     Lab(tmp_path / "s", Held()).run(*fields(WALK, "steps=5", "seed=1000:1002"))
     assert busy[0].status == "busy" and len(measured(tmp_path / "s")) == 6
+
+
+def test_a_line_that_is_no_message_says_nothing():
+    heard = []
+    relay = Relay(heard.append)
+    group = groups.RunGroup(Path("0123456789abcdef"), "walk", 1, {}, {"main": ()})
+    by_name = {group.name: group}
+    for line in ("", "{", canonical_json({"kind": "Other"}), to_line(Started("x", (), 1))):
+        relay.line(line, by_name)
+    assert heard == []
+    progress = Progress(group.name, ("main",), 1, 2)
+    for _ in range(2):
+        relay.line(to_line(progress), by_name)
+    assert heard == [Started(group.name, ("main",), 0), progress, progress]
