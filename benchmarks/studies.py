@@ -115,8 +115,8 @@ def together(commands: list[list[str]], folder: Path) -> Took:
 def asked(studies: list[Path], root: Path) -> Took:
     """Run studies as agents have them run, two at once."""
     from assay.agents.asking import Bounds
-    from assay.agents.serving import working
     from assay.agents.server import Tools
+    from assay.agents.serving import working
     from assay.jobs.folder import Job
     from assay.jobs.process import Limits
 

@@ -29,7 +29,6 @@ from assay.core.results import Estimated, Judged, ResultData
 from assay.dictionaries.measuring import measures
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue
-from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.records import contests, records
 from assay.report import listings, pages, statements, tables

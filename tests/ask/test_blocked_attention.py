@@ -106,14 +106,6 @@ def test_one_slot_no_longer_sees_another_in_named_heads(subject, three):
     hold(subject, three, Block(from_="{what}", to="{who}", heads=("1.0", "1.2")), edits)
 
 
-def test_no_later_token_sees_a_slot(subject, three):
-    def edits(naive, row):
-        keys = tokens_of(naive, row.text, row.columns["who"])
-        return {1: mask_of(range(max(keys) + 1, 99), keys)}
-
-    hold(subject, three, Block(from_="all", to="{who}", layers=(1,)), edits)
-
-
 def test_a_sweep_over_layers_is_each_layer_by_itself(subject, three):
     folder, _ = subject
     table = intervention(block=Block(to="{who}", layers=("{layer}",)), sweep={"layer": (0, 1)})

@@ -247,12 +247,6 @@ def test_controls_of_one_name_agree_on_whether_a_seed_draws():
     assert {name for name, draws in drawn.items() if draws} == table_of_controls.DRAWN
 
 
-def test_a_control_that_a_kind_has_not_is_refused():
-    table = intervention(ablate="zero", site=MLP, controls=("randm",))
-    with pytest.raises(DataError, match="has no control 'randm'"):
-        controls.of_intervention(table, [])
-
-
 # what they keep alike -----------------------------------------------------------------------------
 
 LETTERS = rows_of(
@@ -310,27 +304,6 @@ def test_of_many_heads_the_half_that_writes_most_is_asked_without_putting_back(t
     assert len(set(drawn[:6])) == 6 and drawn[:6] == drawn[6:] and 2 not in drawn
 
 
-def test_the_heads_that_stood_in_are_measured(folder):
-    table = intervention(ablate="zero", heads=["1.2"])
-    numbers, levels = measured(folder, LETTERS, table, control="heads", seeds=(0, 1, 2))
-    heads = numbers["other_heads"][:, 0].tolist()
-    assert {*heads} == {4 + 1, 4 + 3} and heads[0] == heads[2] != heads[1]  # of four a block
-    assert levels["other_head"] == [0]
-
-
-def test_another_layer_is_not_a_dead_one(tmp_path):
-    """The MLP of the first block writes nothing, so the later one stands in."""
-    for dead, far in ((0, 2), (2, 0)):
-        model = make(tmp_path / f"dead{dead}", "llama")
-        w = load_file(model / "model.safetensors")
-        w[f"model.layers.{dead}.mlp.down_proj.weight"][:] = 0
-        save_file(w, model / "model.safetensors", {"format": "pt"})
-        for how in ("zero", "mean", "resample"):
-            table = intervention(ablate=how, site=MLP)
-            ((site, heads),) = places(editing(model, table, "layer"), table, 0)
-            assert site == Site("mlp_out", far) and heads is None
-
-
 def test_another_token_is_one_at_which_a_patch_changes_something(folder):
     """Before the letter both texts of a pair are alike; behind it they differ."""
     table = intervention(patch="corrupted", site=STREAM, position="{letter}")
@@ -350,17 +323,6 @@ def test_another_token_is_one_at_which_a_patch_changes_something(folder):
         np.testing.assert_allclose(
             got["one"][0, i], naive.reads(row.text, {STREAM: put})[0], atol=2e-4
         )
-
-
-def test_an_unrelated_prompt_is_neither_of_the_pair(folder):
-    table = intervention(patch="corrupted", site=STREAM)
-    of = editing(folder, table, "unrelated")
-    for seed in range(10):
-        others = of.source.partners(of.prompts, "all", seed)
-        for p, other in zip(of.prompts, others, strict=True):
-            letters = {p.row.columns["letter"], p.row.columns["pair"]}
-            assert other.row.columns["letter"] not in letters
-            assert len(other.tokens) == len(p.tokens)
 
 
 @pytest.fixture

@@ -329,15 +329,6 @@ def test_an_untrained_twin_is_compared_with_the_other_ones_twin(ready):
     )
 
 
-def test_half_of_it_may_stay_as_it_started_under_a_name_of_its_own(ready):
-    half = SAE.replace('"sae"', '"half"') + 'frozen = "decoder"\ncontrols = ["random"]\n'
-    arms = run(ready, HEAD + half + CLAIM.replace("sae", "half"), "named").arms
-    assert {"half", "half/random"} <= {*arms}
-    (control,) = (p for p in files(ready) if Dictionary.load(p).origin.get("frozen"))
-    (named,) = files(ready, "named")
-    assert named.read_bytes() == control.read_bytes()
-
-
 def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
     run(here, HEAD + SAE + "controls = []\n" + CLAIM + 'control = ["main"]\n')
     (path,) = files(here)

@@ -352,15 +352,6 @@ def test_too_few_rows_of_a_label_are_counted(subject):
         measured(subject[0], here, intervention(add="d"), tables=(table,))
 
 
-def test_half_of_the_prompts_is_learned_from_and_the_other_measured(subject):
-    """As many numbers as the half that is measured; nothing of it in what is learned."""
-    rows = rows_of(*ROWS, text="{word} is {end}")
-    table = direction(label="tone", difference=("good", "bad"))
-    got, levels = measured(subject[0], rows, intervention(add="d"), tables=(table,))
-    assert got["one"].shape[-1] == 6
-    assert {int(i) for i in levels["prompt"]} == {*rows.halves()[1]}
-
-
 def test_groups_that_lack_a_label_are_filled_up(subject):
     """Whole groups are drawn, here each of one label."""
     rows = rows_of(

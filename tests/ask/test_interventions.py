@@ -9,9 +9,8 @@ import torch
 from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
 import assay
-from assay.ask.measure import interventions
 from assay.ask.measure.tasks import Task
-from assay.ask.tables import Intervention, Model, Read
+from assay.ask.tables import Model, Read
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.writing import write
 
@@ -339,14 +338,6 @@ def test_a_prompt_by_itself_gives_what_it_gives_among_others(subject, three):
             np.testing.assert_allclose(together[read.name][:, i], alone[read.name][0, 0], **CLOSE)
 
 
-def test_a_sweep_of_blocks_and_heads_fills_the_slots_of_a_head():
-    table = Intervention(
-        name="cut", ablate="zero", heads=("{block}.{head}",), sweep={"block": (1, 2), "head": (0,)}
-    )
-    heads = [interventions.swept(table, point).heads for point in interventions.points(table)]
-    assert heads == [("1.0",), ("2.0",)]
-
-
 def test_a_direction_swept_by_itself_gives_its_levels_to_what_adds_it(llama, three):
     folder, _ = llama
     d = direction(site="blocks.{layer}.hook_resid_pre", unembedding=" a", sweep={"layer": (1, 2)})
@@ -501,16 +492,6 @@ def test_the_mean_over_other_prompts_is_put_there(subject, three, heads):
             lambda naive, i, n, put=put: {site: at([n - 1], put, heads)},
             sources=(OTHERS,),
         )
-
-
-def test_own_means_stand_in_for_those_of_other_prompts(llama, three):
-    folder, _ = llama
-    of = {"ablate": "mean", "site": SITE, "position": -1}
-    control = measured(
-        folder, three, intervention(source="others", **of), control="own", sources=(OTHERS,)
-    )
-    plain = measured(folder, three, intervention(**of))
-    assert np.array_equal(control[0]["one"], plain[0]["one"])
 
 
 def test_another_prompts_activations_come_from_the_source(llama, three):

@@ -10,7 +10,6 @@ import pytest
 import assay
 from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError
-from assay.core.experiment import read_header
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -89,17 +88,6 @@ def test_after_an_edit_it_is_called_again(loop, old, new):
     assert len(calls(loop)) == 18
 
 
-def test_a_helper_that_was_edited_counts_where_no_file_is_named(loop, monkeypatch):
-    """In a session that imports the file the lab knows no origin, and still no old number is taken
-    for a new one."""
-    for text, count in ((LOOP, 18), (LOOP.replace("NOISE = 0.1", "NOISE = 0.3"), 18), (LOOP, 18)):
-        loop.write_text(text)
-        scope = {"__name__": "slope"}
-        exec(compile(text, loop, "exec"), scope)
-        Lab(loop.parent / "store", Inline()).run(scope["run"])
-        assert len(calls(loop)) == count
-
-
 def test_ctrl_c_costs_the_run_that_it_met(loop):
     stopped = LOOP.replace('"a") as log:', '"a") as log:\n        stop(seed, slope)').replace(
         "NOISE =",
@@ -172,15 +160,6 @@ def test_fields_are_those_of_the_function_and_main_lends_them_to_other_arms():
     assert isinstance(spec.lr, float)
     with pytest.raises(SpecError, match="width"):
         spec.replace(width=0.5)
-
-
-def test_a_file_needs_no_header(loop):
-    header = read_header(loop)
-    assert header.title == "A slope lifts what it is put on"
-    assert header.claim == "main.y > 0.5; main.y - control.y > 0.5"
-    assert header.baselines == "control, steep"
-    loop.write_text(LOOP[LOOP.index("import") :])
-    assert read_header(loop).title == "Slope"
 
 
 def test_plan_show_report_and_preregister_know_it(loop, capsys):

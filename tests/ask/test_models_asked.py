@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask.gaps import find_gaps, undecidable, unused
-from assay.ask.measure import controls, measuring, models
+from assay.ask.gaps import find_gaps, undecidable
+from assay.ask.measure import measuring, models
 from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
@@ -170,25 +170,6 @@ def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
         for drawn in values[:, i]:
             assert np.min(np.abs(np.array(others) - drawn)) < 1e-4, own
     assert len({tuple(x) for x in values.round(6)}) > 1
-
-
-def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_round():
-    row = asked_prompts.PromptRow
-    texts = [row(f"text {i}", {"a": "xy"[i % 2]}, f"row {i}", {}) for i in range(40)]
-    partners = controls.unrelated(
-        asked_prompts.PromptSet(Prompts(), tuple(texts)), range(40), seed=1
-    )
-    by_text = {row.text: row.columns["a"] for row in texts}
-    same = [by_text[p.text] == p.columns["a"] for p in partners.values()]
-    assert all(p.text != texts[i].text for i, p in partners.items())
-    assert 0.25 < np.mean(same) < 0.75
-
-
-def test_answers_that_all_rows_share_have_no_unrelated_control(here):
-    """The same texts behind the same prompts in another order have the same mean: nothing could
-    come out otherwise."""
-    result = run(here, HEAD + prompts(8) + claim("main.constant > 90"))
-    assert set(result.judged[0].controls) == {"main/untrained"}
 
 
 def test_a_difference_is_the_second_models_numbers_less_the_firsts(here):
@@ -456,30 +437,7 @@ def test_checkpoints_without_steps_are_called_by_their_folders(here):
         study(here, head + claim("main.said[checkpoint=step-c] > 90"))
 
 
-def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(here):
-    twin = '\n[[model]]\nlike = "./base"\nlabel = "twin"\n'
-    result = run(here, HEAD + twin + prompts(8) + claim("twin.said > 90"))
-    assert "twin/trained" in result.judged[0].controls
-    by_hand = [said(here / "base", t, a) - said(here / "base", t, b) for t, a, b in rows(8)]
-    assert result.arms["twin/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
-
-
-def test_what_is_done_is_what_a_sentence_is_about(here):
-    """main less an ablation is about the ablation: its control takes the ablation's place."""
-    text = HEAD + CUT + prompts(8) + claim("main.said - cut.said > 90")
-    assert study(here, text).claims[0].of == "cut"
-    assert study(here, text).claims[0].must_fail == ("cut/layer", "cut/damage")
-
-
 # what is measured once ----------------------------------------------------------------------------
-
-
-def test_another_study_with_the_same_arm_measures_nothing_again(here, monkeypatch):
-    first = run(here, HEAD + prompts(8) + claim("main.said > 90"))
-    monkeypatch.setattr(measuring, "measure", lambda *args: pytest.fail("measured again"))
-    second = run(here, HEAD + prompts(8) + claim("main.said < 3"), "other.toml")
-    for name in ("main", "main/untrained", "main/unrelated"):
-        assert np.array_equal(first.arms[name].said, second.arms[name].said)
 
 
 def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypatch):
@@ -495,21 +453,6 @@ def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypa
     monkeypatch.setattr(measuring, "measure", watched)
     run(here, HEAD + pair + prompts(8) + claim("later.said > 90"), "other.toml")
     assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
-
-
-def test_another_claim_or_arm_reruns_nothing(here):
-    lab = Lab(here / "store", Inline())
-    run(here, HEAD + prompts(8) + claim("main.said > 90"))
-    more = HEAD + CUT + prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
-    later = study(here, more + claim("main.said > 80") + claim("cut.said > 9"))
-    missing = lab.plan(later, lab_preset(later)).missing
-    assert {row.job.arm for row in missing} == {"cut", "cut/layer", "cut/damage"}
-
-
-def lab_preset(experiment):
-    from assay.lab.plan.preset import override
-
-    return override(experiment)
 
 
 # refusals -----------------------------------------------------------------------------------------
@@ -560,20 +503,6 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
 # scope --------------------------------------------------------------------------------------------
 
 
-def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here):
-    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + prompts(8)
-    text += CUT
-    experiment = study(here, text + claim("main.said > 1") + claim('"tuned/cut".said > 1'))
-    specs = experiment.default
-    assert experiment.scope_of("default", specs, ["main"]) == (
-        "the model in ./base, without a BOS, 8 prompts"
-    )
-    assert experiment.scope_of("default", specs, ["main", "tuned/cut"]) == (
-        "the model in ./base and the model in ./tuned, without a BOS, 8 prompts, changed at "
-        "blocks.1.hook_mlp_out"
-    )
-
-
 # what plan tells ----------------------------------------------------------------------------------
 
 
@@ -589,21 +518,6 @@ def test_what_no_data_could_decide_is_told_before_it_runs(here):
     assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")
 
 
-def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
-    path = here / "asks.toml"
-    rows = prompts(24).partition("[[read]]")[0]
-    spare = rows.replace("[[prompts]]", '[[prompts]]\nname = "spare"', 1)
-    study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
-    assert unused(catalogue.find(str(path))) == [
-        "prompts: spare left out, as nothing reads or learns from them; the first are read, "
-        'prompts; write prompts = "spare" under the table that should use them, or put them first'
-    ]
-    assert "prompts" in [r.where for r in find_gaps(path).gaps]
-    used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
-    study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
-    assert unused(catalogue.find(str(path))) == []
-
-
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
@@ -615,57 +529,6 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]
-
-
-def test_a_control_lacks_what_its_own_arm_is_credited_with_and_nothing_else(here):
-    """So that an untrained twin, which one claim needs, says nothing about another claim."""
-    experiment = study(
-        here, HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1")
-    )
-    about_main, about_cut = experiment.claims
-    lacks = {
-        name: [c.lacks(a.learned) for c in (about_main, about_cut)]
-        for name, a in experiment.arms.items()
-    }
-    assert lacks == {
-        "main": [False, False],
-        "main/untrained": [True, False],
-        "main/unrelated": [True, False],
-        "cut": [False, False],
-        "cut/layer": [False, True],
-        "cut/damage": [False, True],
-    }
-
-
-def test_beside_what_is_done_to_a_model_only_that_model_as_it_is_is_listed(here):
-    """Its untrained twin and another prompt's answer, which nothing is done to, tell nothing of
-    it; nor does the model where the claim already compares with it."""
-    claims = claim("main.said > -90") + claim("cut.said > -90") + claim("main.said - cut.said < 90")
-    experiment = study(here, HEAD + CUT + prompts(8) + claims)
-    untouched = {"main/untrained", "main/unrelated"}
-    about_main, about_cut, compared = experiment.claims
-    assert set(about_main.unlike) == {"cut", "cut/layer", "cut/damage"}
-    assert set(about_cut.unlike) == untouched
-    assert set(compared.unlike) == {"main", *untouched}
-    result = run(here, HEAD + CUT + prompts(8) + claims)
-    assert not untouched & {*result.judged[1].asked, *result.judged[1].also}
-
-
-def test_two_models_under_the_same_intervention(here):
-    pair = '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n'
-    pair += '\n[[diff]]\nname = "gained"\nmodels = ["main", "tuned"]\nintervention = "cut"\n'
-    whole = HEAD + pair + CUT + prompts(8)
-    result = run(
-        here, whole + claim("gained.said > 90") + claim('"tuned/cut".said - cut.said > 90')
-    )
-    less = result.arms["tuned/cut"].said - result.arms["cut"].said
-    assert result.arms["gained"].said.values == pytest.approx(less.values, abs=1e-5)
-
-
-def test_an_arm_with_a_slash_that_is_not_quoted_is_told_how_to_write_it(here):
-    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + CUT + prompts(8)
-    with pytest.raises(ExperimentError, match=r'in quotes, as in "tuned/untrained".said'):
-        study(here, text + claim("main.said - tuned/cut.said > 1"))
 
 
 def test_a_difference_by_changed_weights_has_the_controls_of_the_change(here):

@@ -2,7 +2,6 @@
 weights as large."""
 
 import contextlib
-import shutil
 
 import numpy as np
 import pytest
@@ -97,19 +96,6 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(learned, here):
     assert set(judged.controls) == names
     again = run(here, STUDY)
     assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
-
-
-def test_another_study_does_not_train_it_again(learned, here, monkeypatch):
-    folder, first = learned
-    shutil.copytree(folder / "store", here / "store")
-    monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
-    other = STUDY.replace("learned.indeed > 10", "tuned.indeed - main.indeed > 1")
-    second = run(here, other, "other.toml")
-    assert set(second.judged[0].controls) == {
-        f"tuned/{name}" for name in ("untrained", "shuffled", "damage", "other-text")
-    }
-    less = second.arms["tuned"].indeed - second.arms["main"].indeed
-    assert less.values == pytest.approx(first.arms["learned"].indeed.values, abs=1e-4)
 
 
 def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(base, tmp_path):

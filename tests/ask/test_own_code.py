@@ -1,8 +1,6 @@
 """A user's own functions that read and change: what they are given, against hooks of one's own, and
 what is refused before a model is opened."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -211,19 +209,6 @@ def test_a_study_of_own_code_is_judged_by_its_controls_and_known_by_its_file(sub
     (where / "mine.py").write_text(CODE + "\n# changed\n")
     assert catalogue.find(path).inputs(spec)["code mine.py:size"] != before
     (where / "mine.py").write_text(CODE)
-
-
-def test_the_price_of_a_function_is_that_of_its_calls_on_the_first_prompts(subject):
-    where, *_ = subject
-    (where / "slow.py").write_text(
-        "import time\ndef slow(acts):\n    end = time.process_time() + 0.02\n"
-        "    while time.process_time() < end: pass\n    return [0.0] * len(*acts.values())\n"
-    )
-    path = Path(study(where, "halved", "size"))
-    path.write_text(path.read_text().replace("mine.py:size", "slow.py:slow"))
-    experiment = catalogue.find(str(path))
-    seconds = experiment.expected["main"] * len(experiment.default)
-    assert 24 * 0.02 < seconds < 3 * 24 * 0.02, "once, and not once a seed"
 
 
 def test_a_name_that_is_no_function_of_a_file_is_refused():

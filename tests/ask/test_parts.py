@@ -174,20 +174,6 @@ def test_the_control_of_neurons_takes_as_many_others(subject, shown):
     assert min(pairs) < 0.1 * np.abs(effect).max() + 1e-3
 
 
-def test_a_sweep_over_how_many_chooses_each_by_itself(subject, shown):
-    folder, _ = subject
-    swept = intervention(
-        ablate="zero", site=POST, top=Top(n="{n}", of="neurons"), sweep={"n": (1, 4)}
-    )
-    got = measured(folder, shown, swept, chooses=True)[0]
-    for k, n in enumerate((1, 4)):
-        table = intervention(ablate="zero", site=POST, top=Top(n=n, of="neurons"))
-        alone = measured(folder, shown, table, chooses=True)[0]
-        np.testing.assert_allclose(got["one"][:, k], alone["one"], atol=1e-6)
-        chosen = got["chosen_parts"][0, k]
-        assert chosen[np.isfinite(chosen)].tolist() == alone["chosen_parts"][0].tolist()
-
-
 @pytest.mark.parametrize("by", ["norm", "sink", "along"])
 def test_heads_are_chosen_by_what_they_write_or_look_at(subject, shown, by):
     folder, naive = subject

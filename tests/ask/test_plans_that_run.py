@@ -6,7 +6,6 @@ import pytest
 import torch
 from test_study_asks import MOOD, capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.core import reasons
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -15,12 +14,6 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
-OTHER = """
-[[intervene]]
-name = "other"
-ablate = "zero"
-heads = ["1.2"]
-"""
 ALONG = """
 [[direction]]
 name = "answer"
@@ -109,24 +102,6 @@ def test_a_direction_is_not_judged_on_the_texts_that_it_was_learned_from(folder)
         catalogue.find(str(study(folder, "leaks", tables, "steered.good - main.good > 1")))
 
 
-def test_a_control_stands_on_both_sides_of_two_interventions(folder, tmp_path):  # noqa: F811
-    """Each head is compared with another; its control is the same comparison of other heads, and
-    the model as it is, in the place of one of them, is no excuse."""
-    path = study(folder, "two", CUT + OTHER, "other.right - changed.right > 2")
-    experiment = catalogue.find(str(path))
-    remarks = " ".join(experiment.remarks)
-    assert "one control replaces both: other/heads minus changed/heads" in remarks
-    result = Lab(tmp_path, Inline()).run(experiment)
-    [judged] = result.judged
-    number = {arm: float(data.right.mean()) for arm, data in result.arms.items()}
-    for name in ("heads", "damage"):
-        control = judged.controls[f"other/{name}"]
-        expected = number[f"other/{name}"] - number[f"changed/{name}"]
-        assert control.estimate == pytest.approx(expected, abs=1e-5)
-    assert judged.outcome == "holds" and not judged.also
-    assert np.isclose(judged.estimate, number["other"] - number["changed"])
-
-
 def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
     path = tmp_path / "lists.toml"
     path.write_text(
@@ -135,38 +110,6 @@ def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
     )
     with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay list"):
         catalogue.find(str(path))
-
-
-def test_what_takes_too_much_is_not_advised():
-    price = "about 40 more seeds, about 2 CPU-minutes: assay run cut --set seed=0:48"
-    words, command = reasons.remedy(price, 5.0)
-    assert words.startswith("to decide it: about 40") and command
-    for times, text in ((40.0, price), (5.0, price.replace("about 2", "about 719"))):
-        words, command = reasons.remedy(text, times)
-        assert words.startswith("more units would be impractical") and "choose" in words
-        assert not command
-
-
-def test_a_condition_names_other_prompts_as_an_arm(folder, tmp_path):  # noqa: F811
-    """What a model says of them as it is, next to what an intervention does to the first."""
-    tables = MOOD + (
-        '[[prompts]]\nname = "said"\nunit = "prompt"\n'
-        'text = "{who} {verb} the lovely {thing} {when} and it was"\n[prompts.slots]\n'
-        'who = ["anna", "ben", "carla", "dan"]\nverb = ["saw", "bought"]\n'
-        'when = ["now", "then", "here"]\nthing = ["room"]\n'
-    )
-    path = study(folder, "said", tables, "steered.good - said.good > -9")
-    experiment = catalogue.find(str(path))
-    result = Lab(tmp_path, Inline()).run(experiment)
-    number = {arm: float(data.good.mean()) for arm, data in result.arms.items()}
-    [judged] = result.judged
-    assert judged.estimate == pytest.approx(number["steered"] - number["said"], abs=1e-5)
-    assert number["said"] > number["main"]  # a lovely room raises good, as was planted
-    assert (
-        "said" not in catalogue.find(str(study(folder, "unsaid", tables, "steered.good > -9"))).arms
-    )
-    about = study(folder, "about", tables, "said.good > 0.1")
-    assert set(catalogue.find(str(about)).claims[0].must_fail) == {"said/untrained"}
 
 
 EVERY = """

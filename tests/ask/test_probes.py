@@ -330,16 +330,6 @@ def test_attention_finds_the_token_that_carries_the_label(tiny, monkeypatch):
     assert averaged < attended - 0.1
 
 
-def test_each_label_counts_alike_in_balanced_accuracy(tiny, monkeypatch):
-    labels = ["yes"] * 20 + ["no"] * 100
-    plant(monkeypatch, np.random.default_rng(8).normal(size=(120, 5)))
-    task = a_task(tiny, rows(120, label=labels), "majority", sweep={})
-    values, _ = measured(task, tiny)
-    shares = task.prompts.column("label", task.rows)
-    assert values["accuracy"].mean() == pytest.approx(shares.count("no") / len(shares))
-    assert values["balanced_accuracy"].mean() == pytest.approx(0.5)
-
-
 def test_a_bag_knows_no_token_behind_the_probe(tiny):
     """The label stands in the last words, which nothing at the slot before them can know."""
     words = {"yes": "zzzz", "no": "qqqq"}
@@ -714,24 +704,6 @@ def test_a_change_under_which_no_probe_can_read_is_refused(tiny, before, after, 
     assert "line" in str(e.value)
 
 
-def test_what_a_claim_compares_with_is_no_control_of_it(tiny, lab):
-    table_rows = rows(80, label=["yes", "no"] * 40)
-    words = "truth.accuracy[layer=2] - 'truth/bag'.accuracy[layer=2] > 0.1"
-    text = STUDY.replace("truth.accuracy[layer=2] > 0.8", words)
-    whole = catalogue.find(study(tiny, table_rows, text))
-    (claim,) = whole.claims
-    others = ("embedding", "places", "untrained", "permuted")
-    assert claim.must_fail == tuple(f"truth/{name}" for name in others)
-    assert claim.units == ("seed", "prompt")
-    assert claim.empty is None
-    result = lab.run(whole, "smoke")
-    assert set(result.arms["truth"].data_vars) - {"diverged"} == {
-        "accuracy",
-        "balanced_accuracy",
-        "margin",
-    }
-
-
 def test_other_prompts_are_judged_that_share_no_group_with_those_learned_from(tiny, monkeypatch):
     labels, x = labelled(120)
     both = rows(120, label=labels)
@@ -805,12 +777,6 @@ def test_an_order_of_words_is_read_off_their_places_and_no_bag_could(tiny):
     assert places.at_chance(last, folder) == {"bag"}
     labels = ["yes", "no"] * 30
     assert not places.at_chance(a_task(tiny, rows(60, label=labels)), folder)
-
-
-def test_labels_that_tell_nothing_are_not_read_off_places(tiny):
-    labels = list(np.random.default_rng(9).permutation(["yes", "no"] * 60))
-    task = a_task(tiny, rows(120, label=labels), "places", sweep={"layer": (0,)})
-    assert abs(measured(task, tiny)[0]["accuracy"].mean() - 0.5) < 0.15
 
 
 def test_a_control_at_chance_by_construction_is_not_counted_as_beaten(tiny, tmp_path):

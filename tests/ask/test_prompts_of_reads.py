@@ -42,21 +42,6 @@ def test_a_probability_is_that_of_all_of_its_tokens(subject, shown):
         assert number == pytest.approx(both[0] - both[1], rel=1e-4)
 
 
-def test_a_loss_is_that_of_the_tokens_that_a_position_names(subject, shown):
-    folder, naive = subject
-    places = (3, (2, -2), "all of {n}")
-    some = tuple(Read(name=f"at{i}", loss=True, position=p) for i, p in enumerate(places))
-    got = measured(folder, shown, reads=some)[0]
-    for i, row in enumerate(shown.rows):
-        ids = naive.tokens(row.text)
-        log = naive.logits(ids).log_softmax(-1)
-        at = naive.tokens(f"{row.columns['what']} = {row.columns['n']}")
-        first = len(naive.tokens(f"{row.columns['what']} = "))
-        for read, tokens in zip(some, ([3], [2, len(ids) - 2], range(first, len(at))), strict=True):
-            loss = -np.mean([float(log[n - 1, ids[n]]) for n in tokens])
-            assert got[read.name][0, i] == pytest.approx(loss, abs=2e-4)
-
-
 def test_what_is_written_is_scored_by_the_model_without_the_change(subject, shown):
     folder, naive = subject
     kinds = ("loss", "perplexity", "words", "distinct")

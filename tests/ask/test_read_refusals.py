@@ -7,18 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.ask.checks import check
-from assay.ask.inputs import inputs
 from assay.ask.measure import logits, measuring, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
-from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Direction, Prompts, Read
-from assay.ask.text import read as read_study
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -125,13 +120,6 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
     assert told(naive, shown, log_prob=" a") == []
 
 
-def test_every_name_that_a_table_of_measures_has_is_refused_where_it_is_likely():
-    assert set(reads.TAKEN) <= set(dir(xr.Dataset)) | {"run"}
-    for name in ("rank", "mean", "std", "head", "median"):
-        with pytest.raises(AssayError, match="cannot be called"):
-            reads.check(Read(name=name, rank=" a"))
-
-
 def test_one_dimension_has_one_meaning(tmp_path, naive):
     lens = {"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}
     first = Read(name="first", **lens, sweep={"layer": (0, 1)})
@@ -141,61 +129,6 @@ def test_one_dimension_has_one_meaning(tmp_path, naive):
         reads.check_sweeps([first, other], {})
     with pytest.raises(AssayError, match=r"steered has a dimension .* such as \{layer_read\}"):
         reads.check_sweeps([first], {"layer": "steered"})
-
-
-STUDY = """
-question = "Is it there?"
-[[model]]
-name = "{model}"
-[[prompts]]
-file = "rows.jsonl"
-[[read]]
-name = "good"
-log_prob = " a"
-[[read]]
-name = "head"
-{read}
-[[claim]]
-text = "It is"
-holds = "main.good > -1"
-control = ["main"]
-threshold = "plan: one"
-"""
-
-
-def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
-    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
-
-    def notes(read):
-        path = tmp_path / "study.toml"
-        path.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
-        asked = ModelStudy(read_study(path))
-        check(asked, asked.parts[0])
-        return asked.remarks
-
-    place = r"study\.toml line 10 .*rows\.jsonl line 1 has \d tokens"
-    with pytest.raises(AssayError, match=place):
-        notes("entropy = true\nposition = 9")
-    assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1)")
-
-
-def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):
-    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
-    study = tmp_path / "study.toml"
-    feature = 'feature = ["mine.safetensors", 3]'
-    study.write_text(STUDY.format(model=naive.folder, read=feature).replace('"head"', '"seen"'))
-    shape, site = (1, 24, 4), ("blocks.1.hook_resid_pre",)
-
-    def read(value):
-        some, zero = torch.full(shape, value), torch.zeros
-        of = Dictionary(some, zero(1, 4), some.mT, zero(1, 24), ReLU(), sites=site)
-        of.save(tmp_path / "mine.safetensors")
-        asked = ModelStudy(read_study(study))
-        return inputs(asked, asked.parts[0].spec(1000))
-
-    once, again, other = read(1.0), read(1.0), read(2.0)
-    assert once == again
-    assert {k for k in once if once[k] != other[k]} == {"dictionary mine.safetensors"}
 
 
 KNOWN = {
@@ -336,20 +269,6 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
             (np.exp(logs[0]) * (logs[0] - logs)).sum(1),
         ]
         np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)
-
-
-def test_copies_of_prompts_are_refused_where_prompts_are_the_unit():
-    rows = ({"country": "France"}, {"country": "Peru"}) * 2
-    table = Prompts(text="The capital of {country} is", rows=rows)
-    with pytest.raises(DataError, match="of the 4 prompts of prompts, 2 are different"):
-        load(table, Path())
-    assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 4
-    twice = tuple(row | {"number": str(i)} for i, row in enumerate(rows))
-    table = msgspec.structs.replace(table, rows=twice)
-    assert len(load(table, Path()).rows) == 4
-    with pytest.raises(DataError, match="2 are different"):  # a number that nothing asks for
-        load(table, Path(), 'text = "The capital of {country} is"')
-    assert len(load(table, Path(), 'log_prob = " {number}"').rows) == 4
 
 
 def test_the_place_of_a_slot_that_stands_twice_is_none(naive):

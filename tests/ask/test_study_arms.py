@@ -76,12 +76,6 @@ def rare(folder, arms, control="ordinary", of="main"):
     return path
 
 
-def test_arms_that_are_not_listed_neither_run_nor_are_asked(folder):
-    study = catalogue.find(str(rare(folder, ["main", "uncommon", "ordinary"])))
-    assert list(study.arms) == ["main", "uncommon", "ordinary"] and study.remarks == ()
-    assert all(arm.asked for arm in study.arms.values())
-
-
 def test_a_derived_arm_brings_what_it_is_made_of_and_a_plan_says_why(folder, capsys):
     path = rare(folder, ["main", "real-uncommon"], "real-uncommon")
     study = catalogue.find(str(path))
@@ -93,14 +87,6 @@ def test_a_derived_arm_brings_what_it_is_made_of_and_a_plan_says_why(folder, cap
     assert main(["plan", str(path), "--json"]) == 0
     (note,) = json.loads(capsys.readouterr().out)["notes"]
     assert note.startswith("real is trained though arms does not list it, since real-uncommon is")
-
-
-def test_main_runs_where_something_reads_it(folder):
-    study = catalogue.find(str(rare(folder, ["real", "uncommon"], "uncommon", "real")))
-    assert study.specs_of("main", study.default) and not study.arms["main"].asked
-    study = catalogue.find(str(rare(folder, ["real", "real-uncommon"], "real-uncommon", "real")))
-    assert not study.specs_of("main", study.default)
-    assert study.specs_of("real", study.default)
 
 
 def test_an_arm_that_runs_for_another_is_named_by_no_verdict(folder):
@@ -147,28 +133,3 @@ def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(fol
     assert "the study has no arm 'ordinary'; arms of ultra-rare-features leaves it out: " in words
     assert "add 'ordinary' to arms = [\"main\"], or leave out arms; ultra-rare" in words
     assert "has main, no-l1, about-mean, real, uncommon, ordinary" in words
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        (
-            "{ lr = [0.005, 0.01] }",
-            ".lr, of which arms make others, got 0.005, 0.01; leave it out, or write a second "
-            "[[experiment]] with another lr",
-        ),
-        (
-            "{ replicate = [0, 1] }",
-            ".replicate is for arms to set: leave it at 0, got 1; leave it out",
-        ),
-    ],
-)
-def test_a_field_that_arms_make_is_refused_in_a_study_s_words(folder, fields, told):
-    (folder / "rate.toml").write_text(
-        'question = "Does a higher rate grok sooner?"\n'
-        '[[experiment]]\nname = "grokking-efficiency"\narms = ["main", "shuffled"]\n'
-        f'fields = {fields}\n[[estimate]]\ntext = "steps"\nvalue = "main.fit"\n'
-    )
-    with pytest.raises(ExperimentError) as refused:
-        catalogue.find("rate.toml")
-    assert told in str(refused.value)

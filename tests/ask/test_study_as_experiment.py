@@ -4,7 +4,6 @@ experiments it borrows from."""
 import json
 import textwrap
 
-import numpy as np
 import pytest
 
 from assay.cli.main import main
@@ -48,29 +47,6 @@ def write(folder, text, name="asks.toml"):
     return path
 
 
-def test_fields_with_several_values_make_sides(own):
-    found = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
-    assert found.name == "asks"
-    assert list(found.arms) == ["main", "flat", "width=3/main", "width=3/flat"]
-    assert {s.width for s in found.specs_of("main", found.default)} == {2}
-    assert {s.width for s in found.specs_of("width=3/flat", found.default)} == {3}
-    assert {s.seed for s in found.specs_of("width=3/flat", found.default)} == set(range(6))
-
-
-def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
-    """Train the same specs by the experiment's own file: the measures are the same, bit for bit."""
-    study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
-    lab = Lab(tmp_path / "store", Inline())
-    arms = lab.run(study).arms
-    alone = catalogue.find("own.py")
-    from assay.lab.plan.preset import override
-
-    for width, name in ((2, "main"), (3, "width=3/main")):
-        chosen = override(alone, "default", ("inputs=6", "steps=30", f"width={width}", "seed=0:6"))
-        theirs = lab.run(alone, chosen).arms["main"]
-        assert np.array_equal(theirs.angle.values, arms[name].angle.values)
-
-
 def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
     """The condition on the runs, as rows of a table that `assay judge` reads."""
     from assay.core.table import judge
@@ -97,23 +73,6 @@ def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
         pytest.approx(told.verdict.low, rel=1e-9),
     )
     assert mine.controls["flat"].outcome == told.controls["flat"].outcome
-
-
-def test_paired_lists_go_together(own):
-    part = (
-        PART.replace(", width = [2, 3]", "") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
-    )
-    found = catalogue.find(
-        str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/')))
-    )
-    specs = found.specs_of("width=3,spread=5.0/main", found.default)
-    assert {(s.width, s.spread) for s in specs} == {(3, 5.0)}
-
-
-def test_without_seeds_fresh_ones_are_taken(own):
-    found = catalogue.find(str(write(own, HEAD.replace('seeds = "0:6"', "") + PART + CLAIM)))
-    assert min(s.seed for s in found.default) == 1_000_000
-    assert len({s.seed for s in found.default}) >= 6
 
 
 @pytest.mark.parametrize(
@@ -401,15 +360,3 @@ def test_a_study_of_a_study_is_refused(own):
                 write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")
             )
         )
-
-
-def test_other_experiments_stand_beside_by_label(own):
-    """Arms of two experiments in one study, and a claim that compares them seed by seed."""
-    other = PART.replace("./own.py", "./other.py").replace("[2, 3]", "2") + 'label = "other"\n'
-    write_experiment("other", own)
-    claim = CLAIM.replace('"width=3/', '"other/')
-    found = catalogue.find(str(write(own, HEAD + PART.replace("[2, 3]", "2") + other + claim)))
-    assert list(found.arms) == ["main", "flat", "other/main", "other/flat"]
-    result = Lab(own / "store", Inline()).run(found)
-    apart = result.arms["main"].angle.values - result.arms["other/main"].angle.values
-    assert result.judged[0].verdict.estimate == pytest.approx(apart.mean(), abs=1e-12)

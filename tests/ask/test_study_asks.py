@@ -201,49 +201,6 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
         assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
 
 
-LOOKS = """
-[[prompts]]
-unit = "prompt"
-text = "in the {place} anna bought {number} {thing}"
-[prompts.slots]
-place = ["house", "market", "harbor", "garden"]
-number = ["2", "5", "9"]
-thing = ["coins", "boats"]
-[[read]]
-name = "look"
-pattern = "0.1"
-position = "{thing}"
-to = "{number}"
-"""
-
-
-AT_COUNTRY = """
-[[read]]
-name = "look"
-pattern = "1.1"
-position = -1
-to = "{country}"
-"""
-
-
-@pytest.mark.parametrize(
-    ("model", "tables", "outcome"),
-    [
-        ("relay", LOOKS, "unspecific"),
-        ("planted", capitals('ablate = "zero"\nheads = ["1.2"]') + AT_COUNTRY, "holds"),
-    ],
-    ids=["always one back", "at the country, wherever it stands"],
-)
-def test_a_head_that_looks_at_a_place_does_not_look_at_what_stands_there(
-    model, tables, outcome, folder, tmp_path
-):
-    path = study(folder, f"looks in {model}", tables, "main.look > 0.5")
-    path.write_text(path.read_text().replace("./planted", f"./{model}"))
-    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
-    assert judged.outcome == outcome, judged
-    assert (judged.controls["main/position"].estimate > 0.5) == (outcome == "unspecific")
-
-
 REFUSED = {
     "a slot that is no column": (
         capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
@@ -319,18 +276,6 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     assert "about 36 of each" in reach.text
 
 
-def test_all_right_is_no_certainty_in_an_estimate_either(folder, tmp_path):
-    result = Lab(tmp_path, Inline()).run(
-        catalogue.find(str(plain(folder, "sure", "main.known > 0.8")))
-    )
-    [share] = result.findings
-    [verdict] = [j.verdict for j in result.judged]
-    assert share.estimate == 1
-    assert share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
-    assert (verdict.low, verdict.high) == (share.low, share.high)
-    assert verdict.outcome == "holds"
-
-
 TWO = """
 [[model]]
 name = "./{second}"
@@ -354,19 +299,6 @@ value = "main.right"
 text = "of the second"
 value = "second.known"
 """
-
-
-def test_of_a_difference_of_two_models_no_model_is_asked(folder, tmp_path):
-    """Both prefer the right capital by several nats, which is no difference by several nats."""
-    path = study(folder, "twins", TWO.format(second="before"), "change.right < -1")
-    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
-    assert judged.estimate < -1 and "change/unrelated" in judged.controls
-    assert not {"main", "second", "main/untrained"} & {*judged.asked, *judged.also}
-    other = study(folder, "own", TWO.format(second="before"), "main.right > 2").read_text()
-    path = folder / "own.toml"
-    path.write_text(f'{other}[[estimate]]\ntext = "d"\nvalue = "change.right"\n')
-    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
-    assert "change" not in judged.asked and "second" in judged.asked
 
 
 @pytest.mark.parametrize("holds", ["change.known > 0.1", "second.known - main.known > 0.1"])

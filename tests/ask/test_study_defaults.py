@@ -1,16 +1,10 @@
 """What a study is given where it says nothing: the arms that its statements name, documents as
 units, one untrained twin, and a rehearsal before a long run."""
 
-import json
-
-import numpy as np
 import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
 
 from assay.ask import contents
-from assay.ask.measure import probes, prompts
-from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -23,25 +17,6 @@ seeds = "1000000:1000006"
 name = "ultra-rare-features"
 fields = { annealed = true }
 """
-CLAIM = """
-[[claim]]
-text = "Rare latents grow rarer"
-holds = "main.slope[kind=rare] < -0.9"
-control = ["uncommon"]
-"""
-
-
-def test_arms_that_no_statement_names_do_not_run(tmp_path):
-    path = tmp_path / "rare.toml"
-    path.write_text(RARE + CLAIM)
-    study = catalogue.find(str(path))
-    assert list(study.arms) == ["main", "uncommon"] and study.remarks == ()
-    whole = catalogue.find("ultra-rare-features")
-    keys = {str(s) for s in study.specs_of("uncommon", study.default)}
-    same = [s.replace(annealed=True) for s in whole.specs_of("uncommon", whole.default)]
-    assert keys & {str(s.replace(seed=1000000)) for s in same}
-    path.with_name("rare.prereg.json").write_text(json.dumps({"arms": {"real": {}, "main": {}}}))
-    assert list(catalogue.find(str(path)).arms) == ["main", "real", "uncommon"]
 
 
 def test_documents_are_units_where_all_that_is_read_has_them(tmp_path):
@@ -58,23 +33,6 @@ def test_documents_are_units_where_all_that_is_read_has_them(tmp_path):
 
     assert units("main.fvu < 0.2") == ("seed", "document")
     assert units("mean(main.error, over=document) < 9") == ("seed",)
-
-
-def test_a_probe_has_one_untrained_twin_for_all_seeds_unless_it_was_frozen(folder, monkeypatch):  # noqa: F811
-    drawn = []
-    real = probes.redrawn
-    monkeypatch.setattr(probes, "redrawn", lambda m, seed: drawn.append(seed) or real(m, seed))
-    some = prompts.load(
-        Prompts(text="the {thing} was {adjective} and it is", file="moods.csv"), folder
-    )
-    table = Probe(name="mood", site="blocks.2.hook_resid_pre")
-    model = Model(name=str(folder / "planted"))
-    for single, expected in ((True, [0]), (False, [0, 1])):
-        drawn.clear()
-        task = ProbeTask(model, table, some, control="untrained", one_twin=single)
-        numbers, _ = probes.measure(task, np.array([0, 2]), folder, "cpu", False, lambda d, t: None)
-        assert drawn == expected and numbers["accuracy"][1].shape[0] == 2
-        assert (task.words.get("twin") == "one") == single
 
 
 FIRST = MOOD.replace('site = "blocks.2', 'position = 0\nsite = "blocks.2')
@@ -102,16 +60,6 @@ def test_what_cannot_be_learned_is_refused_before_a_long_run_begins(folder, monk
     assert lab.run(catalogue.find(str(path))).judged[0].estimate > 1
 
 
-def test_an_estimate_of_what_is_done_is_paired_with_the_untouched_model(folder):  # noqa: F811
-    path = folder / "paired.toml"
-    text = ASKS.format(MOOD).partition("[[claim]]")[0]
-    path.write_text(text + '[[estimate]]\ntext = "After"\nvalue = "steered.good"\n')
-    result = Lab(folder / "paired", Inline()).run(catalogue.find(str(path)))
-    (line,) = (n for n in result.notes if "unit by unit" in n)
-    less = (result.arms["steered"]["good"] - result.arms["main"]["good"].values).values
-    assert line.startswith(f"estimate 1: minus main.good, unit by unit: {less.mean():.3g} [")
-
-
 def test_a_field_that_arms_vary_may_be_swept_where_main_runs_alone(tmp_path):
     path = tmp_path / "rates.toml"
     about = """question = "?"
@@ -128,12 +76,3 @@ name = "grokking-efficiency"
     path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
     with pytest.raises(ExperimentError, match="lr, of which arms make others, got"):
         catalogue.find(str(path))
-
-
-def test_numbers_that_are_equal_in_every_unit_ask_for_something_harder(folder):  # noqa: F811
-    path = folder / "alike.toml"
-    text = ASKS.format(MOOD).replace("steered.good - main.good > 1", "main.good - main.well > 0.05")
-    path.write_text(text + '[[read]]\nname = "well"\nlog_prob = [" good", " bad"]\n')
-    (judged,) = Lab(folder / "alike", Inline()).run(catalogue.find(str(path))).judged
-    assert (judged.outcome, judged.estimate) == ("undecided", 0)
-    assert "ask of something on which they differ" in str(judged.price)

@@ -1,7 +1,5 @@
 """Estimates of a study: planned, frozen, run and shown as claims are, and judged by nothing."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -34,13 +32,6 @@ value = "mean(main.represented, over=feature)"
 over = "density"
 crosses = 0.2
 natural = [0, 1]
-"""
-CLAIM = """
-[[claim]]
-text = "Most are represented"
-holds = "mean(main.represented, over=feature) > 0.5"
-where = { density = 0.05 }
-control = ["linear"]
 """
 
 
@@ -114,23 +105,6 @@ def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
     assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
     assert main(["show", "asks.toml", "--root", "s"]) == 0
     assert "band for all 3 levels together" in capsys.readouterr().out
-
-
-def test_estimates_beside_claims_are_shown_planned_and_carried(asks, capsys):
-    asks.write_text(STUDY.replace('["main"]', '["main", "linear"]') + CLAIM)
-    assert main(["plan", "asks.toml", "--root", "s", "--json"]) == 0
-    planned = json.loads(capsys.readouterr().out)
-    assert [c["text"] for c in planned["claims"]] == ["Most are represented"]
-    assert planned["estimates"] == [
-        {
-            "text": "Share represented",
-            "over": "density",
-            "crosses": 0.2,
-            "reads": ["mean(main.represented, over=feature)"],
-        }
-    ]
-    assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
-    assert "band for all 3 levels" in capsys.readouterr().out
 
 
 def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):

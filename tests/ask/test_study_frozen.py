@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from assay.ask import text
 from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -123,14 +122,3 @@ def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(own, capsys
     assert "no data could decide" in line and "which has 5 seeds" in line
     assert "--anyway" in line and not Path("asks.prereg.json").exists()
     assert main([*FREEZE, "--anyway"]) == 0
-
-
-def test_what_is_frozen_today_is_judged_by_the_controls_of_today(own):
-    """What was frozen before freezes held what was asked keeps the controls that there were then;
-    what is frozen now has no such excuse."""
-    assert main(FREEZE) == 0
-    frozen = own / "asks.prereg.json"
-    held = json.loads(frozen.read_text())
-    assert "questions" in held and text.frozen_arms(own / "asks.toml") is None
-    frozen.write_text(json.dumps({k: v for k, v in held.items() if k != "questions"}))
-    assert text.frozen_arms(own / "asks.toml") == {*held["arms"]}

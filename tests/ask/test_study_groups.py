@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.ask.sides import sides
-from assay.ask.text import read
 from assay.core.bench import Unkept
 from assay.core.errors import StoreError
 from assay.core.runs import Runs
@@ -69,26 +67,6 @@ def test_the_numbers_are_those_of_runs_alone(tmp_path, fields):
         stored = row.stored.measures()
         for name in ("loss", "held_out", "norm", "error"):
             np.testing.assert_allclose(stored[name].values, own[name].values, rtol=1e-5, atol=1e-7)
-
-
-def test_a_group_has_as_many_seeds_as_its_experiment_unless_the_study_says(tmp_path):
-    own = study(tmp_path, SMALL, name="own")
-    assert own.seeds_per_group == catalogue.find("superposition").seeds_per_group == 4
-    assert study(tmp_path, SMALL, together=12, name="larger").seeds_per_group == 12
-
-
-def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
-    fields = 'fields = { density = [0.5, 0.1], lr = [0.01, 0.02], steps = 8 }\npreset = "default"'
-    path = tmp_path / "p.toml"
-    path.write_text(HEAD.format(seeds="5:9", fields=fields) + CLAIM)
-    (side,) = sides(read(path))
-    of = catalogue.find("superposition")
-    naive = [s.replace(steps=8) for s in of.default]
-    for name, values in (("density", (0.5, 0.1)), ("lr", (0.01, 0.02)), ("seed", range(5, 9))):
-        naive = list(
-            dict.fromkeys(s.replace(**{name: v}) for s, v in itertools.product(naive, values))
-        )
-    assert side.specs("default", range(5, 9)) == tuple(naive) and len(naive) == 16
 
 
 def test_many_runs_stored_at_once_are_the_bytes_of_runs_stored_one_by_one(tmp_path):

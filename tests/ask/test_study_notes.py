@@ -1,17 +1,11 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
-import math
-from types import SimpleNamespace
-
 import pytest
-from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.ask import beside
 from assay.ask.gaps import find_gaps
 from assay.core.errors import ExperimentError
-from assay.core.results import Verdict
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -157,12 +151,6 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert len(set(remarks)) == len(remarks)
 
 
-def test_verdicts_speak_for_a_head_and_a_token(folder):  # noqa: F811
-    experiment = catalogue.find(str(study(folder, "scope", PATCHED, "changed.right < -2")))
-    scope = experiment.scope("default", dict.fromkeys(experiment.arms, ()))
-    assert "changed at head 1.1 (hook_z), last token" in scope
-
-
 def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     """Of six pairs three are measured, so that six are of twelve."""
     words = ["lovely", "great", "kind", "happy", "bright", "warm"]
@@ -220,11 +208,6 @@ def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):
     assert experiment.arms["speaker"].levels == {"who": 2}
 
 
-def test_how_many_groups_a_probe_needs_is_told(folder):  # noqa: F811
-    with pytest.raises(ExperimentError, match=r"write 5 more, as others are judged, or give test"):
-        catalogue.find(str(probe("", folder)))
-
-
 LOOKS = """
 [[read]]
 name = "looks"
@@ -260,22 +243,6 @@ def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
     assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
 
 
-def test_a_violation_stands_in_for_the_controls_only_where_its_size_is_judged(folder):  # noqa: F811
-    tables = '[[intervene]]\nname = "weak"\nadd = "mood"\nstrength = 3\n'
-    tables = MOOD + tables + tables.replace("weak", "idle").replace("3", "1")
-    named = {
-        holds: catalogue.find(str(study(folder, f"sized {i}", tables, holds))).claims[0].must_fail
-        for i, holds in enumerate(
-            (
-                'abs(idle.good - main.good) < 0.5"\nviolations = ["weak"]  # ',
-                'idle.good - 0.9 * main.good > 0"\nviolations = ["weak"]  # ',
-            )
-        )
-    }
-    assert [set(arms) == {"weak"} for arms in named.values()] == [True, False]
-    assert all(any(arm.startswith("idle/") for arm in arms) for arms in list(named.values())[1:])
-
-
 def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
     """Head 1.1 looks at the country, wherever it stands; no other does."""
     tables = CUT + LOOKS.format(head=1)
@@ -293,31 +260,6 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
 
 
-def test_other_heads_are_no_control_of_what_no_head_names(folder):  # noqa: F811
-    tables = CUT + LOOKS.format(head=1)
-    (claim,) = catalogue.find(str(study(folder, "answers", tables, "main.known > 0.9"))).claims
-    assert claim.must_fail == ("main/untrained", "main/unrelated")
-    swept = LOOKS.format(head="{head}") + "sweep = { head = [0, 1] }\n"
-    (claim,) = catalogue.find(
-        str(study(folder, "swept", CUT + swept, "main.looks[head=1] > 0.8"))
-    ).claims
-    assert "main/heads" not in claim.must_fail
-
-
-def test_the_head_that_does_it_is_named_where_a_claim_names_another(folder, tmp_path):  # noqa: F811
-    tables = PATCHED.replace("1.1", "1.0")
-    result = run(study(folder, "wrong head", tables, "changed.right < -2"), tmp_path)
-    assert result.judged[0].outcome == "fails"
-    (note,) = [n for n in result.notes if n.startswith("changed/heads")]
-    assert "1 of 1 other heads pass: 1.1 -" in note
-
-
-def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path):  # noqa: F811
-    result = run(study(folder, "any", PATCHED, "main.right - changed.right > 2"), tmp_path)
-    assert result.judged[0].outcome == "unspecific"
-    assert any("that the answer follows is changed.right < -X" in n for n in result.notes)
-
-
 def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # noqa: F811
     result = run(study(folder, "top", LENS, "max(mean(main.lens), over=layer) < 1e3"), tmp_path)
     means = result.arms["main"].lens.mean(["run", "prompt"])
@@ -330,28 +272,3 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
         catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
-
-
-def test_notes_of_claims_have_the_numbers_of_those_that_are_judged():
-    said = ["claim 1: a", "claim 3: b: c", "unused: d", "estimate 1: e"]
-    numbered = [*beside._numbered(said, {"claim 2": 1, "claim 3": 2})]
-    assert numbered == ["claim 2: b: c", "unused: d", "estimate 1: e"]
-
-
-@pytest.mark.parametrize(
-    ("points", "note"),
-    [
-        ((-2.66, 2.1, 0.5), "steered/random: 1 of 3 seeds would pass alone: -2.66, passes; "),
-        ((-2.0,) * 9, "steered/random: 9 of 9 seeds would pass alone"),
-        ((-0.9, 2.1, 0.5), ""),
-    ],
-)
-def test_how_many_draws_of_a_control_pass_alone_is_told_where_any_does(points, note):
-    part = SimpleNamespace(label="steered/random")
-    by_seed = Verdict(
-        outcome="fails", units=("seed", "prompt"), points=points, range=(-math.inf, -1)
-    )
-    (told,) = [*beside._draws(part, by_seed)] or [""]
-    assert told.startswith(note) and bool(told) == bool(note)
-    assert not [*beside._draws(part, structs.replace(by_seed, units=("prompt",)))]
-    assert not [*beside._draws(part, structs.replace(by_seed, outcome="holds"))], "it passes whole"

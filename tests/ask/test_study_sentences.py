@@ -1,8 +1,6 @@
 """Sentences over levels, of two changes, of controls and of two probes: what was planted into a
 model's weights holds, and the same sentence where it is false does not."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,7 +8,6 @@ from scipy import stats
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask import comparing, text
-from assay.ask.arms import narrowed
 from assay.ask.gaps import find_gaps
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
@@ -41,15 +38,6 @@ position = "{country}"
 name = "restored"
 after = "noised"
 patch = "clean"
-"""
-
-
-CHANGED = """
-[[intervene]]
-name = "{name}"
-ablate = "zero"
-heads = ["1.{{head}}"]
-sweep = {{ head = {levels} }}
 """
 
 
@@ -104,33 +92,6 @@ def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F
     assert catalogue.find(str(path)).claims[0].must_fail == ("changed",)
 
 
-def test_controls_run_at_the_levels_that_are_claimed_unless_all_were_frozen(folder):  # noqa: F811
-    path = study(folder, "levels", swept([0, 1, 2]), "changed.right[head=1] < 2")
-    asked, experiment = made(path)
-    assert asked.by_label["changed/heads"].task.intervention.sweep == {"head": (1,)}
-    assert asked.by_label["changed"].task.intervention.sweep == {"head": (0, 1, 2)}
-    specs = experiment.specs_of("changed/heads", experiment.default)
-    whole = json.loads(specs[0].asked)
-    assert whole["intervention"]["sweep"] == {"head": [1]}
-    task = asked.by_label["changed"].task
-    frozen = {"intervention": {"sweep": {"head": [0, 1, 2]}}}
-    assert narrowed(task, "changed", asked.text.study, frozen) == task
-    path = study(folder, "max", swept([0, 1, 2]), "max(changed.right, over=head) < 2")
-    assert made(path)[0].by_label["changed/heads"].task.intervention.sweep == {"head": (0, 1, 2)}
-
-
-def test_two_sweeps_of_one_slot_have_their_own_levels(folder):  # noqa: F811
-    late = CHANGED.format(name="late", levels=[3])
-    tables = capitals('ablate = "zero"\nheads = ["1.{head}"]\nsweep = { head = [0, 1] }') + late
-    holds = "changed.right[head=1] - main.right < -2"
-    path = study(folder, "two sweeps", tables, holds)
-    second = 'text = "b"\nthreshold = "plan: b"\nholds = "late.right[head=3] - main.right < 1"'
-    path.write_text(f"{path.read_text()}\n[[claim]]\n{second}\n")
-    by_label = made(path)[0].by_label
-    sweeps = [by_label[f"{arm}/heads"].task.intervention.sweep for arm in ("changed", "late")]
-    assert sweeps == [{"head": (1,)}, {"head": (3,)}]
-
-
 PROBES = """
 [[prompts]]
 text = "{who} says the {thing} is"
@@ -143,28 +104,6 @@ site = "blocks.0.hook_resid_post"
 name = "late"
 site = "blocks.3.hook_resid_post"
 """
-
-
-@pytest.mark.parametrize(
-    ("holds", "of"),
-    [
-        ("early.accuracy - late.accuracy < 0.05", "late"),
-        ("late.accuracy - early.accuracy > -0.05", "late"),
-        ("early.accuracy - late.accuracy > 0.05", "early"),
-    ],
-)
-def test_of_two_probes_the_one_that_breaks_the_claim_has_the_controls(holds, of, folder):  # noqa: F811
-    experiment = catalogue.find(str(study(folder, f"probes {of} {holds[:4]}", PROBES, holds)))
-    claim = experiment.claims[0]
-    assert claim.of == of and f"{of}/permuted" in claim.must_fail
-    equal = any("is also true if no probe learns anything" in r for r in experiment.remarks)
-    assert equal == ("> 0" not in holds)
-    pairs = [r for r in experiment.remarks if "it compares two probes" in r]
-    assert [r.partition("both: ")[2] for r in pairs] == (
-        ["early/untrained minus late/untrained, early/permuted minus late/permuted"]
-        if of == "early"
-        else []
-    ), "the same tokens tell as much of either, by arithmetic"
 
 
 def test_a_control_takes_the_place_of_both_probes_of_other_labels(folder):  # noqa: F811
@@ -230,17 +169,6 @@ def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F81
         catalogue.find(str(study(folder, "mixed", tables, "auroc(main.right, main.anna) > 0.6")))
 
 
-def test_natural_ranges_are_those_of_units_and_no_bounds_that_nobody_wrote(folder):  # noqa: F811
-    for holds, natural in (
-        ("main.known > 0.6", (0, 1)),
-        ("main.known - changed.known > 0.6", (-1, 1)),
-        ("share(main.right > 0) - share(changed.right > 0) > 0.2", (-1, 1)),
-        ("main.right > 2", None),
-    ):
-        claim = catalogue.find(str(study(folder, "natural", CUT, holds))).claims[0]
-        assert (claim.natural, claim.bounds) == (natural, None), holds
-
-
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     more = '[[prompts]]\nname = "more"\ntext = "{who} is in {country} the capital is"\n'
     tables = CUT + more + 'file = "capitals.csv"\nunit = "prompt"\n'
@@ -252,44 +180,11 @@ def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     assert [x.default[:4] for x in lacks if x.where == "prompts"] == ["more"]
 
 
-def test_a_patch_is_called_a_change_of_the_input_where_that_is_claimed(folder):  # noqa: F811
-    what = 'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
-    tables = capitals(what + "sweep = { layer = [0, 2] }\n")
-    for level, told in ((0, True), (2, False)):
-        path = study(folder, f"input {level}", tables, f"changed.right[layer={level}] < -2")
-        remarks = catalogue.find(str(path)).remarks
-        assert any("this is a change of the input" in r for r in remarks) == told
-
-
-def test_a_trained_model_that_loses_nothing_may_have_learned_nothing(folder):  # noqa: F811
-    train = '[[train]]\nname = "tuned"\nof = "./planted"\nprompts = "prompts"\nsteps = 2\n'
-    path = study(folder, "tuned none", CUT + train, "main.right - tuned.right < 0.1")
-    remarks = catalogue.find(str(path)).remarks
-    assert any("is also true if nothing happens" in r for r in remarks)
-
-
-def test_texts_that_are_written_out_are_grouped_by_their_wording(folder):  # noqa: F811
-    words = ["room", "meal", "film", "town", "house", "garden"]
-    said = ["anna saw the {} now and it was", "then ben bought a {} here and it is"]
-    rows = [s.format(w) for s in said for w in words]
-    (folder / "said.csv").write_text("\n".join(["text", *rows]))
-    tables = """[[prompts]]
-text = "{text}"
-file = "said.csv"
-[[read]]
-name = "good"
-log_prob = [" good", " bad"]
-"""
-    [claim] = catalogue.find(str(study(folder, "said", tables, "main.good > 0"))).claims
-    wording = claim.groups["prompt"]["wording"]
-    assert [wording[str(i)] == wording["0"] for i in range(12)] == [True] * 6 + [False] * 6
-
-
 def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa: F811
     more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
     tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
     path = study(folder, "some units", tables, "main.right - more.right > 2")
-    with pytest.raises(ExperimentError, match="of which 1 are the same.* write a claim of each"):
+    with pytest.raises(ExperimentError, match=r"of which 1 are the same.* write a claim of each"):
         catalogue.find(str(path))
 
 

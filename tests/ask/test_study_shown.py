@@ -5,13 +5,10 @@ import re
 from html import unescape
 
 import pytest
-import xarray as xr
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
 from assay.ask.part import at_levels
-from assay.ask.shown import _unit, describe
 from assay.cli.main import main
-from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 
@@ -57,16 +54,6 @@ def visible(html):
     return unescape(re.sub("<[^>]+>", "", html[: html.index("<summary>provenance")]))
 
 
-def test_each_statement_has_what_it_computes_and_its_unit(page):
-    assert page.count("<code>cut.right[layer=1] - main.right &lt; -2</code>") == 2
-    row = page[page.index('<td class="claim">') : page.index("</tr>", page.index('class="claim"'))]
-    assert '<span class="quiet">nats</span>' in row
-    assert "<code>cut.right[layer=1] / main.right</code>" in page
-    answer = page[page.index('id="claim-1"') : page.index("</article>")]
-    assert re.search(r"\] nats, \d+ ", answer) and "Threshold" in answer
-    assert page.count("In nats.") <= 1  # a ratio has none
-
-
 def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page):
     block = re.search(r'<details id="study">.*?</details>', page, re.S).group()
     assert ASKED.strip() in unescape(block) and "<b>" not in block
@@ -106,37 +93,6 @@ def test_a_paper_that_a_study_names_is_compared(folder, tmp_path):  # noqa: F811
     assert main(["run", str(path), "--preset", "smoke", *at]) == 0
     assert main(["report", str(path), "--preset", "smoke", *at[:2], "--out", str(tmp_path)]) == 0
     assert ">published</th>" in (tmp_path / "carries-smoke.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("holds", "unit"),
-    [
-        ("main.gap - 0.2 * cut.gap > 1", "nats"),
-        ("abs(main.gap) > 1", "nats"),
-        ("main.gap / cut.gap > 1", ""),
-        ("log(main.gap) > 1", ""),
-        ("main.gap - main.share > 1", ""),
-        ("main.share > 0.5", ""),
-        ("main.unmeasured > 0.5", ""),
-    ],
-)
-def test_a_weighted_sum_of_measures_has_their_unit(holds, unit):
-    measured = {"gap": ("run", [1.0], {"units": "nats"}), "share": ("run", [0.5], {"units": "1"})}
-    claim = Claim(
-        "It is so",
-        value=lambda arm, others: arm.gap,
-        low=0,
-        must_fail=("cut",),
-        threshold_from="plan: none",
-        source="",
-        condition=holds,
-    )
-    arms = dict.fromkeys(("main", "cut"), xr.Dataset(measured))
-    assert _unit(claim, arms) == unit
-
-
-def test_another_experiment_shows_no_study():
-    assert describe(catalogue.find("superposition"), {}) is None
 
 
 def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811

@@ -11,7 +11,7 @@ from test_study_shown import ASKED
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.lab.judge import kept, questions
+from assay.lab.judge import kept
 
 
 @pytest.fixture(scope="module")
@@ -81,53 +81,9 @@ def test_it_is_judged_again_after(change, copy):
     assert read(copy) is None
 
 
-@pytest.mark.parametrize("sentence", ["Block 1 carries it", "Something else"])
-def test_the_same_sentence_judged_elsewhere_since_is_told_as_if_it_were_judged_again(
-    sentence, copy, capsys, monkeypatch
-):
-    about = {"experiment": "other", "threshold": "< -5", "text": sentence, "outcome": "fails"}
-    noted = questions.Questions(copy / "s/questions.jsonl")
-    noted.note("0", questions.JUDGED, units=[], parts=[], **about)
-    assert read(copy) is not None
-    assert command("show", copy) == 0
-    shown = capsys.readouterr().out
-    monkeypatch.setattr(kept, "read", lambda *_: None)
-    assert command("show", copy) == 0
-    assert capsys.readouterr().out == shown
-    assert ("the same sentence was judged later, in other (fails)" in shown) == (sentence[0] == "B")
-
-
-def test_other_code_judges_it_again(copy, monkeypatch):
-    monkeypatch.setattr(kept.catalogue, "unchanged", lambda origin: "0" * 64)
-    assert read(copy) is None
-
-
 def measured(place, name):
     runs = (place / "s/runs" / name).iterdir()
     return {run.name.partition("-")[2]: (run / "measures.safetensors").read_bytes() for run in runs}
-
-
-def test_a_copied_study_with_another_claim_trains_nothing(copy, capsys, monkeypatch):
-    monkeypatch.setattr("assay.lab.lab.work", None)
-    (copy / "again.toml").write_text(ASKED.replace("< -2", "< -3").replace("Block 1", "Block one"))
-    assert command("run", copy, "again") == 0
-    runs = measured(copy, "carries")
-    assert f"{len(runs)} runs taken from carries" in capsys.readouterr().err
-    assert measured(copy, "again") == runs
-    assert command("run", copy, "again") == 0
-    assert "taken from" not in capsys.readouterr().err
-    shutil.rmtree(copy / "s/runs/carries")
-    assert command("show", copy, "again") == 0  # they are runs of their own
-
-
-@pytest.mark.parametrize("change", [("capitals.csv", "fewer.csv"), ('" {foil}"', '" the"')])
-def test_a_copied_study_with_other_prompts_or_reads_trains(change, copy, capsys):
-    rows = (copy / "capitals.csv").read_text().splitlines(keepends=True)
-    (copy / "fewer.csv").write_text("".join(rows[:-1]))
-    (copy / "again.toml").write_text(ASKED.replace(*change))
-    assert command("run", copy, "again") == 0
-    assert "taken from" not in capsys.readouterr().err
-    assert measured(copy, "again") != measured(copy, "carries")
 
 
 def test_a_run_that_is_not_as_it_was_stored_is_not_taken(copy, capsys):

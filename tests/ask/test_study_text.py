@@ -43,16 +43,6 @@ def refused(tmp_path, text, name="asks.toml"):
     return told
 
 
-def test_a_whole_study_is_read(tmp_path):
-    path = tmp_path / "asks.toml"
-    path.write_text(GOOD)
-    study = read(path).study
-    assert [p.name for p in study.experiment] == ["own.py"]
-    assert study.experiment[0].fields == {"width": [2, 4]}
-    assert [c.holds for c in study.claim] == ["main.angle < 10", "main.angle > 10"]
-    assert study.claim[1].where == {"width": 4}
-
-
 @pytest.mark.parametrize(
     ("keys", "place"),
     [
@@ -71,11 +61,6 @@ def test_places_are_those_that_an_editor_shows(keys, place):
     line, column = place
     assert position(GOOD, keys) == place
     assert GOOD.splitlines()[line - 1][column - 1] not in " ="
-
-
-def test_syntax_is_told_with_its_place(tmp_path):
-    told = refused(tmp_path, 'question = "a"\nseeds = = 3\n')
-    assert "asks.toml line 2 column 9: " in told
 
 
 def test_in_markdown_lines_are_those_of_the_file(tmp_path):

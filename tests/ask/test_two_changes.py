@@ -64,15 +64,6 @@ def test_what_the_untouched_model_has_is_put_back_at_a_token(subject, shown):
         assert number == pytest.approx(expected, abs=2e-4)
 
 
-def test_a_kind_that_is_swept_need_not_be_set_too(subject, shown):
-    folder, _ = subject
-    sites = {"site": "blocks.0.hook_resid_pre", "position": 2}
-    many = measured(folder, shown, intervention(**sites, sweep={"noise": (1.0, 3.0)}))[0]["one"]
-    for i, size in enumerate((1.0, 3.0)):
-        alone = measured(folder, shown, intervention(**sites, noise=size))[0]["one"]
-        np.testing.assert_allclose(many[:, i], alone, **CLOSE)
-
-
 def test_noise_is_as_large_as_it_says_and_another_of_each_seed(subject, shown):
     folder, naive = subject
     read = Read(name="size", norm=True, site="blocks.0.hook_resid_pre", position=2)

@@ -235,24 +235,6 @@ def test_folds_have_whole_groups_and_as_many_of_each_label():
     assert np.bincount(of).tolist() == [24] * 5
 
 
-@pytest.mark.thorough
-def test_intervals_of_folds_contain_what_new_data_would_give():
-    """What probes are right in that learn from as many rows is known from as many draws; taken as
-    independent, folds would miss it more often."""
-    draws, n, truth, corrected, plain = 300, 60, [], 0, 0
-    for seed in range(draws):
-        draw = np.random.default_rng(seed)
-        y = np.arange(n) % 2 == 1
-        X = draw.normal(size=(n, 5)) + 0.5 * np.outer(y, np.ones(5))
-        p = assay.check_probe(X, y, folds=5, ledger=False)
-        truth.append([p.arms.loc[0, c] for c in ("accuracy", "accuracy_low", "accuracy_high")])
-    mean, (low, high) = np.mean(truth, 0)[0], np.transpose(truth)[1:]
-    centre = np.transpose(truth)[0]
-    corrected = np.mean((low <= mean) & (mean <= high))
-    plain = np.mean(np.abs(centre - mean) <= (centre - low) / 1.5)
-    assert corrected > 0.94 and plain < corrected
-
-
 def test_without_a_condition_it_is_a_table():
     p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
     assert p.outcome == "" and p.controls == (

@@ -14,14 +14,6 @@ from benchmarks.gate import folders, rules, tasks
 from assay.core.errors import DataError
 
 
-def test_there_are_thirty_one_tasks_of_which_eleven_are_true():
-    groups = [tasks.make(1, k).group for k in range(len(tasks.MAKERS))]
-    assert len(groups) == 31
-    assert groups[: folders.TRUE] == ["true"] * 11
-    assert groups.count("null") == folders.NULL
-    assert "true" not in groups[folders.TRUE :]
-
-
 @pytest.mark.thorough
 def test_on_many_prompts_only_what_is_planted_has_the_effect(tmp_path):
     """Of claims about wordings and chosen heads the mean over all prompts is 0: six standard errors

@@ -76,16 +76,6 @@ def test_a_terminal_shows_where_each_stage_is():
     assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps"
 
 
-def test_long_names_do_not_break_the_lines():
-    out = StringIO()
-    display = Display("toy", Console(file=out, width=60))
-    display(
-        Progress("a", ("main", "a-very-long-name", "another-very-long-name"), 1, 2, {"loss": 1.0})
-    )
-    Console(file=out, width=60).print(display.draw())
-    assert max(map(len, out.getvalue().splitlines())) <= 60
-
-
 def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_has_a_loss():
     from assay.cli.progress import stage
 

@@ -94,14 +94,6 @@ def test_the_first_help_counts_the_options_that_few_need(capsys):
     assert "--unlearned" in every and "--help-all" not in every
 
 
-def test_a_plan_counts_units_of_claims_and_controls(capsys):
-    (line,) = told(capsys, "plan", "own.py")["claims"]
-    assert (line["judged"], line["controls"]) == ({"main": "8 seeds"}, {"flat": "8 seeds"})
-    assert "Judged on 8 seeds, in its own arm and in each control." in said(
-        capsys, "plan", "own.py"
-    )
-
-
 def test_run_prints_one_object_and_its_progress_elsewhere(capsys):
     assert main(["run", *SMOKE, "--set", "steps=10", "--executor", "inline", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -122,12 +114,6 @@ def test_run_prints_one_object_and_its_progress_elsewhere(capsys):
         "a changed field must not overwrite the preset's own result"
     )
     assert "own: 4 runs, 0 stored" in err and "4 of 4 runs" in err
-
-
-def test_the_table_fits_and_says_what_to_type_next(capsys):
-    lines = said(capsys, "show", *SMOKE).splitlines()
-    assert all(len(line) <= 100 for line in lines)
-    assert lines[-1] == "Write the pages: assay report own.py --preset smoke"
 
 
 def test_check_compares_with_the_record(capsys, world):

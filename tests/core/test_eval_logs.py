@@ -11,8 +11,7 @@ import pytest
 
 import assay
 from assay.core import eval_logs
-from assay.core.errors import ClaimError, DataError
-from assay.core.rows import read
+from assay.core.errors import DataError
 
 LOGS = Path(__file__).parents[1] / "fixtures/eval_logs"
 ABLE = LOGS / "able.eval"
@@ -38,26 +37,6 @@ def test_a_log_is_a_row_for_each_sample_and_epoch():
     right = frame["match"] == 1
     assert (frame["shape_digits"] == (total >= 10) + 1)[right].all()
     assert (frame["shape_length"] == frame["shape_digits"]).all()
-
-
-def test_a_folder_of_logs_is_judged_with_models_as_arms(tmp_path):
-    for name in ("able", "weak", "again"):
-        (tmp_path / f"{name}.eval").write_bytes((LOGS / f"{name}.eval").read_bytes())
-    able = '"mockllm/able".match'
-    weak = '"mockllm/weak".match'
-    again = "mockllm/again"
-    ask = {"unit": "sample", "control": again}
-    with pytest.raises(ClaimError, match=r"varies over epoch \(1, 2\)"):
-        assay.judge(tmp_path, claim=f"{able} - {weak} > 0.2", **ask)
-    means = f"mean({able}, over=epoch) - mean({weak}, over=epoch)"
-    judged = assay.judge(tmp_path, claim=f"{means} > 0.2", **ask)
-    expected = sum(answered(0.95, "able")) - sum(answered(0.3, "weak"))
-    assert judged.estimate == pytest.approx(expected / 24)
-    assert judged.n == {"sample": 12}
-    by_task = assay.estimate(tmp_path, value=means, unit="sample")
-    assert by_task.estimate == pytest.approx(judged.estimate)
-    rows, _ = read(tmp_path, "model")
-    assert set(rows["arm"]) == {"mockllm/able", "mockllm/weak", "mockllm/again"}
 
 
 def test_what_inspect_packs_with_zstd_is_read_or_says_what_it_needs():

@@ -12,7 +12,7 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment, read_header
 from assay.core.figures import Figure, summary
 from assay.core.judging import judge
-from assay.core.spec import Spec, changed, grid
+from assay.core.spec import Spec, grid
 from assay.lab.judge.result import with_derived
 
 SPECS = grid(Spec(), seed=(1, 2))
@@ -24,17 +24,6 @@ def experiment(**arms):
 
 def train(runs, bench):
     raise AssertionError
-
-
-def test_specs_go_through_the_arm_it_builds_on():
-    e = experiment(
-        main=Arm(train),
-        base=Arm(train, specs=lambda s: s[:1]),
-        child=Arm(train, after="base", specs=changed(seed=9)),
-    )
-    assert e.specs_of("child", SPECS) == (Spec(seed=9),)
-    assert e.pairs("child", SPECS) == ((Spec(seed=9), SPECS[0]),)
-    assert e.specs_of("main", SPECS) == SPECS
 
 
 def test_what_cannot_be_run_is_refused():

@@ -140,20 +140,6 @@ def test_a_stopped_training_goes_on_bitwise(tmp_path, plain_bench, plain_slot, s
     assert np.array_equal(resumed.history["loss"], whole.history["loss"])
 
 
-def test_a_kill_while_measuring_does_not_train_again(tmp_path, plain_bench, plain_slot):
-    slot = plain_slot()
-    whole = fit([group(RUNS)], batches(RUNS), steps=10, bench=plain_bench(tmp_path, [slot]))[0]
-
-    def refuse(step):
-        raise AssertionError("trained again")
-
-    again = fit(
-        [group(RUNS)], refuse, steps=10, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)])
-    )[0]
-    assert torch.equal(again.tensors["W"], whole.tensors["W"])
-    assert np.array_equal(again.history["loss"], whole.history["loss"])
-
-
 def test_history_is_the_mean_back_to_the_probe_before_over_at_most_a_twentieth(bench):
     losses = np.arange(1.0, 101.0)
 
@@ -191,17 +177,6 @@ def test_zero_steps_give_the_start_and_no_history(bench):
 
 def test_bookkeeping_stays_out_of_what_is_handed_on(bench):
     assert set(fit([group(RUNS)], batches(RUNS), steps=2, bench=bench)[0].tensors) == {"W", "b"}
-
-
-def test_groups_of_several_shapes_share_one_pass(bench):
-    asked = []
-
-    def shared(step):
-        asked.append(step)
-        return batches(RUNS)(step)
-
-    a, b = fit([group(RUNS), group(RUNS)], shared, steps=5, bench=bench)
-    assert asked == list(range(5)) and torch.equal(a.tensors["W"], b.tensors["W"])
 
 
 def test_clipping_bounds_each_runs_own_gradient(bench):

@@ -58,12 +58,6 @@ def test_files_give_back_identical_measures():
     xr.testing.assert_identical(stack(RUNS.specs, per_run), m)
 
 
-def test_runs_measured_on_other_documents_are_not_stacked():
-    one = [from_tensors(*to_tensors(one_run(example(d), 0))) for d in (("a", "b"), ("a", "c"))]
-    with pytest.raises(ClaimError, match="other levels of 'document'"):
-        stack(RUNS.specs[:2], one)
-
-
 @pytest.mark.parametrize(
     "named, words",
     [

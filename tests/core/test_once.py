@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.core.claims import Claim
-from assay.core.judging import judge
 from assay.core.memo import of_all, once, remembering
 
 
@@ -56,31 +54,3 @@ def test_nothing_is_kept_of_other_arms_of_chosen_runs_or_afterwards(total, asked
     with remembering(arms):
         assert [of_all(others, "key", lambda i=i: i) for i in range(2)] == [0, 1]
         assert [of_all(arms, "key", lambda i=i: i) for i in range(2)] == [0, 0]
-
-
-def test_verdicts_are_the_same_and_values_are_asked_once_for_each_arm():
-    asked = []
-
-    def value(data, arms):
-        asked.append(float(data.x[0]))
-        return data.x - arms["base"].x if "base" in arms else data.x
-
-    arms = {"main": arm(1), "control": arm(0), "base": arm(0), "third": arm(0.5)}
-    claims = [
-        Claim(
-            text=f"above {low}",
-            value=value,
-            low=low,
-            must_fail=("control",),
-            threshold_from="a test",
-            published="new",
-            source="",
-        )
-        for low in (0.1, 0.6)
-    ]
-    alone = [judge(c, arms).to_json() for c in claims]
-    plain = len(asked)
-    asked.clear()
-    with remembering(arms):
-        together = [judge(c, arms).to_json() for c in claims]
-    assert together == alone and len(asked) <= len(arms) < plain

@@ -164,12 +164,3 @@ def test_a_git_note_names_the_hash_and_is_stated_only(here, monkeypatch, capsys)
     (noted,) = anchors.found(frozen_in(here))
     assert (noted.kind, noted.checked, noted.wrong) == ("git note", False, "")
     assert list(anchors.stamps(frozen_in(here))) == []
-
-
-def test_nothing_is_asked_of_anybody_without_the_option(here, monkeypatch):
-    def refuse(*words, **more):
-        raise AssertionError("a program or an address was asked")
-
-    monkeypatch.setattr(anchors.subprocess, "run", refuse)
-    monkeypatch.setattr(anchors.urllib.request, "urlopen", refuse)
-    assert main([*FREEZE]) == 0

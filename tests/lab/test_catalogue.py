@@ -17,25 +17,6 @@ from assay.lab.store import origin
 WALK = Path(__file__).with_name("walk.py")
 
 
-def test_a_built_in_by_name_and_by_path():
-    by_name = catalogue.find("superposition")
-    assert (by_name.name, by_name.origin) == (
-        "superposition",
-        "assay_catalogue.experiments.superposition",
-    )
-    entry = next(e for e in catalogue.entries() if e.name == "superposition")
-    assert catalogue.entry(str(entry.path)) == entry
-    assert entry.header().title
-
-
-def test_a_file_gets_its_name_and_origin():
-    e = catalogue.find(str(WALK))
-    assert (e.name, e.origin) == ("walk", str(WALK))
-    assert catalogue.load(e.name, e.origin).claims is catalogue.find(str(WALK)).claims, (
-        "one file is loaded once"
-    )
-
-
 def test_a_file_that_is_edited_within_a_second_is_read_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", False)  # as on most machines
     path = tmp_path / "mine.py"
@@ -189,13 +170,6 @@ def test_an_edit_of_any_file_of_a_folder_is_read_again(folder):
         )
     )
     assert catalogue.find(str(folder)).measure.__wrapped__.__doc__ == "Edited."
-
-
-def test_an_error_in_a_file_of_a_folder_is_told_with_that_file(folder):
-    (folder / "method.py").write_text((folder / "method.py").read_text() + "\n1 / 0\n")
-    line = len((folder / "method.py").read_text().splitlines())
-    with pytest.raises(ExperimentError, match=rf"method\.py line {line}: ZeroDivisionError"):
-        catalogue.find(str(folder))
 
 
 def test_folders_and_files_are_hashed_apart(tmp_path):

@@ -14,11 +14,10 @@ from assay.core.spec import canonical_json, grid
 from assay.lab import catalogue
 from assay.lab import verifying as verify
 from assay.lab.engines import Inline
-from assay.lab.judge import looks, recording
+from assay.lab.judge import recording
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere, override
 from assay.lab.records import records
-from assay.lab.store import journal
 from assay.lab.store.provenance import digest
 
 
@@ -64,42 +63,6 @@ def test_verdicts_say_for_what_they_speak(both):
         assert planning.plan(lab, e, override(e, preset)).scope.startswith(place)
     changed = planning.plan(lab, e, override(e, "hill", ["steps=5"]))
     assert changed.scope == "a hill; preset hill, changed: steps=5"
-
-
-def test_what_a_plan_knows_of_costs_is_from_its_own_record(both):
-    e, lab = both
-    fresh = Lab(lab.store.root.parent / "empty")
-    for preset in ("default", "hill"):
-        found = fresh.plan(e, preset)
-        assert found.cost_from == "the record"
-        assert found.disk == sum(6 * b for b in records.load_record(e, preset)["bytes"].values())
-
-
-def test_looks_at_both_stand_in_one_file_and_disturb_neither(both):
-    e, lab = both
-    seen = journal.read(looks.committed(e))
-    assert [look["seeds"] for look in seen] == ["1000:1006", "2000:2006"]
-    for preset in ("default", "hill"):
-        planned = lab.plan(e, preset)
-        assert looks.changed(e.sized(planned.preset.specs), looks.frozen(e, planned)) == ()
-
-
-def test_a_record_of_changed_fields_does_not_replace_it(both):
-    e, lab = both
-    result = dataclasses.replace(lab.judge(e, "hill"), preset="hill-0123abcd")
-    with pytest.raises(
-        ExperimentError, match=r"stroll\.hill\.json records preset hill, got hill-0123abcd"
-    ):
-        recording.write_record(e, result, lab.plan(e, "hill"))
-
-
-def test_a_broken_record_says_how_it_is_written(both, tmp_path):
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "x.hill.json").write_text("[")
-    with pytest.raises(
-        ExperimentError, match=r"write it with: assay verify x --preset hill --record"
-    ):
-        records.read("x.hill", str(tmp_path / "x.py"))
 
 
 @pytest.mark.parametrize("name", ["default", "on-docs", "Docs", "", "2"])

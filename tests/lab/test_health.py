@@ -57,10 +57,6 @@ def contents(root):
     }
 
 
-def test_a_whole_store_has_no_harm(world):
-    assert not list(harms(Store(world / "s")))
-
-
 @pytest.mark.parametrize("pattern", HARMED)
 def test_one_bit_is_found_named_and_mended(world, pattern, capsys):
     store = Store(world / "s")

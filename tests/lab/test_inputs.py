@@ -286,33 +286,6 @@ def test_workers_note_the_same(tmp_path):
     assert tried.run() == 7
 
 
-def test_declared_inputs_count_beside_noted_ones(tmp_path):
-    more = ',\n    inputs=lambda s: {"year": (HERE / "data/year").read_text()}'
-    tried = Tried(tmp_path / "a", READERS["text"], more)
-    tried.holds(5)
-    (tried.data / "year").write_text("2026")
-    tried.run()
-    stored = list(tried.lab.store.list())
-    assert {dict(s.inputs)["year"] for s in stored} == {"2026"}
-    (tried.data / "year").write_text("2027")
-    assert {row.why for row in tried.plan().missing} == {"other inputs: year 2026, now 2027"}
-    result = tried.lab.run(catalogue.find(str(tried.path)), "smoke")
-    assert set(result.provenance["inputs"]) == {"year", "number.txt"}
-    assert "/" not in json.dumps(result.provenance["inputs"]), "no paths"
-
-
-def test_a_file_read_past_assay_whose_hash_is_declared_is_checked(tmp_path):
-    declared = 'hashlib.sha256((HERE / "data/number.txt").read_bytes()).hexdigest()'
-    reader = "import hashlib\n\n\n" + PLAIN["open"]
-    tried = Tried(tmp_path / "a", reader, f',\n    inputs=lambda s: {{"number": {declared}}}')
-    tried.holds(5)
-    tried.run()
-    assert not tried.plan().notes
-    assert {s.unchecked for s in tried.lab.store.list()} == {()}
-    tried.holds(7)
-    assert len(tried.plan().missing) == 12
-
-
 def test_a_shown_result_says_what_changed_since_and_a_mixture_of_inputs_is_not_shown(tmp_path):
     tried = Tried(tmp_path / "a", READERS["text"])
     tried.holds(5)
@@ -402,16 +375,6 @@ def test_a_run_of_an_older_store_has_no_note_and_stays(tmp_path):
     tried.holds(7)
     assert len(list(Store(tmp_path / "a/store").list())) == 12
     assert not tried.plan().missing
-
-
-def test_a_note_that_was_changed_is_a_damaged_run(tmp_path):
-    tried = Tried(tmp_path / "a", READERS["text"])
-    tried.holds(5)
-    tried.run()
-    (stored, *_) = tried.lab.store.list()
-    note = stored.folder / "read.json"
-    note.write_text(note.read_text().replace("number", "nombre"))
-    assert "read.json differs" in tried.plan().missing[0].why
 
 
 def test_names_of_files_are_shown_as_plain_text(tmp_path):

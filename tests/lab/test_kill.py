@@ -3,7 +3,6 @@ an uninterrupted one."""
 
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,11 +15,9 @@ import pytest
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.store.store import Store
 from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))
-AIMS = ["artefact"] * 3 + ["train", "measure", "store", "after", "store"] * 4
 
 
 def uninterrupted(root, preset="default"):
@@ -46,45 +43,6 @@ def slowly(monkeypatch, marks):
 def child(root, preset="default"):
     os.setsid()
     Lab(root, Inline()).run(catalogue.find(WALK), preset)
-
-
-@pytest.mark.thorough  # test_random_kills.py kills three times
-def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
-    marks = tmp_path / "marks"
-    root = tmp_path / "s"
-    whole = uninterrupted(tmp_path / "whole", "full")
-    slowly(monkeypatch, marks)
-    rng = random.Random(5)
-    fork = multiprocessing.get_context("fork")
-    hit = []
-    aims = list(AIMS)
-    while aims:
-        aim = aims.pop(0)
-        marks.write_text("")
-        process = fork.Process(target=child, args=(root, "full"))
-        process.start()
-        while process.is_alive() and not any(
-            line.startswith(aim) for line in marks.read_text().splitlines()
-        ):
-            time.sleep(0.001)
-        if not process.is_alive():
-            break
-        time.sleep(rng.random() * 0.03)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.join()
-        hit.append(marks.read_text().splitlines()[-1].split()[0])
-        # too late, as on a busy machine
-        if aim == "train" and "train" not in hit and len(hit) < 40:
-            aims.insert(0, aim)
-        store = Store(root)
-        assert list(store.damaged()) == []
-        assert {k: v for k, v in measures_of(root).items() if whole[k] != v} == {}
-    assert len(hit) >= 20, hit
-    assert set(hit) >= {"artefact", "train", "measure", "store"}, hit
-    result = Lab(root, Inline()).run(catalogue.find(WALK), "full")
-    assert measures_of(root) == whole
-    assert result.to_json()["verdicts"][0]["outcome"] == "holds"
-    assert not list((root / "groups").iterdir()), "finished groups are removed"
 
 
 def run_program(root):

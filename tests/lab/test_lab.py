@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
+from assay.core.errors import ExperimentError, ModelError, RunError
 from assay.core.results import Curve, Estimated
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.store.health import removable, remove
 from assay.lab.store.journal import judgings as looks
 
 WALK = str(Path(__file__).with_name("walk.py"))
@@ -47,14 +46,6 @@ def test_verdicts_controls_and_planted_effects(done):
     assert result.arms["main"].end.values.tolist() == (-result.arms["mirror"].end).values.tolist()
 
 
-def test_its_json_counts_its_runs_and_names_no_path(done):
-    _, result = done
-    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert data["provenance"]["runs"] == 18
-    said = json.dumps(data["provenance"])
-    assert "/" not in said.replace("+cpu", ""), "no paths"
-
-
 def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_place(
     tmp_path, walk
 ):
@@ -78,14 +69,6 @@ def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_
     )
 
 
-def test_table_has_a_row_per_arm_and_claim(done):
-    frame = done[1].to_pandas()
-    frame = frame[frame.role != "estimate"]
-    assert frame.arm.tolist() == ["main", "far", "still", "mirror"]
-    assert frame.role.tolist() == ["method", "planted", "control", "control"]
-    assert frame.n_seed.tolist() == [6] * 4
-
-
 def test_a_curve_has_a_row_for_each_level_with_its_band(done):
     band = {"band_low": (-1.0, 0.0), "band_high": (1.0, 4.0), "wider": 2.0}
     alone = {"low": (-0.5, 1.0), "high": (0.5, 3.0)}
@@ -97,13 +80,6 @@ def test_a_curve_has_a_row_for_each_level_with_its_band(done):
     assert frame.role.tolist() == ["estimate"] * 3 and frame.estimate.tolist() == [0, 2, 3]
     assert frame.low.tolist() == [-1, 0, 2] and frame.high.tolist() == [1, 4, 4]
     assert frame.block.tolist()[:2] == [0, 1] and frame["head"].tolist()[:2] == [7, 8]
-
-
-def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, "smoke")
-    with pytest.raises(StoreError, match=r"of the preset smoke \(--preset smoke\); run: assay run"):
-        lab.judge(walk)
 
 
 def test_looks_are_noted_once(done, walk):
@@ -128,41 +104,11 @@ def test_a_torn_look_costs_no_later_one(tmp_path, walk):
     assert (look["preset"], look["outcome"]) == ("smoke", "undecided")
 
 
-def test_changed_fields_make_another_result(done, walk):
-    lab, _ = done
-    chosen = override(walk, "default", ["steps=4"])
-    result = lab.run(walk, chosen)
-    assert result.preset == chosen.title != "default"
-    assert result.judged[0].verdict.scope.endswith("preset default, changed: steps=4")
-    assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {
-        "default.json",
-        f"{chosen.title}.json",
-    }
-
-
 def test_more_seeds_reuse_the_runs_there_are(done, walk):
     lab, _ = done
     plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))
     assert {r.job.spec.seed for r in plan.missing} == set(range(1006, 1010))
     assert len(plan.cached) == 18
-
-
-def test_an_undecided_verdict_names_the_command(tmp_path, walk):
-    verdict = Lab(tmp_path / "s", Inline()).run(walk, "smoke").judged[0].verdict
-    assert verdict.reason.startswith("too few units")
-    assert "assay run walk.py --preset smoke --set seed=0:6" in verdict.price.text
-    assert "CPU-minutes" in verdict.price.text
-
-
-def test_diverged_runs_are_stored_marked_and_left_out(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    result = lab.run(walk, override(walk, "default", ["trouble=nan", "seed=1000:1008"]))
-    assert {s.status for s in lab.store.list() if json.loads(s.spec_json)["seed"] == 1001} == {
-        "diverged"
-    }
-    assert result.provenance["diverged"] == 3  # main, still and far of seed 1001
-    assert result.arms["main"].diverged.values.tolist() == [s == 1001 for s in range(1000, 1008)]
-    assert result.judged[0].verdict.dropped == 1
 
 
 def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
@@ -203,19 +149,6 @@ def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
     with pytest.raises(RunError, match="a worker ended with exit code 7"):
         lab.run(walk, override(walk, "smoke", ["trouble=exit"]))
     assert lab.run(walk, "smoke").provenance["runs"] == 6
-
-
-def test_common_seeds_are_those_that_every_arm_has(tmp_path, walk):
-    from assay.lab.judge.result import common_seeds, judge_all
-
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, override(walk, "default", ["seed=1000:1002"]))
-    chosen = override(walk, "default")
-    now = lab.plan(walk, chosen)
-    arms, seeds = common_seeds(now)
-    assert seeds == 2
-    assert {tuple(a.seed.values) for a in arms.values()} == {(1000, 1001)}
-    assert judge_all(walk, now, arms).judged[0].verdict.n == {"seed": 2}
 
 
 EDITED = '''"""Count: a file whose author changes his mind half way.
@@ -263,20 +196,6 @@ def test_a_checkpoint_of_another_text_is_not_continued(tmp_path, monkeypatch, la
     assert row.why.startswith("unfinished group at step")
     path.write_text(f"{EDITED}{later}\n")
     assert lab.run(catalogue.find(str(path))).arms["main"].x.values.tolist() == [ends]
-
-
-def test_the_last_experiment_takes_the_artefacts_along(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(walk, "smoke")
-    (tmp_path / "s" / "runs" / "other").mkdir()
-    assert [p.name for p, _ in removable(lab.store, "walk")] == ["smoke.json", "walk"], (
-        "the other one may read them too"
-    )
-    (tmp_path / "s" / "runs" / "other").rmdir()
-    assert [p.name for p, _ in removable(lab.store, "walk")] == ["smoke.json", "walk", "noise"]
-    remove(lab.store, "walk")
-    assert not list((tmp_path / "s" / "artefacts").iterdir())
-    assert lab.run(walk, "smoke").provenance["runs"] == 6
 
 
 def test_seeds_without_a_number_are_told(tmp_path, walk):

@@ -1,9 +1,7 @@
 """Looks: what is told of claims and arms that changed after a look at the same judged seeds."""
 
 import math
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +12,7 @@ from assay.lab.engines import Inline
 from assay.lab.judge import looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import override
 from assay.lab.store import journal
-from assay.lab.verifying import write
 from marks.sections import violations
 
 
@@ -155,22 +151,6 @@ def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
     assert len(looks.violated(catalogue.find("sycophancy"))) == 2
     told = violations({"x": ResultData(exact=(Verified(text="a"),))}, {"x": {"b": "off"}})
     assert told.startswith("Of exact statements 1 violated of 2, over all looks")
-
-
-def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
-    """Seeds that somebody looked at and did not record are in the committed list once anything
-    is."""
-    shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "stroll.py")
-    e = catalogue.find(str(tmp_path / "stroll.py"))
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(e, override(e, "default", ("seed=5000:5006",)))
-    lab.run(e, override(e, "default", ("seed=6000:6006",)))
-    lab.run(e)
-    write(lab, e, override(e))
-    assert {"5000:5006", "6000:6006"} <= {
-        look["seeds"] for look in journal.read(looks.committed(e))
-    }
-    assert not journal.Journal(looks.committed(e)).wrong()
 
 
 @pytest.mark.parametrize(

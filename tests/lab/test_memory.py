@@ -31,12 +31,6 @@ def test_caches_of_assay_are_empty_then_and_those_of_others_are_as_they_were():
     assert theirs(1) is kept
 
 
-def test_what_was_cached_is_made_again_as_it_was():
-    before = rng.generator(7, "a stream").random(5)
-    memory.hand_back()
-    assert (rng.generator(7, "a stream").random(5) == before).all()
-
-
 def test_what_is_resident_grows_with_what_is_held():
     before = memory.resident()
     held = np.ones(2**25)  # 256 MiB

@@ -27,7 +27,7 @@ from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.lab.store import groups, health
 from assay.lab.store.atomic import seal, unseal
-from assay.lab.store.health import migrate, steps
+from assay.lab.store.health import migrate
 from assay.lab.store.store import Store
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
@@ -235,15 +235,6 @@ def test_what_a_newer_version_wrote_is_one_line_that_says_upgrade(
     assert hashlib.sha256(path.read_bytes()).digest() == before.digest(), "and it is left as it is"
 
 
-def test_a_record_of_a_newer_version_is_one_line(tmp_path, monkeypatch, capsys):
-    home = unpacked(tmp_path, "registrations")
-    monkeypatch.chdir(home)
-    (home / "records").mkdir()
-    (home / "records/walk.json").write_text('{"schema": 2, "verdicts": []}')
-    said = told(capsys, "plan", "walk.py", *WHERE, code=2).err
-    assert "schema 2" in said and "upgrade Assay" in said and said.count("\n") == 1
-
-
 def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_with(
     tmp_path, monkeypatch, capsys
 ):
@@ -281,13 +272,6 @@ def test_a_job_that_waits_since_the_first_version_meets_the_rules_of_this_one(ol
     root, _, waits = old_jobs
     Runner(root, options=("--executor", "inline")).run(until_idle=True)
     assert waits.state.status == "failed" and "varies over feature" in waits.state.error
-
-
-def test_nothing_is_left_to_do_in_a_migrated_store(tmp_path):
-    home = unpacked(tmp_path, "looks-frozen")
-    assert list(steps(Store(home / "store")))
-    migrate(Store(home / "store"))
-    assert not list(steps(Store(home / "store")))
 
 
 def test_a_finished_store_of_format_1_opens_from_a_folder_that_is_only_read():

@@ -2,7 +2,6 @@
 runs of another."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -43,13 +42,6 @@ def test_names_differ_where_files_do(one, other):
     alike = lambda text: re.sub(r"[-_]+", "-", text.lower()).strip("-")  # noqa: E731
     if alike(one) != alike(other) and not one.isascii():
         assert catalogue._slug(one) != catalogue._slug(other)
-
-
-@pytest.mark.parametrize(
-    "stem, name", [("my_claim", "my-claim"), ("my-claim", "my-claim"), ("walk2", "walk2")]
-)
-def test_plain_names_are_as_they_were(stem, name):
-    assert catalogue._slug(stem) == name
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "../runs", "a/b", "A", "-a", "a\n", "/x/y", "é"])
@@ -98,19 +90,3 @@ def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path,
     assert lab.plan(catalogue.find(str(other)), "smoke").missing, (
         "the runs of a file that moved away are of another training"
     )
-
-
-def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
-    file = written(tmp_path / "a", "walk_x.py")
-    Lab(tmp_path / "a" / "s", Inline()).run(catalogue.find(str(file)), "smoke")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    edited = written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
-    plan = Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke")
-    assert {row.why for row in plan.missing} == {"walk_x.py was edited; trained again"}
-
-
-def test_a_copy_of_a_file_finds_its_runs(tmp_path):
-    lab = Lab(tmp_path / "s", Inline())
-    lab.run(catalogue.find(str(written(tmp_path / "a", "walk_x.py"))), "smoke")
-    copy = catalogue.find(str(written(tmp_path / "b", "walk_x.py")))
-    assert not lab.plan(copy, "smoke").missing and not lab.judge(copy, "smoke").notes

@@ -1,7 +1,6 @@
 """Plan: why each run is missing, what it will cost, and that planning writes nothing."""
 
 import dataclasses
-import shlex
 import shutil
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from assay.core import spec
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError, ModelError, StoreError
-from assay.core.experiment import Arm, Cost, Experiment
+from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
@@ -17,7 +16,7 @@ from assay.lab.engines import Inline
 from assay.lab.forecast import forecast
 from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import Preset, override
+from assay.lab.plan.preset import override
 from assay.lab.store import groups
 from assay.lab.store.health import removable, remove
 from assay.lab.work.worker import Workbench
@@ -134,16 +133,6 @@ def test_a_plan_finds_what_is_lost_or_damaged_whatever_else_lies_there(lab, monk
         assert (row.state == "cached") == (row.stored is not None) == (row.why == "")
 
 
-def test_other_inputs_say_which(lab):
-    first = dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa", "corpus": "c"})
-    lab.run(first)
-    second = dataclasses.replace(experiment, inputs=lambda s: {"model": "bbb", "corpus": "c"})
-    assert reasons(lab, second) == {"other inputs: model aaa, now bbb"}
-    lab.run(second)
-    assert reasons(lab, second) == {""}
-    assert reasons(lab, first) == {"other inputs: model bbb, now aaa"}
-
-
 def test_stored_results_are_shown_without_the_model(lab):
     lab.run(dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa"}))
 
@@ -243,22 +232,6 @@ def test_other_measuring_needs_no_training_where_parameters_are_stored(lab):
     assert lab.run(other).arms["main"].x.values.tolist() == [4.0] * 6
 
 
-def test_a_damaged_run_is_named_and_trained_again(lab):
-    lab.run(experiment)
-    folder = next(iter(lab.store.list("dot"))).folder
-    (folder / "measures.safetensors").write_bytes(b"")
-    bad = [r for r in lab.plan(experiment).rows if r.why]
-    assert [r.why.split(":")[0] for r in bad] == ["damaged"]
-    assert folder.name in bad[0].why
-    assert lab.run(experiment).arms["main"].sizes["run"] == 6
-
-
-def test_a_new_seed_trains_one_run(lab):
-    lab.run(experiment)
-    wider = dataclasses.replace(experiment, default=(*small, Dot(seed=1006)))
-    assert [r.job.spec.seed for r in lab.plan(wider).missing] == [1006, 1006]
-
-
 def test_a_new_arm_that_builds_on_another_asks_for_its_parameters(lab):
     lean = dataclasses.replace(experiment, arms={**experiment.arms, "main": Arm(train)})
     lab.run(lean)
@@ -293,44 +266,6 @@ def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatc
     assert not list(groups.unfinished(lab.store))
 
 
-def test_groups_are_blocks_of_whole_seeds(lab):
-    seen = []
-    lab.run(
-        experiment,
-        on_event=lambda e: seen.append((e.arms, e.runs)) if type(e).__name__ == "Started" else None,
-    )
-    assert sorted(seen) == [(("main",), 2), (("main",), 4), (("none",), 2), (("none",), 4)]
-
-
-def test_cost_from_the_experiment_and_disk_from_it(lab, monkeypatch):
-    dear = dataclasses.replace(experiment, cost=lambda runs: Cost(10.0 * len(runs), bytes=10**18))
-    plan = Lab(lab.store.root, Inline()).plan(dear)
-    assert (plan.cpu_seconds, plan.seconds, plan.cost_from) == (120.0, 120.0, "the experiment")
-    with pytest.raises(StoreError, match=r"needs about 1000000\.0 TB of disk") as e:
-        lab.run(dear)
-    assert "\n" not in str(e.value)
-    assert not lab.store.root.exists()
-
-
-def test_cost_from_stored_runs_is_scaled_by_steps(lab):
-    lab.run(experiment)
-    one = (
-        sum(float(s.provenance["cpu_seconds"]) for s in lab.store.list("dot") if s.arm == "main")
-        / 6
-    )
-    longer = dataclasses.replace(experiment, default=grid(Dot(steps=20), seed=range(1000, 1006)))
-    plan = lab.plan(longer)
-    assert plan.cost_from == "runs of this store, scaled by steps"
-    if one:  # a clock too coarse for two steps gives nothing to scale
-        assert 0.1 < plan.per_run["main"] / (10 * one) < 10
-    far_longer = dataclasses.replace(
-        experiment, default=grid(Dot(steps=2000), seed=range(1000, 1006))
-    )
-    assert lab.plan(far_longer).seconds is None, (
-        "runs of two steps do not tell what two thousand cost"
-    )
-
-
 @pytest.mark.parametrize(
     ("wanted", "each"),
     [
@@ -341,6 +276,7 @@ def test_cost_from_stored_runs_is_scaled_by_steps(lab):
         ({"width": 2, "steps": 20}, 30.0),
         ({"width": 8192}, None),
         ({"width": 8192, "steps": 1}, None),
+        ({"steps": 2000}, None),
     ],
 )
 def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, wanted, each):
@@ -354,31 +290,6 @@ def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, w
         assert (told.plan.per_run, told.plan.cpu_seconds) == ({"main": each}, 10 * each)
 
 
-def test_runs_with_the_same_fields_tell_more_than_runs_with_larger_ones(lab, monkeypatch):
-    def stored(width, cpu):
-        monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": cpu})
-        lab.run(alone(Dot(width=width), seed=range(6)))
-
-    stored(8, 5.0)
-    stored(4, 3.0)
-    asked = alone(Dot(steps=4), seed=range(50, 60))
-    assert lab.plan(asked).per_run == {"main": 6.0}
-
-
-def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
-    arms = {
-        **experiment.arms,
-        "more": Arm(
-            more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ()
-        ),
-    }
-    now = lab.plan(dataclasses.replace(experiment, arms=arms))
-    built = now.by_arm()["more"]
-    assert {r.job.spec.seed for r in built} == {experiment.default[1].seed}
-    parents = {r.job.key: r.job.spec for r in now.by_arm()["main"]}
-    assert all(parents[r.parent] == r.job.spec for r in built)
-
-
 def test_removing_and_running_again(lab):
     lab.run(experiment)
     what = removable(lab.store, "dot")
@@ -388,16 +299,3 @@ def test_removing_and_running_again(lab):
     assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
     shutil.rmtree(lab.store.root)
     assert removable(lab.store, "dot") == []
-
-
-def test_a_printed_command_survives_a_shell():
-    value = "potential=network 2-2-2 rank 2"
-    assert shlex.split("assay run llc" + Preset("smoke", (), (value,)).options) == [
-        "assay",
-        "run",
-        "llc",
-        "--preset",
-        "smoke",
-        "--set",
-        value,
-    ]

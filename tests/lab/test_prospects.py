@@ -10,8 +10,7 @@ from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
 from assay.core.intervals import interval
-from assay.core.judging import judge, standing
-from assay.core.power import chance, placed
+from assay.core.judging import judge
 from assay.lab.forecast import prospect
 
 
@@ -87,16 +86,6 @@ def test_what_no_number_of_units_decides():
     assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest == 6, "fewer give no verdict"
 
 
-def test_on_the_scale_of_judging():
-    logged = claim(low=0.5, high=2.0, scale="log", value=lambda arm, arms: np.exp(arm.x))
-    plain = claim(low=-np.log(2), high=np.log(2))
-    one, other = (outlook(c, arms(12, mean=0.0)) for c in (logged, plain))
-    assert one.half_width == pytest.approx(other.half_width)
-    assert one.distance == pytest.approx(other.distance)
-    intervals = [standing(c, arms(12, mean=0.0))[0] for c in (logged, plain)]
-    assert chance(logged, intervals[0], 0.1) == pytest.approx(chance(plain, intervals[1], 0.1))
-
-
 def test_shares_are_bought_by_the_binomial_law():
     share = xr.Dataset({"x": ("run", np.arange(10) < 9)}, coords={"seed": ("run", np.arange(10))})
     found = outlook(claim(low=0.6, bounds=(0, 1)), {"main": share, "none": 0 * share})
@@ -112,25 +101,9 @@ def test_shares_are_bought_by_the_binomial_law():
     assert power(need) >= 0.8 > power(need - 1)
 
 
-def test_other_units_are_not_bought_with_seeds():
-    by_entry = outlook(claim(units=("entry",)), arms(12))
-    assert by_entry.why == "more seeds do not help, because its units are entries"
-    assert (by_entry.fewest, by_entry.half_width) == (None, outlook(claim(), arms(12)).half_width)
-    assert outlook(claim(units=("entry",)), arms(12), 20).half_width is None
-
-
 def test_a_control_of_a_single_unit_is_not_beaten():
     single = arms(12) | {"none": arms(12)["none"].isel(run=[0])}
     assert outlook(claim(), single).power < 0.01
-
-
-def test_places():
-    ranged = claim(low=0, high=1, fail_low=-1, fail_high=2)
-    assert [placed(ranged, a, b) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == [
-        (True, False),
-        (False, True),
-        (False, False),
-    ]
 
 
 @pytest.mark.parametrize(("n", "found"), [(8, 0.930), (6, 0.772)])

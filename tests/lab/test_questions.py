@@ -88,16 +88,3 @@ def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_ou
         f"{told}seed"
     ]
     assert not questions.others(others, "first")
-
-
-def test_a_line_that_is_gone_is_noticed(tmp_path):
-    questions = Questions(tmp_path / "questions.jsonl")
-    for n in range(3):
-        questions.note(key({}, n), "judged", units=[str(n)])
-    lines = questions.path.read_bytes().splitlines(keepends=True)
-    assert Questions(questions.path).wrong() == ""
-    for n in range(2):
-        questions.path.write_bytes(b"".join(lines[:n] + lines[n + 1 :]))
-        assert Questions(questions.path).wrong() == "1 line is gone"
-    questions.path.write_bytes(b"".join(lines[:2]))
-    assert Questions(questions.path).wrong(references=Questions(questions.path).heads) == ""

@@ -13,13 +13,11 @@ import xarray as xr
 
 from assay.core.errors import ExperimentError
 from assay.core.results import Estimated
-from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import recording
 from assay.lab.lab import Lab
 from assay.lab.records import records
-from assay.lab.store.provenance import digest
 from assay.lab.store.runs import pack
 from assay.lab.verifying import reproduction
 
@@ -49,17 +47,6 @@ def test_a_record_gives_the_same_verdicts_without_training(recorded):
         assert {k: v.outcome for k, v in a.controls.items()} == {
             k: v.outcome for k, v in b.controls.items()
         }
-
-
-def test_measures_come_back_in_single_precision(recorded):
-    e, _, result, record = recorded
-    for arm, data in recording.arms(e, record).items():
-        np.testing.assert_array_equal(
-            data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32)
-        )
-        assert data.diverged.dtype == bool
-        assert data.attrs == result.arms[arm].attrs
-        assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
 
 
 def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
@@ -107,20 +94,6 @@ def test_a_record_in_single_precision_is_still_reproduced(recorded):
     assert numbers.total > 0 and numbers.equal == numbers.total and numbers.unequal == ()
 
 
-def test_a_record_names_keys_costs_and_no_path(recorded):
-    e, lab, _, record = recorded
-    ran = {arm: [r.job.key for r in rows] for arm, rows in lab.plan(e).by_arm().items()}
-    assert record["provenance"]["keys"] == digest(canonical_json(ran))
-    assert record["cost"].keys() == record["bytes"].keys() == {"main", "still", "far"}
-    assert min(record["bytes"].values()) > 0
-    there = catalogue.record_path("stroll", e.origin)
-    said = there.read_bytes() + lzma.decompress(records.arrays(there).read_bytes())
-    assert str(lab.store.root.parent).encode() not in said
-    plan = Lab(lab.store.root.parent / "empty").plan(e)
-    assert plan.cost_from == "the record"
-    assert plan.disk == sum(6 * b for b in record["bytes"].values())
-
-
 def test_check_finds_what_differs(recorded):
     *_, result, record = recorded
     assert recording.check(result, record) == []
@@ -147,20 +120,6 @@ def test_a_record_of_another_preset_is_not_overwritten(recorded):
     e, lab, result, _ = recorded
     with pytest.raises(ExperimentError, match="records preset default, got smoke"):
         recording.write_record(e, dataclasses.replace(result, preset="smoke"), lab.plan(e))
-
-
-def test_its_json_says_in_short_what_the_whole_says(recorded):
-    e, *_, record = recorded
-    head = records.read("stroll", e.origin, measures=False)
-    assert head == records.brief(record) and head["arms"]["far"] == {
-        "runs": len(record["arms"]["far"]["specs"]),
-        "measures": sorted(record["arms"]["far"]["measures"]["variables"]),
-    }
-    for short, whole in zip(head["verdicts"], record["verdicts"], strict=True):
-        assert short["controls"].keys() == whole["controls"].keys()
-        assert (
-            whole.items() >= {k: short[k] for k in short.keys() - {"controls", "planted"}}.items()
-        )
 
 
 def test_equal_records_are_equal_bytes_and_every_number_comes_back(recorded, tmp_path):

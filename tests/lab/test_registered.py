@@ -92,12 +92,6 @@ def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
         assert str(tmp_path) not in json.dumps(record["registration"])
 
 
-def test_what_was_not_frozen_is_exploratory(tmp_path, lab):
-    experiment, _ = found(write(tmp_path, NEAR))
-    data = lab.run(experiment).to_json()
-    assert (data["inference"], data["registration"]) == ("exploratory", None)
-
-
 def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     some = override(experiment, "default", ("seed=1003:1009",))
@@ -140,7 +134,6 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
         ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),  # its code alone
         ({"seeds": "1000, 1020"}, "seeds changed: 1000:1018 frozen, 1000:1020 now"),
-        ({"text": ("batch * 0.05", "batch * 0.04")}, EDITED),
         ({"text": ("end=-arms", "end=-2 * arms")}, EDITED),
     ],
 )

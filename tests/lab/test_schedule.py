@@ -116,31 +116,6 @@ def pace_after(*groups):
     return pace, clock
 
 
-def test_nothing_is_known_before_a_group_is_stored():
-    clock = Clock()
-    pace = Pace(clock)
-    pace.began("first", 10.0)
-    clock.now = 30.0
-    assert time_left([Rest(20.0)], pace, 1) is None
-    pace.stored("first")
-    assert time_left([Rest(20.0)], pace, 1).middle == pytest.approx(60)
-    assert time_left([Rest(0.0)], pace, 1) is None
-
-
-def test_what_groups_take_replaces_what_was_planned():
-    pace, _ = pace_after((10.0, 30.0), (20.0, 60.0))
-    assert time_left([Rest(50.0)], pace, 1).middle == pytest.approx(150)
-
-
-def test_workers_share_what_is_left_as_long_as_each_has_a_group():
-    pace, _ = pace_after((10.0, 10.0))
-    assert time_left([Rest(40.0)], pace, 2).middle == pytest.approx(20)
-    assert time_left([Rest(40.0, groups=1)], pace, 2).middle == pytest.approx(40)
-    assert time_left([Rest(20.0, groups=1), Rest(20.0, groups=2)], pace, 4).middle == (
-        pytest.approx(40 / 3)
-    )
-
-
 def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups():
     """Six groups of three kinds on two workers, of which nothing was planned: at the end one of
     twelve runs and one of six are all but done, side by side."""
@@ -192,23 +167,6 @@ def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_sto
     assert time_left([Rest(10.0)], pace, 1).middle == pytest.approx(6)
     clock.now += 100.0
     assert time_left([Rest(10.0)], pace, 1).middle == pytest.approx(0.5), "a twentieth of it"
-
-
-def test_runs_are_counted_where_nothing_was_planned_but_not_beside_planned_seconds():
-    pace, _ = pace_after((2.0, 40.0))
-    assert time_left([Rest(3.0, planned=False)], pace, 1).middle == pytest.approx(60)
-    assert time_left([Rest(3.0, planned=False), Rest(30.0)], pace, 1) is None
-    assert time_left([Rest(3.0, planned=False), Rest(0.0)], pace, 1).middle == pytest.approx(60)
-
-
-def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing():
-    clock = Clock()
-    pace = Pace(clock)
-    pace.began("gone", 10.0)
-    clock.now = 1.0
-    pace.gone("gone")
-    pace.stored("gone")
-    assert time_left([Rest(10.0)], pace, 1) is None
 
 
 @pytest.mark.parametrize("seed", range(4))

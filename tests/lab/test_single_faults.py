@@ -142,18 +142,6 @@ def test_halves_are_a_partition_by_seeds_down_to_single_runs(tmp_path, seeds, ea
     assert sorted(m.key for m in singles) == sorted(m.key for arm in arms.values() for m in arm)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("not enough memory of the past"),
-        RuntimeError("shapes do not fit"),
-        KeyboardInterrupt(),
-    ],
-)
-def test_other_errors_are_not_taken_for_it(error):
-    assert not memory.lacked(error)
-
-
 @pytest.mark.parametrize("jump", [-400 * 86400.0])
 def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(
     tmp_path, whole, monkeypatch, capsys, jump
@@ -255,28 +243,6 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(
     assert "cannot be written" in said[-1] and "--root" in said[-1]
     monkeypatch.undo()
     assert measures_of(tmp_path / "s") == before
-
-
-def test_a_run_that_diverges_is_told_and_the_others_are_as_ever(tmp_path, whole, capsys):
-    shutil.copy(WALK, tmp_path / "walk.py")
-    # seed 1001 gives a loss that is no number
-    (tmp_path / "walk.py").write_text(
-        WALK.read_text().replace('runs.shared.trouble == "nan"', "True")
-    )
-    where = ("--root", str(tmp_path / "s"))
-    assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline", "--json"]) in (
-        0,
-        3,
-    )
-    said = capsys.readouterr()
-    stored = {(s.arm, json.loads(s.spec_json)["seed"]): s for s in Store(tmp_path / "s").list()}
-    assert {seed for (_, seed), s in stored.items() if s.status == "diverged"} == {1001}
-    assert "diverged" in said.out + said.err
-    assert {
-        s.folder.name: s.folder.joinpath("measures.safetensors").read_bytes()
-        for (_, seed), s in stored.items()
-        if seed != 1001
-    } == {name: data for name, data in whole.items() if not name.endswith("s1001")}
 
 
 def test_torchs_own_words_are_known():

@@ -144,34 +144,6 @@ def test_what_a_killed_command_had_is_free(folder, how):
     assert not [*folder.glob("[0-9]*")], "nothing is left of either"
 
 
-def runs(number, began, counts):
-    with command(2, width=2) as (draw, _, mine):
-        began.wait(600)
-        for _ in range(2):
-            while not draw():
-                pass
-            with counts.get_lock():
-                counts[0] += 1
-                counts[1] = max(counts[1], counts[0])
-                counts[2] += 1
-            time.sleep(0.05)
-            with counts.get_lock():
-                counts[0] -= 1
-            mine.ended()
-
-
-def test_a_dozen_at_once_all_end_and_two_run_at_a_time():
-    began, counts = FORK.Event(), FORK.Array("i", 3)
-    processes = [FORK.Process(target=runs, args=(n, began, counts), daemon=True) for n in range(12)]
-    for process in processes:
-        process.start()
-    began.set()
-    for process in processes:
-        process.join(60)
-    assert [p.exitcode for p in processes] == [0] * 12
-    assert counts[:] == [0, 2, 24]
-
-
 def walk():
     return catalogue.find(str(__file__).replace("test_slots", "walk"))
 

@@ -144,10 +144,6 @@ def test_whatever_a_cluster_does_changes_no_byte(cluster, tmp_path, monkeypatch)
     assert not list((root / "groups").iterdir())
 
 
-def test_a_catalogue_preset_with_a_worker_killed_is_that_of_one_process(cluster, tmp_path):
-    check(cluster, tmp_path, "superposition", "default", "seed=1000:1002")
-
-
 @pytest.mark.model
 def test_an_ask_study_with_a_worker_killed_is_that_of_one_process(cluster, tmp_path):
     check(cluster, tmp_path, CAPITALS, "smoke")

@@ -4,7 +4,6 @@ reading without writing."""
 import itertools
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +20,6 @@ def stored(tmp_path, seed=1):
     store = Store(tmp_path / "s")
     job, data, trained = sample(seed)
     return store, job, put(store, job, data, trained)
-
-
-def tree(folder):
-    return {
-        p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
-        for p in folder.rglob("*")
-    }
 
 
 @pytest.mark.parametrize(
@@ -111,29 +103,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_store_that_another_process_makes_at_that_moment_is_opened(tmp_path, monkeypatch):
-    list_folder = Path.iterdir
-
-    def made_meanwhile(folder):
-        monkeypatch.undo()
-        Store(tmp_path).prepare()
-        (tmp_path / "workers").mkdir()
-        return list_folder(folder)
-
-    monkeypatch.setattr(Path, "iterdir", made_meanwhile)
-    assert not Store(tmp_path).older and (tmp_path / "workers").is_dir()
-
-
-def test_reading_writes_nothing(tmp_path):
-    store, job, _ = stored(tmp_path)
-    before = tree(store.root)
-    again = Store(store.root)
-    assert again.get(job.key) is not None
-    assert [*again.list(), *again.damaged()]
-    assert again.get("0" * 64) is None
-    assert tree(store.root) == before
-
-
 def test_artefacts_are_shared_and_continued(tmp_path):
     store = Store(tmp_path / "s")
     specs = [sample(i)[0].spec for i in range(6)]
@@ -156,22 +125,6 @@ def test_artefacts_are_shared_and_continued(tmp_path):
     assert sorted(built) == list(range(6))
     assert results[0] == results[1]
     assert [(p / "x").read_text() for p in results[0]] == [str(i) for i in range(6)]
-
-
-def test_a_broken_build_leaves_its_partial_folder_for_the_next(tmp_path):
-    store, spec = Store(tmp_path / "s"), sample(1)[0].spec
-
-    def half(folder):
-        (folder / "first").write_text("1")
-        raise RuntimeError("killed here")
-
-    with pytest.raises(RuntimeError):
-        store.artefact(spec, half)
-    seen = []
-    path = store.artefact(spec, lambda folder: seen.extend(p.name for p in folder.iterdir()))
-    assert seen == ["first"]
-    assert (path / "first").exists()
-    assert not path.with_name(path.name + ".partial").exists()
 
 
 def test_a_folder_that_another_process_removed_first_is_gone(tmp_path):

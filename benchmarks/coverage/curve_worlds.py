@@ -1,7 +1,7 @@
 """How often a band contains a whole curve, and an interval the place where it crosses a value, by
 simulation in worlds whose truth is known; prints a part of catalogue/records/coverage.md.
 
-python tests/core/curve_worlds.py [REPEATS]
+python benchmarks/coverage/curve_worlds.py [REPEATS]
 """
 
 import sys
@@ -81,7 +81,7 @@ def page(repeats):
     yield f"""## Curves
 
 A curve over {len(LEVELS)} levels of a swept field, on all of which the same units are measured: how often the band contains the whole of it, then the
-interval of a crossing the true one. {repeats:,} worlds each, by `python tests/core/curve_worlds.py {repeats}`.
+interval of a crossing the true one. {repeats:,} worlds each, by `python benchmarks/coverage/curve_worlds.py {repeats}`.
 """  # noqa: E501
     worlds = ((u, n, r) for u in LAWS for n, r in product(SHAPES, ALIKE[u]))
     found = ((u, n, r, simulate(u, n, r, repeats)) for u, n, r in worlds)

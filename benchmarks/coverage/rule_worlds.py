@@ -197,7 +197,7 @@ def page():
 
 A claim that a method is better than a baseline by a margin of {MARGIN:g}, with one control; both share the baseline, and the seeds of each arm
 have a standard deviation of {SPREAD:g} (in 6 × 24, documents {DOCUMENTS:g} in each arm). {TABLES:,} tables each, crossed {CROSSED:,}; standard errors at most .4 and .7 %.
-Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are {told}.
+Made by `benchmarks/coverage/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are {told}.
 """  # noqa: E501
     yield "Every effect and design, *holds*/*fails*/*unspecific*:"
     yield ""

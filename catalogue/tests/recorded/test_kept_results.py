@@ -15,6 +15,8 @@ import assay
 pytest.importorskip("assay_catalogue")
 import assay_catalogue
 
+WALK = Path(__file__).parents[3] / "tests/lab/walk.py"
+
 STUDY = """
 import sys
 from pathlib import Path
@@ -45,9 +47,7 @@ def checkout(tmp_path):
         source = Path(package.__file__).parent
         shutil.copytree(source, tmp_path / "src" / source.name)  # with what Python compiled
     # with its time: what is written within a tick of the start counts as written since
-    shutil.copy2(
-        Path(__file__).with_name("walk.py"), tmp_path / "src/assay_catalogue/experiments/walk.py"
-    )
+    shutil.copy2(WALK, tmp_path / "src/assay_catalogue/experiments/walk.py")
     (listed := tmp_path / "src/walk-1.dist-info").mkdir()
     (listed / "METADATA").write_text("Metadata-Version: 2.1\nName: walk\nVersion: 1\n")
     points = "[assay.experiments]\nwalk = assay_catalogue.experiments.walk\n"
