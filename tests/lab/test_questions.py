@@ -95,3 +95,18 @@ def test_a_line_that_is_gone_is_noticed(tmp_path):
         assert Questions(questions.path).wrong() == "1 line is gone"
     questions.path.write_bytes(b"".join(lines[:2]))
     assert Questions(questions.path).wrong(references=Questions(questions.path).heads) == ""
+
+
+def test_with_one_function_of_the_same_numbers_the_others_are_seen(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    questions.note_measured("first", [part("logits", "a", "b")])
+    questions.note_study("first", "judged", [question(part("logits", "a", "b"))], {"it is": "fails"})
+    logs = question(Part("logs", tuple(known_units("ab")), "prompt", 2, ("logits",)), text="so")
+    for some in ([logs], read(written([logs]))):
+        ((why, _, _),) = questions.exposures(some)
+        assert why.startswith("2 of 2 prompts of 'so' were measured in first")
+        assert questions.others(some, "second") == [
+            "the same question was judged as first (> 1: fails): so"
+        ]
+    ranks = question(Part("ranks", tuple(known_units("ab")), "prompt", 2, ("other",)), text="so")
+    assert not [*questions.exposures([ranks])] and not questions.others([ranks], "second")

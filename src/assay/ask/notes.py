@@ -269,10 +269,18 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     if isinstance(task, SaeTask):
         return
     table, count = task.prompts.table, len(task.rows)
-    if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
+    if task.prompts.unit not in asking.units or questions.frozen is not None:
         return
-    if comparing.groups(questions, part.label):
-        of = prompts.shared(task.prompts, task.rows)
+    groups = comparing.groups(questions, part.label).get(task.prompts.unit, {})
+    if texts := groups.get("text"):
+        yield (
+            f"the {len(texts)} {plural(task.prompts.unit, 2)} say only {len({*texts.values()})} "
+            "different things, apart from their spelling, so the verdict has to be the same with "
+            "each of these as one unit"
+        )
+    if task.prompts.unit != "prompt" or table.unit:
+        return
+    if of := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "

@@ -24,7 +24,7 @@ import numpy as np
 from assay.ask.tables import Message, Prompts
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
-from assay.core.wordings import wordings
+from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
 
 MOST = 20_000
@@ -69,6 +69,8 @@ class PromptSet:
 
     table: Prompts
     rows: tuple[PromptRow, ...]
+    same: tuple[int, ...] = ()
+    """Of each row, the number of what it says: equal where only spelling and unit differ."""
 
     @cached_property
     def digest(self) -> str:
@@ -220,6 +222,19 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
 
 
+def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
+    """Give each unit of these rows the first that says the same but for its spelling; empty where
+    each says something else, and where the table says that each prompt is a unit."""
+    if not prompts.same or prompts.table.unit == "prompt":
+        return {}
+    says: dict[str, list[int]] = {}
+    for i, unit in zip(rows, prompts.units(rows), strict=True):
+        says.setdefault(unit, []).append(prompts.same[i])
+    first: dict[tuple[int, ...], str] = {}
+    found = {unit: first.setdefault((*sorted(some),), unit) for unit, some in says.items()}
+    return found if len(first) < len(found) else {}
+
+
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give of each of these rows the value of each slot, the template among them."""
     some = [prompts.rows[i] for i in rows]
@@ -241,7 +256,7 @@ def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
     has = all(unit in row.columns for row in prompts.rows)
     if unit == "prompt" or table.unit or table.split or not has:
         return prompts
-    return PromptSet(msgspec.structs.replace(table, unit=unit), prompts.rows)
+    return replace(prompts, table=msgspec.structs.replace(table, unit=unit))
 
 
 def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
@@ -299,7 +314,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             "different, and the others repeat a text and its answers: copies do not count as "
             "units; remove them, or write what you generalise over as unit"
         )
-    made = PromptSet(table, tuple(rows))
+    made = PromptSet(table, tuple(rows), tuple(_numbered(table, rows, study)))
     _check_levels(made)
     return made
 
@@ -395,6 +410,15 @@ def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
     it."""
     names = (n for n in sorted(row.columns) if not study or n == "label" or _names(study, n))
     return [(name, row.columns[name]) for name in names]
+
+
+def _numbered(table: Prompts, rows: Sequence[PromptRow], study: str) -> Iterator[int]:
+    """Number what rows say and what is read of them, without case, spaces and end marks."""
+    known: dict[str, int] = {}
+    for row in rows:
+        besides = (table.unit, table.split, *row.spans)
+        read = [x for x in _read_of(row, study) if x[0] not in besides]
+        yield known.setdefault(json.dumps([spelling(row.text), read]), len(known))
 
 
 def _names(study: str, column: str) -> bool:
