@@ -30,6 +30,9 @@ from assay.subjects.chats import Chat
 MOST = 20_000
 """Prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
+_BRACES = re.compile(r"\{+[^{}\n]*\}+")
+MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
+"""How programs write a cell that is empty."""
 
 
 @dataclass(frozen=True)
@@ -389,20 +392,31 @@ def _check_levels(prompts: PromptSet) -> None:
 
 
 def remarks(prompts: PromptSet) -> list[str]:
-    """Say what cannot be seen in the texts: characters that look like nothing or like a space, and
-    slots with nothing in them."""
+    """Say what is hard to see in the texts: characters that look like nothing or like a space,
+    slots with nothing or with more spaces in them, and slots that are misspelt."""
     kinds: dict[str, list[PromptRow]] = {}
     for row in prompts.rows:
         if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
             kinds.setdefault(f"invisible characters, such as {visible(unseen[0])}", []).append(row)
         for slot in row.spans:
-            if not row.columns.get(slot, slot):
-                kinds.setdefault(f"nothing in {{{slot}}}", []).append(row)
+            value = row.columns.get(slot, slot)
+            if not value or value.casefold() in MISSING:
+                kinds.setdefault(f"{value or 'nothing'} in {{{slot}}}", []).append(row)
+            elif value != value.strip(" ") or "  " in value:
+                kinds.setdefault(f"extra spaces in {{{slot}}}", []).append(row)
+        for text in no_slots(prompts.template(row), row):
+            kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
         f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts have {what} "
         f"({rows[0].place})"
         for what, rows in kinds.items()
     ]
+
+
+def no_slots(text: str, row: PromptRow) -> list[str]:
+    """Find what names a column in braces and yet is no slot, such as "{ country }"."""
+    some = [braces for braces in _BRACES.findall(text) if not SLOT.fullmatch(braces)]
+    return [braces for braces in some if {*re.findall(r"\w+", braces)} & {*row.columns}]
 
 
 def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
@@ -580,6 +594,8 @@ def _check_header(place: str, header: Sequence[str]) -> None:
     for number, column in enumerate(header, 1):
         if not column.strip():
             raise DataError(f"{place}: column {number} of {len(header)} has no name")
+    if spaced := [column for column in header if column != column.strip()]:
+        raise DataError(f"{place}: the column {spaced[0]!r} has a space at an end; remove it")
     twice = [column for column, n in Counter(header).items() if n > 1]
     if twice:
         numbers = [str(n) for n, column in enumerate(header, 1) if column == twice[0]]
