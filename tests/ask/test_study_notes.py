@@ -2,9 +2,12 @@
 nowhere else."""
 
 import pytest
+from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.gaps import find_gaps
+from assay.ask.measure.prompts import load, remarks, spellings
+from assay.ask.tables import Prompts
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -24,6 +27,13 @@ HANGS = 'have only 8 values of country, on which the answer depends: write unit 
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
+COPIED = "24 of 24 prompts contain the answer ' {city}' of right, and not the others"
+TOLD = CUT.replace("{country} the capital", "{country} {city} the capital")
+BY_DEFINITION = "mood is the unembedding of ' good', of which good is a function"
+UNEMBEDDED = MOOD.replace(
+    'prompts = "moody"\nsite = "blocks.2.hook_resid_pre"\ndifference = ["nice", "nasty"]',
+    'unembedding = " good"',
+).replace('add = "mood"', 'add = "mood"\nstrength = 4\nsite = "blocks.2.hook_resid_post"')
 BREAKS = """
 [[intervene]]
 name = "broken"
@@ -133,6 +143,33 @@ CASES = {
         "sink: the first token is 'anna', of capitals.csv line 2: the model reads no BOS",
         True,
     ),
+    "an answer in the prompt": (TOLD, "main.right > 1", COPIED, True),
+    "the wrong answer as well": (
+        TOLD.replace("{city} the", "{city} and {foil} the"),
+        "main.right > 1",
+        COPIED,
+        False,
+    ),
+    "no answer in the prompt": (CUT, "main.right > 1", COPIED, False),
+    "the unembedding of an answer": (
+        UNEMBEDDED,
+        "steered.good - main.good > 1",
+        BY_DEFINITION,
+        True,
+    ),
+    "the unembedding of another word": (
+        UNEMBEDDED.replace('unembedding = " good"', 'unembedding = " nice"'),
+        "steered.good - main.good > 1",
+        BY_DEFINITION,
+        False,
+    ),
+    "a slot without braces": (
+        CUT.replace("{who} went to {country}", "who went to [country]"),
+        "main.right > 1",
+        "all 24 prompts are the same text",
+        True,
+    ),
+    "slots with braces": (CUT, "main.right > 1", "are the same text", False),
     "another token": (
         CUT + SINK.format(to='"self"'),
         "main.sink > 0.5",
@@ -164,6 +201,52 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     (lack,) = [m for m in lacks if m.where == "claim 1: units"]
     assert lack.default.startswith("3 pairs")
     assert "add 6 more pairs, because some of them are used for learning" in lack.text
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "remark"),
+    [
+        ("in { city }", "Rome", "the text '{ city }', which is no slot"),
+        ("in {{city}}", "Rome", "the text '{{city}}', which is no slot"),
+        ("in {city.name}", "Rome", "the text '{city.name}', which is no slot"),
+        ("in {city}", "Rome ", "extra spaces in {city}"),
+        ("in {city}", "nan", "nan in {city}"),
+        ("in {city}", "", "nothing in {city}"),
+        ("in {city}, {x} is {1}", "New York", ""),
+    ],
+)
+def test_what_is_hard_to_see_in_prompts_is_said(text, value, remark):
+    said = remarks(load(Prompts(text=text, rows=({"city": value, "x": "y"},)), None))
+    assert said == ([f"prompts: 1 of 1 prompts have {remark} (prompts, row 1)"] if remark else [])
+
+
+def test_a_unit_that_says_what_another_says_is_one_with_it():
+    asked = ("Is it Rome?", "is it  rome", "Is it Bonn?", "Is it Rome?")
+    rows = tuple({"q": q, "id": f"{i}", "city": "abba"[i]} for i, q in enumerate(asked))
+    table = Prompts(text="{q}", rows=rows, unit="id")
+    every = range(4)
+    assert spellings(load(table, None, '"id"'), every) == {"0": "0", "1": "0", "2": "2", "3": "0"}
+    by_city = load(table, None, '"id" {city}')  # what is asked of them is another answer
+    assert spellings(by_city, every) == {"0": "0", "1": "1", "2": "2", "3": "0"}
+    assert spellings(load(structs.replace(table, unit="prompt"), None, ""), every) == {}
+
+
+def test_a_verdict_is_the_same_with_copies_as_one_unit_and_none_where_most_are_copies(folder):  # noqa: F811
+    lines = (folder / "capitals.csv").read_text().splitlines()
+    head = CUT.replace(EACH, 'unit = "id"\n').replace("capitals.csv", "copies.csv")
+    for copies, refused in ((4, False), (40, True)):
+        rows = [*lines[1:], *([lines[1]] * copies)]
+        numbered = [f"{row},{i}" for i, row in enumerate(rows)]
+        (folder / "copies.csv").write_text("\n".join([f"{lines[0]},id", *numbered]))
+        path = str(study(folder, "copies", head, "main.right > 1"))
+        if refused:
+            with pytest.raises(ExperimentError, match="64 ids of prompts, 40 repeat the text"):
+                catalogue.find(path)
+            continue
+        experiment = catalogue.find(path)
+        (_,) = (r for r in experiment.remarks if "the 28 ids say only 24 different" in r)
+        texts = experiment.claims[0].groups["id"]["text"]
+        assert {i for i, text in texts.items() if text == "0"} == {"0", "24", "25", "26", "27"}
 
 
 PROBE = """

@@ -646,6 +646,14 @@ def ways(kind):
     if kind in ("dictionary", "method"):
         return found | _around_model(kind) | _around_texts()
     found |= _around_rows() | _around_model(kind)
+    if kind == "read":
+        pair, logit = 'log_prob = ["{good}", "{bad}"]', 'logit = "{good}"'
+        after = 'site = "blocks.{}.hook_resid_post"\n'.format
+        found |= {
+            "the logits of the same answers": ("refused", _edited(pair, logit)),
+            "the logit lens at the end": ("refused", _edited(pair, after(1) + logit)),
+            "the logit lens before it": ("accepted", _edited(pair, after(0) + logit)),
+        }
     if kind == "probe":
         return found
     if kind == "adapter":

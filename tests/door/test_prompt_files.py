@@ -109,6 +109,7 @@ REFUSED = {
     "deep": ("jsonl", '{"a":' + "[" * 100_000, r"must be an object of texts and numbers"),
     "a mark in a later line": ("jsonl", '{"a": 1}\n\ufeff{"a": 2}', r"line 2 column 1 is not JSON"),
     "one column twice": ("csv", "a,b,a\n1,2,3\n", r"line 1: columns 1 and 3 are both called 'a'"),
+    "a space after commas": ("csv", "a, b\n1, 2\n", r"line 1: the column ' b' has a space"),
     "a column without a name": ("csv", "a,,b\n1,2,3\n", r"line 1: column 2 of 3 has no name"),
     "a comma behind the header": ("csv", "a,b,\n1,2,\n", r"column 3 of 3 has no name"),
     "too few cells": ("csv", "a,b\n1,2\n3\n", r"line 3 has 1 cells, and the header has 2"),

@@ -88,3 +88,20 @@ def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_ou
         f"{told}seed"
     ]
     assert not questions.others(others, "first")
+
+
+def test_with_one_function_of_the_same_numbers_the_others_are_seen(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    questions.note_measured("first", [part("logits", "a", "b")])
+    asked = [question(part("logits", "a", "b"))]
+    questions.note_study("first", "judged", asked, {"it is": "fails"})
+    logs = question(Part("logs", tuple(known_units("ab")), "prompt", 2, ("logits",)), text="so")
+    for some in ([logs], read(written([logs]))):
+        ((why, _, _),) = questions.exposures(some)
+        assert why.startswith("2 of 2 prompts of 'so' were measured in first")
+        assert questions.others(some, "second") == [
+            "also judged on the same prompts, with this or another answer, earlier, in first: "
+            "“it is” (fails; > 1)"
+        ]
+    ranks = question(Part("ranks", tuple(known_units("ab")), "prompt", 2, ("other",)), text="so")
+    assert not [*questions.exposures([ranks])] and not questions.others([ranks], "second")

@@ -318,16 +318,27 @@ def units(asked: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
     return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
 
-def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, str]]:
-    """The slots of which prompts are combinations, each with its value in every prompt. Of what
-    was frozen there are none: it is judged as it was."""
+def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
+    """Of the unit of an arm: the slots of which prompts are combinations, each with its value in
+    every prompt, and the text of each unit where several say the same. Of what was frozen there are none: it is judged
+    as it was. Raises: ExperimentError where most units are copies."""
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if task is None or isinstance(task, SaeTask) or asked.frozen is not None:
         return {}
-    return {
+    found = {
         name: {str(i): value for i, value in zip(task.rows, values, strict=True)}
         for name, values in prompts.shared(task.prompts, task.rows).items()
     }
+    sampled = any(read.temperature for read in asked.text.study.read)
+    texts = {} if sampled else prompts.spellings(task.prompts, task.rows)
+    if 2 * (copies := len(texts) - len({*texts.values()})) > len(texts):
+        raise ExperimentError(
+            f"of the {len(texts)} {plural(task.prompts.unit, 2)} of {task.prompts.table.name}, "
+            f"{copies} repeat the text and the answers of another, perhaps in another spelling: "
+            "copies do not count as units; remove them"
+        )
+    found |= {"text": texts} if texts else {}
+    return {task.prompts.unit: found} if found else {}
 
 
 def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:

@@ -50,6 +50,8 @@ ANSWERS = (
 
 ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
+NEXT = ("answers", "logit", "logit_lens")
+"""What these and others are of the next token: of a pair, the difference is the same in each."""
 
 TRAINED = "for these trained runs only"
 """What a scope says of units within runs, which here are those of a model as it is."""
@@ -139,9 +141,10 @@ class Contents:
         if self.asked.parts:
             rehearse(self.asked, arms, seeds, device)
 
-    def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any] | None:
-        """Return the content hashes of what a measure of an arm is read from, and what it is, as
-        JSON values without names; None of an arm of an experiment. Raises: AssayError."""
+    def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any, list[Any]] | None:
+        """Return the content hashes of what a measure of an arm is read from, what it is, as
+        JSON values without names, and which others are functions of the same numbers; None of an
+        arm of an experiment. Raises: AssayError."""
         if (part := self._part(arm)) is None:
             return None
         task = part.task
@@ -165,7 +168,11 @@ class Contents:
             of = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
             what |= {"of": of, "measure": measure}
             what |= {"change": self._bare(task.intervention)} if task.intervention else {}
-        return inputs, json.loads(self._slots(task, json.dumps(what, sort_keys=True)))
+        others = [what | {"read": read} for read in self._same(task, what.get("read"))]
+        bare = [
+            json.loads(self._slots(task, json.dumps(x, sort_keys=True))) for x in (what, *others)
+        ]
+        return inputs, bare[0], bare[1:]
 
     def _part(self, arm: str) -> Part | None:
         return self.asked.by_label.get(arm)
@@ -230,6 +237,18 @@ class Contents:
             return measure
         kind = reads.kind_of(table)
         return ["answers" if kind in ANSWERED else kind, self._bare(table)]
+
+    def _same(self, task: Any, read: Any) -> list[Any]:
+        """The other reads of the same next token: as another function of its logits, or by the
+        logit lens after the last block, which is where the model ends."""
+        if not isinstance(read, list) or read[0] not in NEXT:
+            return []
+        found = self.asked.found(models.states(task.models[0])[0])
+        end = {"site": f"blocks.{found.layers - 1}.hook_resid_post"}
+        bare = {k: v for k, v in read[1].items() if (k, v) != ("site", end["site"])}
+        if "site" in bare:
+            return []
+        return [x for kind in NEXT for x in ([kind, bare], [kind, bare | end]) if x != read]
 
     def _change(self, task: Task) -> Any:
         return self._bare(task.intervention) if task.intervention else None

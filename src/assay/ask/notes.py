@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from assay.ask import comparing
 from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.interventions import sites_of
+from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
@@ -89,6 +90,8 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
     yield from _habit(part, asking)
+    yield from _copied(part, asking)
+    yield from _by_definition(part, asking)
 
 
 # conditions that much else satisfies --------------------------------------------------------------
@@ -264,6 +267,46 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
     )
 
 
+def _copied(part: Part, asking: Asking) -> Iterator[str]:
+    """Of an answer that most prompts contain, alone among those that are compared."""
+    if not isinstance(part.task, Task):
+        return
+    rows = [part.task.prompts.rows[i] for i in part.task.rows]
+    for read in _asked(part.task, asking):
+        texts = controls.answers(read)
+        there = [[bool(whole(r.fill(t)).search(r.text)) for t in texts] for r in rows]
+        for i, text in enumerate(texts):
+            count = sum(some[i] and (not texts[1:] or not all(some)) for some in there)
+            if 2 * count > len(rows):
+                yield (
+                    f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
+                    f"{', and not the others' if texts[1:] else ''}: copying it is enough"
+                )
+
+
+def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a change along the unembedding of an answer, whose logit it changes in any model."""
+    task = part.task
+    table = task.intervention
+    direction = interventions.direction_of(table, task.directions) if table else None
+    if not isinstance(task, Task) or direction is None or "{" in direction.name:
+        return
+    tokens = direction.unembedding
+    of = {tokens} if isinstance(tokens, str) else {*tokens}
+    for read in _asked(task, asking):
+        if both := sorted(of & {*controls.answers(read)} - {""}):
+            yield (
+                f"{direction.name} is the unembedding of {both[0]!r}, of which {read.name} is a "
+                "function: near the end of the model, this changes it in any model, by "
+                "definition; change an early block, or read other words of the same meaning"
+            )
+
+
+def _asked(task: Task, asking: Asking) -> list[Read]:
+    """The reads of a claim or an estimate."""
+    return [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
+
+
 # units --------------------------------------------------------------------------------------------
 
 
@@ -273,10 +316,23 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     if isinstance(task, SaeTask):
         return
     table, count = task.prompts.table, len(task.rows)
-    if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
+    if len({task.prompts.rows[i].text for i in task.rows}) == 1 < count:
+        yield (
+            f"all {count} prompts are the same text, so that at most the answers differ between "
+            "them; if its slots should be filled, write them as {country}"
+        )
+    if task.prompts.unit not in asking.units or questions.frozen is not None:
         return
-    if comparing.groups(questions, part.label):
-        of = prompts.shared(task.prompts, task.rows)
+    groups = comparing.groups(questions, part.label).get(task.prompts.unit, {})
+    if texts := groups.get("text"):
+        yield (
+            f"the {len(texts)} {plural(task.prompts.unit, 2)} say only {len({*texts.values()})} "
+            "different things, apart from their spelling, so the verdict has to be the same with "
+            "each of these as one unit"
+        )
+    if task.prompts.unit != "prompt" or table.unit:
+        return
+    if of := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
@@ -288,7 +344,7 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     every = prompts.slot_values(task.prompts, task.rows)
     values = {name: len({*of}) for name, of in every.items()}
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
-    about = [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
+    about = _asked(task, asking) if isinstance(task, Task) else []
     for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
         yield (
             f"{count} prompts have only {shared[column]} values of {column}, on which the answer "

@@ -214,9 +214,10 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
 
 
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
-    """The slots of which the prompts of a statement's arm are combinations, that have a value."""
-    found = comparing.groups(study.asked, s.main) if study.asked.parts and "prompt" in units else {}
-    return {"prompt": found} if found else {}
+    """Return the groups of a statement's units, such as slots of which they are combinations."""
+    with study.text.located(s.table, s.i, s.key):
+        found = comparing.groups(study.asked, s.main) if study.asked.parts else {}
+    return {unit: groups for unit, groups in found.items() if unit in units}
 
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:

@@ -209,9 +209,10 @@ class Materials(Protocol):
         """Measure a little of these arms where all of them take long. Raises: ExperimentError for
         what would be refused later."""
 
-    def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any] | None:
-        """Return the content hashes of what a measure of an arm is read from, and what it is as
-        JSON values without names; None for an arm whose settings say all. Raises: AssayError."""
+    def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any, list[Any]] | None:
+        """Return the content hashes of what a measure of an arm is read from, what it is as
+        JSON values without names, and which others are functions of the same numbers; None for an
+        arm whose settings say all. Raises: AssayError."""
 
 
 @dataclass(frozen=True)

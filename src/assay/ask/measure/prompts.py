@@ -24,12 +24,15 @@ import numpy as np
 from assay.ask.tables import Message, Prompts
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
-from assay.core.wordings import wordings
+from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
 
 MOST = 20_000
 """Prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
+_BRACES = re.compile(r"\{+[^{}\n]*\}+")
+MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
+"""How programs write a cell that is empty."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class PromptSet:
 
     table: Prompts
     rows: tuple[PromptRow, ...]
+    same: tuple[int, ...] = ()
+    """Of each row, the number of what it says: equal where only spelling and unit differ."""
 
     @cached_property
     def digest(self) -> str:
@@ -220,6 +225,19 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
 
 
+def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
+    """Give each unit of these rows the first that says the same but for its spelling; empty where
+    each says something else, and where the table says that each prompt is a unit."""
+    if not prompts.same or prompts.table.unit == "prompt":
+        return {}
+    says: dict[str, list[int]] = {}
+    for i, unit in zip(rows, prompts.units(rows), strict=True):
+        says.setdefault(unit, []).append(prompts.same[i])
+    first: dict[tuple[int, ...], str] = {}
+    found = {unit: first.setdefault((*sorted(some),), unit) for unit, some in says.items()}
+    return found if len(first) < len(found) else {}
+
+
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give of each of these rows the value of each slot, the template among them."""
     some = [prompts.rows[i] for i in rows]
@@ -241,7 +259,7 @@ def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
     has = all(unit in row.columns for row in prompts.rows)
     if unit == "prompt" or table.unit or table.split or not has:
         return prompts
-    return PromptSet(msgspec.structs.replace(table, unit=unit), prompts.rows)
+    return replace(prompts, table=msgspec.structs.replace(table, unit=unit))
 
 
 def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
@@ -299,7 +317,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             "different, and the others repeat a text and its answers: copies do not count as "
             "units; remove them, or write what you generalise over as unit"
         )
-    made = PromptSet(table, tuple(rows))
+    made = PromptSet(table, tuple(rows), tuple(_numbered(table, rows, study)))
     _check_levels(made)
     return made
 
@@ -374,15 +392,20 @@ def _check_levels(prompts: PromptSet) -> None:
 
 
 def remarks(prompts: PromptSet) -> list[str]:
-    """Say what cannot be seen in the texts: characters that look like nothing or like a space, and
-    slots with nothing in them."""
+    """Say what is hard to see in the texts: characters that look like nothing or like a space,
+    slots with nothing or with more spaces in them, and slots that are misspelt."""
     kinds: dict[str, list[PromptRow]] = {}
     for row in prompts.rows:
         if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
             kinds.setdefault(f"invisible characters, such as {visible(unseen[0])}", []).append(row)
         for slot in row.spans:
-            if not row.columns.get(slot, slot):
-                kinds.setdefault(f"nothing in {{{slot}}}", []).append(row)
+            value = row.columns.get(slot, slot)
+            if not value or value.casefold() in MISSING:
+                kinds.setdefault(f"{value or 'nothing'} in {{{slot}}}", []).append(row)
+            elif value != value.strip(" ") or "  " in value:
+                kinds.setdefault(f"extra spaces in {{{slot}}}", []).append(row)
+        for text in no_slots(prompts.template(row), row):
+            kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
         f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts have {what} "
         f"({rows[0].place})"
@@ -390,11 +413,26 @@ def remarks(prompts: PromptSet) -> list[str]:
     ]
 
 
+def no_slots(text: str, row: PromptRow) -> list[str]:
+    """Find what names a column in braces and yet is no slot, such as "{ country }"."""
+    some = [braces for braces in _BRACES.findall(text) if not SLOT.fullmatch(braces)]
+    return [braces for braces in some if {*re.findall(r"\w+", braces)} & {*row.columns}]
+
+
 def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
     """The columns of a row that a study uses, as a slot or by name; all, where nothing is known of
     it."""
     names = (n for n in sorted(row.columns) if not study or n == "label" or _names(study, n))
     return [(name, row.columns[name]) for name in names]
+
+
+def _numbered(table: Prompts, rows: Sequence[PromptRow], study: str) -> Iterator[int]:
+    """Number what rows say and what is read of them, without case, spaces and end marks."""
+    known: dict[str, int] = {}
+    for row in rows:
+        besides = (table.unit, table.split, *row.spans)
+        read = [x for x in _read_of(row, study) if x[0] not in besides]
+        yield known.setdefault(json.dumps([spelling(row.text), read]), len(known))
 
 
 def _names(study: str, column: str) -> bool:
@@ -556,6 +594,8 @@ def _check_header(place: str, header: Sequence[str]) -> None:
     for number, column in enumerate(header, 1):
         if not column.strip():
             raise DataError(f"{place}: column {number} of {len(header)} has no name")
+    if spaced := [column for column in header if column != column.strip()]:
+        raise DataError(f"{place}: the column {spaced[0]!r} has a space at an end; remove it")
     twice = [column for column, n in Counter(header).items() if n > 1]
     if twice:
         numbers = [str(n) for n, column in enumerate(header, 1) if column == twice[0]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -70,10 +70,20 @@ class Part:
     """What these are: seed, prompt, or a column of the prompts."""
     rows: int = 0
     """How many rows there are, where each is known by several texts, as a pair or a chat is."""
+    others: Sequence[str] = field(default=(), compare=False)
+    """The keys of measures that are functions of the same numbers: with one, all are seen."""
 
     @property
-    def named(self) -> list[str | int]:
-        """What the units are, and how many rows have them, where that is another number."""
+    def keys(self) -> set[str]:
+        """The keys under which it may have been seen."""
+        return {self.key, *self.others}
+
+    @property
+    def named(self) -> list[str | int | list[str]]:
+        """What the units are, how many rows have them, where that is another number, and the other
+        keys."""
+        if self.others:
+            return [self.unit, self.rows, [*self.others]]
         return [self.unit, *([self.rows] if self.rows not in (0, len(self.units)) else [])]
 
 
@@ -90,6 +100,12 @@ class Question:
     def key(self) -> str:
         """The key of all that it reads."""
         return key({}, sorted(part.key for part in self.parts))
+
+    def is_asked_in(self, line: Line) -> bool:
+        """Whether a line of a journal is about it, or about the same numbers."""
+        parts = {*line.get("parts", ())}
+        same = len(parts) == len(self.parts) and all(part.keys & parts for part in self.parts)
+        return line["question"] == self.key or same
 
 
 def asked(experiment: Experiment, preset: Preset) -> list[Question]:
@@ -160,10 +176,12 @@ def _part(
     if (known := materials.quantity(arm, measure)) is None:
         specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
         fields = sorted({seedless(s.to_json()) for s in specs})
-        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure]
+        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], []
     units = tuple(dict.fromkeys(known_units(texts)))
     name, count = (rows.unit, len({*rows.texts})) if rows else ("seed", 0)
-    return Part(key(*known)[:_SHORT], units, name, count)
+    inputs, quantity, others = known
+    keys = [key(inputs, x)[:_SHORT] for x in (quantity, *others)]
+    return Part(keys[0], units, name, count, tuple(keys[1:]))
 
 
 class Questions(Journal):
@@ -223,7 +241,7 @@ class Questions(Journal):
         """Return the first line that says that a measure may have been seen on some of its
         units; None where none does."""
         units = {*part.units}
-        lines = (x for x in self.looks if x["what"] != FROZEN and part.key in x.get("parts", ()))
+        lines = (x for x in self.looks if x["what"] != FROZEN and part.keys & {*x.get("parts", ())})
         return next((x for x in lines if units & set(x.get("units", ()))), None)
 
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
@@ -280,7 +298,7 @@ class Questions(Journal):
                 at = f"{'earlier' if place < first else 'later'}, in {line['experiment']}"
                 shared = bool(units & set(line["units"]))
                 same_words = line["text"] == q.text and line["threshold"] == q.threshold
-                if line["question"] == q.key and shared and not same_words:
+                if q.is_asked_in(line) and shared and not same_words:
                     of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
                     why = f"{came}; {line['threshold']}" if line["threshold"] else came
                     phrases.append(f"also judged on {of}, {at}: “{line['text']}” ({why})")
