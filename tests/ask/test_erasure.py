@@ -6,6 +6,7 @@ import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
 from assay.ask.measure import controls, directions, interventions
+from assay.ask.tables import Read
 from assay.controls import vectors
 from assay.core.errors import DataError
 from assay.subjects.site import Site
@@ -122,6 +123,17 @@ def test_less_is_changed_than_by_taking_the_difference_out():
     }
     sizes = {k: float(((m.double() @ metric) * m.double()).sum()) for k, m in moved.items()}
     assert sizes["erased"] < 0.999 * sizes["projected"]
+
+
+def test_the_first_token_is_left_as_it_is(subject, learnt):
+    """Its activations are many times larger than those from which the eraser is learned."""
+    folder, naive = subject
+    size = Read(name="size", norm=True, site=SITE, position=0)
+    more = {"tables": (NUMBER,), "sources": (learnt,), "reads": (size,)}
+    shown = rows_of({"t": "a b"}, {"t": "sum of"}, text="{t} is")
+    got = measured(folder, shown, intervention(erase="d"), **more)[0]["size"][0]
+    plain = [float(naive.acts(row.text, SITE)[0].norm()) for row in shown.rows]
+    np.testing.assert_allclose(got, plain, atol=1e-4)
 
 
 def test_what_stands_in_for_a_concept_that_is_erased(subject, learnt):

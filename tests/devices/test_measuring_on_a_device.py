@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from assay.controls import vectors
 from assay.core import rng
 from assay.dictionaries.baselines import directions, repair
 from assay.dictionaries.dictionary import Dictionary
@@ -121,6 +122,7 @@ CASES = {
     "support": lambda d: recovery.support(
         recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)
     ),
+    "covariance": lambda d: vectors.covariance(X.to(d)),
     "redundancy": lambda d: [
         f(ROWS.to(d)) for f in (redundancy.nearest_cosine, redundancy.effective_dimensions)
     ],

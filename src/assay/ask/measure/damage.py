@@ -186,10 +186,8 @@ def measure(
         if task.than is not None:  # which kind of prompts is harmed more, nobody knows
             off = (x - base).mean(unit)
             worse = xr.where(off > 0, 1.0, -1.0)
-        scaled = _scaled(x, base, share * worse, unit, difference=difference)
-        if not reads.worse(read) and task.than is None:
-            start = 0 * base if difference else base
-            scaled = start + _short_of_zero(scaled - start, of_model.mean(unit), unit)
+        lead = None if reads.worse(read) or task.than is not None else of_model.mean(unit)
+        scaled = _scaled(x, base, share * worse, unit, difference=difference, lead=lead)
         scaled = scaled.transpose(*x.dims)
         low, high = task.range_of(read.name)
         if low is not None or high is not None:
@@ -241,10 +239,17 @@ def _on_others(
 
 
 def _scaled(
-    x: xr.DataArray, base: xr.DataArray, share: xr.DataArray, unit: str, *, difference: bool
+    x: xr.DataArray,
+    base: xr.DataArray,
+    share: xr.DataArray,
+    unit: str,
+    *,
+    difference: bool,
+    lead: xr.DataArray | None,
 ) -> xr.DataArray:
     """The numbers before a change, plus its damage on the scale of what it does to them; of a
-    difference the damage alone. `share` has the damage over the spread of unrelated prompts."""
+    difference the damage alone. `share` has the damage over the spread of unrelated prompts. A
+    `lead` of one answer over another goes to 0 at most."""
     effect = x if difference else x - base
     after = base + x if difference else x
     mean = effect.mean(unit)
@@ -253,6 +258,7 @@ def _scaled(
     swept = [str(d) for d in share.dims if d != SENTENCE]
     dealt = _dealt(share.transpose(*swept, SENTENCE), x[unit].values.tolist(), unit)
     damage = spread * dealt
+    damage = damage if lead is None else _short_of_zero(damage, lead, unit)
     return damage if difference else base + damage
 
 

@@ -52,6 +52,14 @@ def find(tables: Sequence[Direction], name: str) -> Direction:
     return tables[names.index(name)]
 
 
+def source_of(table: Direction, sources: Mapping[str, PromptSet], measured: PromptSet) -> PromptSet:
+    """The prompts that a direction is learned from. Raises: DataError where there are none."""
+    if table.prompts not in ("", *sources):
+        hint = nearest(table.prompts, sources)
+        raise DataError(f"direction {table.name!r}: no prompts {table.prompts!r}; {hint}")
+    return sources.get(table.prompts, measured)
+
+
 def check(table: Direction) -> None:
     """Refuse a direction that no model and no prompts could have. Raises: DataError, ModelError."""
     way = way_of(table)
@@ -62,7 +70,6 @@ def check(table: Direction) -> None:
             f"{table.name!r}: heads are in place of a site, at one token, of a direction that is "
             f"learned ({', '.join(LEARNED)})"
         )
-    heads_by_layer(table.heads if not SLOT.search(" ".join(table.heads)) else ())
     if way in LEARNED and not (table.site or table.heads):
         raise DataError(
             f"the direction {table.name!r} needs a site at which it is learned, such as "
@@ -212,10 +219,7 @@ class Learner:
 
     def _prompts(self, table: Direction) -> tuple[PromptSet, list[int]]:
         """The prompts of a direction, and the rows that may be learned from."""
-        if table.prompts and table.prompts not in self.sources:
-            hint = nearest(table.prompts, self.sources)
-            raise DataError(f"direction {table.name!r}: no prompts {table.prompts!r}; {hint}")
-        prompts = self.sources.get(table.prompts, self.measured)
+        prompts = source_of(table, self.sources, self.measured)
         shared = prompts.table.name == self.measured.table.name
         rows = prompts.halves()[0] if shared else [*range(len(prompts.rows))]
         if labels := table.difference or table.probe:

@@ -240,8 +240,12 @@ def check_projection(read: Read, task: Task, folder: ModelFolder) -> None:
         level = interventions.swept(read, point)
         for name in reads.directions_of(level):
             direction = reads.filled(directions.find(task.directions, name), point)
-            if not (direction.feature and not (level.site or direction.site)):
-                _direction(direction, Site.parse(level.site or direction.site), task, folder)
+            if site := level.site or direction.site:
+                _direction(direction, Site.parse(site), task, folder)
+            elif not direction.feature:
+                raise DataError(
+                    f"{read.name}: {name!r} has no site of its own; say where it is read"
+                )
 
 
 def check_intervention(
@@ -340,12 +344,7 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         )
     if way not in directions.LEARNED:
         return
-    if table.prompts not in ("", *task.sources):
-        known = ", ".join(task.sources)
-        raise DataError(
-            f"direction {table.name!r} is learned from prompts {table.prompts!r}; there are {known}"
-        )
-    learned_from = task.sources.get(table.prompts, task.prompts)
+    learned_from = directions.source_of(table, task.sources, task.prompts)
     same = learned_from.table.name == task.prompts.table.name  # of which the other half is judged
     rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)

@@ -199,11 +199,9 @@ class Editing:
             or self.control
         ):
             return
-        places = [(t, interventions.where(t, None)) for t in tables]
         layers = self.model.layers
-        sites = dict.fromkeys(
-            s for t, some in places for s, _ in interventions.widened(t, some, layers)
-        )
+        wide = [interventions.widened(t, interventions.where(t, None), layers) for t in tables]
+        sites = dict.fromkeys(s for places in wide for s, _ in places)
         patched = [t.patch == "corrupted" for t in tables]
         texts = [] if all(patched) else list(self.prompts)
         if any(patched):

@@ -493,9 +493,9 @@ def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice |
     """The positions that are changed; None for all, with those that a model writes on behind."""
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
-    # dictionaries are not made for a first token, whose activations are many times larger
-    of_dictionary = table.clamp or table.reconstruct
-    first = max(1, prompt.opening) if of_dictionary else prompt.opening
+    # a first token, whose activations are many times larger, is none of those that are learned from
+    learned = table.clamp or table.reconstruct or table.erase
+    first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
 
 
@@ -537,11 +537,8 @@ PATCHED = {
 def in_words(table: Intervention) -> str:
     """Say what is done, in a phrase."""
     way = way_of(table)
-    if way in table.sweep and getattr(table, way) in (
-        "",
-        0.0,
-        None,
-    ):  # in words the first level of all
+    is_unset = getattr(table, way) in ("", 0.0, None)
+    if way in table.sweep and is_unset:  # in words the first level of all
         table = swept(table, {way: table.sweep[way][0]})
     place = heads_in_words(table.heads) or (
         table.site if isinstance(table.site, str) else ", ".join(table.site)

@@ -334,18 +334,16 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
 
 def same_tokens(first: str, second: str) -> bool:
     """Whether two models have the same tokens, so far as they are here."""
-    try:
+    with suppress(AssayError):
         ours, theirs = (folders.find(name).tokenizer.inner for name in (first, second))
-    except AssayError:
-        return True
-    return bool(ours.get_vocab() == theirs.get_vocab())
+        return bool(ours.get_vocab() == theirs.get_vocab())
+    return True
 
 
 def same_shape(first: str, second: str) -> bool:
     """Whether two models have weights of the same names and shapes, so far as they are here."""
-    try:
+    with suppress(AssayError):
         ours, theirs = (folders.find(name) for name in (first, second))
-    except AssayError:
-        return True
-    same_kind = ours.architecture.name == theirs.architecture.name
-    return same_kind and read_sizes(ours.config) == read_sizes(theirs.config)
+        same_kind = ours.architecture.name == theirs.architecture.name
+        return same_kind and read_sizes(ours.config) == read_sizes(theirs.config)
+    return True

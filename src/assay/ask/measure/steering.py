@@ -129,8 +129,7 @@ class Steering:
         if self.control == "random-neurons":
             ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
-            widths = enumerate(map(self.model.folder.width, sites))
-            pool = [(layer, n) for layer, width in widths for n in range(width)]
+            pool = [(s.layer or 0, n) for s in sites for n in range(self.model.folder.width(s))]
             names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
         for site, named in by_site.items():
