@@ -8,6 +8,8 @@ from assay.ask.measure import measuring, reads
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Intervention, Read, Top
 from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
 from assay.subjects.folder import find
 
 SHOWN = ("def add(a, b):", "class Point:\n    x")
@@ -235,3 +237,45 @@ def test_what_has_no_gradient_is_refused(llama, why, fields):
     with pytest.raises(DataError, match=why):
         reads.check(read)
         [*measuring.remarks(task(llama, shown, every), read, prompts, lambda name: None)]
+
+
+def test_a_latent_has_its_activation_times_the_gradient_along_what_it_writes(llama, tmp_path):
+    draw = torch.Generator().manual_seed(4)
+    W, back = (torch.randn(1, *shape, generator=draw) for shape in ((24, 9), (9, 24)))
+    site, half = "blocks.1.hook_resid_pre", torch.tensor([0.5])
+    of = Dictionary(
+        W, torch.zeros(1, 9), back, torch.zeros(1, 24), ReLU(), scale=half, sites=(site,)
+    )
+    of.save(tmp_path / "mine.safetensors")
+    name = str(tmp_path / "mine.safetensors")
+    shown = texts(*(f"def {a}({b}):" for a in "abc" for b in "xy"))
+    every = [
+        TARGETS[2],
+        Read(name="two", gradient="size", feature=(name, (2, 5))),
+    ]
+    found = measured(llama, shown, every, folder=tmp_path)
+    shares = []
+    for p, row in enumerate(shown.rows):
+        kept = []
+
+        def change(x, kept=kept):
+            kept.append(x.detach().requires_grad_())
+            return kept[-1]
+
+        (slope,) = torch.autograd.grad(number(llama, "size", row.text, change), kept)
+        code = torch.relu(kept[0].detach()[0, -1] * 0.5 @ W[0].double())
+        shares.append(code * (slope[0, -1] @ back[0].double().T) / 0.5)
+        two = float(shares[-1][[2, 5]].sum())
+        assert found["two"][p] == pytest.approx(two, rel=1e-3, abs=1e-6)
+    mean = sum(shares[i] for i in shown.halves()[0])
+    best = int(mean.argmax())
+    top = Top(n=1, of="latents", by="size", score="gradient")
+    clamp = {"name": "off", "value": 0.0, "position": -1}
+    tables = (
+        Intervention(clamp=(name, ()), top=top, **clamp),
+        Intervention(clamp=(name, (best,)), **clamp),
+    )
+    first, second = (
+        measured(llama, shown, TARGETS[2:3], t, folder=tmp_path)["size"] for t in tables
+    )
+    assert first == pytest.approx(second)

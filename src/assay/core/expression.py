@@ -374,7 +374,7 @@ class _Claim(Reader):
             return self._together(node, inside)
         if _how(node) == "share":
             taken = inside and id(node) in self.summands
-            return self._mean(node) if taken else self._share(node, inside)
+            return self._mean(node) if taken else _share(self, node, inside)
         if _is_median(node) and inside:
             return self._median(node)
         if _how(node) in HOW:
@@ -486,19 +486,6 @@ class _Claim(Reader):
         self.together.append(Together(text, over, some, how, number, walks[0], of_means=True))
         return lambda names: names(Column(None, text))
 
-    def _share(self, node: ast.Call, inside: bool) -> Walk:
-        """1 of each unit in which a comparison is so, else 0."""
-        (inner,) = self.values(node, 1, 1)
-        body, (sign, edge) = _compared(self, inner, _EXAMPLES["share"])
-        walk = self.walk(body, inside)
-
-        def number(names: Any) -> Any:
-            x = walk(names)
-            so = BEYOND[sign](x, edge)
-            return so.where(x.notnull()) if hasattr(x, "notnull") else np.where(so, 1.0, 0.0)
-
-        return number
-
     def _named(self, node: ast.expr) -> Column | None:
         """The column that a node names, with its levels and what it is averaged over; else None."""
         how = _how(node)
@@ -528,6 +515,20 @@ class _Claim(Reader):
             return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
+
+
+def _share(reader: Reader, node: ast.Call, inside: bool) -> Walk:
+    """1 of each unit in which a comparison is so, else 0."""
+    (inner,) = reader.values(node, 1, 1)
+    body, (sign, edge) = _compared(reader, inner, _EXAMPLES["share"])
+    walk = reader.walk(body, inside)
+
+    def number(names: Any) -> Any:
+        x = walk(names)
+        so = BEYOND[sign](x, edge)
+        return so.where(x.notnull()) if hasattr(x, "notnull") else np.where(so, 1.0, 0.0)
+
+    return number
 
 
 def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:

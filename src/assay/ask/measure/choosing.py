@@ -173,6 +173,13 @@ def check(
                     f"{top.label} = {label!r}; {nearest(label, {*source.column(top.label, rows)})}"
                 )
         return
+    _check_by(table, top, tables, some)
+
+
+def _check_by(
+    table: Intervention, top: Top, tables: Sequence[Direction], some: Sequence[Read]
+) -> None:
+    """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
     known = ["norm", *(d.name for d in tables if top.of != "neurons")]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]

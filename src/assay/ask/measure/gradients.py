@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxtyping import Float
 
@@ -29,7 +29,7 @@ SMOOTH = ("log_prob", "logit", "entropy")
 """The numbers of next tokens that have a gradient."""
 STEP = 1e-3
 """By how much a number of a next token is moved to see what a read makes of it."""
-Slopes = dict[Site, tuple[Float[torch.Tensor, "n ..."], Float[torch.Tensor, "n ..."]]]
+Slopes: TypeAlias = "dict[Site, tuple[Float[torch.Tensor, 'n ...'], Float[torch.Tensor, 'n ...']]]"
 """What sites have at some tokens of a prompt, and the gradient of a read by it."""
 Part = tuple[Site, Any]
 """A site, and which of its numbers are meant; None: all."""

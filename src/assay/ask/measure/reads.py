@@ -44,8 +44,6 @@ class Kind:
     """What it reads of the table beside its own field."""
     places: tuple[str, ...] = ()
     """The words that its `position` may be, beside one token."""
-    unembeds: bool = True
-    """Whether it looks at next tokens."""
     skips_first: bool = False
     """Whether its mean over tokens leaves out the first where the model reads no BOS."""
     same: float | None = None
@@ -269,7 +267,6 @@ KINDS: Mapping[str, Kind] = {
         "logit",
         "",
         fields=(*_AT, "sites", "heads", "top", "attends"),
-        unembeds=False,
     ),
     "gradient": Kind(
         gradients.gradient,
@@ -282,7 +279,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "heads", "neurons", "feature", "top", "steps"),
         places=("all",),
-        unembeds=False,
     ),
     "pattern": Kind(
         activations.pattern,
@@ -292,7 +288,6 @@ KINDS: Mapping[str, Kind] = {
         _SHARE,
         fields=("position", "to", "heads", "top"),
         places=("mean",),
-        unembeds=False,
     ),
     "projection": Kind(
         activations.projection,
@@ -301,7 +296,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=_AT,
         places=("mean",),
-        unembeds=False,
         skips_first=True,
     ),
     "feature": Kind(
@@ -315,7 +309,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
-        unembeds=False,
     ),
     "norm": Kind(
         activations.norm,
@@ -325,7 +318,6 @@ KINDS: Mapping[str, Kind] = {
         _FROM_0,
         fields=_AT,
         places=("mean",),
-        unembeds=False,
         skips_first=True,
     ),
     "cosine": Kind(
@@ -340,7 +332,6 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (-1.0, 1.0),
         fields=_AT,
         places=("mean",),
-        unembeds=False,
         skips_first=True,
     ),
     "neurons": Kind(
@@ -353,7 +344,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
-        unembeds=False,
         skips_first=True,
     ),
     "l0": Kind(
@@ -364,7 +354,6 @@ KINDS: Mapping[str, Kind] = {
         _FROM_0,
         fields=_AT,
         places=("mean",),
-        unembeds=False,
     ),
     "fvu": Kind(
         activations.fvu,
@@ -374,7 +363,6 @@ KINDS: Mapping[str, Kind] = {
         _FROM_0,
         "lower",
         fields=("site",),
-        unembeds=False,
     ),
     "anisotropy": Kind(
         activations.anisotropy,
@@ -383,7 +371,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         lambda r: (-1.0, 1.0),
         fields=("site",),
-        unembeds=False,
         skips_first=True,
     ),
     "across": Kind(
@@ -393,7 +380,6 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "components", "labels", "label"),
         places=("mean",),
-        unembeds=False,
         skips_first=True,
     ),
     "cka": Kind(
@@ -403,7 +389,6 @@ KINDS: Mapping[str, Kind] = {
         "falls",
         _SHARE,
         fields=("site",),
-        unembeds=False,
         same=1.0,
     ),
     "jaccard": Kind(
@@ -414,7 +399,6 @@ KINDS: Mapping[str, Kind] = {
         _SHARE,
         fields=_AT,
         places=("all",),
-        unembeds=False,
         same=1.0,
     ),
     "column": Kind(
@@ -426,7 +410,6 @@ KINDS: Mapping[str, Kind] = {
         ),
         "1",
         "",
-        unembeds=False,
     ),
     "function": Kind(
         activations.function,
@@ -434,7 +417,6 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         fields=("site", "sites"),
-        unembeds=False,
     ),
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
@@ -552,7 +534,9 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     if read.top is not None and read.top.within:
         raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
     if read.top is not None:
-        of = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+        of: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(
+            name, ("heads",)
+        )
         if name == "gradient":
             of = ("latents",) if read.feature else ("heads", "neurons")
         if read.top.of not in of or read.heads or read.pattern or read.neurons:
@@ -609,7 +593,7 @@ def writes(read: Read) -> int:
 def unembedded(read: Read, tokens: float) -> float:
     """How many next tokens a read looks at, of a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
-    if not KINDS[kind].unembeds:
+    if KINDS[kind].ready.__module__ != next_tokens.__name__:
         return 0.0
     if writes(read):
         return float(read.tokens)
