@@ -1,6 +1,7 @@
 """A user's own functions that read and change: what they are given, against hooks of one's own, and
 what is refused before a model is opened."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,15 @@ def test_the_price_of_a_function_is_that_of_its_calls_on_the_first_prompts(subje
     experiment = catalogue.find(str(path))
     seconds = experiment.expected["main"] * len(experiment.default)
     assert 24 * 0.02 < seconds < 3 * 24 * 0.02, "once, and not once a seed"
+    swept = 'sweep = { layer = [0, 1] }\nsite = "blocks.{layer}.hook_resid_post"'
+    text = path.read_text()
+    site = re.search(r'site = "blocks.*"', text[text.index("slow.py") :])[0]
+    before, after = text.split('function = "slow.py:slow"')
+    after = after.replace(site, swept, 1).replace("main.it - own.it >", "main.it[layer=0] >")
+    path.write_text(f'{before}function = "slow.py:slow"{after}')
+    again = catalogue.find(str(path))
+    more = again.expected["main"] * len(again.default)
+    assert 1.7 * seconds < more < 2.3 * seconds, "once at each level of the sweep"
 
 
 def test_a_name_that_is_no_function_of_a_file_is_refused():

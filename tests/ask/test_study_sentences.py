@@ -288,7 +288,7 @@ def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa
     more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
     tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
     path = study(folder, "some units", tables, "main.right - more.right > 2")
-    with pytest.raises(ExperimentError, match="of which 1 are the same.* write a claim of each"):
+    with pytest.raises(ExperimentError, match=r"of which 1 are the same.* write a claim of each"):
         catalogue.find(str(path))
 
 

@@ -157,7 +157,9 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
     and names of blocks in a row: each of a few, of more the first and the last."""
 
     def filled(match: re.Match[str]) -> str:
-        slots = [slot for slot in dict.fromkeys(re.findall(r"\{(\w+)\}", match[0])) if slot in sweep]
+        slots = [
+            slot for slot in dict.fromkeys(re.findall(r"\{(\w+)\}", match[0])) if slot in sweep
+        ]
         names = []
         for levels in itertools.product(*(sweep[slot] for slot in slots)):
             name = match[0]

@@ -105,8 +105,7 @@ class Display(LiveLines):
                     else ""
                 )
                 return (
-                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to run"
-                    f"{took}"
+                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to run{took}"
                 )
             case Started():
                 self.stages[event.group] = event

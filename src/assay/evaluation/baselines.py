@@ -51,8 +51,8 @@ def fit(
     y: Float[torch.Tensor, "b d"],
     seed: int,
 ) -> dict[str, Dictionary]:
-    """Fit what a dictionary is compared with, by name: no principal components for a transcoder, nor
-    where as many as features are on would be all that there are.
+    """Fit what a dictionary is compared with, by name: no principal components for a transcoder,
+    nor where as many as features are on would be all that there are.
 
     Args:
         dictionary: one.

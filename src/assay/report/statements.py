@@ -22,6 +22,7 @@ from assay.report import tables
 if TYPE_CHECKING:
     from assay.lab.judge.kept import Around
 
+
 def cost(data: ResultData) -> str:
     """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33
     CPU-seconds, 0.6 GB a process"."""

@@ -416,7 +416,7 @@ def row(s: Statement) -> Row:
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
         explanations=tuple(
-            f"{c.arm}: {satisfies(s.near[c.arm])}"
+            f"{c.arm}: {satisfies(s.near[c.arm], at_most=s.range[1] < math.inf)}"
             for c in controls
             if c.role == "near" and c.outcome == "holds"
         ),
