@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
+from assay.core.claims import signed
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
@@ -498,7 +499,10 @@ def holds_if(v: Judged) -> str:
     says only that."""
     if not v.threshold or v.threshold_from == reasons.GIVEN:
         return ""
-    return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
+    low, high = (signed(*end) for end in zip("><", v.range, (-math.inf, math.inf), strict=True))
+    is_open = "=" not in low + high and v.threshold.startswith("in [")
+    words = re.sub(r"^in \[.*?\]", f"{low} and {high}", v.threshold) if is_open else v.threshold
+    return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
 
 
 def literature(s: Verdict | Estimated) -> tuple[str, str]:
