@@ -683,13 +683,8 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
 
 def filled(words: str) -> str:
     """A sentence in lines of at most 100 columns."""
-    return textwrap.fill(
-        plain(words),
-        WIDTH,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    whole = {"break_on_hyphens": False, "break_long_words": False}
+    return textwrap.fill(plain(words), WIDTH, subsequent_indent="  ", **whole)
 
 
 def show(data: ResultData, file: TextIO | None = None, *, verbose: bool = False) -> None:
@@ -736,12 +731,11 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
     scale = 10.0**power if not -3 < power < 4 else 1.0
     digits = max(0, 1 - math.floor(math.log10(most / scale)))
     words = {at: number(x / scale, digits) for at, x in cells.items() if _known(x)}
-    small = [at for at, word in words.items() if float(word) == 0]
-    words |= dict.fromkeys(small, "·")
+    words |= {at: "·" for at, word in words.items() if float(word) == 0}
     legend = [f"in units of {scale:g}"] * (scale != 1)
-    legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"] * bool(small)
-    if legend:
-        yield Text("; ".join(legend))
+    if "·" in words.values():
+        legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"]
+    yield from [Text("; ".join(legend))] * bool(legend)
     wide = 1 + max(len(str(word)) for word in (*columns, *words.values()))
     names = max(len(str(row)) for row in rows)
     room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""

@@ -115,10 +115,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
             )
         if way == "function" and (table.heads or table.neurons or table.top):
             raise DataError(
-                f"{table.name!r}: heads, neurons and top are for ablate, scale and patch; a "
-                'function takes a whole site, such as site = "blocks.9.attn.hook_z", and changes '
-                "a part of it itself: there x[..., 2, :] is head 2, and at mlp.hook_post "
-                "x[..., 7] is neuron 7"
+                f"{table.name!r}: a function takes a whole site, without heads, neurons and top, "
+                'such as site = "blocks.9.attn.hook_z", and there x[..., 2, :] is head 2'
             )
         if swept_table.heads and way not in CUTS:
             raise DataError(
