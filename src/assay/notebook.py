@@ -18,7 +18,6 @@ from assay.checking.result import HEADS
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
 from assay.core.plain import plain_all
-from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
@@ -53,10 +52,9 @@ def html(value: Any) -> Markup:
 
 def text(value: Any) -> str:
     """What a terminal prints of a result, a claim or an estimate."""
-    if isinstance(value, Judged):
-        data, after = ResultData(verdicts=(value,)), statements.known(value)
-    elif isinstance(value, Estimated):
-        data, after = ResultData(findings=(value,)), statements.known(value)
+    if isinstance(value, Judged | Estimated):
+        kind = "verdicts" if isinstance(value, Judged) else "findings"
+        data, after = ResultData(**{kind: (value,)}), statements.known(value)
     else:
         data = value.data
         scopes = (value.kept or {}).get("around", {}).get("speaks", ())
@@ -119,22 +117,9 @@ def judged(value: Any) -> Markup:
     return _statements(ResultData(verdicts=(value,)))
 
 
-def estimated(value: Any) -> Markup:
-    """The number of an estimate, or its levels."""
-    return _statements(ResultData(findings=(value,)))
-
-
-def verdict(judgement: Any) -> Markup:
-    """The outcome, the number with its interval, and why."""
-    value, interval = map(minus, estimate(judgement.estimate, judgement.low, judgement.high))
-    row = (
-        f"{SIGNS[judgement.outcome]} {judgement.outcome}",
-        judgement.arm,
-        f"{value} {interval}",
-        units(judgement.n),
-        explain_reason(judgement.reason),
-    )
-    return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
+def verdict(value: Any) -> Markup:
+    """The table of a verdict by itself, which has no controls."""
+    return judged(Judged(**{name: getattr(value, name) for name in value.__struct_fields__}))
 
 
 def check(value: Any) -> Markup:
@@ -213,7 +198,6 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Figure": figure,
     "Result": result,
     "Judged": judged,
-    "Estimated": estimated,
     "Verdict": verdict,
     "Check": check,
     "ProbeCheck": probe,

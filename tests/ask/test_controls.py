@@ -17,6 +17,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.editing import Editing
 from assay.ask.measure.seen import prompt
 from assay.controls import table as table_of_controls
+from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects
@@ -245,6 +246,15 @@ def test_controls_of_one_name_agree_on_whether_a_seed_draws():
     for control in (x for x in vars(table_of_controls).values() if hasattr(x, "drawn")):
         assert drawn.setdefault(control.name, control.drawn) == control.drawn, control.name
     assert {name for name, draws in drawn.items() if draws} == table_of_controls.DRAWN
+
+
+def test_what_satisfies_a_claim_of_little_is_not_said_to_predict_anything():
+    """A probe at chance is right in less than 99 % of rows, and predicts nothing."""
+    for control in (BAG, EMBEDDING, PLACES, UNTRAINED, PERMUTED):
+        above, below = satisfies(control.why), satisfies(control.why, at_most=True)
+        assert "predict it" in above or "right equally often" in above
+        assert "predict" not in below and "right" not in below
+        assert "satisfies the claim" in below
 
 
 # what they keep alike -----------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """A user's own functions that read and change: what they are given, against hooks of one's own, and
 what is refused before a model is opened."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from naive_asking import Naive, intervention, make, measured, rows_of
 
 from assay.ask.measure import own_code
 from assay.ask.tables import Read
-from assay.core.errors import DataError, ExperimentError
+from assay.core.errors import AssayError, DataError, ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -211,6 +214,41 @@ def test_a_study_of_own_code_is_judged_by_its_controls_and_known_by_its_file(sub
     (where / "mine.py").write_text(CODE)
 
 
+def test_the_price_of_a_function_is_that_of_its_calls_on_the_first_prompts(subject):
+    where, *_ = subject
+    (where / "slow.py").write_text(
+        "import time\ndef slow(acts):\n    end = time.process_time() + 0.02\n"
+        "    while time.process_time() < end: pass\n    return [0.0] * len(*acts.values())\n"
+    )
+    path = Path(study(where, "halved", "size"))
+    path.write_text(path.read_text().replace("mine.py:size", "slow.py:slow"))
+    experiment = catalogue.find(str(path))
+    seconds = experiment.expected["main"] * len(experiment.default)
+    assert 24 * 0.02 < seconds < 3 * 24 * 0.02, "once, and not once a seed"
+    swept = 'sweep = { layer = [0, 1] }\nsite = "blocks.{layer}.hook_resid_post"'
+    text = path.read_text()
+    site = re.search(r'site = "blocks.*"', text[text.index("slow.py") :])[0]
+    before, after = text.split('function = "slow.py:slow"')
+    after = after.replace(site, swept, 1).replace("main.it - own.it >", "main.it[layer=0] >")
+    path.write_text(f'{before}function = "slow.py:slow"{after}')
+    again = catalogue.find(str(path))
+    more = again.expected["main"] * len(again.default)
+    assert more - seconds > 24 * 0.02 / 2, "once at each level of the sweep"
+
+
+@pytest.mark.parametrize(
+    "parts", ['heads = ["1.0"]', "neurons = [1]", 'top = { n = 1, of = "heads", by = "norm" }']
+)
+def test_a_function_with_parts_is_refused_with_what_works_in_their_place(subject, parts):
+    path = Path(study(subject[0], "halved", "size"))
+    text = path.read_text()
+    path.write_text(text.replace("halved", f'halved"\n{parts}#', 1))
+    with pytest.raises(AssayError, match=r"such as site =.* there x\[\.\.\., 2, :\] is head 2"):
+        catalogue.find(str(path))
+
+
 def test_a_name_that_is_no_function_of_a_file_is_refused():
     with pytest.raises(DataError, match=r"written FILE\.py:NAME, got 'mine'"):
         own_code.load("mine")
+    with pytest.raises(DataError, match="write a table for each function"):
+        own_code.load("mine.py:{how}")

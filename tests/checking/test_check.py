@@ -132,14 +132,15 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
         "3 claims were tried on these prompts with this function"
     )
 
+    other = check(vector=turned, prompts=ROWS[::-1][:16], ledger=False)
+
     def rescaled(vector, prompts):
         return 2 * share(vector, prompts.to_dict("records"))
 
     frame = pd.DataFrame(ROWS).assign(more=1)
-    again = check(vector=turned, prompts=ROWS[::-1][:16], ledger=False).outcome
     assert counted(check(rescaled, prompts=frame)) == [
         "4 claims were tried on these prompts, 1 of them with this function",
-        f"others were “It moves” (holds), “It moves” ({again})",
+        f"others were “It moves” (holds), “It moves” ({other.outcome})",
     ]
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
     off = check(ledger=False)

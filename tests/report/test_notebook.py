@@ -150,7 +150,7 @@ def test_what_is_printed_is_one_short_line(judged):
         assert told.endswith(">")
         assert "\n" not in told
         assert len(told) < 200
-    assert "holds" in repr(judged.verdict) and "6 seed" in repr(judged.verdict)
+    assert "holds" in repr(judged.verdict) and "6 seeds" in repr(judged.verdict)
     assert "mine L0 12, FVU 0.25" in repr(evaluation())
     assert "32 features over 8 dimensions" in repr(dictionary())
 

@@ -19,7 +19,7 @@ from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
-from assay.report.statements import frozen_others
+from assay.report.statements import frozen_lines
 
 JSON = Mapping[str, Any]
 NAMED = 5
@@ -70,30 +70,14 @@ class Looks:
 def standing(data: ResultData, unlike: str = "") -> Standing:
     """Tell whether a result is confirmatory: frozen before any result, and followed; `unlike` is
     what was frozen that it is not."""
-    frozen = data.registration
-    changed = "; ".join((*(frozen.changed if frozen else ()), *data.changed))
-    if frozen and data.inference != "exploratory":
-        related_text = "; ".join(frozen_others(frozen))
-        known = (
-            f"frozen on {frozen.time} before any result as far as this store knows "
-            f"({frozen.hash[:12]}), and followed since"
-        )
-        lacking = ", ".join(frozen.lacking or ())
-        known += f"; not frozen: {lacking}" if lacking else ""
-        return Standing(data.inference, known + (f"; {related_text}" if related_text else ""))
-    if frozen:
-        changed = "; ".join(filter(None, (changed, *(f"missing: {m}" for m in frozen.missing))))
-        return Standing(
-            "exploratory",
-            f"frozen on {frozen.time}, but this run differs: {changed or 'see its page'}",
-        )
-    if unlike:
-        return Standing("exploratory", unlike)
-    if changed:
-        return Standing("exploratory", f"these seeds or units were looked at before: {changed}")
+    if data.registration is not None:
+        return Standing(data.inference, "; ".join(frozen_lines(data)).partition(": ")[2])
+    if not unlike and data.changed:
+        unlike = f"these seeds or units were looked at before: {'; '.join(data.changed)}"
     return Standing(
         "exploratory",
-        "no claim was frozen before the first look; each threshold's source says whether a "
+        unlike
+        or "no claim was frozen before the first look; each threshold's source says whether a "
         "pilot set it",
     )
 

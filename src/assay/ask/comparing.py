@@ -241,9 +241,7 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
         raise ExperimentError(
             f"{first.label} is measured on {len(own)} {plural(unit, len(own))} and {part.label} on "
             f"{len(levels)}, of which {len(own & levels)} are the same: arms are compared one by "
-            "one where all are the same, and as two groups where none is; write a claim of each "
-            "(a probe is judged on the prompts that it does not learn from), or give both the same "
-            f"{plural(unit, 2)}"
+            "one where all are the same, and as two groups where none is; write a claim of each"
         )
 
 

@@ -77,7 +77,7 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.control and not own:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
-            how = f'write control = ["…"], an arm of which it should be false{hint}'
+            how = f'write control = ["…"], an arm for which the claim should be false{hint}'
             lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
         if not entry.value.strip():

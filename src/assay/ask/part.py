@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -157,15 +156,10 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
     and names of blocks in a row: each of a few, of more the first and the last."""
 
     def filled(match: re.Match[str]) -> str:
-        slots = [
-            slot for slot in dict.fromkeys(re.findall(r"\{(\w+)\}", match[0])) if slot in sweep
-        ]
-        names = []
-        for levels in itertools.product(*(sweep[slot] for slot in slots)):
-            name = match[0]
-            for slot, level in zip(slots, levels, strict=True):
-                name = name.replace(f"{{{slot}}}", str(level))
-            names.append(name)
+        slots = [slot for slot in sweep if f"{{{slot}}}" in match[0]]
+        names = [match[0]]
+        for slot in slots:
+            names = [n.replace(f"{{{slot}}}", str(x)) for n in names for x in sweep[slot]]
         return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)

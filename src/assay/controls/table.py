@@ -179,10 +179,14 @@ def in_words(why: str) -> str:
     return _PLAIN.get(why, has)
 
 
-def satisfies(why: str) -> str:
-    """Say that what a control would explain satisfies a claim, be it one of an effect or of
-    none."""
-    words = re.sub(r" has the effect$", " satisfies the claim", in_words(why))
+def satisfies(why: str, *, at_most: bool = False) -> str:
+    """Say that what a control would explain satisfies a claim, be it one of an effect or of none;
+    a claim that something is `at_most` so large is also true of a probe that reads nothing."""
+    words = in_words(why)
+    if at_most:
+        words = re.sub(r"^(.*) predict it\b", r"a probe of \1 satisfies the claim", words)
+        words = words.replace("is right equally often", "satisfies the claim")
+    words = re.sub(r" has the effect$", " satisfies the claim", words)
     return re.sub(r" have the effect$", " satisfy the claim", words)
 
 

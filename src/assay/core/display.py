@@ -36,8 +36,8 @@ class Shown:
         return _drawing[0]().chart(self, number)
 
 
-class Printed(Shown):
-    """A value that `print` shows as a terminal does."""
+class Printed:
+    """A value that is printed as a terminal shows it."""
 
     def __str__(self) -> str:
         return str(_drawing[0]().text(self))

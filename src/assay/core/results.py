@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from assay.core.display import Printed, Shown
-from assay.core.reading import plural
 from assay.core.reasons import explain_reason
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
@@ -185,7 +184,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
-        n = " × ".join(f"{count} {plural(unit, count)}" for unit, count in self.n.items())
+        n = " × ".join(f"{count} {unit}{'s' * (count != 1)}" for unit, count in self.n.items())
         return (
             f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
             f"{self.high:.4g}], n = {n}>"

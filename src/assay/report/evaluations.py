@@ -127,15 +127,10 @@ def baselines(compared: JSON) -> str:
         values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
         return {name: percent(v) for name, v in values.items() if v is not None}
 
-    of_pca, ours = (
-        compared.get(name, {}).get("explained_variance", {}).get("estimate")
-        for name in ("pca", "dictionary")
-    )
-    ahead = None not in (of_pca, ours) and of_pca > ours
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared), ahead)
+    return said("baselines", compared, *shown, components(compared))
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:

@@ -215,14 +215,10 @@ LISTED = re.compile(r"(claim \d+: )?each \w+: ")
 """A note that has the number of every unit, which is shown where everything is."""
 
 
-def notes(data: ResultData, *, all_of_them: bool) -> list[str]:
-    """Give the notes of a result; those that list every unit only where all are wanted."""
-    return [note for note in data.notes if all_of_them or not LISTED.match(note)]
-
-
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
-    """Say what a reader of a result has to know: what changed after a look, and its notes."""
-    some = (f"note: {note}" for note in notes(data, all_of_them=all_of_them))
+    """Say what a reader of a result has to know: what changed after a look, and its notes; those
+    that list every unit only where all are wanted."""
+    some = (f"note: {x}" for x in data.notes if all_of_them or not LISTED.match(x))
     return [*changes_in_words(data.changed), *some]
 
 

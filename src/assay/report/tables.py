@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
+from assay.core.claims import signed
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
@@ -416,7 +417,7 @@ def row(s: Statement) -> Row:
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
         explanations=tuple(
-            f"{c.arm}: {satisfies(s.near[c.arm])}"
+            f"{c.arm}: {satisfies(s.near[c.arm], at_most=s.range[1] < math.inf)}"
             for c in controls
             if c.role == "near" and c.outcome == "holds"
         ),
@@ -498,7 +499,10 @@ def holds_if(v: Judged) -> str:
     says only that."""
     if not v.threshold or v.threshold_from == reasons.GIVEN:
         return ""
-    return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
+    low, high = (signed(*end) for end in zip("><", v.range, (-math.inf, math.inf), strict=True))
+    is_open = "=" not in low + high and v.threshold.startswith("in [")
+    words = re.sub(r"^in \[.*?\]", f"{low} and {high}", v.threshold) if is_open else v.threshold
+    return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
 
 
 def literature(s: Verdict | Estimated) -> tuple[str, str]:
@@ -679,13 +683,8 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
 
 def filled(words: str) -> str:
     """A sentence in lines of at most 100 columns."""
-    return textwrap.fill(
-        plain(words),
-        WIDTH,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    whole = {"break_on_hyphens": False, "break_long_words": False}
+    return textwrap.fill(plain(words), WIDTH, subsequent_indent="  ", **whole)
 
 
 def show(data: ResultData, file: TextIO | None = None, *, verbose: bool = False) -> None:
@@ -732,12 +731,11 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
     scale = 10.0**power if not -3 < power < 4 else 1.0
     digits = max(0, 1 - math.floor(math.log10(most / scale)))
     words = {at: number(x / scale, digits) for at, x in cells.items() if _known(x)}
-    small = [at for at, word in words.items() if float(word) == 0]
-    words |= dict.fromkeys(small, "·")
+    words |= {at: "·" for at, word in words.items() if float(word) == 0}
     legend = [f"in units of {scale:g}"] * (scale != 1)
-    legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"] * bool(small)
-    if legend:
-        yield Text("; ".join(legend))
+    if "·" in words.values():
+        legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"]
+    yield from [Text("; ".join(legend))] * bool(legend)
     wide = 1 + max(len(str(word)) for word in (*columns, *words.values()))
     names = max(len(str(row)) for row in rows)
     room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""

@@ -123,6 +123,11 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
                 "after no other change"
             )
+        if way == "function" and (table.heads or table.neurons or table.top):
+            raise DataError(
+                f"{table.name!r}: a function takes a whole site, without heads, neurons and top, "
+                'such as site = "blocks.9.attn.hook_z", and there x[..., 2, :] is head 2'
+            )
         if swept_table.heads and way not in CUTS:
             raise DataError(
                 f"{table.name!r}: heads are ablated, scaled or patched; {way} takes a site"

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (
@@ -247,6 +246,8 @@ class Questions(Journal):
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
+        from assay.core.reading import plural
+
         for q in some:
             lines = [self.seen(part) for part in q.parts]
             known = [line for line in lines if line is not None]
@@ -287,6 +288,8 @@ class Questions(Journal):
         """Say of each question which other claims were judged about the same kind of read on some
         of the same units, and of each sentence under which other name, on whatever prompts; when,
         and what came out."""
+        from assay.core.reading import plural
+
         phrases = []
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
         for q in some:

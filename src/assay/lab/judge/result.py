@@ -15,7 +15,7 @@ from msgspec import structs
 
 from assay.core import foreign
 from assay.core.claims import Claim, Estimate, Exact, claims_key
-from assay.core.display import Printed
+from assay.core.display import Printed, Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment, Materials
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(Printed):
+class Result(Shown, Printed):
     """The verdicts on an experiment's stored runs. Everything in it was computed from measures and
     statements alone.
 

@@ -835,10 +835,10 @@ def _reported(claim, verdict):
 
 def line(v, unit):
     """A verdict in words: outcome, reason, estimate, interval and units."""
-    n = " x ".join(f"{k} {u}" for u, k in v["n"].items())
+    n = " x ".join(f"{k} {u}{'s' * (k != 1)}" for u, k in v["n"].items())
     why = f" ({v['reason']})" if v["reason"] else ""
-    numbers = f"{v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]"
-    return f"{v['outcome']}{why}: {numbers}{'' if unit == '1' else f' {unit}'}, n = {n}"
+    numbers = f"{v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]"
+    return f"{v['outcome']}{why}: {numbers}{'' if unit == '1' else f' {unit}'}, {n}"
 
 
 def theorems(read=read_here):
