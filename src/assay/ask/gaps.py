@@ -14,9 +14,8 @@ from assay.ask.text import read
 from assay.core.compute import duration
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import Plan
+from assay.lab.plan.plan import Plan, command_times
 
 
 def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
@@ -74,7 +73,7 @@ def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
     with text.located("budget"):
         most = duration(text.study.budget)
     width = lab.executor_for([study]).width
-    took = forecast(planned, study, width, claims=False).command
+    took = command_times(planned, study, width)
     if took is not None and took[0].low > most:
         what = (
             f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
