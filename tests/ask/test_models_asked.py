@@ -598,7 +598,7 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
         "prompts: spare left out, as nothing reads or learns from them; the first are read, "
         'prompts; write prompts = "spare" under the table that should use them, or put them first'
     ]
-    assert "prompts" in [r.where for r in find_gaps(path).gaps]
+    assert "prompts" in [r.where for r in find_gaps(path, catalogue.find(str(path))).gaps]
     used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
     study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
     assert unused(catalogue.find(str(path))) == []
@@ -607,11 +607,11 @@ def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
-    rows = find_gaps(path).gaps
+    rows = find_gaps(path, catalogue.find(str(path))).gaps
     few = "8 prompts; a verdict needs at least 20"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
-    rows = find_gaps(path).gaps
+    rows = find_gaps(path, catalogue.find(str(path))).gaps
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from assay.ask import missing
-from assay.ask.composing import composed
 from assay.ask.contents import asked_in
 from assay.ask.planned import Gap, StudyGaps
 from assay.ask.text import read
@@ -20,14 +19,12 @@ from assay.lab.plan.plan import Plan, command_times
 
 def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
     """Report what a study does not say, what is taken in its place, and what that costs; `known` is
-    its experiment, where it was composed already. Raises: ExperimentError."""
+    its experiment, which a study that lacks something has not. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment else []
-    if not lacks and (text.study.model or text.study.train or text.study.claim):
-        known = known or composed(text)
-        of_models = _of_models(known)
-        assumed = [*(of_models or assumed), *missing.of_claims(known)]
+    if known is not None:
+        assumed = [*(_of_models(known) or assumed), *missing.of_claims(known)]
     rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
     rows += [Gap(m.where, m.text, m.default, m.cost) for m in assumed]
     return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
