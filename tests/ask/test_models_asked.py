@@ -521,11 +521,11 @@ def test_what_no_data_could_decide_is_told_before_it_runs(here):
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path = here / "asks.toml"
     path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
-    rows = find_gaps(path).gaps
+    rows = find_gaps(path, catalogue.find(str(path))).gaps
     few = "8 prompts; a verdict needs at least 20"
     assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
-    rows = find_gaps(path).gaps
+    rows = find_gaps(path, catalogue.find(str(path))).gaps
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage left out, as no claim or estimate needs them")
     ]

@@ -197,7 +197,7 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     text = "the {label} room was {adjective} and it is"
     head = f'[[prompts]]\ntext = "{text}"\nfile = "six_pairs.csv"\n'
     path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
-    lacks = find_gaps(path).gaps
+    lacks = find_gaps(path, catalogue.find(str(path))).gaps
     (lack,) = [m for m in lacks if m.where == "claim 1: units"]
     assert lack.default.startswith("3 pairs")
     assert "add 6 more pairs, because some of them are used for learning" in lack.text

@@ -173,10 +173,10 @@ def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
     more = '[[prompts]]\nname = "more"\ntext = "{who} is in {country} the capital is"\n'
     tables = CUT + more + 'file = "capitals.csv"\nunit = "prompt"\n'
     path = study(folder, "more", tables, "main.right - more.right > 2")
-    lacks = find_gaps(path).gaps
+    lacks = find_gaps(path, catalogue.find(str(path))).gaps
     assert not [x for x in lacks if x.where == "prompts"]
     path = study(folder, "unused", tables, "main.right > 2")
-    lacks = find_gaps(path).gaps
+    lacks = find_gaps(path, catalogue.find(str(path))).gaps
     assert [x.default[:4] for x in lacks if x.where == "prompts"] == ["more"]
 
 

@@ -12,10 +12,10 @@ from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import forecast as forecasting
 from assay.lab.engines import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
+from assay.lab.plan import plan as planning
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.work.worker import Workbench
@@ -124,15 +124,16 @@ def test_what_is_recorded_is_told_for_the_machine_that_stored_runs_were_made_on(
 
 def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatch):
     recorded(monkeypatch, arms=("main",))
-    told = forecast(lab.plan(experiment), experiment, claims=False)
-    assert (told.plan.per_run, told.plan.cpu_seconds, told.command) == ({"main": 2.0}, None, None)
+    plan = lab.plan(experiment)
+    times = planning.command_times(plan, experiment)
+    assert (plan.per_run, plan.cpu_seconds, times) == ({"main": 2.0}, None, None)
 
 
 def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypatch):
     recorded(monkeypatch)
     monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2)
-    start = forecasting.START
+    start = planning.START
     clock, cpu = start + 48 / 2, 48
     assert told.command == (Range(clock / 1.25, clock * 1.25), Range(cpu / 1.25, cpu * 1.25))
     smoke = forecast(lab.plan(experiment, "smoke"), experiment)

@@ -14,12 +14,12 @@ from assay.agents.arguments import Chosen, Key, Named, Sets, Study
 from assay.agents.asking import experiment_of, submit
 from assay.agents.opening import Opening
 from assay.ask.freezing import preregister
-from assay.ask.planned import plan
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.jobs import folder
 from assay.jobs.folder import OVER, Job
+from assay.lab.plan.plan import command_times
 from assay.lab.plan.preset import Preset
 
 AGAIN = 0.1
@@ -69,13 +69,14 @@ class Running(Opening):
         What is asked again is the same run; one that failed or was cancelled is resumed. It goes on
         when you leave. Then status, and result."""
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            planned = plan(self._lab, ready.experiment, ready.preset)
-            seconds = planned.command_seconds
-            job = submit(self.root.absolute(), ready, self.bounds, planned.cached, seconds)
-            known = None
-            if job.state.status != "done" and not planned.missing:
-                now = self._lab.plan(ready.experiment, ready.preset)
-                known = self._lab.known(ready.experiment, now)
+            lab = self._lab
+            planned = lab.plan(ready.experiment, ready.preset)
+            width = lab.executor_for([ready.experiment]).width
+            times = command_times(planned, ready.experiment, width)
+            seconds = times[0] if times is not None else None
+            job = submit(self.root.absolute(), ready, self.bounds, len(planned.cached), seconds)
+            is_done = job.state.status == "done"
+            known = None if is_done else lab.known(ready.experiment, planned)
             if known is None:
                 return self._progress(job)
             answer = self._judged(known, job, ready.experiment, ready.preset)

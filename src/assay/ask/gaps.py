@@ -7,28 +7,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from assay.ask import missing
-from assay.ask.composing import composed
 from assay.ask.contents import asked_in
 from assay.ask.planned import Gap, StudyGaps
 from assay.ask.text import read
 from assay.core.compute import duration
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import Plan
+from assay.lab.plan.plan import Plan, command_times
 
 
 def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
     """Report what a study does not say, what is taken in its place, and what that costs; `known` is
-    its experiment, where it was composed already. Raises: ExperimentError."""
+    its experiment, which a study that lacks something has not. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment else []
-    if not lacks and (text.study.model or text.study.train or text.study.claim):
-        known = known or composed(text)
-        of_models = _of_models(known)
-        assumed = [*(of_models or assumed), *missing.of_claims(known)]
+    if known is not None:
+        assumed = [*(_of_models(known) or assumed), *missing.of_claims(known)]
     rows = [Gap(m.where, m.text, m.default, "") for m in lacks]
     rows += [Gap(m.where, m.text, m.default, m.cost) for m in assumed]
     return StudyGaps(study=str(path), gaps=tuple(rows), exit_code=2 if lacks else 0)
@@ -74,7 +70,7 @@ def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
     with text.located("budget"):
         most = duration(text.study.budget)
     width = lab.executor_for([study]).width
-    took = forecast(planned, study, width, claims=False).command
+    took = command_times(planned, study, width)
     if took is not None and took[0].low > most:
         what = (
             f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "

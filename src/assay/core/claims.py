@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from assay.core.heavy import xr
 from assay.core.results import Kind
 from assay.core.results import Literature as Literature
 from assay.core.results import Published as Published
-from assay.core.scales import Scale, rescale
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
@@ -639,3 +638,51 @@ def _check_literature(text: str, published: Literature) -> None:
             f'statement {text!r}: published is Published(number, source), or "new", or None, '
             f"got {published!r}"
         )
+
+
+# scales -------------------------------------------------------------------------------------------
+
+
+Scale = Literal["plain", "log", "log1m", "logit"]
+
+ESTIMAND = {
+    "plain": "",
+    "log": "judged on the log of each unit: the estimate is the geometric mean",
+    "log1m": "judged on -log(1 - x) of each unit: the estimate is 1 - the geometric mean of 1 - x",
+    "logit": (
+        "judged on the logit of each unit: the estimate is the mean log-odds, put back on the "
+        "scale of x"
+    ),
+}
+
+
+def rescale(scale: Scale, x: Any) -> Any:
+    """x on the given scale, increasing: log x, -log(1 - x) or log(x / (1 - x)); NaN outside its
+    domain, infinite at a bound."""
+    x = np.asarray(x, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        if scale == "log":
+            out = np.log(x)
+        elif scale == "log1m":
+            out = -np.log1p(-x)
+        elif scale == "logit":
+            out = np.log(x) - np.log1p(-x)
+        else:
+            out = x
+    return out if out.ndim else float(out)
+
+
+def unscale(scale: Scale, y: float) -> float:
+    """The inverse of `rescale`."""
+    if scale == "log":
+        return float(np.exp(y))
+    if scale == "log1m":
+        return float(-np.expm1(-y))
+    if scale == "logit":
+        return float(1 / (1 + np.exp(-y)))
+    return y
+
+
+def unscaled(scale: Scale, ys: Iterable[float]) -> tuple[float, ...]:
+    """The inverse of `rescale`, of several numbers."""
+    return tuple(unscale(scale, y) for y in ys)

@@ -19,7 +19,7 @@ from msgspec import structs
 from assay.core import power
 from assay.core.bands import OfMeans, interval_of
 from assay.core.bounded import Bounds, bounded_mean, exact_bounds
-from assay.core.claims import Claim, Groups
+from assay.core.claims import ESTIMAND, Claim, Groups, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
@@ -59,7 +59,6 @@ from assay.core.results import (
     Verdict,
     control_level,
 )
-from assay.core.scales import ESTIMAND, rescale, unscaled
 from assay.core.stats import Statistic, mean
 
 USUAL = 0.95

@@ -8,11 +8,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.claims import Claim
+from assay.core.claims import Claim, unscale
 from assay.core.intervals import Interval
 from assay.core.reading import plural
 from assay.core.rng import normal
-from assay.core.scales import unscale
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""

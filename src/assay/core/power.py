@@ -18,14 +18,13 @@ from jaxtyping import Float
 from msgspec import structs
 
 from assay.core.bounded import FEW, Bounds, misleads
-from assay.core.claims import Claim
+from assay.core.claims import Claim, unscale
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
 from assay.core.reading import plural
 from assay.core.results import Price, control_level
 from assay.core.rng import normal
-from assay.core.scales import unscale
 
 CHANCE = 0.8
 """The power that a claim should have: in so many experiments it is decided."""

@@ -26,17 +26,11 @@ from assay.core.power import CHANCE, FEWEST, beaten, chance, enough, half_width,
 from assay.core.reading import plural
 from assay.lab.judge.recording import arms as recorded
 from assay.lab.judge.result import common_seeds, with_derived
-from assay.lab.plan.plan import Plan
+from assay.lab.plan.plan import Plan, command_times
 from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
 
-START = 4.0
-"""CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
-experiments, seeds below 1000."""
 UNMEASURED = "nothing is measured yet"
-MACHINE, SCALED = 1.25, 2.0
-"""By which factor times of recorded runs may be off on another machine, or at another hour, and
-those of runs with other steps or fields."""
 
 
 @dataclass(frozen=True)
@@ -82,51 +76,27 @@ class Forecast:
     claims: tuple[Prospect, ...] = ()
 
 
-def forecast(
-    plan: Plan,
-    experiment: Experiment,
-    workers: int = 1,
-    claims: bool = True,
-) -> Forecast:
+def forecast(plan: Plan, experiment: Experiment, workers: int = 1) -> Forecast:
     """Forecast a plan; reads the store and the record, and writes to neither.
 
     Args:
         plan: what would run.
         experiment: whose plan it is.
         workers: how many groups are worked on at the same time.
-        claims: whether claims are looked at, which takes longer than times and sizes.
     """
     experiment = apply_preset(experiment, plan.preset)
-    missing: dict[str, set[int]] = {}
-    for row in plan.missing:
-        missing.setdefault(row.job.arm, set()).add(row.job.spec.seed)
-    groups = sum(math.ceil(len(seeds) / experiment.seeds_per_group) for seeds in missing.values())
     record = records.load_record(experiment, plan.preset.name, measures=False) or {}
-    memory, cpu = record.get("provenance", {}).get("peak_rss"), plan.cpu_seconds
-    takes = command(cpu, min(workers, groups), plan.scaled) if cpu is not None else None
-    prediction = Forecast(plan, takes, memory)
+    memory = record.get("provenance", {}).get("peak_rss")
+    takes = command_times(plan, experiment, workers)
     arms, count = [r.job.arm for r in plan.rows], len({r.job.spec.seed for r in plan.rows})
     is_known = bool(arms) and plan.per_run.keys() >= set(arms)
     per_seed = sum(plan.per_run[arm] for arm in arms) / count if is_known else None
-    if not claims:
-        return prediction
     source, measured = spread(plan, experiment)
     seeds = {s for arm in measured.values() for s in arm.seed.values.tolist()}
     statements = [c for c in experiment.claims if isinstance(c, Claim)]
     with remembering(measured):
         found = [prospect(c, measured, count, len(seeds), per_seed) for c in statements]
-    return replace(prediction, spread_from=source, claims=tuple(found))
-
-
-# times --------------------------------------------------------------------------------------------
-
-
-def command(cpu: float, workers: int, scaled: bool) -> tuple[Range, Range]:
-    """Return the seconds by the clock of a whole command that does so many CPU-seconds of work on
-    so many workers, and these CPU-seconds, which alone are reported of it; `scaled` where they are
-    known of other runs."""
-    off, workers = SCALED if scaled else MACHINE, max(1, workers)
-    return Range.about(START + cpu / workers, off), Range.about(cpu, off)
+    return Forecast(plan, takes, memory, source, tuple(found))
 
 
 # claims -------------------------------------------------------------------------------------------

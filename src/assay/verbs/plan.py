@@ -55,6 +55,8 @@ def command(
             lacking = written("plan_lacking", gaps=gaps.gaps, assumed=assumed(gaps))
             return Answer(gaps, lacking, gaps.exit_code)
     experiment, preset = choice.of(name)
+    if gaps is not None:
+        gaps = find_gaps(entry(name).path, experiment)
     planned = plan(lab, experiment, preset)
     planned = replace(planned, sent=of_study(name, prompts))
     return Answer(planned, words(planned, gaps, name, place.options))

@@ -15,9 +15,8 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.forecast import START, command
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import Plan, replan, spanned
+from assay.lab.plan.plan import START, Plan, command, replan, spanned
 from assay.lab.plan.preset import override
 from assay.lab.work.events import one_at_a_time
 from assay.lab.work.work import Work, work

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from assay.core.compute import Range
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
@@ -409,6 +410,36 @@ MEASURING = 0.05
 LONGER = 20.0
 """By which factor runs may be longer than stored ones that tell what they take: a run of very few
 steps shows what starting costs, not what a step costs."""
+
+
+START = 4.0
+"""CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
+experiments, seeds below 1000."""
+MACHINE, SCALED = 1.25, 2.0
+"""By which factor times of recorded runs may be off on another machine, or at another hour, and
+those of runs with other steps or fields."""
+
+
+def command_times(
+    plan: Plan, experiment: Experiment, workers: int = 1
+) -> tuple[Range, Range] | None:
+    """Return the seconds by the clock of a whole command that works on what is missing, on so many
+    workers, and its CPU-seconds; None where these are not known."""
+    if (cpu := plan.cpu_seconds) is None:
+        return None
+    seeds: dict[str, set[int]] = {}
+    for row in plan.missing:
+        seeds.setdefault(row.job.arm, set()).add(row.job.spec.seed)
+    groups = sum(math.ceil(len(some) / experiment.seeds_per_group) for some in seeds.values())
+    return command(cpu, min(workers, groups), plan.scaled)
+
+
+def command(cpu: float, workers: int, scaled: bool) -> tuple[Range, Range]:
+    """Return the seconds by the clock of a whole command that does so many CPU-seconds of work on
+    so many workers, and these CPU-seconds, which alone are reported of it; `scaled` where they are
+    known of other runs."""
+    off, workers = SCALED if scaled else MACHINE, max(1, workers)
+    return Range.about(START + cpu / workers, off), Range.about(cpu, off)
 
 
 class Costs(NamedTuple):

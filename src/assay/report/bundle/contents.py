@@ -19,7 +19,7 @@ from msgspec import structs
 
 from assay.ask.wording import QUANTITIES, ROUNDING, condition, stored
 from assay.core.bands import OfMeans
-from assay.core.claims import Claim
+from assay.core.claims import Claim, rescale
 from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
@@ -31,7 +31,6 @@ from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, run_unit, tabulate
 from assay.core.reasons import IDENTICAL, OUT_OF_REACH
 from assay.core.results import Judged
-from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
 from assay.report.bundle.judge import Measures, complete
