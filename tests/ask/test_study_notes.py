@@ -156,7 +156,12 @@ CASES = {
         False,
     ),
     "no answer in the prompt": (CUT, "main.right > 1", COPIED, False),
-    "the unembedding of an answer": (UNEMBEDDED, "steered.good - main.good > 1", BY_DEFINITION, True),
+    "the unembedding of an answer": (
+        UNEMBEDDED,
+        "steered.good - main.good > 1",
+        BY_DEFINITION,
+        True,
+    ),
     "the unembedding of another word": (
         UNEMBEDDED.replace('unembedding = " good"', 'unembedding = " nice"'),
         "steered.good - main.good > 1",

@@ -151,7 +151,9 @@ class Contents:
             what |= {"of": of, "measure": measure}
             what |= {"change": self._bare(task.intervention)} if task.intervention else {}
         others = [what | {"read": read} for read in self._same(task, what.get("read"))]
-        bare = [json.loads(self._slots(task, json.dumps(x, sort_keys=True))) for x in (what, *others)]
+        bare = [
+            json.loads(self._slots(task, json.dumps(x, sort_keys=True))) for x in (what, *others)
+        ]
         return inputs, bare[0], bare[1:]
 
     def _part(self, arm: str) -> Part | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (
@@ -250,8 +251,6 @@ class Questions(Journal):
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
-        from assay.core.reading import plural
-
         for q in some:
             lines = [self.seen(part) for part in q.parts]
             known = [line for line in lines if line is not None]
@@ -290,8 +289,8 @@ class Questions(Journal):
 
     def others(self, some: Iterable[Question], experiment: str) -> list[str]:
         """Say of each question with which other words or threshold it was judged on some of the
-        same units, and of each sentence under which other name, on whatever prompts; and what came
-        out."""
+        same units, of a study's own before units were added or left out, and of each sentence under
+        which other name, on whatever prompts; and what came out."""
         phrases = []
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
@@ -302,6 +301,12 @@ class Questions(Journal):
                 if q.is_asked_in(line) and shared and not same_words:
                     asked_as = f"{line['experiment']} ({line['threshold']}: {came})"
                     phrases.append(f"the same question was judged as {asked_as}: {q.text}")
+                    continue
+                own = same_words and line["experiment"] == experiment and q.parts[0].unit != "seed"
+                if own and q.is_asked_in(line) and shared and units != {*line["units"]}:
+                    rows = plural(q.parts[0].unit, 2)
+                    changed = "added" if units - {*line["units"]} else "left out"
+                    phrases.append(f"it was judged before {rows} were {changed} ({came}): {q.text}")
                     continue
                 again = line["text"] == q.text and line["experiment"] != experiment
                 if again and (shared or q.parts[0].unit != "seed"):
