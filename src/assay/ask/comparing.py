@@ -310,9 +310,9 @@ def units(asked: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
 
 
 def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Of the unit of an arm: the slots of which prompts are combinations, each with its value in every prompt, and the
-    text of each unit where several say the same. Of what was frozen there are none: it is judged
-    as it was. Raises: ExperimentError where most units are copies."""
+    """Of the unit of an arm: the slots of which prompts are combinations, each with its value in
+    every prompt, and the text of each unit where several say the same. Of what was frozen there
+    are none: it is judged as it was. Raises: ExperimentError where most units are copies."""
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if task is None or isinstance(task, SaeTask) or asked.frozen is not None:
         return {}

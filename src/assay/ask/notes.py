@@ -291,10 +291,12 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
 
 def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
     """Of a change along the unembedding of an answer, whose logit it changes in any model."""
-    task = part.task
-    table = task.intervention
-    direction = interventions.direction_of(table, task.directions) if table else None
-    if not isinstance(task, Task) or direction is None or "{" in direction.name:
+    task, table = part.task, part.task.intervention
+    if not isinstance(task, Task) or table is None:
+        return
+    points = interventions.points(table)
+    direction = interventions.direction_of(interventions.swept(table, points[0]), task.directions)
+    if direction is None:
         return
     tokens = direction.unembedding
     of = {tokens} if isinstance(tokens, str) else {*tokens}
