@@ -370,6 +370,14 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
         ({"label": ["yes", "no"] * 12, "text": ["same"] * 24}, {}, "repeat a text"),
         (
             {
+                "label": ["yes", "yes", "no", "no"] * 6,
+                "text": [f"thing {k // 2} came{'!' * (k % 2)}" for k in range(24)],
+            },
+            {},
+            "in another spelling",
+        ),
+        (
+            {
                 "label": ["yes", "no"] * 12,
                 "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)],
             },

@@ -74,6 +74,20 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     ]
 
 
+def test_who_adds_prompts_until_a_claim_holds_is_found_out(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    questions.note_study("own", "judged", [question(part("x", "a", "b"))], {"it is": "undecided"})
+    before = "it was judged before prompts were "
+    more, fewer = question(part("x", "a", "b", "c")), question(part("x", "a"))
+    assert questions.others([more], "own") == [f"{before}added (undecided): it is"]
+    assert questions.others([fewer], "own") == [f"{before}left out (undecided): it is"]
+    same, apart = question(part("x", "b", "a")), question(part("x", "y", "z"))
+    assert not questions.others([same], "own") and not questions.others([apart], "own")
+    seeds = question(part("s", "a", unit="seed"))
+    questions.note_study("own", "judged", [seeds], {"it is": "fails"})
+    assert not questions.others([question(part("s", "a", "b", unit="seed"))], "own")
+
+
 def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_out(tmp_path):
     """A study written again on other prompts, under a new file's name, is another try; on other
     seeds it is not."""

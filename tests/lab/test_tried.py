@@ -10,6 +10,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.lab.judge import tried
+from assay.lab.judge.questions import Questions
 
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame(
@@ -53,6 +54,16 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     assert "5 claims were tried" in judged(fewer, "mine.loss - old.loss < -0.08")
     another = judged(TABLE, "again.loss - old.loss < -0.05")
     assert "6 claims were tried" in another and "others were" in another
+
+
+def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
+    before = "the same claim was judged before rows were added or left out: "
+    assert before not in judged(TABLE[TABLE["seed"] < 8])
+    outcomes = [x["outcome"] for x in Questions(tried.file()).looks]
+    assert f"{before}{outcomes[0]}" in judged(TABLE[TABLE["seed"] < 10])
+    assert before not in judged(TABLE.assign(loss=TABLE["loss"] + RNG.normal(size=36)))
+    outcomes = [x["outcome"] for x in Questions(tried.file()).looks]
+    assert f"{before}{outcomes[0]}, {outcomes[1]}" in judged(TABLE)
 
 
 def test_other_numbers_are_another_table(judged):

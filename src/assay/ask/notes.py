@@ -28,6 +28,8 @@ from assay.core.reading import plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
+SOME = 20
+"""Answers of other rows with which one is compared."""
 
 
 @dataclass(frozen=True)
@@ -274,9 +276,16 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
     rows = [part.task.prompts.rows[i] for i in part.task.rows]
     for read in _asked(part.task, asking):
         texts = controls.answers(read)
-        there = [[bool(whole(r.fill(t)).search(r.text)) for t in texts] for r in rows]
+        every = [[r.fill(text) for text in texts] for r in rows]
+        if one := len(texts) == 1:  # the alternatives are the answers of other rows
+            others = [*dict.fromkeys(of[0] for of in every)][:SOME]
+            every = [[of[0], *(x for x in others if x != of[0])] for of in every]
+        there = [
+            [bool(whole(x).search(row.text)) for x in of]
+            for row, of in zip(rows, every, strict=True)
+        ]
         for i, text in enumerate(texts):
-            count = sum(some[i] and (not texts[1:] or not all(some)) for some in there)
+            count = sum(some[i] and not (any(some[1:]) if one else all(some)) for some in there)
             if 2 * count > len(rows):
                 yield (
                     f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
@@ -286,10 +295,12 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
 
 def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
     """Of a change along the unembedding of an answer, whose logit it changes in any model."""
-    task = part.task
-    table = task.intervention
-    direction = interventions.direction_of(table, task.directions) if table else None
-    if not isinstance(task, Task) or direction is None or "{" in direction.name:
+    task, table = part.task, part.task.intervention
+    if not isinstance(task, Task) or table is None:
+        return
+    points = interventions.points(table)
+    direction = interventions.direction_of(interventions.swept(table, points[0]), task.directions)
+    if direction is None:
         return
     tokens = direction.unembedding
     of = {tokens} if isinstance(tokens, str) else {*tokens}

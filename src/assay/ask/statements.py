@@ -214,7 +214,7 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
 
 
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
-    """Return the groups of a statement's units, such as slots of which they are combinations."""
+    """The groups of a statement's units, such as slots of which prompts are combinations."""
     with study.text.located(s.table, s.i, s.key):
         found = comparing.groups(study.asked, s.main) if study.asked.parts else {}
     return {unit: groups for unit, groups in found.items() if unit in units}

@@ -235,7 +235,7 @@ def choose(
     if same:
         return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"
     if documents:
-        return part, "trained on another text, with none of these documents"
+        return part, "trained on another text, with no document that is the same byte for byte"
     why = "which documents that had is not recorded, so some may be the same"
     return part, f"trained on another text; {why}"
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.ask.measure.prompts import no_slots
 from assay.ask.measure.seen import (
     AnyOf,
     Behind,
@@ -59,13 +58,10 @@ def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> 
     known += [
         ("an answer with extra spaces", text)
         for text in filled
-        if text != text.rstrip() or (text[:2].isspace() and text[1:2])
+        if text != text.rstrip() or text.startswith("  ")
     ]
     if len({text.strip()[0].isupper() for text in filled if text.strip()[:1].isalpha()}) > 1:
         known.append(("answers of which only some begin with a capital letter", filled[0]))
-    known += [
-        ("an answer with braces that are no slot", x) for x in filled if no_slots(x, prompt.row)
-    ]
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
         known.append(("answers that begin with the same token", filled[0]))
     known += [

@@ -22,6 +22,7 @@ from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Intervention, Model, Position, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.intervals import FEWEST_FOLDS, FOLD
+from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
@@ -417,11 +418,11 @@ def _check_leaks(task: ProbeTask) -> None:
                 f"{table.name!r}: in every prompt, the {label} itself is a word, so the "
                 "tokens alone are enough; probe something that the text does not say"
             )
-        same = [(row, other) for part in parts for row, other in _alike(*part, place)]
+        same = [pair for part in parts for pair in _alike(*part, place, label)]
         for row, other in same[:1]:
             raise DataError(
-                f"{row.place} and {other.place} have the same text before the probe, and one "
-                f"is learned from, the other judged ({len(same)} such rows); leave one out, or "
+                f"{row.place} and {other.place} have the same text before the probe, perhaps "
+                f"in another spelling, and one is learned from, the other judged ({len(same)} such rows); leave one out, or "
                 "split by a column that they share"
             )
     split = task.source.table.split
@@ -473,14 +474,19 @@ def _names_itself(row: PromptRow, place: Position, label: str, classes: Sequence
 
 
 def _alike(
-    learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Position
+    learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Position, label: str
 ) -> Iterator[tuple[PromptRow, PromptRow]]:
     """The rows that are judged, each with one that is learned from and has the same text before
-    the probe."""
-    before = {_seen_text(row, place): row for row in learned}
+    the probe, or the same label and that text in another spelling."""
+
+    def says(row: PromptRow) -> tuple[object, ...]:
+        text = _seen_text(row, place)
+        return text, (spelling(text), row.columns.get(label))
+
+    before = {key: row for row in learned for key in says(row)}
     for row in judged:
-        if (text := _seen_text(row, place)) in before:
-            yield row, before[text]
+        if other := next((before[key] for key in says(row) if key in before), None):
+            yield row, other
 
 
 def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str) -> list[str]:

@@ -404,19 +404,14 @@ def remarks(prompts: PromptSet) -> list[str]:
                 kinds.setdefault(f"{value or 'nothing'} in {{{slot}}}", []).append(row)
             elif value != value.strip(" ") or "  " in value:
                 kinds.setdefault(f"extra spaces in {{{slot}}}", []).append(row)
-        for text in no_slots(prompts.template(row), row):
-            kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
+        for text in _BRACES.findall(prompts.template(row)):
+            if not SLOT.fullmatch(text) and {*re.findall(r"\w+", text)} & {*row.columns}:
+                kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
         f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts have {what} "
         f"({rows[0].place})"
         for what, rows in kinds.items()
     ]
-
-
-def no_slots(text: str, row: PromptRow) -> list[str]:
-    """Find what names a column in braces and yet is no slot, such as "{ country }"."""
-    some = [braces for braces in _BRACES.findall(text) if not SLOT.fullmatch(braces)]
-    return [braces for braces in some if {*re.findall(r"\w+", braces)} & {*row.columns}]
 
 
 def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:

@@ -57,8 +57,10 @@ def _whole(path: Path) -> Dictionary:
     foreign.tensors(path)
     try:
         dictionary = Dictionary.load(path)
-    except AssayError:
-        raise
+    except AssayError as error:
+        if path.name in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:  # a header of the right kind whose fields are not
         raise DataError(
             f"{path}: its header does not describe its tensors ({type(error).__name__}: {error})"

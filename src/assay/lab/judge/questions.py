@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (
@@ -246,8 +247,6 @@ class Questions(Journal):
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
-        from assay.core.reading import plural
-
         for q in some:
             lines = [self.seen(part) for part in q.parts]
             known = [line for line in lines if line is not None]
@@ -286,8 +285,8 @@ class Questions(Journal):
 
     def others(self, some: Iterable[Question], experiment: str) -> list[str]:
         """Say of each question which other claims were judged about the same kind of read on some
-        of the same units, and of each sentence under which other name, on whatever prompts; when,
-        and what came out."""
+        of the same units, of a study's own claim before units were added or left out, and of each
+        sentence under which other name, on whatever prompts; when, and what came out."""
         from assay.core.reading import plural
 
         phrases = []
@@ -305,6 +304,13 @@ class Questions(Journal):
                     of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
                     why = f"{came}; {line['threshold']}" if line["threshold"] else came
                     phrases.append(f"also judged on {of}, {at}: “{line['text']}” ({why})")
+                    continue
+                itself = same_words and line["experiment"] == experiment
+                itself = itself and q.parts[0].unit != "seed"
+                if itself and q.is_asked_in(line) and shared and units != {*line["units"]}:
+                    rows = plural(q.parts[0].unit, 2)
+                    changed = "added" if units - {*line["units"]} else "left out"
+                    phrases.append(f"it was judged before {rows} were {changed} ({came}): {q.text}")
                     continue
                 again = line["text"] == q.text and line["experiment"] != experiment
                 if again and (shared or q.parts[0].unit != "seed"):

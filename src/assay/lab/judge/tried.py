@@ -58,7 +58,9 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     except OSError as e:
         return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
     earlier = {x["text"]: x for x in noted if x["text"] != judged.text}
-    return [_count(len(earlier) + 1, "this table"), *_others([*earlier.values()], question)]
+    same = [x for x in noted if x["text"] == judged.text]
+    count = _count(len(earlier) + 1, "this table")
+    return [count, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
 
 
 def note_asked(
@@ -84,12 +86,15 @@ def note_asked(
         return [f"how many claims were tried on {prompts} is not known: {e.strerror or e}"]
     claims = {(x["question"], x["threshold"]): x for x in lines if _shares(x, units)}
     claims.pop((question, holds), None)
+    same = [x for x in lines if (x["question"], x["threshold"]) == (question, holds)]
+    before = [*_on_other_rows([x for x in same if _shares(x, units)], units)]
     if not (earlier := [*claims.values()]):
-        return []
+        return before
     own = 1 + sum(parts == x.get("parts") for x in earlier)
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
-    return [_count(len(earlier) + 1, prompts) + of, *_others(earlier, question, "threshold")]
+    others = _others(earlier, question, "threshold")
+    return [_count(len(earlier) + 1, prompts) + of, *before, *others]
 
 
 def _noted(
@@ -105,6 +110,15 @@ def _noted(
 def _count(count: int, place: str) -> str:
     """How many claims there are with those before."""
     return f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
+
+
+def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
+    """What came out of the same claim before rows were added or left out."""
+    if some := [x["outcome"] for x in same if x.get("units") != [*units]]:
+        shown = (
+            f"{', '.join(some[-SHOWN:])}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
+        )
+        yield f"the same claim was judged before rows were added or left out: {shown}"
 
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
