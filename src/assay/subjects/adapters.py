@@ -127,15 +127,15 @@ def merge(adapter: Adapter, model: Any) -> Any:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")
             tuned = peft.get_peft_model(model, peft.LoraConfig(**settings))
-            changed = [m for m in tuned.modules() if hasattr(m, "lora_A")]
+            changed: list[Any] = [m for m in tuned.modules() if hasattr(m, "lora_A")]
             if any(m.get_base_layer().weight.data_ptr() in tied for m in changed):
                 raise ModelError(
                     f"{path} changes embeddings that are tied: embedding and unembedding are one "
                     "tensor there, of which peft changes one use alone; Assay cannot add that to "
                     "the weights"
                 )
-            left = peft.set_peft_model_state_dict(tuned, tensors).unexpected_keys
-            if left:
+            loaded: Any = peft.set_peft_model_state_dict(tuned, tensors)
+            if left := loaded.unexpected_keys:
                 raise ModelError(
                     f"{path}: {left[0].removeprefix(_PREFIX)} is not targeted by {FILE}, or is no "
                     "part of its base, so it would be left out"

@@ -128,8 +128,9 @@ def sparse(step: StepInput) -> Step:
         chosen = Chosen(batch, Active.from_places(places, b, f, runs), {**step.params, **leaves})
         loss = chosen.loss()
         grads = gradients_of([loss.sum()], {**leaves, **chosen.rows})
-    for name, r in chosen.rows:
-        grads[name][r].index_add_(0, chosen.dead[r], grads.pop((name, r)))
+    for key in chosen.rows:
+        name, r = key.split()
+        grads[name][int(r)].index_add_(0, chosen.dead[int(r)], grads.pop(key))
     # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0 for a
     # number but NaN for NaN and ∞, so divergence shows wherever it is.
     sums = torch.stack([value.flatten(1).sum(1) for value in step.params.values()])
@@ -194,7 +195,7 @@ class Chosen:
     """Those of the batch, with a gradient."""
     dead: dict[int, Int[torch.Tensor, " dead"]] = field(default_factory=dict)
     """The dead latents of each run that has some."""
-    rows: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
+    rows: dict[str, torch.Tensor] = field(default_factory=dict)
     """Their rows of a parameter, by its name and the run: leaves of their own, as a gradient of a
     whole matrix would be mostly 0."""
 
@@ -282,7 +283,7 @@ class Chosen:
                 continue
             self.dead[r] = dead
             rows = {n: batch.params[n][r].index_select(0, dead).requires_grad_() for n in names}
-            self.rows |= {(n, r): value for n, value in rows.items()}
+            self.rows |= {f"{n} {r}": value for n, value in rows.items()}
             x = batch.x if batch.x.ndim == 2 else batch.x[r]
             x = x - self.params["b_pre" if batch.elsewhere else "b_dec"][r]
             with torch.autocast("cpu", torch.bfloat16, enabled=batch.dtype == torch.bfloat16):
