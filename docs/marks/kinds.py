@@ -31,9 +31,10 @@ from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import history
 from assay.lab.records import contests, records
-from assay.report import listings, pages, statements, tables
+from assay.report import pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay_catalogue.recorded import listings
 from assay_catalogue.verbs.challenge_claim import interval
 from assay_vectors import tables as referee
 from marks import bar, first, gym, pictures, sections

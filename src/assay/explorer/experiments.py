@@ -97,8 +97,8 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
     if stored is not None and name not in {entry.name for entry in known.entries()}:
         study: dict[str, Any] = unseal(stored)
         study["notes"] = [*study.get("notes", ()), "the whole page is written by assay report FILE"]
-        result = ResultData.from_json(study)
-        return pages.page(result, figures=figures_of(result.findings), home="/"), study
+        judged = ResultData.from_json(study)
+        return pages.page(judged, figures=figures_of(judged.findings), home="/"), study
     if stored is not None:
         try:
             from assay.lab.engines import Inline

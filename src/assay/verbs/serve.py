@@ -77,9 +77,7 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        done = (
-            "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
-        )
+        done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
         meanwhile = f"{wanted.name} {done}; the pages show the progress, and Ctrl-C ends both"
     ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
     serving.serve(place.root, host, port, token, wanted, names, ready=ready)
