@@ -80,7 +80,7 @@ def test_verdicts_stand_there_with_their_signs(store):
     )
     page = reader.get("/").text
     assert "● 1 holds" in page and "✕ 1 fails" in page
-    assert "1 experiment is not listed here" in page
+    assert "2 experiments with their records</a>; 1 was run in this store" in page
     assert '<a href="/experiments/b">' in reader.get("/experiments").text
 
 

@@ -35,7 +35,7 @@ def test_it_shows_the_claim_with_its_interval_threshold_and_the_controls_that_de
     assert "◐ unspecific" in said and claim.text in " ".join(said) and "≥ 0.75" in said
     for entry in (claim, *(claim.controls[arm] for arm in first.CONTROLS)):
         assert " ".join(estimate_of(entry)) in said
-    [passes] = [w for w in said if w.endswith("passes")]
+    [passes] = [w for w in said if w.endswith("satisfies it too")]
     assert passes.startswith("! " + first.CONTROLS["agent/places"])
 
 

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from assay.core.errors import AssayError
+from assay.core.figures import figures_of
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.explorer.library import Experiments
@@ -94,8 +95,9 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
     home = "/experiments"
     if stored is not None and name not in {entry.name for entry in known.entries()}:
         study: dict[str, Any] = unseal(stored)
-        study["notes"] = [*study.get("notes", ()), "its figures are written by assay report FILE"]
-        return pages.page(ResultData.from_json(study), home="/"), study
+        study["notes"] = [*study.get("notes", ()), "the whole page is written by assay report FILE"]
+        judged = ResultData.from_json(study)
+        return pages.page(judged, figures=figures_of(judged.findings), home="/"), study
     if stored is not None:
         try:
             from assay.lab.engines import Inline
