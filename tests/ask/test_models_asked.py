@@ -500,9 +500,6 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
     study(here, text + claim("cut.said > 1"))  # the other model has it, and this one is not asked
 
 
-# scope --------------------------------------------------------------------------------------------
-
-
 # what plan tells ----------------------------------------------------------------------------------
 
 

@@ -166,6 +166,9 @@ def test_the_control_takes_the_place_of_the_method():
     assert found.controls["again"].outcome == "fails"
 
 
+# ---- nothing is averaged that the condition does not name
+
+
 def kinds(values):
     """An arm with one measure [run, kind, moment] and a measure of runs alone."""
     coords = {
