@@ -422,8 +422,8 @@ def _check_leaks(task: ProbeTask) -> None:
         for row, other in same[:1]:
             raise DataError(
                 f"{row.place} and {other.place} have the same text before the probe, perhaps "
-                f"in another spelling, and one is learned from, the other judged ({len(same)} such rows); leave one out, or "
-                "split by a column that they share"
+                f"in another spelling, and one is learned from, the other judged "
+                f"({len(same)} such rows); leave one out, or split by a column that they share"
             )
     split = task.source.table.split
     if task.test and split:
