@@ -479,8 +479,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
-        few = len(order) < count
-        lines += [f"the {len(order)} of {count} levels that are farthest from 0"] if few else []
+        few = f"the {len(order)} of {count} levels that are farthest from 0"
+        lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
     for k in order:
@@ -683,7 +683,7 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
 
 def filled(words: str) -> str:
     """A sentence in lines of at most 100 columns."""
-    whole = {"break_on_hyphens": False, "break_long_words": False}
+    whole: Any = {"break_on_hyphens": False, "break_long_words": False}
     return textwrap.fill(plain(words), WIDTH, subsequent_indent="  ", **whole)
 
 

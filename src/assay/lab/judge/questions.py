@@ -271,9 +271,8 @@ class Questions(Journal):
             yield from (x for x in self.about(q.key, units) if x["what"] == FROZEN)
 
     def others(self, some: Iterable[Question], experiment: str) -> list[str]:
-        """Say of each question which other claims were judged about the same kind of read on some
-        of the same units, and of each sentence under which other name, on whatever prompts; when,
-        and what came out."""
+        """Say of each question which other claims were judged about the same kind of read on the
+        same units, and of each sentence under which other name; when, and what came out."""
         from assay.core.reading import plural
 
         phrases = []
