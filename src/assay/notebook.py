@@ -52,9 +52,10 @@ def html(value: Any) -> Markup:
 
 def text(value: Any) -> str:
     """What a terminal prints of a result, a claim or an estimate."""
-    if isinstance(value, Judged | Estimated):
-        kind = "verdicts" if isinstance(value, Judged) else "findings"
-        data, after = ResultData(**{kind: (value,)}), statements.known(value)
+    claims = (value,) if isinstance(value, Judged) else ()
+    numbers = (value,) if isinstance(value, Estimated) else ()
+    if claims or numbers:
+        data, after = ResultData(verdicts=claims, findings=numbers), statements.known(value)
     else:
         data = value.data
         scopes = (value.kept or {}).get("around", {}).get("speaks", ())

@@ -384,6 +384,11 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
 def test_a_terminal_shows_each_claim_its_threshold(width):
     flat = re.sub(r"\s+", " ", tables.text(sample.result(), width))
     assert "holds if ≥ 1.5 features" in flat and "holds if in [0.98, 1.02]" in flat
+    low, high = math.nextafter(-0.1, 0), math.nextafter(0.1, 0)
+    ends = sample.entry(
+        "c", "holds", 0.0, -0.01, 0.01, threshold="in [-0.1, 0.1]", allowed=(low, high)
+    )
+    assert "holds if > -0.1 and < 0.1" in tables.text(sample.of(ends), width)
     entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
     assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 

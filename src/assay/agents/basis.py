@@ -121,33 +121,26 @@ def exact(data: ResultData) -> tuple[str, ...]:
 
 def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
-    p = record["provenance"]
-    commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
-    return Source(
-        kind="committed record",
-        told=f"{p['runs']} runs, which were not made on this machine for you",
-        runs=int(p["runs"]),
-        keys=str(p["keys"]),
-        commit=commit,
-        finished=str(p.get("finished", "")),
-    )
+    made = _made(record["provenance"], record.get("commit"))
+    told = f"{made['runs']} runs, which were not made on this machine for you"
+    return Source(kind="committed record", told=told, **made)
+
+
+def _made(p: JSON, commit: Any = "") -> dict[str, Any]:
+    """What runs were, when they were made, and by which code."""
+    commit = str(commit or p.get("software", {}).get("commit", ""))
+    about = {"runs": int(p["runs"]), "keys": str(p["keys"])}
+    return {**about, "commit": commit, "finished": str(p.get("finished", ""))}
 
 
 def of_store(data: ResultData, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
-    p, runs = data.provenance, int(data.provenance["runs"])
-    split = "" if cached is None else f", {runs - cached} of them made for this question"
-    return Source(
-        kind="store",
-        told=f"{runs} runs in this store{split}",
-        runs=runs,
-        cached=cached,
-        new=None if cached is None else runs - cached,
-        keys=str(p["keys"]),
-        commit=str(p.get("software", {}).get("commit", "")),
-        finished=str(p.get("finished", "")),
-    )
+    made = _made(data.provenance)
+    new = None if cached is None else made["runs"] - cached
+    split = "" if cached is None else f", {new} of them made for this question"
+    told = f"{made['runs']} runs in this store{split}"
+    return Source(kind="store", told=told, cached=cached, new=new, **made)
 
 
 def of_plan(plan: Planned) -> Source:
@@ -190,15 +183,8 @@ def count_looks(
     known = frozenset((name, *about(experiment.origin)))
     spans = journal.spans(seed_list)
     if seed_list and all(s < journal.JUDGED for s in seed_list):
-        return Looks(
-            0,
-            spans,
-            (),
-            (
-                f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
-                "settles nothing"
-            ),
-        )
+        told = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
+        return Looks(0, spans, (), f"{told}settles nothing")
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
     for base in known:  # of a file of somebody's own, its name
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
@@ -215,25 +201,14 @@ def count_looks(
             if shared_looks - looks_by_name[name] and other != name
         )
     )
-    return Looks(
-        look_count,
-        spans,
-        other_names,
-        _to_text(look_count, spans, other_names, include_current),
-    )
+    told = _to_text(look_count, spans, other_names, include_current)
+    return Looks(look_count, spans, other_names, told)
 
 
 def unknown() -> Looks:
     """Say that looks cannot be counted."""
-    return Looks(
-        0,
-        "",
-        (),
-        (
-            "How many looks were taken is not known: the experiment is not here any more, or its "
-            "code may not run here"
-        ),
-    )
+    told = "How many looks were taken is not known: the experiment is not here any more, or its "
+    return Looks(0, "", (), f"{told}code may not run here")
 
 
 def _to_text(

@@ -434,11 +434,9 @@ class Estimated(Written, Printed, frozen=True, kw_only=True):
         return self.statement
 
     def __repr__(self) -> str:
+        words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
         if self.curve is not None:
             words = f"{len(self.curve.levels)} levels of {self.curve.over}"
-            words += f", {self.curve.crossing.words}" if self.curve.crossing else ""
-        else:
-            words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
         return f"<Estimated {self.text!r}: {words}>"
 
     def limits(self, k: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,15 +198,12 @@ def recorded(data: ResultData, origin: str) -> list[str]:
     nothing where there is none."""
     from assay.lab.records import contests, records
 
-    try:
+    record = None
+    with suppress(AssayError):
         record = records.read(data.experiment, origin, measures=False)
-    except AssayError:
-        return []
-    if record is None:
-        return []
-    past = contests.of_record(data.experiment, origin)
-    verdicts = contests.after(ResultData.from_json(record).verdicts, past)
-    if len(verdicts) != len(data.verdicts):
+    past = contests.of_record(data.experiment, origin) if record else ()
+    verdicts = contests.after(ResultData.from_json(record).verdicts, past) if record else ()
+    if not record or len(verdicts) != len(data.verdicts):
         return []
     signs = [f"{n} {tables.SIGNS[v.outcome]} {v.outcome}" for n, v in enumerate(verdicts, 1)]
     return [f"recorded for the preset {record['preset']}: {', '.join(signs)}", ""]

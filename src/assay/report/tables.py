@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
-from assay.core.claims import signed
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
@@ -479,8 +478,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
-        few = len(order) < count
-        lines += [f"the {len(order)} of {count} levels that are farthest from 0"] if few else []
+        few = f"the {len(order)} of {count} levels that are farthest from 0"
+        lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
     for k in order:
@@ -499,9 +498,10 @@ def holds_if(v: Judged) -> str:
     says only that."""
     if not v.threshold or v.threshold_from == reasons.GIVEN:
         return ""
-    low, high = (signed(*end) for end in zip("><", v.range, (-math.inf, math.inf), strict=True))
-    is_open = "=" not in low + high and v.threshold.startswith("in [")
-    words = re.sub(r"^in \[.*?\]", f"{low} and {high}", v.threshold) if is_open else v.threshold
+    low, high = (round(x, 300) if math.isfinite(x) else x for x in v.range)
+    is_open = all(0 < abs(x) < 1e-300 or x != float(f"{x:.6g}") for x in v.range)
+    ends = f"> {low:.6g} and < {high:.6g}" if is_open else r"\g<0>"
+    words = re.sub(r"^in \[.*?\]", ends, v.threshold)
     return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
 
 
@@ -683,7 +683,7 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
 
 def filled(words: str) -> str:
     """A sentence in lines of at most 100 columns."""
-    whole = {"break_on_hyphens": False, "break_long_words": False}
+    whole: Any = {"break_on_hyphens": False, "break_long_words": False}
     return textwrap.fill(plain(words), WIDTH, subsequent_indent="  ", **whole)
 
 

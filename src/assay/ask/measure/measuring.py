@@ -110,8 +110,7 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
         levels += size["h"] * (len(top.layers) or size["layers"])
-    own_reads = [r for r in task.reads if r.function]
-    called = [r.function for r in own_reads for _ in interventions.points(r)]
+    called = [r.function for r in task.reads if r.function for _ in interventions.points(r)]
     if task.intervention and task.intervention.function:
         called += [task.intervention.function] * max(
             1, len(interventions.sites_of(task.intervention))
