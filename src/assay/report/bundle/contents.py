@@ -100,7 +100,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
 def _why_not(claim: Claim, judged: Judged) -> str:
     """Why the code of a bundle cannot judge a claim; "" where it can."""
     if any(claim.groups.values()):
-        return "its prompts are combinations, which its interval allows for"
+        return "its prompts are combinations or copies, which its interval allows for"
     if isinstance(claim.statistic, OfMeans):
         return "it is taken over the levels of means, of which a bundle's code draws no band"
     if judged.verdict.reason == OUT_OF_REACH:
