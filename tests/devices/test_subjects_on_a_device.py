@@ -1,12 +1,17 @@
 """Language models on a device: sites read and edited, losses spliced, activations harvested, all as
 on the CPU."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import splicing
 import tiny_models
+from assay.ask.measure import gradients, prompts, reads
+from assay.ask.measure.seen import Context, PassOutput, prompt
+from assay.ask.tables import Prompts, Read
 from assay.core import rng
 from assay.core.runs import Runs
 from assay.data import lm
@@ -118,7 +123,18 @@ READ = {
         gradients=True,
     ),
     "a hook": lambda m, d: hooked(m, d),
+    "a read by its gradient": lambda m, d: slopes(m, d),
 }
+
+
+def slopes(model, d):
+    """Gradients of a log probability in steps, by a head's output, and by latents of the stream."""
+    row = prompts.load(Prompts(name="p", rows=({"text": "def add(a, b"},)), Path()).rows[0]
+    reading = PassOutput(prompt(model.folder, row))
+    target = reads.ready(Read(name="it", log_prob=" return"), reading.prompt, Context())
+    heads = gradients.slopes(model, target, reading, [Site("z", 1)], [0, 2], 3)
+    stream = gradients.slopes(model, target, reading, [SITE], [-1])[SITE]
+    return [*heads[Site("z", 1)], gradients.by_latent(dictionary(d), *stream)]
 
 
 def passage(model):

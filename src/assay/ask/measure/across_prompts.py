@@ -79,7 +79,7 @@ def of_each(
         _, index, counts = np.unique(units[some], return_inverse=True, return_counts=True)
         weights = counts[index] * len(counts) / len(some)
         for v, vectors in enumerate(x):
-            of_level = ready.of_all(vectors[some], [prompts.rows[rows[i]] for i in some])
+            of_level = ready.of_all(vectors[some], [prompts.rows[rows[i]] for i in some.tolist()])
             number = of_level.mean()
             parts[v, some] = number + weights * (of_level - number)
     return parts

@@ -15,6 +15,7 @@ from assay.ask.measure.heads import head_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
 from assay.ask.tables import Direction, Read
 from assay.controls import picks
+from assay.core import spread
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -160,9 +161,7 @@ def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(f"{prompt.row.place}: anisotropy compares {FEWEST} tokens or more")
 
     def number(reading: PassOutput) -> float:
-        x = reading.rows(site, "mean").flatten(1).double()
-        x, n = x / x.norm(dim=1, keepdim=True), len(x)
-        return float((x.sum(0).square().sum() - n) / (n * (n - 1)))
+        return spread.cosine(reading.rows(site, "mean").flatten(1).double().cpu().numpy())[0]
 
     return Ready(each(number), sites=(site,))
 

@@ -160,12 +160,11 @@ def check(
                 f"{source.rows[alone - 1].place}: no other prompt has its {top.within}, so "
                 f"{table.name!r} cannot choose for it; give each at least two prompts"
             )
+    if top.score == "gradient" and by_gradient(top, some) is None:
+        raise DataError(
+            f"{table.name!r}: a gradient is of a read; write the name of one in by, as of a log_prob"
+        )
     if not isinstance(top.by, str):
-        if top.score == "gradient":
-            raise DataError(
-                f"{table.name!r}: a gradient is of a read; write by = the name of one, such as a "
-                "log_prob"
-            )
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
                 raise DataError(
