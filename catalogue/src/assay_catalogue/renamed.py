@@ -36,7 +36,6 @@ RENAMED = {
     "assay.features.undertrained": "assay_catalogue.features.undertrained",
     "assay.lab.contest": "assay_catalogue.recorded.contest",
     "assay.lab.records.series": "assay_catalogue.recorded.series",
-    "assay.report.series": "assay_catalogue.recorded.series_page",
     "assay.subjects.architectures.mamba": "assay_catalogue.subjects.mamba_architecture",
     "assay.subjects.mamba": "assay_catalogue.subjects.mamba",
     "assay.subjects.mamba_files": "assay_catalogue.subjects.mamba_files",
