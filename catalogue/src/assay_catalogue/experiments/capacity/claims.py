@@ -118,7 +118,6 @@ CLAIMS = (
         high=0.05,
         scale="log",
         unit="share of the slope",
-        must_fail=("early",),
         near={"early": "backprop says so of any weights"},
         threshold_from=PILOT + ".002 to .021, early .09 to .61",
         published="new",

@@ -134,7 +134,6 @@ CLAIMS = (
         value=measure_of("credited"),
         low=1 / 8,
         unit="share of the second hop",
-        must_fail=("unmoved", "summed-faithful"),
         near={
             "unmoved": "training as such: the same without a penalty",
             "summed-faithful": "any penalty: rows to both layers paid one by one",

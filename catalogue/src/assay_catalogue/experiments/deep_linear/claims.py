@@ -168,7 +168,6 @@ CLAIMS = (
         high=0.5,
         scale="log",
         unit="share of the other's error",
-        must_fail=("redrawn",),
         near={"redrawn": ANY_DRAW},
         also={
             "turned": BALANCED["turned"],

@@ -157,7 +157,6 @@ CLAIMS = (
         "evaluation every 4× see it on its way",
         value=warned,
         high=0.5,
-        must_fail=("dense",),
         violations=("dense",),
         near={"dense": "nothing of it could be seen at any checkpoint"},
         also=SAME_RISE,

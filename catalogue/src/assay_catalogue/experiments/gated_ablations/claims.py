@@ -293,7 +293,6 @@ CLAIMS = (
         statistic=smallest_lead,
         low=MARGIN,
         unit="smallest lead in FVU",
-        must_fail=("rescaled", "relu"),
         near={"rescaled": "mended magnitudes, which need no gate", "relu": "another width"},
         also={"narrow": same_method("Gated, of half the width"), "shrunk": SHRUNK},
         half={"main": "half", "wide": "wide-half"},
@@ -309,7 +308,6 @@ CLAIMS = (
         statistic=smallest_lead,
         low=MARGIN,
         unit="smallest lead in FVU",
-        must_fail=("refit", "relu-rescaled"),
         near={
             "refit": "a better repair: the decoder refitted as well",
             "relu-rescaled": "the same repair at another width",
@@ -351,7 +349,6 @@ CLAIMS = (
         high=0.5,
         empty=FULL,
         unit="L0",
-        must_fail=("wide", "main"),
         near={
             "wide": "a strong penalty: ReLU at nearly twice this one",
             "main": "the same, of Gated",
@@ -454,7 +451,6 @@ CLAIMS = (
         high=0.5,
         empty=FULL,
         unit="L0",
-        must_fail=("wide", "main"),
         near={
             "wide": "a strong penalty: ReLU at nearly twice this one",
             "main": "the same, of Gated",

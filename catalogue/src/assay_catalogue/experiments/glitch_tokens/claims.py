@@ -206,7 +206,6 @@ CLAIMS = (
         value=lost,
         low=0.5,
         unit="share of the AUROC above chance",
-        must_fail=("again", "main"),
         near={
             "again": "two draws of the same start differ as much",
             "main": "another training differs as much",

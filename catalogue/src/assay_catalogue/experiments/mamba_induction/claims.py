@@ -103,7 +103,6 @@ CLAIMS = (
         value=steeper,
         low=math.log(2),
         unit="log-odds of an error",
-        must_fail=("frozen",),
         near={"frozen": "any block of this size has such a window on this task"},
         also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
         source=PAPER,
