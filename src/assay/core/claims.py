@@ -477,7 +477,7 @@ class Exact:
     text: str = field(kw_only=False)
     value: Callable[[Mapping[str, xr.Dataset]], Any]
     """The arms → a number or an array."""
-    expected: Any
+    expected: Any = 0.0
     tolerance: float
     """Largest absolute deviation."""
     source: str

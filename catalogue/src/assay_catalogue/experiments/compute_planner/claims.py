@@ -93,7 +93,6 @@ def arithmetic(
         expected=np.ones(np.shape(expected)),
         tolerance=5e-5,
         source=source,
-        unit="1",
     )
 
 

@@ -482,7 +482,6 @@ CLAIMS = (
         text="The square of the norm ratio is (1 − FVU) γ/(2 − γ), so that unbiased "
         "reconstructions are shorter than inputs: difference",
         value=off_identity,
-        expected=0.0,
         tolerance=1e-4,
         source="arithmetic of ‖x − x̂‖² = ‖x‖² − 2 x·x̂ + ‖x̂‖²",
     ),

@@ -166,7 +166,6 @@ EXACT = (
         value=lambda arms: max(
             float(arms[name].deviation.max()) for name in ("main", "no-conv", "frozen")
         ),
-        expected=0.0,
         tolerance=1e-5,
         source="Ali et al. 2024, The Hidden Attention of Mamba Models",
     ),
@@ -204,7 +203,6 @@ FINDINGS = (
     *(
         Estimate(
             text=f"Learning coefficient, {block}: {phrase}",
-            unit="1",
             published="new",
             source=LAU,
             value=lambda arms, arm=arm, when=when: when(arms[arm]),

@@ -183,7 +183,6 @@ def shares_of(model: OnDisk) -> tuple[Exact | Estimate, ...]:
                     arms[model.arm].indirect.isel(block=-1) / arms[model.arm].direct.isel(block=-1)
                 ).max()
             ),
-            expected=0.0,
             tolerance=1e-6,
             source="arithmetic: no block is behind it",
         ),
@@ -328,7 +327,6 @@ CLAIMS = (
     *(
         Estimate(
             text=f"Ratio of ratios at 1.10 times FVU, {suffix}",
-            unit="1",
             natural=(0, np.inf),
             units=CROSSED,
             statistic=geometric,
@@ -353,7 +351,6 @@ CLAIMS = (
         Estimate(
             text="Ratio of ratios of two blocks over that with a decoder kept near random rows, "
             f"at the FVU of the latter{suffix}",
-            unit="1",
             natural=(0, np.inf),
             units=CROSSED,
             statistic=geometric,

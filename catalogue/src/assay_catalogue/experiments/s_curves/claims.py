@@ -352,7 +352,6 @@ CLAIMS = (
     Exact(
         "A free matrix falls as L₀(1 − η)^{2t}: largest error of all runs and steps",
         value=free_error,
-        expected=0.0,
         tolerance=1e-5,
         unit=LEFT,
         source="gradient descent on a parabola",
