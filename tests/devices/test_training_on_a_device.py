@@ -22,7 +22,6 @@ from assay.core.runs import Runs
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import reference
 from assay.dictionaries.training.kernels.reference import StepInput
@@ -31,6 +30,7 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.dictionaries.cross_layer import CrossLayer
+from assay_catalogue.dictionaries.endtoend import fit_end_to_end
 from killed import Killed, dies_at
 
 TWO = Runs(RUNS.specs[:2])
@@ -171,7 +171,8 @@ def folder(tmp_path_factory):
 
 def test_training_through_a_model(folder, device, bench_on, near):
     def windows(step):
-        return torch.from_numpy(rng.integers(np.array([3]), "windows", step, (4, 8), 250)[0])
+        tokens = torch.from_numpy(rng.integers(np.array([3]), "windows", step, (4, 8), 250)[0])
+        return tokens, torch.arange(8).expand(4, 8) > 0
 
     def trained(where):
         model = load(str(folder), where)
@@ -195,6 +196,7 @@ def test_training_through_a_model(folder, device, bench_on, near):
             windows,
             steps=4,
             bench=bench_on(where),
+            mean=torch.zeros(model.width(Site("resid_pre", 1))),
             scale=0.5,
             later=0.5,
         )

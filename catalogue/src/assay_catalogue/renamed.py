@@ -24,6 +24,7 @@ RENAMED = {
     "assay.dictionaries.measuring.frontier": "assay_catalogue.dictionaries.frontier",
     "assay.dictionaries.measuring.linear_effects": "assay_catalogue.dictionaries.linear_effects",
     "assay.dictionaries.measuring.path_shares": "assay_catalogue.dictionaries.path_shares",
+    "assay.dictionaries.training.endtoend": "assay_catalogue.dictionaries.endtoend",
     "assay.dictionaries.training.cells": "assay_catalogue.dictionaries.cells",
     "assay.experiments": "assay_catalogue.experiments",
     "assay.features.answers": "assay_catalogue.features.answers",

@@ -105,46 +105,48 @@ DIRECTIONS = {
 }
 claim = partial(Claim, half={**MAIN, **LOCAL}, published="new", source=f"{BRAUN}, section 3.1")
 """A claim with what most of them share."""
+cheap = partial(
+    claim,
+    statistic=increases,
+    units=CROSSED,
+    empty=1.0,
+    unit="ratio of increases",
+    near=DIRECTIONS,
+    must_hold=("planted",),
+)
+"""A claim about the increase of the loss."""
+kept_right = partial(
+    claim,
+    value=pair_with("local"),
+    statistic=laters,
+    units=CROSSED,
+    empty=1.0,
+    unit="ratio of shares of variance",
+)
+"""A claim about the inputs of later blocks."""
 CLAIMS = (
-    claim(
+    cheap(
         text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
         "times as much as a dictionary trained locally",
         value=pair_with("local"),
-        statistic=increases,
-        units=CROSSED,
         high=0.45,
-        empty=1.0,
-        unit="ratio of increases",
-        near=DIRECTIONS,
-        must_hold=("planted",),
         also={**BOTH, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
     ),
-    claim(
+    cheap(
         text="It needs half as many features: with {main.k} on it raises the loss no more than a "
         "local dictionary with {local-double.k}",
         value=pair_with("local-double"),
-        statistic=increases,
-        units=CROSSED,
         high=1.0,
-        empty=1.0,
-        unit="ratio of increases",
         half={**MAIN, "local-double": "local-double-half"},
-        near=DIRECTIONS,
-        must_hold=("planted",),
         also=BOTH,
         threshold_from="paper: local needs more than twice as many features, section 3.1",
     ),
-    claim(
+    kept_right(
         text="It takes another way: the inputs of later blocks are off by at least twice as much "
         "as with a local dictionary",
-        value=pair_with("local"),
-        statistic=laters,
-        units=CROSSED,
         low=2.0,
-        empty=1.0,
-        unit="ratio of shares of variance",
         near={
             "later": "whatever is trained through the model is as far off",
             "local-again": "another order of the text is enough",
@@ -153,15 +155,10 @@ CLAIMS = (
         threshold_from="plan: set before any pilot; in figure 2 errors are 11 to 29 times as large",
         source=f"{BRAUN}, section 3.2",
     ),
-    claim(
+    kept_right(
         text="Later blocks can be kept right: with their errors in the loss as well they are off "
         "by at most 1.5 times as much as locally",
-        value=pair_with("local"),
-        statistic=laters,
-        units=CROSSED,
         high=1.5,
-        empty=1.0,
-        unit="ratio of shares of variance",
         of="later",
         half={**LATER, **LOCAL},
         violations=("main",),
@@ -179,19 +176,13 @@ CLAIMS = (
         "large from the next layer on",
         source=f"{BRAUN}, section 3.2",
     ),
-    claim(
+    cheap(
         text="That costs little: with later blocks in the loss it still raises the loss at most "
         "0.45 times as much as a local dictionary",
         value=pair_with("local"),
-        statistic=increases,
-        units=CROSSED,
         high=0.45,
-        empty=1.0,
-        unit="ratio of increases",
         of="later",
         half={**LATER, **LOCAL},
-        near=DIRECTIONS,
-        must_hold=("planted",),
         also={"later-half": HALF, "main": END_TO_END, "half": END_TO_END, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,

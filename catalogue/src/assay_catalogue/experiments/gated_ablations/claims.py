@@ -232,16 +232,20 @@ def finding(
 
 claim = partial(Claim, published="new")
 """A claim with what most of them share."""
+unbiased = partial(
+    claim,
+    value=sweep,
+    statistic=worst(bias),
+    high=0.02,
+    distance=True,
+    must_fail=("lightest", "wide"),
+    near=WEAK,
+)
+"""A claim that γ is 1."""
 CLAIMS = (
-    claim(
+    unbiased(
         text="Gated is unbiased: at every penalty (L0 from 1.5 to 10) γ lies within 0.02 of 1",
-        value=sweep,
-        statistic=worst(bias),
-        high=0.02,
         unit="largest |γ − 1|",
-        distance=True,
-        must_fail=("lightest", "wide"),
-        near=WEAK,
         violations=("shrunk",),
         also=UNBIASED,
         half={"main": "half"},
@@ -358,17 +362,11 @@ CLAIMS = (
         threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7",
         source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
     ),
-    claim(
+    unbiased(
         text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 "
         "from 1.5 to 11)",
         of="rescaled",
-        value=sweep,
-        statistic=worst(bias),
-        high=0.02,
         unit="largest |γ − 1|",
-        distance=True,
-        must_fail=("lightest", "wide"),
-        near=WEAK,
         violations=("rescaled-shrunk",),
         also=dict.fromkeys(("main", *GATES), rival("Gated, whole or with a part changed"))
         | dict.fromkeys(
@@ -403,16 +401,10 @@ CLAIMS = (
         threshold_from="plan: ± .01, set before any pilot",
         source=f"{PAPER}, section 5.2, ablations",
     ),
-    claim(
+    unbiased(
         text="Without the Heaviside the code is unbiased as well: γ within 0.02 of 1",
         of="no-heaviside",
-        value=sweep,
-        statistic=worst(bias),
-        high=0.02,
         unit="|γ − 1|",
-        distance=True,
-        must_fail=("lightest", "wide"),
-        near=WEAK,
         violations=("no-heaviside-shrunk",),
         also=without(UNBIASED, "no-heaviside") | {"main": rival("Gated itself")},
         half={"no-heaviside": "no-heaviside-half"},
