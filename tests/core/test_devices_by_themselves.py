@@ -1,5 +1,5 @@
-"""The tests on devices, those of the catalogue too, pass in processes of their own, in which PyTorch
-learns of a device before it first passes back."""
+"""The tests on devices, also those of the catalogue, pass in processes of their own, in which
+PyTorch learns of a device before it first passes back."""
 
 import subprocess
 import sys

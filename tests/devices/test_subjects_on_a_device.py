@@ -99,7 +99,6 @@ READ = {
             SITE,
             limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0),
             1,
-            Site("mlp_post", 1),
         ),
         TOKENS.numpy(),
         gradients=True,
