@@ -228,7 +228,7 @@ FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates")
 """Options that name a file."""
 WORDS = (
     *("heads", "neurons", "latents", "layer", "site", "position", "source", "text", "feature"),
-    *("edge", "of", "others", "also", "draws", "unit", "beats", "scope", "batch"),
+    *("edge", "of", "others", "also", "draws", "unit"),
 )
 """The other options of `assay check` that say what is credited and how it is judged."""
 PROMPTS = 20_000

@@ -69,11 +69,7 @@ def check(
     controls: Sequence[str] | Mapping[str, Any] | None = None,
     draws: int = 4,
     unit: str | Sequence[str] = (),
-    beats: float = 0.0,
-    empty: float | None = None,
     bounds: tuple[float, float] | None = None,
-    scope: str = "",
-    batch: int = 0,
     cache: bool = True,
     ledger: bool = True,
 ) -> Check:
@@ -115,12 +111,8 @@ def check(
         controls: names of those to keep; or further ones, {name: thing or list of things}.
         draws: how many draws of each random control.
         unit: one or two columns of the prompts over which the claim generalises.
-        beats: the margin by which each control has to be beaten.
-        empty: the value for no effect, 0 by default.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
-        scope: what the verdict is about, in words.
-        batch: prompts per call; by default all.
         cache: whether to keep the results of calls, and reuse them.
         ledger: whether to record that this claim was tried on these prompts, and report how many
             were.
@@ -150,12 +142,12 @@ def check(
     options = Options(of, norms, rates, others, around, paraphrases, draws)
     what = credited(things, options, given)
     _choose(what, controls, holds)
-    asked = _Asked(Calls(function, given, keep=cache, batch=batch), what, none, sides(holds))
+    asked = _Asked(Calls(function, given, keep=cache), what, none, sides(holds))
     asked.notes += [*unit_notes, *what.notes]
     asked.dry()
     asked.all()
     asked.damage(also, controls)
-    claim = partial(Question, sentence, holds, beats=beats, empty=empty, bounds=bounds, scope=scope)
+    claim = partial(Question, sentence, holds, bounds=bounds)
     return asked.check(claim, units, ledger=ledger)
 
 
