@@ -17,8 +17,7 @@ from assay.core import foreign
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
 from assay.subjects import architectures
-from assay.subjects.architectures import Architecture, known
-from assay.subjects.places import Place, read_by, returned_by
+from assay.subjects.architectures import Architecture, Place, known, read_by, returned_by
 from assay.subjects.site import KINDS
 
 MOST = {"layers": 1_000, "positions": 100_000_000}
