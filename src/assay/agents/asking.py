@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from assay.ask import composing, missing
-from assay.ask.missing import Missing
 from assay.ask.parts import places
+from assay.ask.planned import Gap
 from assay.ask.text import ASKED, FENCE, Text, read
 from assay.core.claims import claims_key
 from assay.core.compute import Range
@@ -125,7 +125,7 @@ class Lacking(ExperimentError):
     """A study does not say all that it has to: `lacks` lists what, and `assumed` what is assumed of
     the rest that it does not say."""
 
-    def __init__(self, lacks: Sequence[Missing], assumed: Sequence[Missing]):
+    def __init__(self, lacks: Sequence[Gap], assumed: Sequence[Gap]):
         super().__init__(
             f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: "
             + "; ".join(m.text for m in lacks)

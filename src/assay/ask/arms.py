@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import placing
 from assay.ask.measure import (
     controls,
     damage,
@@ -28,7 +27,7 @@ from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Diff, Intervention, Model, Train
-from assay.ask.text import Study, frozen_words, is_left_out
+from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
     CHANGED,
@@ -107,10 +106,10 @@ def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
     """Add the arms of a model under each intervention on the prompts that a read names as its own,
     where a statement has it of them."""
     tables, prefix = study.text.study, study.prefix(m, model)
-    statements = {arm for arm, _ in placing.named(tables)}
+    statements = {arm for arm, _ in measures_named(tables)}
     for prompts in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
         for i, table in enumerate(tables.intervene):
-            name = placing.on(f"{prefix}{table.name}", prompts)
+            name = arm_on(f"{prefix}{table.name}", prompts)
             if any(arm.startswith(name) for arm in statements):
                 with study.text.located("intervene", i):
                     table = interventions.expanded(table, tables.direction)
@@ -124,7 +123,7 @@ def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
     return dataclasses.replace(
         task,
         prompts=study.prompts[prompts],
-        reads=placing.of(tables.read, prompts, first=False),
+        reads=reads_of(tables.read, prompts, first=False),
         directions=tuple(
             msgspec.structs.replace(d, prompts=d.prompts or usual) for d in task.directions
         ),
@@ -142,7 +141,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     if (steps := models.levels(first)) and steps != models.levels(second):
         what = "the first has checkpoints and the second not the same ones; give both the same"
         raise study.text.error(("diff", i, "models"), what)
-    name = placing.on(diff.name, on) if on else diff.name
+    name = arm_on(diff.name, on) if on else diff.name
     task = study.task(second, _under(study, i, diff))
     task = dataclasses.replace(on_prompts(study, task, on) if on else task, less=first)
     folders = [study.folder_of(models.states(m)[0]) for m in (first, second)]
@@ -236,7 +235,7 @@ def _add_controls_of_model(
 def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
     """Add the arms of a model as it is on further prompts that a statement names as an arm."""
     tables = study.text.study
-    statements = {arm for arm, _ in placing.named(tables)}
+    statements = {arm for arm, _ in measures_named(tables)}
     for entry in tables.prompts[1:]:
         name = f"{study.prefix(m, model)}{entry.name}"
         if name in statements and all(p.label != name for p in study.parts):
@@ -249,7 +248,7 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             columns = {*task.prompts.rows[0].columns}
             some = tuple(
                 r
-                for r in placing.of(tables.read, entry.name, first=True)
+                for r in reads_of(tables.read, entry.name, first=True)
                 if reads.fits(r, columns) and not reads.compares(r)
             )
             task = dataclasses.replace(task, reads=some)

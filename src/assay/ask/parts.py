@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from assay.ask import arms, placing, trained
+from assay.ask import arms, inputs
 from assay.ask.measure import (
     controls,
     directions,
@@ -29,7 +29,7 @@ from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model, Probe, Train
-from assay.ask.text import Study, frozen_words, is_left_out
+from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
     DAMAGE,
@@ -139,9 +139,9 @@ def _ask_all(study: ResolvedStudy) -> None:
 
 def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
     """The prompts of reads, on which a statement has an arm."""
-    statements = {label for label, _ in placing.named(study.text.study)}
+    statements = {label for label, _ in measures_named(study.text.study)}
     names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
-    return [name for name in names if placing.on(arm, name) in statements]
+    return [name for name in names if arm_on(arm, name) in statements]
 
 
 def _refuse_lost(study: ResolvedStudy) -> None:
@@ -152,7 +152,7 @@ def _refuse_lost(study: ResolvedStudy) -> None:
             hint = nearest(read.prompts, study.prompts)
             what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
             raise study.text.error(("read", i, "prompts"), what)
-    if tables.read and not placing.of(tables.read, first, first=True):
+    if tables.read and not reads_of(tables.read, first, first=True):
         what = (
             f"every read names other prompts than {first}, which the arms measure; write those "
             "[[prompts]] first, and leave out what no read is of"
@@ -309,7 +309,7 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
         yield f"train {i}", tuned.text
     for kind in ("direction", "intervene", "read", "probe"):
         for i, entry in enumerate(getattr(study, kind), 1):
-            for field in trained.FIELDS:
+            for field in inputs.FIELDS:
                 if value := getattr(entry, field, None):
                     yield f"{kind} {i}", value if isinstance(value, str) else value[0]
             if code := getattr(entry, "function", ""):

@@ -16,6 +16,13 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.ask.placing": "assay.ask.text",
+    "assay.ask.refusals": "assay.ask.statements",
+    "assay.ask.measure.dry": "assay.ask.checks",
+    "assay.ask.gaps": "assay.ask.missing",
+    "assay.ask.trained": "assay.ask.inputs",
+    "assay.ask.spoken": "assay.ask.contents",
+    "assay.ask.costs": "assay.ask.model_study",
     "assay.ask.written": "assay.ask.running",
     "assay.cli.options": "assay.verbs.verb",
     "assay.cli.schemas": "assay.cli.main",

@@ -48,7 +48,7 @@ def command(
     lab = machine.lab(place.root)
     gaps: StudyGaps | None = None
     if name.endswith(STUDIES):
-        from assay.ask.gaps import find_gaps  # which loads what asks a model
+        from assay.ask.missing import find_gaps  # which loads what asks a model
 
         gaps = find_gaps(entry(name).path)
         if gaps.exit_code:
@@ -71,7 +71,7 @@ def words(
     typed = f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
     undecided: list[str] = []
     if gaps is not None:
-        from assay.ask.gaps import hopeless  # which loads what asks a model
+        from assay.ask.missing import hopeless  # which loads what asks a model
 
         undecided = hopeless(gaps.gaps)
     return written(
