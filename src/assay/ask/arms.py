@@ -11,16 +11,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask.measure import (
-    controls,
-    damage,
-    directions,
-    interventions,
-    models,
-    reads,
-    sentences,
-    training,
-)
+from assay.ask.measure import controls, damage, directions, interventions, models, reads, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.tasks import Task, stated
@@ -292,11 +283,11 @@ def _add_unrelated(
         study.prompts_called(name)
     if control == OTHER_TEXT:
         assert train is not None
-        other = _on_other_text(study, train, name or sentences.NAME, task.model)
+        other = _on_other_text(study, train, name or damage.SENTENCES, task.model)
         study.parts.append(Part(label, dataclasses.replace(task, model=other), control, of))
         return
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(Task)}
-    fields |= {"control": control.name, "other": study.prompts[name or sentences.NAME]}
+    fields |= {"control": control.name, "other": study.prompts[name or damage.SENTENCES]}
     if train is not None and not task.intervention and task.less is None:
         fields["start"] = study.start_of(task.model)
     elif task.model.weights and not task.intervention:
@@ -323,7 +314,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
         return (training.usual(small).context or 0) >= LONGEST
     with suppress(AssayError):
         folder = study.found(models.states(model)[0])
-        texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
+        texts = [row.text + row.columns[damage.END] for row in damage.plain_sentences().rows]
         most = max(len(folder.tokenizer.encode(text)) for text in texts)
         return most + len(folder.opening) <= folder.most_tokens
     return True

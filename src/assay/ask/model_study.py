@@ -18,7 +18,7 @@ from assay.ask.measure import (
     damage,
     measuring,
     models,
-    places,
+    probe_tasks,
     probes,
     reads,
     sae_arms,
@@ -102,7 +102,7 @@ class ModelStudy(ResolvedStudy):
                 folder = self.found_of(part, part.task.model.bos)
             except AssayError:  # reported where what it reads is asked for
                 continue
-            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+            labels |= {f"{part.label}/{name}" for name in probe_tasks.at_chance(part.task, folder)}
         return frozenset(labels)
 
     @property

@@ -12,6 +12,7 @@ import msgspec
 from assay.ask import arms, inputs
 from assay.ask.measure import (
     controls,
+    damage,
     directions,
     interventions,
     probe_tasks,
@@ -19,7 +20,6 @@ from assay.ask.measure import (
     reads,
     sae_arms,
     saes,
-    sentences,
     training,
 )
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
@@ -114,7 +114,7 @@ def _ask_all(study: ResolvedStudy) -> None:
         taken_names |= {p.unit: p.table.name for p in study.prompts.values()}
         taken_names |= {d: p.table.name for p in study.prompts.values() for d in p.dims()}
         reads.check_sweeps(tables.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
-    study.prompts[sentences.NAME] = sentences.plain()
+    study.prompts[damage.SENTENCES] = damage.plain_sentences()
     for m, model in enumerate(study.models):
         if tables.read:
             arms.ask(study, m, model)

@@ -16,6 +16,12 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.ask.measure.harvests": "assay.ask.measure.activations",
+    "assay.ask.measure.sentences": "assay.ask.measure.damage",
+    "assay.ask.measure.places": "assay.ask.measure.probe_tasks",
+    "assay.ask.measure.logits": "assay.ask.measure.passes",
+    "assay.ask.measure.editing": "assay.ask.measure.changes",
+    "assay.ask.measure.steering": "assay.ask.measure.changes",
     "assay.ask.placing": "assay.ask.text",
     "assay.ask.refusals": "assay.ask.statements",
     "assay.ask.measure.dry": "assay.ask.checks",

@@ -38,7 +38,7 @@ def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     width = {"e": known_sizes["d"] // known_sizes["h"]} if "h" in known_sizes else {}
     return {
         **width,
-        **{letter: size(known_sizes) for letter, size in architecture.follow.items()},
+        **{x: size(known_sizes) for x, size in architecture.follow.items() if x not in known_sizes},
         **known_sizes,
     }
 
