@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from assay.ask import composing, missing
-from assay.ask.parts import places
+from assay.ask.inputs import files_named
 from assay.ask.planned import Gap
 from assay.ask.text import ASKED, FENCE, Text, read
 from assay.core.claims import claims_key
@@ -336,7 +336,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
             choices = min(choices * _count(value), RUNS + 1)
         runs += choices * _count(study.seeds)
     most(runs, RUNS, "runs of one arm of all experiments")
-    for location, name in places(study):
+    for location, name in files_named(study):
         if bounds.place(name, location).exists():
             links |= bounds.link(name)
     content = msgspec.to_builtins(study)

@@ -24,6 +24,7 @@ from assay.ask.measure.tasks import Task
 from assay.ask.part import AskedSpec
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model, Train
+from assay.ask.text import Study
 from assay.controls.table import FROZEN, NOT_TRAINED
 from assay.core.bench import Bench
 from assay.core.errors import AssayError
@@ -315,3 +316,21 @@ def model_hash(study: ResolvedStudy, name: str) -> str:
             if (name in m.checkpoints if key == "checkpoints" else getattr(m, key) == name)
         ]
         raise study.text.error(("model", *places[0]) if places else ("model",), e) from e
+
+
+def files_named(study: Study) -> Iterator[tuple[str, str]]:
+    """Give every name of a study that may be that of a file or a folder, and where it stands."""
+    for i, model in enumerate(study.model, 1):
+        for name in (model.name, *model.checkpoints):
+            yield f"model {i}", name
+    for i, table in enumerate(study.prompts, 1):
+        yield f"prompts {i}", table.file
+    for i, tuned in enumerate(study.train, 1):
+        yield f"train {i}", tuned.text
+    for kind in ("direction", "intervene", "read", "probe"):
+        for i, entry in enumerate(getattr(study, kind), 1):
+            for field in FIELDS:
+                if value := getattr(entry, field, None):
+                    yield f"{kind} {i}", value if isinstance(value, str) else value[0]
+            if code := getattr(entry, "function", ""):
+                yield f"{kind} {i}", code.rpartition(":")[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import checks, inputs, parts
+from assay.ask import arms, checks, inputs
 from assay.ask.measure import (
     controls,
     damage,
@@ -56,7 +56,7 @@ class ModelStudy(ResolvedStudy):
 
     def __init__(self, text: Text) -> None:
         super().__init__(text)
-        parts.add_arms(self)
+        arms.add_arms(self)
         checks.leave_out_reads(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:

@@ -16,6 +16,7 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.ask.parts": "assay.ask.arms",
     "assay.ask.costs": "assay.ask.model_study",
     "assay.ask.gaps": "assay.ask.missing",
     "assay.ask.measure.dry": "assay.ask.checks",
