@@ -16,6 +16,7 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.checking.damage": "assay.checking.check",
     "assay.ask.parts": "assay.ask.arms",
     "assay.ask.costs": "assay.ask.model_study",
     "assay.ask.gaps": "assay.ask.missing",
