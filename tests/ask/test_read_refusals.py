@@ -208,6 +208,9 @@ KNOWN = {
     "latents of a.safetensors that are on with and without the change (0 to 1)": {
         "jaccard": "a.safetensors"
     },
+    "gradient of m times the activation at blocks.1.hook_resid_post": {
+        "gradient": "m", "site": "blocks.1.hook_resid_post"
+    },
     "whether kind is code": {"column": ("kind", "code")},
     "what mine.py:size returns at hook_embed": {
         "function": "mine.py:size", "site": "hook_embed"

@@ -1,5 +1,6 @@
 """Reads of activations: how a head spreads its attention, what lies along a direction, and how
-strongly a dictionary's feature is on. Each makes a read ready for a prompt."""
+strongly a dictionary's feature is on. Each makes a read ready for a prompt. And the activations of
+all rows at once, for what is learned from them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,10 @@ did not do before is not explained by what it breaks.
 
 Of a difference of two models under a change it is by how much more the change harms the second; of
 a difference of two kinds of prompts the damage counts in the direction in which the difference
-goes, since either kind may be the one that is harmed."""
+goes, since either kind may be the one that is harmed.
+
+The unrelated prompts are 48 plain English sentences about nothing in particular, unless a study
+names others."""
 
 from __future__ import annotations
 
