@@ -157,7 +157,6 @@ CLAIMS = (
         high=0.10,
         empty=1.0,
         unit="share of the coefficient",
-        must_fail=("localised",),
         near={
             "localised": "some pull would do, and chains that are held more tightly give λ as well"
         },
@@ -191,7 +190,6 @@ CLAIMS = (
         high=0.02,
         empty=1.0,
         unit="share of the closed form",
-        must_fail=("no-step", "no-pull"),
         gates=STATIONARY,
         source="stationary variance of a linear recursion",
         near={
@@ -211,7 +209,6 @@ CLAIMS = (
         value=along_rank,
         statistic=smallest_rise,
         low=0.5,
-        must_fail=("one-rank",),
         near={"one-rank": "chance between sets of chains puts four estimates in order"},
         also={
             "localised": same_method(
@@ -230,7 +227,6 @@ CLAIMS = (
         low=0.9,
         unit="share of runs",
         bounds=(0, 1),
-        must_fail=("one-rank",),
         source=LAU,
         near={"one-rank": "checks are up by chance, or wherever chains move slowly"},
         also={"coarse": same_method("these are bad on purpose as well, by their step")},
