@@ -132,7 +132,7 @@ CASES = {
     "a folder": Case(
         "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
-    "a table": Case("run t.csv", "judged by: assay judge t.csv", given=write("t.csv", "")),
+    "a table": Case("run t.csv", "type: assay judge t.csv", given=write("t.csv", "")),
     "syntax error": Case(
         "run own.py", "own.py line", given=edit("own.py", "def train(", "def train((")
     ),

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask import placing
 from assay.ask.measure import choosing, interventions, models, prompts, saes, training
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Train
-from assay.ask.text import Study, Text, frozen_arms
+from assay.ask.text import Study, Text, frozen_arms, measures_named, reads_of
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
@@ -129,7 +128,7 @@ class ResolvedStudy:
         return Task(
             model,
             measured,
-            placing.of(study.read, measured.table.name, first=True),
+            reads_of(study.read, measured.table.name, first=True),
             table,
             directions=study.direction,
             sources=self.prompts,
@@ -192,7 +191,7 @@ def _asks_for_dead(study: Study, name: str) -> bool:
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )
     return not named and any(
-        arm.split("/")[0] == name and m == "dead" for arm, m in placing.named(study)
+        arm.split("/")[0] == name and m == "dead" for arm, m in measures_named(study)
     )
 
 

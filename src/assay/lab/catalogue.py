@@ -114,7 +114,8 @@ def entry(name_or_path: str) -> Entry:
         if local_file.is_file():
             hint = f"did you mean {local_file}?"
         elif path.is_file():
-            hint = f"this is a file of another kind; a table is judged by: assay judge {path}"
+            options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
+            hint = f"for a table, type: assay judge {path} {options}"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         advice = "name a Python file or a study that exists, or an experiment of assay list"

@@ -162,7 +162,7 @@ def check(
             )
     if top.score == "gradient" and by_gradient(top, some) is None:
         raise DataError(
-            f"{table.name!r}: a gradient is of a read; write the name of one in by, as of a log_prob"
+            f'{table.name!r}: a gradient is of a read; write the name of one in by, such as "right"'
         )
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
