@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
@@ -55,13 +54,9 @@ class Series:
     """The results of every experiment."""
 
     preset: str
-    planned_seconds: Range | None
-    """Seconds that the missing runs were expected to take; null if one of them is unknown."""
     seconds: float
     """Seconds during which at least one of its stored runs was in progress, in any command."""
     cpu_seconds: float
-    began: float | None
-    ended: float | None
     experiments: tuple[Ran, ...]
     errors: str = ""
     """How many of the verdicts are expected to be wrong, in words."""
@@ -214,11 +209,8 @@ def described(lab_outcome: lab_series.Series) -> Series:
     claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
     return Series(
         preset=lab_outcome.preset,
-        planned_seconds=lab_outcome.planned,
         seconds=round(lab_outcome.seconds, 1),
         cpu_seconds=round(lab_outcome.cpu_seconds, 1),
-        began=min((start for start, _ in lab_outcome.sessions), default=None),
-        ended=max((end for _, end in lab_outcome.sessions), default=None),
         experiments=experiments,
         errors=statements.errors(claims) if claims else "",
         exit_code=lab_outcome.exit_code,

@@ -242,6 +242,19 @@ unbiased = partial(
     near=WEAK,
 )
 """A claim that γ is 1."""
+shut = partial(
+    claim,
+    value=sweep,
+    statistic=least(L0),
+    high=0.5,
+    empty=FULL,
+    unit="L0",
+    near={
+        "wide": "a strong penalty: ReLU at nearly twice this one",
+        "main": "the same, of Gated",
+    },
+)
+"""A claim that hardly any feature is on."""
 CLAIMS = (
     unbiased(
         text="Gated is unbiased: at every penalty (L0 from 1.5 to 10) γ lies within 0.02 of 1",
@@ -344,19 +357,10 @@ CLAIMS = (
         ),
         source=f"{PAPER}, section 5, Figure 9",
     ),
-    claim(
+    shut(
         text="Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 "
         "5, at most 0.5 features are on",
         of="no-aux",
-        value=sweep,
-        statistic=least(L0),
-        high=0.5,
-        empty=FULL,
-        unit="L0",
-        near={
-            "wide": "a strong penalty: ReLU at nearly twice this one",
-            "main": "the same, of Gated",
-        },
         also=SPARSE | dict.fromkeys(("sigmoid", "sigmoid-relu"), rival("no auxiliary loss either")),
         half={"no-aux": "no-aux-half"},
         threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7",
@@ -435,18 +439,9 @@ CLAIMS = (
         "the first plan's",
         source=DISCUSSION,
     ),
-    claim(
+    shut(
         text="A sigmoid gate evades the L1 of its input: read hard, at most 0.5 features are on",
         of="sigmoid-relu",
-        value=sweep,
-        statistic=least(L0),
-        high=0.5,
-        empty=FULL,
-        unit="L0",
-        near={
-            "wide": "a strong penalty: ReLU at nearly twice this one",
-            "main": "the same, of Gated",
-        },
         also=SPARSE
         | {
             "no-aux": rival("a gate without its auxiliary loss shuts in another way"),
