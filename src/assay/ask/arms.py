@@ -108,12 +108,12 @@ def _refuse_leaks(study: ResolvedStudy) -> None:
         probed = part.task
         if isinstance(probed, ProbeTask) and probed.change and probed.test is not None:
             for table in probed.change.own_directions:
-                i = [d.name for d in study.text.study.direction].index(table.name)
+                i = study.text.index("direction", table.name)
                 with study.text.located("direction", i, "prompts"):
                     directions.refuse_judged(table, probed.test)
     for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
         for table in task.own_directions:
-            i = [d.name for d in study.text.study.direction].index(table.name)
+            i = study.text.index("direction", table.name)
             with study.text.located("direction", i, "prompts"):
                 directions.refuse_leaks(table, task.sources, task.prompts)
 
@@ -318,7 +318,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
     study.parts.append(Part(main, study.task(model)))
     key: tuple[str | int, ...] = ("model", m, "controls")
     if m >= len(tables.model):
-        key = ("train", [t.name for t in tables.train].index(model.label))
+        key = ("train", text.index("train", model.label))
     with text.located(*key):
         start = study.start_of(model)
         known = controls.of_model(

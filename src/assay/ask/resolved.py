@@ -1,5 +1,5 @@
 """A study that asks models, with every name in its text resolved: models, prompts, trainings and
-dictionaries. `parts` and `arms` make its arms of them, `trained` what it trains."""
+dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
 
 from __future__ import annotations
 
@@ -143,10 +143,6 @@ class ResolvedStudy:
             choosers=study.read if any(r.prompts for r in study.read) else (),
         )
 
-    def training_index(self, name: str) -> int:
-        """Which of the trainings has this name."""
-        return [t.name for t in self.text.study.train].index(name)
-
     def read_by(self, table: Train) -> Model:
         """The model whose activations a dictionary reads. Raises: ExperimentError."""
         by_name = _by_name(self.models)
@@ -161,7 +157,7 @@ class ResolvedStudy:
         elif model is None or not model.name:
             what = _no_model_of(table.of, by_name)
         if model is None or what:
-            raise self.text.error(("train", self.training_index(table.name), "of"), what)
+            raise self.text.error(("train", self.text.index("train", table.name), "of"), what)
         return model
 
 
