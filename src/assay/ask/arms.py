@@ -197,10 +197,8 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
 def _shorten(study: ResolvedStudy, table: Train) -> None:
     """Take windows no longer than the model reads, where nobody says how long they are."""
     model = study.read_by(table)
-    small = study.trains.get(model.name)
     with suppress(AssayError):
-        folder = training.shell(small) if small and not small.of else None
-        most = (folder or study.found(model.name)).most_tokens
+        most = study.shaped_as(model).most_tokens
         context = min(most, table.context or most)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 
@@ -596,10 +594,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
 def has_one_block(study: ResolvedStudy, model: Model) -> bool:
     """Whether a model is known to have one block."""
     with suppress(AssayError):
-        small = study.trains.get(model.name)
-        folder = training.shell(small) if small and not small.of else None
-        folder = folder or study.found(models.states(model)[0])
-        return read_sizes(folder.config)["layers"] == 1
+        return read_sizes(study.shaped_as(model).config)["layers"] == 1
     return False
 
 

@@ -81,6 +81,12 @@ class ResolvedStudy:
         place = self.folder_of(name)
         return self.once(("folder", place, bos), partial(find, place, bos))
 
+    def shaped_as(self, model: Model) -> ModelFolder:
+        """A folder with the settings of a model, also of one from nothing. Raises: AssayError."""
+        small = self.trains.get(model.name)
+        bare = training.shell(small) if small and not small.of else None
+        return bare or self.found(models.states(model)[0])
+
     def folder_of(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
         tokens and shapes; of one from nothing where it was trained, if it was."""
