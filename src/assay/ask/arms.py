@@ -108,12 +108,12 @@ def _refuse_leaks(study: ResolvedStudy) -> None:
         probed = part.task
         if isinstance(probed, ProbeTask) and probed.change and probed.test is not None:
             for table in probed.change.own_directions:
-                i = [d.name for d in study.text.study.direction].index(table.name)
+                i = study.text.index("direction", table.name)
                 with study.text.located("direction", i, "prompts"):
                     directions.refuse_judged(table, probed.test)
     for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
         for table in task.own_directions:
-            i = [d.name for d in study.text.study.direction].index(table.name)
+            i = study.text.index("direction", table.name)
             with study.text.located("direction", i, "prompts"):
                 directions.refuse_leaks(table, task.sources, task.prompts)
 
@@ -197,10 +197,8 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
 def _shorten(study: ResolvedStudy, table: Train) -> None:
     """Take windows no longer than the model reads, where nobody says how long they are."""
     model = study.read_by(table)
-    small = study.trains.get(model.name)
     with suppress(AssayError):
-        folder = training.shell(small) if small and not small.of else None
-        most = (folder or study.found(model.name)).most_tokens
+        most = study.shaped_as(model).most_tokens
         context = min(most, table.context or most)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 
@@ -318,7 +316,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
     study.parts.append(Part(main, study.task(model)))
     key: tuple[str | int, ...] = ("model", m, "controls")
     if m >= len(tables.model):
-        key = ("train", [t.name for t in tables.train].index(model.label))
+        key = ("train", text.index("train", model.label))
     with text.located(*key):
         start = study.start_of(model)
         known = controls.of_model(
@@ -596,10 +594,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
 def has_one_block(study: ResolvedStudy, model: Model) -> bool:
     """Whether a model is known to have one block."""
     with suppress(AssayError):
-        small = study.trains.get(model.name)
-        folder = training.shell(small) if small and not small.of else None
-        folder = folder or study.found(models.states(model)[0])
-        return read_sizes(folder.config)["layers"] == 1
+        return read_sizes(study.shaped_as(model).config)["layers"] == 1
     return False
 
 

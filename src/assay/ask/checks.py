@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
@@ -115,53 +115,50 @@ def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
 
 def _check_unmade(study: ResolvedStudy, part: Part, folder: ModelFolder) -> None:
     """Refuse sites and heads that a model from nothing will not have; it has no tokens yet."""
-    tables, task = study.text.study, part.task
+    text, task = study.text, part.task
     if isinstance(task, SaeTask):
         _check(study, part, folder, "")
     elif isinstance(task, ProbeTask):
-        names = [p.name for p in tables.probe]
-        with _located_in(study, "", "probe", names.index(task.table.name)):
+        with text.located("probe", text.index("probe", task.table.name)):
             probe_tasks.check_sites(task, folder)
             if task.change:
                 check_places(task.change, folder)
     else:
         for read in task.reads:
-            with _located_in(study, "", "read", tables.read.index(read)):
+            with text.located("read", text.index("read", read.name)):
                 check_read(read, folder)
         if task.intervention is not None:
-            i = [t.name for t in tables.intervene].index(task.intervention.name)
-            with _located_in(study, "", "intervene", i):
+            with text.located("intervene", text.index("intervene", task.intervention.name)):
                 check_places(task, folder)
 
 
 def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> list[str]:
-    tables, task = study.text.study, part.task
+    text, task = study.text, part.task
     remarks: list[str] = []
     if isinstance(task, SaeTask):
-        with _located_in(study, who, "train", study.training_index(task.table.name), "site"):
+        with text.located("train", text.index("train", task.table.name), "site", who=who):
             saes.check(task.table, folder)
         return []
     if isinstance(task, Task) and not task.model.like:
-        with _located_in(study, who, "model", 0):
+        with text.located("model", 0, who=who):
             models.check_weights(task.model, folder)
     remarks += taken_in_words(task, folder)
     if isinstance(task, Task) and task.than is not None:
         side = dataclasses.replace(task, prompts=task.than, than=None)
         remarks += _check(study, dataclasses.replace(part, task=side), folder, who)
-    names = [t.name for t in tables.prompts]
-    with _located_in(study, who, "prompts", names.index(task.prompts.table.name)):
-        at = (folder, task.prompts.table.name, *task.rows)
+    name = task.prompts.table.name
+    with text.located("prompts", text.index("prompts", name), who=who):
+        at = (folder, name, *task.rows)
         asked = (*at, *(r.name for r in task.reads))
         rows = study.once(asked, partial(prompts_of, task, folder))
+    opened = cache(partial(_opened, study, folder))
+    code = partial(own_code.load, folder=study.folder)
     if isinstance(task, ProbeTask):
-        names = [t.name for t in tables.probe]
-        with _located_in(study, who, "probe", names.index(task.table.name)):
+        with text.located("probe", text.index("probe", task.table.name), who=who):
             probe_tasks.check_sites(task, folder)
             if not part.control:
                 probe_tasks.check_prompts(task, folder)
             if task.change and not part.control:
-                opened = cache(partial(_opened, study, folder))
-                code = partial(own_code.load, folder=study.folder)
                 check_intervention(task.change, rows, folder, opened, code)
         return probe_tasks.remarks(task)
     if part.control is None:
@@ -172,14 +169,12 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
         remarks += [said] if (said := otherwise(folder, texts)) else []
     for read in task.reads if part.control is None else ():
-        with _located_in(study, who, "read", tables.read.index(read)):
+        with text.located("read", text.index("read", read.name), who=who):
             remarks += remarks_of(study, task, read, folder)
-    opened = cache(partial(_opened, study, folder))
-    code = partial(own_code.load, folder=study.folder)
     if task.intervention is not None:
-        i = [t.name for t in tables.intervene].index(task.intervention.name)
+        i = text.index("intervene", task.intervention.name)
         where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
-        with _located_in(study, who, "intervene", i, where):
+        with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
             remarks += clipped_in_words(task, folder)
@@ -207,16 +202,6 @@ def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
     if name in study.saes:
         return saes.blank(study.saes[name], folder)
     return fitted(name, dictionaries.opened(name, study.folder, ROOT.get()), folder)
-
-
-@contextmanager
-def _located_in(study: ResolvedStudy, who: str, *keys: str | int) -> Iterator[None]:
-    """Tell where in the file that stands which leads to a refusal, and of which model it
-    is."""
-    try:
-        yield
-    except AssayError as e:
-        raise study.text.error(keys, f"{who}{e}") from e
 
 
 # before a model is opened -------------------------------------------------------------------------

@@ -313,10 +313,8 @@ def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], d
         return
     for part in parts:
         if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-            task, study = part.task, asked.text.study
-            names = [t.name for t in study.intervene]
-            table = task.intervention
-            keys = ("intervene", names.index(table.name)) if table else ("model", 0)
+            task, table, text = part.task, part.task.intervention, asked.text
+            keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
             try:
                 measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
             except DataError as e:

@@ -8,7 +8,6 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def learning(
 
 def dictionary_hash(study: ResolvedStudy, name: str) -> str:
     """What identifies a dictionary that the study trains. Raises: ExperimentError."""
-    with _told_where(study, name):
+    with study.text.located("train", study.text.index("train", name)):
         return training.key(learning(study, name, "", study.saes[name].seed).spec)
 
 
@@ -103,7 +102,7 @@ def _hash_of_model(study: ResolvedStudy, name: str) -> str:
     if name not in study.trains:
         return fingerprint(study.folder_of(name))
     table = study.trains[name]
-    with _told_where(study, table.name):
+    with study.text.located("train", study.text.index("train", table.name)):
         if not table.of:
             return training.key(training.small_by_content(study.located(table)))
         return training.key(_spec(study, name))
@@ -182,17 +181,6 @@ def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | Non
     return table, study.folder_of(name), study.prompts.get(table.prompts), bos
 
 
-@contextmanager
-def _told_where(study: ResolvedStudy, name: str) -> Iterator[None]:
-    """Tell where in the file that stands whose training leads to a refusal."""
-    try:
-        yield
-    except AssayError as e:
-        if str(e).startswith(f"{study.text.path} line"):
-            raise
-        raise study.text.error(("train", study.training_index(name)), e) from e
-
-
 FIELDS = ("feature", "clamp", "dictionary", "jaccard", "reconstruct", "l0", "fvu")
 """The fields of tables that name a dictionary: by itself, or with a latent."""
 
@@ -238,8 +226,7 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     for read in about.get("reads", ()):
         named = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
         if name := (read.get("feature") or [next(filter(None, named), "")])[0]:
-            i = [r.name for r in study.text.study.read].index(read["name"])
-            with study.text.located("read", i):
+            with study.text.located("read", study.text.index("read", read["name"])):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
     change = about.get("intervention") or {}
@@ -250,8 +237,7 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     entries = [("read", r) for r in about.get("reads", ())]
     entries += [("intervene", about.get("intervention") or {})]
     for kind, entry in (e for e in entries if e[1].get("function")):
-        i = [t.name for t in getattr(study.text.study, kind)].index(entry["name"])
-        with study.text.located(kind, i, "function"):
+        with study.text.located(kind, study.text.index(kind, entry["name"]), "function"):
             name = entry["function"]
             digests[f"code {name}"] = own_code.digest(name, study.folder)
     if table := about.get("probe"):

@@ -1,5 +1,5 @@
 """A study that asks models, with every name in its text resolved: models, prompts, trainings and
-dictionaries. `parts` and `arms` make its arms of them, `trained` what it trains."""
+dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
 
 from __future__ import annotations
 
@@ -81,6 +81,12 @@ class ResolvedStudy:
         place = self.folder_of(name)
         return self.once(("folder", place, bos), partial(find, place, bos))
 
+    def shaped_as(self, model: Model) -> ModelFolder:
+        """A folder with the settings of a model, also of one from nothing. Raises: AssayError."""
+        small = self.trains.get(model.name)
+        bare = training.shell(small) if small and not small.of else None
+        return bare or self.found(models.states(model)[0])
+
     def folder_of(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
         tokens and shapes; of one from nothing where it was trained, if it was."""
@@ -143,10 +149,6 @@ class ResolvedStudy:
             choosers=study.read if any(r.prompts for r in study.read) else (),
         )
 
-    def training_index(self, name: str) -> int:
-        """Which of the trainings has this name."""
-        return [t.name for t in self.text.study.train].index(name)
-
     def read_by(self, table: Train) -> Model:
         """The model whose activations a dictionary reads. Raises: ExperimentError."""
         by_name = _by_name(self.models)
@@ -161,7 +163,7 @@ class ResolvedStudy:
         elif model is None or not model.name:
             what = _no_model_of(table.of, by_name)
         if model is None or what:
-            raise self.text.error(("train", self.training_index(table.name), "of"), what)
+            raise self.text.error(("train", self.text.index("train", table.name), "of"), what)
         return model
 
 

@@ -255,16 +255,20 @@ class Text:
         """Make the refusal of what stands at these keys, with its place."""
         return ExperimentError(f"{self.at(*keys)}: {what}")
 
+    def index(self, kind: str, name: str) -> int:
+        """Find which of the tables of a kind has this name."""
+        return [t.name for t in getattr(self.study, kind)].index(name)
+
     @contextmanager
-    def located(self, *keys: str | int) -> Iterator[None]:
-        """Tell where in the file that stands which leads to a refusal, unless that is told
-        already."""
+    def located(self, *keys: str | int, who: str = "") -> Iterator[None]:
+        """Tell where in the file that stands which leads to a refusal, and `who` it is about,
+        unless that is told already."""
         try:
             yield
         except AssayError as e:
             if str(e).startswith(f"{self.path} line"):
                 raise
-            raise self.error(keys, e) from e
+            raise self.error(keys, f"{who}{e}") from e
 
     @property
     def bare(self) -> Text:
