@@ -275,7 +275,7 @@ def other_levels():
             {"claim": "a-b.v < 1", "unit": "seed", "control": "c"},
             ClaimError,
             (
-                "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Quote names "
+                "no arm 'b' in column arm of the table; did you mean \"a-b\".v? Quote names "
                 "with other signs"
             ),
         ),
@@ -289,11 +289,17 @@ def other_levels():
                 {"claim": "a-b.v < 1", "unit": "seed", "control": control},
                 ClaimError,
                 (
-                    'the claim reads a-b.column as a difference; did you mean "a-b".column? Quote '
-                    "names with other signs"
+                    'the claim reads a-b.v as a difference; did you mean "a-b".v? Quote names '
+                    "with other signs"
                 ),
             )
             for control in ("b", "c")
+        ),
+        (
+            lambda: {"method": ["a-b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 2, "v": [0.0] * 16},
+            {"claim": "a-b.v < 1", "unit": "seed", "control": "c", "arm_column": "method"},
+            ClaimError,
+            "no arm 'b' in column method of the table; did you mean \"a-b\".v? Quote",
         ),
         (
             frame,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.ask.measure.probe_fits import DEALS, shuffled_rows
 from assay.checking import reading
@@ -58,6 +59,11 @@ labels."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
+OF_GROUPS = (
+    "(these are the groups' jackknife pseudo-values, whose mean is the measure: one by itself may "
+    "lie above 1 or below 0)"
+)
+"""What the numbers of groups are that a warning names."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -88,6 +94,23 @@ class ProbeCheck(Shown):
     def outcome(self) -> str:
         """holds, fails, unspecific or undecided; "" without a condition."""
         return self.judged.outcome if self.judged is not None else ""
+
+    @property
+    def reason(self) -> str:
+        """Why it is unspecific or undecided; "" otherwise."""
+        return explain_reason(self.judged.reason) if self.judged is not None else ""
+
+    @property
+    def estimate(self) -> float:
+        """The number that is judged; without a condition the probe's AUROC."""
+        return self.judged.estimate if self.judged is not None else float(self.arms["auroc"][0])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval."""
+        if self.judged is not None:
+            return self.judged.interval
+        return float(self.arms["auroc_low"][0]), float(self.arms["auroc_high"][0])
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -122,15 +145,15 @@ class ProbeCheck(Shown):
     )
 
     def headline(self) -> str:
-        """Say the verdict, or how the probe stands where nothing was claimed; and whether the text
-        alone gives each label away."""
+        """Say whether the text alone gives each label away, and then the verdict, or how the probe
+        stands where nothing was claimed."""
         perfect = self.arms["arm"][self.arms["auroc"] >= 1]
         alone = ", ".join(name for name in perfect if name in OF_TEXT)
-        given = f"\nthe text alone decides the label: AUROC 1 for {alone}" if alone else ""
+        given = f"the text alone decides the label: AUROC 1 for {alone}\n" if alone else ""
         if self.judged is None:
-            return f"no condition was given: holds='auroc > 0.8' would be judged{given}"
-        why = explain_reason(self.judged.reason)
-        return f"{self.judged.outcome}{f' ({why})' if why else ''}: {self.judged.text}{given}"
+            return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{given}{self.outcome}{why}: {self.judged.text}"
 
     def __repr__(self) -> str:
         table = [self.HEADS, *self.cells()]
@@ -223,6 +246,8 @@ def check_probe(
         verdict = _judged(numbers, rows.unit, holds, why, tested)
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
+        if verdict.warning and rows.unit == GROUP:
+            verdict = structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     return ProbeCheck(arms, numbers, verdict, tuple(dict.fromkeys([*rows.notes, *rows.judged_in])))

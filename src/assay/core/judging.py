@@ -210,8 +210,8 @@ def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
-        "more units do not help: it is about at the threshold itself; claim a size, between the "
-        f"threshold and {ours:.3g}"
+        "more units do not help: it is about at the threshold itself; claim a larger effect, with "
+        f"a threshold nearer to the estimate, {ours:.3g}"
     )
 
 

@@ -242,10 +242,7 @@ def words(result: Check) -> list[AnswerPart]:
     from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
-    rows = [
-        (name, str(result.draws(name)), *cells)
-        for name, cells in ((n, result.row(n)) for n in result.controls)
-    ]
+    rows = [result.row(name) for name in result.controls]
     notes = (*result.remarks, f"scope: {result.judged.scope}")
     price = result.judged.price
     if price is not None and price.text:
