@@ -250,6 +250,16 @@ def test_what_cannot_be_is_one_line_with_its_place_before_anything_runs(case, fo
     assert words in message and f"{path} line" in message and "\n" not in message
 
 
+def test_a_column_of_the_prompts_that_is_no_dimension_says_how_it_becomes_one(folder):
+    path = plain(folder, "by who", "main.known[who=Ann] - main.known[who=Bob] > 0")
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find(str(path))
+    assert "main.known has no dimension 'who', which is a column of the prompts" in str(
+        refused.value
+    )
+    assert 'levels = "who" under [[prompts]]' in str(refused.value)
+
+
 def plain(folder, name, holds):
     """A study about what a model answers to each of 24 prompts, all of them right."""
     tables = capitals('ablate = "zero"\nheads = ["1.2"]').replace("corrupted =", "# corrupted =")

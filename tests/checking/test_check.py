@@ -11,6 +11,7 @@ import torch
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
+from assay.checking.result import told_apart
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 
 V = assay.direction(ACTS, LABELS)
@@ -611,3 +612,18 @@ def test_sources_of_which_none_is_unrelated_are_noted():
         other = [f"w{(i + 1) % kinds}" for i in range(24)]
         v = assay.check("", read, prompts=rows, holds="effect < -2", source=other, ledger=False)
         assert any("2 different sources" in n for n in v.notes) == (kinds == 2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((-10.834, -10.881), ["-10.834", "-10.881"]),
+        ((0.0434, 0.832), ["0.0434", "0.832"]),
+        ((5.0, 5.0), ["5", "5"]),
+        ((1234.5, 1236.5), ["1234.5", "1236.5"]),
+    ],
+)
+def test_two_numbers_have_the_digits_that_their_difference_takes(numbers, said):
+    assert told_apart(*numbers) == said
+    first, second = map(float, said)
+    assert second - first == pytest.approx(numbers[1] - numbers[0], rel=0.1)

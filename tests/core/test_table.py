@@ -1119,3 +1119,14 @@ def test_huge_numbers_have_no_step_of_rounding():
     rows = [{"arm": a, "seed": s, "x": (s % 2) * 1e17} for a in "abc" for s in range(8)]
     ask = {"claim": "a.x - b.x > 1", "unit": "seed", "control": "c"}
     assert assay.judge(pd.DataFrame(rows), **ask).verdict.outcome != "holds"
+
+
+def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
+    claim = "mean(gated.fvu, over=document) < 1"
+    verdict = assay.judge(frame(), claim=claim, unit="seed", control="shuffled")
+    table = verdict.to_pandas().set_index("arm")
+    assert [*table["role"]][:2] == ["method", "control"]
+    for arm, v in (("gated", verdict), *verdict.controls.items()):
+        assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
+        assert table.loc[arm, "outcome"] == v.outcome and table.loc[arm, "n_seed"] == v.n["seed"]
+    assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}

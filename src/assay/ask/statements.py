@@ -26,7 +26,7 @@ from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
-from assay.core.columns import Column, refuse_other_levels
+from assay.core.columns import Axes, Column, refuse_other_levels
 from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
@@ -269,6 +269,25 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
 # what is refused ----------------------------------------------------------------------------------
 
 
+def _refuse_column(
+    study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
+) -> None:
+    """Refuse a column of the prompts as a dimension that it does not make."""
+    of = axes.get(column.name)
+    for dim in column.named if of is not None and column.name != s.read.equal else ():
+        tables = [
+            p.table.name
+            for p in (study.asked.prompts.values() if study.asked.parts else ())
+            if dim in p.rows[0].columns
+        ]
+        if dim not in of and tables:
+            raise s.error(
+                s.key,
+                f"{column.plain} has no dimension {dim!r}, which is a column of the prompts "
+                f'{tables[0]}: levels = "{dim}" under [[prompts]] makes its values levels',
+            )
+
+
 FEW = 12
 """So many measures are listed where one is misspelt."""
 
@@ -309,6 +328,7 @@ def hold_to(
                     m: {**{f: fields[f] for f in c.named if f in fields}, **a}
                     for m, a in measured[arm].axes.items()
                 }
+                _refuse_column(study, s, c, axes)
                 with study.text.located(s.table, s.i, s.key):
                     hold(
                         dataclasses.replace(c, arm=arm),
