@@ -1130,3 +1130,19 @@ def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
         assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
         assert table.loc[arm, "outcome"] == v.outcome and table.loc[arm, "n_seed"] == v.n["seed"]
     assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}
+
+
+def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without_it():
+    values = [0.001, -0.002, 0.003, 0.0, 0.002, -0.001, 0.001, -0.003, 0.002, 0.13]
+    control = [x + 0.5 for x in values]
+
+    def judged(count):
+        numbers = values[:count] + control[:count]
+        rows = {"arm": ["a"] * count + ["b"] * count, "seed": [*range(count)] * 2, "x": numbers}
+        return assay.judge(rows, claim="a.x < 0.2", unit="seed", control="b")
+
+    with_it, without = judged(10), judged(9)
+    assert with_it.high - with_it.t_high > 0.5 * (with_it.t_high - with_it.t_low)
+    said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
+    assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
+    assert "lopsided" not in without.warning

@@ -813,7 +813,13 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
-    words = apart, _decisive(claim, data, reason, level), ceiling, folds
+    words = (
+        apart,
+        _decisive(claim, data, reason, level),
+        _lopsided(claim, data, i, level),
+        ceiling,
+        folds,
+    )
     return "; ".join(filter(None, words))
 
 
@@ -831,6 +837,33 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
         return ""
     ((name, came),) = deciding
     return f"without {unit} {name} it would {came.removesuffix('s')}"
+
+
+LOPSIDED = 0.5
+"""An interval is lopsided that the correction for skew makes longer by so much of Student's."""
+
+
+def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
+    """Which unit alone makes an interval lopsided, with what it is without that one, in words; ""
+    where none does, or where it is not."""
+    unit = claim.units[0]
+    alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
+    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
+        return ""
+    far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
+    rest = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
+    without = _interval(claim, rest, level, draws=1)
+    if not _excess(without) < LOPSIDED / 2:
+        return ""
+    low, high = unscaled(claim.scale, (without.low, without.high))
+    name = data.levels[unit][far]
+    return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
+
+
+def _excess(i: Interval) -> float:
+    """By how much of its own length Student's interval is lengthened by the correction for skew."""
+    length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
+    return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
