@@ -273,14 +273,14 @@ def _refuse_column(
     study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
 ) -> None:
     """Refuse a column of the prompts as a dimension that it does not make."""
-    of = axes.get(column.name)
-    for dim in column.named if of is not None and column.name != s.read.equal else ():
+    known = column.name in axes and column.name != s.read.equal
+    for dim in column.named if known else ():
         tables = [
             p.table.name
             for p in (study.asked.prompts.values() if study.asked.parts else ())
             if dim in p.rows[0].columns
         ]
-        if dim not in of and tables:
+        if dim not in axes[column.name] and tables:
             raise s.error(
                 s.key,
                 f"{column.plain} has no dimension {dim!r}, which is a column of the prompts "

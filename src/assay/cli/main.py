@@ -151,7 +151,7 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, MissingArgumentError):
         return lacking(error)
     function = words[0].replace("-", "_") if words else ""
-    if isinstance(error, UnknownCommandError) and function in assay.__all__:
+    if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     try:
         return meant(str(error), words)

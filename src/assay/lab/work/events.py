@@ -88,7 +88,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Nothing runs yet, for what the line says; it comes again as often as that is looked at."""
+    """A line that says what is waited for, at each look, while nothing runs yet."""
 
     text: str
 
