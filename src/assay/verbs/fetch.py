@@ -40,8 +40,8 @@ def fetch(
     accept_terms: Flag = False,
     door: Door,
 ) -> Answer[Fetched]:
-    """Download a model or a dictionary once and check its hash: SmolLM2, or safetensors from a hub
-    (HF_ENDPOINT).
+    """Download a model or a dictionary once and check its hash: SmolLM2, Gemma 3, or safetensors
+    from a hub (HF_ENDPOINT).
 
     Parameters
     ----------

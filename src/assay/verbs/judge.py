@@ -44,13 +44,13 @@ def judge(
     no_ledger: Annotated[Flag, More] = False,
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
-    """Judge a claim about a table of your own results, or estimate a number from it. The table is a
-    CSV file with a column `arm`, a column for each unit, and the numbers.
+    """Judge a claim about a table of your own results, or estimate a number from it. The table
+    has a column `arm`, a column for each unit, and the numbers.
 
     Parameters
     ----------
     table
-        The CSV file.
+        A CSV file, JSON lines (.jsonl), or the log or logs of an evaluation.
     claim
         The claim, such as 'gated.fvu - relu.fvu < -0.02'.
     unit
@@ -64,7 +64,8 @@ def judge(
     over
         With --estimate: a column that was swept. The result is a curve over its values.
     crosses
-        A value, or half of the curve's range: report where the curve crosses it, with an interval.
+        With --over: report where the curve crosses this value, with an interval; half is half way
+        between its ends.
     must_hold
         An arm with a planted effect, for which the claim should hold.
     also
