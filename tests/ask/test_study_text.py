@@ -93,6 +93,16 @@ def test_each_refusal_names_the_line_and_what_would_be_right(tmp_path, wrong, to
     assert told in refused(tmp_path, wrong)
 
 
+def test_a_refusal_of_a_table_names_the_place_of_the_value_that_it_quotes(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD)
+    text = read(path)
+    assert str(text.error(("claim", 1), "no 'main.angle > 10'")).startswith(
+        f"{text.at('claim', 1, 'holds')}: "
+    )
+    assert str(text.error(("claim", 1), "no 'main.angle > 11'")).startswith(text.at("claim", 1))
+
+
 def test_no_text_is_run(tmp_path):
     """A study is data: a condition that is Python and nothing else is refused, not evaluated."""
     from assay.ask.wording import condition

@@ -123,6 +123,7 @@ CASES = {
     ),
     "no record": Case("verify own.py --preset smoke", "has no record"),
     "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
+    "misspelt file": Case("run ownn.py", "did you mean own.py?"),
     "a file in a folder": Case(
         "run lost.toml",
         "no experiment file lost.toml; did you mean studies/lost.toml?",

@@ -202,6 +202,8 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("2 * 3 < 1", "names no column"),
         ("mean(3) < 1", "mean(3) names no column"),
         ("gated.fvu < < 1", "it is not arithmetic"),
+        ("gated.fvu < -0,02", "'-0,02' is not a number; write a decimal point: -0.02"),
+        ("gated.fvu < 0,5", "'0,5' is not a number; write a decimal point: 0.5"),
         ("gated.fvu − relu.fvu ≤ 1", "- is written for − and <= is written for ≤"),
         (
             "gated.lambda < 1",

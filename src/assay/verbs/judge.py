@@ -129,7 +129,7 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
     if not unit:
         with table.open(encoding="utf-8", errors="replace") as file:
-            head = f"; it has {file.readline(200).strip()}" if table.suffix == ".csv" else ""
+            head = f"; columns: {file.readline(200).strip()}" if table.suffix == ".csv" else ""
         what = "a column whose values are independent units, such as seed"
         raise ClaimError(f"judge needs --unit COLUMN: {what}{head}")
 
@@ -144,6 +144,8 @@ def refuse_mixture(
             "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
             f"without one; got {'both' if claim.strip() else 'neither'}"
         )
+    if estimate and of_estimates["crosses"] is not None and not of_estimates["over"]:
+        raise ClaimError("--crosses needs --over COLUMN, over whose values the estimate is a curve")
     given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
     if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
         raise ClaimError(f"--{wrong.replace('_', '-')} belongs to --{kind}; leave it out")
