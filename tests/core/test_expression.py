@@ -141,12 +141,11 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
     )
     for column, told in {
         Column("a", "x"): (
-            r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\), and nothing "
-            r"is averaged"
+            r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\): write "
         ),
         Column(
             "a", "x", (("rank", 0),)
-        ): r"write a.x\[rank=0, kind=rare\] or mean\(a.x\[rank=0\], over=kind\)",
+        ): r"write a.x\[rank=0, kind=rare\] for one value, or mean\(a.x\[rank=0\], over=kind\)",
         Column(
             "a", "x", (("kind", "rae"), ("rank", 0))
         ): "a.x has no kind 'rae'; did you mean rare?",

@@ -134,7 +134,7 @@ def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_s
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for name, value in change.items()
     }
-    if "int, got" not in words:
+    if "a whole number, got" not in words:
         with pytest.raises(SpecError) as error:
             with_values(Bounded(), texts)
         assert str(error.value) == words

@@ -323,7 +323,7 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     count = max(2, round(n / times))
     words = (
         f"the {n} {plural(unit, n)} look like about {count} "
-        f"{'pairs' if times == 2 else f'sets of {times}'} of similar ones"
+        f"{'pairs of' if times == 2 else f'sets of {times}'} similar ones"
     )
     tree = scipy.cluster.hierarchy.linkage(x, "ward")
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1
