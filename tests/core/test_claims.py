@@ -713,6 +713,12 @@ def test_an_arm_can_be_judged_as_if_it_were_the_method():
     assert judge(claim().about("control"), arms).verdict.outcome == "fails"
 
 
+def test_controls_are_those_of_near_unless_they_are_named():
+    near = {"control": "why", "other": "why too"}
+    assert claim(must_fail=(), near=near).must_fail == ("control", "other")
+    assert claim(must_fail=("other", "control"), near=near).must_fail == ("other", "control")
+
+
 def test_the_claims_key_sees_a_moved_goalpost_and_nothing_else():
     c = claim()
     assert claims_key([c]) == claims_key([claim(value=lambda arm, arms: arm.x)])

@@ -157,10 +157,7 @@ def check(
     control: Annotated[Several, More] = (),
     draws: Annotated[int, More] = 4,
     unit: Annotated[Several, More] = (),
-    beats: Annotated[float, More] = 0.0,
     bounds: Annotated[tuple[float, float] | None, Bare, More] = None,
-    scope: Annotated[str, More] = "",
-    batch: Annotated[int, More] = 0,
     fresh: Annotated[Flag, More] = False,
     no_ledger: Annotated[Flag, More] = False,
     save: Annotated[Path | None, More] = None,
@@ -190,14 +187,8 @@ def check(
         How many draws of each random control.
     unit
         A column of the prompts over which the claim generalises.
-    beats
-        The margin by which the method has to beat each control.
     bounds
         The least and the greatest value for one unit.
-    scope
-        What the numbers are about, in a few words; printed with the verdict.
-    batch
-        Prompts per call; by default all.
     fresh
         Call the function again even if its result is kept from an earlier call.
     no_ledger
@@ -234,10 +225,7 @@ def check(
         controls=list(control) or None,
         draws=draws,
         unit=unit,
-        beats=beats,
         bounds=bounds,
-        scope=scope,
-        batch=batch,
         cache=not fresh,
         ledger=not no_ledger,
     )

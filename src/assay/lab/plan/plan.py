@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from assay.core.compute import Range
+from assay.core.compute import Range, in_bytes
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
@@ -121,7 +121,7 @@ class Plan:
     def require_disk(self) -> None:
         """Refuse a plan whose missing runs need more disk than is free. Raises: StoreError."""
         if self.missing and self.disk > self.free:
-            need, have = _bytes(self.disk), _bytes(self.free)
+            need, have = in_bytes(self.disk), in_bytes(self.free)
             raise StoreError(
                 f"{self.experiment} needs about {need} of disk, {have} are free",
                 Operator("; free some or name another disk with --root"),
@@ -380,14 +380,6 @@ def _bytes_per_run(shelf: _Shelf, arm: str) -> float:
 
 def _short(value: str | None) -> str:
     return "nothing" if value is None else value[:12]
-
-
-def _bytes(n: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
 
 
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
