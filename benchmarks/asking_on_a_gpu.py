@@ -36,8 +36,7 @@ import msgspec
 import numpy as np
 import torch
 
-from assay.ask.measure import interventions, measuring, probes, prompts
-from assay.ask.measure import activations
+from assay.ask.measure import activations, interventions, measuring, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.replacements import corrupted
 from assay.ask.measure.seen import prompt

@@ -62,6 +62,20 @@ site = "blocks.{layer}.hook_resid_post"
 sweep = { layer = [0, 1, 2] }
 """
 )
+AGAIN = (
+    '\n[[prompts]]\nunit = "prompt"\ntext = "{adjective}: the {thing}"\nfile = "moods.csv"\n'
+    + MOOD[MOOD.index('[[prompts]]\nname = "moody"') :]
+)
+PROBED = """
+[[prompts]]
+text = "the {thing} was {adjective} and it is"
+file = "moods.csv"
+[[probe]]
+name = "p"
+label = "label"
+site = "blocks.1.hook_resid_post"
+"""
+CHANCE = "a probe at chance satisfies it too: write what the probe can read"
 CASES = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
     "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),
@@ -136,6 +150,15 @@ CASES = {
         "steered: added at every token",
         True,
     ),
+    "measured where it is learned": (
+        AGAIN,
+        "steered.good > 0",
+        "steered: 20 of the 20 prompts of prompts have the columns of rows from which mood is",
+        True,
+    ),
+    "measured elsewhere": (MOOD, "steered.good > 0", "have the columns of rows", False),
+    "a probe that may know nothing": (PROBED, "p.accuracy < 0.99", CHANCE, True),
+    "a probe that knows": (PROBED, "p.accuracy > 0.7", CHANCE, False),
     "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of", True),
     "the first token": (
         CUT + SINK.format(to=0),

@@ -1,6 +1,7 @@
 """A study's file is read as data; what is wrong with it is told with line and column, and what
 would be right."""
 
+import re
 import textwrap
 
 import pytest
@@ -91,6 +92,33 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
 )
 def test_each_refusal_names_the_line_and_what_would_be_right(tmp_path, wrong, told):
     assert told in refused(tmp_path, wrong)
+
+
+def test_the_mistakes_of_several_tables_are_reported_at_once(tmp_path):
+    """Those that were made here, and no other: a misspelt field is not also missing."""
+    wrong = MISSPELT.replace('"main.angle > 10"', "3").replace(
+        "[[experiment]]\nname", "[[experiment]]\nnam"
+    )
+    path = tmp_path / "asks.toml"
+    path.write_text(wrong)
+    with pytest.raises(ExperimentError) as refusal:
+        read(path)
+    told = [str(refusal.value), *refusal.value.others]
+    assert [re.search(r"(\w+\[\d\])\.(\w+)", line).groups() for line in told] == [
+        ("experiment[1]", "nam"),
+        ("claim[1]", "hold"),
+        ("claim[2]", "holds"),
+    ]
+
+
+def test_a_refusal_of_a_table_names_the_place_of_the_value_that_it_quotes(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD)
+    text = read(path)
+    assert str(text.error(("claim", 1), "no 'main.angle > 10'")).startswith(
+        f"{text.at('claim', 1, 'holds')}: "
+    )
+    assert str(text.error(("claim", 1), "no 'main.angle > 11'")).startswith(text.at("claim", 1))
 
 
 def test_no_text_is_run(tmp_path):

@@ -121,6 +121,7 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
         "far": sample.control("far", "fails", 0.0, -0.1, 0.1, like),
         "close": sample.control("close", "fails", 0.4, 0.3, 0.45, like),
         "passes": sample.control("passes", "holds", 0.9, 0.8, 1.0, like),
+        "less": sample.control("less", "holds", 0.7, 0.65, 0.8, like),
     }
     other = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": None, "lacks": False}
     sides = {"c.x": 1.234, "main.x": 0.2345}
@@ -131,8 +132,10 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "far" not in brief
     assert "! control passes 0.90: satisfies the claim too" in brief
     assert "1 other control does not satisfy the claim either" in brief
+    assert "1 other control satisfies it too (--verbose)" in brief and "less" not in brief
     assert "noun" not in brief
-    assert "control far 0.00" in full and re.search(r"noun [\d.]+: holds too", full)
+    assert "control far 0.00" in full and "less 0.70" in full
+    assert re.search(r"noun [\d.]+: holds too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
     assert "power" not in tables.text(sample.of(fails))
@@ -208,7 +211,9 @@ def test_a_long_claim_is_cut_at_its_colon_in_the_docs_unless_another_begins_alik
 
 def test_the_summary_has_each_claim_from_its_beginning_whatever_it_holds():
     colon = sample.entry("FALSE: " + "word " * 30, "fails", 1.0, 0.9, 1.1)
-    data = sample.of(colon, sample.entry("Short", "holds", 1.0, 0.9, 1.1))
+    short = sample.entry("Short", "holds", 1.0, 0.9, 1.1)
+    assert statements.summary(sample.of(colon, short)) == ["", "1 holds, 1 fails"]  # right above
+    data = sample.of(colon, *[short] * 5)
     lines = [line for line in statements.summary(data) if line[:1] in tables.SIGNS.values()]
     assert len(lines) == len(data.verdicts)
     for line, v in zip(lines, data.verdicts, strict=True):

@@ -78,7 +78,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
         )
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
-        notes += _places(part.task, part.label)
+        notes += [*_places(part.task, part.label), *_learned_again(part)]
     return list(dict.fromkeys(notes))
 
 
@@ -103,12 +103,19 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     task, parsed = part.task, asking.read.parsed
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
-    if isinstance(task, ProbeTask) and len(probes) > 1 and not asking.violations:
-        walk = parsed.walk
-        if parsed.low < comparing.worked_out(walk, lambda c: 0.75) < parsed.high:
+    if isinstance(task, ProbeTask) and not asking.violations:
+        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
+        true = parsed.low < learns_nothing < parsed.high
+        if true and len(probes) > 1:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
+            )
+        elif true and math.isinf(parsed.high - parsed.low):
+            yield (
+                "a probe at chance satisfies it too: write what the probe can read, as in "
+                "p.accuracy > 0.7, or less than another probe reads, as in "
+                "q.accuracy - p.accuracy > 0.1"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
     if done_by_none and not parsed.low < 0 < parsed.high:
@@ -442,6 +449,22 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
         f"{source_place}; {label}: {done} at {acts}{there}"
     )
+
+
+def _learned_again(part: Part) -> Iterator[str]:
+    """Tell of rows from which a direction is learned and which are measured in another wording."""
+    for table in part.task.own_directions if isinstance(part.task, Task) else ():
+        measured, source = part.task.prompts, part.task.sources.get(table.prompts)
+        if source is None or source.table.name == measured.table.name:
+            continue
+        learned = [row.columns for row in source.rows]
+        count = sum(bool(row.columns) and row.columns in learned for row in measured.rows)
+        if count and directions.way_of(table) in directions.LEARNED:
+            yield (
+                f"{part.label}: {count} of the {len(measured.rows)} prompts of "
+                f"{measured.table.name} have the columns of rows from which {table.name} is "
+                f"learned: measure other rows, or leave out prompts under {table.name}"
+            )
 
 
 def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:

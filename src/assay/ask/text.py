@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -58,6 +59,8 @@ _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
 _RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
 """A range of whole numbers, without its end; and how many levels are written out at most."""
+MISTAKES = 9
+"""So many mistakes of a file are reported at once."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -249,7 +252,14 @@ class Text:
         return f"{self.path} line {line + self.first - 1} column {column}"
 
     def error(self, keys: Sequence[str | int], what: object) -> ExperimentError:
-        """Make the refusal of what stands at these keys, with its place."""
+        """Make the refusal of what stands at these keys, with its place: of a table, that of the
+        one value that the refusal quotes."""
+        if len(keys) == 2:
+            table = tomllib.loads(self.toml).get(str(keys[0]), ())
+            at = keys[1] if isinstance(keys[1], int) else len(table)
+            entry = table[at] if isinstance(table, list) and at < len(table) else {}
+            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
+            keys = (*keys, *quoted) if len(quoted) == 1 else keys
         return ExperimentError(f"{self.at(*keys)}: {what}")
 
     def index(self, kind: str, name: str) -> int:
@@ -299,15 +309,50 @@ def parsed(path: Path, whole: str) -> Text:
     _spell_ranges(table)
     try:
         study = msgspec.convert(table, Study)
-    except msgspec.ValidationError as e:
-        keys = _keys(str(e))
-        line, column = position(toml, keys)
-        what = _lists_of_lists(table, keys) or _advice(str(e), keys)
-        raise ExperimentError(f"{path} line {line + first - 1} column {column}: {what}") from None
+    except msgspec.ValidationError:
+        found = sorted(
+            (position(toml, keys), _lists_of_lists(table, keys) or _advice(error, keys))
+            for keys, error in islice(_mistakes(table), MISTAKES)
+        )
+        refusal, *others = (
+            ExperimentError(f"{path} line {line + first - 1} column {column}: {what}")
+            for (line, column), what in found
+        )
+        refusal.others = tuple(map(str, others))
+        raise refusal from None
     text = Text(path, toml, first, page, written_out(study))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
     return text
+
+
+def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Find where each mistake of a study is, and what msgspec says of it, which stops at the first:
+    so every table is read by itself, and again without the field that was wrong."""
+    lists = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
+    parts: list[tuple[tuple[str | int, ...], Any, type]] = [((), {**table, **lists}, Study)]
+    parts += [((f, i), x, _kinds()[f]) for f in lists for i, x in enumerate(table[f])]
+    for at, value, struct in parts:
+        wrong = set[str | int]()
+        while True:
+            try:
+                msgspec.convert(value, struct)
+                break
+            except msgspec.ValidationError as e:
+                keys = _keys(str(e))
+                missing = "missing required field" in str(e)
+                if not (missing and wrong):  # it may be the one that is misspelt
+                    yield (*at, *keys), str(e)
+                if missing or not keys:
+                    break
+                wrong.add(keys[0])
+                value = {name: x for name, x in value.items() if name != keys[0]}
+
+
+def _kinds() -> dict[str, type[msgspec.Struct]]:
+    """The tables of a study that there may be several of."""
+    fields = msgspec.structs.fields(Study)
+    return {f.name: get_args(f.type)[0] for f in fields if get_origin(f.type) is tuple}
 
 
 def _spell_ranges(table: Any) -> None:
@@ -442,8 +487,7 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    tables = [f for f in msgspec.structs.fields(Study) if get_origin(f.type) is tuple]
-    kinds: dict[str, type[msgspec.Struct]] = {f.name: get_args(f.type)[0] for f in tables}
+    kinds = _kinds()
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         struct = Literature if "published" in keys[:-1] else struct

@@ -111,7 +111,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return refuse(misread(error, words))
     except AssayError as error:
-        return refuse(placed(meant(str(error), words), words), error.exit_code)
+        for line in (str(error), *error.others):
+            refuse(placed(meant(line, words), words), error.exit_code)
+        return error.exit_code
     except ModuleNotFoundError as error:
         if lacks := heavy.need(error, BRINGS.get(words[0], "train") if words else "train"):
             return refuse(f"assay {words[0]} {lacks}" if words else lacks)

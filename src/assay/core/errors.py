@@ -93,6 +93,8 @@ class AssayError(Exception):
     values that are typed one way and sent another way."""
 
     exit_code = 2
+    others: tuple[str, ...] = ()
+    """Further mistakes that were seen at once, a line each."""
 
     def __init__(self, *pieces: Piece):
         super().__init__(*pieces)

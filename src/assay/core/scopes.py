@@ -8,6 +8,7 @@ was changed and does not show in the sentence is named after it.
 
 from __future__ import annotations
 
+import itertools
 import math
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,38 @@ def check(template: str, spec: Spec) -> None:
         sentence(template, (spec,))
     except ValueError as e:
         raise ExperimentError(f"scope {template!r}: {e}; write a brace that is meant twice") from e
+
+
+def shared_scopes(scopes: Sequence[str]) -> list[tuple[str, str]]:
+    """Part what the scopes of all claims share from what those of some add.
+
+    Args:
+        scopes: in the order of the claims; "" of one that has none.
+    Returns: ("", what all share), then (the claims, what they add).
+    Example:
+        >>> from assay.core.scopes import shared_scopes
+        >>> shared_scopes(["6 seeds; gpt2, 9 prompts", "6 seeds; gpt2, 9 prompts, read at x"])
+        [('', '6 seeds; gpt2, 9 prompts'), ('claim 2', 'read at x')]
+    """
+    parts = [scope.split("; ") for scope in scopes if scope]
+    same = [p for p in (parts or [[]])[0] if all(p in of for of in parts)]
+    left = {s: [p for p in s.split("; ") if p not in same] for s in scopes if s}
+    ends = zip(*((of or [""])[-1].split(", ") for of in left.values()), strict=False)
+    begun = [p[0] for p in itertools.takewhile(lambda p: len({*p}) == 1, ends)]
+    shared = "; ".join([*same, *filter(None, [", ".join(begun)])])
+    by_words: dict[str, list[int]] = {"": []}
+    for number, scope in enumerate(scopes, 1):
+        *whole, last = left.get(scope) or [""]
+        words = "; ".join(filter(None, [*whole, ", ".join(last.split(", ")[len(begun) :])]))
+        by_words.setdefault(words, []).append(number)
+    del by_words[""]
+    own = [(claims_in_words(numbers), words) for words, numbers in by_words.items()]
+    return [("", shared)] * bool(shared) + own
+
+
+def claims_in_words(numbers: Sequence[int]) -> str:
+    """Name claims by their numbers: "claim 2", "claims 1, 3"."""
+    return f"claim{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def changes(current: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:

@@ -27,6 +27,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
 from assay.core.results import Estimated, Judged, Published, ResultData
+from assay.core.scopes import shared_scopes
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
 from assay.report.interval_plot import interval_plot
@@ -64,7 +65,6 @@ def environment() -> Environment:
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
-        "in_words": in_words,
         "prose": prose,
         "found": tables.describe_detectable,
         "reason": reasons.explain_reason,
@@ -149,7 +149,8 @@ def page(
     contests of the record turned, `study` what a study says of itself."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
+    scopes = [": ".join(filter(None, s)) for s in shared_scopes([v.scope for v in claims])]
+    told = statements.notes_in_order(data)
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
         for arm, note in (notes or {}).items()
@@ -162,7 +163,7 @@ def page(
     parts: dict[str, tuple[str, Any]]
     parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
     parts |= {"verdicts": ("Table", True), "findings": ("Estimates", numbers)}
-    parts |= {"notes": ("Notes", data.notes), "about": ("About", text or study)}
+    parts |= {"notes": ("Notes", told), "about": ("About", text or study)}
     parts |= {"features": ("Features", cards), "scope": ("Scope", True)}
     return (
         environment()
@@ -178,6 +179,7 @@ def page(
             notes=noted,
             shared=shared,
             scopes=scopes,
+            notes_of_all=told,
             tally=tally(data),
             parts=[(anchor, title) for anchor, (title, present) in parts.items() if present],
             rows=_compared(tables.rows(data, turned), data, header),

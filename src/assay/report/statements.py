@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from assay.core.errors import AssayError
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, Registration, ResultData
+from assay.core.scopes import claims_in_words
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def changes_in_words(changes: Sequence[str]) -> list[str]:
     for change in changes:
         kind, _, what = change.partition(": ")
         if kind.startswith(("claim", "arm")):
-            kind = f"changed after a look at these seeds: {kind}"
+            kind = f"changed after an earlier look: {kind}"
         by_kind.setdefault(kind, []).append(what)
     words = []
     for kind, names in by_kind.items():
@@ -146,14 +147,18 @@ def changes_in_words(changes: Sequence[str]) -> list[str]:
     return words
 
 
+SEVERAL = 5
+"""So many claims are seen at a glance."""
+
+
 def summary(data: ResultData) -> list[str]:
     """Say how the claims came out: how many in which way, then each in a line; nothing of one
-    alone, which stands right above."""
+    alone. A few stand right above, and are only counted."""
     judged = data.verdicts
     if len(judged) < 2:
         return []
     lines = [f"{tables.SIGNS[v.outcome]} {n} {v.text}" for n, v in enumerate(judged, 1)]
-    if data.preset == tables.SMOKE:  # the table is as short
+    if data.preset == tables.SMOKE or len(judged) <= SEVERAL:
         return ["", tables.tallied(judged)]
     return [
         "",
@@ -175,8 +180,7 @@ def next_commands(name: str, data: ResultData, around: Around, place: str) -> li
         ]
     decide = []
     for command, numbers in around.deciding.items():
-        listed = f"claim{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
-        which = "it" if len(data.verdicts) == 1 else listed
+        which = "it" if len(data.verdicts) == 1 else claims_in_words(numbers)
         here = command.replace(f"run {around.typed}", f"run {typed}", 1)
         decide.append(f"To decide {which}: assay {here}{place}")
     return decide + lines
@@ -209,15 +213,36 @@ def recorded(data: ResultData, origin: str) -> list[str]:
     return [f"recorded for the preset {record['preset']}: {', '.join(signs)}", ""]
 
 
-LISTED = re.compile(r"(claim \d+: )?each \w+: ")
+LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 """A note that has the number of every unit, which is shown where everything is."""
+OF_CLAIMS = re.compile(r"claims? (\d+(?:, \d+)*): ")
+"""How a note begins that concerns some of the claims."""
+DESCRIBED = re.compile(
+    r": the loss on unrelated text| is learned | chosen on |is highest at |, unit by unit"
+)
+"""What a note has that describes what was measured, and casts no doubt on it."""
 
 
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     """Say what a reader of a result has to know: what changed after a look, and its notes; those
     that list every unit only where all are wanted."""
-    some = (f"note: {x}" for x in data.notes if all_of_them or not LISTED.match(x))
+    some = (f"note: {x}" for x in notes_in_order(data) if all_of_them or not LISTED.match(x))
     return [*changes_in_words(data.changed), *some]
+
+
+def notes_in_order(data: ResultData) -> list[str]:
+    """Give each note of a result once, with the claims that it concerns; those that only describe
+    what was measured come last."""
+    every = range(1, len(data.verdicts) + 1)
+    concerned: dict[str, set[int]] = {}
+    for note in data.notes:
+        found = OF_CLAIMS.match(note)
+        numbers = map(int, found[1].split(", ")) if found else every
+        concerned.setdefault(note[found.end() if found else 0 :], set()).update(numbers)
+    return [
+        words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
+        for words, of in sorted(concerned.items(), key=lambda x: bool(DESCRIBED.search(x[0])))
+    ]
 
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:

@@ -89,10 +89,12 @@ class Control:
     """near, control, planted, violation, also (excused by the author), true (not named, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
     off: float = math.inf
-    """How far its estimate lies from the range to hold; 0 within it."""
+    """How far its estimate lies from the range to hold; below 0 within it."""
     level: str = ""
     """Of a control that fails though its interval reaches into the range to hold: the level of the
     narrower one by which it does, "80 %"."""
+    explains: str = ""
+    """Of a near control that satisfies the claim: what it would explain."""
 
     @property
     def met(self) -> bool | None:
@@ -182,13 +184,11 @@ class Row:
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
     """Of a curve: where it crosses, and a line for each level with its part of the band."""
-    explanations: tuple[str, ...] = ()
-    """Where near controls pass, what each of them would explain."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
-    """Of its reasons those that bear on the verdict: all but the power, and how many arms satisfy
-    it too."""
+    """Of its reasons those that bear on the verdict and that no listed control shows: not the
+    power, and not which or how many arms satisfy it too."""
     sides: str = ""
     """What the arms that it compares have: "patched.right 0.31, main.right 0.56"."""
     brief: str = ""
@@ -203,12 +203,31 @@ class Row:
 
     @property
     def decisive(self) -> tuple[Control, ...]:
-        """The arms to know of: every one that did not come out as it should, and of controls that
-        failed the one that came closest."""
-        wrong = [c for c in self.checked if c.met is not True]
-        failed = [c for c in self.checked if c.met and c.role in ("near", "control")]
-        closest = min(failed, key=lambda c: c.off, default=None)
-        return tuple(c for c in self.checked if c in wrong or c is closest)
+        """The arms to know of: every one that did not come out as it should; but of the controls
+        that satisfy the claim the strongest, and of those that do not the one that came closest."""
+        made = [c for c in self.checked if c.role in ("near", "control")]
+        alike = [[c for c in made if c.met is met] for met in (False, True)]
+        strongest = [min(some, key=lambda c: c.off) for some in alike if some]
+        known = [c for c in self.checked if c.met is True or c in alike[0]]
+        return tuple(c for c in self.checked if c in strongest or c not in known)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """How many arms came out in which way that are not among these, in words."""
+        rest = [c for c in self.checked if c not in self.decisive]
+        met = [c for c in rest if c.met]
+        count, words = len(rest) - len(met), list[str]()
+        if count:
+            words.append(
+                f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} it too"
+            )
+        if met:
+            s, do = ("s", "do") if len(met) > 1 else ("", "does")
+            came = f"control{s} {do} not satisfy the claim either"
+            if any(c.role not in ("near", "control") for c in met):
+                came = f"check{s} came out as planned"
+            words.append(f"{len(met)} other {came}")
+        return tuple(words)
 
     @property
     def advice(self) -> str:
@@ -415,11 +434,6 @@ def row(s: Statement) -> Row:
         holds_if(s),
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
-        explanations=tuple(
-            f"{c.arm}: {satisfies(s.near[c.arm], at_most=s.range[1] < math.inf)}"
-            for c in controls
-            if c.role == "near" and c.outcome == "holds"
-        ),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
 
@@ -447,14 +461,16 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
     level = _narrower(v) if role in ("near", "control") else ""
-    off = max(0.0, v.range[0] - v.estimate, v.estimate - v.range[1])
-    return Control(arm, v.outcome, *estimate_of(v), role, off, level)
+    off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
+    if claim and role == "near" and v.outcome == "holds":
+        words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
+    return Control(arm, v.outcome, *estimate_of(v), role, off, level, words)
 
 
 def _narrower(v: Verdict) -> str:
     """The level of the interval by which a control fails, where the printed one reaches into the
     range to hold; "" where that lies outside as well."""
-    (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
+    (low, high), printed = v.range, re.match(r"([\d.]+) ?%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
         return ""
     return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
@@ -533,16 +549,14 @@ def _flat(value: Any) -> list[float]:
 
 def why(v: Judged, *, all_of_it: bool = True) -> str:
     """Why a claim is undecided or unspecific, and what deciding it would take; with `all_of_it`
-    also which effect would have been found, and how many other arms satisfy it."""
+    also which controls satisfy it, which effect would have been found, and how many other arms
+    satisfy it."""
     parts = []
-    if v.reason:
+    if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(v.too)
-    if v.price:
-        arm, colon, rest = v.price.text.partition(": ")
-        words = rest if colon and f" {arm} " in v.reason else v.price.text  # it is named already
-        parts.append(reasons.remedy(words, v.price_in_times)[0])
+    parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
@@ -566,7 +580,7 @@ def agreed(v: Judged) -> str:
 
 def command(v: Judged) -> str:
     """What to type after `assay` to decide a claim; "" where no command does."""
-    return reasons.remedy(v.price.text, v.price_in_times)[1] if v.price else ""
+    return v.remedy[1]
 
 
 def describe_detectable(v: Verdict) -> str:
@@ -636,14 +650,12 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     shown = r.controls if verbose else r.decisive
     for c in shown:
         yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
-    if rest := [] if verbose else [c for c in r.checked if c not in shown]:
-        s, do = ("", "does") if len(rest) == 1 else ("s", "do")
-        came = f"check{s} came out as planned"
-        if all(KINDS.get(c.role) == "control" for c in rest):
-            came = f"control{s} {do} not satisfy the claim either"
-        yield Text(f"{len(rest)} other {came}", grey)
+        if c.explains:
+            yield Text(f"{c.arm}: {c.explains}", grey)
+    for words in () if verbose else r.others:
+        yield Text(f"{words} (--verbose)" if words.endswith("it too") else words, grey)
     why = r.why if verbose else r.bears
-    for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):
+    for line in filter(None, (why, r.agreed, *r.curve)):
         yield Text(line, grey)
 
 

@@ -42,12 +42,12 @@ def check(model: Model) -> None:
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of name, like and checkpoints for a model, got {got}")
-    if (w := model.weights) and (
-        (w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks)) or not model.name
-    ):
+    if (w := model.weights) and not model.name:
+        raise DataError("weights changes those of the model under name, and this one has no name")
+    if w and w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks):
         raise DataError(
-            "weights are those of a name, as { round = 3 }, { bits = 4 }, { scale = 0.9 } or "
-            "{ swap = [10, 11] }"
+            "weights changes nothing here: write { round = 3 }, { bits = 4 }, "
+            "{ swap = [10, 11] }, or a scale other than 1, as { scale = 0.9 }"
         )
     if w and w.swap and (w.blocks or w.swap[0] == w.swap[1]):
         raise DataError("swap is of two different blocks, such as [10, 11], in place of blocks")

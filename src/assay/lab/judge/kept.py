@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.reasons import remedy
 from assay.core.results import Judged, ResultData
 from assay.core.schema import Written
+from assay.core.scopes import shared_scopes
 from assay.lab import catalogue
 from assay.lab.store.atomic import unseal
 from assay.lab.store.origin import STUDIES, called, in_file, parent_folder
@@ -110,7 +110,7 @@ def _deciding(
 
     numbers_by_command: dict[str, list[int]] = {}
     for number, verdict in enumerate(verdicts, 1):
-        command = remedy(verdict.price.text, verdict.price_in_times)[1] if verdict.price else ""
+        command = verdict.remedy[1]
         if not command and verdict.reason == "gate converged" and (sets := twice_the_steps(preset)):
             command = f"run {experiment.typed}{preset.but(sets).options}"
         if command:
@@ -119,19 +119,17 @@ def _deciding(
 
 
 def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
-    """Say for what the verdicts speak: models, prompts and sites, the claims of each scope by
-    number where there are several scopes."""
-    by_scope: dict[str, list[str]] = {}
+    """Say for what the verdicts speak: models, prompts and sites; what all of them share is said
+    once."""
+    said = []
     conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
-    for number, verdict in enumerate(data.verdicts, 1):
-        if scope := verdict.scope:
-            if experiment.materials is not None:
-                scope = experiment.materials.scope(scope, conditions.get(verdict.text, ""))
-            by_scope.setdefault(scope, []).append(str(number))
-    for scope, numbers in by_scope.items():
-        claims = f"claim{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
-        which = f"scope of {claims}" if len(by_scope) > 1 else "scope"
-        yield f"{which}: {scope}"
+    for verdict in data.verdicts:
+        scope = verdict.scope
+        if scope and experiment.materials is not None:
+            scope = experiment.materials.scope(scope, conditions.get(verdict.text, ""))
+        said.append(scope)
+    for claims, words in shared_scopes(said):
+        yield f"scope of {claims}: {words}" if claims else f"scope: {words}"
 
 
 def described(
