@@ -36,7 +36,7 @@ import msgspec
 import numpy as np
 import torch
 
-from assay.ask.measure import harvests, interventions, measuring, probes, prompts
+from assay.ask.measure import activations, interventions, measuring, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.replacements import corrupted
 from assay.ask.measure.seen import prompt
@@ -162,10 +162,10 @@ class Asked:
 
     def streams(self) -> list[torch.Tensor]:
         """What probes read: the last token's stream behind every block, [prompt, d] of each."""
-        harvests._known.clear()
+        activations._known.clear()
         sites = [Site("resid_post", n) for n in range(self.subject.layers)]
         key = f"{self.subject.fingerprint} "
-        return harvests.all_activations(self.subject, key, self.prompts, sites, -1)
+        return activations.all_activations(self.subject, key, self.prompts, sites, -1)
 
     def fits(self) -> None:
         """Fit a probe at every layer to the streams that were read, and judge it."""

@@ -8,7 +8,7 @@ line of numbers and the end of what each part printed, and OUT.md, a table.
 
 `--ask` spends the time on something else: prompts under edits in a model of eight billion weights
 (asking_on_a_gpu.py). `--least` takes the least sizes: with `--device cpu` or `--device pretend`, an
-accelerator that only its rules make one (tests/devices/pretend.py), the script itself is tried
+accelerator that only its rules make one (tests/pretend.py), the script itself is tried
 where there is no GPU."""
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def table(about: dict[str, str], results: Sequence[dict[str, object]]) -> str:
 
 def pretended(words: Sequence[str]) -> None:
     """Run another benchmark in this process, which then has the pretend device."""
-    sys.path[:0] = [str(TESTS / "devices"), str(HERE)]
+    sys.path[:0] = [str(TESTS), str(HERE)]
     import pretend
 
     pretend.install()

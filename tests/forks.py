@@ -201,7 +201,7 @@ SHARED = (
     "assay.core.judging",
     "assay.lab.judge.result",
     "assay.verbs.plan",
-    "assay.ask.gaps",
+    "assay.ask.missing",
     "assay.verbs.verdicts",
     "xarray",
 )

@@ -13,7 +13,7 @@ import pytest
 import torch
 import xarray as xr
 
-from assay.ask.measure import places, probes
+from assay.ask.measure import probe_tasks, probes
 from assay.ask.measure.controls import PLACES
 from assay.ask.measure.probe_tasks import ProbeTask, linear
 from assay.ask.measure.prompts import load
@@ -79,7 +79,7 @@ class World:
         self.embedding[1, 1], self.embedding[2, 1], self.embedding[0, 2] = 2, -2, 3
         rows = tuple({"x": f"{i}", "label": f"is{y}"} for i, y in enumerate(labels))
         self.prompts = load(Prompts(name="p", text="{x}", rows=rows), Path())
-        read = places.placed(self.embedding, self.tokens).numpy()
+        read = probe_tasks.placed(self.embedding, self.tokens).numpy()
         turn = self.draw.normal(size=(read.shape[1], HIDDEN)) / read.shape[1] ** 0.5
         self.acts = read @ turn + 0.05 * self.draw.normal(size=(ROWS, HIDDEN))
         if name in COMPUTED:
@@ -106,7 +106,7 @@ class World:
                 return torch.stack([torch.cat([y.mean(0), y[-1]]) for y in x])
 
             def _placed(self, table, attends):
-                return places.placed(world.embedding, self.ids(table))
+                return probe_tasks.placed(world.embedding, self.ids(table))
 
             def inputs(self, points, seed, changed=0):
                 if control in probes.WITHOUT_MODEL:

@@ -12,9 +12,9 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
 import assay
-from assay.ask.measure import controls, dictionaries, harvests, models
+from assay.ask.measure import activations, controls, dictionaries, models
+from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.editing import Editing
 from assay.ask.measure.seen import prompt
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
@@ -273,7 +273,7 @@ def editing(folder, table, control, *tables, store=None):
         model,
         LETTERS,
         {"prompts": LETTERS},
-        partial(harvests.activations, model, model.fingerprint),
+        partial(activations.activations, model, model.fingerprint),
         partial(dictionaries.opened, folder=Path(), root=store or Path("none")),
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]
@@ -383,7 +383,7 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
         model,
         LETTERS,
         {"learnt": rows},
-        partial(harvests.activations, model, model.fingerprint),
+        partial(activations.activations, model, model.fingerprint),
         None,
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]

@@ -6,7 +6,7 @@ import torch
 from naive_asking import Naive, make
 from safetensors.torch import load_file, save_file
 
-from assay.ask.measure import sentences
+from assay.ask.measure import damage
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -105,7 +105,7 @@ def test_the_direction_in_which_a_claim_is_written_changes_nothing(tmp_path):
 
 
 def test_the_plain_sentences_are_48_different_ones_with_ends():
-    rows = sentences.plain().rows
+    rows = damage.plain_sentences().rows
     assert len({row.text for row in rows}) == 48
     assert all(row.columns["end"].startswith(" ") for row in rows)
     assert all(row.text.startswith(row.columns["start"]) for row in rows)

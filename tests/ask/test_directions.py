@@ -7,7 +7,7 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import controls, directions, harvests, measuring, models
+from assay.ask.measure import activations, controls, directions, measuring, models
 from assay.ask.measure.directions import Learner
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import read
@@ -41,7 +41,7 @@ def learner(subject, *sets):
         subject[2],
         measured_set,
         {p.table.name: p for p in (measured_set, *sets)},
-        partial(harvests.activations, subject[2], subject[2].fingerprint),
+        partial(activations.activations, subject[2], subject[2].fingerprint),
         lambda name: pytest.fail(f"{name} is no dictionary"),
     )
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask.gaps import find_gaps, undecidable
 from assay.ask.measure import measuring, models
 from assay.ask.measure import prompts as asked_prompts
+from assay.ask.missing import find_gaps, undecidable
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 import tiny_models
-from assay.ask.measure import places, probe_fits, probe_tasks, probes, prompts
+from assay.ask.measure import probe_fits, probe_tasks, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
@@ -780,11 +780,11 @@ def test_an_order_of_words_is_read_off_their_places_and_no_bag_could(tiny):
     task = a_task(tiny, orders(30), "places", **whole)
     assert measured(task, tiny)[0]["accuracy"].mean() > 0.95
     folder = load(str(tiny), "cpu").folder
-    assert places.at_chance(task, folder) == {"bag", "embedding"}
+    assert probe_tasks.at_chance(task, folder) == {"bag", "embedding"}
     last = a_task(tiny, orders(30), **{**whole, "position": -1})
-    assert places.at_chance(last, folder) == {"bag"}
+    assert probe_tasks.at_chance(last, folder) == {"bag"}
     labels = ["yes", "no"] * 30
-    assert not places.at_chance(a_task(tiny, rows(60, label=labels)), folder)
+    assert not probe_tasks.at_chance(a_task(tiny, rows(60, label=labels)), folder)
 
 
 def test_a_control_at_chance_by_construction_is_not_counted_as_beaten(tiny, tmp_path):

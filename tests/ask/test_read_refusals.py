@@ -10,7 +10,7 @@ import torch
 from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.ask.measure import logits, measuring, reads
+from assay.ask.measure import measuring, passes, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
 from assay.ask.tables import Direction, Prompts, Read
@@ -110,9 +110,9 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
     assert notes == [
         "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
         "up, such as ' return' (prompts, row 1)",
-        "it: 1 of 2 prompts have answers that begin with the same token, such as ' return' "
+        "it: 1 of 2 prompts has answers that begin with the same token, such as ' return' "
         "(prompts, row 1)",
-        "it: 1 of 2 prompts have an answer that follows a letter or number without a space, such "
+        "it: 1 of 2 prompts has an answer that follows a letter or number without a space, such "
         "as 'y' (prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
@@ -208,6 +208,9 @@ KNOWN = {
     "latents of a.safetensors that are on with and without the change (0 to 1)": {
         "jaccard": "a.safetensors"
     },
+    "gradient of m times the activation at blocks.1.hook_resid_post": {
+        "gradient": "m", "site": "blocks.1.hook_resid_post"
+    },
     "whether kind is code": {"column": ("kind", "code")},
     "what mine.py:size returns at hook_embed": {
         "function": "mine.py:size", "site": "hook_embed"
@@ -255,10 +258,10 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
     model, draw = Wide(), torch.Generator().manual_seed(1)
     final = torch.randn(3, 50, 3, generator=draw)
     wants = (Want("log_prob", 0, 7), Want("rank", 0, 7), Want("entropy", 0), Want("kl", 0))
-    rows = [logits.Rows(x, x[:1], wants) for x in final]
+    rows = [passes.Rows(x, x[:1], wants) for x in final]
     with Largest() as seen:
-        got = logits.numbers(model, rows)
-    assert seen.most <= max(logits.HELD, model.head.weight.numel())
+        got = passes.numbers(model, rows)
+    assert seen.most <= max(passes.HELD, model.head.weight.numel())
     for x, table in zip(final, got, strict=True):
         z = x[[0, 7, 49]].double().numpy() @ model.head.weight.double().numpy().T
         logs = z - np.log(np.exp(z).sum(1, keepdims=True))

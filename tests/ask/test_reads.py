@@ -8,7 +8,7 @@ import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
-from assay.ask.measure import logits, measuring, passes
+from assay.ask.measure import measuring, passes
 from assay.ask.tables import Direction, Intervention, Read
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -349,7 +349,7 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
     every += [Read(name="lens", logit_lens=" a", **lens), Read(name="lens_kl", kl=True, **lens)]
     usual = measured(naive, texts(*SHOWN), every, table, [ALONG])
     for held, captured in ((1, 10**9), (2000, 3000), (10**9, 1)):
-        monkeypatch.setattr(logits, "HELD", held)
+        monkeypatch.setattr(passes, "HELD", held)
         monkeypatch.setattr(passes, "CAPTURED", captured)
         few = measured(naive, texts(*SHOWN), every, table, [ALONG])
         for name, values in usual.items():

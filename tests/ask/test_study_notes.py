@@ -5,8 +5,8 @@ import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
 
-from assay.ask.gaps import find_gaps
 from assay.ask.measure.prompts import load, remarks, spellings
+from assay.ask.missing import find_gaps
 from assay.ask.tables import Prompts
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue

@@ -8,7 +8,7 @@ from scipy import stats
 from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask import comparing, text
-from assay.ask.gaps import find_gaps
+from assay.ask.missing import find_gaps
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition

@@ -444,7 +444,7 @@ def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():
         return [noise(p["text"], str(source)) + (source is not None and source[i] == p["right"])
                 for i, p in enumerate(prompts)]  # fmt: skip
 
-    v = assay.check("Its own city", hook, prompts=ROWS, holds=HOLDS, source="right", batch=5)
+    v = assay.check("Its own city", hook, prompts=ROWS, holds=HOLDS, source="right")
     assert v.outcome == "holds"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from assay.ask import gaps
+from assay.ask import missing
 from assay.ask import planned as plan
 from assay.cli.main import VERBS, app, main, schema_of
 from assay.core.schema import to_json
@@ -65,7 +65,7 @@ def test_what_verbs_give_is_what_the_schemas_say(tmp_path, monkeypatch):
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke))
-    valid("plan", gaps.find_gaps(study.path))
+    valid("plan", missing.find_gaps(study.path))
     ran = run.judged(lab, experiment, smoke)
     valid("run", ran)
     valid("run", run.judged(lab, experiment, smoke))  # as it is stored

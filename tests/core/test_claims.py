@@ -254,7 +254,7 @@ def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
         ({"also": {"control": "why not"}}, "also names 'control'"),
         ({"bounds": (1, 0)}, "the smaller first"),
         ({"bounds": (0, 1), "scale": "log", "low": 0.5}, "drop the statistic and the scale"),
-        ({"bounds": (0, 0.5)}, "outside of its bounds"),
+        ({"bounds": (0, 0.5)}, "within its bounds, 0 to 0.5, lie on one side of the threshold"),
     ],
 )
 def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
@@ -711,6 +711,12 @@ def test_an_arm_can_be_judged_as_if_it_were_the_method():
     assert claim().about("control").must_fail == ("main",)
     arms = {"main": arm(1.5), "control": arm(0.5)}
     assert judge(claim().about("control"), arms).verdict.outcome == "fails"
+
+
+def test_controls_are_those_of_near_unless_they_are_named():
+    near = {"control": "why", "other": "why too"}
+    assert claim(must_fail=(), near=near).must_fail == ("control", "other")
+    assert claim(must_fail=("other", "control"), near=near).must_fail == ("other", "control")
 
 
 def test_the_claims_key_sees_a_moved_goalpost_and_nothing_else():

@@ -1,5 +1,5 @@
-"""The tests of tests/devices pass in a process of their own, in which PyTorch learns of a device
-before it first passes back."""
+"""The tests on devices, also those of the catalogue, pass in processes of their own, in which
+PyTorch learns of a device before it first passes back."""
 
 import subprocess
 import sys
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-DEVICES = Path(__file__).parents[1] / "devices"
+ROOT = Path(__file__).parents[2]
+DEVICES = (ROOT / "tests/devices", ROOT / "catalogue/tests/devices")
 
 
-def passes(*words):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, str(DEVICES)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=DEVICES.parents[1])
+def passes(devices, *words):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, str(devices)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=devices.parents[1])
     last = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 0 and " passed" in last and "skipped" not in last, done.stdout[
         -20_000:
@@ -20,10 +21,12 @@ def passes(*words):
 
 
 @pytest.mark.thorough
-def test_they_pass():
-    passes()
+@pytest.mark.parametrize("devices", DEVICES)
+def test_they_pass(devices):
+    passes(devices)
 
 
 @pytest.mark.slow
-def test_the_slow_ones_pass():
-    passes("-m", "slow")
+@pytest.mark.parametrize("devices", DEVICES)
+def test_the_slow_ones_pass(devices):
+    passes(devices, "-m", "slow")

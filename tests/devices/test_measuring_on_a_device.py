@@ -16,10 +16,6 @@ from assay.dictionaries.nonlinearity import ReLU, Rescaled, known
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
 from assay.features import kernel_probe
-from assay.subjects import readout as ro
-from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
-from assay_catalogue.dictionaries.dynamics import pulls
-from assay_catalogue.features import linear_probe, probing
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 
@@ -36,7 +32,6 @@ ROWS = train.unit_rows(drawn("rows", 1, F, D))[0]
 TRUE = drawn("true", 6, D)
 MEAN = drawn("mean", D)
 DOCUMENT = torch.arange(B) % DOCUMENTS
-LATENTS = torch.tensor([1, 4, 5])
 
 
 def dictionary(nonlinearity, where="cpu", runs=2):
@@ -58,16 +53,6 @@ def of(nonlinearity):
     return lambda d: dictionary(nonlinearity, d)
 
 
-def params(d):
-    one = dictionary(ReLU(), d, 1)
-    return {
-        "W_enc": one.W_enc[0],
-        "b_enc": one.b_enc[0],
-        "W_dec": one.W_dec[0],
-        "b_dec": one.b_dec[0],
-    }
-
-
 ASKED = {"JumpReLU": JumpReLU(0.3, 0.1), "Rescaled": Rescaled(ReLU())}
 NONLINEARITIES = {
     kind: ASKED.get(kind) or (make(3) if kind.endswith(("K", "Max")) else make())
@@ -85,11 +70,6 @@ def questions(d):
         torch.arange(12, 20).repeat(2, 1).to(d),
         (torch.arange(20, 30).repeat(2, 1).to(d),),
     )
-
-
-def readout(d):
-    parts = (drawn("W_out", F, D), drawn("b_out", D), 1 + 0.1 * drawn("gain", D).abs())
-    return ro.Readout(*(x.to(d) for x in parts), True, 1e-5, ro.gram(drawn("U", 30, D)).to(d))
 
 
 CASES = {
@@ -131,35 +111,6 @@ CASES = {
         sums.outlier_limit(X.to(d), 1.2),
     ],
     "losses": lambda d: ablation.nats(X.to(d), GUESS.to(d), (torch.arange(B) % D).to(d)),
-    "errors of cells": lambda d: [
-        cell_measures.errors(makes, GUESS.to(d), readout(d), X.to(d))
-        for makes in ("update", "logit")
-    ],
-    "agreement of cells": lambda d: [
-        cell_measures.agreement(ROWS.to(d), TRUE.to(d), CODES.to(d)[0]),
-        cell_measures.like_rows(ROWS.to(d), 3),
-        cell_measures.by_document(X.to(d), DOCUMENT, DOCUMENTS),
-        cell_measures.binned(X.to(d)[:, 0].abs(), DOCUMENT, DOCUMENTS),
-    ],
-    "what nothing reads": lambda d: cell_measures.spent(
-        CODES.to(d), drawn("hidden", F, F).to(d), readout(d).null, DOCUMENT, DOCUMENTS
-    ),
-    "linear errors": lambda d: cell_measures.linear_errors(GUESS.to(d), X.to(d), readout(d)),
-    "effects of parts": lambda d: {
-        name: values
-        for name, (_, values, _) in linear_effects.effect_errors(
-            0.1 * GUESS.to(d), torch.arange(B), X.to(d), readout(d), DOCUMENT, DOCUMENTS, 0
-        ).items()
-    },
-    "principal parts": lambda d: linear_effects.principal_parts(X.to(d), 3)[0].abs().sum(0),
-    "paths": lambda d: path_shares.effect_sums(
-        CODES.to(d),
-        ROWS.to(d),
-        [{"direct": X.to(d), "indirect": GUESS.to(d)}],
-        path_shares.halves(CODES.to(d)[0], 0),
-        DOCUMENT,
-        DOCUMENTS,
-    ),
     "principal components": lambda d: [
         one.reconstruct(X.to(d)) for one in directions.pca(X.to(d), 2, 3)
     ],
@@ -168,28 +119,13 @@ CASES = {
         for f in (repair.rescale_and_shift, repair.refit_decoder)
     ],
     "shrunk": lambda d: repair.shrunk(of(ReLU())(d), 0.5).reconstruct(X.to(d)),
-    "pulls": lambda d: pulls.pulls(params(d), X.to(d), LATENTS, 0.1),
-    "ablations": lambda d: [pulls.ablate(params(d), X.to(d), LATENTS), pulls.alignment(ROWS.to(d))],
     "regressions": lambda d: kernel_probe.best(
         kernel_probe.all_regression_scores(
             [kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d))], questions(d)
         )[0],
         questions(d),
     ),
-    "ridge regression": lambda d: linear_probe.out_of_fold(
-        drawn("run", 2, 30, 5).to(d), drawn("y", 30, 2).to(d), np.arange(30) % 10, 5
-    ),
-    "probes of features": lambda d: probing.sparse_probe(
-        of(ReLU())(d)[0], rows_of(d), rows_of(d), (1, 2)
-    ),
-    "random directions": lambda d: probing.random_directions(X.to(d), F, 0.1).encode(X.to(d)),
 }
-
-
-def rows_of(d):
-    return probing.Rows(
-        X.to(d), np.arange(2 * B).reshape(B, 2) % 3, np.arange(B) % 3 == 0, DOCUMENT.numpy()
-    )
 
 
 @pytest.mark.parametrize("name", CASES)

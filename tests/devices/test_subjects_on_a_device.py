@@ -25,12 +25,8 @@ from assay.features.index.firings import Place, limits, read
 from assay.features.live import ablation as live_ablation
 from assay.features.live import edits, steering
 from assay.features.live.reader import Reader
-from assay.subjects import decoder, readout
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
-from assay_catalogue.features import circuits
-from assay_catalogue.subjects import mamba, path_probes, unread
-from assay_catalogue.subjects.parts import parts, run_by_parts
 
 D, F = 24, 16
 SITE = Site("resid_pre", 1)
@@ -95,20 +91,6 @@ READ = {
     "importance": lambda m, d: importance.importance_sums(
         m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP
     ),
-    "a readout": lambda m, d: readout.readout(m, 1).gram,
-    "what is not read": lambda m, d: unread.unread(m, TOKENS.numpy(), DOCUMENT),
-    "pulls by paths": lambda m, d: path_probes.probe(
-        m, TOKENS, [0, 1], readout.readout(m, 1), 0, 0
-    ),
-    "parts taken out": lambda m, d: path_probes.ablated(
-        m,
-        1,
-        TOKENS,
-        drawn("resid", 4, 9, D),
-        drawn("part", 4, D),
-        torch.arange(4),
-        readout.readout(m, 1),
-    ),
     "one pass of an index": lambda m, d: read(
         Place(
             m,
@@ -117,7 +99,6 @@ READ = {
             SITE,
             limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0),
             1,
-            Site("mlp_post", 1),
         ),
         TOKENS.numpy(),
         gradients=True,
@@ -177,67 +158,6 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
         ]
 
     near(told(device), told("cpu"), 2e-3)
-
-
-def test_small_decoders_and_their_parts(device, near):
-    shape = decoder.Shape(layers=2, d=8, heads=2, m=12, context=9, vocab=250)
-    params = {
-        name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0)
-        for name, size in shape.parameters().items()
-    }
-
-    def told(where):
-        here = {name: x.to(where) for name, x in params.items()}
-        text = circuits.read(here, TOKENS, "relu")
-        mask = (drawn("mask", 2, len(circuits.kinds(here))) > 0).float().to(where)
-        changed = run_by_parts(here, TOKENS, written={parts(here)[1]: lambda x: 0 * x})
-        return [
-            decoder.forward(here, TOKENS),
-            decoder.next_token_loss(here, TOKENS, "relu"),
-            changed.logits,
-            changed.patterns,
-            circuits.divergence(here, text, mask, "relu"),
-            circuits.pruned(here, text, [4, 9], "relu"),
-            lm.loss_on(here, TOKENS.numpy(), shape),
-        ]
-
-    near(told(device), told("cpu"), 1e-4)
-
-
-def test_small_mambas_at_every_site(device, near):
-    shape = mamba.Shape(layers=2, d=8, channels=12, state=3, rank=2, vocab=250)
-    params = {
-        name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0)
-        for name, size in shape.parameters().items()
-    }
-
-    def told(where):
-        here = {name: x.to(where).requires_grad_() for name, x in params.items()}
-        sites = [
-            Site(kind, 1)
-            for kind in (
-                "resid_pre",
-                "in_proj",
-                "conv",
-                "delta",
-                "B",
-                "C",
-                "write",
-                "state",
-                "ssm_out",
-                "gated",
-            )
-        ]
-        logits, acts = mamba.forward(
-            here, TOKENS, capture=sites, edits={Site("conv", 0): lambda x: 1.1 * x}
-        )
-        return (
-            logits,
-            list(acts.values()),
-            torch.autograd.grad(logits.square().mean(), list(here.values())),
-        )
-
-    near(told(device), told("cpu"), 1e-3)
 
 
 def test_small_language_models_train(device, bench_on, near):

@@ -13,7 +13,6 @@ sys.path.append(str(Path(__file__).parents[2]))
 from benchmarks import timed_steps as steps
 
 import architectures
-import tiny_models
 from architectures import ALL, RUNS, WIDTH, D
 from assay.core import rng
 from assay.core.descent import descent
@@ -22,15 +21,10 @@ from assay.core.runs import Runs
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import reference
 from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
-from assay.subjects.pretrained import load
-from assay.subjects.site import Site
-from assay_catalogue.analysis.langevin import langevin
-from assay_catalogue.dictionaries.cross_layer import CrossLayer
 from killed import Killed, dies_at
 
 TWO = Runs(RUNS.specs[:2])
@@ -138,72 +132,6 @@ def test_transcoders_and_crosscoders(device, bench_on, near):
     near(told(found), told(trained("cpu")), 2e-3)
 
 
-def test_transcoders_across_layers(device, near):
-    shapes = {
-        "W_enc": (2, D, 8),
-        "b_enc": (2, 8),
-        "W_dec": (2, 2, 8, D),
-        "b_dec": (2, D),
-        "x": (2, 20, D),
-        "y": (2, 20, D),
-    }
-    drawn = {
-        name: torch.from_numpy(rng.normal(np.array([1, 2]), f"layers.{name}", 0, shape)) * 0.3
-        for name, shape in shapes.items()
-    }
-
-    def step(where):
-        params = {name: x.to(where).requires_grad_(name not in "xy") for name, x in drawn.items()}
-        x, y = params.pop("x"), params.pop("y")
-        out = [
-            CrossLayer(reach)(params, x, y, torch.tensor([0.1, 0.2], device=where))
-            for reach in ("later", "own")
-        ]
-        return out, torch.autograd.grad(sum(o.sum() for o in out), list(params.values()))
-
-    near(step(device), step("cpu"), 1e-4)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama")
-
-
-def test_training_through_a_model(folder, device, bench_on, near):
-    def windows(step):
-        return torch.from_numpy(rng.integers(np.array([3]), "windows", step, (4, 8), 250)[0])
-
-    def trained(where):
-        model = load(str(folder), where)
-        groups = [
-            (
-                TWO,
-                Method(
-                    architectures.ReLU(),
-                    losses.l1,
-                    40,
-                    np.full(2, 4e-3),
-                    np.array([0.02, 0.2]),
-                    warm_up=2,
-                ),
-            )
-        ]
-        return fit_end_to_end(
-            groups,
-            model,
-            Site("resid_pre", 1),
-            windows,
-            steps=4,
-            bench=bench_on(where),
-            scale=0.5,
-            later=0.5,
-        )
-
-    found = trained(device)
-    assert there(found, device)
-    near(told(found), told(trained("cpu")), 1e-3)
-
-
 def quadratic(params, batch):
     return (params["w"] - 1).square().mean(1) + 0 * (0 if batch is None else batch.sum())
 
@@ -238,21 +166,3 @@ def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on
     assert there(found, device)
     near(told(found), told(whole), 0)
     near(told(found), told(trained("cpu", plain_slot())), 1e-5)
-
-
-def test_chains(device, bench_on, near):
-    def sampled(where):
-        state = {"w": torch.zeros(2, 3, dtype=torch.float64)}
-        made = langevin(
-            quadratic,
-            state,
-            np.array([1, 2]),
-            lr=1e-3,
-            n_beta=10.0,
-            localisation=1.0,
-            acceptance=True,
-            paired=True,
-        )
-        return fit([made], lambda step: None, steps=6, bench=bench_on(where))
-
-    near(told(sampled(device)), told(sampled("cpu")), 1e-6)

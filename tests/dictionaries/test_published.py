@@ -322,7 +322,7 @@ def test_a_broken_connection_goes_on_where_it_broke(hub, served, tmp_path, capsy
     assert main(["doctor", "--root", str(tmp_path / "store")]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if commit in line)
     assert f"{REPOSITORY}@{commit}:{PATH}/sae_weights.safetensors in" in line
-    assert "5." in line.partition(" of ")[0] and "KiB" in line
+    assert "5." in line.partition(" of ")[0] and "kB" in line
     hub.cut, hub.requests, steps = None, [], []
     fetch(bar=lambda completed, total: steps.append((completed, total)))
     ranges = {path.split("/")[-1]: asked for path, asked in hub.requests}

@@ -23,7 +23,6 @@ HOMES = {
 }
 EXEMPT = {
     "assay.look": "reads a language model; an example stands there and is not run",
-    "assay.dictionaries.fit_end_to_end": "trains inside a language model",
     "assay.subjects.Pretrained": "is a language model",
     "assay.subjects.Subject": "is what a language model here must offer: a protocol",
     "assay.subjects.fast_dtype": "reads what this CPU can do",

@@ -91,8 +91,8 @@ def test_a_model_is_fetched_by_name_and_is_the_one_that_the_hub_has(hub, folder,
     names = {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors"}
     total = sum((folder / name).stat().st_size for name in names)
     line = next(line for line in err.splitlines() if "free in" in line)
-    assert f"{total / 1e6:,.1f} MB in 4 files, commit {commit[:12]}; " in line
-    assert re.search(r"; [\d,.]+ MB are free in .*some-lab--tiny-llama", line)
+    assert f"{total / 1e3:.1f} kB in 4 files, commit {commit[:12]}; " in line
+    assert re.search(r"; [\d.]+ [MG]B are free in .*some-lab--tiny-llama", line)
     assert {p.name for p in place.iterdir()} == names | {"assay.json"}
     note = json.loads((place / "assay.json").read_text())
     assert (note["name"], note["revision"], note["commit"]) == (NAME, "step3000", commit)
@@ -165,7 +165,7 @@ def test_a_broken_connection_goes_on_where_it_broke(hub, folder, tmp_path):
     assert ranges["model.safetensors"] == "bytes=10000-"
     assert "config.json" not in ranges  # it was whole
     total = steps[-1][1]
-    assert "MB of them here" in said[0]
+    assert "kB of them here" in said[0]
     assert steps[0][0] == total - size + 10_000 and steps[-1][0] == total
     assert not partial.parent.exists()
     assert models.find(NAME).fingerprint == models.find(str(folder)).fingerprint
@@ -277,7 +277,7 @@ def test_no_room_is_said_before_any_weight_is_asked_for(hub, folder, tmp_path, m
     hub.serve(NAME, folder)
     free = namedtuple("Usage", "free")(1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-    refused(rf"fetching {NAME} needs [\d.]+ MB in .*, 0\.0 MB are free; make room or set ASSAY")
+    refused(rf"fetching {NAME} needs [\d.]+ [kM]B in .*, 0 bytes are free; make room or set ASSAY")
     assert not here(tmp_path)
     assert len(hub.requests) == 1
 

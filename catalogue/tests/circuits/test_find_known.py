@@ -24,7 +24,6 @@ from assay_catalogue.circuits.find.question import (
     other,
     right_alone,
 )
-from assay_catalogue.circuits.find.tables import copying, ov_table, qk_table
 from assay_catalogue.circuits.find.terms import direct, score_terms
 from assay_catalogue.subjects.parts import Part, Reader
 from assay_catalogue.worlds.algorithms.built.brackets import brackets
@@ -145,25 +144,3 @@ def test_scores_of_induction_are_made_by_what_it_says():
     first = score_terms(q, 0, 0)
     k = first.sources.index(Part("pos"))
     assert float(first.share[0, k, k]) == pytest.approx(1.0, abs=1e-9)
-
-
-def test_tables_of_induction_and_sorting_are_the_ones_written_down():
-    built = induction()
-    key = ("embed", (Part("head", 0, 0),))
-    torch.testing.assert_close(
-        qk_table(built.params, Part("head", 1, 0), key=key)[0],
-        30 * torch.eye(17, dtype=torch.float64),
-    )
-    torch.testing.assert_close(
-        ov_table(built.params, Part("head", 1, 0))[0], 30 * torch.eye(17, 16, dtype=torch.float64)
-    )
-    assert (
-        not ov_table(built.params, Part("head", 1, 1)).any()
-        and float(copying(ov_table(built.params, Part("head", 1, 0)))) == 1
-    )
-    back = qk_table(built.params, Part("head", 0, 0), ("pos", ()), ("pos", ()))[0]
-    torch.testing.assert_close(back, 30 * torch.diag(torch.ones(16, dtype=torch.float64), -1))
-    table = qk_table(sorting().params, Part("head", 0, 0))[0]
-    for d in range(21):
-        for s in range(21):
-            assert float(table[d, s]) == pytest.approx(-20.0 * (s - d) if s > d else -20.0 * 4 * 21)

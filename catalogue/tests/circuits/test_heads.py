@@ -12,7 +12,7 @@ import torch
 from assay.core.schema import to_json
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits import heads, known
-from assay_catalogue.circuits.find.tables import NAMES, looks
+from assay_catalogue.circuits.find.looks import NAMES, looks
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.subjects.parts import Part, run_by_parts
 from assay_catalogue.verbs.small_model import Model, taken_apart

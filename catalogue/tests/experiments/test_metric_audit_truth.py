@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.special import betainc
+from sklearn.linear_model import LogisticRegression
 
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -18,7 +19,7 @@ from assay_catalogue.experiments.metric_audit.panel import MetricAudit, opened
 from assay_catalogue.explaining.evidence import input_explanation
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions
-from assay_catalogue.features.probing import Rows, auroc, chosen_features, one_feature, sparse_probe
+from assay_catalogue.features.probing import Rows, auroc, chosen_features, one_feature
 
 S = MetricAudit(
     share=0.4,
@@ -138,7 +139,7 @@ def test_a_probe_orders_inputs_as_the_probe_of_a_language_model_does(oracle):
     f = [oracle.encode(x)[0].numpy() for x in HELD.x]
     by_hand = []
     for choose, judge in zip(*(part.T for part in HELD.concept), strict=True):
-        rows = Rows(HELD.x[0], np.zeros((S.rows, 1), int), choose, np.arange(S.rows))
+        rows = Rows(HELD.x[0], choose, np.arange(S.rows))
         by_hand.append(auroc(one_feature(oracle, rows, HELD.x[1]), judge))
     assert planted.probed(HELD, f) == pytest.approx(np.mean(by_hand))
 
@@ -146,17 +147,17 @@ def test_a_probe_orders_inputs_as_the_probe_of_a_language_model_does(oracle):
 def test_a_probe_on_one_feature_orders_inputs_as_the_feature_does(oracle):
     x, label = HELD.x, HELD.concept[0][:, 3]
     rows = [
-        Rows(part, np.zeros((len(part), 1), int), answer, np.arange(len(part)) // 50)
+        Rows(part, answer, np.arange(len(part)) // 50)
         for part, answer in zip(x, (label, HELD.concept[1][:, 3]), strict=True)
     ]
-    probe = sparse_probe(oracle, *rows, ks=(1,))[1]
-    assert probe.features == tuple(chosen_features(oracle, rows[0], 1).tolist())
-    assert auroc(probe.score, probe.label) == pytest.approx(
+    regression = LogisticRegression(C=1e6).fit(
+        oracle.encode(x[0])[0][:, chosen_features(oracle, rows[0], 1).copy()], label
+    )
+    one = oracle.encode(x[1])[0][:, chosen_features(oracle, rows[0], 1).copy()]
+    assert auroc(regression.decision_function(one), rows[1].label) == pytest.approx(
         auroc(one_feature(oracle, rows[0], x[1]), rows[1].label)
     )
-    no = [
-        Rows(part.x, part.context, ~part.label, part.document) for part in rows
-    ]  # asked the other way round
+    no = [Rows(part.x, ~part.label, part.document) for part in rows]  # asked the other way round
     turned = auroc(one_feature(oracle, no[0], x[1]), no[1].label)
     assert (
         turned == pytest.approx(auroc(one_feature(oracle, rows[0], x[1]), rows[1].label))

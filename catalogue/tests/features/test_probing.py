@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay_catalogue.features.probing import (
     Rows,
     auroc,
     chosen_features,
-    context,
+    one_feature,
     random_directions,
-    sparse_probe,
 )
 
 D, WIDTH, B, DOCUMENTS = 8, 8, 800, 10
@@ -41,7 +39,6 @@ def eye():
 def world(question, seed=0):
     own = np.random.default_rng(seed)
     x = (own.random((B, D)) < 0.3) * own.exponential(size=(B, D)) + 0.01 * own.normal(size=(B, D))
-    tokens = own.integers(0, 20, (B // 10, 10))
     document = np.repeat(np.arange(B // 10) % DOCUMENTS, 10)
     label = {
         "feature": x[:, 3] > 0.2,
@@ -49,19 +46,15 @@ def world(question, seed=0):
         "linear": x @ np.linspace(-1, 1, D) > 0,
         "nothing": own.random(B) < 0.5,
     }[question]
-    return Rows(torch.from_numpy(x).float(), context(tokens, 4).reshape(B, 4), label, document)
+    return Rows(torch.from_numpy(x).float(), label, document)
 
 
 def halves(rows):
     """Training and test rows, of different documents."""
     return tuple(
-        Rows(rows.x[torch.as_tensor(at)], rows.context[at], rows.label[at], rows.document[at])
+        Rows(rows.x[torch.as_tensor(at)], rows.label[at], rows.document[at])
         for at in (np.flatnonzero(rows.document % 2 == part) for part in (0, 1))
     )
-
-
-def read(probed):
-    return auroc(probed.score, probed.label)
 
 
 def test_auroc_counts_pairs():
@@ -86,24 +79,22 @@ def test_the_spread_of_guessing_is_the_known_one():
 
 def test_one_feature_is_enough_where_one_was_planted():
     train, test = halves(world("feature"))
-    found = sparse_probe(eye(), train, test, (1, 2))
-    assert set(found) == {1, 2} and found[1].features == (3,) and read(found[1]) > 0.999
+    assert chosen_features(eye(), train, 1) == [3]
+    assert auroc(one_feature(eye(), train, test.x), test.label) > 0.999
     random = random_directions(train.x, WIDTH, 0.3)
-    assert read(sparse_probe(random, train, test, (1,))[1]) < 0.95
+    assert auroc(one_feature(random, train, test.x), test.label) < 0.95
 
 
-def test_two_features_are_needed_where_two_were_planted():
+def test_two_features_are_chosen_where_two_were_planted_and_one_is_not_enough():
     train, test = halves(world("two"))
-    found = sparse_probe(eye(), train, test, (1, 2))
-    assert set(found[2].features) == {3, 5} and found[2].features[:1] == found[1].features
-    assert read(found[2]) > 0.99 > 0.9 > read(found[1])
+    assert set(chosen_features(eye(), train, 2)) == {3, 5}
+    assert auroc(one_feature(eye(), train, test.x), test.label) < 0.9
 
 
-def test_no_probe_reads_what_is_not_there():
+def test_one_feature_does_not_read_what_is_not_there():
     train, test = halves(world("nothing"))
     spread = math.sqrt((len(test.label) + 1) / (12 * test.label.sum() * (~test.label).sum()))
-    for k, probed in sparse_probe(eye(), train, test, (1, 5)).items():
-        assert abs(read(probed) - 0.5) < 4 * spread, k
+    assert abs(auroc(one_feature(eye(), train, test.x), test.label) - 0.5) < 4 * spread
 
 
 def test_features_are_chosen_by_the_difference_of_means_on_training_rows():
@@ -123,26 +114,14 @@ def test_features_are_chosen_by_the_difference_of_means_on_training_rows():
     )
 
 
-def test_nothing_leaks_from_the_test_rows():
-    rows = world("linear")
-    train, test = halves(rows)
-    assert not set(train.document) & set(test.document) and len(train.x) + len(test.x) == B
-    wrong = Rows(test.x, test.context, ~test.label, test.document)
-    assert (
-        sparse_probe(eye(), train, test, (2,))[2].score
-        == sparse_probe(eye(), train, wrong, (2,))[2].score
-    ).all()
-
-
 def test_a_factor_between_code_and_decoder_changes_nothing():
     train, test = halves(world("two"))
     one, factor = eye(), torch.logspace(2, -2, WIDTH)
     other = replace(one, W_enc=one.W_enc * factor, W_dec=one.W_dec / factor[:, None])
-    for k, probed in sparse_probe(other, train, test, (1, 2)).items():
-        assert probed.features == sparse_probe(one, train, test, (1, 2))[k].features
-        np.testing.assert_allclose(
-            probed.score, sparse_probe(one, train, test, (1, 2))[k].score, atol=1e-3
-        )
+    np.testing.assert_array_equal(chosen_features(other, train, 2), chosen_features(one, train, 2))
+    np.testing.assert_allclose(
+        one_feature(other, train, test.x), one_feature(one, train, test.x), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_random_directions_are_as_many_and_as_sparse_as_was_asked():
@@ -155,21 +134,3 @@ def test_random_directions_are_as_many_and_as_sparse_as_was_asked():
     assert (on - 0.2).abs().max() < 0.01, "each in the same share of rows"
     assert torch.equal(control.W_dec, random_directions(rows.x, 2 * WIDTH, 0.2).W_dec)
     assert not torch.equal(control.W_dec, random_directions(rows.x, 2 * WIDTH, 0.2, seed=1).W_dec)
-
-
-def test_contexts():
-    assert context(np.array([[5, 6, 7]]), 2).tolist() == [[[-1, 5], [5, 6], [6, 7]]]
-
-
-def test_what_does_not_fit_is_refused():
-    rows = world("feature")
-    with pytest.raises(DataError, match="got 800 activations, 800 contexts, 3 labels"):
-        Rows(rows.x, rows.context, rows.label[:3], rows.document)
-    with pytest.raises(DataError, match="no part of the training documents has both answers"):
-        sparse_probe(
-            eye(),
-            Rows(rows.x, rows.context, rows.label & (rows.document == 0), rows.document),
-            rows,
-        )
-    with pytest.raises(DataError, match="got 2 runs"):
-        sparse_probe(Dictionary.join([eye()] * 2), rows, rows)

@@ -19,7 +19,7 @@ FEW = 20_000
 def recorded():
     """Every installed experiment that has a record; those with few measures are asked always."""
     for entry in catalogue.entries():
-        if (path := records.path(entry.name, entry.origin)).is_file():
+        if (path := catalogue.record_path(entry.name, entry.origin)).is_file():
             few = records.arrays(path).stat().st_size < FEW
             yield pytest.param(
                 entry.name, marks=[] if few else [pytest.mark.thorough], id=entry.name

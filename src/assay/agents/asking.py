@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from assay.ask import composing, missing
-from assay.ask.missing import Missing
-from assay.ask.parts import places
+from assay.ask.inputs import files_named
+from assay.ask.planned import Gap
 from assay.ask.text import ASKED, FENCE, Text, read
 from assay.core.claims import claims_key
 from assay.core.compute import Range
@@ -125,7 +125,7 @@ class Lacking(ExperimentError):
     """A study does not say all that it has to: `lacks` lists what, and `assumed` what is assumed of
     the rest that it does not say."""
 
-    def __init__(self, lacks: Sequence[Missing], assumed: Sequence[Missing]):
+    def __init__(self, lacks: Sequence[Gap], assumed: Sequence[Gap]):
         super().__init__(
             f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: "
             + "; ".join(m.text for m in lacks)
@@ -336,7 +336,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
             choices = min(choices * _count(value), RUNS + 1)
         runs += choices * _count(study.seeds)
     most(runs, RUNS, "runs of one arm of all experiments")
-    for location, name in places(study):
+    for location, name in files_named(study):
         if bounds.place(name, location).exists():
             links |= bounds.link(name)
     content = msgspec.to_builtins(study)

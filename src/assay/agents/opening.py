@@ -11,7 +11,7 @@ from assay.agents import answers, basis
 from assay.agents.answers import Answer
 from assay.agents.asking import Asked, Bounds, Ready, opened
 from assay.agents.basis import Looks
-from assay.ask.gaps import find_gaps
+from assay.ask.missing import find_gaps
 from assay.ask.planned import plan
 from assay.core.experiment import Experiment
 from assay.lab.engines import Workers

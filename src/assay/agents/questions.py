@@ -16,7 +16,6 @@ from assay.agents.answers import Answer
 from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Plain, Rows, Tables
 from assay.agents.asking import Asked, Bounds, Lacking, most, opened
 from assay.agents.opening import Opening
-from assay.ask.planned import Gap
 from assay.ask.running import stated, written
 from assay.ask.text import ClaimEntry, EstimateEntry
 from assay.core.errors import AssayError, DataError, nearest
@@ -203,11 +202,7 @@ class Questions(Opening):
             with opened(self.root, Asked(study=text), self.bounds) as ready:
                 return answers.written(text, plan=self._plan(ready))
         except Lacking as error:
-            lacks, assumed = (
-                [Gap(m.where, m.text, m.default, "") for m in rows]
-                for rows in (error.lacks, error.assumed)
-            )
-            return answers.written(text, missing=lacks, assumed=assumed)
+            return answers.written(text, missing=error.lacks, assumed=error.assumed)
         except AssayError as error:
             return answers.written(text, wrong=error.request())
 
@@ -228,7 +223,7 @@ FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates")
 """Options that name a file."""
 WORDS = (
     *("heads", "neurons", "latents", "layer", "site", "position", "source", "text", "feature"),
-    *("edge", "of", "others", "also", "draws", "unit", "beats", "scope", "batch"),
+    *("edge", "of", "others", "also", "draws", "unit"),
 )
 """The other options of `assay check` that say what is credited and how it is judged."""
 PROMPTS = 20_000

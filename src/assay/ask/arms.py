@@ -1,5 +1,5 @@
-"""Arms: those of each model as it is and under each intervention, and of differences, each next to
-its near controls."""
+"""Arms: those of a study that asks models, in the order of its text: each model as it is and under
+each intervention, probes, differences and dictionaries, each next to its near controls."""
 
 from __future__ import annotations
 
@@ -11,30 +11,36 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import placing
 from assay.ask.measure import (
     controls,
     damage,
     directions,
     interventions,
     models,
+    probe_tasks,
+    prompts,
     reads,
-    sentences,
+    sae_arms,
+    saes,
     training,
 )
 from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
+from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Diff, Intervention, Model, Train
-from assay.ask.text import Study, frozen_words, is_left_out
+from assay.ask.tables import Diff, Intervention, Model, Probe, Train
+from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
     ELSEWHERE,
+    FROZEN,
     OTHER_TEXT,
+    PLACES,
     POSITION,
     TRAINED,
     TWIN,
@@ -43,8 +49,263 @@ from assay.controls.table import (
     chosen,
 )
 from assay.core.columns import Column
-from assay.core.errors import AssayError, DataError, nearest
+from assay.core.errors import AssayError, DataError, ExperimentError, nearest
+from assay.data import corpus as corpora
 from assay.subjects.sizes import read_sizes
+
+
+def add_arms(study: ResolvedStudy) -> None:
+    """Add all arms of a study. Raises: ExperimentError with line and column, for what its text and
+    its files show to be wrong."""
+    if not study.models:
+        return
+    _check_tables(study)
+    text, trains = study.text, study.text.study.train
+    for train in trains:
+        if train.name in study.saes and train.context is None:
+            _shorten(study, study.saes[train.name])
+    _refuse_latents(study)
+    _refuse_lost(study)
+    if study.prompts:
+        _ask_all(study)
+        _refuse_leaks(study)
+    for i, train in enumerate(trains):
+        if train.name in study.saes:
+            with text.located("train", i):
+                study.parts += _of_dictionary(study, study.saes[train.name])
+
+
+def _check_tables(study: ResolvedStudy) -> None:
+    """Refuse a study that asks or reads nothing, and a direction or a read that cannot be."""
+    text, tables = study.text, study.text.study
+    if not study.prompts and (tables.read or tables.probe or not study.saes):
+        raise text.error(("model",), 'there are no prompts: write [[prompts]] with text = "…"')
+    for i, direction in enumerate(tables.direction):
+        with text.located("direction", i):
+            directions.check(direction)
+    for i, read in enumerate(tables.read):
+        with text.located("read", i):
+            reads.check(read, tables.direction)
+    if not (tables.read or tables.probe or study.saes):
+        what = 'nothing is measured: write [[read]] with a name and log_prob = " yes", or [[probe]]'
+        raise text.error(("model",), what)
+    if tables.intervene and not tables.read and not any(p.intervention for p in tables.probe):
+        what = 'nothing is measured under it: write [[read]] with a name and log_prob = " yes"'
+        raise text.error(("intervene", 0), what)
+
+
+def _refuse_leaks(study: ResolvedStudy) -> None:
+    """Refuse prompts of which a unit is both learned from and measured, and a direction that is
+    learned from the texts on which it is judged."""
+    changes = [p.task.change for p in study.parts if isinstance(p.task, ProbeTask)]
+    tasks = [p.task for p in study.parts if isinstance(p.task, Task)]
+    learned = {task.prompts.table.name for task in tasks if task.learns_here}
+    for i, entry in enumerate(study.text.study.prompts):
+        if entry.name in learned:
+            with study.text.located("prompts", i):
+                study.prompts[entry.name].halves()
+    for part in study.parts if study.frozen is None else ():
+        probed = part.task
+        if isinstance(probed, ProbeTask) and probed.change and probed.test is not None:
+            for table in probed.change.own_directions:
+                i = study.text.index("direction", table.name)
+                with study.text.located("direction", i, "prompts"):
+                    directions.refuse_judged(table, probed.test)
+    for task in (*tasks, *filter(None, changes)) if study.frozen is None else ():
+        for table in task.own_directions:
+            i = study.text.index("direction", table.name)
+            with study.text.located("direction", i, "prompts"):
+                directions.refuse_leaks(table, task.sources, task.prompts)
+
+
+def _ask_all(study: ResolvedStudy) -> None:
+    """Add the arms of all reads and probes, of each model and of their differences."""
+    tables, text = study.text.study, study.text
+    with text.located("read", 0):
+        taken_names = {name: i.name for i in tables.intervene for name in i.sweep}
+        taken_names |= {p.unit: p.table.name for p in study.prompts.values()}
+        taken_names |= {d: p.table.name for p in study.prompts.values() for d in p.dims()}
+        reads.check_sweeps(tables.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
+    study.prompts[damage.SENTENCES] = damage.plain_sentences()
+    for m, model in enumerate(study.models):
+        if tables.read:
+            ask(study, m, model)
+        for i, probe in enumerate(tables.probe):
+            with text.located("probe", i):
+                study.parts += _probe(study, study.prefix(m, model), model, probe)
+    for i, diff in enumerate(tables.diff):
+        with text.located("diff", i):
+            if (diff.models is None) == (diff.prompts is None):
+                what = "give two models, or two prompts"
+                raise ExperimentError(f"{diff.name!r}: {what}")
+            if diff.models:
+                compare(study, i, diff, diff.models)
+                for on in _others_of(study, diff.name):
+                    compare(study, i, diff, diff.models, on)
+            else:
+                compare_prompts(study, i, diff)
+    for m, model in enumerate(study.models if tables.read else ()):
+        ask_other_prompts(study, m, model)
+        ask_on_others(study, m, model)
+
+
+def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
+    """The prompts of reads, on which a statement has an arm."""
+    statements = {label for label, _ in measures_named(study.text.study)}
+    names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
+    return [name for name in names if arm_on(arm, name) in statements]
+
+
+def _refuse_lost(study: ResolvedStudy) -> None:
+    """Refuse a read of prompts that there are not, and first prompts of which nothing is read."""
+    tables, first = study.text.study, next(iter(study.prompts), "")
+    for i, read in enumerate(tables.read):
+        if read.prompts and read.prompts not in study.prompts:
+            hint = nearest(read.prompts, study.prompts)
+            what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
+            raise study.text.error(("read", i, "prompts"), what)
+    if tables.read and not reads_of(tables.read, first, first=True):
+        what = (
+            f"every read names other prompts than {first}, which the arms measure; write those "
+            "[[prompts]] first, and leave out what no read is of"
+        )
+        raise study.text.error(("prompts", 0), what)
+
+
+def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
+    """The arms of a dictionary that is trained; before the first of a study that asks nothing
+    else what it takes to be better than: the mean activation."""
+    model = study.read_by(table)
+    documents: tuple[str, ...] = ()
+    if table.text:
+        corpus = corpora.load(table.text)
+        documents = tuple(corpus.documents[k].path for k in corpus.part("test"))
+    task = SaeTask(model, table, study.prompts.get(table.prompts), documents=documents)
+    if not task.levels:
+        what = "the test part of its text is empty; give a text of more files"
+        raise DataError(f"{table.name!r} cannot be measured: {what}")
+    parts = [Part(table.name, task)]
+    known = [c for c in sae_arms.CONTROLS if not (c is FROZEN and table.frozen)]
+    for control in chosen(table.name, known, table.controls):
+        changed = dataclasses.replace(task, control=control.name)
+        parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
+    if not study.parts:
+        parts.insert(0, Part("main", dataclasses.replace(task, control=sae_arms.MEAN)))
+    return parts
+
+
+def _shorten(study: ResolvedStudy, table: Train) -> None:
+    """Take windows no longer than the model reads, where nobody says how long they are."""
+    model = study.read_by(table)
+    with suppress(AssayError):
+        most = study.shaped_as(model).most_tokens
+        context = min(most, table.context or most)
+        study.saes[table.name] = msgspec.structs.replace(table, context=context)
+
+
+def _refuse_latents(study: ResolvedStudy) -> None:
+    """Refuse a latent that a dictionary of the study does not have."""
+    tables = study.text.study
+    for kind, key in (("read", "feature"), ("direction", "feature"), ("intervene", "clamp")):
+        for i, table in enumerate(getattr(tables, kind)):
+            feature = getattr(table, key)
+            if feature is not None and feature[0] in study.saes:
+                with study.text.located(kind, i, key):
+                    own = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
+                    for latent in (*own, *table.sweep.get(key, ())):
+                        known = study.saes[feature[0]]
+                        saes.refuse_latent(known, latent, writes=kind != "read")
+    whole = [("intervene", i, "reconstruct", t.reconstruct) for i, t in enumerate(tables.intervene)]
+    for key in ("l0", "fvu"):
+        whole += [("read", i, key, getattr(r, key)) for i, r in enumerate(tables.read)]
+    for what, n, field, sae in whole:
+        if sae in study.saes:
+            with study.text.located(what, n, field):
+                saes.refuse_many(study.saes[sae])
+    for i, probe in enumerate(tables.probe):
+        for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
+            if name in study.saes:
+                with study.text.located("probe", i, "dictionary"):
+                    saes.refuse_codes(study.saes[name])
+
+
+def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> list[Part]:
+    """The arms of a probe in a model; before the first of a study that reads nothing else what
+    it takes to be better than: the most frequent label."""
+    source = study.prompts_called(table.prompts) if table.prompts else study.first
+    test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
+    frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
+    task = ProbeTask(
+        model,
+        table,
+        source,
+        test,
+        change=_change(study, model, table, source),
+        ranks=_ranks(study, f"{prefix}{table.name}"),
+        one_twin=frozen is None or "twin" in frozen,
+    )
+    probe_tasks.check(task)
+    parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
+    changes = _controls_of_change(study, task)
+    for control in controls.of_probe(table, trained=not model.like, changes=changes):
+        if is_left_out(f"{name}/{control.name}", study.frozen):
+            continue
+        changed = dataclasses.replace(task, control=control.name)
+        if control in changes and task.change:
+            change = dataclasses.replace(task.change, control=control.name)
+            changed = dataclasses.replace(changed, change=change)
+        if control == PLACES:
+            changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
+        parts.append(Part(f"{name}/{control.name}", changed, control, name))
+    if not study.parts:
+        plain = msgspec.structs.replace(table, sweep={})
+        plain = msgspec.structs.replace(plain, intervention="")
+        majority = dataclasses.replace(
+            task, table=plain, control=MAJORITY, one_twin=True, change=None
+        )
+        parts.insert(0, Part("main", majority))
+    return parts
+
+
+def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:
+    """What is done to a model while a probe reads it. Raises: ExperimentError, DataError."""
+    tables = study.text.study
+    if not table.intervention:
+        return None
+    changed = msgspec.structs.replace(study.intervention(table.intervention), prompts="")
+    interventions.check(changed, tables.direction)
+    if interventions.expanded(changed, tables.direction).sweep:
+        raise ExperimentError(
+            f"{table.name!r} reads under one change, and {changed.name!r} has a sweep; write an "
+            "[[intervene]] without it"
+        )
+    return Task(
+        model,
+        source,
+        (),
+        changed,
+        directions=tables.direction,
+        sources=study.prompts,
+        first=interventions.before(changed, tables.intervene),
+    )
+
+
+def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
+    """The near controls of the change under which a probe reads, but for other texts."""
+    table, alone = task.intervention, has_one_block(study, task.model)
+    known = controls.of_intervention(table, study.text.study.direction) if table else ()
+    return [c for c in known if c != DAMAGE and not (alone and c.name == "layer")]
+
+
+def _ranks(study: ResolvedStudy, probe: str) -> bool:
+    """Whether a statement names the AUROC of a probe, which is measured only then."""
+    tables, named = study.text.study, set[str]()
+    texts = [(c.holds, True) for c in tables.claim] + [(e.value, False) for e in tables.estimate]
+    for text, compared in texts:
+        with suppress(AssayError):  # reported where it is read
+            columns = condition(text, compared=compared).columns
+            named |= {c.arm or "main" for c in columns if c.name == "auroc"}
+    return any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in named)
 
 
 def ask(study: ResolvedStudy, m: int, model: Model) -> None:
@@ -55,7 +316,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
     study.parts.append(Part(main, study.task(model)))
     key: tuple[str | int, ...] = ("model", m, "controls")
     if m >= len(tables.model):
-        key = ("train", [t.name for t in tables.train].index(model.label))
+        key = ("train", text.index("train", model.label))
     with text.located(*key):
         start = study.start_of(model)
         known = controls.of_model(
@@ -107,15 +368,15 @@ def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
     """Add the arms of a model under each intervention on the prompts that a read names as its own,
     where a statement has it of them."""
     tables, prefix = study.text.study, study.prefix(m, model)
-    statements = {arm for arm, _ in placing.named(tables)}
-    for prompts in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
+    statements = {arm for arm, _ in measures_named(tables)}
+    for other in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
         for i, table in enumerate(tables.intervene):
-            name = placing.on(f"{prefix}{table.name}", prompts)
+            name = arm_on(f"{prefix}{table.name}", other)
             if any(arm.startswith(name) for arm in statements):
                 with study.text.located("intervene", i):
                     table = interventions.expanded(table, tables.direction)
                     task = study.task(model, msgspec.structs.replace(table, damage=""))
-                    _add_changed(study, name, table, on_prompts(study, task, prompts))
+                    _add_changed(study, name, table, on_prompts(study, task, other))
 
 
 def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
@@ -124,7 +385,7 @@ def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
     return dataclasses.replace(
         task,
         prompts=study.prompts[prompts],
-        reads=placing.of(tables.read, prompts, first=False),
+        reads=reads_of(tables.read, prompts, first=False),
         directions=tuple(
             msgspec.structs.replace(d, prompts=d.prompts or usual) for d in task.directions
         ),
@@ -142,7 +403,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     if (steps := models.levels(first)) and steps != models.levels(second):
         what = "the first has checkpoints and the second not the same ones; give both the same"
         raise study.text.error(("diff", i, "models"), what)
-    name = placing.on(diff.name, on) if on else diff.name
+    name = arm_on(diff.name, on) if on else diff.name
     task = study.task(second, _under(study, i, diff))
     task = dataclasses.replace(on_prompts(study, task, on) if on else task, less=first)
     folders = [study.folder_of(models.states(m)[0]) for m in (first, second)]
@@ -236,7 +497,7 @@ def _add_controls_of_model(
 def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
     """Add the arms of a model as it is on further prompts that a statement names as an arm."""
     tables = study.text.study
-    statements = {arm for arm, _ in placing.named(tables)}
+    statements = {arm for arm, _ in measures_named(tables)}
     for entry in tables.prompts[1:]:
         name = f"{study.prefix(m, model)}{entry.name}"
         if name in statements and all(p.label != name for p in study.parts):
@@ -249,7 +510,7 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             columns = {*task.prompts.rows[0].columns}
             some = tuple(
                 r
-                for r in placing.of(tables.read, entry.name, first=True)
+                for r in reads_of(tables.read, entry.name, first=True)
                 if reads.fits(r, columns) and not reads.compares(r)
             )
             task = dataclasses.replace(task, reads=some)
@@ -293,11 +554,11 @@ def _add_unrelated(
         study.prompts_called(name)
     if control == OTHER_TEXT:
         assert train is not None
-        other = _on_other_text(study, train, name or sentences.NAME, task.model)
+        other = _on_other_text(study, train, name or damage.SENTENCES, task.model)
         study.parts.append(Part(label, dataclasses.replace(task, model=other), control, of))
         return
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(Task)}
-    fields |= {"control": control.name, "other": study.prompts[name or sentences.NAME]}
+    fields |= {"control": control.name, "other": study.prompts[name or damage.SENTENCES]}
     if train is not None and not task.intervention and task.less is None:
         fields["start"] = study.start_of(task.model)
     elif task.model.weights and not task.intervention:
@@ -324,7 +585,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
         return (training.usual(small).context or 0) >= LONGEST
     with suppress(AssayError):
         folder = study.found(models.states(model)[0])
-        texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
+        texts = [row.text + row.columns[damage.END] for row in damage.plain_sentences().rows]
         most = max(len(folder.tokenizer.encode(text)) for text in texts)
         return most + len(folder.opening) <= folder.most_tokens
     return True
@@ -333,10 +594,7 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
 def has_one_block(study: ResolvedStudy, model: Model) -> bool:
     """Whether a model is known to have one block."""
     with suppress(AssayError):
-        small = study.trains.get(model.name)
-        folder = training.shell(small) if small and not small.of else None
-        folder = folder or study.found(models.states(model)[0])
-        return read_sizes(folder.config)["layers"] == 1
+        return read_sizes(study.shaped_as(model).config)["layers"] == 1
     return False
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import sentences
+from assay.ask.measure import damage
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
@@ -184,7 +184,7 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     at all."""
     rise, before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
     name = task.unrelated.table.name
-    of = "" if name == sentences.NAME else f" ({name})"
+    of = "" if name == damage.SENTENCES else f" ({name})"
     low, high = float(rise.min()), float(rise.max())
     ends = (low, high) if high - low >= 1e-9 else (low,)
     by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))

@@ -13,13 +13,12 @@ from assay.ask import (
     beside,
     checks,
     comparing,
-    costs,
+    contents,
     inputs,
     missing,
+    model_study,
     notes,
-    refusals,
     sides,
-    spoken,
     statements,
 )
 from assay.ask.contents import Contents
@@ -72,10 +71,10 @@ def known(text: Text) -> None:
     _experiment(study, (), ())
     for i, c in enumerate(study.text.study.claim):
         statement = study.statement("claim", i) if c.holds.strip() else None
-        refusals.refuse_unknown(study, "claim", i, c, statement)
+        statements.refuse_unknown(study, "claim", i, c, statement)
     for i, e in enumerate(study.text.study.estimate):
         if e.value.strip():
-            refusals.refuse_unknown(study, "estimate", i, e, study.statement("estimate", i))
+            statements.refuse_unknown(study, "estimate", i, e, study.statement("estimate", i))
 
 
 def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
@@ -105,9 +104,9 @@ def composed(text: Text) -> Experiment:
         study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
     whole = _experiment(study, families.simultaneous(made[0]), made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
-        refusals.refuse_mixed(statement, c, whole)
+        statements.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
-            refusals.refuse_equal_runs(study, statement, c, whole)
+            statements.refuse_equal_runs(study, statement, c, whole)
     return whole
 
 
@@ -138,7 +137,7 @@ def _experiment(
             inputs=_inputs(study, by_class),
             materials=Contents(study.asked, study.columns),
             shared=study.asked.shared,
-            cost=partial(costs.cost, study.asked) if study.text.study.train else _cost(by_class),
+            cost=_cost(study, by_class),
             expected=_times(study, together),
             version=sum(s.of.version for s in study.sides) or 1,
             measured=sum(s.of.measured for s in study.sides) or 1,
@@ -191,7 +190,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
     """Say for what verdicts speak in the words of the experiments that they read."""
     phrases = sides.scopes(study.sides, preset, study.seeds, runs)
-    phrases += [spoken.scope(study.asked, list(runs))] if study.asked.parts else []
+    phrases += [contents.scope(study.asked, list(runs))] if study.asked.parts else []
     return "; ".join(dict.fromkeys(phrases))
 
 
@@ -238,12 +237,14 @@ def _times(study: StudyDraft, together: int) -> dict[str, float]:
         for side in study.sides
         for arm, seconds in sides.expected(side, study.seeds).items()
     }
-    sized = {p.label: costs.seconds(study.asked, p, together) for p in study.asked.parts}
+    sized = {p.label: model_study.seconds(study.asked, p, together) for p in study.asked.parts}
     return times | {label: s for label, s in sized.items() if s is not None}
 
 
-def _cost(by_class: Mapping[type, Side]) -> Any:
-    """What runs cost, where every experiment says it of its own."""
+def _cost(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
+    """What runs cost: of what a study trains, or where every experiment says it of its own."""
+    if study.text.study.train:
+        return partial(model_study.cost, study.asked)
     if not all(side.of.cost for side in by_class.values()) or not by_class:
         return None
 

@@ -1,6 +1,7 @@
 """Contents: what a study asks, known by content: rendered prompts, models by their files, and what
 is read of them, without any name. Before a study that takes long, every direction, control and slot
-of its arms is made on two prompts, so that what a run would refuse is refused at once."""
+of its arms is made on two prompts, so that what a run would refuse is refused at once. And the
+scope: for which models, prompts and sites the verdicts speak."""
 
 from __future__ import annotations
 
@@ -12,15 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from assay.ask import costs, trained
+from assay.ask import inputs, model_study
 from assay.ask.inputs import chat_folder, dictionary_content
-from assay.ask.measure import interventions, measuring, models, own_code, reads, training
+from assay.ask.measure import interventions, measuring, models, own_code, reads, saes, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.model_study import ModelStudy
-from assay.ask.part import Part, at_levels
+from assay.ask.part import Part, at_levels, model_phrase
 from assay.ask.tables import Model
 from assay.ask.text import Study
 from assay.ask.wording import condition
@@ -30,7 +32,7 @@ from assay.core.experiment import Experiment, Rows
 from assay.data import corpus as corpora
 from assay.lab.plan.plan import ROOT
 from assay.subjects import chats
-from assay.subjects.folder import find
+from assay.subjects.folder import find, opening_in_words
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
@@ -180,7 +182,7 @@ class Contents:
     def _content(self, name: str) -> str:
         """The hash of a model's files; of one that the study trains, of what it learns."""
         if name in self.asked.trains:
-            return trained.model_hash(self.asked, name)
+            return inputs.model_hash(self.asked, name)
         return find(self.asked.folder_of(name)).content
 
     def _weights(self, name: str) -> str:
@@ -188,8 +190,8 @@ class Contents:
         if name not in self.asked.trains:
             return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
-            return trained.model_hash(self.asked, name)
-        table, start, source, _ = trained.tuning(self.asked, name)
+            return inputs.model_hash(self.asked, name)
+        table, start, source, _ = inputs.tuning(self.asked, name)
         begun = self.asked.start_of(Model(name=name))
         again = begun is not None and begun.name in self.asked.trains
         content = self._weights(begun.name) if begun and again else find(start).weights_content
@@ -199,7 +201,7 @@ class Contents:
         """The hash of a dictionary; of one that the study trains, of what decides it."""
         if name not in self.asked.saes:
             return dictionary_content(self.asked, name)
-        known = trained.learning(self.asked, name, "", self.asked.saes[name].seed).spec
+        known = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
         return training.key(
             replace(known, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
         )
@@ -207,7 +209,7 @@ class Contents:
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
         said = {k: v for k, v in stated(table).items() if k not in NAMES}
-        for field in trained.FIELDS:
+        for field in inputs.FIELDS:
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)
@@ -306,15 +308,13 @@ def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], d
     """Measure two prompts in each of these arms whose model is here, where all of them take long.
     Raises: ExperimentError, with the table that leads to a refusal."""
     parts = [p for p in asked.parts if p.label in arms]
-    expected = [costs.seconds(asked, p, len(seeds)) or 0.0 for p in parts]
+    expected = [model_study.seconds(asked, p, len(seeds)) or 0.0 for p in parts]
     if not seeds or len(seeds) * sum(expected) < LONG:
         return
     for part in parts:
         if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-            task, study = part.task, asked.text.study
-            names = [t.name for t in study.intervene]
-            table = task.intervention
-            keys = ("intervene", names.index(table.name)) if table else ("model", 0)
+            task, table, text = part.task, part.task.intervention, asked.text
+            keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
             try:
                 measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
             except DataError as e:
@@ -329,9 +329,71 @@ def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
     """Whether an arm needs nothing that is trained first, and is no control that draws a model or
     prompts anew."""
     task = part.task
-    if not isinstance(task, Task) or isinstance(task, DamageTask) or trained.used(asked, task):
+    if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(asked, task):
         return False
     if part.of and task.new_each_seed:
         return False
     names = {name for m in task.models for name in models.states(m)}
     return names.isdisjoint(asked.trains)
+
+
+# for what verdicts speak --------------------------------------------------------------------------
+
+
+def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
+    """For which models, prompts and sites verdicts speak that read these arms."""
+    parts = [p for p in asked.parts if p.label in arms and not p.of] or asked.parts[:1]
+    tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
+    phrases = [_models_in_words(asked, [*tables])]
+    in_words = {}
+    for part in parts:
+        if isinstance(part.task, SaeTask):
+            in_words[part.task.in_words] = part.task.in_words
+            phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
+            continue
+        for some in (part.task.prompts, part.task.than):
+            if some is not None:
+                name = some.table.file or (some.table.name if part.task.than else "")
+                of = f" of {name}" if name else ""
+                in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
+    phrases.append(" and ".join(in_words.values()))
+    for intervention in (p.task.intervention for p in parts if p.task.intervention):
+        name = interventions.named_direction(intervention)
+        sites = [d.site for d in asked.text.study.direction if d.name == name]
+        site = intervention.site or next(iter(sites), "")
+        places = [site] if isinstance(site, str) else [*site]
+        own = (intervention.block, intervention.top, intervention.neurons, intervention.function)
+        if any(own):
+            phrases.append(f"with {interventions.in_words(intervention)}")
+            continue
+        if intervention.heads:
+            places = [interventions.heads_in_words(intervention.heads)]
+        token = interventions.token_in_words(intervention.position)
+        at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
+        around = interventions.window_in_words(intervention)
+        phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
+    phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
+    return ", ".join(dict.fromkeys(phrases))
+
+
+def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
+    """The models, and what the texts of each begin with, so far as they are here."""
+    openings = {m: _opening_in_words(asked, m) for m in tables}
+    if len({*openings.values()}) == 1:
+        names = " and ".join(model_phrase(m) for m in tables)
+        return ", ".join(filter(None, [names, openings[tables[0]]]))
+    return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
+
+
+def _opening_in_words(asked: ModelStudy, model: Model) -> str:
+    try:
+        folder = asked.found(models.states(model)[0], model.bos)
+        opening: Sequence[int] = ()
+        if first := next((p for p in asked.prompts.values() if p.table.messages), None):
+            sent = prompt(folder, first.rows[0])
+            opening = sent.tokens[: sent.opening]
+        else:
+            opening = folder.opening
+        return opening_in_words(folder, opening)
+    except AssayError:  # not here; or told where what it reads is asked for
+        return ""

@@ -1,22 +1,216 @@
-"""Inputs: what runs of a study that asks models read, by content."""
+"""Inputs: what runs of a study that asks models read, by content. A model or a dictionary that the
+study trains is known by the content of what it learns before it is there, and is trained when it is
+first needed."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from assay.ask import trained
-from assay.ask.measure import dictionaries, models, own_code, probes
+import msgspec
+
+from assay.ask.measure import dictionaries, models, own_code, probes, saes, training
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.saes import Learning
+from assay.ask.measure.tasks import Task
 from assay.ask.part import AskedSpec
 from assay.ask.resolved import ResolvedStudy
+from assay.ask.tables import Model, Train
+from assay.ask.text import Study
+from assay.controls.table import FROZEN, NOT_TRAINED
+from assay.core.bench import Bench
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
+from assay.data.tiny import tiny
 from assay.lab.plan.plan import ROOT
 from assay.subjects import chats
-from assay.subjects.folder import ModelFolder
+from assay.subjects.folder import ModelFolder, fingerprint
+
+
+def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
+    """A task with the folders and files of what the study trains, trained now or before."""
+    if isinstance(task, ProbeTask):
+        table = _with_files(task.table, _files(study, bench, [task.table], smoke))
+        changed = task.change and ready(study, bench, task.change, smoke=smoke)
+        model = _opened_from(study, bench, task.model)
+        return dataclasses.replace(task, table=table, model=model, change=changed)
+    model = _opened_from(study, bench, task.model)
+    if isinstance(task, SaeTask):
+        return dataclasses.replace(task, model=model)
+    less, start = (_opened_from(study, bench, m) if m else None for m in (task.less, task.start))
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    files = _files(study, bench, about, smoke)
+    return dataclasses.replace(
+        task,
+        model=model,
+        less=less,
+        start=start,
+        reads=tuple(_with_files(r, files) for r in task.reads),
+        directions=tuple(_with_files(d, files) for d in task.directions),
+        intervention=_with_files(task.intervention, files) if task.intervention else None,
+    )
+
+
+def learning(
+    study: ResolvedStudy,
+    name: str,
+    model: str,
+    seed: int,
+    *,
+    control: str = "",
+    smoke: bool = False,
+) -> Learning:
+    """The training of a dictionary, or of what stands in its place in a control.
+
+    Args:
+        name: of the dictionary.
+        model: the folder or the name of the model that it reads.
+        seed: of the training.
+        control: a near control's name.
+        smoke: whether it only shows that everything runs.
+    """
+    table = study.saes[name]
+    reader = study.read_by(table)
+    return Learning(
+        saes.smaller(table) if smoke else table,
+        model,
+        _hash_of_model(study, reader.name),
+        study.prompts.get(table.prompts),
+        seed,
+        untrained=control == NOT_TRAINED.name,
+        frozen="decoder" if control == FROZEN.name else saes.frozen(table),
+        bos=reader.bos,
+    )
+
+
+def dictionary_hash(study: ResolvedStudy, name: str) -> str:
+    """What identifies a dictionary that the study trains. Raises: ExperimentError."""
+    with study.text.located("train", study.text.index("train", name)):
+        return training.key(learning(study, name, "", study.saes[name].seed).spec)
+
+
+def _hash_of_model(study: ResolvedStudy, name: str) -> str:
+    """What identifies a model, also one that the study trains. Raises: AssayError,
+    ExperimentError."""
+    if name not in study.trains:
+        return fingerprint(study.folder_of(name))
+    table = study.trains[name]
+    with study.text.located("train", study.text.index("train", table.name)):
+        if not table.of:
+            return training.key(training.small_by_content(study.located(table)))
+        return training.key(_spec(study, name))
+
+
+def _spec(study: ResolvedStudy, name: str) -> training.TunedSpec:
+    """What a model was trained from, and how."""
+    start = study.start_of(Model(name=name))
+    begun = _hash_of_model(study, start.name) if start and start.name in study.trains else ""
+    return training.spec(*tuning(study, name), begun)
+
+
+def used(study: ResolvedStudy, task: Task | ProbeTask | SaeTask) -> set[str]:
+    """The dictionaries that the study trains for an arm."""
+    if isinstance(task, SaeTask):
+        return {task.table.name}
+    if isinstance(task, ProbeTask):
+        return (_named([task.table]) & {*study.saes}) | (
+            used(study, task.change) if task.change else set()
+        )
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    return _named(about) & {*study.saes}
+
+
+def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapping[str, str]:
+    """The file of each dictionary that these tables name and the study trains."""
+    files = {}
+    for name in sorted(_named(tables) & {*study.saes}):
+        model = _opened_from(study, bench, study.read_by(study.saes[name]))
+        place = models.located(study.folder, model.name)
+        known = learning(study, name, place, study.saes[name].seed, smoke=smoke)
+        files[name] = str(known.path(bench).absolute())
+    return files
+
+
+def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
+    """A model with its folder, where the study trains it, or what it is like."""
+    if model.like in study.trains:
+        return msgspec.structs.replace(model, like=_start_of_twin(study, bench, model.like))
+    if model.name in study.trains:
+        return msgspec.structs.replace(model, name=str(_trained(study, bench, model.name)))
+    return model
+
+
+def _start_of_twin(study: ResolvedStudy, bench: Bench, name: str) -> str:
+    """A folder of a trained model's shape and tokens."""
+    table = study.trains[name]
+    return study.folder_of(name) if table.of else str(_trained(study, bench, name))
+
+
+def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
+    """The folder of a model that the study trains, trained now or before."""
+    table = study.trains[name]
+    if not table.of:
+        return tiny(training.small(study.located(table)), bench)
+    how = tuning(study, name)
+
+    def build(path: Path) -> None:
+        begun = study.start_of(Model(name=name))
+        if begun and begun.name in study.trains:
+            folder = str(_trained(study, bench, begun.name))
+            tuned = (how[0], folder, *how[2:])
+        else:
+            tuned = how
+        training.train(*tuned, str(bench.device), path, bench.report)
+
+    return bench.artefact(_spec(study, name), build)
+
+
+def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
+    """How a model is trained further, with its text where it lies: from which folder, on which
+    prompts, and whether texts begin with a BOS."""
+    table = study.located(study.trains[name])
+    known = (*study.models, *study.on_other_text.values())
+    bos = next(m.bos for m in known if m.name == name)
+    return table, study.folder_of(name), study.prompts.get(table.prompts), bos
+
+
+FIELDS = ("feature", "clamp", "dictionary", "jaccard", "reconstruct", "l0", "fvu")
+"""The fields of tables that name a dictionary: by itself, or with a latent."""
+
+
+def _named(tables: Any) -> set[str]:
+    """The dictionaries that tables name."""
+    names: set[str] = set()
+    for table in tables:
+        for field in FIELDS:
+            if value := getattr(table, field, None):
+                names.add(value if isinstance(value, str) else value[0])
+        names |= {str(level) for level in table.sweep.get("dictionary", ())}
+    return names
+
+
+def _with_files(table: Any, files: Mapping[str, str]) -> Any:
+    """A table with the file of each dictionary in place of its name."""
+    changes: dict[str, Any] = {}
+    for field in FIELDS:
+        value = getattr(table, field, None)
+        if isinstance(value, str) and value in files:
+            changes[field] = files[value]
+        elif value and not isinstance(value, str) and value[0] in files:
+            changes[field] = (files[value[0]], value[1])
+    if levels := table.sweep.get("dictionary"):
+        changes["sweep"] = {**table.sweep, "dictionary": tuple(files.get(v, v) for v in levels)}
+    return msgspec.structs.replace(table, **changes)
+
+
+# what runs read -----------------------------------------------------------------------------------
 
 
 def inputs(study: ResolvedStudy, spec: AskedSpec) -> Mapping[str, str]:
@@ -32,8 +226,7 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     for read in about.get("reads", ()):
         named = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
         if name := (read.get("feature") or [next(filter(None, named), "")])[0]:
-            i = [r.name for r in study.text.study.read].index(read["name"])
-            with study.text.located("read", i):
+            with study.text.located("read", study.text.index("read", read["name"])):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
     change = about.get("intervention") or {}
@@ -44,8 +237,7 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     entries = [("read", r) for r in about.get("reads", ())]
     entries += [("intervene", about.get("intervention") or {})]
     for kind, entry in (e for e in entries if e[1].get("function")):
-        i = [t.name for t in getattr(study.text.study, kind)].index(entry["name"])
-        with study.text.located(kind, i, "function"):
+        with study.text.located(kind, study.text.index(kind, entry["name"]), "function"):
             name = entry["function"]
             digests[f"code {name}"] = own_code.digest(name, study.folder)
     if table := about.get("probe"):
@@ -73,7 +265,7 @@ def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
 def dictionary_content(study: ResolvedStudy, name: str) -> str:
     """What identifies a dictionary. Raises: DataError, ExperimentError."""
     if name in study.saes:
-        return trained.dictionary_hash(study, name)
+        return dictionary_hash(study, name)
     return dictionaries.source(name, study.folder, ROOT.get()).sha256
 
 
@@ -97,7 +289,7 @@ def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
 def model_hash(study: ResolvedStudy, name: str) -> str:
     """What identifies a model; one that is not here is told with its place."""
     try:
-        return trained.model_hash(study, name)
+        return _hash_of_model(study, name)
     except AssayError as e:
         if name in study.trains:
             raise
@@ -110,3 +302,21 @@ def model_hash(study: ResolvedStudy, name: str) -> str:
             if (name in m.checkpoints if key == "checkpoints" else getattr(m, key) == name)
         ]
         raise study.text.error(("model", *places[0]) if places else ("model",), e) from e
+
+
+def files_named(study: Study) -> Iterator[tuple[str, str]]:
+    """Give every name of a study that may be that of a file or a folder, and where it stands."""
+    for i, model in enumerate(study.model, 1):
+        for name in (model.name, *model.checkpoints):
+            yield f"model {i}", name
+    for i, table in enumerate(study.prompts, 1):
+        yield f"prompts {i}", table.file
+    for i, tuned in enumerate(study.train, 1):
+        yield f"train {i}", tuned.text
+    for kind in ("direction", "intervene", "read", "probe"):
+        for i, entry in enumerate(getattr(study, kind), 1):
+            for field in FIELDS:
+                if value := getattr(entry, field, None):
+                    yield f"{kind} {i}", value if isinstance(value, str) else value[0]
+            if code := getattr(entry, "function", ""):
+                yield f"{kind} {i}", code.rpartition(":")[0]

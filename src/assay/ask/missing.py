@@ -1,23 +1,26 @@
 """Missing: what a study's author has not said: what cannot be done without, and what is taken in
-its place."""
+its place; what its claims cannot decide, and whether its budget allows what is missing."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from assay.ask import sides
+from assay.ask.contents import asked_in
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
+from assay.ask.planned import Gap, StudyGaps
 from assay.ask.tables import Direction, Intervention, Probe, Train
-from assay.ask.text import Text
+from assay.ask.text import Text, read
 from assay.core import power, scopes
 from assay.core.bounded import FEW
 from assay.core.claims import Claim
+from assay.core.compute import duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.intervals import FEWEST_FOLDS, FOLD
@@ -25,6 +28,8 @@ from assay.core.reading import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.lab import catalogue
+from assay.lab.lab import Lab
+from assay.lab.plan.plan import Plan, command_times
 from assay.lab.plan.preset import spelled
 
 FRESH = 1_000_000
@@ -38,20 +43,7 @@ ALONE = 20
 """Nor do fewer, where nothing else is generalised over."""
 
 
-@dataclass(frozen=True)
-class Missing:
-    """Something that is not said."""
-
-    where: str
-    """The field, such as `claim 1: control`."""
-    text: str
-    """What to write, and where."""
-    default: str | None
-    """What is taken in its place; None where nothing can be."""
-    cost: str = "nothing"
-
-
-def essential(text: Text) -> list[Missing]:
+def essential(text: Text) -> list[Gap]:
     """What has to be said before anything can run."""
     study = text.study
     lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
@@ -84,44 +76,44 @@ def essential(text: Text) -> list[Missing]:
             how = 'write value = "…", a quantity such as "main.fvu"'
             lacks.append((f"estimate {i + 1}: value", how, ("estimate", i)))
     return [
-        Missing(where, f"{text.at(*keys)}: {where} is missing; {how}", None)
+        Gap(where, f"{text.at(*keys)}: {where} is missing; {how}", None, "")
         for where, how, keys in lacks
     ]
 
 
-def assumed(text: Text) -> list[Missing]:
+def assumed(text: Text) -> list[Gap]:
     """What may be left out, and what is taken in its place."""
-    study, assumptions = text.study, list[Missing]()
+    study, assumptions = text.study, list[Gap]()
     if not study.seeds and (study.experiment or study.model or study.train):
         default_seeds = (
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
-        how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say'
-        assumptions.append(Missing("seeds", how, default_seeds))
+        how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", for instance'
+        assumptions.append(Gap("seeds", how, default_seeds))
     if not study.budget:
         how = 'write budget = "10m" to refuse longer studies'
-        assumptions.append(Missing("budget", how, "none: there is no limit"))
+        assumptions.append(Gap("budget", how, "none: there is no limit"))
     assumptions += _unnamed(text)
     for i, entry in enumerate(study.claim, 1):
         if not entry.threshold:
             how = 'write threshold = "plan: …", or "paper: …", "pilot: …"'
             default = f"{GIVEN}: Assay cannot know whether a pilot gave it"
-            assumptions.append(Missing(f"claim {i}: threshold", how, default))
+            assumptions.append(Gap(f"claim {i}: threshold", how, default))
         if entry.bounds is None:
             how = "write bounds = [0, 1] for a share, [-1, 1] for a difference of shares"
             default = "none: if most units are equal, the claim is undecided"
-            assumptions.append(Missing(f"claim {i}: bounds", how, default))
+            assumptions.append(Gap(f"claim {i}: bounds", how, default))
     return assumptions
 
 
-def of_models(questions: ModelStudy, whole: Experiment) -> list[Missing]:
+def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
     """What a study that asks models leaves open: the arms that do not run, and units that are too
     few for a verdict."""
-    assumptions = list[Missing]()
+    assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no claim or estimate needs them"
-        assumptions.append(Missing("arms", how, default))
+        assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
@@ -131,18 +123,18 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Missing]:
         if "seed" in c.units and (seeds := _counts(whole, c).get("seed", SEVERAL)) < SEVERAL:
             default = f"{seeds} {plural('seed', seeds)}; a verdict needs at least {SEVERAL}"
             how = f'write seeds = "0:{SEVERAL}"'
-            assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
+            assumptions.append(Gap(f"claim {i + 1}: units", how, default, cost="the verdict"))
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             more = to_write(part.task, fewest)
             what = plural("row" if unit == "prompt" else unit, more)
             halved = ", because some of them are used for learning" if more > fewest - count else ""
             how = f"add {more} more {what}{halved}" if unit != FOLD else f"write folds = {fewest}"
-            assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
+            assumptions.append(Gap(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
 
-def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
+def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Gap]:
     """The prompts that nothing reads or learns from, no arm of their name and no control either."""
     study = text.study
     used = {name for d in study.diff for name in d.prompts or ()}
@@ -162,10 +154,10 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
     default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
     default += f"; the first are read, {first[0]}" if first else ""
     how = f'write prompts = "{idle[0]}" under the table that should use them, or put them first'
-    return [Missing("prompts", how, default)]
+    return [Gap("prompts", how, default)]
 
 
-def of_claims(whole: Experiment) -> list[Missing]:
+def of_claims(whole: Experiment) -> list[Gap]:
     """Where claims ask for more than their units can show, or for a direction without a size."""
     assumptions = []
     claims = [c for c in whole.claims if isinstance(c, Claim)]
@@ -176,7 +168,7 @@ def of_claims(whole: Experiment) -> list[Missing]:
         if _is_direction(c):
             default = "its threshold is 0, so any difference counts, however small"
             how = "claim a size, such as > 0.1, which fewer units can decide"
-            assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
+            assumptions.append(Gap(f"claim {i}: size", how, default, cost="the verdict"))
     return assumptions
 
 
@@ -199,7 +191,7 @@ def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
     return {u: n for u, n in counts.items() if n}
 
 
-def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missing]:
+def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     """That a claim cannot hold with units between bounds, even if each of them lay on the better
     bound."""
     n = min(counts.values())
@@ -214,13 +206,13 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     # Of two factors the exact interval is for cells that all agree, no other; and of many units
     # between natural bounds Student's t may hold, where none lies on a bound.
     surely = not each and (c.bounds is not None or n < FEW)
-    cannot = "cannot hold" if surely else "is undecided if all agree"
+    cannot = "cannot hold" if surely else "is undecided if all values agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
     how = f"take {enough}{each}, or claim less"
-    cost = "the verdict" if surely else "the verdict, if all agree"
-    return [Missing(where, how, default, cost=cost)]
+    cost = "the verdict" if surely else "the verdict if all values agree"
+    return [Gap(where, how, default, cost=cost)]
 
 
 def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
@@ -238,7 +230,7 @@ def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
     return more
 
 
-def _unnamed(text: Text) -> list[Missing]:
+def _unnamed(text: Text) -> list[Gap]:
     """The arms of experiments that do not run, as no statement names them."""
     assumptions = []
     for i, part in enumerate(text.study.experiment):
@@ -250,7 +242,7 @@ def _unnamed(text: Text) -> list[Missing]:
         if idle := [a for a in arms if named and a not in named]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"], to have it run'
             default = f"{', '.join(idle)} left out, as no claim or estimate names them"
-            assumptions.append(Missing(f"experiment {i + 1}: arms", how, default))
+            assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
     return assumptions
 
 
@@ -279,3 +271,67 @@ def _arms(text: Text) -> tuple[str, ...]:
     except (AssayError, IndexError):
         return ()
     return tuple(name for name in arms if name != "main")
+
+
+# of a file, or of an experiment -------------------------------------------------------------------
+
+
+def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
+    """Report what a study does not say, what is taken in its place, and what that costs; `known` is
+    its experiment, which a study that lacks something has not. Raises: ExperimentError."""
+    text = read(path)
+    lacks = essential(text)
+    open_ = assumed(text) if text.study.experiment else []
+    if known is not None:
+        open_ = [*(_of_models(known) or open_), *of_claims(known)]
+    return StudyGaps(study=str(path), gaps=(*lacks, *open_), exit_code=2 if lacks else 0)
+
+
+def undecidable(study: Experiment) -> list[str]:
+    """Say which claims of a study no data could decide, and what would change that."""
+    return hopeless([*_of_models(study), *of_claims(study)])
+
+
+def _of_models(study: Experiment) -> list[Gap]:
+    asked = asked_in(study)
+    return of_models(asked, study) if asked.parts else []
+
+
+def hopeless(gaps: Iterable[Gap]) -> list[str]:
+    """Say of what a study does not say which claims it leaves open whatever comes out, those of
+    which the same is to be said together."""
+    numbers: dict[str, list[str]] = {}
+    for gap in gaps:
+        claim, _, field = gap.where.partition(": ")
+        if field == "units" and gap.cost == "the verdict":
+            number = claim.removeprefix("claim ")
+            numbers.setdefault(f"{gap.default}; {gap.text}", []).append(number)
+    return [
+        f"{plural('claim', len(of))} {', '.join(of)} cannot be decided: {words}"
+        for words, of in numbers.items()
+    ]
+
+
+def unused(study: Experiment) -> list[str]:
+    """Say which prompts of a study nothing uses, and what to write."""
+    idle = unused_prompts(asked_in(study).text, tuple(study.arms))
+    return [f"{m.where}: {m.default}; {m.text}" for m in idle]
+
+
+def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
+    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
+    times it may run. Raises: ExperimentError, with what would fit."""
+    text = asked_in(study).text
+    if not text.study.budget or not planned.missing:
+        return
+    with text.located("budget"):
+        most = duration(text.study.budget)
+    width = lab.executor_for([study]).width
+    took = command_times(planned, study, width)
+    if took is not None and took[0].low > most:
+        what = (
+            f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; "
+            "nothing was run"
+        )
+        raise text.error(("budget",), what)

@@ -1,5 +1,6 @@
 """ModelStudy: a study that asks models, for the module that composes its experiment: its arms and
-how they are measured, their specs, and what is known of their measures before they run."""
+how they are measured, their specs, what is known of their measures before they run, and what they
+take in CPU-seconds and in room."""
 
 from __future__ import annotations
 
@@ -11,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import checks, inputs, parts, trained
+from assay.ask import arms, checks, inputs
 from assay.ask.measure import (
     controls,
     damage,
     measuring,
     models,
-    places,
+    probe_tasks,
     probes,
     reads,
     sae_arms,
+    saes,
+    training,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Measured
@@ -30,17 +33,20 @@ from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import Task
 from assay.ask.part import AskedSpec, Part, ReadingsSpec
 from assay.ask.resolved import ResolvedStudy
+from assay.ask.tables import Model
 from assay.ask.text import Text
+from assay.controls.table import OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, DataError
-from assay.core.experiment import Arm
+from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
+from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder
 
 
@@ -50,7 +56,7 @@ class ModelStudy(ResolvedStudy):
 
     def __init__(self, text: Text) -> None:
         super().__init__(text)
-        parts.add_arms(self)
+        arms.add_arms(self)
         checks.leave_out_reads(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
@@ -96,7 +102,7 @@ class ModelStudy(ResolvedStudy):
                 folder = self.found_of(part, part.task.model.bos)
             except AssayError:  # reported where what it reads is asked for
                 continue
-            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+            labels |= {f"{part.label}/{name}" for name in probe_tasks.at_chance(part.task, folder)}
         return frozenset(labels)
 
     @property
@@ -159,12 +165,12 @@ class ModelStudy(ResolvedStudy):
         def measure(runs: Runs[AskedSpec], _: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
                 smoke = runs.shared.smoke
-                task = trained.ready(self, bench, part.task, smoke=smoke)
+                task = inputs.ready(self, bench, part.task, smoke=smoke)
                 if isinstance(task, SaeTask):
                     place = models.located(self.folder, task.model.name)
 
                     def learning(seed: int) -> Learning:
-                        return trained.learning(
+                        return inputs.learning(
                             self, task.table.name, place, seed, control=task.control, smoke=smoke
                         )
 
@@ -261,3 +267,79 @@ def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
     if isinstance(task, SaeTask) and not task.source:
         return {}
     return {task.unit: len(task.levels)}
+
+
+# what it takes ------------------------------------------------------------------------------------
+
+
+LOADING, DRAWING = 0.3, 3e-9
+"""CPU-seconds of an arm by itself, whose model its worker has open, and to draw a weight."""
+PROMPTED, PROBED = 0.65, 0.4
+"""How much of what the passes of prompts, and those of probes, are guessed to take they took in
+eleven studies of SmolLM2 (2 to 40 CPU-seconds each)."""
+
+
+def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
+    """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
+    where the model is not here."""
+    task, total = part.task, 0.0
+    for model in task.models:
+        states = models.states(model)
+        if (size := _size(asked, states[0])) is None:
+            return None
+        whole = measuring.blocks(size) + size["d"] * size["v"]
+        drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
+        reading = engine(task).seconds(task, size, runs)
+        if not isinstance(task, SaeTask):
+            reading *= PROBED if isinstance(task, ProbeTask) else PROMPTED
+        new = not part.of or part.control == OTHER_TEXT
+        if new and (table := asked.trains.get(states[0])):
+            table = training.usual(table)
+            tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
+            reading += 3 * measuring.PASS * tokens * whole
+        total += len(states) * (LOADING + drawing + reading) / runs
+    return total + _dictionary_seconds(asked, part)
+
+
+def _dictionary_seconds(asked: ModelStudy, part: Part) -> float:
+    """CPU-seconds of one run for the dictionaries that the study trains, where this is the
+    first arm that needs them and no dictionary's own."""
+    seconds = 0.0
+    for name in () if isinstance(part.task, SaeTask) else inputs.used(asked, part.task):
+        first = next(p for p in asked.parts if name in inputs.used(asked, p.task))
+        model = asked.read_by(asked.saes[name])
+        if first is part and (size := _size(asked, model.name)):
+            task = SaeTask(model, asked.saes[name], asked.prompts.get(asked.saes[name].prompts))
+            seconds += sae_arms.seconds(task, size, 1)
+    return seconds
+
+
+def _size(asked: ModelStudy, name: str) -> Mapping[str, int] | None:
+    """The sizes of a model; None of one that is not here."""
+    table = asked.trains.get(name)
+    if table is not None and (start := asked.start_of(Model(name=name))):
+        return _size(asked, start.name)
+    if table is not None:
+        spec = training.small(training.usual(table))
+        sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
+        return {**sizes_of, "h": spec.heads}
+    try:
+        return sizes.read_sizes(asked.found(name).config)
+    except AssayError:
+        return None
+
+
+def cost(asked: ModelStudy, runs: Runs[Any]) -> Cost:
+    """What runs need beside their measures: room for the models that the study trains, and for
+    the activations that its dictionaries learn from."""
+    about = json.loads(runs.specs[0].asked)
+    names = {n for states in about["models"] for n in states}
+    known = [size for n in names if n in asked.trains and (size := _size(asked, n))]
+    total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
+    for name in {p.task.table.name for p in asked.parts if isinstance(p.task, SaeTask)}:
+        table = asked.saes[name]
+        model = asked.read_by(table)
+        if "trained" in about and model.name in names and (size := _size(asked, model.name)):
+            sites = len(saes.sites_of(table))
+            total += 2 * size["d"] * sites * (table.tokens or 0)
+    return Cost(bytes=total)

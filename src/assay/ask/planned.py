@@ -38,7 +38,7 @@ class Gap:
     """What to write."""
     default: str | None
     """What is taken in its place; null where nothing can be, so that it has to be said."""
-    cost: str
+    cost: str = "nothing"
     """What that costs, in words."""
 
 

@@ -1,5 +1,5 @@
 """A study that asks models, with every name in its text resolved: models, prompts, trainings and
-dictionaries. `parts` and `arms` make its arms of them, `trained` what it trains."""
+dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask import placing
 from assay.ask.measure import choosing, interventions, models, prompts, saes, training
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Train
-from assay.ask.text import Study, Text, frozen_arms
+from assay.ask.text import Study, Text, frozen_arms, measures_named, reads_of
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
@@ -82,6 +81,12 @@ class ResolvedStudy:
         place = self.folder_of(name)
         return self.once(("folder", place, bos), partial(find, place, bos))
 
+    def shaped_as(self, model: Model) -> ModelFolder:
+        """A folder with the settings of a model, also of one from nothing. Raises: AssayError."""
+        small = self.trains.get(model.name)
+        bare = training.shell(small) if small and not small.of else None
+        return bare or self.found(models.states(model)[0])
+
     def folder_of(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
         tokens and shapes; of one from nothing where it was trained, if it was."""
@@ -129,7 +134,7 @@ class ResolvedStudy:
         return Task(
             model,
             measured,
-            placing.of(study.read, measured.table.name, first=True),
+            reads_of(study.read, measured.table.name, first=True),
             table,
             directions=study.direction,
             sources=self.prompts,
@@ -143,10 +148,6 @@ class ResolvedStudy:
             ),
             choosers=study.read if any(r.prompts for r in study.read) else (),
         )
-
-    def training_index(self, name: str) -> int:
-        """Which of the trainings has this name."""
-        return [t.name for t in self.text.study.train].index(name)
 
     def read_by(self, table: Train) -> Model:
         """The model whose activations a dictionary reads. Raises: ExperimentError."""
@@ -162,7 +163,7 @@ class ResolvedStudy:
         elif model is None or not model.name:
             what = _no_model_of(table.of, by_name)
         if model is None or what:
-            raise self.text.error(("train", self.training_index(table.name), "of"), what)
+            raise self.text.error(("train", self.text.index("train", table.name), "of"), what)
         return model
 
 
@@ -192,7 +193,7 @@ def _asks_for_dead(study: Study, name: str) -> bool:
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )
     return not named and any(
-        arm.split("/")[0] == name and m == "dead" for arm, m in placing.named(study)
+        arm.split("/")[0] == name and m == "dead" for arm, m in measures_named(study)
     )
 
 

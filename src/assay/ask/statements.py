@@ -1,23 +1,36 @@
 """Statements: each claim and estimate of a study, completed by what it leaves out, and held to the
-arms and measures that there are."""
+arms and measures that there are; and what is refused: names that the study has not, and runs that a
+statement could not be judged on."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import itertools
+import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from assay.ask import comparing, refusals, wording
+from assay.ask import comparing, wording
 from assay.ask.draft import Statement, StudyDraft
-from assay.ask.text import frozen_bounds
-from assay.ask.wording import QUANTITIES, dims_over, natural, stored
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.tasks import Task
+from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
+from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
-from assay.core.columns import Column
+from assay.core.columns import Column, refuse_other_levels
+from assay.core.errors import nearest
+from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
+from assay.core.spec import Spec, per_run_fields
 
 DOCUMENT = "document"
 """A unit beside seeds where measures have it."""
@@ -26,7 +39,7 @@ DOCUMENT = "document"
 def claim(study: StudyDraft, s: Statement) -> Claim:
     """Make a claim, with every arm that it names held to those there are, and every measure to
     those known."""
-    refusals.refuse_unknown(study, s.table, s.i, s.entry, s)
+    refuse_unknown(study, s.table, s.i, s.entry, s)
     if s.entry.empty is not None and not math.isfinite(s.entry.empty):
         what = (
             f"empty is the number that means no effect, got {s.entry.empty:g}; leave it out if "
@@ -52,14 +65,14 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
                 )
                 raise s.error(key, what)
     units = _units(study, s)
-    refusals.hold_to(study, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
+    hold_to(study, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
     compared = (s.main, *s.read.parsed.arms)
     with study.text.located("claim", s.i):
         if unit := comparing.unit_apart(study.asked, compared) if study.asked.parts else "":
             judged = comparing.of_groups(s.entry, units, unit, s.main, s.read)
         else:
             judged = wording.claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-    refusals.refuse_unlearned(study, s, judged)
+    refuse_unlearned(study, s, judged)
     if not study.asked.parts:
         return judged
     with study.text.located(s.table, s.i, s.key):
@@ -201,10 +214,10 @@ def _with_proposals(study: StudyDraft, s: Statement, entry: Any) -> Any:
 
 def estimate(study: StudyDraft, s: Statement) -> Estimate:
     """Make an estimate, held to the arms and measures that there are."""
-    refusals.refuse_unknown(study, s.table, s.i, s.entry, s)
+    refuse_unknown(study, s.table, s.i, s.entry, s)
     units = _units(study, s)
     swept = {"over": over} if (over := dims_over(s.entry)) else {}
-    refusals.hold_to(study, s, (s.main,), {"units": units, **swept})
+    hold_to(study, s, (s.main,), {"units": units, **swept})
     with study.text.located("estimate", s.i):
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
     known = _natural(study, s)
@@ -236,7 +249,7 @@ def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
                 f"nothing in {s.read.parsed.text} has a number for each {gone[0]}, which is a unit "
                 f"to generalise over; leave out what is taken over {gone[0]}, or its level",
             )
-        refusals.refuse_mixed_labels(study, s)
+        refuse_mixed_labels(study, s)
         return tuple(u for u in units if u not in gone)
     return s.entry.units or ("seed", *_documents(study, s))
 
@@ -251,3 +264,294 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
             return ()
     said = any(DOCUMENT in c.named for c in s.read.columns)
     return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
+
+
+# what is refused ----------------------------------------------------------------------------------
+
+
+FEW = 12
+"""So many measures are listed where one is misspelt."""
+
+
+def hold_to(
+    study: StudyDraft, s: Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
+    is neither named nor one of these; `judged` are the arms that stand for the first."""
+    main, measured = judged[0], study.measured
+    for c in s.read.columns:
+        arm = c.arm or main
+        have = tuple(measured[arm].axes) if arm in measured else (c.name,)
+        if c.name not in (offered := (*have, *made_of(have))):
+            quoted = [a for a in study.arms if a.startswith(f"{c.name}/")]
+            hint = (
+                f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
+                if quoted and have
+                else _listed(c.name, have, offered)
+            )
+            part = study.asked.by_label.get(arm)
+            if part is not None and isinstance(part.task, SaeTask):
+                hint = _of_dictionary(part.task, have)
+            of = measured[arm].side if arm in measured else None
+            hint += f"; assay list {of.of.name} describes each" if of else ""
+            raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+    for key, names in dims.items():
+        for name in names if main in measured else ():
+            if name not in (offered := measured[main].units):
+                kind = "unit" if key == "units" else "swept field"
+                hint = nearest(name, offered)
+                raise s.error(key, (f"the measures of arm {main} have no {kind} {name!r}; {hint}"))
+    for c in s.read.columns:
+        for arm in judged if c.arm in (None, main) else (c.arm,):
+            if arm in measured:
+                fields = dict.fromkeys(measured[arm].fields, ())
+                axes = {
+                    m: {**{f: fields[f] for f in c.named if f in fields}, **a}
+                    for m, a in measured[arm].axes.items()
+                }
+                with study.text.located(s.table, s.i, s.key):
+                    hold(
+                        dataclasses.replace(c, arm=arm),
+                        axes,
+                        [name for names in dims.values() for name in names],
+                        settled=measured[arm].settled,
+                        loosely=c.name == s.read.equal,
+                    )
+
+    _refuse_pooled(study, s, judged)
+    for whole in s.read.parsed.together:
+        for own in judged:
+            arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
+            some = [
+                measured[a].axes.get(c.name, {}) if a in measured else {}
+                for a, c in zip(arms, whole.columns, strict=True)
+            ]
+            if all(some):
+                with study.text.located(s.table, s.i, s.key):
+                    refuse_other_levels(whole.text, whole.over, some)
+
+
+def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
+    """What the arm of a dictionary measures, and how the rest is said."""
+    name = task.table.name
+    dead = "" if "dead" in have else ", and with per_seed = true dead"
+    return (
+        f"it has {', '.join(dict.fromkeys((*made_of(have), *have)))}{dead}; how much the loss "
+        f'rises is a read: write [[intervene]] reconstruct = "{name}" and [[read]] loss = true'
+    )
+
+
+def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
+    """Refuse what is taken of each unit where a probe's AUROC is meant, or a read across prompts:
+    only the mean of what its units have is this number, and a unit's own part may lie beyond its
+    ends."""
+    parsed = s.read.parsed
+    apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
+    across = [r.name for r in study.text.study.read if r.across]
+    pooled = "|".join(["auroc", *map(re.escape, across)])
+    inside = rf"\b(corr|spearman|auroc|median)\([^()]*\b({pooled})\b(?!\()"
+    by_unit = parsed.share or re.search(inside, parsed.text)
+    for c in parsed.columns:
+        part = study.asked.by_label.get(c.arm or judged[0])
+        probed = part is not None and c.name == "auroc" and isinstance(part.task, ProbeTask)
+        if not probed and (part is None or c.name not in across):
+            continue
+        if by_unit or c in apart or (c.over and c.how not in ("each", "mean", "sum")):
+            name = f"{c.arm or judged[0]}.{c.name}"
+            raise s.error(
+                s.key,
+                f"{name} is one number of all units, and none of them has one of its own; "
+                f"write mean({name}), as in max(mean({name}), over=layer)",
+            )
+
+
+def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
+    """Refuse an AUROC of units that have rows of both labels, and so no label of their own."""
+    tables = {r.name: r for r in study.text.study.read}
+    for c in s.read.columns if re.search(r"\bauroc\(", s.read.parsed.text) else ():
+        part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
+        if part is None or not isinstance(part.task, Task) or table is None or not table.column:
+            continue
+        name, prompts = np.atleast_1d(table.column)[0], part.task.prompts
+        rows = zip(prompts.units(part.task.rows), prompts.column(name, part.task.rows), strict=True)
+        labels: dict[str, set[str]] = {}
+        for unit, label in rows:
+            labels.setdefault(unit, set()).add(label)
+        if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
+            raise s.error(
+                s.key,
+                f"auroc(…) takes one label of each {prompts.unit}, and {mixed!r} has rows with "
+                f'several of {name}; write unit = "prompt" under {prompts.table.name}',
+            )
+
+
+def refuse_unknown(
+    study: StudyDraft, table: str, i: int, entry: ClaimEntry | EstimateEntry, s: Statement | None
+) -> None:
+    """Refuse an arm that a statement names and the study has not, by where it does."""
+    names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
+    if isinstance(entry, ClaimEntry):
+        keys = ("control", "near", "also", "planted", "violations")
+        names |= {key: getattr(entry, key) for key in keys}
+    for key, arms in names.items():
+        for name in (a for a in arms if a not in study.arms or a in study.idle):
+            known = [a for a in study.arms if a not in study.idle]
+            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, known)
+            raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+
+def _left_out(study: StudyDraft, name: str) -> str:
+    """What to write where an arm of an experiment is named that the study does not list;
+    nothing of any other name."""
+    for side in study.sides:
+        arm = next((a for a in side.of.arms if side.named(a) == name), None)
+        if arm is not None:
+            return (
+                f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
+                f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
+                f"{side.of.name} has {', '.join(side.of.arms)}"
+            )
+    return ""
+
+
+def _first_trained(study: StudyDraft, name: str) -> str:
+    """What a model is called that is trained without a table of models; nothing of any other."""
+    trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
+    if trains[:1] != [name] or study.text.study.model:
+        return ""
+    return "without a [[model]], the first [[train]] is the arm main, so write main"
+
+
+def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:
+    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
+    was not learned."""
+    parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
+    for part in (p for p in judged.credits if parts and p not in parts):
+        what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+        raise s.error("credits", what)
+    for key, names in (("also", judged.also), ("planted", judged.must_hold)):
+        for name in (n for n in names if judged.lacks(study.arms[n].learned)):
+            credited = " and ".join(judged.credits) or "every part"
+            what = (
+                f"in {name}, something that the claim credits was not learned, "
+                f"{credited}; leave it out, or say in credits what the claim is about"
+            )
+            raise s.error(key, what)
+
+
+def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
+    """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
+    apart, and a curve over what no runs differ in: better before training than after."""
+    if isinstance(statement, Claim):
+        names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
+    else:
+        names = s.read.parsed.arms or ("main",)
+    sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
+    for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
+        of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
+        columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+        if _varying(s, statement, arm, columns, whole.specs_of(arm, whole.default)):
+            sweeping.add(arm)
+    for pair in s.read.pairs if s.read.equal else ():
+        arms = [c.arm or names[0] for c in pair]
+        if sweeping.isdisjoint(arms):
+            what = (
+                f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
+                "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
+                "nothing but the seed"
+            )
+            raise s.error(s.key, what)
+
+
+def _varying(
+    s: Statement,
+    statement: Claim | Estimate | Any,
+    arm: str,
+    columns: Sequence[Column],
+    specs: Sequence[Spec],
+) -> list[str]:
+    """The fields in which runs of an arm differ, and which a statement at equal something may
+    sweep. Raises: ExperimentError for any other, and where there are no runs."""
+    overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
+    chosen = [x for x in specs if all(getattr(x, k, None) == v for k, v in statement.where.items())]
+    if not chosen:
+        raise s.error("where", _no_runs(arm, specs, statement.where))
+    fields = per_run_fields(type(chosen[0]))
+    levels = {name: {getattr(x, name) for x in chosen} for name in fields}
+    for over in (d for d in overs if d in levels and len(levels[d]) < 2):
+        what = (
+            f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
+            f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
+        )
+        raise s.error("over", what)
+    named_levels = [(c, *x) for c in columns for x in c.levels if x[0] in levels]
+    for c, dim, level in named_levels:
+        with s.text.located(s.table, s.i, s.key):
+            c.place(dim, level, sorted(levels[dim], key=str))
+    named = [n for n in fields if columns and all(n in c.named for c in columns)]
+    units = ("seed", *overs, *statement.units, *named)
+    varying = [n for n in fields if n not in units and len(levels[n]) > 1]
+    if s.read.equal and len(varying) > 1:
+        what = (
+            f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
+            f"differ in {', '.join(varying)}"
+        )
+        raise s.error(s.key, what)
+    if varying and not s.read.equal:
+        field = varying[0]
+        how = (
+            f"choose one with where = {{ {field} = … }}, compare at equal l0, "
+            "say, or make an arm of each value with paired"
+            if isinstance(statement, Claim)
+            else f'draw a curve with over = "{field}", or choose one with where = {{ {field} = … }}'
+        )
+        values = ", ".join(map(str, sorted(levels[field])))
+        raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+    return varying
+
+
+def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Experiment) -> None:
+    """Refuse a control with the same runs as an arm that it would be compared with: the
+    difference is nought, so that it cannot but fail."""
+
+    def runs(name: str) -> set[tuple[Any, ...]]:
+        arm = study.borrowed.get(name)
+        if arm is None or arm.train is None or arm.after or isinstance(arm.train, Joint):
+            return set()
+        how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
+        return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
+
+    for control in s.entry.control:
+        task = part.task if (part := study.asked.by_label.get(control)) else None
+        if isinstance(task, Task) and task.is_idle:
+            what = f"{control} adds a direction with strength 0, so it always fails; name"
+            raise s.error("control", f"{what} an arm that does something")
+    compared = (a for a in s.read.parsed.arms if a != judged.of)
+    for control, other in itertools.product(s.entry.control, compared):
+        if runs(control) & runs(other):
+            what = (
+                f"{control} has the same runs as {other}, with which it would be "
+                "compared, so it always fails; name an arm that could pass"
+            )
+            raise s.error("control", what)
+
+
+def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
+    """What an arm measures, where that is few; else the name that is like this one."""
+    known = [x for x in have if x not in ("diverged", "parameters")]
+    if not 0 < len(known) <= FEW:
+        return nearest(name, offered)
+    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+
+
+def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    if not specs:
+        return f"arm {arm} has no runs"
+    absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))
+    field = next(absent, next(iter(where), ""))
+    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+    fields = (f.name for f in dataclasses.fields(specs[0]))
+    hint = f"it has {', '.join(have)}" if have else nearest(field, fields)
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"

@@ -26,11 +26,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from assay.ask import placing
 from assay.ask.tables import (
     Block,
     Diff,
@@ -253,19 +252,30 @@ class Text:
         return f"{self.path} line {line + self.first - 1} column {column}"
 
     def error(self, keys: Sequence[str | int], what: object) -> ExperimentError:
-        """Make the refusal of what stands at these keys, with its place."""
+        """Make the refusal of what stands at these keys, with its place: of a table, that of the
+        one value that the refusal quotes."""
+        if len(keys) == 2:
+            table = tomllib.loads(self.toml).get(str(keys[0]), ())
+            at = keys[1] if isinstance(keys[1], int) else len(table)
+            entry = table[at] if isinstance(table, list) and at < len(table) else {}
+            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
+            keys = (*keys, *quoted) if len(quoted) == 1 else keys
         return ExperimentError(f"{self.at(*keys)}: {what}")
 
+    def index(self, kind: str, name: str) -> int:
+        """Find which of the tables of a kind has this name."""
+        return [t.name for t in getattr(self.study, kind)].index(name)
+
     @contextmanager
-    def located(self, *keys: str | int) -> Iterator[None]:
-        """Tell where in the file that stands which leads to a refusal, unless that is told
-        already."""
+    def located(self, *keys: str | int, who: str = "") -> Iterator[None]:
+        """Tell where in the file that stands which leads to a refusal, and `who` it is about,
+        unless that is told already."""
         try:
             yield
         except AssayError as e:
             if str(e).startswith(f"{self.path} line"):
                 raise
-            raise self.error(keys, e) from e
+            raise self.error(keys, f"{who}{e}") from e
 
     @property
     def bare(self) -> Text:
@@ -310,7 +320,7 @@ def parsed(path: Path, whole: str) -> Text:
         )
         refusal.others = tuple(map(str, others))
         raise refusal from None
-    text = Text(path, toml, first, page, placing.written_out(study))
+    text = Text(path, toml, first, page, written_out(study))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
     return text
@@ -576,3 +586,84 @@ def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
     """Whether a control is left out of what was frozen before there was any of its kind."""
     return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen
+
+
+# on which prompts a read is measured --------------------------------------------------------------
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+_NAMED = re.compile(r"""(?<![\w."'/-])("[^"]+"|'[^']+'|[A-Za-z_]\w*)\.([A-Za-z_]\w*)""")
+"""ARM.MEASURE in a condition; names with other signs are quoted."""
+LISTS = ("control", "near", "also", "planted", "violations")
+"""Fields of a claim that name arms."""
+
+
+def arm_on(arm: str, prompts: str) -> str:
+    """Name an arm on other prompts."""
+    return f"{arm} on {prompts}"
+
+
+def reads_of(reads: Sequence[Read], prompts: str, *, first: bool) -> tuple[Read, ...]:
+    """Give the reads that are measured on these prompts, which are an arm's usual ones or not."""
+    return tuple(r for r in reads if r.prompts == prompts or (first and not r.prompts))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Give each arm and measure that a condition names, as it is quoted or not."""
+    return [(arm.strip("\"'"), name) for arm, name in _NAMED.findall(text)]
+
+
+def measures_named(study: Any) -> set[tuple[str, str]]:
+    """Give each arm of a study with each measure that a statement has of it, or of an arm in the
+    place of which it stands."""
+    found: set[tuple[str, str]] = set()
+    for entry in (*study.claim, *study.estimate):
+        here = _pairs(getattr(entry, "holds", "") or getattr(entry, "value", ""))
+        arms = [arm for key in LISTS for arm in getattr(entry, key, ())]
+        found |= {*here, *((arm, name) for arm in arms for _, name in here)}
+    by = {r.name for r in study.read}
+    found |= {("main", r.top.by) for r in study.read if r.top and r.top.by in by}
+    return found | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
+
+
+def written_out(study: S) -> S:
+    """Write into each statement of a study the prompts on which its reads are measured."""
+    every: Any = study
+    first = every.prompts[0].name if every.prompts else ""
+    apart = {r.name: r.prompts for r in every.read if r.prompts not in ("", first)}
+    if not apart:
+        return study
+    labels = [*(m.label for m in every.model[1:]), *(t.name for t in every.train)]
+    plain = {"main": ""} | {label: f"{label}/" for label in labels}
+    tables = {t.name: t.prompts for t in every.intervene} | {d.name: "" for d in every.diff}
+    changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in tables.items()}
+
+    def placed(arm: str, prompts: str) -> str:
+        of, slash, control = arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
+        if of in plain:
+            return f"{plain[of]}{prompts}{slash}{control}"
+        usual = changed.get(of, prompts) == prompts
+        return arm if usual else f"{arm_on(of, prompts)}{slash}{control}"
+
+    def spelled(match: re.Match[str]) -> str:
+        arm, name = match[1].strip("\"'"), match[2]
+        new = placed(arm, apart[name]) if name in apart else arm
+        return match[0] if new == arm else f'"{new}".{name}'
+
+    def entry_of(entry: Any, key: str) -> Any:
+        text = getattr(entry, key)
+        changes: dict[str, Any] = {key: _NAMED.sub(spelled, text)}
+        prompts = {apart.get(name, "") for _, name in _pairs(text)}
+        if len(prompts) == 1 and (own := prompts.pop()):
+            for field in LISTS:
+                arms = getattr(entry, field, ())
+                new = [placed(arm, own) for arm in arms]
+                whole = dict(zip(new, arms.values(), strict=True)) if isinstance(arms, dict) else 0
+                changes |= {field: whole or tuple(new)} if arms else {}
+        return msgspec.structs.replace(entry, **changes)
+
+    return msgspec.structs.replace(
+        study,
+        claim=tuple(entry_of(e, "holds") for e in every.claim),
+        estimate=tuple(entry_of(e, "value") for e in every.estimate),
+    )

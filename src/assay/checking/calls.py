@@ -42,8 +42,6 @@ class Calls:
     function: Function
     prompts: Given
     keep: bool = True
-    batch: int = 0
-    """Prompts of a call; 0 for all."""
     total: int = 0
     """How many calls there will be, for the time that is left."""
     done: int = 0
@@ -85,12 +83,7 @@ class Calls:
             self._step(arm)
             return known
         started = time.monotonic()
-        size = self.batch or len(rows)
-        parts = [
-            self._call(arm, thing, rows[i : i + size])  # type: ignore[index]
-            for i in range(0, len(rows), size)
-        ]
-        numbers = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        numbers = self._call(arm, thing, rows)
         if whole:
             self.seconds += time.monotonic() - started
             self.fresh += 1
@@ -162,7 +155,7 @@ class Calls:
         self.opaque = tuple(dict.fromkeys((*self.opaque, *seen.opaque)))
         if self.opaque:
             return None
-        seen.add(self._base).add(list(rows)).add(repeat).add(self.batch)
+        seen.add(self._base).add(list(rows)).add(repeat).add(0)  # where the size of a batch was
         return cache.folder() / "checks" / seen.digest[:2] / f"{seen.digest}.json"
 
     def _step(self, arm: str) -> None:

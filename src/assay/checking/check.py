@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
-from assay.checking.damage import Change, damaged
 from assay.checking.fingerprint import Fingerprint
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides
@@ -69,11 +68,7 @@ def check(
     controls: Sequence[str] | Mapping[str, Any] | None = None,
     draws: int = 4,
     unit: str | Sequence[str] = (),
-    beats: float = 0.0,
-    empty: float | None = None,
     bounds: tuple[float, float] | None = None,
-    scope: str = "",
-    batch: int = 0,
     cache: bool = True,
     ledger: bool = True,
 ) -> Check:
@@ -115,12 +110,8 @@ def check(
         controls: names of those to keep; or further ones, {name: thing or list of things}.
         draws: how many draws of each random control.
         unit: one or two columns of the prompts over which the claim generalises.
-        beats: the margin by which each control has to be beaten.
-        empty: the value for no effect, 0 by default.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
-        scope: what the verdict is about, in words.
-        batch: prompts per call; by default all.
         cache: whether to keep the results of calls, and reuse them.
         ledger: whether to record that this claim was tried on these prompts, and report how many
             were.
@@ -150,12 +141,12 @@ def check(
     options = Options(of, norms, rates, others, around, paraphrases, draws)
     what = credited(things, options, given)
     _choose(what, controls, holds)
-    asked = _Asked(Calls(function, given, keep=cache, batch=batch), what, none, sides(holds))
+    asked = _Asked(Calls(function, given, keep=cache), what, none, sides(holds))
     asked.notes += [*unit_notes, *what.notes]
     asked.dry()
     asked.all()
     asked.damage(also, controls)
-    claim = partial(Question, sentence, holds, beats=beats, empty=empty, bounds=bounds, scope=scope)
+    claim = partial(Question, sentence, holds, bounds=bounds)
     return asked.check(claim, units, ledger=ledger)
 
 
@@ -525,3 +516,65 @@ def _about(calls: Calls) -> dict[str, Any]:
         "seconds": round(calls.seconds, 1),
         "versions": versions,
     }
+
+
+# what the change does to another task -------------------------------------------------------------
+
+
+MOST = 4.0
+"""An effect counts as at most so many times its spread: where every prompt gives nearly the same
+number, anything else would be nothing next to it."""
+Also = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a claim credits, and what it does to the claim's own numbers."""
+
+    kind: str
+    thing: Any
+    none: Any
+    before: Numbers
+    effects: Numbers
+
+
+def damaged(
+    change: Change, also: Also | tuple[Also, Any], own: Given, *, lower: bool, keep: bool
+) -> Numbers:
+    """Measure the control `damage`: the numbers without what is credited, plus as many of their
+    spreads as the other task's move by, towards the claim.
+
+    Args:
+        change: what is credited.
+        also: (thing, prompts) → a number for each prompt, or (function, its prompts).
+        own: the prompts of the claim.
+        lower: whether the condition has a lower edge, so that an effect is claimed upwards.
+        keep: whether calls are kept.
+    """
+    function, prompts = also if isinstance(also, tuple) else (also, own.value)
+    calls = Calls(function, Given.read(prompts), keep=keep, total=2)
+    without, with_it = calls("none", change.none), calls(change.kind, change.thing)
+    shares = np.max([_share(without[n], with_it[n]) for n in without], axis=0)
+    count = len(own)
+    dealt = np.array([shares[i % len(shares) :: count].mean() for i in range(count)])
+    numbers: Numbers = {}
+    for name, base in change.before.items():
+        moved = base + change.effects[name]
+        effect = (1 if lower else -1) * _spread(base, moved) * dealt
+        if np.isin([*base, *moved], (0, 1)).all():  # yes and no: a share is never beyond them
+            effect = np.clip(base + effect, 0, 1) - base
+        numbers |= {name: effect, f"{name}_after": base + effect, f"{name}_before": base}
+    return numbers
+
+
+def _spread(before: np.ndarray, after: np.ndarray) -> float:
+    """The spread of numbers between prompts, at least a share of what they move by."""
+    moved = abs(float(np.nanmean(after - before)))
+    return max(float(np.sqrt((np.nanvar(before) + np.nanvar(after)) / 2)), moved / MOST)
+
+
+def _share(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far each prompt of the other task moves, in spreads, whichever way."""
+    spread = _spread(before, after)
+    moved = np.abs(after - before)
+    return np.asarray(moved / spread) if spread else np.zeros_like(moved)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import harvests
-from assay.ask.measure.places import placed
+from assay.ask.measure import activations
+from assay.ask.measure.probe_tasks import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
@@ -63,7 +63,7 @@ def _activations(
         PromptRow(text, {"text": text}, f"text {i + 1}", {}) for i, text in enumerate(texts)
     )
     prompts = PromptSet(Prompts(name="texts", text="{text}"), rows)
-    acts = harvests.read_activations(model, prompts, [site], position)
+    acts = activations.read_activations(model, prompts, [site], position)
     return next(iter(acts.values())).float().cpu().numpy()
 
 

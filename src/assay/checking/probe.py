@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from msgspec import structs
 
 from assay.ask.measure.probe_fits import DEALS, shuffled_rows
 from assay.checking import reading
@@ -152,7 +151,6 @@ def check_probe(
     shift: str | Sequence[Any] = "",
     folds: int = 0,
     holds: str = "",
-    sentence: str = "",
     embeddings: Array | None = None,
     untrained: Array | None = None,
     asked: Sequence[float] | Array | None = None,
@@ -162,7 +160,6 @@ def check_probe(
     position: int | str = -1,
     question: str = "",
     answers: tuple[str, str] = (" yes", " no"),
-    scope: str = "",
     ledger: bool = True,
 ) -> ProbeCheck:
     """Train a linear probe on activations, and compare it with controls that do not read these
@@ -184,7 +181,6 @@ def check_probe(
             is then also about probes that learn from other rows, and it is wide, because folds
             share training data (Nadeau and Bengio 2003).
         holds: a condition such as "auroc > 0.8", which should be false of every control.
-        sentence: the claim in words; by default the condition.
         embeddings: of each row, [row, d]; with a model they are read off it.
         untrained: an untrained model's activations, [row, d]; with a model they are measured.
         asked: a score for each row, above 0 for yes, from asking the model in words.
@@ -195,7 +191,6 @@ def check_probe(
         position: of which token, or "mean".
         question: asked of the model, with {text} in it, such as "{text}\\nTrue? Answer yes or no:".
         answers: its answer for the positive label, and for the other.
-        scope: what the numbers are about, in words.
         ledger: whether to record that this condition was tried on these texts (or rows), and report
             how many were.
     Raises: DataError, ClaimError, ModelError.
@@ -225,8 +220,7 @@ def check_probe(
     verdict = None
     if holds:
         tested = _tested(rows.positive[rows.held], rows.group[rows.held])
-        verdict = _judged(numbers, rows.unit, holds, why, scope, tested)
-        verdict = structs.replace(verdict, text=sentence or holds)
+        verdict = _judged(numbers, rows.unit, holds, why, tested)
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
@@ -417,7 +411,6 @@ def _judged(
     unit: str,
     holds: str,
     why: Mapping[str, str],
-    scope: str,
     tested: Mapping[str, int],
 ) -> Judged:
     """The verdict on a condition; so many trials are behind each measure. Raises: ClaimError,
@@ -434,9 +427,7 @@ def _judged(
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
     # Parts in a measure take few values, which are no copies; near-copies are sought among rows.
-    decide = partial(
-        judge, claim=holds, unit=unit, control=why, empty=0.5, scope=scope, copies=False
-    )
+    decide = partial(judge, claim=holds, unit=unit, control=why, empty=0.5, copies=False)
     if unit == FOLD and plain:
         decide = partial(decide, tested=tested[min(columns)])
     judged = decide(rows, bounds=(0.0, 1.0) if shares else None)

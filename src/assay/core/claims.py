@@ -182,8 +182,8 @@ class Claim:
     """On what scale units are averaged: for skewed measures, or those near a bound."""
     of: str = "main"
     """The arm it is about."""
-    must_fail: tuple[str, ...]
-    """Arms in which it has to fail, or it says nothing; at least one."""
+    must_fail: tuple[str, ...] = ()
+    """Arms in which it has to fail, or it says nothing; by default those of `near`."""
     near: Mapping[str, str] = field(default_factory=dict)
     """Those controls that stand for the strongest other explanations: {control: what it would
     explain without the method}."""
@@ -251,6 +251,8 @@ class Claim:
     def __post_init__(self) -> None:
         if isinstance(self.credits, str):
             object.__setattr__(self, "credits", (self.credits,))
+        if not self.must_fail:
+            object.__setattr__(self, "must_fail", tuple(self.near))
         _check_types(self)
         _check_arms(self)
         _check_range(self)
@@ -475,7 +477,7 @@ class Exact:
     text: str = field(kw_only=False)
     value: Callable[[Mapping[str, xr.Dataset]], Any]
     """The arms → a number or an array."""
-    expected: Any
+    expected: Any = 0.0
     tolerance: float
     """Largest absolute deviation."""
     source: str
@@ -532,8 +534,8 @@ class Estimate:
         )
         if not known or (self.crosses is not None and not self.over):
             raise ClaimError(
-                f'estimate {self.text!r}: crosses is a finite value of a curve, or "half", and '
-                f"needs over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
+                f'estimate {self.text!r}: crosses is a number or "half", and needs over=FIELD, '
+                f"which makes it a curve; got crosses={self.crosses!r}, over={self.over!r}"
             )
 
     @property
@@ -619,8 +621,8 @@ def _check_bounds(claim: Claim) -> None:
     for edge in (claim.low, claim.high, *claim.fail_range):
         if math.isfinite(edge) and not least <= edge <= greatest:
             raise ClaimError(
-                f"claim {claim.text!r}: the threshold {edge:g} is outside of its bounds "
-                f"{least:g} to {greatest:g}"
+                f"claim {claim.text!r}: all values within its bounds, {least:g} to {greatest:g}, "
+                f"lie on one side of the threshold {0.0 if abs(edge) < 1e-300 else edge:g}"
             )
 
 

@@ -66,6 +66,15 @@ def amount(x: Range | float, what: str = "an amount") -> Range:
     return Range(float(x), float(x))
 
 
+def in_bytes(count: float) -> str:
+    """Write a number of bytes with its unit, such as 512.0 kB or 1.3 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def duration(text: str) -> float:
     """Read a time such as 90s, 5m, 1.5h or 2d, in seconds by the clock.
 

@@ -16,6 +16,21 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.checking.damage": "assay.checking.check",
+    "assay.ask.parts": "assay.ask.arms",
+    "assay.ask.costs": "assay.ask.model_study",
+    "assay.ask.gaps": "assay.ask.missing",
+    "assay.ask.measure.dry": "assay.ask.checks",
+    "assay.ask.measure.editing": "assay.ask.measure.changes",
+    "assay.ask.measure.harvests": "assay.ask.measure.activations",
+    "assay.ask.measure.logits": "assay.ask.measure.passes",
+    "assay.ask.measure.places": "assay.ask.measure.probe_tasks",
+    "assay.ask.measure.sentences": "assay.ask.measure.damage",
+    "assay.ask.measure.steering": "assay.ask.measure.changes",
+    "assay.ask.placing": "assay.ask.text",
+    "assay.ask.refusals": "assay.ask.statements",
+    "assay.ask.spoken": "assay.ask.contents",
+    "assay.ask.trained": "assay.ask.inputs",
     "assay.ask.written": "assay.ask.running",
     "assay.cli.options": "assay.verbs.verb",
     "assay.cli.schemas": "assay.cli.main",
@@ -53,7 +68,9 @@ RENAMED: dict[str, str] = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.lab.executors": "assay.lab.engines",
+    "assay.subjects.places": "assay.subjects.architectures",
     "assay.subjects.rebuilt": "assay.subjects.folder",
+    "assay.subjects.sampling": "assay.subjects.writing",
     "assay.subjects.structure": "assay.subjects.sizes",
     "assay.verbs.elsewhere": "assay.verbs.machine",
     "assay.verbs.options": "assay.verbs.verb",
@@ -106,7 +123,10 @@ MEASURING = (
     "probes prompts reads sae_arms saes seen sentences training"
 )
 """Files of `ask` that are in its room `measure` now."""
-RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
+RENAMED |= {
+    f"assay.ask.{n}": RENAMED.get(f"assay.ask.measure.{n}", f"assay.ask.measure.{n}")
+    for n in MEASURING.split()
+}
 RENAMED["assay.studies"] = "assay.ask"
 
 

@@ -19,9 +19,10 @@ def model_in_words(name: str) -> str:
     """Name a model that a spec calls "smollm2", "untrained smollm2", by its folder or by a hub's
     name."""
     known = name.removeprefix(DRAWN)
-    elsewhere = f"the model {known}" if hub.parse(known) else f"the model in {known}"
-    packaged = fetch.MODELS.get(known)
-    title = packaged.title if packaged else elsewhere
+    if packaged := fetch.MODELS.get(known):
+        title = packaged.title
+    else:
+        title = f"the model {known}" if hub.parse(known) else f"the model in {known}"
     return title if known == name else f"{title} with weights drawn anew"
 
 

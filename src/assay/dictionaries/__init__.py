@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU, Rescaled  # noqa: F401
     from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK  # noqa: F401
     from assay.dictionaries.training.dead import Keep, Resample  # noqa: F401
-    from assay.dictionaries.training.endtoend import fit_end_to_end  # noqa: F401
     from assay.dictionaries.training.freezing import freeze  # noqa: F401
     from assay.dictionaries.training.learners import TargetL0  # noqa: F401
     from assay.dictionaries.training.train import Method, fit_dictionaries  # noqa: F401

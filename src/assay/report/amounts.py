@@ -1,4 +1,4 @@
-"""Amounts in words: times, bytes, and what trains together."""
+"""Amounts in words: times, and what trains together."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ def lasting(seconds: Range) -> str:
     about = seconds.middle
     step = 1 if about < 60 else 10 if about < 600 else 60
     return f"about {duration(round(about / step) * step)}"
-
-
-def megabytes(count: float) -> str:
-    """Write a number of bytes in MB or GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def batch(arms: Sequence[str], seeds: str) -> str:

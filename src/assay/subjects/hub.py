@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from assay.core import cache as model_cache
 from assay.core import foreign
+from assay.core.compute import in_bytes
 from assay.core.errors import ModelError
 from assay.subjects import sizes
 from assay.subjects.sizes import told_of_a_model
@@ -212,14 +213,14 @@ def _download(
     total, free = sum(file.size for file in files), shutil.disk_usage(folder.parent).free
     arrived = sum(_size(work / file.name) for file in files)
     progress(
-        f"{name}: {_mb(total)} in {len(files)} files, commit {commit[:12]}"
-        + (f", {_mb(arrived)} of them here" if arrived else "")
-        + f"; {_mb(free)} are free in {folder.parent}"
+        f"{name}: {in_bytes(total)} in {len(files)} files, commit {commit[:12]}"
+        + (f", {in_bytes(arrived)} of them here" if arrived else "")
+        + f"; {in_bytes(free)} are free in {folder.parent}"
     )
     if free < total - arrived:
         raise ModelError(
-            f"fetching {name} needs {_mb(total - arrived)} in {folder.parent}, {_mb(free)} are "
-            "free; make room or set ASSAY_CACHE"
+            f"fetching {name} needs {in_bytes(total - arrived)} in {folder.parent}, "
+            f"{in_bytes(free)} are free; make room or set ASSAY_CACHE"
         )
     work.mkdir(exist_ok=True)
     before = 0
@@ -299,7 +300,7 @@ def _listing(name: HubName) -> tuple[str, dict[str, File]]:
         for chunk in response.iter_bytes():
             text += chunk
             if len(text) > _LISTING:
-                raise ModelError(f"{_endpoint()} says more than {_mb(_LISTING)} about {name}")
+                raise ModelError(f"{_endpoint()} says more than {in_bytes(_LISTING)} about {name}")
     try:
         answer: Any = json.loads(text)
         commit, files = answer["sha"], {}
@@ -437,7 +438,3 @@ def _size(path: Path) -> int:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

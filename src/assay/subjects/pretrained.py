@@ -22,15 +22,15 @@ from jaxtyping import Float, Int
 from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import adapters, live, sampling, sizes
+from assay.subjects import adapters, live, sizes
+from assay.subjects.architectures import Inside, Place, Scale, gain, returned_by
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find
-from assay.subjects.places import Inside, Place, Scale, gain, returned_by
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import Regime, read_sizes, regime
 from assay.subjects.subject import Edit, Start, Trace
 from assay.subjects.tokenizer import silent
-from assay.subjects.writing import processes
+from assay.subjects.writing import choose, processes
 
 DType = Literal["float32", "bfloat16", "float16"]
 PROOF: Mapping[DType, float] = MappingProxyType(
@@ -643,7 +643,7 @@ def _write_on(
         if process is not None:
             with torch.no_grad():
                 logits = process(text, logits.float())
-        chosen = sampling.choose(logits, temperature, seeds, step)[:, None]
+        chosen = choose(logits, temperature, seeds, step)[:, None]
         text = torch.cat([text, chosen], 1)
         unread = text if cache is None else chosen
         if torch.isin(text[:, s:], ends).any(1).all():

@@ -17,8 +17,7 @@ from assay.core import foreign
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
 from assay.subjects import architectures
-from assay.subjects.architectures import Architecture, known
-from assay.subjects.places import Place, read_by, returned_by
+from assay.subjects.architectures import Architecture, Place, known, read_by, returned_by
 from assay.subjects.site import KINDS
 
 MOST = {"layers": 1_000, "positions": 100_000_000}
@@ -39,7 +38,7 @@ def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     width = {"e": known_sizes["d"] // known_sizes["h"]} if "h" in known_sizes else {}
     return {
         **width,
-        **{letter: size(known_sizes) for letter, size in architecture.follow.items()},
+        **{x: size(known_sizes) for x, size in architecture.follow.items() if x not in known_sizes},
         **known_sizes,
     }
 

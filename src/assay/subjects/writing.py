@@ -1,16 +1,20 @@
 """Writing: what a model's settings say of how it writes: the tokens that end a text, and what else
-decides the next token than its logits. Obeyed as transformers' `generate` does, or refused."""
+decides the next token than its logits, obeyed as transformers' `generate` does, or refused; and how
+a token is chosen from logits."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.core import foreign, rng
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects.sizes import told_of_a_model
@@ -149,3 +153,33 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
         names = ", ".join(writing.changes)
         raise ModelError(f"{writing.source}: {names}: {why}") from error
     return lambda ids, logits: some(ids, logits)
+
+
+def choose(
+    logits: Float[torch.Tensor, "b v"], temperature: float, seeds: Sequence[int], step: int
+) -> Int[torch.Tensor, " b"]:
+    """Choose each row's next token.
+
+    The same seed and step draw the same from the same logits, whatever rows are beside them.
+
+    Formula: argmax(logits / temperature + Gumbel noise), a draw from softmax(logits / temperature)
+
+    Args:
+        logits: [b, v].
+        temperature: 0 takes the most probable token.
+        seeds: of each row.
+        step: how many tokens of the text were chosen before.
+    Example:
+        >>> import torch
+        >>> from assay.subjects.writing import choose
+        >>> logits = torch.tensor([[0.0, 0.1, 0.0]] * 3)
+        >>> choose(logits, 0.0, [0, 0, 0], 0).tolist(), choose(logits, 1.0, [0, 1, 0], 0).tolist()
+        ([1, 1, 1], [0, 2, 0])
+    """
+    if not temperature:
+        return logits.argmax(-1)
+    uniforms = rng.uniform(np.asarray(seeds), "steer.token", step, (logits.shape[-1],))
+    noise = -np.log(-np.log(np.maximum(uniforms.astype(np.float64), 1e-300)))
+    return (
+        logits.float() / temperature + torch.from_numpy(noise).float().to(logits.device)
+    ).argmax(-1)

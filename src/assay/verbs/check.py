@@ -157,10 +157,7 @@ def check(
     control: Annotated[Several, More] = (),
     draws: Annotated[int, More] = 4,
     unit: Annotated[Several, More] = (),
-    beats: Annotated[float, More] = 0.0,
     bounds: Annotated[tuple[float, float] | None, Bare, More] = None,
-    scope: Annotated[str, More] = "",
-    batch: Annotated[int, More] = 0,
     fresh: Annotated[Flag, More] = False,
     no_ledger: Annotated[Flag, More] = False,
     save: Annotated[Path | None, More] = None,
@@ -190,14 +187,8 @@ def check(
         How many draws of each random control.
     unit
         A column of the prompts over which the claim generalises.
-    beats
-        The margin by which the method has to beat each control.
     bounds
         The least and the greatest value for one unit.
-    scope
-        What the numbers are about, in a few words; printed with the verdict.
-    batch
-        Prompts per call; by default all.
     fresh
         Call the function again even if its result is kept from an earlier call.
     no_ledger
@@ -234,10 +225,7 @@ def check(
         controls=list(control) or None,
         draws=draws,
         unit=unit,
-        beats=beats,
         bounds=bounds,
-        scope=scope,
-        batch=batch,
         cache=not fresh,
         ledger=not no_ledger,
     )
@@ -251,7 +239,6 @@ def check(
 def words(result: Check) -> list[AnswerPart]:
     """Report the outcome with its number, a row for each control, and what is to be noted."""
     from assay.checking.result import HEADS
-    from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [
@@ -259,7 +246,6 @@ def words(result: Check) -> list[AnswerPart]:
         for name, cells in ((n, result.row(n)) for n in result.controls)
     ]
     notes = (*result.remarks, f"scope: {result.judged.scope}")
-    price = result.judged.price
-    if price is not None and price.text:
-        notes += (remedy(price.text, result.judged.price_in_times)[0],)
+    if decided_by := result.judged.remedy[0]:
+        notes += (decided_by,)
     return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]

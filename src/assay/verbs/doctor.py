@@ -12,14 +12,14 @@ from importlib import metadata, util
 from pathlib import Path
 
 from assay.ask.freezing import subjects
+from assay.core.compute import in_bytes
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.store import health as store_health
 from assay.lab.store import origin
-from assay.lab.store.health import Check, Health, cleaned, in_bytes, of_store, removable, remove
+from assay.lab.store.health import Check, Health, cleaned, of_store, removable, remove
 from assay.lab.store.provenance import cores
 from assay.lab.store.store import Store
-from assay.report.amounts import megabytes
 from assay.subjects import fetch, hub
 from assay.verbs.parts import Line
 from assay.verbs.verb import HERE, Answer, Door, Flag, Place, verb
@@ -84,18 +84,18 @@ def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | R
     paths = tuple(removable(store, entry.name))
     if not paths:
         return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
-    bytes_ = megabytes(sum(count for _, count in paths))
+    bytes_ = in_bytes(sum(count for _, count in paths))
     if not yes and not door.attended:
         raise AssayError(
             f"{', '.join(str(path) for path, _ in paths)} ({bytes_}) would be deleted; to confirm, "
             f"type: assay doctor --remove {name} --yes"
         )
     for path, count in paths:
-        door.aside(f"{path}  {megabytes(count)}")
+        door.aside(f"{path}  {in_bytes(count)}")
     if not yes and not door.asks(f"Delete these, {bytes_}? [y/N] "):
         return Answer(None)
     freed = remove(store, entry.name, subjects(store, entry.name))
-    return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])
+    return Answer(Removed(freed), [Line(f"{in_bytes(freed)} freed")])
 
 
 def in_words(check: Check) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from assay.core.compute import in_bytes
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.writing import write
@@ -19,7 +20,6 @@ from assay.explorer import offline
 from assay.features.index.reader import Index
 from assay.lab.store import atomic
 from assay.lab.store.store import Store
-from assay.report.amounts import megabytes
 from assay.report.bundle.making import Bundled, export_bundle
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import USUAL, Indexed, Reading, in_store, make
@@ -229,7 +229,7 @@ def export(
         return of_dictionary(name, out, format, hint, run, model, place)
     writable(out.absolute().parent, "--out")
     shown = export_features(name, out, which, root=place.root, make=indexed)
-    return Answer(shown, written("features_written", f=shown, size=megabytes(shown.bytes)))
+    return Answer(shown, written("features_written", f=shown, size=in_bytes(shown.bytes)))
 
 
 def refuse_mixture(
@@ -288,7 +288,7 @@ def of_result(
     if out is not None:
         writable_file(out, "--out")
     bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
-    return Answer(bundle, written("bundle", b=bundle, size=megabytes(bundle.bytes)))
+    return Answer(bundle, written("bundle", b=bundle, size=in_bytes(bundle.bytes)))
 
 
 def _hinted(text: str) -> tuple[str, str | float]:

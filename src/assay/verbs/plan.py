@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from assay.ask.planned import Arm, Expected, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
+from assay.core.compute import in_bytes
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.forecast import UNMEASURED, Prospect
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
-from assay.report.amounts import amount, lasting, megabytes, number
+from assay.report.amounts import amount, lasting, number
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import AnswerPart, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Name, Place, verb
@@ -48,7 +49,7 @@ def command(
     lab = machine.lab(place.root)
     gaps: StudyGaps | None = None
     if name.endswith(STUDIES):
-        from assay.ask.gaps import find_gaps  # which loads what asks a model
+        from assay.ask.missing import find_gaps  # which loads what asks a model
 
         gaps = find_gaps(entry(name).path)
         if gaps.exit_code:
@@ -71,7 +72,7 @@ def words(
     typed = f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
     undecided: list[str] = []
     if gaps is not None:
-        from assay.ask.gaps import hopeless  # which loads what asks a model
+        from assay.ask.missing import hopeless  # which loads what asks a model
 
         undecided = hopeless(gaps.gaps)
     return written(
@@ -81,8 +82,8 @@ def words(
         arms=arms(planned.arms),
         claims=[(c, counted(c), outlined(c)) for c in planned.claims],
         time=timed(planned),
-        disk=megabytes(planned.disk_bytes),
-        free=megabytes(planned.free_bytes),
+        disk=in_bytes(planned.disk_bytes),
+        free=in_bytes(planned.free_bytes),
         typed=typed,
         lacks=heavy.missing("torch"),
         assumed=assumed(gaps),
@@ -90,11 +91,10 @@ def words(
 
 
 def assumed(gaps: StudyGaps | None) -> list[AnswerPart]:
-    """List what a study does not say, what is taken in its place, and what that costs."""
-    open_fields = gaps.gaps if gaps is not None else ()
-    rows = [(g.where, g.default, g.cost, g.text) for g in open_fields if g.default is not None]
-    heads = ("not specified", "default used", "cost", "alternative")
-    return ["", Table(heads, rows)] if rows else []
+    """List what a study does not say, what is taken in its place, what that costs, and what to
+    write."""
+    fields = [g for g in (gaps.gaps if gaps is not None else ()) if g.default is not None]
+    return [*written("plan_assumed", fields=fields), ""] if fields else []
 
 
 def arms(rows: Sequence[Arm]) -> Table:

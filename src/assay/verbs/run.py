@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def warn(name: str, experiment: Experiment, door: Door) -> None:
     """Say which claims of a study no data could decide, and which of its prompts nothing uses."""
     if name.endswith(STUDIES):
-        from assay.ask.gaps import undecidable, unused
+        from assay.ask.missing import undecidable, unused
 
         lines = undecidable(experiment)
         for line in (*lines, *unused(experiment)):
@@ -55,7 +55,7 @@ def judged(
     if (known := lab.known(experiment, planned)) is not None:
         return known
     if experiment.origin.endswith(STUDIES):
-        from assay.ask.gaps import refuse_beyond_budget
+        from assay.ask.missing import refuse_beyond_budget
 
         refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:

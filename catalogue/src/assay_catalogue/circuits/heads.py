@@ -11,8 +11,8 @@ from jaxtyping import Float
 from assay.core.heavy import torch
 from assay_catalogue.circuits.find.attribution import pairs_of_parts
 from assay_catalogue.circuits.find.cutting import effects
+from assay_catalogue.circuits.find.looks import Look, looks
 from assay_catalogue.circuits.find.question import Question, mean, right_alone
-from assay_catalogue.circuits.find.tables import Look, looks
 from assay_catalogue.circuits.find.terms import Source, direct, score_terms
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.subjects.parts import Part

@@ -210,7 +210,6 @@ def about_networks(
             high=0.5,
             scale="log",
             unit="ratio of participation ratios",
-            must_fail=(f"{kind}-balanced",),
             near={f"{kind}-balanced": "networks' noise has few directions on any data"},
             also={f"{kind}-diag": rival("weights of unequal variance are few directions, too")},
             credits="networks",
@@ -227,7 +226,6 @@ def about_networks(
             statistic=ratio("own", "all"),
             low=0.5,
             unit="share of log anisotropy",
-            must_fail=(f"{kind}-even",),
             near={f"{kind}-even": "correlations alone give as much"},
             also={
                 arm_name: same_method("the whole, of which this is a share"),

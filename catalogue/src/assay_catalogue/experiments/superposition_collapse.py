@@ -368,7 +368,6 @@ experiment = Experiment(
             low=0.9,
             bounds=(0, 1),
             unit="share of groups",
-            must_fail=("single",),
             near={"single": "that any start would do, and twenty are not needed to see it"},
             also={
                 "uniform": same_method(
@@ -391,7 +390,6 @@ experiment = Experiment(
             low=0.9,
             bounds=(0, 1),
             unit="share of densities",
-            must_fail=("by-index", "single"),
             near={
                 "by-index": "that features go by their place and not by importance",
                 "single": "that any start would do, and twenty are not needed to see it",
@@ -409,7 +407,6 @@ experiment = Experiment(
             statistic=ratio("ordered", "pairs"),
             low=0.75,
             unit="share of pairs",
-            must_fail=("uniform", "by-index"),
             near={
                 "uniform": "that some features are kept, whatever they are worth",
                 "by-index": "that features are kept by their place",

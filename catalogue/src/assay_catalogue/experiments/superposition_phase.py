@@ -363,7 +363,6 @@ experiment = Experiment(
             low=0.9,
             bounds=(0, 1),
             unit="share of cells",
-            must_fail=("blind", "by-row"),
             near={
                 "blind": "that all that decides is how dense the inputs are",
                 "by-row": "that all that decides is how unequal the features are",

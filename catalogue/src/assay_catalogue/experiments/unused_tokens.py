@@ -250,7 +250,6 @@ CLAIMS = (
         value=lambda arm, arms: arm.silence,
         low=1.0,
         unit="decades",
-        must_fail=("rarity",),
         near={"rarity": "rarity alone: rare words against common ones"},
         threshold_from="plan: a decade, as glitch-tokens asks of planted tokens",
     ),

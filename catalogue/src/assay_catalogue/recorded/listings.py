@@ -42,30 +42,18 @@ def about(data: ResultData, title: str) -> str:
     return f"{head}{statements.cost(data)}.{exact_note}"
 
 
-def counts(
-    results: Mapping[str, ResultData],
-    took: tuple[float, float] | None = None,
-    last_column: Mapping[str, str] | None = None,
-    links: Mapping[str, str] | None = None,
-) -> str:
+def counts(results: Mapping[str, ResultData], links: Mapping[str, str]) -> str:
     """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper
-    prints, and its cost; and all together.
-
-    `took` has the seconds and CPU-seconds of all together where they overlapped, `last_column` a
-    last column, `links` the addresses of their documentation."""
-    heads = (*HEADS, *(["made"] if last_column else []))
+    prints, and its cost; and all together. `links` has the addresses of their documentation."""
     rows = []
     total = [0] * (len(HEADS) - 2)
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
-        label = f"[`{name}`]({links[name]})" if links and name in links else f"`{name}`"
-        last = [last_column[name]] if last_column else []
-        rows.append([label, *map(str, row), f"{statements.peak(data):.1f}", *last])
-    if took is not None:
-        total[-2:] = map(round, took)
-    rows.append(["**all**", *(f"**{n}**" for n in total), "", *([""] if last_column else [])])
-    return tables.markdown(heads, rows)
+        label = f"[`{name}`]({links[name]})" if name in links else f"`{name}`"
+        rows.append([label, *map(str, row), f"{statements.peak(data):.1f}"])
+    rows.append(["**all**", *(f"**{n}**" for n in total), ""])
+    return tables.markdown(HEADS, rows)
 
 
 def counted(data: ResultData) -> list[int]:

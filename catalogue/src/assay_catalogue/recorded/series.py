@@ -66,8 +66,6 @@ class Series:
 
     preset: str
     parts: tuple[ExperimentOutcome, ...]
-    planned: Range | None
-    """Seconds that what was missing was expected to take; None where nothing is known of a part."""
 
     @property
     def sessions(self) -> tuple[tuple[float, float], ...]:
@@ -158,7 +156,7 @@ def series(
                 )
 
         work(lab.store, executor, works, whole)
-    return Series(preset, tuple(parts[n] for n in order), planned)
+    return Series(preset, tuple(parts[n] for n in order))
 
 
 @contextlib.contextmanager

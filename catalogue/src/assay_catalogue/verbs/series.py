@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
-from assay.core.schema import BESIDE, to_json
+from assay.core.schema import BESIDE
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Failed, Progress, Said, Saved, Started
-from assay.report import pages, statements, tables
+from assay.report import statements, tables
 from assay.report.amounts import batch, duration, lasting
 from assay.verbs.machine import NOT_ELSEWHERE, Elsewhere
-from assay.verbs.parts import AnswerPart, Aside, Line, Table
+from assay.verbs.parts import AnswerPart, Aside, Table
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
-from assay.verbs.writable import writable_file
 from assay_catalogue.recorded import series as lab_series
-from assay_catalogue.recorded import series_page
 from assay_catalogue.recorded.series import Ended, ExperimentOutcome, Surveyed
 
 Names = Annotated[
@@ -56,42 +51,31 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """The results of every experiment, and the page that reports them."""
+    """The results of every experiment."""
 
     preset: str
-    planned_seconds: Range | None
-    """Seconds that the missing runs were expected to take; null if one of them is unknown."""
     seconds: float
     """Seconds during which at least one of its stored runs was in progress, in any command."""
     cpu_seconds: float
-    began: float | None
-    ended: float | None
     experiments: tuple[Ran, ...]
     errors: str = ""
     """How many of the verdicts are expected to be wrong, in words."""
-    page: Path | None = None
     exit_code: int = field(metadata=BESIDE)
     """0 if everything was measured, else that of the worst error."""
 
 
-@verb("the results of every experiment, on one page")
+@verb("the results of every experiment")
 def command(
     names: Names = ALL,
     /,
     *,
-    page: Path | None = None,
     choice: Choice = DEFAULT,
     machine: Elsewhere = NOT_ELSEWHERE,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Series]:
     """Run every experiment of the catalogue, or those whose names match a pattern, and report their
-    results.
-
-    Parameters
-    ----------
-    page
-        A Markdown file for the results, claim by claim.
+    results. `assay report` writes them as pages, claim by claim.
 
     Examples
     --------
@@ -99,7 +83,7 @@ def command(
     """
     with door.bar(names, "experiments") as bar:
         lab = machine.lab(place.root)
-        summary = series(lab, choice.preset, page, choice.set, shown_on(bar), names)
+        summary = series(lab, choice.preset, choice.set, shown_on(bar), names)
     return Answer(summary, words(summary), summary.exit_code)
 
 
@@ -158,18 +142,15 @@ def ended(event: Ended) -> str:
 def series(
     lab: Lab,
     preset: str,
-    page: Path | None = None,
     sets: tuple[str, ...] = (),
     on_event: Callable[[str, Any], None] | None = None,
     names: str = ALL,
 ) -> Series:
-    """Train the missing runs of every experiment, judge each, and write the summary as Markdown if
-    `page` names a file.
+    """Train the missing runs of every experiment, judge each, and summarise the results.
 
     `names` may be a pattern such as "monthly-*", for the experiments whose names match it.
 
-    Raises: AssayError for a pattern that no name matches, for fields that are set, or for a page
-    that is not a Markdown file or cannot be written.
+    Raises: AssayError for a pattern that no name matches, or for fields that are set.
     """
     entries = [e for e in catalogue.entries() if names == ALL or fnmatchcase(e.name, names)]
     if not entries:
@@ -180,31 +161,14 @@ def series(
         raise AssayError(
             f"--set changes the fields of one experiment; name it instead of {names!r}"
         )
-    if page is not None and page.suffix != ".md":
-        raise AssayError(f"--page must be a file whose name ends with .md, got {page}")
-    if page is not None:
-        writable_file(page, "--page")
     lab_outcome = lab_series.series(
         lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None)
     )
-    summary = described(lab_outcome)
-    if page is None:
-        return summary
-    command = ["assay", "series", names, "--preset", preset, "--page", str(page)]
-    data = to_json(summary)
-    text = series_page.markdown(
-        data,
-        {e.name: e.header().title for e in entries},
-        shlex.join(command),
-        catalogue.links(page.parent, series_page.results(data)),
-        names,
-    )
-    pages.write(page.parent, {page.name: text})
-    return replace(summary, page=page)
+    return described(lab_outcome)
 
 
 def words(outcome: Series) -> Iterator[AnswerPart]:
-    """Report each experiment's verdicts and cost, the errors to expect, and the page."""
+    """Report each experiment's verdicts and cost, and the errors to expect."""
     rows: list[tuple[str, ...]] = []
     claims: list[Judged] = []
     for part in outcome.experiments:
@@ -213,7 +177,7 @@ def words(outcome: Series) -> Iterator[AnswerPart]:
             continue
         claims += result.verdicts
         signs = tables.signs(tables.outcomes(result.verdicts))
-        made = series_page.describe_training(to_json(part))
+        made = describe_training(part)
         rows.append((part.name, signs, *spent(result.seconds, result.cpu_seconds), made))
     signs = tables.signs(tables.outcomes(claims))
     rows.append(("all", signs, *spent(outcome.seconds, outcome.cpu_seconds), ""))
@@ -221,11 +185,17 @@ def words(outcome: Series) -> Iterator[AnswerPart]:
     yield ""
     if outcome.errors:
         yield outcome.errors
-    if outcome.page:
-        yield Line(str(outcome.page))
     for part in outcome.experiments:
         if part.error is not None:
             yield Aside(f"{part.name}: {' '.join(part.error.text.split())}")
+
+
+def describe_training(part: Ran) -> str:
+    """Say whether the command trained an experiment: "now", "stored before", or "12 of 40 runs
+    now"."""
+    if not part.trained:
+        return "stored before"
+    return "now" if part.trained == part.runs else f"{part.trained} of {part.runs} runs now"
 
 
 def spent(seconds: float, cpu_seconds: float) -> tuple[str, str]:
@@ -239,11 +209,8 @@ def described(lab_outcome: lab_series.Series) -> Series:
     claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
     return Series(
         preset=lab_outcome.preset,
-        planned_seconds=lab_outcome.planned,
         seconds=round(lab_outcome.seconds, 1),
         cpu_seconds=round(lab_outcome.cpu_seconds, 1),
-        began=min((start for start, _ in lab_outcome.sessions), default=None),
-        ended=max((end for _, end in lab_outcome.sessions), default=None),
         experiments=experiments,
         errors=statements.errors(claims) if claims else "",
         exit_code=lab_outcome.exit_code,

@@ -60,7 +60,7 @@ def mean_difference_features(features: Nested, label: Nested, k: int) -> dict[st
     n, d = x.shape
     one, zero = np.eye(d).tolist(), [0.0] * d
     same = dictionary("relu", {"W_enc": one, "b_enc": zero, "W_dec": one, "b_dec": zero})
-    table = probing.Rows(x, np.zeros((n, 1), int), np.array(label), np.arange(n))
+    table = probing.Rows(x, np.array(label), np.arange(n))
     return {"latents": probing.chosen_features(same, table, k)}
 
 

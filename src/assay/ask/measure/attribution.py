@@ -12,8 +12,8 @@ from assay.ask.tables import Read
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.subjects.architectures import gain
 from assay.subjects.folder import ModelFolder
-from assay.subjects.places import gain
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import final_norm
 from assay.subjects.site import Site

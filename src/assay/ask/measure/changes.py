@@ -3,23 +3,38 @@ of the sweep, and which parts were chosen for them or stood in for others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import choosing, harvests, interventions
+from assay.ask.measure import (
+    activations,
+    choosing,
+    dictionaries,
+    directions,
+    interventions,
+    own_code,
+    paths,
+)
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.editing import Editing
+from assay.ask.measure.elsewhere import FEW, Elsewhere, Places
 from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.interventions import Put
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Direction, Plain
+from assay.ask.tables import Direction, Intervention, Plain, Read
+from assay.controls import picks, vectors
+from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.features import effects
 from assay.subjects.edits import Edits
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -86,7 +101,7 @@ class Changes:
             self.model,
             self.task.made_for or self.task.prompts,
             self.task.sources,
-            partial(harvests.activations, self.model, self.key),
+            partial(activations.activations, self.model, self.key),
             self.dictionary,
         )
 
@@ -135,3 +150,334 @@ class Changes:
         edits = [stated(table), task.control, [stated(d) for d in learned]] if table else []
         texts = [p.digest for p in sets], [p.tokens for p in self.prompts]
         return self.key, texts, self.rows, edits, self.variants
+
+
+# the edits of an intervention ---------------------------------------------------------------------
+
+
+MOST = 2**29
+"""Bytes of activations, at most, that are read in one pass for all points of a sweep."""
+
+
+@dataclass(frozen=True, eq=False)
+class Editing:
+    """What an intervention, or a control in its place, does to every prompt."""
+
+    model: Pretrained
+    prompts: Sequence[Prompt]
+    """Those that are measured."""
+    table: Intervention
+    control: str
+    """The near control that this is, by name; empty: the intervention itself."""
+    tables: Sequence[Direction]
+    """All directions of the study."""
+    learner: Learner
+    reads: Sequence[Read] = ()
+    """Those of the study, by one of which parts may be chosen."""
+    shown: PromptSet | None = None
+    """The prompts that are measured, where directions are learned for others."""
+    code: Callable[[str], Callable[..., Any]] = own_code.load
+    """The user's own function of a name."""
+    first: Intervention | None = None
+    """What is done besides, before the intervention, under its controls too."""
+    effects: choosing.Effects | None = None
+    """What changes of single parts do to a read."""
+    _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
+    """What `at` gave for each point."""
+    _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
+    """What `_apart` gave for each of these."""
+
+    @cached_property
+    def source(self) -> Replacements:
+        """What goes on in the place of activations."""
+        shown = self.shown or self.learner.measured
+        asked = (self.table, self.control, self.learner, shown, self.code, self._before)
+        return Replacements(self.model, self.prompts, *asked)
+
+    @cached_property
+    def elsewhere(self) -> Elsewhere:
+        """Where the change is made."""
+        return Elsewhere(self.model, self.prompts, self.control, self.source)
+
+    @cached_property
+    def steering(self) -> Steering:
+        """The directions, latents and neurons of the change."""
+        return Steering(self.model, self.control, self.learner, self.source)
+
+    def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
+        """The edits of every prompt, one for each seed and point of the sweep. Raises: DataError,
+        ModelError."""
+        self._see_all(variants)
+        edited = [self._of(seed, point) for seed, point in variants]
+        if self.first is not None:
+            name = self.table.name
+            edited = [
+                [
+                    interventions.both(name, *two)
+                    for two in zip(self._before(seed), own, strict=True)
+                ]
+                for (seed, _), own in zip(variants, edited, strict=True)
+            ]
+        return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
+
+    def _before(self, seed: int) -> list[Edits]:
+        """The edits of every prompt that come before the intervention."""
+        assert self.first is not None
+        return replace(self, table=self.first, control="", first=None)._of(seed, {})
+
+    def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
+        """The edits of every prompt at a point of the sweep."""
+        table = self.at(point)
+        if table.top is not None:
+            return [each._of(seed, point)[0] for each in self._apart(table)]
+        way = interventions.way_of(table)
+        for p in self.prompts:
+            interventions.positions_of(table, p)  # what no prompt has is refused before any pass
+        direction = interventions.direction_of(table, self.tables)
+        if direction is not None:
+            return self._along(table, interventions.filled(direction, point), seed)
+        if way == "clamp":
+            assert table.clamp is not None
+            dictionary = self.learner.dictionary(table.clamp[0])
+            site = choosing.site_of_latents(table, dictionary, self.model.folder)
+            put = self.steering.feature(table, site, seed)
+            return self._edits(table, [(site, None)], feature=put)
+        if way == "reconstruct":
+            return self._reconstructed(table, seed)
+        if table.block is not None:
+            return self.elsewhere.blocked(table, table.block, seed)
+        if self.control in ("neurons", "random-neurons"):
+            table = self.steering.other_neurons(table, seed)
+        places = self.elsewhere.places(table, seed)
+        sites = [site for site, _ in places]
+        shift = self.elsewhere.shift(table, sites[0], seed) if self.control == "token" else 0
+        if table.function:
+            return [
+                interventions.edits_of(
+                    table, p, places, own=partial(self.source.own, table, p), shift=shift
+                )
+                for p in self.prompts
+            ]
+        if table.ablate == "zero" or table.scale is not None:
+            return self._edits(table, places, shift=shift)
+        put_there = self.source.rows(table, sites, seed, shift=shift)
+        if table.path is not None:
+            return paths.edits(table, places, put_there, self.source)
+        return [
+            interventions.edits_of(table, p, places, rows=rows, shift=shift)
+            for p, rows in zip(self.prompts, put_there, strict=True)
+        ]
+
+    def _apart(self, table: Intervention) -> list[Editing]:
+        """What an intervention on parts that are chosen for each prompt does to each, by itself."""
+        assert table.top is not None
+        key = repr(table)
+        if key not in self._each:
+            known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
+            by_place = choosing.chosen_for_each(table, table.top, known)
+            self._each[key] = [
+                replace(self, prompts=[p], table=by_place[p.row.place]) for p in self.prompts
+            ]
+        return self._each[key]
+
+    def _reconstructed(self, table: Intervention, seed: int) -> list[Edits]:
+        """The edits that put a dictionary's reconstruction, or in the control a mean, in the place
+        of activations."""
+        dictionary = self.learner.dictionary(table.reconstruct).to(self.model.device)
+        site = choosing.site_of(table, table.reconstruct, dictionary, self.model.folder)
+        if self.control == "mean":
+            rows = self.source.rows(
+                msgspec.structs.replace(table, reconstruct="", ablate="mean"), [site], seed
+            )
+            return [
+                interventions.edits_of(table, p, [(site, None)], rows=own)
+                for p, own in zip(self.prompts, rows, strict=True)
+            ]
+
+        def put(x: torch.Tensor) -> torch.Tensor:
+            flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
+            return dictionary.reconstruct(flat)[0].reshape(x.shape).to(x)
+
+        return self._edits(table, [(site, None)], feature=put)
+
+    def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
+        """The edits that add, take out or erase a direction. Raises: DataError for one
+        that does not fit a site."""
+        places = self.steering.places(table, direction)
+        vector = self.steering.vector(direction, places[0][0], seed)
+        for site, _ in places:
+            if (width := self.model.folder.shape(site)) != tuple(vector.shape):
+                raise DataError(
+                    f"{table.name!r}: the direction {direction.name!r} has {len(vector)} "
+                    f"numbers, {site} has {' × '.join(map(str, width))} for each token"
+                )
+        if table.erase:
+            put = self.learner.eraser(direction, places[0][0], vector, seed)
+            return self._edits(table, places, feature=put)
+        return self._edits(table, places, vector=vector)
+
+    def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
+        """The edits of every prompt that are alike for all."""
+        return [interventions.edits_of(table, p, places, **what) for p in self.prompts]
+
+    def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
+        """Read the sites of all points in one pass, where what they have is not too much."""
+        tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
+        if (
+            any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
+            or self.control
+        ):
+            return
+        layers = self.model.layers
+        wide = [interventions.widened(t, interventions.where(t, None), layers) for t in tables]
+        sites = dict.fromkeys(s for places in wide for s, _ in places)
+        patched = [t.patch == "corrupted" for t in tables]
+        texts = [] if all(patched) else list(self.prompts)
+        if any(patched):
+            texts += self.source.pairs(self.prompts)
+        numbers = sum(len(p.tokens) for p in texts)
+        shapes = [self.model.folder.width(s) for s in sites if "q" not in s.dims.split()]
+        each = getattr(torch, self.model.dtype).itemsize
+        if len(sites) > 1 and len(shapes) == len(sites) and each * numbers * sum(shapes) < MOST:
+            self.source.seen(texts, list(sites))
+
+    def at(self, point: Mapping[str, Plain]) -> Intervention:
+        """The intervention at a point of its sweep, with the parts that are chosen for it, if these
+        are the same for all prompts."""
+        if repr(point) not in self._tables:
+            table = interventions.swept(self.table, point)
+            if table.top is not None and not table.top.within:
+                known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
+                table = choosing.chosen(table, table.top, known)
+            self._tables[repr(point)] = table
+        return self._tables[repr(point)]
+
+
+# what is added, taken out or set ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """The direction, latents or neurons of a change, in an intervention or in a control."""
+
+    model: Pretrained
+    control: str
+    """The near control that this is, by name; empty: the intervention itself."""
+    learner: Learner
+    source: Replacements
+
+    def places(self, table: Intervention, direction: Direction) -> Places:
+        """Give the sites at which a direction is added or taken out."""
+        if direction.feature and not (table.site or direction.site):
+            return [(self.learner.site(direction), None)]
+        places = interventions.where(table, direction)
+        return interventions.widened(table, places, self.model.layers)
+
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
+        """The direction of a seed, or what stands in its place in a control, as long."""
+        learner = self.learner
+        learned_at = learner.site(table, site)
+        true = learner.vector(table, learned_at, seed)
+        if self.control == "random" and table.feature:
+            live = self._live(table.feature[0], learned_at)
+            return vectors.as_long_as(learner.feature(table, live, seed), true)
+        if self.control == "random":
+            around = learner.spread(table, learned_at)
+            around = self.source.around(site) if around is None else around
+            return vectors.random_like(true, around, seed)
+        if self.control == "shuffled":
+            # of the length that learning it gives, as the true one has: stretched, it would be the
+            # true one's opposite or itself wherever prompts differ in nothing else
+            shuffled = learner.shuffled(table, learned_at, seed)
+            return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
+        if self.control == "tokens":
+            return vectors.as_long_as(learner.tokens(table, seed), true)
+        if self.control in ("heads", "random-heads"):
+            others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
+            return vectors.as_long_as(learner.vector(others, learned_at, seed), true)
+        if self.control == "layer":
+            return self._other_layer(table, learned_at, true, seed)
+        return true
+
+    def _other_layer(
+        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, " d"], seed: int
+    ) -> Float[torch.Tensor, " d"]:
+        """The direction of another layer, earlier or, where there is none yet, later, or else of
+        the nearest block that has one. Raises: DataError where none has."""
+        refusal: DataError | None = None
+        for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
+            far = Site(learned_at.kind, layer)
+            try:
+                # with its share of the true one it would be the same explanation, as a stream hands
+                # on its directions from block to block
+                elsewhere = vectors.aside(self.learner.vector(table, far, seed), true)
+                return vectors.as_long_as(elsewhere, true)
+            except DataError as e:
+                refusal = refusal or e
+        raise refusal or DataError("the model has no other block; name other controls")
+
+    def feature(self, table: Intervention, site: Site, seed: int) -> Put:
+        """What sets a latent; in the control, what adds as much along another one's row."""
+        assert table.clamp is not None
+        name, value = table.clamp[0], table.value
+        latents = [*interventions.latents_of(table)]
+        dictionary = self.learner.dictionary(name).to(self.model.device)
+        single, columns = dictionary, latents
+        if len(latents) == 1:
+            single, k = dictionaries.latent(dictionary, name, latents[0])
+            columns = [k]
+        rows = latents
+        if self.control == "random":
+            rows = [directions.another(dictionary, latents[0], self._live(name, site), seed)]
+        elif self.control == "latents":
+            around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
+            codes = torch.cat([dictionary.encode(some)[0] for some in around.split(1024)])
+            live = self._live(name, site)
+            rows = _matched(latents, codes, [*live, *latents], seed)
+        lengths = effects.directions(dictionary, [*latents, *rows]).norm(dim=1)
+        factors = lengths[: len(latents)] / lengths[len(latents) :] if self.control else 1.0
+
+        def put(x: torch.Tensor) -> torch.Tensor:
+            flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
+            change = factors * (value - single.encode(flat)[0][:, columns])
+            added = effects.added(dictionary, rows, change, flat)
+            return x + added.reshape(x.shape).to(x)
+
+        return put
+
+    def _live(self, name: str, site: Site) -> list[int]:
+        """The latents that are on anywhere in the prompts, but for the first token."""
+        dictionary = self.learner.dictionary(name).to(self.model.device)
+        around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
+        on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
+        for some in around.split(1024):
+            on |= (dictionary.encode(some)[0] != 0).any(0)
+        return [int(k) for k in on.nonzero()[:, 0]]
+
+    def other_neurons(self, table: Intervention, seed: int) -> Intervention:
+        """Change as many other neurons of each site, as large and as often on, or random ones of
+        the MLPs of the whole model."""
+        others: list[int | str] = []
+        by_site = interventions.neurons_by_site(table)
+        if self.control == "random-neurons":
+            ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
+            pool = [(s.layer or 0, n) for s in sites for n in range(self.model.folder.width(s))]
+            names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
+            return msgspec.structs.replace(table, site="", neurons=names)
+        for site, named in by_site.items():
+            acts = self.source.around(site).flatten(1).abs()
+            some = _matched(named, acts, range(acts.shape[1]), seed)
+            others += some if table.site else [f"{site.layer}.{n}" for n in some]
+        return msgspec.structs.replace(table, neurons=tuple(others))
+
+
+def _matched(
+    named: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
+) -> list[int]:
+    """As many other parts that are as large and as often on, others as seeds go on. Raises:
+    DataError where the pool has not as many."""
+    pool = [*dict.fromkeys([*named, *pool])]
+    sizes = [acts.mean(0).tolist(), (acts > 0).float().mean(0).tolist()]
+    draws = picks.matched(named, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
+    return draws[seed % len(draws)]

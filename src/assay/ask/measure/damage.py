@@ -9,13 +9,16 @@ did not do before is not explained by what it breaks.
 
 Of a difference of two models under a change it is by how much more the change harms the second; of
 a difference of two kinds of prompts the damage counts in the direction in which the difference
-goes, since either kind may be the one that is harmed."""
+goes, since either kind may be the one that is harmed.
+
+The unrelated prompts are 48 plain English sentences about nothing in particular, unless a study
+names others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,81 @@ import msgspec
 import numpy as np
 from jaxtyping import Int
 
-from assay.ask.measure import choosing, measuring, models, reads, sentences, tasks
+from assay.ask.measure import choosing, measuring, models, reads, tasks
 from assay.ask.measure.measuring import Measured, Tick
-from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.prompts import SLOT, PromptSet, load
 from assay.ask.measure.seen import whole_slot
 from assay.ask.measure.tasks import Task
-from assay.ask.tables import Intervention, Model, Position, Read
+from assay.ask.tables import Intervention, Model, Position, Prompts, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import xr
 from assay.subjects.folder import find
+
+SENTENCES = "plain sentences"
+"""What they are called among the prompts of a study; no study can name its own so."""
+START, END = "start", "end"
+"""The columns: who or what a sentence is about, and how it ends."""
+
+_TEXT = """
+The old baker| opened his shop| before the sun came up
+My younger sister| forgot her umbrella| on the bus again
+The two boys| ran down the hill| to catch the ball
+Our neighbour| painted the fence| green last summer
+A small dog| was barking| at the closed door
+The train| was late| because of the heavy snow
+Her grandmother| told us a story| about a clever fox
+The waiter| brought two cups| of hot coffee
+The farmer| looked at the sky| and hoped for rain
+Most of the guests| had left| by ten in the evening
+The kitchen window| was open| all night long
+His first bicycle| was red| with a silver bell
+The teacher| wrote a long word| on the board
+A cold wind| blew through the trees| in the garden
+The children| built a tower| out of wooden blocks
+The postman| left a letter| under the mat
+Their new house| has three rooms| and a large kitchen
+The cat| slept on the chair| in front of the fire
+Every morning she| drinks a glass| of warm milk
+The carpenter| cut the board| into four equal parts
+A group of students| sat on the grass| and talked about music
+The nurse| closed the curtains| so that he could sleep
+The lake| was frozen| for most of the winter
+My uncle| repairs old clocks| in his spare time
+The soup| needs more salt| and a little pepper
+The librarian| found the book| on the top shelf
+Some of the apples| had fallen| from the tree
+The driver| stopped the car| at the side of the road
+The little girl| counted the steps| up to her room
+A long queue| had formed| in front of the theatre
+The gardener| watered the roses| early in the morning
+His shoes| were wet| after the walk in the rain
+The music| became louder| as we came closer
+The captain| sent a message| to the other ship
+The shop on the corner| sells bread| and fresh vegetables
+The baby| laughed loudly| when the door opened
+The hotel| was full| so they slept in the car
+Our team| lost the game| in the last minute
+The bridge| was closed| for three weeks
+The painter| mixed the blue| with a little white
+A tall man| asked the way| to the nearest station
+The moon| rose slowly| above the dark hills
+The students| finished the test| in less than an hour
+Her coat| was hanging| behind the door
+The cook| washed the rice| and put it in the pot
+The path| goes through the forest| and along the river
+The choir| sang the last song| without any light
+The mechanic| checked the engine| but found nothing wrong
+"""
+
+
+@cache
+def plain_sentences() -> PromptSet:
+    """The 48 sentences, each without its end, which is a column."""
+    names, lines = (START, "middle", END), _TEXT.strip().splitlines()
+    rows = tuple(dict(zip(names, line.split("|"), strict=True)) for line in lines)
+    return load(Prompts(name=SENTENCES, text="{start}{middle}", rows=rows), Path())
+
 
 RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
 """Measures of the control: by how much the loss on unrelated text rises, and what it was."""
@@ -86,14 +154,14 @@ class DamageTask(Task):
 def read_on(other: PromptSet) -> tuple[str, str]:
     """What is read of unrelated prompts: the log-probability of their ends, where they have such a
     column, else the loss of their text."""
-    ends = all(sentences.END in row.columns for row in other.rows)
-    return ("log_prob", f"{{{sentences.END}}}") if ends else ("loss", "")
+    ends = all(END in row.columns for row in other.rows)
+    return ("log_prob", f"{{{END}}}") if ends else ("loss", "")
 
 
 def moved(table: Intervention, other: PromptSet) -> Intervention:
     """Make the same change at a place that unrelated prompts have. Raises: DataError where the
     loss of their text could not show it."""
-    slots = [name for name in other.rows[0].spans if name != sentences.END]
+    slots = [name for name in other.rows[0].spans if name != END]
 
     def place(position: Position) -> Position:
         if whole := whole_slot(position):
@@ -116,7 +184,7 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
     places = {*(at if several else (at,)), *swept.get("position", ())}
     if -1 in places and read_on(other)[0] == "loss":
         raise DataError(
-            f"{other.table.name} has no column {sentences.END}, and the loss on its text "
+            f"{other.table.name} has no column {END}, and the loss on its text "
             "does not show a change at the last token"
         )
     if table.patch == "other":  # texts of other lengths
@@ -305,5 +373,5 @@ def _read(other: PromptSet) -> Read:
 def _tokens(model: Model, study: Path, other: PromptSet) -> float:
     """How many tokens an end has, on average."""
     tokenizer = find(models.located(study, models.states(model)[0])).tokenizer
-    counts = [len(tokenizer.encode(row.columns[sentences.END])) for row in other.rows]
+    counts = [len(tokenizer.encode(row.columns[END])) for row in other.rows]
     return float(np.mean(counts))

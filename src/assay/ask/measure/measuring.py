@@ -24,9 +24,9 @@ from assay.ask.measure import (
     dictionaries,
     directions,
     interventions,
-    logits,
     models,
     own_code,
+    passes,
     reads,
 )
 from assay.ask.measure.changes import Changes
@@ -267,9 +267,9 @@ def remarks(
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):
                     known[note].append((text, p.row.place))
     for note, cases in known.items():
-        text, place = cases[0]
+        (text, place), have = cases[0], "has" if len(cases) == 1 else "have"
         yield (
-            f"{read.name}: {len(cases)} of {len(prompts)} prompts have {note}, such as {text!r} "
+            f"{read.name}: {len(cases)} of {len(prompts)} prompts {have} {note}, such as {text!r} "
             f"({place})"
         )
 
@@ -436,7 +436,7 @@ class Readings:
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
-        tables = logits.numbers(self.model, rows, base if compared else None)
+        tables = passes.numbers(self.model, rows, base if compared else None)
         for i, r, table in zip(given.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
             for v, line in zip(variants, lines, strict=True):

@@ -31,11 +31,6 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 
-def answers_of(answers: str | tuple[Answer, ...]) -> tuple[Answer, ...]:
-    """The answers of which a read speaks; one text is one answer."""
-    return (answers,) if isinstance(answers, str) else answers
-
-
 def _flat(some: Sequence[AnyOf]) -> tuple[Want, ...]:
     """What all of these answers need of a pass."""
     return tuple(w for answer in some for wants in answer.wants for w in wants)
@@ -96,7 +91,7 @@ def _behind(
     number_of: Callable[[AnyOf, PassOutput], float],
 ) -> Ready:
     """A number of what follows the prompt, of one answer or of two the difference."""
-    texts = answers_of(of)
+    texts = texts_of(of)
     answers = [AnyOf(prompt, some) for some in texts]
     first, *second = ({text.filled for text in answer.texts} for answer in answers)
     if second and (both := sorted(first & second[0])):
@@ -121,7 +116,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     if len(read.accuracy) == 1:
         return _greedy(read, prompt)
     by_answer: dict[tuple[str, ...], Answer] = {}
-    for some in answers_of(read.accuracy):
+    for some in texts_of(read.accuracy):
         by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
     texts = list(by_answer.values())
     if len(texts) < 2:

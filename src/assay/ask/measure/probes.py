@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask.measure import interventions, own_code, places, probe_tasks
+from assay.ask.measure import interventions, own_code, probe_tasks
+from assay.ask.measure.activations import all_activations, read_activations
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.dictionaries import opened
-from assay.ask.measure.harvests import all_activations, read_activations
 from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
 from assay.ask.measure.models import as_it_is, located, said
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
@@ -303,7 +303,7 @@ class _Reader:
     def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
         """The tokens' embeddings at their places from both ends, and how many there are."""
         weight = self._opened.model.get_input_embeddings().weight
-        return places.placed(weight, self.ids(table))
+        return probe_tasks.placed(weight, self.ids(table))
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""

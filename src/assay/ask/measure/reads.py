@@ -94,6 +94,10 @@ def _parts(read: Read, named: str) -> str:
     return interventions.top_in_words(read.top, read.site) if read.top else named
 
 
+def _named_parts(read: Read) -> str:
+    return ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+
+
 def _written_on(read: Read) -> str:
     """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
@@ -271,8 +275,8 @@ KINDS: Mapping[str, Kind] = {
     "gradient": Kind(
         gradients.gradient,
         lambda r: (
-            f"gradient of {r.gradient} times the activation of "
-            f"{_parts(r, ', '.join(map(str, r.heads or r.neurons or r.feature or ())) or r.site)}"
+            f"gradient of {r.gradient} times the activation"
+            f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}"
             f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
         "1",

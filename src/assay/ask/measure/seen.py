@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -22,11 +22,13 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Want:
     """A number about the next token that a pass has to give; all of them are unembedded together,
-    and `logits.numbers` computes each kind."""
+    and `passes.numbers` computes each kind."""
 
     what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees"]
     position: int
@@ -171,9 +173,9 @@ def whole_slot(place: Position) -> str:
     return slot if slot != place and SLOT.fullmatch(slot) else ""
 
 
-def texts_of(answer: Answer) -> tuple[str, ...]:
-    """The texts of an answer."""
-    return (answer,) if isinstance(answer, str) else answer
+def texts_of(some: str | tuple[T, ...]) -> tuple[str | T, ...]:
+    """The texts of an answer, or the answers of a read; one text is one of either."""
+    return (some,) if isinstance(some, str) else some
 
 
 class AnyOf:

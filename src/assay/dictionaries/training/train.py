@@ -147,7 +147,7 @@ def fit_dictionaries(
     [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on`
     (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that whoever
     evaluates them can tell which text they have seen. `kernel` computes losses and gradients where
-    that takes more than the batch (`endtoend.py`); None: the fastest for each method.
+    that takes more than the batch, such as a model; None: the fastest for each method.
 
     Args:
         groups: runs, and how they are trained.

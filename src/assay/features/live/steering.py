@@ -21,10 +21,9 @@ from assay.dictionaries.measuring.sums import select_positions
 from assay.features.live.ablation import unit_directions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader
-from assay.subjects.sampling import choose
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
-from assay.subjects.writing import processes
+from assay.subjects.writing import choose, processes
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -100,6 +101,15 @@ class Question:
     def key(self) -> str:
         """The key of all that it reads."""
         return key({}, sorted(part.key for part in self.parts))
+
+    @cached_property
+    def units(self) -> set[str]:
+        """The units of all that it reads."""
+        return {unit for part in self.parts for unit in part.units}
+
+    def is_worded_as(self, line: Line) -> bool:
+        """Whether a line of a journal has its sentence, and its threshold."""
+        return bool(line["text"] == self.text and line["threshold"] == self.threshold)
 
     def is_asked_in(self, line: Line) -> bool:
         """Whether a line of a journal is about it, or about the same numbers."""
@@ -223,7 +233,7 @@ class Questions(Journal):
         for q in some:
             said: dict[str, Any] = {"text": q.text, "threshold": q.threshold}
             said |= {"parts": [part.key for part in q.parts]}
-            said |= {"units": sorted({unit for part in q.parts for unit in part.units})}
+            said |= {"units": sorted(q.units)}
             said |= {"outcome": outcomes[q.text]} if q.text in outcomes else {}
             self.note(q.key, what, experiment=experiment, **said, **more)
 
@@ -280,39 +290,44 @@ class Questions(Journal):
     def frozen(self, some: Iterable[Question]) -> Iterator[Line]:
         """Give the lines that say that one of these questions was frozen on some of its units."""
         for q in some:
-            units = {unit for part in q.parts for unit in part.units}
-            yield from (x for x in self.about(q.key, units) if x["what"] == FROZEN)
+            yield from (x for x in self.about(q.key, q.units) if x["what"] == FROZEN)
 
     def others(self, some: Iterable[Question], experiment: str) -> list[str]:
         """Say of each question which other claims were judged about the same kind of read on some
         of the same units, of a study's own claim before units were added or left out, and of each
         sentence under which other name, on whatever prompts; when, and what came out."""
-        from assay.core.reading import plural
-
         phrases = []
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
         for q in some:
-            units = {unit for part in q.parts for unit in part.units}
             own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
             first = own.index(True) if True in own else len(judged)
             for place, line in enumerate(judged):
-                came = line.get("outcome", "no verdict")
-                at = f"{'earlier' if place < first else 'later'}, in {line['experiment']}"
-                shared = bool(units & set(line["units"]))
-                same_words = line["text"] == q.text and line["threshold"] == q.threshold
-                if q.is_asked_in(line) and shared and not same_words:
-                    of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
-                    why = f"{came}; {line['threshold']}" if line["threshold"] else came
-                    phrases.append(f"also judged on {of}, {at}: “{line['text']}” ({why})")
-                    continue
-                itself = same_words and line["experiment"] == experiment
-                itself = itself and q.parts[0].unit != "seed"
-                if itself and q.is_asked_in(line) and shared and units != {*line["units"]}:
-                    rows = plural(q.parts[0].unit, 2)
-                    changed = "added" if units - {*line["units"]} else "left out"
-                    phrases.append(f"it was judged before {rows} were {changed} ({came}): {q.text}")
-                    continue
-                again = line["text"] == q.text and line["experiment"] != experiment
-                if again and (shared or q.parts[0].unit != "seed"):
-                    phrases.append(f"the same sentence was judged {at} ({came}): {q.text}")
-        return list(dict.fromkeys(phrases))
+                when = "earlier" if place < first else "later"
+                phrases.append(
+                    _also_judged(q, line, when) or _judged_again(q, line, when, own[place])
+                )
+        return list(dict.fromkeys(filter(None, phrases)))
+
+
+def _also_judged(q: Question, line: Line, when: str) -> str:
+    """Say that another claim was judged about the same kind of read on some of the same units."""
+    if not q.is_asked_in(line) or not q.units & {*line["units"]} or q.is_worded_as(line):
+        return ""
+    came = "; ".join(filter(None, [line.get("outcome", "no verdict"), line["threshold"]]))
+    of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
+    return f"also judged on {of}, {when}, in {line['experiment']}: “{line['text']}” ({came})"
+
+
+def _judged_again(q: Question, line: Line, when: str, own: bool) -> str:
+    """Say that a study's own claim was judged before units were added or left out, or that the
+    sentence was judged under another name, on whatever prompts."""
+    unit, came = q.parts[0].unit, line.get("outcome", "no verdict")
+    shared = bool(q.units & {*line["units"]})
+    if own and unit != "seed" and q.is_worded_as(line) and q.is_asked_in(line) and shared:
+        if q.units == {*line["units"]}:
+            return ""
+        changed = f"{plural(unit, 2)} were {'added' if q.units - {*line['units']} else 'left out'}"
+        return f"it was judged before {changed} ({came}): {q.text}"
+    if line["text"] == q.text and not own and (shared or unit != "seed"):
+        return f"the same sentence was judged {when}, in {line['experiment']} ({came}): {q.text}"
+    return ""

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from assay.core.compute import Range
+from assay.core.compute import Range, in_bytes
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
@@ -121,7 +121,7 @@ class Plan:
     def require_disk(self) -> None:
         """Refuse a plan whose missing runs need more disk than is free. Raises: StoreError."""
         if self.missing and self.disk > self.free:
-            need, have = _bytes(self.disk), _bytes(self.free)
+            need, have = in_bytes(self.disk), in_bytes(self.free)
             raise StoreError(
                 f"{self.experiment} needs about {need} of disk, {have} are free",
                 Operator("; free some or name another disk with --root"),
@@ -382,14 +382,6 @@ def _short(value: str | None) -> str:
     return "nothing" if value is None else value[:12]
 
 
-def _bytes(n: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
-
-
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
     """Seconds that are in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
@@ -500,7 +492,7 @@ def known_costs(
     seconds = {n: c.seconds for n, c in found.items()}
     seconds |= _here({n: s for n, s in seconds.items() if found[n] is by_record.get(n)}, cached)
     if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in found}:
-        source = "records of its experiments, scaled by steps and by the size of the model"
+        source = "what other runs took, scaled by steps and by the size of the model"
         return Costs(seconds | expected, source, True)
     source = "the record" if by_record else "runs of this store" if found else "unknown"
     scaled = not all(c.alike for c in found.values())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import foreign, integrity
+from assay.core.compute import in_bytes
 from assay.core.errors import AssayError, StoreError
 from assay.core.spec import canonical_json
 from assay.lab.store import groups, journal, origin
@@ -256,9 +257,6 @@ def _aside(store: Store, path: Path) -> None:
 # one thing after another --------------------------------------------------------------------------
 
 
-FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-
-
 @dataclass(frozen=True)
 class Check:
     """One thing that was looked at: whether it is well, what was found, and how to fix it."""
@@ -332,11 +330,3 @@ def cleaned(root: Path) -> list[str]:
         lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
     freed = run_store.clean()
     return [*lines, f"freed {in_bytes(freed)} of leftovers in {root / 'tmp'}"]
-
-
-def in_bytes(count: int) -> str:
-    """Write a number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
-    for unit, unit_size in FRACTIONS.items():
-        if count >= unit_size:
-            return f"{count / unit_size:.1f} {unit}"
-    return f"{count} bytes"

@@ -3,48 +3,27 @@ this folder is found by being there, and a module of another distribution by an 
 group `assay.architectures`.
 
 A file holds an architecture and its relatives as values at its top. Which sites a model has follows
-from its architecture: a kind of site without a place in `sites` does not exist there.
+from its architecture: a kind of site without a place in `sites` does not exist there. Below are the
+places: where in a model's modules a site is, and how it is read and edited there.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
-from assay.subjects.places import (
-    Inside,
-    Normalized,
-    Place,
-    Result,
-    Returned,
-    Scale,
-    read_by,
-    returned_by,
-)
+from jaxtyping import Float
+
+from assay.core.errors import ModelError
+from assay.core.heavy import torch
 
 GROUP = "assay.architectures"
-
-__all__ = [
-    "Architecture",
-    "Inside",
-    "Normalized",
-    "Place",
-    "Result",
-    "Returned",
-    "Scale",
-    "attention",
-    "before_mlp",
-    "known",
-    "post_norms",
-    "read_by",
-    "returned_by",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,3 +146,285 @@ def known() -> Mapping[str, Architecture]:
             for architecture in family
         }
     )
+
+
+# places ------------------------------------------------------------------------------------------
+
+
+class Handle(Protocol):
+    """What a hook is taken away by."""
+
+    def remove(self) -> None:
+        """Take the hook away."""
+
+
+class Place(Protocol):
+    """Where a kind of site is within a block."""
+
+    @property
+    def module(self) -> str:
+        """The module it hangs on, by its path within the block; "" is the block itself."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Let `visit` see the site, whose axes after batch and sequence have this shape, in every
+        pass until the handle is removed."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a module reads."""
+
+    module: str
+    shared: bool = False
+    """Whether others read the same tensor: an edit then changes it in place, so that all of them
+    see it."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on the module's first argument, or on `hidden_states`."""
+
+        def before(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            x = args[0] if args else kwargs["hidden_states"]
+            new = visit(x.unflatten(-1, shape)).reshape(x.shape)
+            if self.shared:
+                new = x.copy_(new)
+            return ((new, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": new})
+
+        return module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a module returns, or consecutive numbers of it."""
+
+    module: str
+    pick: Callable[[torch.Tensor, Sequence[int]], torch.Tensor] | None = None
+    """The view of the output that is the site, given its shape; without one all of it."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on what the module returns, or the first thing of several."""
+
+        def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+            if isinstance(out, tuple):  # blocks of some types return their attention as well
+                return (after(module, args, out[0]), *out[1:])
+            if self.pick is None:
+                split = len(shape) > 1 and out.ndim == 3  # heads lie beside each other
+                new = visit(out.unflatten(-1, shape) if split else out)
+                return new.flatten(-len(shape)) if split else new
+            new = visit(self.pick(out, shape).clone())
+            out = out.clone()  # of which `pick` gives a view
+            self.pick(out, shape).copy_(new)
+            return out
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a norm divides by: the root of the mean square of what it reads, or of its variance."""
+
+    module: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a norm; another scale changes what it returns in proportion, but for its bias."""
+
+        def after(norm: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            x, bias = args[0].float(), getattr(norm, "bias", None)
+            if isinstance(norm, torch.nn.LayerNorm):
+                x = x - x.mean(-1, keepdim=True)
+            scale = (x.square().mean(-1, keepdim=True) + _epsilon(norm)).sqrt()
+            new = visit(scale)
+            if new is scale:
+                return out
+            without = out if bias is None else out - bias
+            without = without * (scale / new).to(out.dtype)
+            return without if bias is None else without + bias
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What a norm makes of what it reads before it multiplies by its weight and adds its bias."""
+
+    module: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a norm; what is put there is multiplied and shifted as the norm does it."""
+        by = gain(module)
+
+        def after(norm: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            bias = getattr(norm, "bias", None)
+            plain = (out if bias is None else out - bias) / torch.where(by == 0, 1.0, by)
+            if not bool(by.all()):  # where the weight is 0 what it returns says nothing
+                plain = torch.where(by == 0, _normalized(norm, args[0]), plain)
+            new = visit(plain)
+            if new is plain:
+                return out
+            new = new * by
+            return (new if bias is None else new + bias).to(out.dtype)
+
+        return module.register_forward_hook(after)
+
+
+def _normalized(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    x = x.float()
+    if isinstance(norm, torch.nn.LayerNorm):
+        x = x - x.mean(-1, keepdim=True)
+    return x / (x.square().mean(-1, keepdim=True) + _epsilon(norm)).sqrt()
+
+
+def _epsilon(norm: Any) -> float:
+    return float(norm.eps if hasattr(norm, "eps") else norm.variance_epsilon)
+
+
+def gain(norm: Any) -> torch.Tensor:
+    """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
+    weight: torch.Tensor = norm.weight.detach()
+    signs = torch.ones_like(weight)
+    signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
+    with torch.no_grad():
+        # past its hooks, which are for passes
+        given = (norm.forward(signs) - norm.forward(-signs)) / 2 * signs
+    off = [float((given - weight - one).abs().sum()) for one in (0, 1)]
+    return weight.float() + off.index(min(off))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What each head writes: its z times its own rows of the output projection, without the
+    bias."""
+
+    module: str
+    """The output projection."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on the projection; other writes are added to what it returns."""
+        heads = shape[0]
+
+        def after(linear: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            # Conv1D, GPT-2's, keeps its matrix input first
+            W = linear.weight.T if isinstance(linear, torch.nn.Linear) else linear.weight
+            z = args[0].unflatten(-1, (heads, -1))
+            written = torch.einsum("bshe,hed->bshd", z, W.unflatten(0, (heads, -1)))
+            new = visit(written)
+            return out if new is written else out + (new - written).sum(2)
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A step within attention: `rot_q`, `rot_k`, `attn_scores` or `pattern`."""
+
+    module: str
+    """The attention."""
+    step: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a step of `attend`, which takes the place of transformers' own."""
+        return hook_attention(module, self.step, visit)
+
+
+def read_by(module: str, *, shared: bool = False) -> Read:
+    """Place a site at what a module reads."""
+    return Read(module, shared)
+
+
+def returned_by(
+    module: str, pick: Callable[[torch.Tensor, Sequence[int]], torch.Tensor] | None = None
+) -> Returned:
+    """Place a site at what a module returns, or at a view of it."""
+    return Returned(module, pick)
+
+
+Visit: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+"""What is at a site → what goes on in its place."""
+
+NAME = "assay"
+"""Under which transformers finds it."""
+_HERE = "assay_visits"
+"""Attribute of an attention module: step → what visits it in this pass."""
+
+
+class AttentionHandle:
+    """Takes a visit away and, after the last of a model, gives attention back to transformers."""
+
+    def __init__(self, module: Any, step: str, before: str | None):
+        self.module, self.step, self.before = module, step, before
+
+    def remove(self) -> None:
+        """Undo what `hook_attention` did; the last hooked goes first."""
+        visits = getattr(self.module, _HERE)
+        del visits[self.step]
+        self.module.config._attn_implementation = self.before
+        if not visits:
+            delattr(self.module, _HERE)
+            self.module.__dict__.pop("_attn", None)
+
+
+def hook_attention(module: Any, step: str, visit: Visit) -> AttentionHandle:
+    """Let `visit` see a step of one attention in every pass until the handle is removed."""
+    _register()
+    before = module.config._attn_implementation
+    if not hasattr(module, _HERE):
+        setattr(module, _HERE, {})
+    getattr(module, _HERE)[step] = visit
+    if hasattr(type(module), "_attn"):  # GPT-J has a method where others ask for a function
+        module._attn = lambda q, k, v, mask=None: _head_first(attend(module, q, k, v, mask))
+    else:
+        module.config._attn_implementation = NAME
+    return AttentionHandle(module, step, before)
+
+
+def attend(
+    module: Any,
+    query: Float[torch.Tensor, "b h q e"],
+    key: Float[torch.Tensor, "b kv k e"],
+    value: Float[torch.Tensor, "b kv k e"],
+    attention_mask: Float[torch.Tensor, "b 1 q k"] | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    **more: Any,
+) -> tuple[Float[torch.Tensor, "b q h e"], Float[torch.Tensor, "b h q k"]]:
+    """Attend as transformers does, visiting each step.
+
+    Formula: softmax(cap · tanh(q kᵀ · scaling / cap) + mask) v, softmax in float32
+    """
+    if more.get("s_aux") is not None:
+        raise ModelError("this attention has sinks, whose steps Assay does not know")
+    visits = getattr(module, _HERE, {})
+    if "rot_q" in visits:
+        query = visits["rot_q"](query.transpose(1, 2)).transpose(1, 2)
+    if "rot_k" in visits:
+        key = visits["rot_k"](key.transpose(1, 2)).transpose(1, 2)
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.repeat_interleave(groups, 1) for x in (key, value))
+    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    if "attn_scores" in visits:
+        scores = visits["attn_scores"](scores)
+    pattern = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    if "pattern" in visits:
+        pattern = visits["pattern"](pattern)
+    return (pattern @ value).transpose(1, 2).contiguous(), pattern
+
+
+def _head_first(
+    out: tuple[torch.Tensor, torch.Tensor],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return out[0].transpose(1, 2), out[1]
+
+
+@cache
+def _register() -> None:
+    import transformers
+    from transformers.masking_utils import eager_mask
+
+    transformers.AttentionInterface.register(NAME, attend)
+    transformers.AttentionMaskInterface.register(NAME, eager_mask)

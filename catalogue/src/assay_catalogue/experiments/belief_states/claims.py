@@ -129,7 +129,6 @@ CLAIMS = (
         "alone, over all {prefixes} prefixes of RRXOR; all are trained on exact posteriors",
         value=over_tokens("prefix"),
         low=0.05,
-        must_fail=("untrained-with-kernel",),
         near={"untrained-with-kernel": FEATURES},
         source=PROBE,
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then",

@@ -87,7 +87,6 @@ experiment = Experiment(
     figures=drawings,
     scope="{features} independent features of importance {ratio}^i in {width} dimensions, "
     "best of {starts} starts",
-    seeds_per_group=4,
     smoke=grid(
         Capacity(steps=20, exact=20, starts=2),
         density=(1.0, DENSITIES[3], SPARSE[-1]),

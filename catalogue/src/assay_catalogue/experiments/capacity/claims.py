@@ -118,7 +118,6 @@ CLAIMS = (
         high=0.05,
         scale="log",
         unit="share of the slope",
-        must_fail=("early",),
         near={"early": "backprop says so of any weights"},
         threshold_from=PILOT + ".002 to .021, early .09 to .61",
         published="new",
@@ -142,7 +141,6 @@ CLAIMS = (
     Exact(
         "Capacity is dimensionality: largest difference over all weights, trained or not",
         value=lambda arms: max(float(a.identity_gap.max()) for a in arms.values()),
-        expected=0.0,
         tolerance=1e-6,
         source=SCHERLIS + ", section 2; " + ELHAGE + ", The Geometry of Superposition",
     ),
@@ -163,7 +161,6 @@ CLAIMS = (
             0.0,
             *(float((a.capacity.sum("feature") - a.attrs["width"]).max()) for a in arms.values()),
         ),
-        expected=0.0,
         tolerance=1e-6,
         source="Cauchy and Schwarz: C ≤ leverage, which sums to the rank",
     ),
@@ -171,14 +168,12 @@ CLAIMS = (
         "By backprop an importance weighs a feature's mean squared error over the number of "
         "features: largest relative difference",
         value=lambda arms: max(float(a.backprop_gap.max()) for a in arms.values()),
-        expected=0.0,
         tolerance=1e-6,
         source="the loss is linear in importances",
     ),
     Estimate(
         "Benefit of ignored features over the mean of the partly represented, below density 1",
         value=ignored_share,
-        unit="1",
         published="new",
         source="Karush–Kuhn–Tucker conditions",
     ),

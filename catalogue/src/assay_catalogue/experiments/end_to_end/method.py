@@ -118,7 +118,7 @@ def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[torch.Tensor, "b d
 
 def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
     """The dictionary of one seed; a seed has a model of its own, so it is a group of its own."""
-    from assay.dictionaries.training.endtoend import fit_end_to_end
+    from assay_catalogue.dictionaries.endtoend import fit_end_to_end
 
     (s,) = runs.specs
     data, _ = texts(s, bench)

@@ -79,7 +79,6 @@ experiment = Experiment(
     figures=figures,
     scope="networks of 64 hidden units that learn to add mod {p} from {share} of all pairs; "
     "a lock of {lock} steps; a training of {steps} steps",
-    seeds_per_group=4,
     frozen={"months": 'the title, "every 4× of compute or 3 months",'},
     version=2,  # fine-tuned on too few examples as well
     smoke=grid(Schedule(steps=128), seed=range(2)),

@@ -157,7 +157,6 @@ CLAIMS = (
         "evaluation every 4× see it on its way",
         value=warned,
         high=0.5,
-        must_fail=("dense",),
         violations=("dense",),
         near={"dense": "nothing of it could be seen at any checkpoint"},
         also=SAME_RISE,
@@ -208,7 +207,6 @@ CLAIMS = (
         value=lambda arms: schedules.uncovered(
             arms["main"].seed.values, arms["main"].attrs["ratio"], arms["main"].attrs["months"]
         ),
-        expected=0.0,
         tolerance=1e-9,
         source="the event before a due one was not due",
     ),

@@ -185,7 +185,6 @@ CLAIMS = (
         statistic=smallest_lead,
         low=0.005,
         unit="FVU, smallest lead",
-        must_fail=("rescaled-along", "topk-along"),
         near={
             "rescaled-along": "mending ReLU's magnitudes afterwards gives the same lead",
             "topk-along": "leaving L1 out gives the same lead, without a gate",

@@ -151,7 +151,6 @@ CLAIMS = (
         value=lambda arm, arms: arm.needed_lot - arm.needed,
         low=0.05,
         unit="share of nodes",
-        must_fail=("lot",),
         near={"lot": "any nodes do, if there are as many of each kind"},
         credits="circuit",
         source=GAO,

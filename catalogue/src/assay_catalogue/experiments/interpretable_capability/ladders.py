@@ -93,7 +93,6 @@ def claims_of(prefix: str, way: str) -> tuple[Claim, Claim]:
             text=f"{words}, interpretable capability over {model}'s ladder rises: its larger two "
             f"sizes have at least {MARGIN} tasks more than its smaller two",
             statistic=lambda m: rise(total(m)),
-            must_fail=(f"{prefix}{near}",),
             must_hold=(f"{prefix}planted-rise",),
             near={f"{prefix}{near}": why},
             **shared,

@@ -140,7 +140,6 @@ experiment = Experiment(
     measure=measure,
     claims=(*CLAIMS, *EXACT, *FINDINGS),
     figures=figures,
-    seeds_per_group=4,
     sizes={
         "known": lambda sizes: 1 / sizes("main", "pairs")[0],
         "missed": lambda sizes: sizes("main", "pairs")[0] - 1,

@@ -103,7 +103,6 @@ CLAIMS = (
         value=steeper,
         low=math.log(2),
         unit="log-odds of an error",
-        must_fail=("frozen",),
         near={"frozen": "any block of this size has such a window on this task"},
         also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
         source=PAPER,
@@ -167,7 +166,6 @@ EXACT = (
         value=lambda arms: max(
             float(arms[name].deviation.max()) for name in ("main", "no-conv", "frozen")
         ),
-        expected=0.0,
         tolerance=1e-5,
         source="Ali et al. 2024, The Hidden Attention of Mamba Models",
     ),
@@ -205,7 +203,6 @@ FINDINGS = (
     *(
         Estimate(
             text=f"Learning coefficient, {block}: {phrase}",
-            unit="1",
             published="new",
             source=LAU,
             value=lambda arms, arm=arm, when=when: when(arms[arm]),

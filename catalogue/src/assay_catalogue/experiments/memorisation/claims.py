@@ -165,7 +165,6 @@ def about(model: str) -> tuple[Claim, ...]:
             value=revealed,
             low=0.5,
             unit="nats per token",
-            must_fail=(predictable, once),
             also=too(model, "topic"),
             source=COMMENT,
             near={
@@ -185,7 +184,6 @@ def about(model: str) -> tuple[Claim, ...]:
                 scale="log",
                 high=0.25,
                 unit="of the topic's bits",
-                must_fail=(mixed,),
                 also=too(model),
                 source=COMMENT,
                 near={mixed: "any 32 documents of these take about as many bits as any others"},
@@ -203,7 +201,6 @@ def about(model: str) -> tuple[Claim, ...]:
             value=worst_rule,
             high=0.5,
             unit="nats per token",
-            must_fail=(unlimited,),
             violations=(unlimited,),
             also=too(model),
             source=COMMENT,
@@ -339,7 +336,6 @@ EXACT = (
             for k in range(1, 13)
             for r in TABLE
         ),
-        expected=0.0,
         tolerance=1e-12,
         source="arithmetic",
         unit="nats",

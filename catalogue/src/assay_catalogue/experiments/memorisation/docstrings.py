@@ -326,7 +326,6 @@ CLAIMS = (
         value=beyond("copies"),
         low=LOST,
         unit="nats per token",
-        must_fail=("once", "topic"),
         near={
             "once": "losing so many passages costs something, whichever they are",
             "topic": "losing what is about the same thing costs as much",
@@ -341,7 +340,6 @@ CLAIMS = (
         statistic=lambda m: m["topic"] - HIDDEN * m["copies"],
         high=0.0,
         unit="nats per token, less that fifth",
-        must_fail=("copies-as-topic",),
         violations=("copies-as-topic",),
         near={"copies-as-topic": "near-duplicates in the place of a module's passages"},
         source=COMMENT,

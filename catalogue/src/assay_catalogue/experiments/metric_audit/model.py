@@ -38,7 +38,7 @@ from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import contexts, cut, detection
 from assay_catalogue.features.labels import TASKS, window_labels
-from assay_catalogue.features.probing import Rows, auroc, context, one_feature
+from assay_catalogue.features.probing import Rows, auroc, one_feature
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method
@@ -224,11 +224,8 @@ def read(
             rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed]
         )
         x = source.rows(positions)
-        before = context(tokens[part]).reshape(tokens[part].size, -1)[positions]
         document = source.document[positions]
-        rows.append(
-            {task: Rows(x, before, labels[task].ravel()[positions], document) for task in TASKS}
-        )
+        rows.append({task: Rows(x, labels[task].ravel()[positions], document) for task in TASKS})
     places = [Positions(t, k) for t, k in zip(renumbered(*tokens), keep, strict=True)]
     document = data.document[places[0].row]
     split = Split(places[0], np.isin(document, np.unique(document)[::3]))

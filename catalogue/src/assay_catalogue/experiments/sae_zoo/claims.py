@@ -127,7 +127,6 @@ CLAIMS = (
         statistic=smallest_lead,
         low=0.002,
         unit="FVU, smallest lead",
-        must_fail=("topk-along",),
         near={"topk-along": "a frontier drawn straight between two points lies above TopK itself"},
         threshold_from=f"{PILOT}: .008 [.006, .010]",
         source=BATCH,
@@ -139,7 +138,6 @@ CLAIMS = (
         value=below("random"),
         statistic=excess,
         low=0.10,
-        must_fail=("frozen-decoder", "frozen-encoder"),
         near={
             "frozen-decoder": "it is enough to learn when random directions are used",
             "frozen-encoder": "it is enough to learn what random detectors stand for",

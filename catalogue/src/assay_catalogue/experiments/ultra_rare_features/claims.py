@@ -118,25 +118,27 @@ FOUND = {"about-mean": ALSO["about-mean"]}
 HELD = between("resists", "uncommon", "rare")
 claim = partial(Claim, where=PLANTED, credits="latents", published="new", source=SEED)
 """A claim with what most of them share."""
+rare = partial(claim, must_fail=("useful", "uncommon", "ordinary"))
+"""A claim about rare latents among planted inputs."""
+real = partial(claim, of="real", where=MODEL, must_fail=("real-uncommon", "real-ordinary"))
+"""A claim about rare latents of SmolLM2."""
 CLAIMS = (
-    claim(
+    rare(
         text="Left alone, latents that are ultra-rare at a quarter of training grow rarer: median "
         "slope at most −0.9",
         value=of_rare("slope"),
         high=-0.9,
         unit=SLOPE,
-        must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
         threshold_from=FLOW,
     ),
-    claim(
+    rare(
         text="At Adam's constant rate of {main.lr:.} there is no equilibrium rarity: over the "
         "second octave the slope of their median density is still at most −0.9",
         value=of_rare("late_slope"),
         high=-0.9,
         unit=SLOPE,
-        must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
         threshold_from=FLOW,
@@ -148,18 +150,16 @@ CLAIMS = (
         value=less_steep,
         low=0.9,
         unit=SLOPE,
-        must_fail=("about-mean",),
         near={"about-mean": "any change of the training slows it as much"},
         threshold_from="pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory "
         "gives a penalty alone",
     ),
-    claim(
+    rare(
         text="When one fires, reconstruction takes back less of the penalty's pull on its bias "
         "than of an uncommon latent's: by at least 0.2",
         value=HELD,
         low=0.2,
         unit="share of the penalty's pull",
-        must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "the rarer the less held up, at any rarity"},
         also=FOUND,
         threshold_from=PILOT,
@@ -174,24 +174,22 @@ CLAIMS = (
         also=FOUND,
         threshold_from="theory: half of it",
     ),
-    claim(
+    rare(
         text="That gradient is out of balance: its net drift exceeds that of ordinary latents by "
         "at least 0.2",
         value=between("drift", "rare", "ordinary"),
         low=0.2,
         unit="net drift",
-        must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "few firings: a balanced gradient drifts by 1/√n"},
         also=ALSO,
         threshold_from=PLAN,
     ),
-    claim(
+    rare(
         text="Their encoder and decoder directions are less related than uncommon latents': median "
         "|cosine| lower by at least 0.2",
         value=between("cosine", "uncommon", "rare", "end"),
         low=0.2,
         unit="|cosine|",
-        must_fail=("useful", "uncommon", "ordinary"),
         near={"uncommon": "the fewer firings, the nearer to independent starts, at any rarity"},
         also=ALSO,
         half={"main": "half"},
@@ -204,7 +202,6 @@ CLAIMS = (
         value=against("main"),
         low=math.log(2),
         unit="log ratio of shares",
-        must_fail=("no-l1",),
         near={"no-l1": "a share that moves as much with any change of the training"},
         threshold_from=(
             "pilot: seeds 0 and 3 at λ = 0.1, .39 and .38 about a mean, .08 and .09 without"
@@ -218,45 +215,35 @@ CLAIMS = (
         statistic=ratio("synergy", "saved"),
         low=0.2,
         unit="share of ordinary savings",
-        must_fail=("dead-weight",),
         near={"dead-weight": "latents without any use that fire at once by chance"},
         also=ALSO,
         must_hold=("pair",),
         threshold_from=PLAN,
     ),
-    claim(
+    real(
         text="On SmolLM2, latents that are left alone and ultra-rare at a quarter of training grow "
         "rarer: median slope at most −0.9",
-        of="real",
         value=of_rare("slope"),
-        where=MODEL,
         high=-0.9,
         unit=SLOPE,
-        must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": SPARSER},
         threshold_from=FLOW,
     ),
-    claim(
+    real(
         text="On SmolLM2, when one fires, reconstruction takes back less of the penalty's pull "
         "than of an uncommon latent's: by at least 0.2",
-        of="real",
         value=HELD,
-        where=MODEL,
         low=0.2,
         unit="share of the penalty's pull",
-        must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": "the rarer the less held up, at any rarity"},
         threshold_from=PILOT,
     ),
-    claim(
+    real(
         text="On SmolLM2, their encoder and decoder directions are less related than uncommon "
         "latents': median |cosine| lower by at least 0.05",
-        of="real",
         value=between("cosine", "uncommon", "rare", "end"),
-        where=MODEL,
         low=0.05,
         unit="|cosine|",
-        must_fail=("real-uncommon", "real-ordinary"),
         near={
             "real-uncommon": "the fewer firings, the nearer to independent starts, at any rarity"
         },

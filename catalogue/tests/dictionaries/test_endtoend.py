@@ -10,7 +10,7 @@ import torch
 
 import tiny_models
 from assay.core import rng
-from assay.core.errors import DataError, SpecError
+from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
@@ -22,11 +22,11 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.endtoend import Through, fit_end_to_end
 from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.dictionaries.endtoend import Through, fit_end_to_end
 from killed import Killed, dies_at
 from splicing import finish, splice_sums
 
@@ -61,8 +61,13 @@ def model(folders):
     return load(str(folders["llama"]))
 
 
-def windows(step, shape=(4, 8)):
+def texts(step, shape=(4, 8)):
     return torch.from_numpy(rng.integers(np.array([3]), "windows", step, shape, 250)[0])
+
+
+def windows(step):
+    """All positions but the first are replaced."""
+    return texts(step), torch.arange(8).expand(4, 8) > 0
 
 
 def method(name, runs=RUNS):
@@ -86,8 +91,7 @@ def train(name, model, bench, runs=RUNS, steps=20, given=windows, **more):
         given,
         steps=steps,
         bench=bench,
-        scale=0.5,
-        **more,
+        **{"later": 0.0, "mean": torch.zeros(D), "scale": 0.5} | more,
     )[0]
 
 
@@ -122,9 +126,7 @@ def naive_codes(p, x, nonlinearity):
     return f, f
 
 
-def naive(
-    folder, tokens, keep, site, p, nonlinearity, penalty, mean, scale, objective, local, later
-):
+def naive(folder, tokens, keep, site, p, nonlinearity, penalty, mean, scale, later):
     """(loss, kl, ce, mse) of one run in float64, from the formula."""
     clean, acts = tiny_models.naive(folder, tokens)
     true = acts[site].reshape(*tokens.shape, -1)
@@ -137,8 +139,7 @@ def naive(
     kl = (np.exp(log_p) * (log_p - log_q)).sum(-1)[:, :-1].mean()
     ce = tiny_models.naive_loss(logits, tokens).mean()
     mse = ((x - f @ p["W_dec"] - p["b_dec"]) ** 2).mean()
-    total = {"kl": kl, "ce": ce}[objective] + local * mse
-    total += (
+    total = kl + (
         0
         if isinstance(nonlinearity, TopK)
         else penalty * summed.sum(-1).mean() / np.sqrt(x.shape[1])
@@ -159,47 +160,23 @@ def naive(
 
 
 @pytest.mark.parametrize(
-    ("kind", "site", "nonlinearity", "loss", "weights"),
+    ("kind", "site", "nonlinearity", "loss", "later"),
     [
-        (
-            "llama",
-            "blocks.1.hook_resid_pre",
-            ReLU(),
-            losses.l1,
-            {"objective": "kl", "local": 0.0, "later": 0.0},
-        ),
-        (
-            "llama",
-            "blocks.1.attn.hook_z",
-            Gated(),
-            losses.gated,
-            {"objective": "kl", "local": 0.3, "later": 0.7},
-        ),
-        (
-            "gpt2",
-            "blocks.0.hook_resid_mid",
-            TopK(4),
-            losses.mse,
-            {"objective": "ce", "local": 0.0, "later": 2.0},
-        ),
-        (
-            "gpt2",
-            "blocks.2.hook_resid_post",
-            ReLU(),
-            losses.l1,
-            {"objective": "ce", "local": 1.0, "later": 0.0},
-        ),
+        ("llama", "blocks.1.hook_resid_pre", ReLU(), losses.l1, 0.0),
+        ("llama", "blocks.1.attn.hook_z", Gated(), losses.gated, 0.7),
+        ("gpt2", "blocks.0.hook_resid_mid", TopK(4), losses.mse, 2.0),
+        ("gpt2", "blocks.2.hook_resid_post", ReLU(), losses.l1, 0.0),
     ],
 )
 def test_loss_and_gradients_are_those_of_a_naive_forward(
-    folders, kind, site, nonlinearity, loss, weights
+    folders, kind, site, nonlinearity, loss, later
 ):
     subject, place = load(str(folders[kind])), Site.parse(site)
-    tokens = windows(0, (2, 6))
+    tokens = texts(0, (2, 6))
     keep = torch.from_numpy(rng.uniform(np.array([0]), "keep", 0, (2, 6))[0] < 0.7)
     d, mean, scale = subject.width(place), torch.linspace(-0.5, 0.5, D), 0.6
     through = Through(
-        subject, place, lambda step: (tokens, keep), **weights, mean=mean, scale=scale
+        subject, place, lambda step: (tokens, keep), later=later, mean=mean, scale=scale
     )
     params, penalty = parameters(nonlinearity, d), torch.tensor([0.1, 0.4])
     series, grads = through(
@@ -208,7 +185,7 @@ def test_loss_and_gradients_are_those_of_a_naive_forward(
     for r in range(2):
         p = {name: value[r].double().numpy() for name, value in params.items()}
         fixed = (folders[kind], tokens.numpy(), keep.numpy(), site)
-        rest = (nonlinearity, float(penalty[r]), mean.double().numpy(), scale, *weights.values())
+        rest = (nonlinearity, float(penalty[r]), mean.double().numpy(), scale, later)
         wanted = dict(zip(("loss", "kl", "ce", "mse"), naive(*fixed, p, *rest), strict=True))
         for name, value in wanted.items():
             assert series[name][r].item() == pytest.approx(value, rel=1e-4), name
@@ -233,21 +210,21 @@ def test_a_dictionary_that_reconstructs_everything_costs_nothing(model):
         "b_enc": torch.zeros(1, 2 * D),
         "b_dec": torch.zeros(1, D),
     }
-    through = Through(model, SITE, windows, later=1.0, scale=2.0)
+    through = Through(model, SITE, windows, later=1.0, mean=torch.zeros(D), scale=2.0)
     series, _ = through(
         StepInput(losses.l1, params, through.batch(0), ReLU(), torch.zeros(1), torch.float32)
     )
     assert abs(series["kl"].item()) < 1e-6
     assert abs(series["loss"].item()) < 1e-5
     assert series["mse"].item() < 1e-10
-    assert series["ce"].item() == pytest.approx(model.losses(windows(0)).mean().item(), rel=1e-5)
+    assert series["ce"].item() == pytest.approx(model.losses(texts(0)).mean().item(), rel=1e-5)
 
 
 def test_its_kl_is_the_one_that_is_measured(model, bench):
     """At the start, by `splice_sums` of the stored dictionary on raw activations."""
-    mean, keep = torch.linspace(-1, 1, D), windows(1) % 3 > 0
+    mean, keep = torch.linspace(-1, 1, D), texts(1) % 3 > 0
     start = Dictionary.of(train("relu", model, bench, steps=0, mean=mean))
-    through = Through(model, SITE, lambda step: (windows(0), keep), mean=mean, scale=0.5)
+    through = Through(model, SITE, lambda step: (texts(0), keep), later=0.0, mean=mean, scale=0.5)
     params = {
         name: start.normalised.tensors()[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec")
     }
@@ -257,7 +234,7 @@ def test_its_kl_is_the_one_that_is_measured(model, bench):
     )
     measured = finish(
         splice_sums(
-            model, SITE, start, windows(0), np.zeros(4, int), 1, None, keep=keep, ablations=()
+            model, SITE, start, texts(0), np.zeros(4, int), 1, None, keep=keep, ablations=()
         )
     )
     np.testing.assert_allclose(series["kl"], measured["kl_spliced"], rtol=1e-4)
@@ -273,6 +250,7 @@ def test_alone_is_as_in_a_group_and_starts_like_any_dictionary(name, model, benc
         windows,
         steps=12,
         bench=bench,
+        mean=torch.zeros(D),
         scale=0.5,
         later=0.5,
     )[1]
@@ -312,13 +290,13 @@ def test_resume_is_bitwise(name, model, plain_bench, plain_slot, tmp_path):
 def test_the_model_stays_as_it_was(folders, bench):
     subject = load(str(folders["gpt2"]))
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    whole = subject.run(windows(0)).logits
+    whole = subject.run(texts(0)).logits
     train("relu", subject, bench, steps=5, later=1.0)
     assert all(
         torch.equal(before[name], value) for name, value in subject.model.state_dict().items()
     )
     assert all(p.grad is None and not p.requires_grad for p in subject.model.parameters())
-    assert torch.equal(subject.run(windows(0)).logits, whole)
+    assert torch.equal(subject.run(texts(0)).logits, whole)
     assert not whole.requires_grad
 
 
@@ -326,7 +304,7 @@ def test_a_broken_run_leaves_its_neighbours_alone(model, bench):
     def broken(params):
         return params["b_enc"].index_fill(0, torch.tensor([1]), torch.nan)
 
-    through = Through(model, SITE, windows)
+    through = Through(model, SITE, windows, later=0.0, mean=torch.zeros(D), scale=1.0)
     params = parameters(ReLU(), D)
     x = through.batch(0)
     whole, half = (
@@ -368,19 +346,20 @@ def test_it_learns_what_the_model_reads_and_squared_error_what_varies(half_blind
         betas=(0.9, 0.999),
         encoder_scale=1.0,
     )
-    held = torch.cat([windows(s) for s in range(1000, 1008)])
+    held = torch.cat([texts(s) for s in range(1000, 1008)])
     (passage, _), steps = capture(half_blind, SITE, held), 150
     scale = float((D / passage.acts[:, 1:].square().sum(-1).mean()).sqrt())
-    reader = Through(half_blind, SITE, windows, scale=scale)
+    given = {"later": 0.0, "mean": torch.zeros(D), "scale": scale}
+    reader = Through(half_blind, SITE, windows, **given)
     ends = {
         "kl": fit_end_to_end(
-            [(runs, same)], half_blind, SITE, windows, steps=steps, bench=bench, scale=scale
+            [(runs, same)], half_blind, SITE, windows, steps=steps, bench=bench, **given
         ),
         "mse": fit_dictionaries(
             [(runs, same)], reader.batch, d=D, steps=steps, bench=bench, scale=scale
         ),
         "start": fit_end_to_end(
-            [(runs, same)], half_blind, SITE, windows, steps=0, bench=bench, scale=scale
+            [(runs, same)], half_blind, SITE, windows, steps=0, bench=bench, **given
         ),
     }
     keep = torch.ones(held.shape, dtype=torch.bool)
@@ -407,31 +386,9 @@ def test_it_learns_what_the_model_reads_and_squared_error_what_varies(half_blind
     assert (unexplained["mse"] < 0.6 * unexplained["kl"]).all()
 
 
-def test_what_cannot_be_is_one_line(model, bench):
-    with pytest.raises(SpecError, match="no objective 'kk'; did you mean kl"):
-        train("relu", model, bench, objective="kk")
+def test_errors_behind_the_last_block_are_refused_in_one_line(model, bench):
     with pytest.raises(
         SpecError,
         match=r"no block's input comes after blocks\.2\.hook_mlp_out .* later must be 0, got 1",
     ):
-        fit_end_to_end(
-            [(RUNS, method("relu"))],
-            model,
-            Site("mlp_out", 2),
-            windows,
-            steps=1,
-            bench=bench,
-            later=1.0,
-        )
-    nested = Method(BatchTopK(4), losses.Matryoshka((20, 40)), WIDTH, np.ones(4), np.ones(4))
-    with pytest.raises(SpecError, match="Matryoshka has no end-to-end form"):
-        fit_end_to_end([(RUNS, nested)], model, SITE, windows, steps=1, bench=bench)
-    with pytest.raises(DataError, match=r"got \[4, 8\] and a mask \[4, 8\] with 0 positions"):
-        train(
-            "relu",
-            model,
-            bench,
-            given=lambda step: (windows(0), torch.zeros(4, 8, dtype=torch.bool)),
-        )
-    with pytest.raises(DataError, match=r"got \[4, 1\]"):
-        train("relu", model, bench, given=lambda step: windows(0)[:, :1])
+        Through(model, Site("mlp_out", 2), windows, later=1.0, mean=torch.zeros(D), scale=1.0)

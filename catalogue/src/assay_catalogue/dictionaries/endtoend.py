@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from jaxtyping import Bool, Float, Int
 
 from assay.core.bench import Bench
-from assay.core.errors import DataError, SpecError, nearest
+from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
@@ -23,16 +23,13 @@ from assay.dictionaries.training.kernels.reference import (
     leaves_of,
     standard,
 )
-from assay.dictionaries.training.losses import Matryoshka, Params, decode, squared_error
+from assay.dictionaries.training.losses import decode, squared_error
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.subject import Trace
 
-Objective = Literal["kl", "ce"]
-Windows: TypeAlias = (
-    'Int[torch.Tensor, "w s"] | tuple[Int[torch.Tensor, "w s"], Bool[torch.Tensor, "w s"]]'
-)
+Windows: TypeAlias = 'tuple[Int[torch.Tensor, "w s"], Bool[torch.Tensor, "w s"]]'
 _ROWS = 128
 """Rows of logits held at a time."""
 
@@ -45,66 +42,32 @@ def fit_end_to_end(
     *,
     steps: int,
     bench: Bench,
-    objective: Objective = "kl",
-    local: float = 0.0,
-    later: float = 0.0,
-    mean: Float[torch.Tensor, " d"] | None = None,
-    scale: float = 1.0,
+    later: float,
+    mean: Float[torch.Tensor, " d"],
+    scale: float,
     probe_at: Sequence[int] = (),
-    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[torch.Tensor, "run ..."]]]]
-    | None = None,
     trained_on: Mapping[str, Any] | None = None,
 ) -> list[Trained]:
-    """One Trained for each (runs, method), after `steps` steps on `windows(step)`: tokens [w, s],
-    shared by all runs.
+    """One Trained for each (runs, method), after `steps` steps on `windows(step)`: tokens [w, s]
+    and the positions [w, s] that are replaced, shared by all runs.
 
-    `windows` may give (tokens, keep) as well: only positions that `keep` [w, s] names are replaced,
-    as in `spliced_run`; without it all but the first of each window, where the massive activations
-    are. `mean` and `scale` normalise the site's activations for the dictionary, as in
+    `mean` and `scale` normalise the site's activations for the dictionary, as in
     `fit_dictionaries`, and are stored with it. Methods are those of `fit_dictionaries`, start and
-    step included; the squared error in their loss weighs `local` here, what else is in it (λ, AuxK,
-    L0) stays. One more clean pass a step, and for each run a pass from the site's block on, and
-    back. Products are float32, whatever `Method.products`. Histories hold loss, kl and ce (nats per
-    prediction), mse and l0.
+    step included, without the squared error in their loss; what else is in it (λ, AuxK, L0) stays.
+    One more clean pass a step, and for each run a pass from the site's block on, and back. Products
+    are float32, whatever `Method.products`. Histories hold loss, kl and ce (nats per prediction),
+    mse and l0.
 
-    Args:
-        groups: runs, and how they are trained.
-        subject: the model, its weights frozen.
-        site: where reconstructions are spliced in.
-        windows: step → tokens [w, s], perhaps with a mask [w, s].
-        steps: of training.
-        bench: keeps checkpoints.
-        objective: what predictions are compared by.
-        local: weight of the squared error at the site.
-        later: weight of the errors behind it.
-        mean: of the site's activations, [d]; None: 0.
-        scale: factor on what is centred.
-        probe_at: steps of the histories besides half and end.
-        watch: steps and function by name.
-        trained_on: plain JSON.
-    Formula: objective + (loss of the method − mse) + local · mse + later · mean over later blocks'
-        inputs a of Σ‖a − â‖² / Σ‖a − ā‖², sums over replaced positions; objective "kl": mean
-        KL(clean ‖ spliced) over predictions of a next token, "ce": mean cross-entropy of the
-        spliced model at these tokens
-    Raises: SpecError for an unknown objective, a `later` without a later block, a Matryoshka loss;
-        DataError for windows that are no [w, s] or leave nothing to replace
+    Formula: mean KL(clean ‖ spliced) over predictions of a next token + (loss of the method − mse)
+        + later · mean over later blocks' inputs a of Σ‖a − â‖² / Σ‖a − ā‖², sums over replaced
+        positions
+    Raises: SpecError for a `later` without a later block
     Source: Identifying Functionally Important Features with End-to-End Sparse Dictionary Learning
     (2024), section 2
     Differs: later errors are divided by the variance there, so that no block outweighs the others;
-    λ Σ f / √d, not / d; position 0 is left as it is
+    λ Σ f / √d, not / d
     """
-    if objective not in get_args(Objective):
-        raise SpecError(
-            f"no objective {objective!r}; {nearest(str(objective), get_args(Objective))}"
-        )
-    if any(isinstance(method.loss, Matryoshka) for _, method in groups):
-        raise SpecError(
-            "Matryoshka has no end-to-end form here, as each nested dictionary would need a "
-            "pass of its own; use TopKAux"
-        )
-    through = Through(
-        subject, site, windows, objective, local=local, later=later, mean=mean, scale=scale
-    )
+    through = Through(subject, site, windows, later=later, mean=mean, scale=scale)
     trained = fit_dictionaries(
         groups,
         through.batch,
@@ -115,15 +78,13 @@ def fit_end_to_end(
         scale=scale,
         sites=(str(site),),
         probe_at=probe_at,
-        watch=watch,
         trained_on=trained_on,
         kernel=through,
     )
-    made_small = {"objective": {"name": objective, "local": local, "later": later}}
-    origins = [{**t.header.get("origin", {}), **made_small} for t in trained]
+    made_small = {"objective": {"name": "kl", "local": 0.0, "later": later}}
     return [
-        replace(t, header={**t.header, "origin": origin})
-        for t, origin in zip(trained, origins, strict=True)
+        replace(t, header={**t.header, "origin": {**t.header.get("origin", {}), **made_small}})
+        for t in trained
     ]
 
 
@@ -140,12 +101,10 @@ class Through:
         subject: Pretrained,
         site: Site,
         windows: Callable[[int], Windows],
-        objective: Objective = "kl",
         *,
-        local: float = 0.0,
-        later: float = 0.0,
-        mean: Float[torch.Tensor, " d"] | None = None,
-        scale: float = 1.0,
+        later: float,
+        mean: Float[torch.Tensor, " d"],
+        scale: float,
     ):
         first = subject.layers if site.layer is None else site.layer + 1
         if later and first >= subject.layers:
@@ -153,37 +112,16 @@ class Through:
                 f"no block's input comes after {site} in {subject.name}, so later must be 0, "
                 f"got {later}"
             )
-        self.subject, self.site, self.windows = subject, site, windows
-        self.objective, self.local, self.later = objective, local, later
+        self.subject, self.site, self.windows, self.later = subject, site, windows, later
         self.after = (
             [Site("resid_pre", layer) for layer in range(first, subject.layers)] if later else []
         )
-        self.mean, self.scale = (
-            torch.zeros(subject.width(site)) if mean is None else torch.as_tensor(mean).float(),
-            scale,
-        )
+        self.mean, self.scale = mean.float(), scale
 
     def batch(self, step: int) -> Float[torch.Tensor, "b d"]:
         """Normalised activations at the positions that are replaced, from a clean pass over this
         step's windows."""
-        windows = self.windows(step)
-        tokens, keep = windows if isinstance(windows, tuple) else (windows, None)
-        if keep is None:
-            keep = torch.ones(tokens.shape, dtype=torch.bool)
-            keep[:, :1] = False
-        if (
-            tokens.ndim != 2
-            or keep.shape != tokens.shape
-            or keep.dtype != torch.bool
-            or tokens.shape[-1] < 2
-            or not keep.any()
-        ):
-            raise DataError(
-                f"windows({step}) must be tokens [w, s], at least two a window, perhaps with a "
-                "bool mask of this shape that leaves "
-                f"something to replace; got {list(tokens.shape)} and a mask {list(keep.shape)} "
-                f"with {int(keep.sum())} positions"
-            )
+        tokens, keep = self.windows(step)
         self.passage, self.clean = capture(self.subject, self.site, tokens, keep, also=self.after)
         acts = self.passage.acts
         return (acts[self.passage.keep] - self.mean.to(acts)) * self.scale
@@ -205,8 +143,8 @@ class Through:
             assert noted.made is not None and noted.features is not None
             x_hat = decode(read, noted.made, x)
             mse = squared_error(x, x_hat)
-            # The method's loss has the squared error once; so it weighs `local` in all.
-            total = total + (self.local - 1) * mse
+            # The method's loss has the squared error once, and here it does not count.
+            total = total - mse
             # Out of place, so that the gradient finds its way from the model to what is put in.
             new = acts.index_put((keep,), x_hat[0].to(acts) / self.scale + self.mean.to(acts))
             spliced = spliced_run(
@@ -216,12 +154,12 @@ class Through:
             if self.after:
                 total = total + self.later * self._later(spliced)
         kl, ce, pull = self._predictions(spliced)
-        # One way back for both: the dictionary's own terms, and the objective, whose gradient
+        # One way back for both: the dictionary's own terms, and KL, whose gradient
         # enters at what the unembedding reads.
         outputs, cotangents = (total, spliced.final), (torch.ones_like(total), pull)
         grads = gradients_of(outputs, leaves, cotangents)
         series = {
-            "loss": total.detach() + (kl if self.objective == "kl" else ce),
+            "loss": total.detach() + kl,
             "mse": mse.detach(),
             "kl": kl,
             "ce": ce,
@@ -243,8 +181,7 @@ class Through:
     def _predictions(
         self, spliced: Trace
     ) -> tuple[Float[torch.Tensor, "1"], Float[torch.Tensor, "1"], Float[torch.Tensor, "w s d"]]:
-        """Mean KL and cross-entropy in nats, and the objective's gradient by what the unembedding
-        reads.
+        """Mean KL and cross-entropy in nats, and the gradient of KL by what the unembedding reads.
 
         That gradient is all the way back needs, so logits are made a few rows at a time and never
         kept."""
@@ -265,8 +202,7 @@ class Through:
                 # let go at once.
                 leaf = y.detach().requires_grad_()
                 rows_ce, rows_kl = nats(head(z).detach(), head(leaf), t)
-                chosen = rows_kl if self.objective == "kl" else rows_ce
-                (gradient,) = torch.autograd.grad(chosen.sum() / len(target), leaf)
+                (gradient,) = torch.autograd.grad(rows_kl.sum() / len(target), leaf)
             g.copy_(gradient)
             kl, ce = kl + rows_kl.detach().sum(), ce + rows_ce.detach().sum()
         pull[:, :-1] = back.view_as(pull[:, :-1])
