@@ -200,7 +200,7 @@ def test_a_control_that_passes_cannot_be_overread():
         "low": 0.05,
         "high": 0.2,
         "unit": "1",
-        "method": "95%",
+        "method": "95 %",
         "threshold": "<= 0.3",
         "threshold_from": "plan",
         "n": {"seed": 8},

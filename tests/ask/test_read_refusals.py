@@ -110,9 +110,9 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
     assert notes == [
         "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
         "up, such as ' return' (prompts, row 1)",
-        "it: 1 of 2 prompts have answers that begin with the same token, such as ' return' "
+        "it: 1 of 2 prompts has answers that begin with the same token, such as ' return' "
         "(prompts, row 1)",
-        "it: 1 of 2 prompts have an answer that follows a letter or number without a space, such "
+        "it: 1 of 2 prompts has an answer that follows a letter or number without a space, such "
         "as 'y' (prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):

@@ -225,8 +225,8 @@ def test_runs_that_share_all_units_are_averaged_and_a_run_without_a_number_is_no
 def test_a_sum_of_a_quantity_is_held_to_the_same():
     for holds, told in {
         ("main.fvu < 0.5"): (
-            r"main.fvu varies over document \(d0, .*d7\).*write main.fvu\[document=d0\] or "
-            r"mean\(main.fvu, over=document\)"
+            r"main.fvu varies over document \(d0, .*d7\).*write main.fvu\[document=d0\] for one "
+            r"value, or mean\(main.fvu, over=document\)"
         ),
         ("mean(main.fvu, over=documents) < 0.5"): (
             "main.fvu has no dimension 'documents'; did you mean document?"

@@ -111,6 +111,16 @@ def test_the_mistakes_of_several_tables_are_reported_at_once(tmp_path):
     ]
 
 
+def test_a_refusal_of_a_table_names_the_place_of_the_value_that_it_quotes(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD)
+    text = read(path)
+    assert str(text.error(("claim", 1), "no 'main.angle > 10'")).startswith(
+        f"{text.at('claim', 1, 'holds')}: "
+    )
+    assert str(text.error(("claim", 1), "no 'main.angle > 11'")).startswith(text.at("claim", 1))
+
+
 def test_no_text_is_run(tmp_path):
     """A study is data: a condition that is Python and nothing else is refused, not evaluated."""
     from assay.ask.wording import condition

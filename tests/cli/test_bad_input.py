@@ -124,6 +124,7 @@ CASES = {
     ),
     "no record": Case("verify own.py --preset smoke", "has no record"),
     "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
+    "misspelt file": Case("run ownn.py", "did you mean own.py?"),
     "a file in a folder": Case(
         "run lost.toml",
         "no experiment file lost.toml; did you mean studies/lost.toml?",
@@ -133,7 +134,7 @@ CASES = {
     "a folder": Case(
         "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
-    "a table": Case("run t.csv", "type: assay judge t.csv", given=write("t.csv", "")),
+    "a table": Case("run t.csv", "for a table, type: assay judge t.csv", given=write("t.csv", "")),
     "syntax error": Case(
         "run own.py", "own.py line", given=edit("own.py", "def train(", "def train((")
     ),
@@ -170,7 +171,7 @@ CASES = {
         "terms of use: https://ai.google.dev/gemma/terms; .*--accept-terms",
         env=(("ASSAY_CACHE", "cache"),),
     ),
-    "unknown model": Case("fetch smollm3", "give smollm2"),
+    "unknown model": Case("fetch smollm3", "did you mean smollm2"),
     "unknown corpus": Case("run gated-sae --set corpus=stdlibb", "no corpus 'stdlibb'", model=True),
     "unreadable text": Case(
         "run gated-sae --set corpus=texts", "texts", given=unreadable_text, model=True

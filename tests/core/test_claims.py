@@ -254,7 +254,7 @@ def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
         ({"also": {"control": "why not"}}, "also names 'control'"),
         ({"bounds": (1, 0)}, "the smaller first"),
         ({"bounds": (0, 1), "scale": "log", "low": 0.5}, "drop the statistic and the scale"),
-        ({"bounds": (0, 0.5)}, "outside of its bounds"),
+        ({"bounds": (0, 0.5)}, "within its bounds, 0 to 0.5, lie on one side of the threshold"),
     ],
 )
 def test_near_controls_other_arms_and_bounds_are_checked(changes, says):

@@ -217,8 +217,8 @@ def test_seeds_that_diverged_leave_the_whole_curve():
         (swept(), {"over": "width"}, "no swept field 'width'"),
         (swept(), {"over": "seed"}, "seed is a unit"),
         (swept(), {"over": "", "crosses": 0.5}, "and needs over=FIELD"),
-        (swept(), {"crosses": math.nan}, "crosses is a finite value"),
-        (swept(), {"crosses": "hlaf"}, 'crosses is a finite value of a curve, or "half"'),
+        (swept(), {"crosses": math.nan}, 'crosses is a number or "half"'),
+        (swept(), {"crosses": "hlaf"}, 'crosses is a number or "half", and needs over=FIELD'),
         (swept(), {"where": {"density": 0.1}}, "over density needs two levels or more; it has one"),
         (
             swept().assign(x=lambda d: d.x.where(d.density < 1)),

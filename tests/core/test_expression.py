@@ -141,12 +141,11 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
     )
     for column, told in {
         Column("a", "x"): (
-            r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\), and nothing "
-            r"is averaged"
+            r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\): write "
         ),
         Column(
             "a", "x", (("rank", 0),)
-        ): r"write a.x\[rank=0, kind=rare\] or mean\(a.x\[rank=0\], over=kind\)",
+        ): r"write a.x\[rank=0, kind=rare\] for one value, or mean\(a.x\[rank=0\], over=kind\)",
         Column(
             "a", "x", (("kind", "rae"), ("rank", 0))
         ): "a.x has no kind 'rae'; did you mean rare?",
@@ -202,6 +201,8 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("2 * 3 < 1", "names no column"),
         ("mean(3) < 1", "mean(3) names no column"),
         ("gated.fvu < < 1", "it is not arithmetic"),
+        ("gated.fvu < -0,02", "'-0,02' is not a number; write a decimal point: -0.02"),
+        ("gated.fvu < 0,5", "'0,5' is not a number; write a decimal point: 0.5"),
         ("gated.fvu − relu.fvu ≤ 1", "- is written for − and <= is written for ≤"),
         (
             "gated.lambda < 1",

@@ -2,11 +2,13 @@
 gives or a record holds has some."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from assay.core.reasons import explain_reason, remedy
+from assay.core.reasons import STRADDLES, explain_reason, remedy
+from assay.core.results import Judged, Price, Verdict
 
 RECORDS = [
     json.loads(path.read_text())
@@ -57,6 +59,42 @@ def test_a_remedy_is_words_and_a_command():
         "more units do not help: mend the training",
         "",
     )
-    words, command = remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)
-    assert words.startswith("more units would be impractical (about 2,219")
-    assert not command
+    assert remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold") == (
+        "more units would be impractical (about 2,219 more seeds); choose another threshold",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "control", "threshold", "advice"),
+    [
+        ((-0.05, -0.04), (-0.01, 0.0088), (-math.inf, 0), "the control (-0.0006), such as < -0.03"),
+        ((0.04, 0.05), (-0.01, 0.0088), (0, math.inf), "the control (-0.0006), such as > 0.02"),
+        ((0.04, 0.05), (-0.01, 0.0088), (0, 1), "the control (-0.0006), for a new study"),
+        ((-0.05, -0.005), (-0.01, 0.0088), (-math.inf, 0), "no threshold lies between"),
+    ],
+)
+def test_a_threshold_is_moved_away_from_a_control_that_keeps_the_claim_undecided(
+    method, control, threshold, advice
+):
+    beside = Verdict(
+        outcome="undecided",
+        reason=STRADDLES,
+        estimate=-0.0006,
+        low=control[0],
+        high=control[1],
+    )
+    price = Price("old: about 221 more seeds, about 90 CPU-minutes", "seed", 221)
+    claim = {"low": method[0], "high": method[1], "range": threshold, "price": price}
+    said = Judged(
+        outcome="undecided",
+        reason="control old not beaten",
+        n={"seed": 24},
+        controls={"old": beside},
+        **claim,
+    ).remedy[0]
+    assert (
+        said.startswith("more units would be impractical (about 221 more seeds") and advice in said
+    )
+    alone = Judged(outcome="undecided", reason=STRADDLES, n={"seed": 24}, **claim).remedy[0]
+    assert "choose a threshold farther from the estimate" in alone

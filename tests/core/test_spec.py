@@ -73,7 +73,7 @@ def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
     assert again.to_json() == Toy(
         lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)
     ).to_json() and hash(again) == hash(again.replace(on=True))
-    with pytest.raises(SpecError, match="lr must be float"):
+    with pytest.raises(SpecError, match="lr must be a number"):
         toy.replace(lr="fast")
     assert Doubled(width=5).replace(on=False).width == 20
     with pytest.raises(SpecError, match="too wide"):
@@ -84,10 +84,10 @@ def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
     "change, words",
     [
         ({"lr": float("nan")}, "finite"),
-        ({"width": 5.5}, "must be int"),
-        ({"width": True}, "must be int"),
+        ({"width": 5.5}, "must be a whole number"),
+        ({"width": True}, "must be a whole number"),
         ({"kind": "c"}, "one of 'a', 'b'"),
-        ({"lr": "fast"}, "must be float"),
+        ({"lr": "fast"}, "must be a number"),
         ({"sites": "x"}, "tuple"),
     ],
 )
@@ -122,7 +122,7 @@ class Bounded(Spec):
             {"chains": 1},
             "Bounded.chains must be at least 2, as errors are taken over chains, got 1",
         ),
-        ({"steps": 0.5}, "Bounded.steps must be int, got 0.5"),
+        ({"steps": 0.5}, "Bounded.steps must be a whole number, got 0.5"),
     ],
 )
 def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_set(change, words):
@@ -134,7 +134,7 @@ def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_s
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for name, value in change.items()
     }
-    if "int, got" not in words:
+    if "a whole number, got" not in words:
         with pytest.raises(SpecError) as error:
             with_values(Bounded(), texts)
         assert str(error.value) == words
@@ -257,7 +257,7 @@ def test_command_line_texts_of_the_wrong_type_are_refused():
     assert with_values(Toy(), {"sites": "a,b", "on": "false", "kind": "b", "lr": "1e-3"}) == Toy(
         sites=("a", "b"), on=False, kind="b", lr=1e-3
     )
-    with pytest.raises(SpecError, match=r"Toy\.width must be int"):
+    with pytest.raises(SpecError, match=r"Toy\.width must be a whole number"):
         with_values(Toy(), {"width": "wide"})
     with pytest.raises(SpecError, match="one of"):
         with_values(Toy(), {"kind": "c"})

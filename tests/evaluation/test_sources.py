@@ -130,7 +130,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
         load(tmp_path / "gemma")
     with pytest.raises(
         DataError,
-        match=r"no dictionary is stored in /.*; another store: --root FOLDER, or ASSAY_ROOT",
+        match=r"no dictionary is stored in /.*; name another store with --root FOLDER or ASSAY_R",
     ):
         evaluate(tmp_path / "gemma", **ask)
 

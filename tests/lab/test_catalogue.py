@@ -112,7 +112,7 @@ def test_set_replaces_static_and_per_run_fields():
     [
         (["stps=3"], "Walk has no field stps; did you mean steps"),
         (["steps"], "--set needs field=value, got 'steps'"),
-        (["steps=many"], "Walk.steps must be int, got 'many'"),
+        (["steps=many"], "Walk.steps must be a whole number, got 'many'"),
         (["drift=inf"], "finite"),
         (["seed=5:5"], "a range needs first:end"),
     ],

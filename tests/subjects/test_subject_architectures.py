@@ -113,6 +113,8 @@ def test_an_edit_reaches_only_what_reads_it(tmp_path):
 def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
     with pytest.raises(ModelError, match=r"no site 'blocks\.1\.mlp\.hook_act'"):
         Site.parse("blocks.1.mlp.hook_act")
+    with pytest.raises(ModelError, match=r"did you mean blocks\.1\.hook_resid_pre\?"):
+        Site.parse("blocks.1.resid_pre")
     own = FILE.replace(
         '"mlp_post": read', '"mlp_act": returned_by("mlp.act"),\n        "mlp_post": read'
     )

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from assay.ask import planned as plan
-from assay.ask.planned import Planned
+from assay.ask.planned import Gap, Planned, StudyGaps
 from assay.cli.main import main
 from assay.core.schema import schema, to_json
 from assay.lab import catalogue
@@ -22,7 +22,7 @@ from assay.report.overview import Catalogue
 from assay.report.stored import Pages
 from assay.verbs.doctor import Removed
 from assay.verbs.new import New, write_experiment
-from assay.verbs.plan import outlined
+from assay.verbs.plan import assumed, outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -76,6 +76,19 @@ def test_it_fits_the_schema_of_its_result(verb, folder, capsys, monkeypatch):
     main([*words, "--json"])
     told = json.loads(capsys.readouterr().out)
     assert list(Draft202012Validator(schema(result)).iter_errors(told)) == []
+
+
+def test_a_plan_says_what_a_study_does_not_specify_in_sentences():
+    size = Gap("claim 1: size", "claim a size", "its threshold is 0", "the verdict")
+    budget = Gap("budget", 'write budget = "10m"', "there is no limit", "nothing")
+    lacking = Gap("question", "write it", None, "")
+    assert [*assumed(StudyGaps(study="own.toml", gaps=(size, budget, lacking), exit_code=0))] == [
+        "Not specified in the study, and what is used instead:",
+        "– claim 1: size: its threshold is 0 (this costs the verdict). To change this, "
+        "claim a size.",
+        '– budget: there is no limit. To change this, write budget = "10m".',
+        "",
+    ]
 
 
 def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null():

@@ -241,8 +241,8 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
         raise ExperimentError(
             f"{first.label} is measured on {len(own)} {plural(unit, len(own))} and {part.label} on "
             f"{len(levels)}, of which {len(own & levels)} are the same: arms are compared one by "
-            "one where all are the same, and as two groups where none is; write a claim of each, or "
-            "name the prompts that both are measured on, of a probe under test"
+            "one where all are the same, and as two groups where none is; write a claim of each, "
+            "or name the prompts that both are measured on, of a probe under test"
         )
 
 

@@ -88,7 +88,7 @@ def assumed(text: Text) -> list[Gap]:
         default_seeds = (
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
-        how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say'
+        how = f'write seeds = "{FRESH}:{FRESH + SEVERAL}", for instance'
         assumptions.append(Gap("seeds", how, default_seeds))
     if not study.budget:
         how = 'write budget = "10m" to refuse longer studies'
@@ -206,12 +206,12 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     # Of two factors the exact interval is for cells that all agree, no other; and of many units
     # between natural bounds Student's t may hold, where none lies on a bound.
     surely = not each and (c.bounds is not None or n < FEW)
-    cannot = "cannot hold" if surely else "is undecided if all agree"
+    cannot = "cannot hold" if surely else "is undecided if all values agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
     how = f"take {enough}{each}, or claim less"
-    cost = "the verdict" if surely else "the verdict, if all agree"
+    cost = "the verdict" if surely else "the verdict if all values agree"
     return [Gap(where, how, default, cost=cost)]
 
 

@@ -252,7 +252,14 @@ class Text:
         return f"{self.path} line {line + self.first - 1} column {column}"
 
     def error(self, keys: Sequence[str | int], what: object) -> ExperimentError:
-        """Make the refusal of what stands at these keys, with its place."""
+        """Make the refusal of what stands at these keys, with its place: of a table, that of the
+        one value that the refusal quotes."""
+        if len(keys) == 2:
+            table = tomllib.loads(self.toml).get(str(keys[0]), ())
+            at = keys[1] if isinstance(keys[1], int) else len(table)
+            entry = table[at] if isinstance(table, list) and at < len(table) else {}
+            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
+            keys = (*keys, *quoted) if len(quoted) == 1 else keys
         return ExperimentError(f"{self.at(*keys)}: {what}")
 
     def index(self, kind: str, name: str) -> int:
@@ -322,7 +329,7 @@ def parsed(path: Path, whole: str) -> Text:
 def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Find where each mistake of a study is, and what msgspec says of it, which stops at the first:
     so every table is read by itself, and again without the field that was wrong."""
-    lists = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
+    lists: dict[str, list[Any]] = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
     parts: list[tuple[tuple[str | int, ...], Any, type]] = [((), {**table, **lists}, Study)]
     parts += [((f, i), x, _kinds()[f]) for f in lists for i, x in enumerate(table[f])]
     for at, value, struct in parts:

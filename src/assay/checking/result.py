@@ -19,7 +19,7 @@ from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import explain_reason, remedy
+from assay.core.reasons import explain_reason
 from assay.core.results import Judged, Verdict
 from assay.core.table import judge
 
@@ -179,7 +179,7 @@ class Check(Shown):
             lines.append("  ".join([*cells, row[4]]).rstrip())
         lines += ["", *(f"note: {note}" for note in self.remarks), f"scope: {j.scope}"]
         if j.price is not None and j.price.text:
-            lines.append(remedy(j.price.text, j.price_in_times)[0])
+            lines.append(j.remedy[0])
         return "\n".join(lines)
 
     @property

@@ -534,8 +534,8 @@ class Estimate:
         )
         if not known or (self.crosses is not None and not self.over):
             raise ClaimError(
-                f'estimate {self.text!r}: crosses is a finite value of a curve, or "half", and '
-                f"needs over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
+                f'estimate {self.text!r}: crosses is a number or "half", and needs over=FIELD, '
+                f"which makes it a curve; got crosses={self.crosses!r}, over={self.over!r}"
             )
 
     @property
@@ -621,8 +621,8 @@ def _check_bounds(claim: Claim) -> None:
     for edge in (claim.low, claim.high, *claim.fail_range):
         if math.isfinite(edge) and not least <= edge <= greatest:
             raise ClaimError(
-                f"claim {claim.text!r}: the threshold {edge:g} is outside of its bounds "
-                f"{least:g} to {greatest:g}"
+                f"claim {claim.text!r}: all values within its bounds, {least:g} to {greatest:g}, "
+                f"lie on one side of the threshold {0.0 if abs(edge) < 1e-300 else edge:g}"
             )
 
 

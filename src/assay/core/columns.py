@@ -82,17 +82,17 @@ class Column:
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
         if unnamed:
             description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
+            dims = " and ".join(unnamed)
             first = tuple(
                 (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
             )
             single = replace(self, levels=(*self.levels, *first))
             every = str(replace(self, over=(*self.over, *unnamed)))
             if self.how == "each":
-                every = f"{' and '.join(unnamed)} in over=, too"
+                every = f"{dims} in over=, too"
             raise ClaimError(
-                f"{self.plain} varies over {description}, and nothing is averaged that the claim "
-                f"does not name: write {single} or {every}, or name {' and '.join(unnamed)} as a "
-                "unit, to generalise over it"
+                f"{self.plain} varies over {description}: write {single} for one value, or {every} "
+                f"for the mean, or name {dims} as a unit, to generalise over it"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:

@@ -125,13 +125,17 @@ class Grouping:
     decides: bool = True
     """Whether the verdict has to be the same where it is allowed for; else it is a warning."""
 
+    changes: str = ""
+    """What the outcome is where it is allowed for; "" where no claim is judged."""
+
     @property
     def line(self) -> str:
-        """What was found, and the interval that allows for it."""
+        """What was found, the interval that allows for it, and what comes of the claim then."""
         if not self.limits.known:
             return f"{self.words}: too few for an interval that allows for this"
-        low, high = self.limits
-        return f"{self.words}: allowing for this, the interval is [{low:.4g}, {high:.4g}]"
+        low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
+        after = f", and {self.changes}" if self.changes else ""
+        return f"{self.words}: allowing for this, the interval is [{low}, {high}]{after}"
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
@@ -322,8 +326,8 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     plain = min(_nearness(way)[0] for way in ways) > PLAIN
     count = max(2, round(n / times))
     words = (
-        f"the {n} {plural(unit, n)} fall into about {count} sets of {times} that are "
-        "more alike than independent ones"
+        f"the {n} {plural(unit, n)} look like about {count} "
+        f"{'pairs of' if times == 2 else f'sets of {times}'} similar ones"
     )
     tree = scipy.cluster.hierarchy.linkage(x, "ward")
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1

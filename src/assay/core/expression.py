@@ -90,13 +90,19 @@ class Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return syntax.expression(_parsable(self.text))
+                tree = syntax.expression(_parsable(self.text))
+                if isinstance(tree, ast.Tuple):
+                    raise SyntaxError("a comma outside of brackets")
+                return tree
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             words = [w for w in re.findall(r"(?<![\w\"'])[a-z]+(?=\.)", self.text) if iskeyword(w)]
             hint = f'a name such as "{words[0]}" is quoted: "{words[0]}".x' if words else ""
             typed = [sign for sign in SIGNS_TYPED if sign in self.text]
             if typed and not hint:
                 hint = " and ".join(f"{SIGNS_TYPED[sign]} is written for {sign}" for sign in typed)
+            if comma := re.search(r"-?\b\d+,\d+", self.text):
+                point = comma[0].replace(",", ".")
+                hint = f"{comma[0]!r} is not a number; write a decimal point: {point}"
             raise self.no(hint or self.EXAMPLE) from e
 
     def walk(self, node: ast.expr, inside: bool = False) -> Walk:

@@ -1057,18 +1057,15 @@ def describe_method(
     n: Sequence[int] = (),
 ) -> str:
     """How the interval was made, in one line; of `n` units, where they are known."""
-    over = " × ".join(units)
+    words = f"{percent(level)}, over {' × '.join(plural(unit, 2) for unit in units)}"
     if bounds is not None:
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
-        return (
-            f"{percent(level)} exact interval over {over}{apart}, units between {bounds[0]:g} and "
-            f"{bounds[1]:g}"
-        )
+        return f"{words}{apart}; exact for values between {bounds[0]:g} and {bounds[1]:g}"
     few = min(n, default=FEWEST) < FEWEST
-    hull = f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
-    words = f"{percent(level)} interval over {over} by Student's t" if few else hull
+    both = "contains Student's t interval and the one corrected for skew"
+    words += "; Student's t interval" if few else f"; {both}"
     if FOLD in units:
-        return f"{words}, corrected for the training data that folds share (Nadeau and Bengio)"
+        return f"{words}, widened for the training data that folds share (Nadeau and Bengio)"
     return f"{words}; fewer than {FEWEST} units show no skew to correct for" if few else words
 
 
@@ -1084,5 +1081,5 @@ def widened_folds(units: Sequence[str], i: Interval) -> str:
 
 
 def percent(level: float) -> str:
-    """Write a level with two digits of what it leaves out: 95%, 99.69%, 99.9985%."""
-    return f"{round(100 * level, 1 - math.floor(math.log10(100 * (1 - level)))):.12g}%"
+    """Write a level with two digits of what it leaves out: 95 %, 99.69 %, 99.9985 %."""
+    return f"{round(100 * level, 1 - math.floor(math.log10(100 * (1 - level)))):.12g} %"

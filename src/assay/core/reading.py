@@ -322,7 +322,8 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
                 return (
                     f"{read[0]!r} and {name!r} have different levels of {unit!r}: "
                     f"{_lacking(unit, (read[0], first), (name, levels))}; add what is "
-                    "missing, or drop these levels in both; arms that are not pairs share none"
+                    f"missing, or drop these levels in both; to compare the arms as independent "
+                    f"groups, give them different {plural(unit, 2)}"
                 )
     return ""
 

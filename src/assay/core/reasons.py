@@ -102,7 +102,7 @@ MOST_TIMES, MOST_MINUTES = 10, 60
 that anyone would wait for."""
 
 
-def remedy(price: str, times: float = 0.0) -> tuple[str, str]:
+def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]:
     """Split a price into what decides the claim, in words, and the command that does it, without
     `assay`; "" where there is none, or where it takes too much.
 
@@ -111,18 +111,15 @@ def remedy(price: str, times: float = 0.0) -> tuple[str, str]:
     Args:
         price: as it is stored.
         times: how many times the present units have to be added.
+        instead: what decides the claim where so many are too many.
     Example:
         >>> from assay.core.reasons import remedy
-        >>> remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)[0]
-        'more units would be impractical (about 2,219 more seeds, about 719 CPU-minutes); choose a \
-threshold farther from the estimate, or units that vary less'
+        >>> remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold")
+        ('more units would be impractical (about 2,219 more seeds); choose another threshold', '')
     """
     words, colon, rest = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
-        return (
-            f"more units would be impractical ({words}); choose a threshold farther from the "
-            "estimate, or units that vary less"
-        ), ""
+        return f"more units would be impractical ({words}); {instead}", ""
     helps = not any(no in words for no in ("do not help", "no number of units"))
     return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""

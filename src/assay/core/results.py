@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 
 from assay.core.display import Printed, Shown
-from assay.core.reasons import explain_reason
+from assay.core.reasons import STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 if TYPE_CHECKING:
@@ -183,13 +183,6 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         """Give the interval that decided."""
         return self.low, self.high
 
-    @property
-    def price_in_times(self) -> float:
-        """How many times the units that there are have to be added to decide it; 0 where nobody
-        knows."""
-        have = self.n.get(self.price.factor or "", 0) if self.price else 0
-        return (self.price.more or 0) / have if self.price and have else 0.0
-
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}{'s' * (count != 1)}" for unit, count in self.n.items())
@@ -214,6 +207,12 @@ class Other(Written, frozen=True, kw_only=True):
     low: Number = math.nan
     high: Number = math.nan
     n: Mapping[str, int] = {}
+
+
+def _between(low: float, high: float) -> str:
+    """A number about half way between two, with as few digits as keep it between them."""
+    written = (f"{(low + high) / 2:.{digits}g}" for digits in range(1, 17))
+    return next((text for text in written if low < float(text) < high), f"{(low + high) / 2:.17g}")
 
 
 class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
@@ -257,6 +256,37 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """Say how many other arms satisfy the claim: "1 arm too"; "" for none."""
         n = len(self.also)
         return f"{n} arm{'s' * (n > 1)} too" if n else ""
+
+    @property
+    def remedy(self) -> tuple[str, str]:
+        """What decides the claim, in words, and the command that does it, without `assay`; "" where
+        there is none."""
+        if self.price is None:
+            return "", ""
+        have, text = self.n.get(self.price.factor or "", 0), self.price.text
+        arm, colon, rest = text.partition(": ")
+        text = rest if colon and f" {arm} " in self.reason else text  # it is named already
+        return remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
+
+    @property
+    def _instead(self) -> str:
+        """What decides the claim where more units would be impractical: a threshold farther from
+        what is undecided, which has to lie between the method and a control."""
+        less = "units that vary less"
+        name = self.reason.removeprefix("control ").removesuffix(" not beaten")
+        control = self.controls.get(name)
+        if control is None:
+            return f"choose a threshold farther from the estimate, or {less}"
+        if control.reason != STRADDLES:  # the method has to lie beyond the control itself
+            return f"no other threshold would help; choose {less}"
+        below = self.high < control.low
+        if not below and not control.high < self.low:
+            return f"no threshold lies between the interval and the control's; choose {less}"
+        inner, outer = (self.high, control.low) if below else (control.high, self.low)
+        words = f"choose a threshold farther from the control ({control.estimate:.2g})"
+        if math.isinf(self.range[0]) or math.isinf(self.range[1]):
+            words += f", such as {'<' if below else '>'} {_between(inner, outer)}"
+        return f"{words}, for a new study"
 
     @property
     def verdict(self) -> Verdict:

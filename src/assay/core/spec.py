@@ -480,13 +480,22 @@ def _range(hint: Any) -> str:
     return " or ".join(filter(None, descriptions))
 
 
+_TYPES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "None",
+}
+
+
 def _describe_hint(hint: Any) -> str:
     names = []
     for o in _options(hint):
         if typing.get_origin(o) is Literal:
             names.append("one of " + ", ".join(map(repr, typing.get_args(o))))
         else:
-            names.append("None" if o is type(None) else getattr(o, "__name__", str(o)))
+            names.append(_TYPES.get(o, getattr(o, "__name__", str(o))))
     return " or ".join(names)
 
 

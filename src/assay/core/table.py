@@ -300,11 +300,15 @@ def _weigh(
     found += _missing(question, claim, arms, level)
     found += _selected(question, roles, judgement, arms, level)
     against: list[dependence.Grouping] = []
+    said: list[dependence.Grouping] = []
     for grouping in found:
-        same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
-        decided = grouping.decides and judgement.outcome in ("holds", "fails")
-        against += [grouping] if decided and not same else []
-    lines = dependence.lines(g for g in found if g.carries or g in against)
+        outcome = judging.outcome_of(claim, *grouping.limits)
+        same, decided = outcome == judgement.outcome, judgement.outcome in ("holds", "fails")
+        changes = "the outcome is the same" if same else f"the outcome changes to {outcome}"
+        grouping = replace(grouping, changes=changes if decided else "")
+        against += [grouping] if decided and grouping.decides and not same else []
+        said += [grouping] if grouping.carries or grouping in against else []
+    lines = dependence.lines(said)
     if not against:
         return judgement, lines
     first = max(against, key=lambda g: g.carries)

@@ -341,6 +341,6 @@ def stored(text: str, store: Store) -> Stored:
     if not addresses:
         known = (
             f"no dictionary is stored in {store.root.absolute()}",
-            Operator("; another store: --root FOLDER, or ASSAY_ROOT"),
+            Operator("; name another store with --root FOLDER or ASSAY_ROOT"),
         )
     raise DataError(f"no file, folder or stored run {text!r}; ", *known)

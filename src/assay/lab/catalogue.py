@@ -28,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 
 from assay.core import heavy
-from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.errors import AssayError, ExperimentError, nearest, nearest_beside
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.lab.store.origin import (
@@ -118,7 +118,8 @@ def entry(name_or_path: str) -> Entry:
             hint = f"for a table, type: assay judge {path} {options}"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        advice = "name a Python file or a study that exists, or an experiment of assay list"
+        others = "name a Python file or a study that exists, or an experiment of assay list"
+        advice = nearest_beside(path) or others
         with contextlib.suppress(OSError):
             places = (folder / path.name for folder in sorted(Path().iterdir()))
             if place := next((place for place in places if place.is_file()), None):

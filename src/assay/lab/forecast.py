@@ -118,7 +118,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
             return f"nothing: its record no longer fits ({e})", {}
         other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
         return f"the record{other}", arms
-    return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
+    return f"nothing: it has no record, and fewer than {FEWEST} seeds are stored", {}
 
 
 def prospect(

@@ -470,7 +470,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
 def _narrower(v: Verdict) -> str:
     """The level of the interval by which a control fails, where the printed one reaches into the
     range to hold; "" where that lies outside as well."""
-    (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
+    (low, high), printed = v.range, re.match(r"([\d.]+) ?%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
         return ""
     return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
@@ -556,10 +556,7 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(v.too)
-    if v.price:
-        arm, colon, rest = v.price.text.partition(": ")
-        words = rest if colon and f" {arm} " in v.reason else v.price.text  # it is named already
-        parts.append(reasons.remedy(words, v.price_in_times)[0])
+    parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
@@ -583,7 +580,7 @@ def agreed(v: Judged) -> str:
 
 def command(v: Judged) -> str:
     """What to type after `assay` to decide a claim; "" where no command does."""
-    return reasons.remedy(v.price.text, v.price_in_times)[1] if v.price else ""
+    return v.remedy[1]
 
 
 def describe_detectable(v: Verdict) -> str:

@@ -152,7 +152,10 @@ class Site:
         if kind and (match is None) == (kind in BEFORE + AFTER):
             return cls(kind, int(match[1]) if match else None)
         typed = re.sub(r"^blocks\.\d+", "blocks.<layer>", text)
-        raise ModelError(f"no site {text!r}; {nearest(typed, _known())}")
+        known = nearest(typed, _known())
+        if match:
+            known = known.replace("<layer>", match[1])
+        raise ModelError(f"no site {text!r}; {known}")
 
     @property
     def dims(self) -> str:

@@ -239,12 +239,10 @@ def check(
 def words(result: Check) -> list[AnswerPart]:
     """Report the outcome with its number, a row for each control, and what is to be noted."""
     from assay.checking.result import HEADS
-    from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [result.row(name) for name in result.controls]
     notes = (*result.remarks, f"scope: {result.judged.scope}")
-    price = result.judged.price
-    if price is not None and price.text:
-        notes += (remedy(price.text, result.judged.price_in_times)[0],)
+    if decided_by := result.judged.remedy[0]:
+        notes += (decided_by,)
     return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from assay.core.errors import ModelError
+from assay.core.errors import ModelError, nearest
 from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
@@ -40,8 +40,8 @@ def fetch(
     accept_terms: Flag = False,
     door: Door,
 ) -> Answer[Fetched]:
-    """Download a model or a dictionary once and check its hash: SmolLM2, or safetensors from a hub
-    (HF_ENDPOINT).
+    """Download a model or a dictionary once and check its hash: SmolLM2, Gemma 3, or safetensors
+    from a hub (HF_ENDPOINT).
 
     Parameters
     ----------
@@ -80,9 +80,11 @@ def download(name: str, door: Door, accept_terms: bool = False) -> Fetched:
         if repository := hub.parse(name):
             return Fetched(name, hub.fetch(repository, progress=bar.say, bar=in_mb))
         if name not in MODELS:
+            known = nearest(name, MODELS)
             raise ModelError(
-                f"no model {name!r} can be fetched; give {', '.join(MODELS)}, a hub's "
-                "OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, saelens:RELEASE:ID"
+                f"no model is called {name!r}; {known}{'' if known.endswith('?') else ','} "
+                "or give a hub's OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, "
+                "saelens:RELEASE:ID"
             )
         return Fetched(name, fetch_model(name, progress=bar.say, accept_terms=accept_terms))
 

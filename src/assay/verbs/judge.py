@@ -44,13 +44,13 @@ def judge(
     no_ledger: Annotated[Flag, More] = False,
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
-    """Judge a claim about a table of your own results, or estimate a number from it. The table is a
-    CSV file with a column `arm`, a column for each unit, and the numbers.
+    """Judge a claim about a table of your own results, or estimate a number from it. The table
+    has a column `arm`, a column for each unit, and the numbers.
 
     Parameters
     ----------
     table
-        The CSV file.
+        A CSV file, JSON lines (.jsonl), or the log or logs of an evaluation.
     claim
         The claim, such as 'gated.fvu - relu.fvu < -0.02'.
     unit
@@ -64,7 +64,8 @@ def judge(
     over
         With --estimate: a column that was swept. The result is a curve over its values.
     crosses
-        A value, or half of the curve's range: report where the curve crosses it, with an interval.
+        With --over: report where the curve crosses this value, with an interval; half is half way
+        between its ends.
     must_hold
         An arm with a planted effect, for which the claim should hold.
     also
@@ -128,7 +129,7 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
     if not unit:
         with table.open(encoding="utf-8", errors="replace") as file:
-            head = f"; it has {file.readline(200).strip()}" if table.suffix == ".csv" else ""
+            head = f"; columns: {file.readline(200).strip()}" if table.suffix == ".csv" else ""
         what = "a column whose values are independent units, such as seed"
         raise ClaimError(f"judge needs --unit COLUMN: {what}{head}")
 
@@ -143,6 +144,8 @@ def refuse_mixture(
             "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
             f"without one; got {'both' if claim.strip() else 'neither'}"
         )
+    if estimate and of_estimates["crosses"] is not None and not of_estimates["over"]:
+        raise ClaimError("--crosses needs --over COLUMN, over whose values the estimate is a curve")
     given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
     if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
         raise ClaimError(f"--{wrong.replace('_', '-')} belongs to --{kind}; leave it out")

@@ -91,11 +91,10 @@ def words(
 
 
 def assumed(gaps: StudyGaps | None) -> list[AnswerPart]:
-    """List what a study does not say, what is taken in its place, and what that costs."""
-    open_fields = gaps.gaps if gaps is not None else ()
-    rows = [(g.where, g.default, g.cost, g.text) for g in open_fields if g.default is not None]
-    heads = ("not specified", "default used", "cost", "alternative")
-    return ["", Table(heads, rows)] if rows else []
+    """List what a study does not say, what is taken in its place, what that costs, and what to
+    write."""
+    fields = [g for g in (gaps.gaps if gaps is not None else ()) if g.default is not None]
+    return [*written("plan_assumed", fields=fields), ""] if fields else []
 
 
 def arms(rows: Sequence[Arm]) -> Table:

@@ -25,7 +25,7 @@ def command(
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> Answer[Registered]:
-    """Preregister claims, thresholds, controls and seeds before any result exists, in a sealed file
+    """Preregister claims, thresholds, controls and seeds before any result exists, in a frozen file
     that the run then follows.
 
     Parameters

@@ -105,8 +105,9 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         yield Line(
-            f"{data.provenance['runs']} runs, {duration(data.seconds)}, "
-            f"{data.cpu_seconds:.0f} CPU-second{'s' * (round(data.cpu_seconds) != 1)}"
+            f"{data.provenance['runs']} runs, {data.cpu_seconds:.0f} CPU-second"
+            f"{'s' * (round(data.cpu_seconds) != 1)}; {duration(data.seconds)} with any wait for "
+            "a core"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

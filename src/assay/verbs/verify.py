@@ -49,8 +49,8 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen | Judged]:
-    """Compare a result with its committed record, or judge a bundle or a saved check again. Exits
-    with 1 if they differ.
+    """Compare a result with its committed record, judge a bundle or a saved check again, or check a
+    frozen study. Exits with 1 if they differ.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 

@@ -267,9 +267,9 @@ def remarks(
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):
                     known[note].append((text, p.row.place))
     for note, cases in known.items():
-        text, place = cases[0]
+        (text, place), have = cases[0], "has" if len(cases) == 1 else "have"
         yield (
-            f"{read.name}: {len(cases)} of {len(prompts)} prompts have {note}, such as {text!r} "
+            f"{read.name}: {len(cases)} of {len(prompts)} prompts {have} {note}, such as {text!r} "
             f"({place})"
         )
 

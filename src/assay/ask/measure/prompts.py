@@ -408,8 +408,8 @@ def remarks(prompts: PromptSet) -> list[str]:
             if not SLOT.fullmatch(text) and {*re.findall(r"\w+", text)} & {*row.columns}:
                 kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
-        f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts have {what} "
-        f"({rows[0].place})"
+        f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts "
+        f"{'has' if len(rows) == 1 else 'have'} {what} ({rows[0].place})"
         for what, rows in kinds.items()
     ]
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.reasons import remedy
 from assay.core.results import Judged, ResultData
 from assay.core.schema import Written
 from assay.core.scopes import shared_scopes
@@ -111,7 +110,7 @@ def _deciding(
 
     numbers_by_command: dict[str, list[int]] = {}
     for number, verdict in enumerate(verdicts, 1):
-        command = remedy(verdict.price.text, verdict.price_in_times)[1] if verdict.price else ""
+        command = verdict.remedy[1]
         if not command and verdict.reason == "gate converged" and (sets := twice_the_steps(preset)):
             command = f"run {experiment.typed}{preset.but(sets).options}"
         if command:

@@ -492,7 +492,7 @@ def known_costs(
     seconds = {n: c.seconds for n, c in found.items()}
     seconds |= _here({n: s for n, s in seconds.items() if found[n] is by_record.get(n)}, cached)
     if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in found}:
-        source = "records of its experiments, scaled by steps and by the size of the model"
+        source = "what other runs took, scaled by steps and by the size of the model"
         return Costs(seconds | expected, source, True)
     source = "the record" if by_record else "runs of this store" if found else "unknown"
     scaled = not all(c.alike for c in found.values())
