@@ -16,6 +16,7 @@ from assay.checking import reading
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
+from assay.checking.result import Concluded
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -32,12 +33,11 @@ from assay.controls.table import (
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import near_copies, principal
-from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
-from assay.core.reasons import TIES, explain_reason
+from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.table import judge, wrong_at_most
@@ -69,7 +69,7 @@ MOST = 5000
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeCheck(Shown):
+class ProbeCheck(Concluded):
     """What comes of `assay.check_probe`.
 
     Example:
@@ -89,28 +89,6 @@ class ProbeCheck(Shown):
     judged: Judged | None
     """The verdict on the condition; None where none was given."""
     notes: tuple[str, ...]
-
-    @property
-    def outcome(self) -> str:
-        """holds, fails, unspecific or undecided; "" without a condition."""
-        return self.judged.outcome if self.judged is not None else ""
-
-    @property
-    def reason(self) -> str:
-        """Why it is unspecific or undecided; "" otherwise."""
-        return explain_reason(self.judged.reason) if self.judged is not None else ""
-
-    @property
-    def estimate(self) -> float:
-        """The number that is judged; without a condition the probe's AUROC."""
-        return self.judged.estimate if self.judged is not None else float(self.arms["auroc"][0])
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
-        if self.judged is not None:
-            return self.judged.interval
-        return float(self.arms["auroc_low"][0]), float(self.arms["auroc_high"][0])
 
     @property
     def controls(self) -> tuple[str, ...]:

@@ -87,8 +87,34 @@ class Question:
         return structs.replace(verdict, text=self.sentence)
 
 
+class Concluded(Shown):
+    """What has a verdict, or none where nothing was claimed, under the names that all have."""
+
+    judged: Judged | None
+
+    @property
+    def outcome(self) -> str:
+        """Give the outcome: holds, fails, unspecific or undecided; "" without a condition."""
+        return self.judged.outcome if self.judged else ""
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided; "" otherwise."""
+        return explain_reason(self.judged.reason) if self.judged else ""
+
+    @property
+    def estimate(self) -> float:
+        """Give the number that is judged; NaN without a condition."""
+        return self.judged.estimate if self.judged else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Give its 95 % interval."""
+        return self.judged.interval if self.judged else (math.nan, math.nan)
+
+
 @dataclass(frozen=True, eq=False)
-class Check(Shown):
+class Check(Concluded):
     """The verdict of `assay.check`, with its numbers and controls.
 
     Example:
@@ -110,26 +136,6 @@ class Check(Shown):
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     """The function's name, source and fingerprint, and versions."""
-
-    @property
-    def outcome(self) -> str:
-        """Give the outcome: holds, fails, unspecific or undecided."""
-        return self.judged.outcome
-
-    @property
-    def reason(self) -> str:
-        """Say why it is unspecific or undecided; "" otherwise."""
-        return explain_reason(self.judged.reason)
-
-    @property
-    def estimate(self) -> float:
-        """Give the number that is judged."""
-        return self.judged.estimate
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Give its 95 % interval."""
-        return self.judged.low, self.judged.high
 
     @property
     def controls(self) -> dict[str, Verdict]:
