@@ -221,14 +221,15 @@ def _curves(
     def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
         x = arms[c.arm or claim.of][c.name]
         x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
-        return x.mean([d for d in x.dims if d not in over])
+        return _swept(x.mean([d for d in x.dims if d not in over]), over)
 
     for whole in (t for t in asking.read.parsed.together if t.how == "max"):
         if whole.of_means:
             terms = claim.value(arms[claim.of], arms)
             assert isinstance(terms, Mapping)
             means = {
-                t: x.mean([d for d in x.dims if d not in whole.over]) for t, x in terms.items()
+                t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
+                for t, x in terms.items()
             }
             yield whole.text, whole.over, whole.inner(lambda c, of=means: of[c.name])
         else:
@@ -236,6 +237,12 @@ def _curves(
     for c in asking.read.columns:
         if c.how == "max" and c.name in arms.get(c.arm or claim.of, ()):
             yield str(c), c.over, mean_at(c, c.over)
+
+
+def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
+    """Numbers without the dimensions that have no levels, as those of an arm without the sweep: the
+    same number stands at each level of another arm."""
+    return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
