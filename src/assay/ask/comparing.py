@@ -17,7 +17,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part
-from assay.ask.tables import Model
+from assay.ask.tables import Intervention, Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
@@ -143,11 +143,33 @@ def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     about = by_label.get(main)
     if asked.frozen is not None or about is None or not about.model.weights:
         return ()
-    before = msgspec.structs.replace(about.model, weights=None, label="", controls=None)
-    return tuple(
-        arm
-        for arm, task in by_label.items()
-        if msgspec.structs.replace(task.model, label="", controls=None) == before
+    return tuple(a for a, task in by_label.items() if _same(task.model, _unchanged(about.model)))
+
+
+def _unchanged(model: Model) -> Model:
+    return msgspec.structs.replace(model, weights=None)
+
+
+def _same(one: Model, other: Model) -> bool:
+    """Whether two models are the same, whatever they are called."""
+    return one == msgspec.structs.replace(other, label=one.label, controls=one.controls)
+
+
+def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
+    """Whether an arm is what an intervention, changed weights or training made of each of these
+    others. Two models, two probes or two interventions are no change of each other."""
+
+    def done(task: Task | ProbeTask) -> Intervention | Task | None:
+        return task.change if isinstance(task, ProbeTask) else task.intervention
+
+    tasks = [asked.by_label[a].task for a in (main, *others) if a in asked.by_label]
+    tasks = [t for t in tasks if not isinstance(t, SaeTask)]
+    if len(tasks) <= len(others) or not (done(tasks[0]) or tasks[0].model.weights):
+        return False
+    before = tasks[0].model if done(tasks[0]) else _unchanged(tasks[0].model)
+    return all(
+        done(t) in (None, getattr(tasks[0], "first", None)) and _same(t.model, before)
+        for t in tasks[1:]
     )
 
 

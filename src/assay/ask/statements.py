@@ -113,7 +113,8 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
         return c.within(dims).take(x, dims)
 
     bounds = None if low is None or high is None else (low, high)
-    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base)
+    is_change = comparing.is_change(study.asked, s.main, {str(c.arm) for c in columns} - {s.main})
+    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base, is_change)
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:
