@@ -261,7 +261,7 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     off = by_template["mine"] - by_template["old"]
     half = stats.t.ppf(0.975, 2) * off.std() / np.sqrt(3)
     # of equal groups the interval is Student's of their means, or wider for skew
-    low, high = (float(x) for x in line.rpartition("[")[2].rstrip("]").split(","))
+    low, high = (float(x) for x in line.rpartition("[")[2].partition("]")[0].split(","))
     assert low <= off.mean() - half + 1e-4 and high >= off.mean() + half - 1e-4
     these = assay.judge(three, **ask, fixed="template")
     assert "of these 3 templates" in these.scope and these.outcome == "holds"

@@ -27,7 +27,7 @@ def test_its_blocks_are_the_studies_that_can_be_run():
 
 
 def test_the_pages_show_the_columns_of_its_files():
-    for name in ("reviews.csv", "capitals.csv"):
+    for name in ("reviews.csv", "capitals.csv", "answers.csv"):
         assert (STUDIES / name).read_text().splitlines()[0] in PAGE
 
 

@@ -277,7 +277,7 @@ def test_no_room_is_said_before_any_weight_is_asked_for(hub, folder, tmp_path, m
     hub.serve(NAME, folder)
     free = namedtuple("Usage", "free")(1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-    refused(rf"fetching {NAME} needs [\d.]+ [kM]B in .*, 0 bytes are free; make room or set ASSAY")
+    refused(rf"fetching {NAME} needs [\d.]+ kB in .*, 1\.0 kB are free; make room or set ASSAY")
     assert not here(tmp_path)
     assert len(hub.requests) == 1
 

@@ -453,8 +453,11 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
 
 def _learned_again(part: Part) -> Iterator[str]:
     """Tell of rows from which a direction is learned and which are measured in another wording."""
-    for table in part.task.own_directions if isinstance(part.task, Task) else ():
-        measured, source = part.task.prompts, part.task.sources.get(table.prompts)
+    task = part.task
+    if not isinstance(task, Task):
+        return
+    for table in task.own_directions:
+        measured, source = task.prompts, task.sources.get(table.prompts)
         if source is None or source.table.name == measured.table.name:
             continue
         learned = [row.columns for row in source.rows]

@@ -329,7 +329,7 @@ def parsed(path: Path, whole: str) -> Text:
 def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Find where each mistake of a study is, and what msgspec says of it, which stops at the first:
     so every table is read by itself, and again without the field that was wrong."""
-    lists = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
+    lists: dict[str, list[Any]] = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
     parts: list[tuple[tuple[str | int, ...], Any, type]] = [((), {**table, **lists}, Study)]
     parts += [((f, i), x, _kinds()[f]) for f in lists for i, x in enumerate(table[f])]
     for at, value, struct in parts:
