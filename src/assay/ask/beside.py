@@ -19,7 +19,7 @@ from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
-from assay.ask.part import Part
+from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.claims import Claim
@@ -27,7 +27,7 @@ from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
-from assay.core.reading import LEFT_OUT
+from assay.core.judging import unmade
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
@@ -77,8 +77,9 @@ def _of_claim(
         part = questions.by_label.get(name)
         if part is None or part.control is None or name not in arms:
             continue
-        if LEFT_OUT in arms[name]:
-            yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
+        if missing := unmade(claim, name, arms):
+            pair = "" if missing == name else f"{name} minus "
+            yield f"{pair}{missing}: {arms[missing]['why'].values[0]}{LEFT_OUT}"
         elif isinstance(part.task, DamageTask):
             yield from _damage(part.label, part.task, arms[name])
         elif part.control.name in ("heads", "random-heads"):

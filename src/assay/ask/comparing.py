@@ -16,7 +16,7 @@ from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
-from assay.ask.part import Part
+from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
@@ -136,6 +136,23 @@ def twins(
     return pairs | ({own: untrained} if untrained and own in controls else {})
 
 
+def with_twins(
+    asked: ModelStudy, where: str, main: str, read: Condition, near: Sequence[Part]
+) -> tuple[Part, ...]:
+    """Choose the near controls of which no twin was left out, as it could not be made; tell of the
+    others."""
+    gone = {line.partition(": ")[0] for line in asked.remarks if line.endswith(LEFT_OUT)}
+    kept = []
+    for part in near:
+        kind = part.label.rpartition("/")[2]
+        twins = (f"{other}/{kind}" for other in rivals(asked, main, read, ()))
+        if missing := next((twin for twin in twins if twin in gone), ""):
+            asked.remarks.append(f"{where}: {part.label} stands in with {missing}{LEFT_OUT}")
+        else:
+            kept.append(part)
+    return (*kept,)
+
+
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     """The arms that a comparison reads next to a model with changed weights, of the same model
     without the change."""
@@ -163,14 +180,15 @@ def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
         return task.change if isinstance(task, ProbeTask) else task.intervention
 
     tasks = [asked.by_label[a].task for a in (main, *others) if a in asked.by_label]
-    tasks = [t for t in tasks if not isinstance(t, SaeTask)]
-    if len(tasks) <= len(others) or not (done(tasks[0]) or tasks[0].model.weights):
+    about, *rest = [t for t in tasks if not isinstance(t, SaeTask)] or [None]
+    if about is None or not rest or len(rest) < len(others):
         return False
-    before = tasks[0].model if done(tasks[0]) else _unchanged(tasks[0].model)
-    return all(
-        done(t) in (None, getattr(tasks[0], "first", None)) and _same(t.model, before)
-        for t in tasks[1:]
-    )
+    before = about.model if done(about) else _unchanged(about.model)
+    before = asked.start_of(before) or before
+    if not done(about) and before == about.model:
+        return False
+    first = about.first if isinstance(about, Task) else None
+    return all(done(t) in (None, first) and _same(t.model, before) for t in rest)
 
 
 def pairs_in_words(
