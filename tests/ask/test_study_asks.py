@@ -11,6 +11,7 @@ from assay.ask import missing
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.core.reasons import OUT_OF_REACH
 from assay.lab.lab import Lab
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
@@ -330,3 +331,18 @@ heads = {json.dumps(every)}
     assert judged.controls
     words = [n for n in result.data.notes if n.startswith("changed/heads minus all/heads: ")]
     assert len(words) == 1 and words[0].endswith("; this control is left out")
+
+
+def test_only_a_change_of_the_model_can_be_without_room(folder, tmp_path):
+    """The model is right of every capital, so that no change can make it right more often; that
+    another model is right more often is false."""
+    cut = capitals('ablate = "zero"\nheads = ["1.2"]')
+    for tables, holds, without in (
+        (cut, "changed.known - main.known > 0.2", True),
+        (TWO.format(second="tuned"), "change.known > 0.2", True),
+        (TWO.format(second="before"), "second.known - main.known > 0.2", False),
+    ):
+        path = study(folder, f"no room {holds.split('.')[0]}", tables, holds)
+        [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        assert (judged.reason == OUT_OF_REACH) == without, (holds, judged.verdict)
+        assert judged.outcome == ("undecided" if without else "fails")

@@ -870,7 +870,9 @@ def test_a_baseline_that_leaves_no_room_refutes_a_claim_of_being_better():
     fifth better is false, though nothing could be a fifth better than 59/60."""
     right = {"probe": 60, "chance": 59, "permuted": 30}
     rows = [
-        {"arm": arm, "prompt": p, "right": int(p < k)} for arm, k in right.items() for p in range(60)
+        {"arm": arm, "prompt": p, "right": int(p < k)}
+        for arm, k in right.items()
+        for p in range(60)
     ]
     claim = "probe.right - chance.right > 0.2"
     judged = assay.judge(rows, claim=claim, unit="prompt", control="permuted")

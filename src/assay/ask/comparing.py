@@ -183,12 +183,13 @@ def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
     about, *rest = [t for t in tasks if not isinstance(t, SaeTask)] or [None]
     if about is None or not rest or len(rest) < len(others):
         return False
-    before = about.model if done(about) else _unchanged(about.model)
-    before = asked.start_of(before) or before
-    if not done(about) and before == about.model:
-        return False
+    model = about.model
+    before = _unchanged(model) if model.weights else asked.start_of(model)
+    before = model if done(about) else before
     first = about.first if isinstance(about, Task) else None
-    return all(done(t) in (None, first) and _same(t.model, before) for t in rest)
+    return before is not None and all(
+        done(t) in (None, first) and _same(t.model, before) for t in rest
+    )
 
 
 def pairs_in_words(

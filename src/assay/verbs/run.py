@@ -177,6 +177,8 @@ def run_several(
                 codes.append(e.exit_code)
                 error = str(e)
                 door.aside(f"{name}: {' '.join(error.split())}")
+            except (OSError, MemoryError, ModuleNotFoundError):  # of the machine: so of all
+                raise
             except Exception as e:  # a defect, which is no reason to lose the others
                 codes.append(1)
                 error = f"{type(e).__name__}: {e}"
