@@ -9,9 +9,9 @@ import pytest
 
 from assay.ask import missing
 from assay.core.errors import ExperimentError
+from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.core.reasons import OUT_OF_REACH
 from assay.lab.lab import Lab
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
@@ -338,11 +338,11 @@ def test_only_a_change_of_the_model_can_be_without_room(folder, tmp_path):
     another model is right more often is false."""
     cut = capitals('ablate = "zero"\nheads = ["1.2"]')
     for tables, holds, without in (
-        (cut, "changed.known - main.known > 0.2", True),
-        (TWO.format(second="tuned"), "change.known > 0.2", True),
-        (TWO.format(second="before"), "second.known - main.known > 0.2", False),
+        (cut, "changed.known - main.known > 0.45", True),
+        (TWO.format(second="tuned"), "change.known > 0.45", True),
+        (TWO.format(second="before"), "second.known - main.known > 0.45", False),
     ):
         path = study(folder, f"no room {holds.split('.')[0]}", tables, holds)
         [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
         assert (judged.reason == OUT_OF_REACH) == without, (holds, judged.verdict)
-        assert judged.outcome == ("undecided" if without else "fails")
+        assert judged.outcome == ("undecided" if without else "fails"), judged.verdict
