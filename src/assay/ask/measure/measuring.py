@@ -369,6 +369,7 @@ class Readings:
         every = list(itertools.chain.from_iterable(self.ready))
         wants = [list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready]
         sites = list(dict.fromkeys(site for r in every for site in r.sites))
+        self.changes = replace(self.changes, sites=sites)
         changed = task.intervention is not None and task.less is None
         self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
         self.every = every
