@@ -182,7 +182,7 @@ KNOWN = {
     "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
         "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
     },
-    'logit(" a") − logit(" b"), first tokens, as far as 4.1, 5.2 write it directly (logit)': {
+    'what heads 4.1, 5.2 write directly to logit(" a") − logit(" b"), first tokens (logit)': {
         "direct": (" a", " b"), "heads": ("4.1", "5.2")
     },
     "mean cosine of the activations of each two tokens at hook_embed (cosine, -1 to 1)": {

@@ -192,10 +192,17 @@ class Check(Shown):
         for row in table:
             cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
             lines.append("  ".join([*cells, row[4]]).rstrip())
-        lines += ["", *(f"note: {note}" for note in self.remarks), f"scope: {j.scope}"]
-        if j.price is not None and j.price.text:
-            lines.append(remedy(j.price.text, j.price_in_times)[0])
+        lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
         return "\n".join(lines)
+
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what the verdict is about, and what would decide it where that is open."""
+        price = self.judged.price
+        remedies = (
+            [remedy(price.text, self.judged.price_in_times)[0]] if price and price.text else []
+        )
+        return (f"scope: {self.judged.scope}", *filter(None, remedies))
 
     @property
     def base_rates(self) -> str:

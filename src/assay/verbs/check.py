@@ -239,15 +239,11 @@ def check(
 def words(result: Check) -> list[AnswerPart]:
     """Report the outcome with its number, a row for each control, and what is to be noted."""
     from assay.checking.result import HEADS
-    from assay.core.reasons import remedy
 
     head, number, *_ = repr(result).split("\n")
     rows = [
         (name, str(result.draws(name)), *cells)
         for name, cells in ((n, result.row(n)) for n in result.controls)
     ]
-    notes = (*result.remarks, f"scope: {result.judged.scope}")
-    price = result.judged.price
-    if price is not None and price.text:
-        notes += (remedy(price.text, result.judged.price_in_times)[0],)
-    return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]
+    table = Table(HEADS, rows, wide={HEADS[-1]: 1})
+    return [Line(head), Line(number), table, *result.remarks, *result.reach]
