@@ -155,7 +155,7 @@ def probe(value: Any) -> Markup:
     """The verdict on a probe, and its measures next to those of its controls."""
     sign = f"{SIGNS[value.outcome]} " if value.outcome else ""
     lines = Markup("<br>").join(value.headline().split("\n"))
-    cells = [map(minus, row) for row in value.cells()]
+    cells = [tuple(map(minus, row)) for row in value.cells()]
     return Markup("<p><b>{}{}</b></p>{}{}").format(
         sign, lines, table(value.HEADS, cells), noted(value.notes)
     )

@@ -20,7 +20,7 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.live.steering import Step, chances, control, steer
+from assay.features.live.steering import chances, control, steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
@@ -194,7 +194,8 @@ def _promoted(
 ) -> list[dict[str, Any]]:
     """How likely the tokens that each changed feature promotes are in what the changed model
     wrote, from `first` on, as the model is and with the change."""
-    changes, tokens = [w.change for w in q.wanted], {w.feature: [] for w in q.wanted}
+    changes = [w.change for w in q.wanted]
+    tokens: dict[int, list[int]] = {w.feature: [] for w in q.wanted}
     for row in index.query(
         "SELECT feature, token FROM logits WHERE sign = 1 AND feature IN "
         f"({', '.join('?' * len(tokens))})",

@@ -64,7 +64,7 @@ def counts(index: Index, by: str, tokens: Sequence[int]) -> dict[int, int]:
         f"SELECT token, count(*) AS n FROM {table} WHERE token IN ({marks}) {sign} GROUP BY token",
         [*tokens, *signs],
     )
-    return {token: 0 for token in tokens} | {row["token"]: row["n"] for row in rows}
+    return dict.fromkeys(tokens, 0) | {row["token"]: row["n"] for row in rows}
 
 
 def tokens_like(index: Index, text: str, limit: int = 20) -> list[Row]:
