@@ -16,7 +16,7 @@ from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
-from assay.ask.part import LEFT_OUT, Part
+from assay.ask.part import Part
 from assay.ask.tables import Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
@@ -133,23 +133,6 @@ def twins(
     others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})
-
-
-def with_twins(
-    asked: ModelStudy, where: str, main: str, read: Condition, near: Sequence[Part]
-) -> tuple[Part, ...]:
-    """Choose the near controls of which no twin was left out; tell of the others."""
-    gone = {line.partition(": ")[0] for line in asked.remarks if line.endswith(LEFT_OUT)}
-    others = rivals(asked, main, read, ())
-    kinds = {p.label: p.label.rpartition("/")[2] for p in near}
-    halves = {
-        x: [f"{o}/{kind}" for o in others if f"{o}/{kind}" in gone] for x, kind in kinds.items()
-    }
-    lines = (
-        f"{where}: {x} stands in with {', '.join(of)}{LEFT_OUT}" for x, of in halves.items() if of
-    )
-    asked.remarks += lines
-    return tuple(p for p in near if not halves[p.label])
 
 
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:

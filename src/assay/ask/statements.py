@@ -133,7 +133,6 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     measures = [c.name for c in s.read.columns]
     every, compared = study.asked.controls_of(s.main, measures), s.read.parsed.arms
     every = comparing.bearing(study.asked, s.main, s.read, every)
-    every = comparing.with_twins(study.asked, f"claim {s.i + 1}", s.main, s.read, every)
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls stand beside those that come by themselves; a claim of no effect, which any
     # arm without one satisfies, has those alone that its author names, or what breaks it.
