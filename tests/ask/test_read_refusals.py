@@ -182,8 +182,16 @@ KNOWN = {
     "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
         "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
     },
-    'logit(" a") − logit(" b"), first tokens, as far as 4.1, 5.2 write it directly (logit)': {
+    'what heads 4.1, 5.2 write directly to logit(" a") − logit(" b"), first tokens (logit)': {
         "direct": (" a", " b"), "heads": ("4.1", "5.2")
+    },
+    'what heads {layer}.{head} write directly to logit(" a"), first tokens (logit); for layer '
+    "0 to 29 and head 0, 2, 4, 6, 8": {
+        "direct": " a", "heads": ("{layer}.{head}",),
+        "sweep": {"layer": (*range(30),), "head": (0, 2, 4, 6, 8)}
+    },
+    'what blocks.0.hook_mlp_out writes directly to logit(" a"), first tokens (logit)': {
+        "direct": " a", "site": "blocks.0.hook_mlp_out"
     },
     "mean cosine of the activations of each two tokens at hook_embed (cosine, -1 to 1)": {
         "anisotropy": True, "site": "hook_embed"
@@ -258,7 +266,7 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
     model, draw = Wide(), torch.Generator().manual_seed(1)
     final = torch.randn(3, 50, 3, generator=draw)
     wants = (Want("log_prob", 0, 7), Want("rank", 0, 7), Want("entropy", 0), Want("kl", 0))
-    rows = [passes.Rows(x, x[:1], wants) for x in final]
+    rows = [passes.Rows(x, x[:1], x, wants) for x in final]
     with Largest() as seen:
         got = passes.numbers(model, rows)
     assert seen.most <= max(passes.HELD, model.head.weight.numel())

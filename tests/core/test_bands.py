@@ -52,6 +52,27 @@ def test_it_is_taken_of_the_means_and_not_of_each_unit(text):
     assert i.low <= i.estimate <= i.high and i.limits(0.8)[0] >= i.low
 
 
+def test_what_all_levels_have_in_common_does_not_widen_where_the_largest_is():
+    """Neither a term of its own nor what all levels of a prompt share."""
+    rng = np.random.default_rng(3)
+    arm = measured(rng, 28, x=np.where(np.arange(LEVELS) == 5, 1.5, 0.0))
+    arm["base"] = (("prompt",), 9 * rng.standard_normal(28))
+    arm["shifted"] = arm.x - arm.x.mean("layer")
+    texts = ["mean(x)", "mean(x) - mean(base)", "mean(base) + mean(x)", "mean(shifted)"]
+    found = [taken(f"argmax({text}, over=layer)", arm) for text in texts]
+    assert {(i.estimate, i.low, i.high) for i in found} == {(5.0, 5.0, 5.0)}
+
+
+def test_levels_at_which_all_units_agree_may_still_be_the_largest():
+    """Of 12 prompts all are right at layer 2 and 11 at layer 1: the lower limit of 12 of 12 is 0.7
+    or less (Clopper and Pearson), so nobody can say which is larger."""
+    x = np.zeros((12, 4))
+    x[:, 2], x[:11, 1] = 1, 1
+    arm = xr.Dataset({"x": (("prompt", "layer"), x)}, {"prompt": range(12), "layer": range(4)})
+    i = taken("argmax(mean(x), over=layer)", arm)
+    assert (i.estimate, i.low, i.high) == (2, 1, 2)
+
+
 def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
     a = np.random.default_rng(1).standard_normal(LEVELS)
     arm = measured(np.random.default_rng(2), 30, x=a, y=a)

@@ -871,6 +871,21 @@ def test_a_share_cannot_fall_below_zero(base, lowest):
     assert math.isnan(judged.detectable_alone[0])
 
 
+def test_a_baseline_that_leaves_no_room_refutes_a_claim_of_being_better():
+    """A probe that is always right, and another one that is wrong on 1 of 60: that the first is a
+    fifth better is false, though nothing could be a fifth better than 59/60."""
+    right = {"probe": 60, "chance": 59, "permuted": 30}
+    rows = [
+        {"arm": arm, "prompt": p, "right": int(p < k)}
+        for arm, k in right.items()
+        for p in range(60)
+    ]
+    claim = "probe.right - chance.right > 0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="permuted")
+    assert judged.outcome == "fails"
+    assert judged.estimate == pytest.approx(1 / 60)
+
+
 def conditions(missing=(), name="layer", names=("a", "b", "c")):
     """Two layers of ten seeds, b and c half as far again at each; without the rows `missing`."""
     rng = np.random.default_rng(0)

@@ -79,7 +79,9 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         comparing.refuse_unpaired(study.asked, compared)
     told = study.asked, s.main, s.read, s.entry.control
     if twins := comparing.twins(*told):
-        judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
+        value = comparing.read_besides(judged.value, twins)
+        pairs = {control: (*others.values(),) for control, others in twins.items()}
+        judged = dataclasses.replace(judged, value=value, twins=pairs)
     unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
@@ -113,7 +115,8 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
         return c.within(dims).take(x, dims)
 
     bounds = None if low is None or high is None else (low, high)
-    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base)
+    is_change = comparing.is_change(study.asked, s.main, {str(c.arm) for c in columns} - {s.main})
+    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base, is_change)
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:
@@ -130,6 +133,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     measures = [c.name for c in s.read.columns]
     every, compared = study.asked.controls_of(s.main, measures), s.read.parsed.arms
     every = comparing.bearing(study.asked, s.main, s.read, every)
+    every = comparing.with_twins(study.asked, f"claim {s.i + 1}", s.main, s.read, every)
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls stand beside those that come by themselves; a claim of no effect, which any
     # arm without one satisfies, has those alone that its author names, or what breaks it.

@@ -188,17 +188,20 @@ class _Band:
             blocks = statistic.blocks(cells.means(sums)).values()
             return np.concatenate([sums[:, :0], *blocks], 1)
 
-        self.theta = numbers(cells.total[None])[0]
+        theta = numbers(cells.total[None])[0]
+        self.theta = self._apart(theta)
         left = [numbers(cells.total - cells.by_level(axis)) for axis in range(factors)]
         by = [shared_training(u, k) for u, k in zip(units, self.n, strict=False)] or [1.0] * factors
         off = [
             np.sqrt(k * (1 - 1 / len(x))) * (x - x.mean(0)) for x, k in zip(left, by, strict=True)
         ]
+        fixed = sum((x**2).sum(0) for x in off) == 0
+        off = [self._apart(x) for x in off]
         parts = np.stack([(x**2).sum(0) for x in off])
         self.third = -np.sum([(x**3).sum(0) for x in off], 0)
         self.variance, self.df = parts[0], np.full(len(self.theta), self.n[0] - 1.0)
         if factors == 2:  # as of `intervals.interval`
-            cell = numbers(cells.total - cells.columns[cells.present])
+            cell = self._apart(numbers(cells.total - cells.columns[cells.present]))
             both = parts.sum(0) - (1 - 1 / len(cell)) * ((cell - cell.mean(0)) ** 2).sum(0)
             self.variance = np.maximum(both, parts.max(0))
             spread = (parts**2 / (np.array(self.n)[:, None] - 1)).sum(0)
@@ -209,17 +212,29 @@ class _Band:
             freedom = int(self.df.min())
             draws = max(_FEWEST, min(_DRAWS, _MOST // ((freedom + 1) * len(self.theta))))
             self.largest = _largest_t(correlation(sum(x.T @ x for x in off)), freedom, draws)
-        self.ends = self._ends(statistic.blocks(cells.means(cells.by_level(0))))
+        ends = _ends(statistic.blocks(cells.means(cells.by_level(0))))
+        self.reach = np.where(fixed, ends - theta, np.nan)
         drawn = {p.text: p for p in statistic.parts if p.how == "spearman"}
         self.ranks = {name: _ranks(part, cells, factors) for name, part in drawn.items()}
         middles = [p.text for p in statistic.parts if p.how == MIDDLE]
         self.medians = {name: _median(name, cells, len(middles)) for name in middles}
 
+    def _apart(self, x: Float[np.ndarray, "... number"]) -> Float[np.ndarray, "... number"]:
+        """Give the numbers, those of an argmax less the mean over its levels: what all levels have
+        in common does not bear on which is the largest."""
+        x, start = x.copy(), 0
+        rivals = {part.text for part in self.statistic.parts if part.how == "argmax"}
+        for name, size in self.sizes.items():
+            own = x[..., start : start + size]
+            own -= own.mean(-1, keepdims=True) if name in rivals else 0.0
+            start += size
+        return x
+
     @property
     def varies(self) -> bool:
         """Whether any of the numbers differs between units, or may."""
         drawn = {**self.ranks, **self.medians}
-        return bool((self.variance > 0).any() or np.isfinite(self.ends).any() or drawn)
+        return bool((self.variance > 0).any() or np.isfinite(self.reach).any() or drawn)
 
     def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
         """Give the limits of the statistic; with limits of means that are so many times as wide."""
@@ -230,8 +245,8 @@ class _Band:
         hull = [self.theta + times * (x - self.theta) for x in deciding(student, self.n)]
         # Of units that agree a share may still be of the other kind.
         each = 1 - ((1 - level) / 2 / max(1, len(self.theta))) ** (1 / min(self.n))
-        flat = self.theta + narrowed * each * (self.ends - self.theta)
-        low, high = np.where(np.isfinite(flat), flat, hull)
+        flat = self.theta + narrowed * each * self.reach
+        low, high = np.fmin(flat[0], hull[0]), np.fmax(flat[1], hull[1])
         ends, start = dict[str, Ends](), 0
         parts = {p.text: p for p in self.statistic.parts if p.how not in SMOOTH}
         for name, size in self.sizes.items():
@@ -247,16 +262,17 @@ class _Band:
         numbers = [float(self.statistic.outer(corner.__getitem__)) for corner in corners]
         return min(numbers), max(numbers)
 
-    def _ends(self, units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:
-        """The ends of numbers in which no unit differs, where all units of their kind are 0 or 1,
-        or differences of such; NaN elsewhere."""
-        ends = [np.full((2, 0), np.nan)]
-        for x in units.values():
-            known = {*np.unique(x)}
-            pair = [-1.0 if -1.0 in known else 0.0, 1.0]
-            kind = pair if known <= {-1.0, 0.0, 1.0} else [np.nan, np.nan]
-            ends.append(np.repeat(np.array(kind)[:, None], x.shape[1], 1))
-        return np.where(self.variance > 0, np.nan, np.concatenate(ends, 1))
+
+def _ends(units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:
+    """The ends of numbers where all units of their kind are 0 or 1, or differences of such; NaN
+    elsewhere."""
+    ends = [np.full((2, 0), np.nan)]
+    for x in units.values():
+        known = {*np.unique(x)}
+        pair = [-1.0 if -1.0 in known else 0.0, 1.0]
+        kind = pair if known <= {-1.0, 0.0, 1.0} else [np.nan, np.nan]
+        ends.append(np.repeat(np.array(kind)[:, None], x.shape[1], 1))
+    return np.concatenate(ends, 1)
 
 
 def _ranks(part: OverLevels, cells: Cells, factors: int) -> Callable[[float, float], Ends]:

@@ -140,8 +140,14 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 
 
 def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
-    """Give the controls of a claim that could be made."""
-    return tuple(name for name in claim.must_fail if LEFT_OUT not in arms.get(name, ()))
+    """Give the controls of a claim that could be made, each with its twins."""
+    return tuple(name for name in claim.must_fail if not unmade(claim, name, arms))
+
+
+def unmade(claim: Claim, control: str, arms: Arms) -> str:
+    """Name what could not be made of a control and its twins; "" where all could."""
+    every = (control, *claim.twins.get(control, ()))
+    return next((name for name in every if LEFT_OUT in arms.get(name, ())), "")
 
 
 def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:

@@ -740,8 +740,14 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
     if len(columns) < 2 or len({c.key for c in columns}) > 1:
         return None
     shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
-    bounds = (0.0, 1.0) if shares else None
-    return BoundedColumns(columns, bounds, lambda arm, c: arm[c.key], lambda c: c.key, main_arm)
+    return BoundedColumns(
+        columns,
+        (0.0, 1.0) if shares else None,
+        lambda arm, c: arm[c.key],
+        lambda c: c.key,
+        main_arm,
+        is_change={c.arm for c in columns} == {main_arm, "main"},
+    )
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:

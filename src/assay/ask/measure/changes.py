@@ -61,6 +61,8 @@ class Changes:
     """The user's own function of a name."""
     effects: choosing.Effects
     """What changes of single parts do to a read."""
+    sites: Sequence[Site] = ()
+    """Those that are read."""
     _vectors: dict[tuple[str, Site, int], torch.Tensor] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -92,6 +94,7 @@ class Changes:
             self.code,
             self.task.first,
             self.effects,
+            self.sites,
         )
 
     @cached_property
@@ -182,6 +185,8 @@ class Editing:
     """What is done besides, before the intervention, under its controls too."""
     effects: choosing.Effects | None = None
     """What changes of single parts do to a read."""
+    sites: Sequence[Site] = ()
+    """Those that are read."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
@@ -262,7 +267,7 @@ class Editing:
             return self._edits(table, places, shift=shift)
         put_there = self.source.rows(table, sites, seed, shift=shift)
         if table.path is not None:
-            return paths.edits(table, places, put_there, self.source)
+            return paths.edits(table, places, put_there, self.source, self.sites)
         return [
             interventions.edits_of(table, p, places, rows=rows, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)

@@ -369,6 +369,7 @@ class Readings:
         every = list(itertools.chain.from_iterable(self.ready))
         wants = [list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready]
         sites = list(dict.fromkeys(site for r in every for site in r.sites))
+        self.changes = replace(self.changes, sites=sites)
         changed = task.intervention is not None and task.less is None
         self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
         self.every = every
@@ -432,7 +433,7 @@ class Readings:
         if before is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
-                replace(r, final=r.final.expand(n, -1), first=b.final.expand(n, -1))
+                replace(r, final=r.final.expand(n, -1), first=b.end.expand(n, -1))
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}

@@ -5,7 +5,7 @@ Source: Wang et al., Interpretability in the Wild, 2022; here MLPs between the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from assay.ask.measure.elsewhere import Places
 from assay.ask.measure.heads import check as check_heads
@@ -20,7 +20,7 @@ from assay.subjects.batches import run_many
 from assay.subjects.edits import Edits
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.site import Site
+from assay.subjects.site import KINDS, Site
 
 LOGITS, MLP = "logits", "mlp"
 SENDERS = ("z", "mlp_out")
@@ -65,11 +65,33 @@ def check(table: Intervention, places: Places, folder: ModelFolder) -> None:
             check_heads(table.name, end.layer, numbers, folder.shape(end)[0])
 
 
+def inside(
+    table: Intervention, end: Site, read: Iterable[Site], folder: ModelFolder
+) -> list[Site]:
+    """The sites within a receiver, of those that are read. Raises: DataError for one that it shares
+    with heads that the path does not reach."""
+    assert table.path is not None
+    start = "ln1_scale" if end.kind == "z" else "ln2_scale"
+    between = KINDS[KINDS.index(start) : KINDS.index(end.kind)]
+    kept = [kind for kind in ("k", "rot_k", "v") if table.path.input not in ("", kind[-1])]
+    found = [s for s in read if s.layer == end.layer and s.kind in between and s.kind not in kept]
+    for site in found if end.kind == "z" else ():
+        axes = site.dims.split()
+        if "h" not in axes and ("kv" not in axes or folder.shape(site)[0] != folder.shape(end)[0]):
+            raise DataError(
+                f"{table.name!r}: {site} belongs to several heads together, and a path leads to "
+                "some of them alone, so it cannot be read; read the attn_scores or the pattern of "
+                "a head"
+            )
+    return found
+
+
 def edits(
     table: Intervention,
     places: Places,
     sent: Sequence[Mapping[Site, Rows]],
     source: Replacements,
+    read: Sequence[Site] = (),
 ) -> list[Edits]:
     """The edits of every prompt that put what is sent along a path alone.
 
@@ -78,6 +100,7 @@ def edits(
         places: sites that send, each with its heads.
         sent: what these have in the other text, for each prompt.
         source: what sites have with nothing done.
+        read: the sites that are read; those within a receiver get what they have in it.
     """
     assert table.path is not None
     model: Pretrained = source.model
@@ -113,8 +136,9 @@ def edits(
             for i, p in pairs
         ]
         tokens = [p.tokens for p in source.prompts]
-        traces = run_many(model, tokens, held_there, capture=[end], logits=False)
+        given = [*inside(table, end, read, model.folder), end]
+        traces = run_many(model, tokens, held_there, capture=given, logits=False)
         for own, traced in zip(final, traces, strict=True):
-            rows = traced[0].acts[end][0].clone()
-            own |= put(end, rows, None, heads, False)
+            for site in given:
+                own |= put(site, traced[0].acts[site][0].clone(), None, heads, False)
     return final
