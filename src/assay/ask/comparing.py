@@ -17,7 +17,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
-from assay.ask.tables import Intervention, Model
+from assay.ask.tables import Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
@@ -40,8 +40,7 @@ def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
     names = [name for name in read.parsed.arms if name not in controls]
     done = [name for name in names if name in asked.done]
     if asked.frozen is None:
-        named = [asked.by_label[n] for n in names if n in asked.by_label]
-        done += [p.label for p in named if asked.is_tuned(p.task.model) or p.task.model.weights]
+        done += [name for name in names if _is_changed(asked, name)]
         done = [n for n in names if n in done and not asked.by_label[n].of] or done
         if worse := _breaking(asked, read):
             return worse
@@ -139,18 +138,18 @@ def twins(
 def with_twins(
     asked: ModelStudy, where: str, main: str, read: Condition, near: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """Choose the near controls of which no twin was left out, as it could not be made; tell of the
-    others."""
+    """Choose the near controls of which no twin was left out; tell of the others."""
     gone = {line.partition(": ")[0] for line in asked.remarks if line.endswith(LEFT_OUT)}
-    kept = []
-    for part in near:
-        kind = part.label.rpartition("/")[2]
-        twins = (f"{other}/{kind}" for other in rivals(asked, main, read, ()))
-        if missing := next((twin for twin in twins if twin in gone), ""):
-            asked.remarks.append(f"{where}: {part.label} stands in with {missing}{LEFT_OUT}")
-        else:
-            kept.append(part)
-    return (*kept,)
+    others = rivals(asked, main, read, ())
+    kinds = {p.label: p.label.rpartition("/")[2] for p in near}
+    halves = {
+        x: [f"{o}/{kind}" for o in others if f"{o}/{kind}" in gone] for x, kind in kinds.items()
+    }
+    lines = (
+        f"{where}: {x} stands in with {', '.join(of)}{LEFT_OUT}" for x, of in halves.items() if of
+    )
+    asked.remarks += lines
+    return tuple(p for p in near if not halves[p.label])
 
 
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
@@ -160,36 +159,24 @@ def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     about = by_label.get(main)
     if asked.frozen is not None or about is None or not about.model.weights:
         return ()
-    return tuple(a for a, task in by_label.items() if _same(task.model, _unchanged(about.model)))
-
-
-def _unchanged(model: Model) -> Model:
-    return msgspec.structs.replace(model, weights=None)
-
-
-def _same(one: Model, other: Model) -> bool:
-    """Whether two models are the same, whatever they are called."""
-    return one == msgspec.structs.replace(other, label=one.label, controls=one.controls)
+    before = msgspec.structs.replace(about.model, weights=None, label="", controls=None)
+    return tuple(
+        arm
+        for arm, task in by_label.items()
+        if msgspec.structs.replace(task.model, label="", controls=None) == before
+    )
 
 
 def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
-    """Whether an arm is what an intervention, changed weights or training made of each of these
-    others. Two models, two probes or two interventions are no change of each other."""
+    """Whether an arm is a changed model, and these others are none. Two models as they are, two
+    probes or two changes are no change of each other."""
+    return _is_changed(asked, main) and not any(_is_changed(asked, other) for other in others)
 
-    def done(task: Task | ProbeTask) -> Intervention | Task | None:
-        return task.change if isinstance(task, ProbeTask) else task.intervention
 
-    tasks = [asked.by_label[a].task for a in (main, *others) if a in asked.by_label]
-    about, *rest = [t for t in tasks if not isinstance(t, SaeTask)] or [None]
-    if about is None or not rest or len(rest) < len(others):
-        return False
-    model = about.model
-    before = _unchanged(model) if model.weights else asked.start_of(model)
-    before = model if done(about) else before
-    first = about.first if isinstance(about, Task) else None
-    return before is not None and all(
-        done(t) in (None, first) and _same(t.model, before) for t in rest
-    )
+def _is_changed(asked: ModelStudy, arm: str) -> bool:
+    model = asked.by_label[arm].task.model if arm in asked.by_label else None
+    changed = model is not None and (asked.is_tuned(model) or model.weights is not None)
+    return changed or arm in asked.done
 
 
 def pairs_in_words(

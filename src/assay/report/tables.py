@@ -52,8 +52,8 @@ CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undec
 """What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "does not satisfy the claim", False: "satisfies it", None: "undecided"}
 """What a sign next to a control says, where all signs of a column are explained."""
-KINDS = {"near": "control", "control": "control"}
-KINDS |= {"planted": "planted effect", "violation": "planted violation"}
+ROLES = {"near": "control", "control": "control"}
+ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
 STYLES = {
     "holds": "green",
@@ -108,7 +108,7 @@ class Control:
     @property
     def line(self) -> str:
         """The whole of it in a terminal: "control x -0.14: does not satisfy the claim"."""
-        if (kind := KINDS.get(self.role)) is None:
+        if (kind := ROLES.get(self.role)) is None:
             return (
                 f"{self.arm} {self.numbers}: {'may hold' if self.role == 'also' else 'holds'} too"
             )
