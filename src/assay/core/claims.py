@@ -372,9 +372,9 @@ class Claim:
 def _range_in_words(claim: Claim) -> str:
     unit = "" if claim.unit == "1" else f" {claim.unit}"
     if math.isinf(claim.high):
-        text = f"{_signed('>', claim.low, -math.inf)}{unit}"
+        text = f"{signed('>', claim.low, -math.inf)}{unit}"
     elif math.isinf(claim.low):
-        text = f"{_signed('<', claim.high, math.inf)}{unit}"
+        text = f"{signed('<', claim.high, math.inf)}{unit}"
     else:
         text = f"in [{claim.low:.6g}, {claim.high:.6g}]{unit}"
     lower, upper = claim.fail_range
@@ -550,7 +550,7 @@ Finding = Estimate
 """What an estimate was called; files that people wrote still say so."""
 
 
-def _signed(sign: str, edge: float, outward: float) -> str:
+def signed(sign: str, edge: float, outward: float) -> str:
     """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
     beyond = math.nextafter(edge, outward)
     short = float(f"{beyond:.6g}")

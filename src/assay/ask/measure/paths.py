@@ -65,9 +65,7 @@ def check(table: Intervention, places: Places, folder: ModelFolder) -> None:
             check_heads(table.name, end.layer, numbers, folder.shape(end)[0])
 
 
-def inside(
-    table: Intervention, end: Site, read: Iterable[Site], folder: ModelFolder
-) -> list[Site]:
+def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFolder) -> list[Site]:
     """The sites within a receiver, of those that are read. Raises: DataError for one that it shares
     with heads that the path does not reach."""
     assert table.path is not None
