@@ -131,8 +131,8 @@ def check(value: Any) -> Markup:
     rows = []
     for name, v in value.controls.items():
         own, limits = map(minus, estimate(v.estimate, v.low, v.high))
-        _, *said = value.row(name)
-        rows.append((name, str(value.draws(name)), f"{own} {limits}", *said))
+        shown, draws, _, *said = value.row(name)
+        rows.append((shown, draws, f"{own} {limits}", *said))
     notes = (*value.remarks, f"scope: {j.scope}")
     return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}<ul>{}</ul>").format(
         SIGNS[j.outcome],

@@ -23,6 +23,14 @@ name = "along"
 projection = "answer"
 site = "blocks.3.hook_resid_post"
 """
+COPIES = """
+[[prompts]]
+name = "two"
+text = "{word}"
+unit = "n"
+rows = [{word="good", label="nice", n="a"}, {word="bad", label="nasty", n="b"},
+        {word="good", label="nice", n="c"}, {word="bad", label="nasty", n="d"}]
+"""
 CLAMPED = """
 [[intervene]]
 name = "clamped"
@@ -56,7 +64,12 @@ value = 2
                 how='difference = ["nice", "bad"]\nprompts = "moody"\nsite = "hook_embed"'
             ),
             "main.along > 0",
-            "but only 0 have label = 'bad'",
+            "but only 0 texts have label = 'bad'",
+        ),
+        (
+            MOOD.replace('prompts = "moody"', 'prompts = "two"') + COPIES,
+            "steered.good - main.good > 0.5",
+            "but only 1 text, in 2 rows, has label = 'nice'; give 2 different texts",
         ),
         (
             CUT + CLAMPED.format(latent=99, site="blocks.1.hook_resid_pre"),
@@ -231,4 +244,20 @@ def test_a_list_where_one_value_is_meant_is_told_how_a_sweep_is_written(tmp_path
     path = tmp_path / "s.toml"
     path.write_text('question = "?"\n[[intervene]]\nname = "x"\nstrength = [1, 2]\n')
     with pytest.raises(ExperimentError, match=r"write sweep = { strength = \[ … \] }"):
+        catalogue.find(str(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong", "right"),
+    [
+        ("read", 'pattern = []\ntop = { n = 2, of = "heads" }', "leave it out, and name the heads"),
+        ("prompts", 'text = ["a", "b"]\ncorrupted = ["c", "d"]', "corrupted is one text, also if"),
+    ],
+)
+def test_a_list_in_place_of_one_text_is_refused_with_what_would_be_right(
+    table, wrong, right, tmp_path
+):
+    path = tmp_path / "s.toml"
+    path.write_text(f'question = "?"\n[[{table}]]\nname = "x"\n{wrong}\n')
+    with pytest.raises(ExperimentError, match=right):
         catalogue.find(str(path))

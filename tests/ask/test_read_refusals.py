@@ -258,7 +258,7 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
     model, draw = Wide(), torch.Generator().manual_seed(1)
     final = torch.randn(3, 50, 3, generator=draw)
     wants = (Want("log_prob", 0, 7), Want("rank", 0, 7), Want("entropy", 0), Want("kl", 0))
-    rows = [passes.Rows(x, x[:1], wants) for x in final]
+    rows = [passes.Rows(x, x[:1], x, wants) for x in final]
     with Largest() as seen:
         got = passes.numbers(model, rows)
     assert seen.most <= max(passes.HELD, model.head.weight.numel())

@@ -169,6 +169,8 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         Read(name="rank", rank=" a", site="blocks.2.hook_resid_pre", position=0),
         Read(name="end", logit_lens=" a", site="blocks.2.hook_resid_post"),
         Read(name="model", log_prob=" a"),
+        Read(name="kl", kl=True, site=site, sweep={"layer": (0, 1, 2)}),
+        Read(name="agrees", agrees=True, site=site, sweep={"layer": (0, 1, 2)}, position="mean"),
     ]
     found = measured(naive, texts(*SHOWN), every, table, [ALONG])
     first, other = (
@@ -180,6 +182,13 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         by_layer = [naive.lens(stream[layer, -1]) for layer in range(3)]
         assert found["lens"][:, p] == pytest.approx([x[first] for x in by_layer], rel=1e-4)
         assert found["pair"][p] == pytest.approx(by_layer[2][first] - by_layer[2][other], rel=1e-3)
+        clean, _, _ = naive.run(naive.ids(text))
+        own = slice(len(naive.opening), None)
+        lenses = [np.array([naive.lens(x) for x in stream[layer, own]]) for layer in range(3)]
+        kls = [(np.exp(clean[-1]) * (clean[-1] - x)).sum() for x in by_layer]
+        alike = [(x.argmax(-1) == clean[own].argmax(-1)).mean() for x in lenses]
+        assert found["kl"][:, p] == pytest.approx(kls, rel=1e-3, abs=1e-5)
+        assert found["agrees"][:, p] == pytest.approx(alike)
         start = naive.lens(stream[2, 0])
         assert found["rank"][p] == 1 + (start > start[first]).sum()
     assert found["end"] == pytest.approx(found["model"], rel=1e-5)  # nothing comes behind it
@@ -355,7 +364,8 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
         for name, values in usual.items():
             assert few[name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
     assert usual["kl"][0] == pytest.approx(0, abs=1e-9)  # nothing is added there
-    assert usual["lens_kl"][:, 0] == pytest.approx(0, abs=1e-9)  # nor before it
+    assert usual["lens_kl"][0, -1] == pytest.approx(0, abs=1e-9)  # nor at the end of the stream
+    assert (usual["lens_kl"][:, 0] == usual["lens_kl"][0, 0]).all()  # which is before it
     assert usual["lens_kl"][-1, 1] == pytest.approx(usual["kl"][-1])
     assert (usual["lens"][:, 0] == usual["lens"][0, 0]).all()
 

@@ -9,6 +9,7 @@ import pytest
 
 from assay.ask import missing
 from assay.core.errors import ExperimentError
+from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -250,6 +251,16 @@ def test_what_cannot_be_is_one_line_with_its_place_before_anything_runs(case, fo
     assert words in message and f"{path} line" in message and "\n" not in message
 
 
+def test_a_column_of_the_prompts_that_is_no_dimension_says_how_it_becomes_one(folder):
+    path = plain(folder, "by who", "main.known[who=Ann] - main.known[who=Bob] > 0")
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find(str(path))
+    assert "main.known has no dimension 'who', which is a column of the prompts" in str(
+        refused.value
+    )
+    assert 'levels = "who" under [[prompts]]' in str(refused.value)
+
+
 def plain(folder, name, holds):
     """A study about what a model answers to each of 24 prompts, all of them right."""
     tables = capitals('ablate = "zero"\nheads = ["1.2"]').replace("corrupted =", "# corrupted =")
@@ -310,3 +321,38 @@ def test_two_models_that_are_right_of_everything_leave_no_room_for_a_difference(
         [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
         words = "both are at the bound of known: no difference could show"
         assert (words in judged.warning) == says
+
+
+def test_a_pair_of_controls_of_which_one_cannot_be_made_is_left_out(folder, tmp_path):
+    """Where all heads are cut, no other heads can stand in for them, nor for another cut next to
+    them."""
+    every = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
+    one = capitals('ablate = "zero"\nheads = ["1.1"]')
+    tables = f"""{one}
+[[intervene]]
+name = "all"
+ablate = "zero"
+heads = {json.dumps(every)}
+"""
+    path = study(folder, "pair", tables, "changed.right - all.right > -9")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    [judged] = result.judged
+    assert "changed/heads" not in judged.controls
+    assert judged.controls
+    words = [n for n in result.data.notes if n.startswith("changed/heads minus all/heads: ")]
+    assert len(words) == 1 and words[0].endswith("; this control is left out")
+
+
+def test_only_a_change_of_the_model_can_be_without_room(folder, tmp_path):
+    """The model is right of every capital, so that no change can make it right more often; that
+    another model is right more often is false."""
+    cut = capitals('ablate = "zero"\nheads = ["1.2"]')
+    for tables, holds, without in (
+        (cut, "changed.known - main.known > 0.45", True),
+        (TWO.format(second="tuned"), "change.known > 0.45", True),
+        (TWO.format(second="before"), "second.known - main.known > 0.45", False),
+    ):
+        path = study(folder, f"no room {holds.split('.')[0]}", tables, holds)
+        [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        assert (judged.reason == OUT_OF_REACH) == without, (holds, judged.verdict)
+        assert judged.outcome == ("undecided" if without else "fails"), judged.verdict

@@ -379,3 +379,16 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
         catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
+
+
+def test_the_highest_level_of_a_difference_from_an_arm_without_the_sweep_is_told(folder, tmp_path):  # noqa: F811
+    """One number of the untouched model stands at each level of the arm that is swept."""
+    tables = capitals('ablate = "zero"\nheads = ["{layer}.1"]\nsweep = { layer = [0, 1, 2] }')
+    what = "max(mean(main.right) - mean(changed.right), over=layer)"
+    for text in (what, "max(main.right - changed.right, over=layer)"):
+        holds = f"{text} - 0.1 * mean(main.right) > 0" if text == what else f"{text} > 0"
+        result = run(study(folder, f"less{len(text)}", tables, holds), tmp_path)
+        right = {arm: result.arms[arm].right.mean(["run", "prompt"]) for arm in ("main", "changed")}
+        fall = float(right["main"]) - right["changed"].values
+        told = f"{text}: the mean over units is highest at layer {fall.argmax()}, {fall.max():.3g}"
+        assert told in result.notes, result.notes

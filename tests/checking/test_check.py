@@ -11,6 +11,7 @@ import torch
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
+from assay.checking.result import told_apart
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 
 V = assay.direction(ACTS, LABELS)
@@ -611,3 +612,53 @@ def test_sources_of_which_none_is_unrelated_are_noted():
         other = [f"w{(i + 1) % kinds}" for i in range(24)]
         v = assay.check("", read, prompts=rows, holds="effect < -2", source=other, ledger=False)
         assert any("2 different sources" in n for n in v.notes) == (kinds == 2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((-10.834, -10.881), ["-10.834", "-10.881"]),
+        ((0.0434, 0.832), ["0.0434", "0.832"]),
+        ((5.0, 5.0), ["5", "5"]),
+        ((1234.5, 1236.5), ["1234.5", "1236.5"]),
+    ],
+)
+def test_two_numbers_have_the_digits_that_their_difference_takes(numbers, said):
+    assert told_apart(*numbers) == said
+    first, second = map(float, said)
+    assert second - first == pytest.approx(numbers[1] - numbers[0], rel=0.1)
+
+
+def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_say():
+    names = ("Anna", "Bob", "Carl", "Dora", "Emil", "Fay")
+    forms = ("{} went to the shop", "I saw that {} left", "nobody met {} today", "so says {} now")
+    size = dict(zip(names, np.random.default_rng(0).normal(0, 2, 6), strict=True))
+
+    def by_name(vector, prompts):
+        found = [next(n for n in names if n in p) for p in prompts]
+        moved = [size[n] + 0.01 * len(p) ** 1.3 for n, p in zip(found, prompts, strict=True)]
+        return [0 if vector is None else x for x in moved]
+
+    v = assay.check(
+        "It moves", by_name, prompts=[f.format(n) for f in forms for n in names],
+        holds="effect > 9", vector=np.ones(4), cache=False, ledger=False,
+    )  # fmt: skip
+    assert any(
+        "the 24 prompts are of 6 contents of text, each in several wordings" in n for n in v.remarks
+    ), v
+
+
+def test_controls_of_the_kind_that_is_credited_have_one_name():
+    """The arms of other heads are called so in the table, as in the verdict's reason."""
+    prompts = [f"prompt {i}" for i in range(12)]
+
+    def lost(heads, prompts):
+        return [-len(heads or []) * (1 + 0.1 * i) for i, _ in enumerate(prompts)]
+
+    v = assay.check(
+        "It falls", lost, prompts=prompts, holds="effect < -0.5", heads=[(0, 1)], of=(2, 4),
+        cache=False, ledger=False,
+    )  # fmt: skip
+    name = v.row("heads")[0]
+    assert name == "other heads" and name in repr(v) and v.draws("heads") > 1
+    assert name in v.reason and {name} <= {*v.to_pandas()["arm"]}

@@ -104,6 +104,9 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     X, texts, options, telling = world(name)
     p = assay.check_probe(X, Y, groups=GROUPS, texts=texts, holds="auroc > 0.8", **options)
     assert p.outcome == ("unspecific" if telling else "holds"), p
+    reason = f" ({p.reason})" if p.reason else ""
+    assert f"{p.outcome}{reason}: auroc > 0.8" == p.headline().splitlines()[-1]
+    assert (p.estimate, p.interval) == (p.judged.estimate, (p.judged.low, p.judged.high))
     passing = {a for a, v in p.judged.controls.items() if v.outcome == "holds"}
     assert telling <= passing and bool(telling) == bool(passing)
 
@@ -235,11 +238,31 @@ def test_folds_have_whole_groups_and_as_many_of_each_label():
     assert np.bincount(of).tolist() == [24] * 5
 
 
+def test_that_the_text_alone_decides_is_said_before_an_undecided_verdict():
+    texts = [t + " indeed" * int(label) for t, label in zip(TEXTS, Y, strict=True)]
+    p = assay.check_probe(PLANTED, Y, groups=GROUPS, texts=texts, holds="auroc > 0.95")
+    first, last = p.headline().splitlines()
+    assert first.startswith("the text alone decides the label: AUROC 1 for bag")
+    assert p.interval[0] < 0.95 < p.interval[1] and last.startswith("undecided")
+
+
+def test_a_warning_says_why_groups_have_numbers_above_one():
+    """Tukey's pseudo-values of groups of which a few have all the errors."""
+    draw = np.random.default_rng(3)
+    y, groups = np.arange(80) % 2, np.arange(80) // 8
+    sign = (2 * y - 1) * np.where(groups < 2, -1, 1)
+    X = draw.normal(size=(80, 4)) + np.outer(3.0 * sign, [1, 0, 0, 0])
+    p = assay.check_probe(X, y, groups=groups, holds="auroc > 0.6")
+    own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
+    assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
+    (note,) = [n for n in p.notes if "outlier" in n]
+    assert "jackknife pseudo-values, whose mean is the measure" in note, note
+
+
 def test_without_a_condition_it_is_a_table():
     p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
-    assert p.outcome == "" and p.controls == (
-        *("bag", "lengths", "places", "spelling", "pairs", "permuted"),
-    )
+    assert p.outcome == p.reason == "" and np.isnan([p.estimate, *p.interval]).all()
+    assert p.controls == (*("bag", "lengths", "places", "spelling", "pairs", "permuted"),)
     frame = p.to_pandas().set_index("arm")
     assert (frame["auroc_low"] <= frame["auroc"]).all()
     assert frame.loc["bag", "ahead_low"] > 0 and "AUROC" in repr(p)

@@ -91,6 +91,7 @@ def greedy(world):
 
 CASES = {
     "unknown verb": Case("rnu own.py", '"run"'),
+    "function of Python": Case("check_probe", "no command, .* of Python: assay.check_probe"),
     "unknown option": Case("run own.py --prest smoke", "--preset"),
     "one word too many": Case("plan own.py now", "'now' is one word too many"),
     "one name of several unknown": Case("run own.py now", "no experiment is called 'now'"),

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from assay.cli.progress import Display
 from assay.core.compute import Range
-from assay.lab.work.events import Failed, Planned, Progress, Saved, Started
+from assay.lab.work.events import Failed, Planned, Progress, Saved, Started, Waiting
 from assay.report.amounts import duration, lasting
 
 
@@ -61,6 +61,25 @@ def test_plain_lines_where_there_is_no_terminal():
         "main, relu: stored, 6 of 8 runs, about 1 min 10 s left",
         "flat: crashed, ValueError: too flat",
     ]
+
+
+def test_what_is_waited_for_is_a_line_a_minute_or_redrawn(monkeypatch):
+    clock, lines = [0.0], [f"waiting for a core; ahead of this one: {n}" for n in range(5)]
+    monkeypatch.setattr("assay.cli.progress.time.monotonic", lambda: clock[0])
+    log, screen = StringIO(), StringIO()
+    with (
+        Display("toy", Console(file=log, width=200)) as display,
+        Display("toy", Console(file=screen, width=100, force_terminal=True)) as live,
+    ):
+        for line in lines:
+            display(Waiting(line))
+            live(Waiting(line))
+            drawn = [text.plain for text in live.lines()]
+            assert drawn[1:] == [line]
+            clock[0] += 25.0
+        live(EVENTS[1])
+        assert not any("waiting" in text.plain for text in live.lines())
+    assert log.getvalue().splitlines() == [lines[0], lines[3]], "at 0 and 75 seconds"
 
 
 def test_a_terminal_shows_where_each_stage_is():

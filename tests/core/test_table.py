@@ -278,7 +278,7 @@ def other_levels():
             {"claim": "a-b.v < 1", "unit": "seed", "control": "c"},
             ClaimError,
             (
-                "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Quote names "
+                "no arm 'b' in column arm of the table; did you mean \"a-b\".v? Quote names "
                 "with other signs"
             ),
         ),
@@ -292,11 +292,17 @@ def other_levels():
                 {"claim": "a-b.v < 1", "unit": "seed", "control": control},
                 ClaimError,
                 (
-                    'the claim reads a-b.column as a difference; did you mean "a-b".column? Quote '
-                    "names with other signs"
+                    'the claim reads a-b.v as a difference; did you mean "a-b".v? Quote names '
+                    "with other signs"
                 ),
             )
             for control in ("b", "c")
+        ),
+        (
+            lambda: {"method": ["a-b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 2, "v": [0.0] * 16},
+            {"claim": "a-b.v < 1", "unit": "seed", "control": "c", "arm_column": "method"},
+            ClaimError,
+            "no arm 'b' in column method of the table; did you mean \"a-b\".v? Quote",
         ),
         (
             frame,
@@ -865,6 +871,21 @@ def test_a_share_cannot_fall_below_zero(base, lowest):
     assert math.isnan(judged.detectable_alone[0])
 
 
+def test_a_baseline_that_leaves_no_room_refutes_a_claim_of_being_better():
+    """A probe that is always right, and another one that is wrong on 1 of 60: that the first is a
+    fifth better is false, though nothing could be a fifth better than 59/60."""
+    right = {"probe": 60, "chance": 59, "permuted": 30}
+    rows = [
+        {"arm": arm, "prompt": p, "right": int(p < k)}
+        for arm, k in right.items()
+        for p in range(60)
+    ]
+    claim = "probe.right - chance.right > 0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="permuted")
+    assert judged.outcome == "fails"
+    assert judged.estimate == pytest.approx(1 / 60)
+
+
 def conditions(missing=(), name="layer", names=("a", "b", "c")):
     """Two layers of ten seeds, b and c half as far again at each; without the rows `missing`."""
     rng = np.random.default_rng(0)
@@ -1118,3 +1139,30 @@ def test_huge_numbers_have_no_step_of_rounding():
     rows = [{"arm": a, "seed": s, "x": (s % 2) * 1e17} for a in "abc" for s in range(8)]
     ask = {"claim": "a.x - b.x > 1", "unit": "seed", "control": "c"}
     assert assay.judge(pd.DataFrame(rows), **ask).verdict.outcome != "holds"
+
+
+def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
+    claim = "mean(gated.fvu, over=document) < 1"
+    verdict = assay.judge(frame(), claim=claim, unit="seed", control="shuffled")
+    table = verdict.to_pandas().set_index("arm")
+    assert [*table["role"]][:2] == ["method", "control"]
+    for arm, v in (("gated", verdict), *verdict.controls.items()):
+        assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
+        assert table.loc[arm, "outcome"] == v.outcome and table.loc[arm, "n_seed"] == v.n["seed"]
+    assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}
+
+
+def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without_it():
+    values = [0.001, -0.002, 0.003, 0.0, 0.002, -0.001, 0.001, -0.003, 0.002, 0.13]
+    control = [x + 0.5 for x in values]
+
+    def judged(count):
+        numbers = values[:count] + control[:count]
+        rows = {"arm": ["a"] * count + ["b"] * count, "seed": [*range(count)] * 2, "x": numbers}
+        return assay.judge(rows, claim="a.x < 0.2", unit="seed", control="b")
+
+    with_it, without = judged(10), judged(9)
+    assert with_it.high - with_it.t_high > 0.5 * (with_it.t_high - with_it.t_low)
+    said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
+    assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
+    assert "lopsided" not in without.warning

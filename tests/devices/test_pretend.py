@@ -5,10 +5,11 @@ import copy
 import operator
 
 import numpy as np
-import pretend
 import pytest
 import torch
 from torch.nn import functional
+
+import pretend
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="not beside a GPU")
 

@@ -42,12 +42,15 @@ def waiting(what, *names, process=None):
 
 @contextlib.contextmanager
 def command(tasks=9, **how):
-    """A command that has entered: what draws its next task, what it said, and its slots."""
+    """A command that has entered: what draws its next task, what it said, each line once, and its
+    slots."""
     said = []
+
+    def tell(event):
+        said.extend({event.text} - {*said[-1:]})
+
     with Slots(**{"width": 2, **how}).entered() as mine:
-        drawn = mine.shared_out(
-            iter(map(task, range(tasks))), lambda event: said.append(event.text)
-        )
+        drawn = mine.shared_out(iter(map(task, range(tasks))), tell)
 
         def draw():
             time.sleep(0.02)
@@ -79,6 +82,33 @@ def test_those_that_wait_go_in_the_order_in_which_they_came():
             one.ended()
             assert third() is None or not second(), "never both"
         assert two
+
+
+def test_a_brief_command_does_not_wait_for_a_core_but_for_memory(monkeypatch):
+    monkeypatch.setattr(slots, "free_memory", lambda: 10e9)
+    with command(width=1, own=4e9) as (first, _, _), command(width=1) as (waits, _, _):
+        assert first()
+        assert waits() is None
+        with command(width=1, own=8e9, brief=True) as (large, said, _):
+            assert large() is None
+            assert said[0].startswith("waiting for memory, 8.0 GB needed")
+        with command(width=1, brief=True) as (brief, said, one):
+            assert brief() and not said, "before the one that came first"
+            assert brief() is None, "its second task waits as any other"
+            with command(width=1, brief=True) as (third, _, _):
+                assert third() is None, "twice as many as cores run already"
+            one.ended()
+
+
+def test_what_is_waited_for_is_said_as_it_is_now():
+    with command(width=1, name="long") as (first, _, one):
+        assert first()
+        with command(width=1) as (last, said, _):
+            with command(width=1, name="ended") as (second, _, _):
+                assert second() is None
+            assert last() is None, "what has ended is not listed"
+            assert said == [waiting("a core", "long")]
+            one.ended()
 
 
 def test_a_slot_that_a_command_has_no_task_for_is_for_the_others():

@@ -53,6 +53,23 @@ def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(folder, capsys):
     assert words.index("own (smoke)") < words.index("other (smoke)") < words.index("question")
 
 
+@pytest.mark.parametrize("more", [(), ("--verbose",)])
+def test_a_defect_in_judging_one_is_reported_and_stops_no_other(more, folder, capsys, monkeypatch):
+    run = Lab.run
+
+    def crashing(lab, experiment, *given):
+        if experiment.name == "own":
+            raise ValueError("two sizes\nof one axis")
+        return run(lab, experiment, *given)
+
+    monkeypatch.setattr(Lab, "run", crashing)
+    assert main(["run", "own.py", "other.py", *SMOKE, *INLINE, *more]) == 1
+    out, err = capsys.readouterr()
+    assert "other (smoke)" in out and "no result" in out
+    assert "own.py: ValueError: two sizes of one axis" in err
+    assert ("Traceback" in err) == bool(more) != ("--verbose shows where" in err)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -20,7 +20,7 @@ from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
-from assay.ask.part import Part
+from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.claims import Claim
@@ -28,7 +28,7 @@ from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
-from assay.core.reading import LEFT_OUT
+from assay.core.judging import unmade
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
@@ -79,8 +79,9 @@ def _of_claim(
         part = questions.by_label.get(name)
         if part is None or part.control is None or name not in arms:
             continue
-        if LEFT_OUT in arms[name]:
-            yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
+        if missing := unmade(claim, name, arms):
+            pair = "" if missing == name else f"{name} minus "
+            yield f"{pair}{missing}: {arms[missing]['why'].values[0]}{LEFT_OUT}"
         elif isinstance(part.task, DamageTask):
             yield from _damage(part.label, part.task, arms[name])
         elif part.control.name in ("heads", "random-heads"):
@@ -242,14 +243,15 @@ def _curves(
     def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
         x = arms[c.arm or claim.of][c.name]
         x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
-        return x.mean([d for d in x.dims if d not in over])
+        return _swept(x.mean([d for d in x.dims if d not in over]), over)
 
     for whole in (t for t in asking.read.parsed.together if t.how == "max"):
         if whole.of_means:
             terms = claim.value(arms[claim.of], arms)
             assert isinstance(terms, Mapping)
             means = {
-                t: x.mean([d for d in x.dims if d not in whole.over]) for t, x in terms.items()
+                t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
+                for t, x in terms.items()
             }
             yield whole.text, whole.over, whole.inner(lambda c, of=means: of[c.name])
         else:
@@ -257,6 +259,12 @@ def _curves(
     for c in asking.read.columns:
         if c.how == "max" and c.name in arms.get(c.arm or claim.of, ()):
             yield str(c), c.over, mean_at(c, c.over)
+
+
+def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
+    """Numbers without the dimensions that have no levels, as those of an arm without the sweep: the
+    same number stands at each level of another arm."""
+    return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

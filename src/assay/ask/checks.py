@@ -528,11 +528,14 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     for i in rows:
         if table.position not in ("all", "mean"):
             prompt(folder, learned_from.rows[i]).at(table.position)
+    labelled_rows = [*zip(learned_from.column(table.label, rows), rows, strict=True)]
     for label in table.difference or table.probe or ():
-        labels = learned_from.column(table.label, rows)
-        count = labels.count(str(label))
-        if count < FEWEST:
+        some = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
+        if (count := len({(row.text, repr(row.chat)) for row in some})) < FEWEST:
+            copies = f", in {len(some)} rows," if len(some) > count else ""
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
-                f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST}"
+                f"{'text' if count == 1 else 'texts'}{copies} {'has' if count == 1 else 'have'} "
+                f"{table.label} = {label!r}; give {FEWEST} different texts, such as the same word "
+                "in two sentences"
             )

@@ -16,8 +16,8 @@ from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
-from assay.ask.part import Part
-from assay.ask.tables import Model
+from assay.ask.part import LEFT_OUT, Part
+from assay.ask.tables import Intervention, Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import (
@@ -174,6 +174,23 @@ def twins(
     return pairs | ({own: untrained} if untrained and own in controls else {})
 
 
+def with_twins(
+    asked: ModelStudy, where: str, main: str, read: Condition, near: Sequence[Part]
+) -> tuple[Part, ...]:
+    """Choose the near controls of which no twin was left out, as it could not be made; tell of the
+    others."""
+    gone = {line.partition(": ")[0] for line in asked.remarks if line.endswith(LEFT_OUT)}
+    kept = []
+    for part in near:
+        kind = part.label.rpartition("/")[2]
+        twins = (f"{other}/{kind}" for other in rivals(asked, main, read, ()))
+        if missing := next((twin for twin in twins if twin in gone), ""):
+            asked.remarks.append(f"{where}: {part.label} stands in with {missing}{LEFT_OUT}")
+        else:
+            kept.append(part)
+    return (*kept,)
+
+
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     """The arms that a comparison reads next to a model with changed weights, of the same model
     without the change."""
@@ -181,11 +198,35 @@ def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     about = by_label.get(main)
     if asked.frozen is not None or about is None or not about.model.weights:
         return ()
-    before = msgspec.structs.replace(about.model, weights=None, label="", controls=None)
-    return tuple(
-        arm
-        for arm, task in by_label.items()
-        if msgspec.structs.replace(task.model, label="", controls=None) == before
+    return tuple(a for a, task in by_label.items() if _same(task.model, _unchanged(about.model)))
+
+
+def _unchanged(model: Model) -> Model:
+    return msgspec.structs.replace(model, weights=None)
+
+
+def _same(one: Model, other: Model) -> bool:
+    """Whether two models are the same, whatever they are called."""
+    return one == msgspec.structs.replace(other, label=one.label, controls=one.controls)
+
+
+def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
+    """Whether an arm is what an intervention, changed weights or training made of each of these
+    others. Two models, two probes or two interventions are no change of each other."""
+
+    def done(task: Task | ProbeTask) -> Intervention | Task | None:
+        return task.change if isinstance(task, ProbeTask) else task.intervention
+
+    tasks = [asked.by_label[a].task for a in (main, *others) if a in asked.by_label]
+    about, *rest = [t for t in tasks if not isinstance(t, SaeTask)] or [None]
+    if about is None or not rest or len(rest) < len(others):
+        return False
+    model = about.model
+    before = _unchanged(model) if model.weights else asked.start_of(model)
+    before = model if done(about) else before
+    first = about.first if isinstance(about, Task) else None
+    return before is not None and all(
+        done(t) in (None, first) and _same(t.model, before) for t in rest
     )
 
 
@@ -513,7 +554,7 @@ def is_of_nothing(
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
         return False
-    kinds = {r.name: reads.KINDS[reads.kind_of(r)] for r in task.reads}
+    kinds = {r.name: reads.KINDS[reads.kind_of(r)] for r in task.reads if not reads.uses_lens(r)}
     compares = {name: kind.same for name, kind in kinds.items() if kind.same is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:

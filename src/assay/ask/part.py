@@ -13,6 +13,7 @@ import msgspec
 
 from assay.ask.measure import models, training
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.reads import uses_lens
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
@@ -88,13 +89,20 @@ class Part:
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
         model, asked = self._asked
-        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke)
+        reading = self._reading
+        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke, reading=reading)
 
     def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
         """The specs of its runs, one for each of the arm main."""
         model, asked = self._asked
-        own: SpecMap[AskedSpec] = changed(model=model, asked=asked)
+        own: SpecMap[AskedSpec] = changed(model=model, asked=asked, reading=self._reading)
         return own(tuple(main))
+
+    @property
+    def _reading(self) -> int:
+        """2 where a lens is compared with the model's own prediction: once it was compared with the
+        lens on the untouched model at the same site."""
+        return 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
 
     @cached_property
     def _asked(self) -> tuple[str, str]:

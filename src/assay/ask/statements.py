@@ -27,7 +27,7 @@ from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
-from assay.core.columns import Column, refuse_other_levels
+from assay.core.columns import Axes, Column, refuse_other_levels
 from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
@@ -81,7 +81,9 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         comparing.refuse_unpaired(study.asked, compared)
     told = study.asked, s.main, s.read, s.entry.control
     if twins := comparing.twins(*told):
-        judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
+        value = comparing.read_besides(judged.value, twins)
+        pairs = {control: (*others.values(),) for control, others in twins.items()}
+        judged = dataclasses.replace(judged, value=value, twins=pairs)
     unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
@@ -115,7 +117,8 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
         return c.within(dims).take(x, dims)
 
     bounds = None if low is None or high is None else (low, high)
-    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base)
+    is_change = comparing.is_change(study.asked, s.main, {str(c.arm) for c in columns} - {s.main})
+    return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base, is_change)
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:
@@ -132,6 +135,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     measures = [c.name for c in s.read.columns]
     every, compared = study.asked.controls_of(s.main, measures), s.read.parsed.arms
     every = comparing.bearing(study.asked, s.main, s.read, every)
+    every = comparing.with_twins(study.asked, f"claim {s.i + 1}", s.main, s.read, every)
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls stand beside those that come by themselves; a claim of no effect, which any
     # arm without one satisfies, has those alone that its author names, or what breaks it.
@@ -271,6 +275,25 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
 # what is refused ----------------------------------------------------------------------------------
 
 
+def _refuse_column(
+    study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
+) -> None:
+    """Refuse a column of the prompts as a dimension that it does not make."""
+    known = column.name in axes and column.name != s.read.equal
+    for dim in column.named if known else ():
+        tables = [
+            p.table.name
+            for p in (study.asked.prompts.values() if study.asked.parts else ())
+            if dim in p.rows[0].columns
+        ]
+        if dim not in axes[column.name] and tables:
+            raise s.error(
+                s.key,
+                f"{column.plain} has no dimension {dim!r}, which is a column of the prompts "
+                f'{tables[0]}: levels = "{dim}" under [[prompts]] makes its values levels',
+            )
+
+
 FEW = 12
 """So many measures are listed where one is misspelt."""
 
@@ -311,6 +334,7 @@ def hold_to(
                     m: {**{f: fields[f] for f in c.named if f in fields}, **a}
                     for m, a in measured[arm].axes.items()
                 }
+                _refuse_column(study, s, c, axes)
                 with study.text.located(s.table, s.i, s.key):
                     hold(
                         dataclasses.replace(c, arm=arm),

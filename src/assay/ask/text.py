@@ -534,6 +534,13 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         hint = f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
         if keys[2] == "prompts":
             hint = "; put the prompts of several groups into one table, with a column label"
+        if keys[2] == "pattern":
+            hint = "; leave it out, and name the heads by heads = [ … ] or choose them by top"
+    if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a text"):
+        return (
+            f"{field_path}: corrupted is one text, also if there are several prompts: write its "
+            'slots, such as "… {other} …", or give each row a column corrupted'
+        )
     return f"{field_path}: {message[:1].lower()}{message[1:]}{hint}"
 
 

@@ -19,7 +19,7 @@ from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
 from assay.checking.fingerprint import Fingerprint
 from assay.checking.prompts import KEPT, PROMPT, Given
-from assay.checking.result import ENDS, Check, Placed, Question, sides
+from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
@@ -446,9 +446,10 @@ def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
             continue
         if abs(np.nanmean(effect)) > MOVED * np.nanstd(before):
             after = np.nanmean(before) + np.nanmean(effect)
+            start, end = told_apart(float(np.nanmean(before)), float(after))
             notes.append(
-                f"the {kind} also moves {name}, which the condition does not name, from "
-                f"{np.nanmean(before):.3g} to {after:.3g}"
+                f"the {kind} also moves {name}, which the condition does not name, from {start} to "
+                f"{end}"
             )
     return notes
 

@@ -9,12 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.ask.measure.probe_fits import DEALS, shuffled_rows
 from assay.checking import reading
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
+from assay.checking.result import Concluded
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -31,12 +33,11 @@ from assay.controls.table import (
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import near_copies, principal
-from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
-from assay.core.reasons import TIES, explain_reason
+from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.table import judge, wrong_at_most
@@ -58,12 +59,17 @@ labels."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
+OF_GROUPS = (
+    "(these are the groups' jackknife pseudo-values, whose mean is the measure: one by itself may "
+    "lie above 1 or below 0)"
+)
+"""What the numbers of groups are that a warning names."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeCheck(Shown):
+class ProbeCheck(Concluded):
     """What comes of `assay.check_probe`.
 
     Example:
@@ -83,11 +89,6 @@ class ProbeCheck(Shown):
     judged: Judged | None
     """The verdict on the condition; None where none was given."""
     notes: tuple[str, ...]
-
-    @property
-    def outcome(self) -> str:
-        """holds, fails, unspecific or undecided; "" without a condition."""
-        return self.judged.outcome if self.judged is not None else ""
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -122,15 +123,15 @@ class ProbeCheck(Shown):
     )
 
     def headline(self) -> str:
-        """Say the verdict, or how the probe stands where nothing was claimed; and whether the text
-        alone gives each label away."""
+        """Say whether the text alone gives each label away, and then the verdict, or how the probe
+        stands where nothing was claimed."""
         perfect = self.arms["arm"][self.arms["auroc"] >= 1]
         alone = ", ".join(name for name in perfect if name in OF_TEXT)
-        given = f"\nthe text alone decides the label: AUROC 1 for {alone}" if alone else ""
+        given = f"the text alone decides the label: AUROC 1 for {alone}\n" if alone else ""
         if self.judged is None:
-            return f"no condition was given: holds='auroc > 0.8' would be judged{given}"
-        why = explain_reason(self.judged.reason)
-        return f"{self.judged.outcome}{f' ({why})' if why else ''}: {self.judged.text}{given}"
+            return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{given}{self.outcome}{why}: {self.judged.text}"
 
     def __repr__(self) -> str:
         table = [self.HEADS, *self.cells()]
@@ -223,6 +224,8 @@ def check_probe(
         verdict = _judged(numbers, rows.unit, holds, why, tested)
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
+        if verdict.warning and rows.unit == GROUP:
+            verdict = structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     return ProbeCheck(arms, numbers, verdict, tuple(dict.fromkeys([*rows.notes, *rows.judged_in])))

@@ -87,8 +87,34 @@ class Question:
         return structs.replace(verdict, text=self.sentence)
 
 
+class Concluded(Shown):
+    """What has a verdict, or none where nothing was claimed, under the names that all have."""
+
+    judged: Judged | None
+
+    @property
+    def outcome(self) -> str:
+        """Give the outcome: holds, fails, unspecific or undecided; "" without a condition."""
+        return self.judged.outcome if self.judged else ""
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided; "" otherwise."""
+        return explain_reason(self.judged.reason) if self.judged else ""
+
+    @property
+    def estimate(self) -> float:
+        """Give the number that is judged; NaN without a condition."""
+        return self.judged.estimate if self.judged else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Give its 95 % interval."""
+        return self.judged.interval if self.judged else (math.nan, math.nan)
+
+
 @dataclass(frozen=True, eq=False)
-class Check(Shown):
+class Check(Concluded):
     """The verdict of `assay.check`, with its numbers and controls.
 
     Example:
@@ -110,26 +136,6 @@ class Check(Shown):
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     """The function's name, source and fingerprint, and versions."""
-
-    @property
-    def outcome(self) -> str:
-        """Give the outcome: holds, fails, unspecific or undecided."""
-        return self.judged.outcome
-
-    @property
-    def reason(self) -> str:
-        """Say why it is unspecific or undecided; "" otherwise."""
-        return explain_reason(self.judged.reason)
-
-    @property
-    def estimate(self) -> float:
-        """Give the number that is judged."""
-        return self.judged.estimate
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Give its 95 % interval."""
-        return self.judged.low, self.judged.high
 
     @property
     def controls(self) -> dict[str, Verdict]:
@@ -157,25 +163,10 @@ class Check(Shown):
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
         interval, units, and what the control would explain."""
-        import pandas as pd
-
-        lines = []
-        for arm, v in ((self.question.credits, self.judged), *self.judged.controls.items()):
-            placed = self.question.placed.get(arm)
-            lines.append(
-                {
-                    "arm": arm,
-                    "control": placed.control if placed else "",
-                    "outcome": v.outcome,
-                    "estimate": v.estimate,
-                    "low": v.low,
-                    "high": v.high,
-                    **{f"n_{unit}": n for unit, n in v.n.items()},
-                    "reason": explain_reason(v.reason),
-                    "why": in_words(placed.why) if placed else "",
-                }
-            )
-        return pd.DataFrame(lines)
+        table = self.judged.to_pandas().drop(columns="role")
+        placed = [self.question.placed.get(arm) for arm in table["arm"]]
+        table.insert(1, "control", [p.control if p else "" for p in placed])
+        return table.assign(why=[in_words(p.why) if p else "" for p in placed])
 
     def __repr__(self) -> str:
         j, q = self.judged, self.question
@@ -187,7 +178,7 @@ class Check(Shown):
             "",
         ]
         table = [HEADS]
-        table += [(name, str(self.draws(name)), *self.row(name)) for name in self.controls]
+        table += [self.row(name) for name in self.controls]
         widths = [max(len(row[i]) for row in table) for i in range(4)]
         for row in table:
             cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
@@ -207,7 +198,7 @@ class Check(Shown):
         if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
             return ""
         without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
-        return f"; before {without:.3g}, after {with_it:.3g}"
+        return "; before {}, after {}".format(*told_apart(without, with_it))
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -216,12 +207,13 @@ class Check(Shown):
         warning = (self.judged.warning,) if self.judged.warning else ()
         return (*warning, *self.judged.notes, *self.notes)
 
-    def row(self, control: str) -> tuple[str, str, str]:
-        """Give the number of a control, whether it fails, as it should, and what it would
-        explain."""
-        v = self.controls[control]
+    def row(self, control: str) -> tuple[str, str, str, str, str]:
+        """Give a control's name as its arms have it, its draws, its number, whether it fails, as it
+        should, and what it would explain."""
+        v, credited = self.controls[control], self.question.credits
         why = next(p.why for p in self.question.placed.values() if p.control == control)
-        return _number(v), CONTROL[v.outcome], in_words(why)
+        name = f"other {control}" if control == credited else control
+        return name, str(self.draws(control)), _number(v), CONTROL[v.outcome], in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`
@@ -285,6 +277,15 @@ def sides(holds: str) -> tuple[bool, bool]:
     """Tell whether a condition has a lower edge, and whether it has an upper one."""
     parsed = parse(holds)
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
+
+
+def told_apart(*numbers: float) -> list[str]:
+    """Write two numbers with three digits, or as many as their difference takes to be seen."""
+    size, gap = max(map(abs, numbers)), max(numbers) - min(numbers)
+    digits = 3
+    if gap > size * 1e-9:
+        digits = max(digits, math.floor(math.log10(size)) - math.floor(math.log10(gap)) + 2)
+    return [f"{x:.{digits}g}" for x in numbers]
 
 
 def _plain(question: Question) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from attrs import evolve
 from cyclopts import App, CycloptsError, Group
-from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, HelpPanel, PanelSpec
 from rich.box import Box
 from rich.console import Console, ConsoleOptions
 
+import assay
 from assay import verbs
 from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
@@ -149,6 +150,9 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
         return surplus((error.unused_tokens or ["?"])[0], words)
     if isinstance(error, MissingArgumentError):
         return lacking(error)
+    function = words[0].replace("-", "_") if words else ""
+    if isinstance(error, UnknownCommandError) and function in dir(assay):
+        return f"{words[0]} is no command, but a function of Python: assay.{function}"
     try:
         return meant(str(error), words)
     except ImportError:  # it reads every command for one that is not there; some need packages

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -25,10 +26,12 @@ from assay.lab.work.events import (
     Said,
     Saved,
     Started,
+    Waiting,
 )
 from assay.report.amounts import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
+STILL = 60.0  # seconds between two plain lines that say what is waited for
 BAR = 24  # characters
 
 
@@ -83,6 +86,7 @@ class Display(LiveLines):
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
+        self.waiting = ""
         super().__init__(name, console)
         self.spoken = self.started
 
@@ -95,7 +99,11 @@ class Display(LiveLines):
 
     def note(self, event: Event) -> str:
         """The plain line for an event, empty where none is due; the live lines follow."""
+        waited, self.waiting = self.waiting, event.text if isinstance(event, Waiting) else ""
         match event:
+            case Waiting():
+                due = not waited or time.monotonic() - self.spoken >= STILL
+                return event.text if due else ""
             case Planned():
                 self.total = len(event.plan.rows)
                 self.stored = self.total - len(event.plan.missing)
@@ -141,7 +149,8 @@ class Display(LiveLines):
         spent = duration(time.monotonic() - self.started)
         state = f"{self.stored} of {self.total} runs stored, {spent} so far{self.left()}"
         stages = (bar(event, stage(event)) for event in self.stages.values())
-        return [Text(f"{self.name}  {state}"), *stages]
+        waits = map(Text, wrap(self.waiting, self.console.width - 1))
+        return [Text(f"{self.name}  {state}"), *waits, *stages]
 
 
 def recorded(event: Planned) -> float | None:

@@ -196,6 +196,9 @@ class BoundedColumns:
     """The arm under judgement."""
     base: str = ""
     """The arm that is subtracted within `main`, where it is the difference of two models."""
+    is_change: bool = False
+    """Whether `main` is a change of what it is compared with, whose number then only says how much
+    room there is for a change. Of two methods, such as two probes, both numbers are findings."""
 
     def at_bound(self, arms: Arms) -> str:
         """Say that all columns lie on the same bound; "" where one does not, or is not measured."""
@@ -216,9 +219,11 @@ class BoundedColumns:
 
     def extremes(self, arms: Arms) -> Iterator[Arms]:
         """Give the arms as they would be with every number of the arm under judgement at one of the
-        bounds, then at the other; nothing where what it is compared with was not measured."""
+        bounds, then at the other; nothing where it is no change, or where what it is compared
+        with was not measured."""
         own = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
-        if not own or self.bounds is None or not {c.arm for c in self.columns} <= {*arms}:
+        measured = {c.arm for c in self.columns} <= {*arms}
+        if not own or not (self.is_change or self.base) or self.bounds is None or not measured:
             return
         main = arms[self.main]
         for end in self.bounds:

@@ -219,6 +219,9 @@ class Claim:
     unlike: tuple[str, ...] = ()
     """Arms of which it is not asked unless it names them, since their numbers mean something else:
     those of a model, where it is about the difference of two."""
+    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a control, by its name, the controls that take the place of the other arms of a comparison
+    at the same time: where one of them could not be made, it could not either."""
     ceiling: BoundedColumns | None = None
     """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
     with the verdict, and a range that the bounds put out of reach decides nothing."""

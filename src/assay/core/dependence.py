@@ -51,6 +51,8 @@ DIMS, FEWEST, MOST = 6, 8, 2_000
 ALIKE, FAR = 1.645, 2.576
 """From how many standard errors of a correlation of neighbours on units follow each other: in an
 order that they surely have, and in that of any column of whole numbers."""
+CONTENT = "content"
+"""What the group is called of texts that say the same in several wordings."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
 
@@ -260,6 +262,8 @@ def _named(
 def _groups_in_words(name: str, count: int) -> str:
     """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
     what, of, column = name.partition(" of ")
+    if what == CONTENT:
+        return f"{count} {plural(what, count)} of {column}, each in several wordings"
     if of:
         return f"{count} {plural(what, count)} of {column}"
     return f"{count} {plural(name, count)}" if name[2:] else f"{count} values of {name}"
@@ -500,10 +504,11 @@ def _nested(
 
 
 def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
-    """The wording of each text, and what it is filled with, where these come again."""
+    """The wording of each text, and the words that fill it, its content, where these come
+    again."""
     import pandas as pd
 
-    ways = zip(("wording", "filling"), wordings([*map(str, of)]), strict=True)
+    ways = zip(("wording", CONTENT), wordings([*map(str, of)]), strict=True)
     named = {f"{way} of {name}": pd.Series(codes, of.index).astype(str) for way, codes in ways}
     return {way: codes for way, codes in named.items() if _several(codes)}
 

@@ -140,8 +140,14 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 
 
 def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
-    """Give the controls of a claim that could be made."""
-    return tuple(name for name in claim.must_fail if LEFT_OUT not in arms.get(name, ()))
+    """Give the controls of a claim that could be made, each with its twins."""
+    return tuple(name for name in claim.must_fail if not unmade(claim, name, arms))
+
+
+def unmade(claim: Claim, control: str, arms: Arms) -> str:
+    """Name what could not be made of a control and its twins; "" where all could."""
+    every = (control, *claim.twins.get(control, ()))
+    return next((name for name in every if LEFT_OUT in arms.get(name, ())), "")
 
 
 def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:
@@ -210,8 +216,8 @@ def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
-        "more units do not help: it is about at the threshold itself; claim a size, between the "
-        f"threshold and {ours:.3g}"
+        "more units do not help: it is about at the threshold itself; claim a larger effect, with "
+        f"a threshold nearer to the estimate, {ours:.3g}"
     )
 
 
@@ -813,7 +819,13 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
-    words = apart, _decisive(claim, data, reason, level), ceiling, folds
+    words = (
+        apart,
+        _decisive(claim, data, reason, level),
+        _lopsided(claim, data, i, level),
+        ceiling,
+        folds,
+    )
     return "; ".join(filter(None, words))
 
 
@@ -831,6 +843,33 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
         return ""
     ((name, came),) = deciding
     return f"without {unit} {name} it would {came.removesuffix('s')}"
+
+
+LOPSIDED = 0.5
+"""An interval is lopsided that the correction for skew makes longer by so much of Student's."""
+
+
+def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
+    """Which unit alone makes an interval lopsided, with what it is without that one, in words; ""
+    where none does, or where it is not."""
+    unit = claim.units[0]
+    alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
+    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
+        return ""
+    far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
+    rest = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
+    without = _interval(claim, rest, level, draws=1)
+    if not _excess(without) < LOPSIDED / 2:
+        return ""
+    low, high = unscaled(claim.scale, (without.low, without.high))
+    name = data.levels[unit][far]
+    return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
+
+
+def _excess(i: Interval) -> float:
+    """By how much of its own length Student's interval is lengthened by the correction for skew."""
+    length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
+    return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:

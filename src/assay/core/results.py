@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
 from assay.core.display import Printed, Shown
 from assay.core.reasons import STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Kind = Literal["exact", "confirming", "risky", "finding"]
@@ -175,6 +178,11 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Give the interval that decided."""
+        return self.low, self.high
+
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}{'s' * (count != 1)}" for unit, count in self.n.items())
@@ -310,6 +318,25 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
             yield "violation", arm, verdict
         for arm, other in self.also.items():
             yield self.role(arm), arm, other
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give a row for the arm that is judged and for each other arm that `arms` gives: its role,
+        outcome, estimate, interval and units."""
+        import pandas as pd
+
+        lines = []
+        for role, arm, v in (("method", self.arm, self), *self.arms()):
+            lines.append(
+                {
+                    "arm": arm,
+                    "role": role,
+                    "outcome": v.outcome if isinstance(v, Verdict) else "holds",
+                    **{name: getattr(v, name) for name in ("estimate", "low", "high")},
+                    **{f"n_{unit}": n for unit, n in v.n.items()},
+                    "reason": explain_reason(v.reason or ""),
+                }
+            )
+        return pd.DataFrame(lines)
 
     def to_json(self) -> Any:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and

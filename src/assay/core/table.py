@@ -212,7 +212,7 @@ def judge(
         raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     _check_size(rows, units, source)
-    question = _question(rows, source, parsed, units, roles)
+    question = _question(rows, source, parsed, units, roles, arm_column)
     arms, notes = _measured(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
     if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
@@ -435,6 +435,7 @@ def _question(
     parsed: Parsed,
     axes: Names,
     roles: _Roles,
+    arm_column: str,
     *,
     only_named: bool = False,
 ) -> _Question:
@@ -442,7 +443,7 @@ def _question(
     Raises: ClaimError, DataError."""
     known = tuple(str(a) for a in rows["arm"].unique())
     main = _under_judgement(parsed, known, roles.controls)
-    _check_arms(parsed, known, (main, *roles.named), source)
+    _check_arms(parsed, known, (main, *roles.named), f"column {arm_column} of {source}")
     _check_controls(main, parsed, roles.replacing)
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -655,7 +656,7 @@ def estimate(
     if over:
         rows_of.check_units(rows, (over,), parsed, "over")
     axes = (*units, over) if over else units
-    question = _question(rows, source, parsed, axes, _Roles(), only_named=True)
+    question = _question(rows, source, parsed, axes, _Roles(), arm_column, only_named=True)
     rows, main = question.rows, question.main
     bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
     arms, notes = _read(question)
@@ -739,8 +740,14 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
     if len(columns) < 2 or len({c.key for c in columns}) > 1:
         return None
     shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
-    bounds = (0.0, 1.0) if shares else None
-    return BoundedColumns(columns, bounds, lambda arm, c: arm[c.key], lambda c: c.key, main_arm)
+    return BoundedColumns(
+        columns,
+        (0.0, 1.0) if shares else None,
+        lambda arm, c: arm[c.key],
+        lambda c: c.key,
+        main_arm,
+        is_change={c.arm for c in columns} == {main_arm, "main"},
+    )
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
@@ -764,24 +771,25 @@ def _is_difference(rows: pd.DataFrame, parsed: Parsed, units: Names) -> bool:
     return shares and values in ([0.0, -1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 0.0])
 
 
-def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source: str) -> None:
+def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], where: str) -> None:
     """Refuse an arm that the table has not, and one whose name reads as a difference."""
     for arm in (*parsed.arms, *arms_named):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
+            read = next((c.name for c in parsed.columns if c.arm == arm), "column")
             hint = (
-                f'did you mean "{cut}".column? Quote names with other signs'
+                f'did you mean "{cut}".{read}? Quote names with other signs'
                 if cut
                 else nearest(arm, known)
             )
-            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
+            raise ClaimError(f"no arm {arm!r} in {where}; {hint}")
     for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
-        read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\."
-        if not arm.isidentifier() and re.search(read, parsed.text):
+        read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.\s*(\w+)"
+        if not arm.isidentifier() and (found := re.search(read, parsed.text)):
             raise ClaimError(
-                f"the claim reads {arm}.column as a difference; did you mean "
-                f'"{arm}".column? Quote names with other signs'
+                f"the claim reads {arm}.{found[1]} as a difference; did you mean "
+                f'"{arm}".{found[1]}? Quote names with other signs'
             )
 
 

@@ -241,10 +241,7 @@ def words(result: Check) -> list[AnswerPart]:
     from assay.checking.result import HEADS
 
     head, number, *_ = repr(result).split("\n")
-    rows = [
-        (name, str(result.draws(name)), *cells)
-        for name, cells in ((n, result.row(n)) for n in result.controls)
-    ]
+    rows = [result.row(name) for name in result.controls]
     notes = (*result.remarks, f"scope: {result.judged.scope}")
     if decided_by := result.judged.remedy[0]:
         notes += (decided_by,)

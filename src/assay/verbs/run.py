@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -161,9 +162,9 @@ def run_several(
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
         for name, (experiment, preset) in chosen.items():
-            warn(name, experiment, door)
             began, error, result = time.perf_counter(), None, None
             try:
+                warn(name, experiment, door)
                 result = judged(lab, experiment, preset, door.run(experiment.name))
                 about = around(experiment, preset, result)
                 answer = verdicts.answer(
@@ -176,6 +177,15 @@ def run_several(
                 codes.append(e.exit_code)
                 error = str(e)
                 door.aside(f"{name}: {' '.join(error.split())}")
+            except (OSError, MemoryError, ModuleNotFoundError):  # of the machine: so of all
+                raise
+            except Exception as e:  # a defect, which is no reason to lose the others
+                codes.append(1)
+                error = f"{type(e).__name__}: {e}"
+                hint = "" if verbose else "; --verbose shows where in Assay"
+                door.aside(f"{name}: {' '.join(error.split())}{hint}")
+                if verbose:
+                    door.aside(traceback.format_exc())
             seconds = round(time.perf_counter() - began, 2)
             question = catalogue.entry(name).header().title
             ran.append(Ran(name, question, seconds, error, result))

@@ -433,7 +433,7 @@ class Readings:
         if before is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
-                replace(r, final=r.final.expand(n, -1), first=b.final.expand(n, -1))
+                replace(r, final=r.final.expand(n, -1), first=b.end.expand(n, -1))
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}

@@ -191,7 +191,8 @@ def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """KL divergence of the next token from what the untouched model gives.
+    """KL divergence of the next token from what the untouched model gives; at a site, of the logit
+    lens there.
 
     Formula: Σ p (log p − log q), p untouched
     """
@@ -201,7 +202,7 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the most probable next token is that of the untouched model, or of the first of two
-    models; of several tokens the share."""
+    models; of several tokens the share; at a site, that of the logit lens there."""
     site = _stream(read, prompt)
     return _of_next(read, prompt, [Want("agrees", n, site=site) for n in positions(read, prompt)])
 

@@ -36,7 +36,10 @@ class Rows:
     final: Float[torch.Tensor, "v d"]
     """What the unembedding reads."""
     first: Float[torch.Tensor, "v d"] | Float[torch.Tensor, "1 d"]
-    """What it would read untouched, for each edit or for all: what KL divergences are from."""
+    """What it would read untouched at the end of the stream, for each edit or for all: what KL
+    divergences are from."""
+    end: Float[torch.Tensor, "v d"] | Float[torch.Tensor, "1 d"]
+    """What it reads at the end of the stream, which a lens on another model is compared with."""
     wants: tuple[Want, ...]
 
 
@@ -252,9 +255,10 @@ class Passes:
                 if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
                     vectors = vectors[:1]
                 final = torch.stack(vectors)
+                end = torch.stack([_vector(t, None, position) for t in traced]) if site else final
                 final = lensed(self.model, final) if site else final
-                first = final[-1:] if self.clean else final[:1]
-                rows.append(Rows(final[: len(variants)], first, tuple(wants)))
+                first = end[-1:] if self.clean else end[:1]
+                rows.append(Rows(final[: len(variants)], first, end[: len(variants)], tuple(wants)))
                 of.append(p)
         return Given(some, rows, of, acts)
 

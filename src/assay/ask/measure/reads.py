@@ -78,6 +78,11 @@ def _where(read: Read) -> str:
     return f"{site}{'' if usual else token}"
 
 
+def _lens(read: Read) -> str:
+    """By what a next token is read, and where, in words."""
+    return f"{', by the logit lens' if read.site else ''}{_where(read)}"
+
+
 def _at_most_0(read: Read) -> tuple[float | None, float | None]:
     texts = read.log_prob or read.logit_lens
     return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
@@ -193,7 +198,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "kl": Kind(
         next_tokens.kl,
-        lambda r: f"KL divergence of the next token from the untouched model's{_where(r)}",
+        lambda r: f"KL divergence of the next token from the untouched model's{_lens(r)}",
         NATS,
         "rises",
         _FROM_0,
@@ -203,7 +208,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "agrees": Kind(
         next_tokens.agrees,
-        lambda r: f"whether the most probable next token is the untouched model's{_where(r)}",
+        lambda r: f"whether the most probable next token is the untouched model's{_lens(r)}",
         SHARE,
         "falls",
         _SHARE,
@@ -474,6 +479,12 @@ def worse(read: Read) -> str:
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
     return KINDS[kind_of(read)].same is not None
+
+
+def uses_lens(read: Read) -> bool:
+    """Whether a read compares the logit lens at a site with the prediction of the untouched model,
+    from which it differs even where nothing is done."""
+    return bool(read.site) and kind_of(read) in ("kl", "agrees")
 
 
 def describe(read: Read) -> str:

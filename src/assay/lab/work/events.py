@@ -87,6 +87,13 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A line that says what is waited for, at each look, while nothing runs yet."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """A group crashed; the others go on."""
 
@@ -115,7 +122,7 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = Planned | Started | Progress | Saved | Said | Failed | Finished
+Event = Planned | Started | Progress | Saved | Said | Waiting | Failed | Finished
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:

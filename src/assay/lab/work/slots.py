@@ -5,7 +5,7 @@
                   <id>.json    when it came, what it has, and whether it waits
 
 A command that is killed loses its lock, and with it all that it had. Of those that wait, the one
-that came first goes first."""
+that came first goes first; one that is brief has a first slot at once, where the memory allows."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ from filelock import FileLock, Timeout
 from assay.core import cache
 from assay.core.compute import free_memory
 from assay.lab.store.provenance import cores
-from assay.lab.work.events import Said, Task
+from assay.lab.work.events import Task, Waiting
 
 FOLDER = "slots"
 """Where the locks are in the cache."""
 WAITING = "waiting for"
 """How the line begins that says so."""
-SHARED = "(studies share this machine's cores and memory; Ctrl-C stops this one)"
+BRIEF = 30.0
+"""CPU-seconds below which a command is brief."""
+SHARED = (
+    "(studies share this machine's cores and memory; a study of less than "
+    f"{BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops this one)"
+)
 """How it ends."""
 AGAIN = 0.5
 """Seconds until a command that waits looks again."""
@@ -65,6 +70,8 @@ class Slots:
         folder: of the locks; None: in the cache.
         width: cores of the machine; None: those that this process may use.
         name: what it runs, for those that wait for it.
+        brief: whether it is soon over, so that its first task need not wait for a core; at most
+            twice as many run as there are cores.
     """
 
     def __init__(
@@ -75,10 +82,12 @@ class Slots:
         folder: Path | None = None,
         width: int | None = None,
         name: str = Entry.name,
+        *,
+        brief: bool = False,
     ):
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
-        self._shared, self._own = shared, own
+        self._shared, self._own, self._brief = shared, own, brief
         self._me = Entry(
             time.time_ns(), each=min(each, self._width), name=f"{name} (process {os.getpid()})"
         )
@@ -98,13 +107,11 @@ class Slots:
     ) -> Iterator[Task | None]:
         """Give the tasks on, each once there is a slot for it; None while there is none, unless it
         is `patient` and none of its tasks runs: then it returns once there is a slot."""
-        told = False
         try:
             while True:
                 if why := self._take():
-                    if not told and not self._me.tasks:
-                        tell(Said(why))
-                        told = True
+                    if not self._me.tasks and why != WAITING:
+                        tell(Waiting(why))
                     if patient and not self._me.tasks:
                         time.sleep(AGAIN)
                     else:
@@ -161,12 +168,14 @@ class Slots:
         more = self._own + (0.0 if self._me.tasks else self._shared)
         running = [e for e in (self._me, *others) if e.tasks]
         free = min(e.free for e in running) if running else free_memory()
-        core = self._width - sum(e.tasks * e.each for e in running) >= self._me.each
+        brief = self._brief and not self._me.tasks
+        width = 2 * self._width if brief else self._width
+        core = width - sum(e.tasks * e.each for e in running) >= self._me.each
         # what runs alone may try: that it has not enough memory is then its own error
         fits = not running or (
             core and more <= free_memory() and sum(e.bytes for e in running) + more <= free
         )
-        first = not any(e.waits and e.came < self._me.came for e in others)
+        first = brief or not any(e.waits and e.came < self._me.came for e in others)
         if first and fits and core:
             self._note(
                 tasks=self._me.tasks + 1, bytes=self._me.bytes + more, free=free, waits=False
