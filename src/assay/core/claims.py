@@ -18,7 +18,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.results import Kind
+from assay.core.results import Kind, signed
 from assay.core.results import Literature as Literature
 from assay.core.results import Published as Published
 from assay.core.stats import Statistic, mean
@@ -551,15 +551,6 @@ class Estimate:
 
 Finding = Estimate
 """What an estimate was called; files that people wrote still say so."""
-
-
-def signed(sign: str, edge: float, outward: float) -> str:
-    """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
-    beyond = math.nextafter(edge, outward)
-    short = float(f"{beyond:.6g}")
-    if 0 < abs(edge) < 1e-300 or (edge != float(f"{edge:.6g}") and beyond == short):
-        return f"{sign} {beyond + 0.0:.6g}"
-    return f"{sign}= {edge:.6g}"
 
 
 def claims_key(statements: Sequence[Claim | Exact | Estimate]) -> str:

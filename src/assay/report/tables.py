@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
-from assay.core.claims import signed
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
@@ -29,6 +28,7 @@ from assay.core.results import (
     Verdict,
     Verified,
     control_level,
+    signed,
 )
 
 if TYPE_CHECKING:
