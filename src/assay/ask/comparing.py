@@ -133,9 +133,9 @@ NEAR = 20
 
 
 def repeats(asked: ModelStudy, part: Part, read: Condition) -> bool:
-    """Whether an arm's control at other layers makes mostly the changes of the sweep again, of which
-    a statement takes an extreme: most blocks a third of the model away from those that are swept
-    are swept, too."""
+    """Whether an arm's control at other layers mostly repeats the changes of a sweep, of which a
+    statement takes an extreme: most blocks a third of the model away from those that are swept are
+    swept, too."""
     table, over = part.task.intervention, set[str]()
     for together in read.parsed.together:
         over |= {*together.over} if together.how in EXTREME else set()
