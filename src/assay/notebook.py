@@ -22,7 +22,7 @@ from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
 from assay.report.draw import svg
-from assay.report.evaluations import side_by_side
+from assay.report.evaluations import side_by_side, without_interval
 from assay.report.pages import environment, tally
 from assay.report.tables import SIGNS, estimate, minus, rows, units
 from assay.report.vega import vega
@@ -86,8 +86,10 @@ def chart(value: Any, number: int) -> Any:
 
 def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
     """The number of a claim and those of its controls, each with its interval, and the
-    thresholds."""
-    arms = {judged.arm: judged, **(judged.controls if controls is None else controls)}
+    thresholds. A control may have the name of the arm, as other heads are the control of heads."""
+    shown = judged.controls if controls is None else controls
+    own = f"{judged.arm} of the claim" if judged.arm in shown else judged.arm
+    arms = {own: judged, **shown}
     columns = {"arm": list(arms)} | {
         name: [getattr(v, name) for v in arms.values()] for name in ("estimate", "low", "high")
     }
@@ -133,8 +135,7 @@ def check(value: Any) -> Markup:
         own, limits = map(minus, estimate(v.estimate, v.low, v.high))
         shown, draws, _, *said = value.row(name)
         rows.append((shown, draws, f"{own} {limits}", *said))
-    notes = (*value.remarks, f"scope: {j.scope}")
-    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}<ul>{}</ul>").format(
+    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}{}").format(
         SIGNS[j.outcome],
         j.outcome,
         why,
@@ -146,24 +147,33 @@ def check(value: Any) -> Markup:
         minus(value.base_rates),
         figure(of_claim(j, value.controls), titled=False),
         table(HEADS, rows),
-        Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),
+        noted((*value.remarks, *value.reach)),
     )
 
 
 def probe(value: Any) -> Markup:
     """The verdict on a probe, and its measures next to those of its controls."""
-    return Markup("<p><b>{}</b></p>{}<ul>{}</ul>").format(
-        value.headline(),
-        table(value.HEADS, value.cells()),
-        Markup("").join(Markup("<li>{}</li>").format(note) for note in value.notes),
+    sign = f"{SIGNS[value.outcome]} " if value.outcome else ""
+    *first, last = value.headline().split("\n")
+    lines = Markup("<br>").join([*first, f"{sign}{last}"])
+    cells = [tuple(map(minus, row)) for row in value.cells()]
+    return Markup("<p><b>{}</b></p>{}{}").format(
+        lines, table(value.HEADS, cells), noted(value.notes)
     )
+
+
+def noted(notes: Iterable[str]) -> Markup:
+    """Notes as a list; nothing where there are none."""
+    items = Markup("").join(Markup("<li>{}</li>").format(minus(note)) for note in notes)
+    return Markup("<ul>{}</ul>").format(items) if items else items
 
 
 def evaluation(value: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
     entries = value.dictionaries
     lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
-    return table(("measure", *(e["name"] for e in entries)), lines) + figure(value.figure)
+    measures = table(("measure", *(e["name"] for e in entries)), lines)
+    return measures + noted(without_interval(entries)) + figure(value.figure)
 
 
 def dictionary(value: Any) -> Markup:

@@ -182,8 +182,16 @@ KNOWN = {
     "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
         "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
     },
-    'logit(" a") − logit(" b"), first tokens, as far as 4.1, 5.2 write it directly (logit)': {
+    'what heads 4.1, 5.2 write directly to logit(" a") − logit(" b"), first tokens (logit)': {
         "direct": (" a", " b"), "heads": ("4.1", "5.2")
+    },
+    'what heads {layer}.{head} write directly to logit(" a"), first tokens (logit); for layer '
+    "0 to 29 and head 0, 2, 4, 6, 8": {
+        "direct": " a", "heads": ("{layer}.{head}",),
+        "sweep": {"layer": (*range(30),), "head": (0, 2, 4, 6, 8)}
+    },
+    'what blocks.0.hook_mlp_out writes directly to logit(" a"), first tokens (logit)': {
+        "direct": " a", "site": "blocks.0.hook_mlp_out"
     },
     "mean cosine of the activations of each two tokens at hook_embed (cosine, -1 to 1)": {
         "anisotropy": True, "site": "hook_embed"

@@ -3,16 +3,21 @@
 import json
 import math
 import zipfile
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from msgspec import structs
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
+from assay import notebook
 from assay.checking.result import told_apart
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
+from assay.core.results import Price
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
@@ -429,6 +434,22 @@ def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     assert "<script" not in html
     strongest = max(x.estimate for a, x in v.judged.controls.items() if a.startswith("random"))
     assert v.controls["random"].estimate == strongest
+
+
+def test_a_notebook_says_and_draws_all_that_a_terminal_says():
+    v = check()
+    same = dict(v.controls) | {v.judged.arm: v.controls["random"]}  # as heads are that of heads
+    drawn = notebook.of_claim(v.judged, same).columns
+    estimates = [v.estimate, *(c.estimate for c in same.values())]
+    assert sorted(drawn["estimate"]) == sorted(estimates)
+    assert len(set(drawn["arm"])) == len(estimates)
+    price = Price("other heads 4: more units do not help", None, None)
+    judged = structs.replace(v.judged, price=price, notes=("at token -1",))
+    v = replace(v, judged=judged)
+    html = unescape(v._repr_html_())
+    for line in repr(v).split("\n\n")[-1].splitlines():
+        assert f"<li>{line.removeprefix('note: ').replace('-1', '−1')}</li>" in html
+    assert repr(v).endswith(price.text)
 
 
 def test_a_control_of_ones_own_stands_next_to_the_others_best_of_several():

@@ -141,10 +141,19 @@ def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, comma
     here, first, second = done
     assert "which this one replaced" not in first.err + second.err
     shutil.copytree(here / "report", here / "again")
-    words = ("evaluate", "sae", *ON, "--out", "again")
-    assert "again had an evaluation of sae, d, e, which this one replaced" in " ".join(
-        commands.run(words, here, env(here)).err.split()
-    )
+    (here / "few").mkdir()
+    for i in range(5):  # an interval needs six
+        shutil.copy(here / f"texts/t{i}.py", here / "few")
+    few = ("--model", "model", "--text", "few", "--tokens", "600", "--root", "store")
+    again = commands.run(("evaluate", "sae", *few, "--out", "again"), here, env(here))
+    replaced = "again had an evaluation of sae, d, e, which this one replaced"
+    assert replaced in " ".join(again.err.split())
+    said = " ".join(again.out.split())
+    assert said.count("too few documents: 5, an interval needs 6") == 1
+    assert " none" not in said
+    figures = [line for line in again.out.splitlines() if line.endswith(".svg")]
+    page = (here / "again/evaluation.html").read_text()
+    assert len(figures) == page.count("<figure") == 1
 
 
 def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(done):

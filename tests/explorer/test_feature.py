@@ -180,6 +180,8 @@ def test_what_was_measured_is_said_before_what_was_estimated():
     assert feature._worth(dict.fromkeys(taken) | estimated, True) == said
     unknown = dict.fromkeys([*taken, *estimated])
     assert feature._worth(unknown, False) == "What it does to the loss was not measured."
+    yet = "What it does to the loss has not been measured yet."
+    assert feature._worth(unknown, False, growing=True) == yet
     begins = "Its effect on the loss is unknown: "
     few = unknown | {"documents": 2}
     assert feature._worth(few, True) == (

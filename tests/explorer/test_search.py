@@ -52,6 +52,23 @@ def test_by_token_lists_the_features_that_a_loop_finds(world):
     )
 
 
+@pytest.mark.parametrize("by", ["token", "promoted", "suppressed"])
+def test_a_token_says_how_many_features_its_list_has(world, by):
+    for token in told(world, f"{SEARCH}?by={by}&q=e")["tokens"]:
+        (listing,) = told(world, f"{SEARCH}?by={by}&q=e&id={token['token']}")["lists"]
+        assert token["features"] == listing["total"]
+
+
+def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
+    spelt = {"token": 1, "text": "return", "features": 2, "count": 5}
+    spaced = {"token": 2, "text": " return", "features": 40, "count": 900}
+    other = {"token": 3, "text": "returns", "features": 90, "count": 9}
+    assert search._usual([spelt, spaced, other], "return") == 1
+    assert search._usual([spelt, spaced, other], " return") == 2
+    assert search._usual([spelt | {"features": 0}, spaced, other], "return") == 2
+    assert search._usual([other], "return") == 3
+
+
 def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world):
     page = told(world, f"{SEARCH}?by=token&q=DEFenestrate")
     assert [t["text"] for t in page["tokens"]] == [" def"] and page["lists"] == []

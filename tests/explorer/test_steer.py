@@ -103,6 +103,38 @@ def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, 
     assert "times its largest" not in within
 
 
+def test_promoted_tokens_have_the_probability_that_a_naive_pass_gives_them(tiny, client):
+    asked = {"clamp": f"3:{CLAMP}", "new": 6}
+    (found,) = written(client, tiny, **asked)["promoted"]
+    first = len(tiny.ids(TEXT)[0])
+    whole = np.array([[*tiny.ids(TEXT)[0].tolist(), *greedy(tiny, 6, CLAMP)[0]]])
+    plain, codes = tiny.naive(whole)
+    step = (codes[:, 3] - CLAMP) * (np.arange(whole.shape[1]) > 0)
+    changed = tiny.naive(whole, less=tiny.part(step, 3))[0]
+    tokens = [r["token"] for r in tiny.index.query(
+        "SELECT token FROM logits WHERE feature = 3 AND sign = 1", [])]  # fmt: skip
+    for name, logits in (("before", plain), ("after", changed)):
+        chance = np.exp(log_probabilities(logits)[first - 1 : -1][:, tokens]).sum(1).mean()
+        assert found[name] == pytest.approx(chance, abs=1e-4)
+    page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
+    likelier = found["after"] > found["before"]
+    assert f"promotes got {'likelier' if likelier else 'less likely'}:" in " ".join(
+        re.sub(r"<[^>]*>", "", page).split()
+    )
+
+
+def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):
+    sent = {"sent": "1", "text": "a b", "feature": "3", "way": "clamp", "amount": ""}
+    moved = client.get(f"{tiny.base}/steer", params=sent, follow_redirects=False)
+    amount = float(re.search(r"clamp=3%3A([\d.]+)", moved.headers["location"])[1])
+    most = tiny.index.feature(3).numbers["maximum"]
+    assert amount == pytest.approx(most, rel=1e-3)
+    assert re.search(r"<select[^>]*><option value=\"clamp\"", client.get(f"{tiny.base}/steer").text)
+    without = {"sent": "1", "text": "a b", "feature": "3", "way": "out"}  # as a browser sends it
+    moved = client.get(f"{tiny.base}/steer", params=without, follow_redirects=False)
+    assert moved.headers["location"].endswith("out=3")
+
+
 def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, client, library):
     reader = library.live.loaded(tiny.index).reader
     asked = {"scale": "3:8", "out": "5", "temperature": "0.8", "seed": "4"}

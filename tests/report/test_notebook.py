@@ -15,7 +15,7 @@ from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import estimate, judge
 from assay.evaluation.result import Evaluation
-from assay.report import palette
+from assay.report import evaluations, palette
 
 FIGURE = Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y")
 
@@ -137,6 +137,15 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "<b>yours</b>" in said.text
     assert "b" not in said.tags
     assert "0.25 [0.20, 0.30]" in said.text
+    few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
+    entry = evaluation().dictionaries[0]
+    entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
+    assert evaluations.without_interval([entry]) == [f"No interval of any measure: {few['why']}"]
+    text = Balanced(str(notebook.evaluation(Evaluation({"dictionaries": [entry]})))).text
+    assert text.count("too few documents") == 1 and "none" not in text
+    kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
+    (line,) = evaluations.without_interval([entry | {"measures": kept}])
+    assert line == f"No interval of L0, dead features: {few['why']}"
     said = Balanced(dictionary()._repr_html_())
     assert "32 of 8 dimensions" in said.text
     assert "ReLU" in said.text

@@ -157,7 +157,9 @@ def test_every_number_of_every_verdict_is_on_the_page(parsed):
 
 
 def test_every_estimate_says_how_it_was_computed(parsed):
-    said = [v for _, k, v in parsed.attributes if k == "data-how"]
+    kinds = tuple(f"{kind}: " for kind in tables.KINDS)
+    hows = [v for _, k, v in parsed.attributes if k == "data-how"]
+    said = [how for how in hows if not how.startswith(kinds)]
     assert len(said) == len(tables.rows(sample.result()))
     assert all("bootstrap" in s and "Scope" in s and "pilot: seeds" in s for s in said[:7]) and all(
         "1212" in s for s in said
@@ -307,6 +309,20 @@ def test_drawn_cards_come_first_and_all_are_there(page):
     assert page.index(addresses[19]) < page.index('id="browse"')
     assert page.count('<details class="card"') == 15 + 12
     assert page.count('class="logits promoted"') == 32 and "drawn by seed" in page
+
+
+def test_a_page_without_verdicts_says_nothing_of_their_scope():
+    data, about = sample.result(), "A verdict is about this scope only"
+    assert about in pages.page(data)
+    assert about not in pages.page(structs.replace(data, verdicts=(), exact=()))
+
+
+def test_a_note_has_true_minus_signs_and_a_threshold_says_where_it_comes_from(page):
+    data = structs.replace(sample.result(), notes=("at token -1 the loss is >= -0.5",))
+    assert "at token −1 the loss is ≥ −0.5" in pages.page(data).lower()
+    for kind, meaning in tables.KINDS.items():
+        assert f'data-how="{kind}: {meaning}."' in page or f">{kind}</span>" not in page
+    assert any(f'data-how="{kind}: ' in page for kind in tables.KINDS)
 
 
 def test_a_page_needs_nothing_but_its_verdicts():

@@ -13,7 +13,7 @@ import msgspec
 
 from assay.ask.measure import models, training
 from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.measure.reads import uses_lens
+from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
@@ -153,10 +153,6 @@ class Part:
             smoke=runs.shared.smoke,
             reading=runs.shared.reading,
         )
-
-
-FEW = 4
-"""So many levels of a site are written one by one."""
 
 
 def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:

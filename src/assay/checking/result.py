@@ -183,10 +183,15 @@ class Check(Concluded):
         for row in table:
             cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
             lines.append("  ".join([*cells, row[4]]).rstrip())
-        lines += ["", *(f"note: {note}" for note in self.remarks), f"scope: {j.scope}"]
-        if j.price is not None and j.price.text:
-            lines.append(j.remedy[0])
+        lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
         return "\n".join(lines)
+
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what the verdict is about, and what would decide it where that is open."""
+        priced = self.judged.price is not None and self.judged.price.text
+        remedies = [self.judged.remedy[0]] if priced else []
+        return (f"scope: {self.judged.scope}", *filter(None, remedies))
 
     @property
     def base_rates(self) -> str:

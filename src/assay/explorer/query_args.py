@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
+from jaxtyping import Float
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import nearest
@@ -115,7 +118,7 @@ def link(path: str, state: Iterable[tuple[str, Any]]) -> str:
 
 CHANGED = 10
 """Features that are changed at once."""
-WAYS = {"out": "ablate", "scale": "multiply by", "clamp": "set to"}
+WAYS = {"clamp": "set to", "scale": "multiply by", "out": "ablate"}
 LARGEST = 1e6
 
 
@@ -147,20 +150,21 @@ class Wanted:
         }[self.way]
 
 
-def read_changes(query: QueryParams, width: int) -> tuple[Wanted, ...]:
-    """Read the changes, each feature once: the last that is said of it counts. Raises: Problem."""
+def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[Wanted, ...]:
+    """Read the changes, each feature once: the last that is said of it counts. One that is set to
+    no amount is set to its maximum. Raises: Problem."""
     entries = [
         (name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS
     ]
     fields = [query.getlist(name) for name in ("feature", "way", "amount")]
     entries += [
         (way, feature, amount)
-        for feature, way, amount in zip(*fields, strict=False)
+        for feature, way, amount in zip_longest(*fields, fillvalue="")
         if feature.strip()
     ]
     changes_by_feature: dict[int, Wanted] = {}
     for way, feature, amount in entries:
-        change = _parse_change(way, feature.strip(), amount.strip(), width)
+        change = _parse_change(way, feature.strip(), amount.strip(), maxima)
         changes_by_feature.pop(change.feature, None)
         changes_by_feature[change.feature] = change
     if len(changes_by_feature) > CHANGED:
@@ -170,16 +174,26 @@ def read_changes(query: QueryParams, width: int) -> tuple[Wanted, ...]:
     return tuple(changes_by_feature.values())
 
 
-def _parse_change(way: str, feature: str, amount: str, width: int) -> Wanted:
+def _parse_change(way: str, feature: str, amount: str, maxima: Float[np.ndarray, " f"]) -> Wanted:
     if way not in WAYS:
         known = ", ".join(f"{word} ({shown})" for word, shown in WAYS.items())
         raise Problem(ASKED, f"way is one of {known}, got {way[:40]!r}")
-    if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= width:
-        raise Problem(ASKED, f"features are numbered 0 to {width - 1:,}, got {feature[:40]!r}")
+    if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= len(maxima):
+        raise Problem(
+            ASKED, f"features are numbered 0 to {len(maxima) - 1:,}, got {feature[:40]!r}"
+        )
     if way == "out":
+        if amount:
+            raise Problem(
+                ASKED,
+                f"to ablate feature {int(feature)} takes no amount, got {amount[:40]}; leave it "
+                f"empty, or choose “set to” or “multiply by”",
+            )
         return Wanted(int(feature), way)
+    if not amount and way == "clamp" and maxima[int(feature)] > 0:
+        return Wanted(int(feature), way, float(f"{maxima[int(feature)]:.4g}"))
     if not amount:
-        verb = "multiplied by" if way == "scale" else "set to"
+        verb = "multiplied by" if way == "scale" else "set to, which has no maximum here"
         raise Problem(ASKED, f"give the amount that feature {int(feature)} is {verb}")
     try:
         value = float(amount)

@@ -86,7 +86,7 @@ def row(name: str, measure: JSON) -> Row:
         name,
         labels()[name],
         value,
-        interval if interval != "no interval" else "none",
+        interval.removeprefix("no interval"),
         unit,
         measure["why"],
     )
@@ -163,9 +163,7 @@ def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
     rows = []
     for name in (n for n in BASELINES if n in compared):
         cells = [row(m, compared[name][m]) for m in COMPARED if m in compared[name]]
-        texts = [
-            f"{r.estimate} {r.interval if r.interval != 'none' else ''}".strip() for r in cells
-        ]
+        texts = [f"{r.estimate} {r.interval}".strip() for r in cells]
         if name == "pca":  # signed codes, all of which are on
             texts[0] = str(compared["rank"])
         rows.append((called.get(name, name), *texts))
@@ -179,15 +177,30 @@ def baseline_heads(compared: JSON) -> tuple[str, ...]:
 
 
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
-    """A line for each measure: what it is called, and its number with the interval, or why there
-    is none, of each dictionary."""
+    """A line for each measure: what it is called, and its number with the interval of each
+    dictionary."""
     return [
-        (
-            labels()[name],
-            *(f"{r.estimate} {r.interval or f'({r.why})'}" if r else "" for r in each),
-        )
+        (labels()[name], *(f"{r.estimate} {r.interval}".strip() if r else "" for r in each))
         for name, each in _by_measure(entries).items()
     ]
+
+
+def without_interval(entries: Sequence[JSON]) -> list[str]:
+    """Say why measures have no interval, each reason once."""
+    measured = _by_measure(entries)
+    reasons: dict[str, dict[str, None]] = {}
+    for r in (r for each in measured.values() for r in each if r and r.why):
+        reasons.setdefault(r.why, {})[r.label] = None
+    return [
+        f"No interval {'of any measure' if len(of) == len(measured) else 'of ' + ', '.join(of)}: "
+        f"{why.removeprefix('no interval: ')}"
+        for why, of in reasons.items()
+    ]
+
+
+def shown_figures(figures: Sequence[Figure], dictionaries: int) -> list[Figure]:
+    """The figures of a report; of one dictionary, a point against another says nothing."""
+    return [f for f in figures if dictionaries > 1 or f.mark == "histogram"]
 
 
 def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:
@@ -217,10 +230,8 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         .get_template("evaluation.html")
         .render(
             data=data,
-            # of one dictionary, a point against another says nothing
-            figures=pages.render_figures(
-                [f for f in figures if len(entries) > 1 or f.mark == "histogram"]
-            ),
+            figures=pages.render_figures(figures),
+            without_interval=without_interval(entries),
             body=body,
             setting=setting(data),
             headline=headlines,
@@ -240,7 +251,7 @@ def headline(entry: JSON, with_name: bool) -> str:
     ]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
-    shown_rows = [r for r in known if r.interval != "none"] or known
+    shown_rows = [r for r in known if r.interval] or known
     text = ", ".join(f"{r.label} {r.estimate}" for r in shown_rows)
     return f"{entry['name']}: {text}" if with_name else text
 
@@ -260,11 +271,12 @@ def write(evaluation: Evaluation, out: Path) -> list[Path]:
     which `assay judge` reads, and each figure as SVG with its data."""
 
     out.mkdir(parents=True, exist_ok=True)
-    files = {"evaluation.html": page(evaluation.to_json(), evaluation.figures)}
+    figures = shown_figures(evaluation.figures, len(evaluation.dictionaries))
+    files = {"evaluation.html": page(evaluation.to_json(), figures)}
     files["evaluation.csv"] = export.table_csv(evaluation.to_pandas())
     files[TABLE] = export.table_csv(evaluation.documents)
     files["evaluation.json"] = as_json(evaluation.to_json(), indent=1)
-    for name, figure in zip(export.names(evaluation.figures), evaluation.figures, strict=True):
+    for name, figure in zip(export.names(figures), figures, strict=True):
         files |= {f"{name}.svg": draw.svg(figure), f"{name}.csv": export.figure_csv(figure)}
     for name, content in files.items():
         (out / name).write_text(content, encoding="utf-8")

@@ -56,7 +56,7 @@ def environment() -> Environment:
         "checked": tables.checked,
         "open": OPEN,
         "outcome_words": WORDS,
-        "kinds": tables.KIND_WORDS.values(),
+        "kinds": tables.KINDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,

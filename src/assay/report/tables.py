@@ -820,6 +820,11 @@ def exactly(data: ResultData) -> str:
 
 KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
 """What is said of where a threshold comes from; stored results have the older word."""
+KINDS = {
+    "risky": "the threshold comes from theory, a paper or a plan, before any pilot run",
+    "pilot-set": "the threshold comes from a pilot run",
+}
+"""What these words mean."""
 
 
 def _kind(v: Judged) -> str:

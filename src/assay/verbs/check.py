@@ -242,7 +242,5 @@ def words(result: Check) -> list[AnswerPart]:
 
     head, number, *_ = repr(result).split("\n")
     rows = [result.row(name) for name in result.controls]
-    notes = (*result.remarks, f"scope: {result.judged.scope}")
-    if decided_by := result.judged.remedy[0]:
-        notes += (decided_by,)
-    return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]
+    table = Table(HEADS, rows, wide={HEADS[-1]: 1})
+    return [Line(head), Line(number), table, *result.remarks, *result.reach]

@@ -127,6 +127,7 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries),
         notes=evaluation.notes,
+        without_interval=evaluations.without_interval(entries),
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,
         next=judging(table, names) if table is not None else (),
@@ -148,8 +149,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     for title, names in evaluations.grouped(entry["measures"]).items():
         rows.append(((title, ""), "", "", ""))
         for r in (evaluations.row(name, entry["measures"][name]) for name in names):
-            words = f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}"
-            rows.append((f"  {r.label}", r.estimate, r.interval, words))
+            rows.append((f"  {r.label}", r.estimate, r.interval, r.unit))
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
 

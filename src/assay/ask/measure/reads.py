@@ -51,6 +51,10 @@ class Kind:
     change."""
 
 
+FEW = 4
+"""So many levels of a sweep are written one by one."""
+
+
 def _quoted(texts: str | tuple[Answer, ...]) -> str:
     return ", ".join(map(_answer, (texts,) if isinstance(texts, str) else texts))
 
@@ -101,6 +105,27 @@ def _parts(read: Read, named: str) -> str:
 
 def _named_parts(read: Read) -> str:
     return ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+
+
+def _writing(read: Read) -> str:
+    """What heads or sites write; a name with a slot stands for several."""
+    places = read.heads or read.sites or (read.site,)
+    several = bool(read.top or places[1:]) or "{" in places[0]
+    noun = f"head{'s' * several} " if read.heads else ""
+    named = _parts(read, f"{noun}{', '.join(places)}")
+    return f"what {named} write{'s' * (not several)}"
+
+
+def _listed(levels: Sequence[object]) -> str:
+    """The levels of a sweep; whole numbers in a row by the first and the last."""
+    first, last = levels[0], levels[-1]
+    if (
+        len(levels) > FEW
+        and isinstance(first, int)
+        and [*levels] == [*range(first, first + len(levels))]
+    ):
+        return f"{first} to {last}"
+    return ", ".join(map(str, levels))
 
 
 def _written_on(read: Read) -> str:
@@ -269,8 +294,7 @@ KINDS: Mapping[str, Kind] = {
     "direct": Kind(
         attribution.direct,
         lambda r: (
-            f"{_less('logit', r.direct)}, first tokens, as far as "
-            f"{_parts(r, ', '.join(r.heads or r.sites or (r.site,)))} write it directly"
+            f"{_writing(r)} directly to {_less('logit', r.direct)}, first tokens"
             + ("" if r.attends == "" else f", attending to token {r.attends} alone")
         ),
         "logit",
@@ -508,7 +532,7 @@ def describe(read: Read) -> str:
         span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
     unit = kind.unit if kind.unit not in (SHARE, "rank") else ""
     better = f"{kind.better} is better" if kind.better else ""
-    levels = "; ".join(f"{k} {', '.join(map(str, v))}" for k, v in read.sweep.items())
+    levels = " and ".join(f"{slot} {_listed(some)}" for slot, some in read.sweep.items())
     about = ", ".join(part for part in (unit, span, better) if part)
     return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
         f"; for {levels}" if levels else ""

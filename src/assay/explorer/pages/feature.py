@@ -46,7 +46,8 @@ def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -
     """Show one feature. Raises: Problem for one that is not there."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    return build_page(index, int(path_params["number"]), base)
+    growing = library.growing == base
+    return build_page(index, int(path_params["number"]), base, growing=growing)
 
 
 def activation(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
@@ -66,7 +67,8 @@ def activation(library: Library, path_params: Mapping[str, Any], query: QueryPar
         except (AssayError, ImportError) as error:
             problem = str(error)
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    return build_page(index, number, base, text, user_text, problem, loading)
+    growing = library.growing == base
+    return build_page(index, number, base, text, user_text, problem, loading, growing)
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,10 @@ def build_page(
     user_text: OwnText | None = None,
     problem: str = "",
     loading: bool = False,
+    growing: bool = False,
 ) -> Shown:
-    """Show a feature of an index that has the address `base`. Raises: Problem for one that is not
-    there."""
+    """Show a feature of an index that has the address `base`, to which more is added while it is
+    `growing`. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(
             UNKNOWN,
@@ -131,7 +134,8 @@ def build_page(
         "random": another(index, number),
         "about": index.about,
         "name": index.names([number])[number],
-        "sentence": sentence(feature, index),
+        "sentence": sentence(feature, index, growing),
+        "growing": growing,
         "numbers": n,
         "contexts": feature.contexts,
         "promoted": feature.promoted,
@@ -165,7 +169,7 @@ def another(index: Index, number: int) -> int | None:
     return int(alive[(int(alive.searchsorted(number)) + step) % len(alive)])
 
 
-def sentence(feature: Feature, index: Index) -> list[Piece]:
+def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piece]:
     """Say in words what the numbers say: what the loss is without it, how often it fires and on
     what, what it writes."""
     n = feature.numbers
@@ -177,7 +181,7 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
             )
         ]
     pieces: list[Piece] = [
-        _worth(n, index.about.gradients),
+        _worth(n, index.about.gradients, growing),
         f" It fires on {percent(n['density'])} of tokens",
     ]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
@@ -198,7 +202,7 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
     return [*pieces, "."]
 
 
-def _worth(n: Row, estimated_all: bool) -> str:
+def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
     measured by ablating it where that was done, else to first order.
 
@@ -215,7 +219,8 @@ def _worth(n: Row, estimated_all: bool) -> str:
     sentences = [words for words in (measured, estimated) if words]
     if not sentences:
         if n["importance"] is None and not estimated_all:
-            return "What it does to the loss was not measured."
+            done = "has not been measured yet" if growing else "was not measured"
+            return f"What it does to the loss {done}."
         many = n["documents"]
         if many < LEAST:
             why = f"it fires in {many} document{'s' * (many != 1)}, too few for an interval"

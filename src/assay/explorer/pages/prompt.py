@@ -102,7 +102,7 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
         query_args.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None,
         query_args.choice(query, "rows", list(ORDERS), "effect"),
         query.get("exact") == "1",
-        query_args.read_changes(query, index.about.d_sae),
+        query_args.read_changes(query, index.maxima),
     )
 
 

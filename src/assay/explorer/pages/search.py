@@ -19,7 +19,7 @@ from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import searching
 from assay.features.index.reader import Index
-from assay.features.index.schema import SORTED, Page
+from assay.features.index.schema import SORTED, Page, Row
 from assay.subjects import folder
 
 WAYS = {
@@ -99,7 +99,7 @@ def _by_token(
 ) -> dict[str, Any]:
     """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
     unless one was chosen."""
-    tokens = searching.tokens_like(index, text, LIKE + 1)
+    tokens = _counted(index, by, searching.tokens_like(index, text, LIKE + 1))
     known = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
@@ -108,7 +108,7 @@ def _by_token(
         return {
             "note": "No token of this model's vocabulary holds these letters."
             + (" The nearest ones:" if near else ""),
-            "tokens": _choices(base, by, text, near),
+            "tokens": _choices(base, by, text, _counted(index, by, near)),
             "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
         }
     word = known.get(chosen) or index.words([chosen])[chosen]
@@ -125,6 +125,12 @@ def _by_token(
     }
 
 
+def _counted(index: Index, by: str, tokens: Sequence[Row]) -> list[Row]:
+    """Tokens, each with the number of features that are listed for it."""
+    counts = searching.counts(index, by, [row["token"] for row in tokens]) if tokens else {}
+    return [{**row, "features": counts[row["token"]]} for row in tokens]
+
+
 def _choices(
     base: str, by: str, text: str, tokens: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -136,17 +142,23 @@ def _choices(
 
 
 def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:
-    """The token that is meant: spelt as typed where a space was typed, else the commonest spelling,
-    with a space before it or without; −1: none."""
+    """The token that is meant: the one spelt as typed where features are listed for it or a space
+    was typed, else, with a space before it or without, the one with the most; −1: none."""
     same = [
         row
         for row in tokens
         if row["text"] == text or (text == text.strip() and row["text"].strip() == text)
     ]
-    commonest = max(
-        same, key=lambda row: row["count"], default=tokens[0] if tokens else {"token": -1}
+    meant = max(
+        same,
+        key=lambda row: (
+            row["text"] == text and row["features"] > 0,
+            row["features"],
+            row["count"],
+        ),
+        default=tokens[0] if tokens else {"token": -1},
     )
-    return int(commonest["token"])
+    return int(meant["token"])
 
 
 def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:

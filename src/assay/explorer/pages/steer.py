@@ -20,7 +20,7 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.live.steering import Step, control, steer
+from assay.features.live.steering import chances, control, steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
@@ -80,7 +80,7 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
         query_args.number(query, "new", NEW, 1, MOST),
         temperature,
         query_args.number(query, "seed", 0, 0, 2**31 - 1),
-        query_args.read_changes(query, index.about.d_sae),
+        query_args.read_changes(query, index.maxima),
     )
 
 
@@ -119,7 +119,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             raise Problem(ASKED, str(error)) from error
         written = describe_writing(writing, q.new)
         if written["state"] == "written" and any(written["kl"]):
-            written["random_kl"] = _control(loaded, q, writing.steps[: q.new])
+            ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
+            whole = [*ids, *(s.after_id for s in writing.steps[: q.new] if s.after_id is not None)]
+            written["random_kl"] = _control(loaded, q, whole, len(ids))
+            written["promoted"] = _promoted(loaded, index, q, whole, len(ids))
     return Shown("steer.html", values | written | {"room": room}, drawings)
 
 
@@ -176,16 +179,38 @@ def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     return loaded.writings.find(q.same, begin)
 
 
-def _control(loaded: Loaded, q: Question, steps: Sequence[Step]) -> list[float]:
-    """What random directions cost per token on what the changed model wrote."""
-    prompt = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
-    ids = [*prompt, *(step.after_id for step in steps if step.after_id is not None)]
+def _control(loaded: Loaded, q: Question, ids: Sequence[int], first: int) -> list[float]:
+    """What random directions cost per token on what the changed model wrote, from `first` on."""
     changes = [w.change for w in q.wanted]
     costs: list[float] = loaded.ask(
         ("control", q.same, len(ids)),
-        lambda reader: control(reader, ids, changes, first=len(prompt), draws=DRAWS).tolist(),
+        lambda reader: control(reader, ids, changes, first=first, draws=DRAWS).tolist(),
     )
     return costs
+
+
+def _promoted(
+    loaded: Loaded, index: Index, q: Question, ids: Sequence[int], first: int
+) -> list[dict[str, Any]]:
+    """How likely the tokens that each changed feature promotes are in what the changed model
+    wrote, from `first` on, as the model is and with the change."""
+    changes = [w.change for w in q.wanted]
+    tokens: dict[int, list[int]] = {w.feature: [] for w in q.wanted}
+    for row in index.query(
+        "SELECT feature, token FROM logits WHERE sign = 1 AND feature IN "
+        f"({', '.join('?' * len(tokens))})",
+        [*tokens],
+    ):
+        tokens[row["feature"]].append(row["token"])
+    sets = {feature: some for feature, some in tokens.items() if some}
+    found = loaded.ask(
+        ("chances", q.same, len(ids)),
+        lambda reader: chances(reader, ids, changes, [*sets.values()], first=first),
+    )
+    return [
+        {"feature": feature, "tokens": len(some), "before": before, "after": after}
+        for (feature, some), (before, after) in zip(sets.items(), found, strict=True)
+    ]
 
 
 def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
@@ -200,6 +225,7 @@ def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
         "mean_kl": float(np.mean(kl)) if kl else None,
         "total_kl": float(np.sum(kl)),
         "random_kl": None,
+        "promoted": [],
         "before": last.before if last else "",
         "after": last.after if last else "",
         "late": writing.late and len(steps) < new,

@@ -1,4 +1,4 @@
-// Keys and hints of the pages about a text: arrows in the heat map. The pages work without them.
+// Keys and hints of the pages about a text: arrows in the heat map, an amount where a change takes one. The pages work without them.
 "use strict";
 
 const cellOf = (event) => event.target.closest?.(".heat [data-tip]");
@@ -10,6 +10,17 @@ for (const kind of ["mouseover", "focusin"]) {
     if (cell && tip) tip.textContent = cell.dataset.tip;
   });
 }
+
+const askAmount = () => {
+  for (const way of document.querySelectorAll("select[name=way]")) {
+    const amount = way.form.elements.amount;
+    amount.disabled = way.value === "out";
+    amount.placeholder = { clamp: "its maximum", scale: "a factor" }[way.value] ?? "none";
+  }
+};
+document.addEventListener("change", askAmount);
+document.addEventListener("DOMContentLoaded", askAmount);
+document.addEventListener("htmx:after:swap", askAmount);
 
 document.addEventListener("keydown", (event) => {
   const cell = cellOf(event);

@@ -54,6 +54,19 @@ def by_promoted(index: Index, token: int, sign: int = 1, limit: int = 50, offset
     return Page(tuple(rows), total)
 
 
+def counts(index: Index, by: str, tokens: Sequence[int]) -> dict[int, int]:
+    """How many features are listed for each token: as one that they fire on, as promoted or as
+    suppressed."""
+    table, sign = ("feature_tokens", "") if by == "token" else ("logits", "AND sign = ?")
+    marks = ", ".join("?" * len(tokens))
+    signs = [1 if by == "promoted" else -1] if sign else []
+    rows = index.query(
+        f"SELECT token, count(*) AS n FROM {table} WHERE token IN ({marks}) {sign} GROUP BY token",
+        [*tokens, *signs],
+    )
+    return dict.fromkeys(tokens, 0) | {row["token"]: row["n"] for row in rows}
+
+
 def tokens_like(index: Index, text: str, limit: int = 20) -> list[Row]:
     """Tokens of the vocabulary that hold this text, the exact one first, then by how often they
     occur."""

@@ -20,7 +20,7 @@ from assay.dictionaries.measuring.ablation import nats, spliced_run
 from assay.dictionaries.measuring.sums import select_positions
 from assay.features.live.ablation import unit_directions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
-from assay.features.live.reader import Reader
+from assay.features.live.reader import Reader, Reading
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 from assay.subjects.writing import choose, processes
@@ -104,20 +104,55 @@ def control(
 
     One pass of the later blocks per draw. Raises: DataError for a text that cannot be read."""
     reading = reader.read_ids(ids)
-    device, count = reading.acts.device, torch.from_numpy(reading.keep)
-    codes = torch.from_numpy(reading.firings.columns(features_of(changes), len(reading)))
-    part = changed_part(reader, changes, codes.to(device), reading.inputs, count.to(device))
-    size, rows = part.norm(dim=-1, keepdim=True), slice(first - 1, len(ids) - 1)
-    target = torch.tensor(list(ids[first:]), device=device)
+    part = _added(reader, reading, changes)
+    size = part.norm(dim=-1, keepdim=True)
+    target = torch.tensor(list(ids[first:]), device=part.device)
     costs = []
     for direction in unit_directions(seed, draws, reading):
-        acts = reading.passage.acts[0] + (size * direction).reshape(reading.passage.acts[0].shape)
-        trace = spliced_run(reader.subject, reader.target, reading.passage, acts[None])
-        assert trace.final is not None and trace.head is not None
-        with torch.no_grad():
-            changed, plain = (trace.head(x[rows]) for x in (trace.final[0], reading.final))
-            costs.append(float(nats(changed, plain, target)[1].mean()))
+        changed, plain = _logits(reader, reading, size * direction, first)
+        costs.append(float(nats(changed, plain, target)[1].mean()))
     return np.maximum(costs, 0.0)
+
+
+def chances(
+    reader: Reader,
+    ids: Sequence[int],
+    changes: Sequence[Change],
+    sets: Sequence[Sequence[int]],
+    *,
+    first: int,
+) -> list[tuple[float, float]]:
+    """Measure how likely it is that the next token is one of a set, as the model is and with the
+    changes: the mean over tokens `first` and later of a text, for each set.
+
+    Raises: DataError for a text that cannot be read."""
+    reading = reader.read_ids(ids)
+    part = _added(reader, reading, changes)
+    with_it, without = (x.softmax(-1) for x in _logits(reader, reading, part, first))
+    return [
+        (float(without[:, some].sum(-1).mean()), float(with_it[:, some].sum(-1).mean()))
+        for some in map(list, sets)
+    ]
+
+
+def _added(reader: Reader, reading: Reading, changes: Sequence[Change]) -> torch.Tensor:
+    """What changes add to the activations of each token of a text."""
+    device, count = reading.acts.device, torch.from_numpy(reading.keep)
+    codes = torch.from_numpy(reading.firings.columns(features_of(changes), len(reading)))
+    return changed_part(reader, changes, codes.to(device), reading.inputs, count.to(device))
+
+
+def _logits(
+    reader: Reader, reading: Reading, part: torch.Tensor, first: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of tokens `first` and later with `part` added to the activations, and without it."""
+    acts = reading.passage.acts[0] + part.reshape(reading.passage.acts[0].shape)
+    trace = spliced_run(reader.subject, reader.target, reading.passage, acts[None])
+    assert trace.final is not None and trace.head is not None
+    rows = slice(first - 1, len(reading) - 1)
+    with torch.no_grad():
+        changed, plain = (trace.head(x[rows]).float() for x in (trace.final[0], reading.final))
+    return changed, plain
 
 
 def _steps(
