@@ -666,3 +666,12 @@ def control_level(level: float) -> float:
         0.8
     """
     return max(0.0, 1 - 4 * (1 - level))
+
+
+def signed(sign: str, edge: float, outward: float) -> str:
+    """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
+    beyond = math.nextafter(edge, outward)
+    short = float(f"{beyond:.6g}")
+    if 0 < abs(edge) < 1e-300 or (edge != float(f"{edge:.6g}") and beyond == short):
+        return f"{sign} {beyond + 0.0:.6g}"
+    return f"{sign}= {edge:.6g}"
