@@ -78,6 +78,44 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F8
     assert note == (case == "any head")
 
 
+def test_an_intervention_that_does_not_reach_what_is_read_is_reported(folder, tmp_path):  # noqa: F811
+    """A head's attention is computed before what it writes, which alone is ablated."""
+    tables = CUT + LOOKS.replace("{head}", "1").replace("sweep = { head = [0, 1, 2, 3] }", "")
+    value = '\n[[estimate]]\ntext = "e"\nvalue = "changed.looks - main.looks"\n'
+    for more, holds, reached in (
+        ("", "changed.looks - main.looks < 0.1", False),
+        ("", "main.right - changed.right > 2", True),
+        (value, "main.right - changed.right > 2", False),
+    ):
+        path = study(folder, "reach", tables + more, holds)
+        result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)), "smoke")
+        said = [n for n in result.data.notes if "changed changes nothing in this read" in n]
+        assert bool(said) != reached, result.data.notes
+
+
+MLPS = 'ablate = "zero"\nsite = "blocks.{layer}.hook_mlp_out"\nsweep = { layer = %s }\n'
+BLOCKED = 'block = { from = -1, to = "{country}", layers = ["{layer}"] }\nsweep = { layer = %s }\n'
+
+
+@pytest.mark.parametrize("what", [MLPS, BLOCKED])
+def test_other_layers_are_no_control_of_the_extreme_of_a_sweep_that_has_them(what, folder):  # noqa: F811
+    most, one = "max(main.right - changed.right, over=layer) > 2", "[layer=1] < -1"
+    for k, (levels, holds, more, left_out) in enumerate(
+        [
+            ([0, 1, 2, 3], most, "", True),
+            ([0, 1, 2, 3], most, 'controls = ["layer"]', False),  # as its author wants it
+            ([0, 1, 2, 3], f"changed.right{one}", "", False),  # of one level
+            ([0, 3], most, "", False),  # whose control has 1 and 2
+        ]
+    ):
+        tables = capitals(what % levels + more)
+        path = study(folder, f"layers {k} {what[:3]}", tables, holds)
+        experiment = catalogue.find(str(path))
+        assert ("changed/layer" in experiment.claims[0].must_fail) != left_out
+        said = any("changed/layer makes nearly the same changes" in r for r in experiment.remarks)
+        assert said == left_out
+
+
 def made(path):
     return ModelStudy(text.read(path)), catalogue.find(str(path))
 
@@ -165,8 +203,14 @@ def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F81
         catalogue.find(str(study(folder, "no unit", CUT, "mean(main.right, over=prompt) > 1")))
     label = '[[read]]\nname = "anna"\ncolumn = ["who", "anna"]\n'
     tables = CUT.replace('unit = "prompt"', 'unit = "country"') + label
-    with pytest.raises(ExperimentError, match=r"auroc\(…\) takes one label of each country"):
-        catalogue.find(str(study(folder, "mixed", tables, "auroc(main.right, main.anna) > 0.6")))
+    for levels, way in (
+        ("", 'write unit = "prompt"'),
+        ('levels = "who"\n', r"a second \[\[prompts"),
+    ):
+        text = tables.replace('unit = "country"\n', f'unit = "country"\n{levels}')
+        path = study(folder, "mixed", text, "auroc(main.right, main.anna) > 0.6")
+        with pytest.raises(ExperimentError, match=rf"takes one label of each country.*{way}"):
+            catalogue.find(str(path))
 
 
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811

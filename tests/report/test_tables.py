@@ -394,6 +394,10 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
         "c", "holds", 0.0, -0.01, 0.01, threshold="in [-0.1, 0.1]", allowed=(low, high)
     )
     assert "holds if > -0.1 and < 0.1" in tables.text(sample.of(ends), width)
+    half = sample.entry(
+        "c", "holds", 20, 20, 22, threshold="in [19, 29]", allowed=(19, math.nextafter(29, 0))
+    )
+    assert "holds if ≥ 19 and < 29" in tables.text(sample.of(half), width)
     entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
     assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 

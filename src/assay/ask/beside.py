@@ -5,6 +5,7 @@ be."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ def lines(
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
+    bearing = [*bearing, *_unchanged(questions, askings.values(), arms)]
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
@@ -90,6 +92,25 @@ def _of_claim(
         yield from _chosen(questions, part, arms[claim.of])
     yield from _highest(asking, claim, arms)
     yield from _too_small(judged)
+
+
+def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
+    """Tell of arms that are compared and have exactly the same numbers, as where an intervention
+    does not reach what is read."""
+    for asking in askings:
+        by_name: dict[str, list[str]] = {}
+        for c in asking.read.columns:
+            by_name.setdefault(c.name, []).append(c.arm or asking.main)
+        for name, some in by_name.items():
+            for a, b in itertools.combinations(dict.fromkeys(some), 2):
+                done = [arm for arm in (a, b) if arm in questions.done]
+                if not done or any(name not in arms.get(arm, ()) for arm in (a, b)):
+                    continue
+                if bool((arms[a][name] == arms[b][name]).all()):
+                    yield (
+                        f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit: "
+                        f"{done[0]} changes nothing in this read"
+                    )
 
 
 def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

@@ -20,7 +20,16 @@ from assay.ask.part import Part
 from assay.ask.tables import Model
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
-from assay.controls.table import BAG, EMBEDDING, FEATURE, PLACES, RANDOM, TOKENS
+from assay.controls.table import (
+    BAG,
+    BLOCKED_LAYERS,
+    ELSEWHERE,
+    EMBEDDING,
+    FEATURE,
+    PLACES,
+    RANDOM,
+    TOKENS,
+)
 from assay.core import apart
 from assay.core.bands import MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
@@ -31,6 +40,7 @@ from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
 from assay.core.reading import LazyArms, plural
+from assay.subjects.sizes import read_sizes
 
 
 def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
@@ -95,9 +105,12 @@ def rivals(
 def bearing(
     asked: ModelStudy, main: str, read: Condition, near: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """Choose among the near controls of a probe that reads under a change: those of the change
-    where the claim is that less can be read, which chance satisfies; else those of the probe."""
+    """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
+    change where the claim is that less can be read, which chance satisfies; else those of the
+    probe. Of a sweep no other layers, where these are swept as well."""
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
+    if part and isinstance(part.task, Task) and asked.frozen is None and repeats(asked, part, read):
+        return tuple(p for p in near if p.control not in (ELSEWHERE, BLOCKED_LAYERS))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
@@ -110,6 +123,31 @@ def bearing(
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
     # a control of the change, or of the probe
     return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
+
+
+EXTREME = ("max", "min", "argmax", "first")
+"""What is taken over levels and is the same of a sweep that has them in another order."""
+NEAR = 20
+"""Blocks that are no more than the model's number of blocks over this apart are about the same."""
+
+
+def repeats(asked: ModelStudy, part: Part, read: Condition) -> bool:
+    """Whether an arm's control at other layers mostly repeats the changes of a sweep, of which a
+    statement takes an extreme: most blocks a third of the model away from those that are swept are
+    swept, too."""
+    table, over = part.task.intervention, set[str]()
+    for together in read.parsed.together:
+        over |= {*together.over} if together.how in EXTREME else set()
+    if table is None or not over & {*table.sweep} or table.controls is not None:
+        return False
+    points = interventions.points(table)
+    own = {n for p in points for n in interventions.blocks_of(interventions.swept(table, p))}
+    if len(own) < 2:
+        return False
+    layers = read_sizes(asked.shaped_as(part.task.model).config)["layers"]
+    step = max(1, layers // 3)
+    away = [n for b in own for n in (b - step, b + step) if 0 <= n < layers]
+    return sum(any(abs(n - b) <= layers // NEAR for b in own) for n in away) > len(away) / 2
 
 
 def twins(

@@ -17,7 +17,7 @@ from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
-from assay.ask.part import Part
+from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
 from assay.core.bands import MIDDLE, OfMeans
@@ -237,7 +237,15 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     table = part.task.intervention
     dims = {d for t in asking.read.parsed.together for d in t.over}
     dims |= {d for c in asking.read.columns for d in c.over}
-    places = [*table.heads, *sites_of(table)] if isinstance(table, Intervention) else []
+    if not isinstance(table, Intervention):
+        return
+    if isinstance(part.task, Task) and comparing.repeats(questions, part, asking.read):
+        yield (
+            f"{part.label}/layer makes nearly the same changes as the sweep, in another order, so "
+            f"their extreme is the same{LEFT_OUT}"
+        )
+        return
+    places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
     for name in ("heads", "layer"):
         label = f"{part.label}/{name}"
         if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:

@@ -22,6 +22,7 @@ from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
+from assay.ask.tables import Prompts
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
@@ -52,7 +53,8 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         what = (
             "a verdict needs a control, and none is added automatically here: write "
             'control = ["…"], an arm for which the claim should fail; or remove controls = [] '
-            "from the table that the controls come from"
+            "from the table that the controls come from; for a number by itself, such as how far "
+            "two methods agree, write an [[estimate]]"
         )
         raise s.error("control", what)
     for key in ("control", "planted"):
@@ -404,8 +406,18 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
             raise s.error(
                 s.key,
                 f"auroc(…) takes one label of each {prompts.unit}, and {mixed!r} has rows with "
-                f'several of {name}; write unit = "prompt" under {prompts.table.name}',
+                f"several of {name}; {_of_single_prompts(prompts.table)}",
             )
+
+
+def _of_single_prompts(table: Prompts) -> str:
+    """What to write so that each prompt is a unit of its own."""
+    if not table.levels:
+        return f'write unit = "prompt" under {table.name}'
+    return (
+        f"as {table.name} has levels, write a second [[prompts]] of the same texts, with unit = "
+        '"prompt" and without levels, and name it by prompts in both of its [[read]]s'
+    )
 
 
 def refuse_unknown(

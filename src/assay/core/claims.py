@@ -18,7 +18,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.results import Kind
+from assay.core.results import Kind, signed
 from assay.core.results import Literature as Literature
 from assay.core.results import Published as Published
 from assay.core.stats import Statistic, mean
@@ -375,9 +375,9 @@ class Claim:
 def _range_in_words(claim: Claim) -> str:
     unit = "" if claim.unit == "1" else f" {claim.unit}"
     if math.isinf(claim.high):
-        text = f"{_signed('>', claim.low, -math.inf)}{unit}"
+        text = f"{signed('>', claim.low, -math.inf)}{unit}"
     elif math.isinf(claim.low):
-        text = f"{_signed('<', claim.high, math.inf)}{unit}"
+        text = f"{signed('<', claim.high, math.inf)}{unit}"
     else:
         text = f"in [{claim.low:.6g}, {claim.high:.6g}]{unit}"
     lower, upper = claim.fail_range
@@ -551,15 +551,6 @@ class Estimate:
 
 Finding = Estimate
 """What an estimate was called; files that people wrote still say so."""
-
-
-def _signed(sign: str, edge: float, outward: float) -> str:
-    """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
-    beyond = math.nextafter(edge, outward)
-    short = float(f"{beyond:.6g}")
-    if 0 < abs(edge) < 1e-300 or (edge != float(f"{edge:.6g}") and beyond == short):
-        return f"{sign} {beyond + 0.0:.6g}"
-    return f"{sign}= {edge:.6g}"
 
 
 def claims_key(statements: Sequence[Claim | Exact | Estimate]) -> str:

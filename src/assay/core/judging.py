@@ -819,13 +819,8 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
-    words = (
-        apart,
-        _decisive(claim, data, reason, level),
-        _lopsided(claim, data, i, level),
-        ceiling,
-        folds,
-    )
+    unit = _decisive(claim, data, reason, level) or _lopsided(claim, data, i, level)
+    words = apart, unit, ceiling, folds
     return "; ".join(filter(None, words))
 
 

@@ -319,24 +319,35 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         for arm, other in self.also.items():
             yield self.role(arm), arm, other
 
+    def by_arm(self) -> Iterator[dict[str, Any]]:
+        """Give for each arm (method, planted, control, also) its role, outcome, estimate, interval,
+        units and reason, by name."""
+        roles: dict[str, Mapping[str, Verdict | Other]] = {
+            "method": {self.arm: self},
+            "planted": self.planted,
+            "control": self.controls,
+            "also": self.also,
+        }
+        for role, arm, v in ((r, a, v) for r, arms in roles.items() for a, v in arms.items()):
+            yield {
+                "claim": self.text,
+                "arm": arm,
+                "role": role,
+                "outcome": v.outcome if isinstance(v, Verdict) else "holds",
+                "reason": v.reason if isinstance(v, Verdict) else "",
+                "estimate": v.estimate,
+                "low": v.low,
+                "high": v.high,
+                "unit": self.unit,
+                "kind": self.kind,
+                **{f"n_{unit}": n for unit, n in v.n.items()},
+            }
+
     def to_pandas(self) -> pd.DataFrame:
-        """Give a row for the arm that is judged and for each other arm that `arms` gives: its role,
-        outcome, estimate, interval and units."""
+        """Give a row for each arm, as `by_arm` gives it."""
         import pandas as pd
 
-        lines = []
-        for role, arm, v in (("method", self.arm, self), *self.arms()):
-            lines.append(
-                {
-                    "arm": arm,
-                    "role": role,
-                    "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                    **{name: getattr(v, name) for name in ("estimate", "low", "high")},
-                    **{f"n_{unit}": n for unit, n in v.n.items()},
-                    "reason": explain_reason(v.reason or ""),
-                }
-            )
-        return pd.DataFrame(lines)
+        return pd.DataFrame(self.by_arm())
 
     def to_json(self) -> Any:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
@@ -655,3 +666,12 @@ def control_level(level: float) -> float:
         0.8
     """
     return max(0.0, 1 - 4 * (1 - level))
+
+
+def signed(sign: str, edge: float, outward: float) -> str:
+    """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
+    beyond = math.nextafter(edge, outward)
+    short = float(f"{beyond:.6g}")
+    if 0 < abs(edge) < 1e-300 or (edge != float(f"{edge:.6g}") and beyond == short):
+        return f"{sign} {beyond + 0.0:.6g}"
+    return f"{sign}= {edge:.6g}"

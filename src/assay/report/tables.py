@@ -28,6 +28,7 @@ from assay.core.results import (
     Verdict,
     Verified,
     control_level,
+    signed,
 )
 
 if TYPE_CHECKING:
@@ -514,10 +515,12 @@ def holds_if(v: Judged) -> str:
     says only that."""
     if not v.threshold or v.threshold_from == reasons.GIVEN:
         return ""
-    low, high = (round(x, 300) if math.isfinite(x) else x for x in v.range)
-    is_open = all(0 < abs(x) < 1e-300 or x != float(f"{x:.6g}") for x in v.range)
-    ends = f"> {low:.6g} and < {high:.6g}" if is_open else r"\g<0>"
-    words = re.sub(r"^in \[.*?\]", ends, v.threshold)
+    words = v.threshold
+    if words.startswith("in ["):
+        low = signed(">", v.range[0], -math.inf)
+        high = signed("<", v.range[1], math.inf)
+        ends = r"\g<0>" if "= " in low and "= " in high else f"{low} and {high}"
+        words = re.sub(r"^in \[.*?\]", ends, words)
     return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
 
 

@@ -176,8 +176,9 @@ def _read(folder: Path, *known: tuple[str, int]) -> Template:
         text = inner.get_chat_template()
     except ValueError:
         raise ModelError(
-            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.BESIDE[0]}, so "
-            "it is not a chat model; write text in place of messages"
+            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.BESIDE[0]}: "
+            "messages need a folder that has one; or write in text what the template would make "
+            "of them"
         ) from None
     return Template(path, str(text), inner)
 

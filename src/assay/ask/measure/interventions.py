@@ -406,6 +406,13 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     return [(Site.parse(site), None) for site in sites]
 
 
+def blocks_of(table: Intervention) -> set[int]:
+    """The blocks that an intervention names, by its sites, its heads or what it blocks."""
+    names = [f"blocks.{n}." for n in table.block.layers] if table.block else [*sites_of(table)]
+    names += [f"blocks.{head}" for head in table.heads]
+    return {int(found[1]) for name in names if (found := re.match(r"blocks\.(\d+)\.", name))}
+
+
 def widened(
     table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
 ) -> list[tuple[Site, list[int] | None]]:

@@ -379,7 +379,9 @@ def _check_levels(prompts: PromptSet) -> None:
     if prompts.unit in ("prompt", table.levels):
         raise DataError(
             f'{table.name} has levels = "{table.levels}"; as unit, write another '
-            "column, whose values say which rows belong together"
+            "column, whose values say which rows belong together; for a statement about single "
+            f"prompts write a second [[prompts]] of the same texts without levels, and name it by "
+            "prompts in its [[read]]"
         )
     names = prompts.column(table.levels)
     there = {*zip(prompts.units(every), names, strict=True)}

@@ -30,12 +30,10 @@ from assay.core.results import (
     Head,
     Inference,
     Judged,
-    Other,
     Reason,
     Registration,
     ResultData,
     UnitRow,
-    Verdict,
     Verified,
 )
 from assay.core.schema import to_json
@@ -167,30 +165,7 @@ class Result(Shown, Printed):
         interval that covers all levels together."""
         import pandas as pd
 
-        rows = []
-        for j in self.judged:
-            roles: dict[str, Mapping[str, Verdict | Other]] = {
-                "method": {j.arm: j},
-                "planted": j.planted,
-                "control": j.controls,
-                "also": j.also,
-            }
-            for role, arm, v in ((r, a, v) for r, arms in roles.items() for a, v in arms.items()):
-                row: dict[str, Any] = {
-                    "claim": j.text,
-                    "arm": arm,
-                    "role": role,
-                    "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                    "reason": v.reason if isinstance(v, Verdict) else "",
-                }
-                row |= {
-                    "estimate": v.estimate,
-                    "low": v.low,
-                    "high": v.high,
-                    "unit": j.unit,
-                    "kind": j.kind,
-                }
-                rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
+        rows = [row for j in self.judged for row in j.by_arm()]
         return pd.DataFrame([*rows, *(row for f in self.findings for row in _rows(f))])
 
     def path(self, store: Store) -> Path:
