@@ -374,7 +374,7 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             "line 12 column 10: 'sae' is a dictionary, and layers is of a model",
         ),
         ("k = 1", 'k = 1\nof = "base"', "line 13 column 6: there is no model 'base'"),
-        ("k = 1", 'k = 1\ncontrols = ["shuffled"]', "line 8 column 1: 'sae' has no control"),
+        ("k = 1", 'k = 1\ncontrols = ["shuffled"]', "line 9 column 8: 'sae' has no control"),
         ('text = "./texts"', "", "line 8 column 1: give one of prompts and text"),
         ('text = "./texts"', 'text = "./nothing"', "line 8 column 1: .*nothing"),
         (

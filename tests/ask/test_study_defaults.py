@@ -53,7 +53,7 @@ def test_what_cannot_be_learned_is_refused_before_a_long_run_begins(folder, monk
     study = catalogue.find(str(path))
     monkeypatch.setattr(contents, "LONG", 0.0)
     lab = Lab(folder / "rehearsed", Inline())
-    with pytest.raises(ExperimentError, match=r"first.toml line \d+ column 1: .* has length 0"):
+    with pytest.raises(ExperimentError, match=r"first.toml line \d+ column 7: .* has length 0"):
         lab.run(study)
     assert len(lab.plan(study).missing) == len(lab.plan(study).rows)
     path.write_text(ASKS.format(MOOD))

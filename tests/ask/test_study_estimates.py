@@ -136,7 +136,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):
         ("[0.5, 0.05, 0.2]", "0.05", 12, "do not differ in density, which is 0.05; list its"),
         ('over = "density"', 'over = "densty"', 12, "have no swept field 'densty'; did you mean"),
         ('over = "density"\ncrosses = 0.2\n', "", 9, 'draw a curve with over = "density"'),
-        ('over = "density"\n', "", 9, "and needs over=FIELD"),
+        ('over = "density"\n', "", 10, "and needs over=FIELD"),
         ('feature)"', 'feature) < 1"', 11, "an estimate has no threshold"),
         ("main.represented", "mian.represented", 11, "no arm 'mian'; did you mean main"),
         (
@@ -148,7 +148,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):
         ("mean(main.represented, over=feature)", "main.represented", 11, "varies over feature"),
         ('value = "mean', 'vale = "mean', 11, "vale is not a field of a study; did you mean value"),
         ('value = "mean(main.represented, over=feature)"\n', "", 9, "estimate 1: value is missing"),
-        ("natural = [0, 1]", 'units = ["density"]', 9, "density is a unit, over whose levels"),
+        ("natural = [0, 1]", 'units = ["density"]', 10, "density is a unit, over whose levels"),
     ],
 )
 def test_what_cannot_be_estimated_is_refused_with_its_place(asks, old, new, line, words):

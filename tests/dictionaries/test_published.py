@@ -117,7 +117,7 @@ def test_a_dictionary_is_fetched_by_its_path_and_is_the_one_that_the_hub_has(
     out, err = capsys.readouterr()
     file = Path(out.strip())
     sizes = [(served / PATH / n).stat().st_size for n in ("cfg.json", "sae_weights.safetensors")]
-    assert f"{sum(sizes) / 1e6:,.1f} MB in 2 files, commit {commit[:12]}; " in err
+    assert f"{sum(sizes) / 1e3:.1f} kB in 2 files, commit {commit[:12]}; " in err
     assert "are free in" in err
     assert here(tmp_path) == {"cfg.json", "sae_weights.safetensors", "assay.json", "main"}
     note = json.loads((file.parents[2] / "assay.json").read_text())

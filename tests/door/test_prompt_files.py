@@ -195,13 +195,13 @@ def test_numbers_of_a_study_that_are_none_are_refused():
 def test_a_slot_with_nothing_in_it_is_told_and_has_no_token(tmp_path):
     got = loaded(tmp_path, "csv", "a,b\n,2\n1,2\n", text="x {a} {b}")
     assert prompts.remarks(got) == [
-        "prompts: 1 of 2 prompts have nothing in {a} (prompts.csv line 2)"
+        "prompts: 1 of 2 prompts has nothing in {a} (prompts.csv line 2)"
     ]
 
 
 def test_what_cannot_be_seen_is_told(tmp_path):
     got = loaded(tmp_path, "txt", "one\n\ufefftwo\nthr\u200bee\n")
-    told = "prompts: 1 of 3 prompts have invisible characters, such as <U+{}> (prompts.txt line {})"
+    told = "prompts: 1 of 3 prompts has invisible characters, such as <U+{}> (prompts.txt line {})"
     assert prompts.remarks(got) == [told.format("FEFF", 2), told.format("200B", 3)]
 
 

@@ -396,7 +396,7 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
     clean = plain(
         origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}}
     )
-    assert "none of these documents" in evaluate(clean, **ask).notes[-1]
+    assert "no document that is the same byte for byte" in evaluate(clean, **ask).notes[-1]
     silent = evaluate(plain(), **ask)
     assert "cannot be ruled out" in silent.notes[-1]
     assert str(silent).splitlines() == [repr(silent), *silent.notes], "print hides no note"

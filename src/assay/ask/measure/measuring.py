@@ -437,6 +437,7 @@ class Readings:
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
+        backward = any(r.gradient for r in self.task.reads)  # others need no edits of known passes
         tables = passes.numbers(self.model, rows, base if compared else None)
         for i, r, table in zip(given.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
@@ -454,7 +455,7 @@ class Readings:
                     numbers.get((p, v), {}),
                     {heat: new[p, v].tokens for heat, new in written.items()},
                     {heat: new[p, v].losses for heat, new in written.items()},
-                    self.changes.edits[p][v],
+                    self.changes.edits[p][v] if backward else {},
                 )
                 for v in variants
             ]
