@@ -138,7 +138,7 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
             units = ["run", *asking.units]
             x = column.take(arms[asking.main][column.name], units)
             y = replace(column, levels=(), over=()).take(arms[base][column.name], units)
-            less = (x - (y.mean("run") if "run" in y.dims else y)).rename({"run": "seed"})
+            less = (x - (y.mean("run") if "run" in y.dims else y)).swap_dims(run="seed")
             units = [u for u in asking.units if u in less.dims]
             less = less.mean([d for d in less.dims if d not in units]).transpose(*units)
             i = interval({"x": less.values}, mean, factors=len(units))
