@@ -871,18 +871,16 @@ def test_a_share_cannot_fall_below_zero(base, lowest):
     assert math.isnan(judged.detectable_alone[0])
 
 
-def test_a_baseline_that_leaves_no_room_refutes_a_claim_of_being_better():
-    """A probe that is always right, and another one that is wrong on 1 of 60: that the first is a
-    fifth better is false, though nothing could be a fifth better than 59/60."""
-    right = {"probe": 60, "chance": 59, "permuted": 30}
+def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
+    """A table does not say whether the first arm is a change of the second, whose failure to show
+    up would be no finding, or another method."""
+    right = {"changed": 60, "unchanged": 59, "placebo": 30}
     rows = [
-        {"arm": arm, "prompt": p, "right": int(p < k)}
-        for arm, k in right.items()
-        for p in range(60)
+        {"arm": arm, "prompt": p, "right": int(p < k)} for arm, k in right.items() for p in range(60)
     ]
-    claim = "probe.right - chance.right > 0.2"
-    judged = assay.judge(rows, claim=claim, unit="prompt", control="permuted")
-    assert judged.outcome == "fails"
+    claim = "changed.right - unchanged.right > 0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="placebo")
+    assert (judged.outcome, judged.verdict.reason) == ("undecided", "out of reach")
     assert judged.estimate == pytest.approx(1 / 60)
 
 

@@ -746,7 +746,7 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
         lambda arm, c: arm[c.key],
         lambda c: c.key,
         main_arm,
-        is_change={c.arm for c in columns} == {main_arm, "main"},
+        is_change=True,  # a table does not say; undecided is the safer of the two
     )
 
 
