@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from assay.core.results import Estimated, Judged, Other, Published
 from assay.report.tables import (
-    KINDS,
+    ROLES,
     control,
     decimals,
     estimate_of,
@@ -106,7 +106,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     yield _Row(name or "value", "method", outcome, words, *numbers, statement.points)
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
-        kind = KINDS.get(role, "")
+        kind = ROLES.get(role, "")
         came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
         came = came if kind else ": may hold too" if role == "also" else ": holds too"
         points = () if isinstance(v, Other) else v.points
