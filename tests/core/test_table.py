@@ -876,7 +876,9 @@ def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
     up would be no finding, or another method."""
     right = {"changed": 60, "unchanged": 59, "placebo": 30}
     rows = [
-        {"arm": arm, "prompt": p, "right": int(p < k)} for arm, k in right.items() for p in range(60)
+        {"arm": arm, "prompt": p, "right": int(p < k)}
+        for arm, k in right.items()
+        for p in range(60)
     ]
     claim = "changed.right - unchanged.right > 0.2"
     judged = assay.judge(rows, claim=claim, unit="prompt", control="placebo")
