@@ -23,7 +23,7 @@ from assay.report.statements import frozen_lines
 
 JSON = Mapping[str, Any]
 NAMED = 5
-"""So many other names are told at most."""
+"""So many other names are reported at most."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ def exact(data: ResultData) -> tuple[str, ...]:
 
 def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
-    made = _made(record["provenance"], record.get("commit"))
-    told = f"{made['runs']} runs, which were not made on this machine for you"
-    return Source(kind="committed record", told=told, **made)
+    facts = _run_facts(record["provenance"], record.get("commit"))
+    sentence = f"{facts['runs']} runs, which were not made on this machine for you"
+    return Source(kind="committed record", told=sentence, **facts)
 
 
-def _made(p: JSON, commit: Any = "") -> dict[str, Any]:
+def _run_facts(p: JSON, commit: Any = "") -> dict[str, Any]:
     """What runs were, when they were made, and by which code."""
     commit = str(commit or p.get("software", {}).get("commit", ""))
     about = {"runs": int(p["runs"]), "keys": str(p["keys"])}
@@ -136,11 +136,11 @@ def _made(p: JSON, commit: Any = "") -> dict[str, Any]:
 def of_store(data: ResultData, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
-    made = _made(data.provenance)
-    new = None if cached is None else made["runs"] - cached
+    facts = _run_facts(data.provenance)
+    new = None if cached is None else facts["runs"] - cached
     split = "" if cached is None else f", {new} of them made for this question"
-    told = f"{made['runs']} runs in this store{split}"
-    return Source(kind="store", told=told, cached=cached, new=new, **made)
+    sentence = f"{facts['runs']} runs in this store{split}"
+    return Source(kind="store", told=sentence, cached=cached, new=new, **facts)
 
 
 def of_plan(plan: Planned) -> Source:
@@ -183,8 +183,8 @@ def count_looks(
     known = frozenset((name, *about(experiment.origin)))
     spans = journal.spans(seed_list)
     if seed_list and all(s < journal.JUDGED for s in seed_list):
-        told = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
-        return Looks(0, spans, (), f"{told}settles nothing")
+        pilots = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
+        return Looks(0, spans, (), f"{pilots}settles nothing")
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
     for base in known:  # of a file of somebody's own, its name
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
@@ -201,14 +201,14 @@ def count_looks(
             if shared_looks - looks_by_name[name] and other != name
         )
     )
-    told = _to_text(look_count, spans, other_names, include_current)
-    return Looks(look_count, spans, other_names, told)
+    sentence = _to_text(look_count, spans, other_names, include_current)
+    return Looks(look_count, spans, other_names, sentence)
 
 
 def unknown() -> Looks:
     """Say that looks cannot be counted."""
-    told = "How many looks were taken is not known: the experiment is not here any more, or its "
-    return Looks(0, "", (), f"{told}code may not run here")
+    gone = "How many looks were taken is not known: the experiment is not here any more, or its "
+    return Looks(0, "", (), f"{gone}code may not run here")
 
 
 def _to_text(

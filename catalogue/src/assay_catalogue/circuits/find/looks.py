@@ -1,7 +1,7 @@
 """Where heads look, in five numbers: how much attention goes to places that are known to matter in
 small models.
 
-Each is a share of attention, and beside it stands the share that a head would give which looks
+Each is a share of attention, and next to it is the share that a head would give which looks
 everywhere alike. A head that looks at the token before does so whether or not anything comes of it:
 these numbers say where to ask, and prove nothing."""
 
