@@ -23,6 +23,7 @@ from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
 from assay.controls import picks
+from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
 from assay.core.errors import AssayError
@@ -226,26 +227,29 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 
 
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell at which level the mean over units is highest of which a maximum is claimed."""
+    """Tell at which level the mean over units is highest of which a maximum is claimed, or by which
+    a level is chosen."""
     for text, over, means in _curves(asking, claim, arms) if asking else ():
         if means.isnull().all():  # as an AUROC is of units that have both labels
             continue
         at = means.argmax([*over])
         levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
-        yield f"{text}: the mean over units is highest at {levels}, {float(means.max()):.3g}"
+        what = "what chooses the level" if text.endswith("]") else "the mean over units"
+        yield f"{text}: {what} is highest at {levels}, {float(means.max()):.3g}"
 
 
 def _curves(
     asking: Asking, claim: Claim, arms: Arms
 ) -> Iterator[tuple[str, tuple[str, ...], xr.DataArray]]:
-    """Give the mean over units at each level of all that a maximum is taken of."""
+    """Give the mean over units at each level of all that a maximum is taken of, or by which a level
+    is chosen."""
 
     def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
         x = arms[c.arm or claim.of][c.name]
         x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
         return _swept(x.mean([d for d in x.dims if d not in over]), over)
 
-    for whole in (t for t in asking.read.parsed.together if t.how == "max"):
+    for whole in (t for t in asking.read.parsed.together if t.how in ("max", AT)):
         if whole.of_means:
             terms = claim.value(arms[claim.of], arms)
             assert isinstance(terms, Mapping)

@@ -27,7 +27,7 @@ from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
-from assay.core.columns import Axes, Column, refuse_other_levels
+from assay.core.columns import PLACES, Axes, Column, refuse_other_levels
 from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
@@ -176,7 +176,7 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
                 return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
 
     def ends(c: Column) -> tuple[float | None, float | None]:
-        if c.how in ("first", "argmax"):
+        if c.how in PLACES:
             return _levels(study, c.arm or s.main, c)
         if study.asked.parts and c.name not in QUANTITIES:
             return study.asked.range_of(c.arm or s.main, c.name)
@@ -188,11 +188,14 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
 
 
 def _levels(study: StudyDraft, arm: str, c: Column) -> tuple[float | None, float | None]:
-    """The least level at which something may first be so, and the one behind the last."""
+    """The least level at which something may first be so, and the one behind the last; at which it
+    may last be so, the one before the first, and the greatest."""
     known = study.measured[arm].axes.get(c.name, {}) if arm in study.measured else {}
     levels = [x for x in known.get(c.over[0], ()) if isinstance(x, int | float)]
     if len(levels) < 2 or len(levels) < len(known[c.over[0]]):
         return None, None
+    if c.how == "last":
+        return float(2 * levels[0] - levels[1]), float(max(levels))
     return float(min(levels)), float(2 * levels[-1] - levels[-2])
 
 
@@ -293,6 +296,8 @@ def _refuse_column(
             )
 
 
+OF_LABELS = "auroc|f1|precision|recall"
+"""Functions of which each unit has a label, as a pattern."""
 FEW = 12
 """So many measures are listed where one is misspelt."""
 
@@ -374,7 +379,7 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
     across = [r.name for r in study.text.study.read if r.across]
     pooled = "|".join(["auroc", *map(re.escape, across)])
-    inside = rf"\b(corr|spearman|auroc|median)\([^()]*\b({pooled})\b(?!\()"
+    inside = rf"\b(corr|spearman|median|{OF_LABELS})\([^()]*\b({pooled})\b(?!\()"
     by_unit = parsed.share or re.search(inside, parsed.text)
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])
@@ -391,9 +396,11 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
 
 
 def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
-    """Refuse an AUROC of units that have rows of both labels, and so no label of their own."""
+    """Refuse an AUROC, a precision, a recall or an F1 of units that have rows of both labels, and
+    so no label of their own."""
     tables = {r.name: r for r in study.text.study.read}
-    for c in s.read.columns if re.search(r"\bauroc\(", s.read.parsed.text) else ():
+    found = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
+    for c in s.read.columns if found else ():
         part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
         if part is None or not isinstance(part.task, Task) or table is None or not table.column:
             continue
@@ -405,8 +412,8 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
         if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
             raise s.error(
                 s.key,
-                f"auroc(…) takes one label of each {prompts.unit}, and {mixed!r} has rows with "
-                f"several of {name}; {_of_single_prompts(prompts.table)}",
+                f"{found[1]}(…) takes one label of each {prompts.unit}, and {mixed!r} has rows "
+                f"with several of {name}; {_of_single_prompts(prompts.table)}",
             )
 
 

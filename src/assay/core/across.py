@@ -71,6 +71,29 @@ def auroc(score: Any, label: Any) -> Any:
     return _by_unit("auroc", auroc_by_unit, score, label)
 
 
+RATES = {
+    "precision": lambda both, guessed, labelled: both / guessed,
+    "recall": lambda both, guessed, labelled: both / labelled,
+    "f1": lambda both, guessed, labelled: 2 * both / (guessed + labelled),
+}
+"""Rates of a guess, by three shares of all units: those guessed and labelled, those guessed, and
+those labelled. They are ratios of these shares, and not means of units."""
+
+
+def counted(guess: Any, label: Any) -> tuple[Any, Any, Any]:
+    """Count for each unit, as 0 or 1, whether it is guessed and labelled, guessed, and labelled, by
+    the higher of two labels; NaN where it has no guess or no label. Raises: ClaimError for labels
+    of more than two values."""
+    if not all(isinstance(a, xr.DataArray) for a in (guess, label)):
+        return np.nan, np.nan, np.nan  # tried on numbers
+    kinds = np.unique(label.values[np.isfinite(label.values)])
+    if len(kinds) > 2:
+        raise ClaimError(f"a label of two values is needed, got {len(kinds)} of them")
+    guessed, labelled = xr.broadcast(guess, (label == kinds.max(initial=1.0)).astype(float))
+    known = guessed.notnull() & label.notnull() & (len(kinds) == 2)
+    return tuple(x.where(known) for x in (guessed * labelled, guessed, labelled))
+
+
 def _corr(x: Rows, y: Rows) -> Rows:
     spread = x.std() * y.std()
     if not spread > 0:

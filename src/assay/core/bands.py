@@ -34,6 +34,8 @@ from assay.core.intervals import (
 Numbers = Float[np.ndarray, "..."]
 Walk = Callable[[Any], Any]
 Ends = tuple[float, float]
+Limits = Mapping[str, tuple[Numbers, Numbers]]
+"""The lower and the upper limits of numbers, by what they belong to."""
 _DRAWS, _NORMAL = 10_000, 60
 """Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
 normal."""
@@ -48,6 +50,8 @@ MIDDLE = "median of units"
 """What is taken of the units themselves, and not over levels of their means."""
 _CANDIDATES = 201
 """Of two crossed factors: the values of cells among which the limits of a median are sought."""
+AT = "at"
+"""What is taken of a curve at the level where another one is largest."""
 SMOOTH = ("mean", "sum")
 """What is taken over levels and moves with every mean: an ordinary interval is right of it."""
 
@@ -78,14 +82,27 @@ class OverLevels:
         values = self.at_levels(m)
         if self.how == "spearman":
             return rank_correlation(*values)
+        if self.how == AT:
+            highest = values[1].argmax(1)  # that of a NaN, where there is one
+            missing = np.isnan(values[1]).any(1)
+            return np.where(missing, np.nan, values[0][np.arange(len(highest)), highest])
         return self._taken(values[0], m[self.levels][0] if self.levels else None)
 
-    def between(self, low: Numbers, high: Numbers, levels: Numbers | None) -> Ends:
-        """Give the ends of what it can be where the number of each level lies between these two."""
-        if self.how == "argmax":
-            assert levels is not None
-            likely = levels[high >= low.max()]
-            return float(likely.min()), float(likely.max())
+    @property
+    def chooser(self) -> str:
+        """What the numbers of all levels are called by which a level is chosen, where these are
+        not the numbers that it is taken of."""
+        return f"what chooses the level of {self.text}" if self.how == AT else self.text
+
+    def between(self, limits: Limits, levels: Numbers | None) -> Ends:
+        """Give the ends of what it can be where the number of each level lies between its
+        limits."""
+        low, high = limits[self.text]
+        if self.how in ("argmax", AT):
+            least, greatest = limits[self.chooser]
+            likely = greatest >= least.max()
+            low, high = (low, high) if levels is None else (levels, levels)
+            return float(low[likely].min()), float(high[likely].max())
         ends = self._taken(np.stack([low, high]), levels)
         return float(ends.min()), float(ends.max())
 
@@ -127,6 +144,7 @@ class OfMeans:
             for p in self.parts
             if p.how not in ("spearman", MIDDLE)
         }
+        levels |= {p.chooser: p.at_levels(m)[1] for p in self.parts if p.how == AT}
         return levels | {name: m[name][:, None] for name in self.plain}
 
 
@@ -220,10 +238,10 @@ class _Band:
         self.medians = {name: _median(name, cells, len(middles)) for name in middles}
 
     def _apart(self, x: Float[np.ndarray, "... number"]) -> Float[np.ndarray, "... number"]:
-        """Give the numbers, those of an argmax less the mean over its levels: what all levels have
-        in common does not bear on which is the largest."""
+        """Give the numbers, those by which a level is chosen less the mean over all levels: what
+        these have in common does not bear on which is the largest."""
         x, start = x.copy(), 0
-        rivals = {part.text for part in self.statistic.parts if part.how == "argmax"}
+        rivals = {p.chooser for p in self.statistic.parts if p.how in ("argmax", AT)}
         for name, size in self.sizes.items():
             own = x[..., start : start + size]
             own -= own.mean(-1, keepdims=True) if name in rivals else 0.0
@@ -247,14 +265,13 @@ class _Band:
         each = 1 - ((1 - level) / 2 / max(1, len(self.theta))) ** (1 / min(self.n))
         flat = self.theta + narrowed * each * self.reach
         low, high = np.fmin(flat[0], hull[0]), np.fmax(flat[1], hull[1])
-        ends, start = dict[str, Ends](), 0
-        parts = {p.text: p for p in self.statistic.parts if p.how not in SMOOTH}
+        limits, start = dict[str, tuple[Numbers, Numbers]](), 0
         for name, size in self.sizes.items():
-            x, y = low[start : start + size], high[start : start + size]
+            limits[name] = low[start : start + size], high[start : start + size]
             start += size
-            part = parts.get(name)
-            levels = self.means.get(part.levels) if part else None
-            ends[name] = part.between(x, y, levels) if part else (float(x[0]), float(y[0]))
+        known = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}
+        parts = [p for p in self.statistic.parts if p.how not in SMOOTH and p.text in limits]
+        ends = known | {p.text: p.between(limits, self.means.get(p.levels)) for p in parts}
         drawn = {**self.ranks, **self.medians}
         ends |= {name: limits_of(level, narrowed) for name, limits_of in drawn.items()}
         # the arithmetic around them is a weighted sum, which is largest at ends of each

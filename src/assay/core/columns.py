@@ -18,6 +18,8 @@ Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
 """The dimensions of a measure with their levels; without levels where these are not known."""
 BEYOND = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+PLACES = ("first", "last", "argmax")
+"""What is taken over levels and is one of them."""
 SHOWN, LONGEST = 12, 160
 """Levels of a dimension that a refusal lists at most, and their characters."""
 
@@ -34,11 +36,11 @@ class Column:
     over: tuple[str, ...] = ()
     """The dimensions over whose levels the mean is taken, unit by unit."""
     how: str = "mean"
-    """What is taken over them in place of the mean: sum, max, min, or first, the first level at
-    which the measure is `beyond` a number; or each, where all levels are kept for arithmetic over
-    which something is taken."""
+    """What is taken over them in place of the mean: sum, max, min, or first or last, the first or
+    the last level at which the measure is `beyond` a number; or each, where all levels are kept for
+    arithmetic over which something is taken."""
     beyond: tuple[str, float] | None = None
-    """A sign and a number, of first."""
+    """A sign and a number, of first and last."""
 
     def __str__(self) -> str:
         levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
@@ -128,12 +130,12 @@ class Column:
 def over_levels(
     x: xr.DataArray, how: str, over: Sequence[str], beyond: tuple[str, float] | None, text: str
 ) -> xr.DataArray:
-    """Take something over the levels of dimensions, unit by unit: of `first`, `count` and `share`
-    the level at which, how many times and in which share of them a number is `beyond` another; of
-    `argmax` the level of the largest, the first of several. What meets NaN is NaN. Raises:
-    ClaimError for `first` and `argmax` of levels that are no numbers."""
-    if how in ("first", "argmax"):
-        return _place(x, over, beyond, text)
+    """Take something over the levels of dimensions, unit by unit: of `first`, `last`, `count` and
+    `share` the level at which, how many times and in which share of them a number is `beyond`
+    another; of `argmax` the level of the largest, the first of several. What meets NaN is NaN.
+    Raises: ClaimError for `first`, `last` and `argmax` of levels that are no numbers."""
+    if how in PLACES:
+        return _place(x, how, over, beyond, text)
     if beyond is not None:
         so = BEYOND[beyond[0]](x, beyond[1]).astype(float).where(x.notnull())
         x, how = so, {"count": "sum", "share": "mean"}[how]
@@ -142,17 +144,20 @@ def over_levels(
 
 
 def _place(
-    x: xr.DataArray, over: Sequence[str], beyond: tuple[str, float] | None, text: str
+    x: xr.DataArray, how: str, over: Sequence[str], beyond: tuple[str, float] | None, text: str
 ) -> xr.DataArray:
-    """The first level at which each unit is beyond a number; where none is, the level that would
-    follow the last. Without a number the level at which it is largest. Raises: ClaimError for
-    levels that are no numbers."""
+    """The first or the last level at which each unit is beyond a number; where none is, the level
+    that would follow the last, or come before the first. Without a number the level at which it is
+    largest. Raises: ClaimError for levels that are no numbers."""
     dim = over[0]
     levels = x[dim].values if dim in x.coords else np.arange(x.sizes[dim])
     if over[1:] or levels.dtype.kind not in "iuf":
         raise ClaimError(f"{text} is over one dimension whose levels are numbers")
-    step = levels[-1] - levels[-2] if len(levels) > 1 else 1
-    known = np.append(levels, levels[-1] + step).astype(float)
+    levels = levels.astype(float)
+    if how == "last":  # the first one from the other end
+        x, levels = x.isel({dim: slice(None, None, -1)}), levels[::-1]
+    step = levels[-1] - levels[-2] if len(levels) > 1 else -1 if how == "last" else 1
+    known = np.append(levels, levels[-1] + step)
     if beyond is None:
         index = x.fillna(-np.inf).argmax(dim)
     else:

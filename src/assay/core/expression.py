@@ -14,14 +14,16 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
                                             min, median, and argmax, the level of the largest
     max(a.x - b.x, over=layer) > 1          of arithmetic as well
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
-    first(main.rank <= 10, over=layer) < 12 the first level at which it is so
+    first(main.rank <= 10, over=layer) < 12 the first level at which it is so; so is last
     share(main.loss > 3) < 0.1              in which share of units it is so
     median(main.x) > 2                      the median over units
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
+    f1(main.x > 0, main.label) > 0.8        of a guess, over units; precision and recall as well
     corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units; spearman as well
     max(mean(a.x), over=layer) > 1          the largest mean over units, where above it is the
                                             maximum of each unit; so are min, median, argmax,
                                             first(mean(a.x) > .9, over=layer), count and share
+    a.x[layer=argmax(b.y)] > 1              at the level at which another mean is largest
 
 Numbers, + - * /, log, log2, exp, sqrt, abs and these; nothing else. Nothing is averaged that the
 text does not name: a dimension that is neither a unit nor named is refused with its levels."""
@@ -42,8 +44,8 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from assay.core import across, syntax
-from assay.core.bands import MIDDLE, OfMeans, OverLevels
-from assay.core.columns import BEYOND, Column, Level, over_levels, refuse_other_levels
+from assay.core.bands import AT, MIDDLE, OfMeans, OverLevels
+from assay.core.columns import BEYOND, PLACES, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.heavy import xr
 from assay.core.stats import Statistic, mean
@@ -55,7 +57,7 @@ Names = Callable[[Column], Any]
 
 SIGNS_TYPED = {"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"}
 """Signs that are not read, as texts and our own pages have them, and those that are."""
-_LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=)")  # quoted text, brackets, = alone
+_LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, brackets, = alone
 
 
 class Reader:
@@ -208,6 +210,8 @@ class Parsed:
     """What computes it of one number for each column, be these numbers of one unit or means."""
     meant: tuple[str, ...] = field(default=(), compare=False)
     """What was read otherwise than it was typed, in words."""
+    is_rate: bool = False
+    """Whether it is a precision, a recall or an F1 by itself."""
 
     @property
     def kind(self) -> str:
@@ -252,10 +256,11 @@ def is_linear(
     return bool(np.allclose(far, 0, atol=1e-9) and np.allclose(twice, 2 * np.array(slopes)))
 
 
-HOW = ("sum", "max", "min", "median", "argmax", "first", "count")
+HOW = ("sum", "max", "min", "median", "argmax", "first", "last", "count")
 PAIRED = ("corr", "spearman")
 """Functions of two measures, over units or over the levels of a dimension."""
-"""Functions over the levels of a dimension, besides the mean."""
+_FOUND = ("first", "last", "count", "share")
+"""Functions of a comparison."""
 _EXAMPLES = {
     "mean": "mean(main.slope, over=kind)",
     "sum": "sum(main.slope, over=kind)",
@@ -265,6 +270,7 @@ _EXAMPLES = {
     "argmax": "argmax(main.effect, over=layer)",
     "count": "count(main.slope > 0.4, over=kind)",
     "first": "first(main.rank <= 10, over=layer)",
+    "last": "last(main.rank > 10, over=layer)",
     "share": "share(main.loss > 3)",
 }
 
@@ -287,7 +293,7 @@ class _Claim(Reader):
         "auroc": (2, across.auroc),
         "spearman": (2, across.spearman),
     }
-    MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
+    MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW, *across.RATES)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
     EXAMPLE: ClassVar[str] = (
         "it is not arithmetic; quote names with other signs, and the words not, and, or, in, is: "
@@ -338,6 +344,7 @@ class _Claim(Reader):
             tuple(self.together),
             walk,
             tuple(self.meant),
+            _how(_unmarked(body)) in across.RATES,
         )
 
     def _of_terms(self, body: ast.expr, outer: Walk) -> tuple[Statistic, Walk]:
@@ -359,6 +366,8 @@ class _Claim(Reader):
         return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(self.over_levels)), walk
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
+        if isinstance(node, ast.Subscript) and _chooser(node):
+            return self._at(node, inside)
         column = self._named(node)
         if column is None:
             return None
@@ -379,12 +388,15 @@ class _Claim(Reader):
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
             return self._together(node, inside)
         if _how(node) == "share":
-            taken = inside and id(node) in self.summands
-            return self._mean(node) if taken else _share(self, node, inside)
+            if inside and id(node) in self.summands:
+                return self._mean(node)
+            return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
         if _is_median(node) and inside:
             return self._median(node)
         if _how(node) in HOW:
             raise self.no(_without_over(node))
+        if _how(rate := _unmarked(node)) in across.RATES and isinstance(rate, ast.Call):
+            return self._rate(rate, inside)
         if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
             return self._mean(node)
         if not _is_mean(node):
@@ -411,9 +423,12 @@ class _Claim(Reader):
         """The mean over units of what is written inside, as a term of the statistic."""
         before = len(self.columns)
         walk = self.walk(inner)
-        term = _unparsed(inner)  # whole: two long ones may start alike
         if len(self.columns) == before:
             raise self.no(f"mean({_describe_node(inner)}) names no column")
+        return self._term(_unparsed(inner), walk)  # whole: two long ones may start alike
+
+    def _term(self, term: str, walk: Walk) -> Walk:
+        """A term of the statistic, which is computed of each unit."""
         if over := self.kept:
             term = f"{term} over {', '.join(over)}"
             self.terms[term] = lambda names: _with_axes(walk(names), over)
@@ -421,6 +436,26 @@ class _Claim(Reader):
             self.plain.append(term)
             self.terms[term] = walk
         return lambda names: names(Column(None, term))
+
+    def _rate(self, node: ast.Call, inside: bool) -> Walk:
+        """A precision, a recall or an F1 of a comparison as a guess of a label."""
+        if not inside:
+            raise self.no(f"{_describe_node(node)} is one number of all units, and no unit has one")
+        text, rate = _unparsed(node), across.RATES[_how(node)]
+        guess, label = self.values(node, 2, 2)
+        guessed = _share(self, guess, False, f"{_how(node)}(main.act > 0, main.label)")
+        labelled, kinds = self.walk(label), ("guessed and labelled", "guessed", "labelled")
+
+        def count(i: int) -> Walk:
+            return lambda names: across.counted(guessed(names), labelled(names))[i]
+
+        shares = [self._term(f"{kind} in {text}", count(i)) for i, kind in enumerate(kinds)]
+
+        def number(names: Any) -> Any:
+            with np.errstate(all="ignore"):  # where nothing is guessed there is no precision
+                return rate(*(share(names) for share in shares))
+
+        return number
 
     def _together(self, node: ast.Call, inside: bool) -> Walk:
         """Something that is taken of arithmetic over the levels of dimensions, unit by unit."""
@@ -432,7 +467,7 @@ class _Claim(Reader):
         if how == "corr" and inside:
             raise self.no("corr(…, over=…) is of the means over units: write it without mean(…)")
         bodies = [*node.args]
-        if how in ("first", "count", "share"):
+        if how in _FOUND:
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
         calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
         # the mean of what units give of it is the number of all units
@@ -444,16 +479,11 @@ class _Claim(Reader):
                     f"{how}; write mean({_describe_node(n)}), which is this number at each level"
                 )
         if how == "spearman":
-            mean_of = partial(ast.Call, ast.Name("mean"), keywords=[])
-            bodies = [b if any(map(_marks, ast.walk(b))) else mean_of(args=[b]) for b in bodies]
-        before, self.kept = len(self.columns), over
-        walks = [self.walk(body, inside) for body in bodies]
-        self.kept = ()
-        text, some = _unparsed(node), tuple(c for c in self.columns[before:] if c.how == "each")
-        if not some:
-            raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
+            bodies = [*map(_mean_of, bodies)]
         if inside:
-            return self._of_means(text, how, over, beyond, walks, some)
+            return self._of_means(node, how, over, beyond, bodies)
+        walks, some = self._over(node, over, bodies, inside)
+        text = _unparsed(node)
         ratio = any(map(_is_ratio, bodies))
 
         def number(names: Any) -> Any:
@@ -470,17 +500,43 @@ class _Claim(Reader):
         self.together.append(whole)
         return number
 
+    def _over(
+        self, node: ast.expr, over: tuple[str, ...], bodies: Sequence[ast.expr], inside: bool
+    ) -> tuple[list[Walk], tuple[Column, ...]]:
+        """What computes some expressions at all levels of dimensions, and the columns in them."""
+        before, self.kept = len(self.columns), over
+        walks = [self.walk(body, inside) for body in bodies]
+        self.kept = ()
+        some = tuple(c for c in self.columns[before:] if c.how == "each")
+        if not some:
+            raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
+        return walks, some
+
+    def _at(self, node: ast.Subscript, inside: bool) -> Walk:
+        """A curve at the level at which another one is largest, both of means over units."""
+        (dim, chooser), *more = _chooser(node)
+        other = chooser.keywords and _dims(self, chooser) != (dim,)
+        if more or other or self.kept or not inside:
+            raise self.no(
+                f"{_describe_node(node)} is of the means over units, at the level at which one of "
+                "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)]"
+            )
+        chooser = ast.Call(chooser.func, args=chooser.args, keywords=[])
+        bodies = [_mean_of(_elsewhere(node)), _mean_of(self.values(chooser, 1, 1)[0])]
+        return self._of_means(node, AT, (dim,), None, bodies)
+
     def _of_means(
         self,
-        text: str,
+        node: ast.expr,
         how: str,
         over: tuple[str, ...],
         beyond: tuple[str, float] | None,
-        walks: Sequence[Walk],
-        some: tuple[Column, ...],
+        bodies: Sequence[ast.expr],
     ) -> Walk:
         """Something that is taken of means over units, which the statistic does."""
-        levels = f"levels of {text}" if how in ("first", "argmax") else ""
+        walks, some = self._over(node, over, bodies, inside=True)
+        text = _unparsed(node)
+        levels = f"levels of {text}" if how in PLACES else ""
         if levels:
             self.terms[levels] = lambda names: _level_numbers([names(c) for c in some], over, text)
         self.over_levels.append(OverLevels(text, how, over, tuple(walks), beyond, levels))
@@ -489,7 +545,7 @@ class _Claim(Reader):
             values = [walk(lambda c: self.terms[c.name](names)) for walk in walks]
             return _of_number(how, beyond, values)
 
-        self.together.append(Together(text, over, some, how, number, walks[0], of_means=True))
+        self.together.append(Together(text, over, some, how, number, walks[-1], of_means=True))
         return lambda names: names(Column(None, text))
 
     def _named(self, node: ast.expr) -> Column | None:
@@ -497,8 +553,8 @@ class _Claim(Reader):
         how = _how(node)
         if isinstance(node, ast.Call) and how in ("mean", *HOW) and node.keywords:
             body, beyond = node.args[0] if len(node.args) == 1 else node, None
-            if how == "first":
-                body, beyond = _compared(self, body, _EXAMPLES["first"])
+            if how in ("first", "last"):
+                body, beyond = _compared(self, body, _EXAMPLES[how])
             inner = self._named(body) if body is not node and how != "count" else None
             if inner is None or inner.over or inner.how == "each":
                 return None
@@ -508,6 +564,8 @@ class _Claim(Reader):
                 replace(inner, over=over, how=how, beyond=beyond),
                 len(inner.levels) + len(over),
             )
+        if isinstance(node, ast.Subscript) and _chooser(node):
+            return None
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
             if inner is None or inner.levels or inner.over:
@@ -523,10 +581,9 @@ class _Claim(Reader):
         return None if parts is None else Column(*parts)
 
 
-def _share(reader: Reader, node: ast.Call, inside: bool) -> Walk:
+def _share(reader: Reader, node: ast.expr, inside: bool, example: str) -> Walk:
     """1 of each unit in which a comparison is so, else 0."""
-    (inner,) = reader.values(node, 1, 1)
-    body, (sign, edge) = _compared(reader, inner, _EXAMPLES["share"])
+    body, (sign, edge) = _compared(reader, node, example)
     walk = reader.walk(body, inside)
 
     def number(names: Any) -> Any:
@@ -550,7 +607,7 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     if not isinstance(tree, ast.Compare):
         raise reader.no(f"it compares nothing; {example}")
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
-    if ops == [ast.NotEq] and {"argmax", "first"} & set(map(_how, ast.walk(tree))):
+    if ops == [ast.NotEq] and {*PLACES} & set(map(_how, ast.walk(tree))):
         raise reader.no(
             "levels that differ are apart by 1 or more: say which one is expected to be later, as "
             f"in {_spelled(reader.text, parts[0])} - {_spelled(reader.text, parts[1])} >= 1"
@@ -654,7 +711,7 @@ def _once(reader: Reader, column: Column, count: int) -> Column:
 def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:
     """What is taken over the levels of something that has this number at each of them; NaN where
     that hangs on which levels there are."""
-    if how in ("first", "argmax", *PAIRED):
+    if how in (*PLACES, AT, *PAIRED):
         return np.float64(np.nan)
     return np.where(BEYOND[beyond[0]](values[0], beyond[1]), 1.0, 0.0) if beyond else values[0]
 
@@ -681,8 +738,24 @@ def _level_numbers(values: Sequence[Any], over: Sequence[str], text: str) -> Any
 
 def _marks(node: ast.AST) -> bool:
     """Whether a node says that its text is of means over units."""
+    if isinstance(node, ast.Subscript):
+        return bool(_chooser(node))
     called = isinstance(node, ast.Call) and bool(node.keywords)
-    return _how(node) == "spearman" if called else _how(node) in ("mean", "median")
+    marks = ("mean", "median", *across.RATES)
+    return _how(node) == "spearman" if called else _how(node) in marks
+
+
+def _mean_of(node: ast.expr) -> ast.expr:
+    """The mean over units of an expression that does not say what it is the mean of."""
+    if any(map(_marks, ast.walk(node))):
+        return node
+    return ast.Call(ast.Name("mean"), args=[node], keywords=[])
+
+
+def _unmarked(node: ast.AST) -> ast.AST:
+    """What is inside of mean(…) without over; anything else as it is."""
+    alone = _is_mean(node) and not node.keywords and len(node.args) == 1
+    return node.args[0] if alone else node
 
 
 def _is_ratio(node: ast.expr) -> bool:
@@ -787,6 +860,27 @@ def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
     ]
 
 
+def _chooser(node: ast.Subscript) -> list[tuple[str, ast.Call]]:
+    """The dimensions of which a level is chosen, as in [layer=argmax(a.x)], and by what."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    return [
+        (str(_level(part.left)), part.comparators[0])
+        for part in parts
+        if isinstance(part, ast.Compare)
+        and [type(op) for op in part.ops] == [ast.Eq]
+        and isinstance(part.comparators[0], ast.Call)
+        and _how(part.comparators[0]) == "argmax"
+    ]
+
+
+def _elsewhere(node: ast.Subscript) -> ast.expr:
+    """What stands before a level that is chosen, with the other levels that it names."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    rest = [x for x in parts if not (isinstance(x, ast.Compare) and _how(x.comparators[0]))]
+    levels = ast.Tuple(rest) if rest[1:] else rest[0] if rest else None
+    return ast.Subscript(node.value, levels) if levels else node.value
+
+
 def _level(node: ast.expr) -> Level | None:
     """A name, a text, a number with signs, or True or False; else None."""
     if isinstance(node, ast.Name):
@@ -800,13 +894,16 @@ def _level(node: ast.expr) -> Level | None:
 
 
 def _parsable(text: str) -> str:
-    """The text with each = between brackets doubled, so that Python reads [kind=rare]."""
-    depth = 0
+    """The text with each = between square brackets doubled, so that Python reads [kind=rare]; not
+    within round ones between them."""
+    opened = [""]
 
     def doubled(match: re.Match[str]) -> str:
-        nonlocal depth
-        depth += {"[": 1, "]": -1}.get(match[0], 0)
-        return "==" if match[0] == "=" and depth > 0 else match[0]
+        if match[0] in ("[", "("):
+            opened.append(match[0])
+        elif match[0] in ("]", ")"):
+            opened.pop() if opened[1:] else None
+        return "==" if match[0] == "=" and opened[-1] == "[" else match[0]
 
     return _LONE.sub(doubled, text)
 

@@ -633,9 +633,12 @@ def heads_in_words(heads: Sequence[str]) -> str:
 
 
 def token_in_words(place: Positions) -> str:
-    """Say a position, or several: the last token, token 3, every token, or that at which a slot
-    ends."""
+    """Say a position, or several: the last token, token 3, tokens 4 to 9, every token, or that at
+    which a slot ends."""
     if isinstance(place, tuple):
+        first, last = place[0], place[-1]
+        if isinstance(first, int) and place[2:] and place == (*range(first, first + len(place)),):
+            return f"tokens {first} to {last}"
         return " and ".join(map(token_in_words, place))
     if slot := whole_slot(place):
         return f"every token of {slot.strip('{}')}"
