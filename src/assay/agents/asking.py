@@ -18,10 +18,10 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import composing, missing
+from assay.ask import composing, missing, mistakes
 from assay.ask.inputs import files_named
 from assay.ask.planned import Gap
-from assay.ask.text import ASKED, FENCE, Text, read
+from assay.ask.text import ASKED, FENCE, PlacedError, Text, read, read_whole
 from assay.core.claims import claims_key
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, StoreError, nearest, renamed, substitute
@@ -259,11 +259,11 @@ def _study(asked: Asked, bounds: Bounds, place: Path, store: Store, names: dict[
     path = place / f"{NAME}{ending}"
     path.write_bytes(asked.study.encode())
     _hide(path, names)
-    text = read(path)
+    text, is_whole = _read(path)
     links, runs_code = _parts(text, bounds)
     for name, target in links.items():
         (place / name).symlink_to(target)
-    if lacks := missing.essential(text):
+    if is_whole and (lacks := missing.essential(text)):
         composing.known(text)  # a wrong name first: what is missing may depend on it
         assumed = missing.assumed(text) if text.study.experiment else []
         raise Lacking(
@@ -289,6 +289,17 @@ def _study(asked: Asked, bounds: Bounds, place: Path, store: Store, names: dict[
         code=runs_code,
         names=names,
     )
+
+
+def _read(path: Path) -> tuple[Text, bool]:
+    """Read a study, or, where some of its fields cannot be read, what is left without them: it is
+    refused with all its mistakes where it is composed. Raises: ExperimentError."""
+    try:
+        return read(path), True
+    except PlacedError as error:
+        if (text := mistakes.readable(path, read_whole(path), error)) is None:
+            raise
+        return text, False
 
 
 def _hide(path: Path, names: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, get_type_hints
 from urllib.parse import unquote
@@ -204,7 +204,7 @@ def _called(
     try:
         text = _written(getattr(tools, name)(**offered[name].read(arguments)))
     except AssayError as error:
-        return _refused(f"{name}: {error.request()}")
+        return _refused(f"{name}: {error.request()}", error.others)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (lacks := heavy.need(error)):
             return _refused(f"{name}: {lacks}")
@@ -232,8 +232,10 @@ def _written(answer: Any) -> str:
     return as_json(plain_all(to_json(answer)), allow_nan=False)
 
 
-def _refused(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=line(text))], is_error=True)
+def _refused(text: str, others: Sequence[str] = ()) -> CallToolResult:
+    """A refusal, with a line for each further mistake."""
+    lines = "\n".join(map(line, (text, *others)))
+    return CallToolResult(content=[TextContent(type="text", text=lines)], is_error=True)
 
 
 def line(text: str) -> str:

@@ -16,6 +16,7 @@ from assay.ask import (
     contents,
     inputs,
     missing,
+    mistakes,
     model_study,
     notes,
     sides,
@@ -37,9 +38,13 @@ from assay.lab.judge import families
 
 
 def experiment(path: Path) -> Experiment:
-    """The Experiment that a study's file describes. Raises: ExperimentError, one line with line and
-    column."""
-    text = read(path)
+    """The Experiment that a study's file describes. Raises: ExperimentError, with the line and the
+    column of each mistake."""
+    return mistakes.collected(path, partial(_complete, path), composed)
+
+
+def _complete(path: Path, text: Text) -> Experiment:
+    """The Experiment of a study that says all that it has to. Raises: ExperimentError."""
     if lacks := missing.essential(text):
         known(text)
         more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""

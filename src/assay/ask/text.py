@@ -63,6 +63,8 @@ _TOKENS, PLACED = re.compile(r"(-?\d{1,4})?:(-?\d{1,4})?"), ("position", "source
 """A range of tokens, without its end, and the fields that may be one."""
 MISTAKES = 9
 """So many mistakes of a file are reported at once."""
+HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
+"""A line on which a table begins."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -235,6 +237,14 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     estimate: tuple[EstimateEntry, ...] = ()
 
 
+class PlacedError(ExperimentError):
+    """What is wrong with a study, with the keys of what is: of several mistakes those of each."""
+
+    keys: tuple[tuple[str | int, ...], ...] = ()
+    unread = False
+    """Whether a field could not be read."""
+
+
 @dataclass(frozen=True)
 class Text:
     """A study with the text it was read from."""
@@ -253,7 +263,7 @@ class Text:
         line, column = position(self.toml, keys)
         return f"{self.path} line {line + self.first - 1} column {column}"
 
-    def error(self, keys: Sequence[str | int], what: object) -> ExperimentError:
+    def error(self, keys: Sequence[str | int], what: object) -> PlacedError:
         """Make the refusal of what stands at these keys, with its place: of a table, that of the
         one value that the refusal quotes."""
         if len(keys) == 2:
@@ -262,7 +272,9 @@ class Text:
             entry = table[at] if isinstance(table, list) and at < len(table) else {}
             quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
             keys = (*keys, *quoted) if len(quoted) == 1 else keys
-        return ExperimentError(f"{self.at(*keys)}: {what}")
+        error = PlacedError(f"{self.at(*keys)}: {what}")
+        error.keys = ((*keys,),)
+        return error
 
     def index(self, kind: str, name: str) -> int:
         """Find which of the tables of a kind has this name."""
@@ -288,19 +300,23 @@ class Text:
 def read(path: Path) -> Text:
     """Read a study's file. Raises: ExperimentError, one line that names the line and column and
     says what would be right."""
+    return parsed(path, read_whole(path))
+
+
+def read_whole(path: Path) -> str:
+    """Read the text of a study's file. Raises: ExperimentError."""
     raw = foreign.read(path, "a study", LARGEST)
     try:
-        whole = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise ExperimentError(
             f"{path} is not a study: it is not UTF-8 text (byte {e.start:,})"
         ) from None
-    return parsed(path, whole)
 
 
 def parsed(path: Path, whole: str) -> Text:
     """Read a study's text, which is that of this file. Raises: ExperimentError as `read` does."""
-    toml, first, page = _parted(path, whole)
+    toml, first, page = parted(path, whole)
     if deep := _DEEP.search(toml):
         line = toml.count("\n", 0, deep.start()) + first
         raise ExperimentError(f"{path} line {line}: a key of {PARTS} parts; a study's have two")
@@ -312,15 +328,18 @@ def parsed(path: Path, whole: str) -> Text:
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
+        wrong = [*islice(_mistakes(table), MISTAKES)]
         found = sorted(
             (position(toml, keys), _lists_of_lists(table, keys) or _advice(error, keys))
-            for keys, error in islice(_mistakes(table), MISTAKES)
+            for keys, error in wrong
         )
-        refusal, *others = (
-            ExperimentError(f"{path} line {line + first - 1} column {column}: {what}")
+        message, *others = (
+            f"{path} line {line + first - 1} column {column}: {what}"
             for (line, column), what in found
         )
-        refusal.others = tuple(map(str, others))
+        refusal = PlacedError(message)
+        refusal.keys, refusal.unread = tuple(keys for keys, _ in wrong), True
+        refusal.others = tuple(others)
         raise refusal from None
     text = Text(path, toml, first, page, written_out(study))
     for keys in _no_numbers(table):
@@ -429,8 +448,8 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
     return best
 
 
-def _parted(path: Path, whole: str) -> tuple[str, int, str]:
-    """The TOML, the line on which it begins, and the Markdown behind it."""
+def parted(path: Path, whole: str) -> tuple[str, int, str]:
+    """Give the TOML, the line on which it begins, and the Markdown behind it."""
     if path.suffix != ".md":
         return whole, 1, ""
     lines = whole.splitlines()

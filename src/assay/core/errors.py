@@ -124,6 +124,7 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
         yield
     except AssayError as error:
         error.args = tuple(_renamed(piece, names) for piece in error.args)
+        error.others = tuple(substitute(line, names) for line in error.others)
         raise
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from assay.ask.planned import Arm, Expected, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
 from assay.core.compute import in_bytes
+from assay.core.errors import ExperimentError
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
@@ -51,7 +52,11 @@ def command(
     if name.endswith(STUDIES):
         from assay.ask.missing import find_gaps  # which loads what asks a model
 
-        gaps = find_gaps(entry(name).path)
+        try:
+            gaps = find_gaps(entry(name).path)
+        except ExperimentError:
+            choice.of(name)  # which refuses it with all its mistakes
+            raise
         if gaps.exit_code:
             lacking = written("plan_lacking", gaps=gaps.gaps, assumed=assumed(gaps))
             return Answer(gaps, lacking, gaps.exit_code)
