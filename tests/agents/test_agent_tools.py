@@ -498,3 +498,18 @@ def test_what_would_decide_a_tie_names_arguments(ask):
         "would_decide"
     ]
     assert "--" not in told and "bounds LOW HIGH" in told
+
+
+def test_a_study_is_refused_with_all_of_its_mistakes_a_line_each(refusal):
+    claim = '[[claim]]\ntext = "x"\nholds = "{}"\ncontrol = ["linear"]\nthreshold = "plan: x"\n'
+    said = refusal(
+        "run",
+        study='question = "x"\n[[experiment]]\nname = "superposition"\npresett = "smoke"\n'
+        + claim.format("mian.held_out < 1")
+        + claim.format("main.holdout < 1")
+        + claim.format("main.held_out = 1"),
+    )
+    lines = said.splitlines()
+    assert [re.search(r"the study line (\d+)", x)[1] for x in lines] == ["4", "7", "12", "17"]
+    assert "did you mean preset?" in lines[0] and "did you mean main?" in lines[1]
+    assert "/assay-" not in said

@@ -81,7 +81,8 @@ def at(positions, change, heads=None):
 
 def places(naive, n, last_of_what):
     """The places that are tried, as a table says them and as the tokens that they are."""
-    return {"all": slice(len(naive.opening), None), -1: [n - 1], 3: [3], "{what}": [last_of_what]}
+    where = {"all": slice(len(naive.opening), None), -1: [n - 1], 3: [3], "{what}": [last_of_what]}
+    return where | {(1, 2, 3): [1, 2, 3]}
 
 
 def last_of_what(naive, i):
@@ -99,7 +100,7 @@ def last_within(naive, text, part):
 POSITIONS = ["all", -1, 3, "{what}"]
 
 
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("position", [*POSITIONS, (1, 2, 3)])
 def test_adding_and_projecting_out(subject, three, position):
     _, naive = subject
     raw = naive.model.get_input_embeddings().weight.detach()

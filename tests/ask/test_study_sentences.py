@@ -53,12 +53,24 @@ def traced(layer, position):
 
 
 MOST = "max(main.right - changed.right, over=head) > 2"
+SEEN = "(main.right - changed.right)[head=argmax(main.looks)] > 2"
+LOOKED_LEAST = SEEN.replace("main.looks", "0 - main.looks")
 BACK = "restored.right - noised.right > 0.3"
 LITTLE = "'changed/heads'.right - 0.7 * main.right > 0"
 CASES = {
     "one of the heads": (swept([0, 1, 2, 3], 'controls = ["damage"]'), MOST, "holds"),
     "none of the heads": (swept([0, 2, 3], 'controls = ["damage"]'), MOST, "undecided"),
     "any head": (swept([0, 1, 2, 3]), MOST, "unspecific"),
+    "the head that looks most": (
+        swept([0, 1, 2, 3], 'controls = ["damage"]') + LOOKS,
+        SEEN,
+        "holds",
+    ),
+    "the head that looks least": (
+        swept([0, 1, 2, 3], 'controls = ["damage"]') + LOOKS,
+        LOOKED_LEAST,
+        "fails",
+    ),
     "at least one head looks": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 0.7", "holds"),
     "two heads look": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 1.5", "fails"),
     "other heads do little": (CUT, LITTLE, "holds"),
@@ -208,9 +220,25 @@ def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F81
         ('levels = "who"\n', r"a second \[\[prompts"),
     ):
         text = tables.replace('unit = "country"\n', f'unit = "country"\n{levels}')
-        path = study(folder, "mixed", text, "auroc(main.right, main.anna) > 0.6")
-        with pytest.raises(ExperimentError, match=rf"takes one label of each country.*{way}"):
-            catalogue.find(str(path))
+        for of in ("auroc(main.right, main.anna) > 0.6", "f1(main.right > 0, main.anna) > 0.6"):
+            path = study(folder, "mixed", text, of)
+            with pytest.raises(ExperimentError, match=rf"takes one label of each country.*{way}"):
+                catalogue.find(str(path))
+
+
+def test_a_precision_of_a_read_is_that_of_its_rows_and_lies_between_0_and_1(folder, tmp_path):  # noqa: F811
+    label = '[[read]]\nname = "anna"\ncolumn = ["who", "anna"]\n'
+    value = '\n[[estimate]]\ntext = "e"\nvalue = "precision(main.right > {}, main.anna)"\n'
+    tables = CUT + label + value.format(6) + value.format(4).replace('"e"', '"d"')
+    path = study(folder, "precision", tables, "main.right - changed.right > 2")
+    experiment = catalogue.find(str(path))
+    assert [e.natural for e in experiment.claims[1:]] == [(0, 1)] * 2
+    result = Lab(tmp_path, Inline()).run(experiment)
+    [main] = [x for name, x in result.arms.items() if name == "main"]
+    right, anna = (main[name].values.ravel() for name in ("right", "anna"))
+    for edge, found in zip((6, 4), result.estimates, strict=True):
+        guessed = [a for r, a in zip(right, anna, strict=True) if r > edge]
+        assert found.estimate == pytest.approx(sum(guessed) / len(guessed))
 
 
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811

@@ -139,3 +139,39 @@ def test_every_ending_of_a_study_has_a_reader_and_no_other_has(tmp_path):
         assert sources.reader(path).header(path).title == "Is it so?"
     with pytest.raises(ExperimentError, match="nothing reads"):
         sources.reader(tmp_path / "asks.yaml")
+
+
+@pytest.mark.parametrize(
+    ("position", "tokens"),
+    {
+        '"4:10"': tuple(range(4, 10)),
+        '":3"': (0, 1, 2),
+        '"-3:"': (-3, -2, -1),
+        '"-5:-2"': (-5, -4, -3),
+        '["1:3", "{country}", -1]': (1, 2, "{country}", -1),
+        '"4:"': "4:",  # which tokens these are depends on the prompt
+        '"2:-2"': "2:-2",
+        '"5:5"': "5:5",
+        "[3, 4, 5]": (3, 4, 5),
+    }.items(),
+)
+def test_a_range_of_tokens_is_every_token_in_it(tmp_path, position, tokens):
+    path = tmp_path / "asks.toml"
+    path.write_text(
+        f"""
+[[read]]
+name = "long"
+norm = true
+position = {position}
+[[intervene]]
+name = "cut"
+ablate = "mean"
+source_position = {position}
+[[intervene]]
+name = "blind"
+block = {{ to = {position} }}
+"""
+    )
+    found = read(path).study
+    cut, blind = found.intervene
+    assert found.read[0].position == cut.source_position == blind.block.to == tokens

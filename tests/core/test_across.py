@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
+from sklearn import metrics
 
 import assay
 from assay.core import across
@@ -71,6 +72,42 @@ def test_an_auroc_counts_pairs_and_ties_half(pair):
         assert np.var(got.values[i]) / len(s) == pytest.approx(delong)
 
 
+RATES = {"precision": metrics.precision_score, "recall": metrics.recall_score}
+RATES |= {"f1": metrics.f1_score}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_rates_of_a_guess_are_scikit_learns_and_vary_as_their_bootstrap_does(name):
+    of = np.random.default_rng(2)
+    label = np.repeat([0.0, 2.0], [90, 60])  # the higher of two values is what is guessed
+    score = of.normal(size=150) + 0.7 * label
+    table = {"arm": ["a"] * 150, "prompt": [*range(150)], "x": score, "y": label}
+    found = assay.estimate(table, value=f"{name}(a.x > 0.5, a.y)", unit="prompt")
+    assert found.estimate == pytest.approx(RATES[name](label == 2, score > 0.5))
+    draws = of.integers(0, 150, (2000, 150))
+    again = [RATES[name](label[d] == 2, score[d] > 0.5) for d in draws]
+    width = (found.high - found.low) / 2 / stats.t.ppf(0.975, 149)  # wider where it is skewed
+    assert 0.95 < width / np.std(again) < 1.25
+    less = assay.estimate(
+        table, value=f"mean({name}(a.x > 0.5, a.y)) - {name}(a.x > 9, a.y) / 2", unit="prompt"
+    )
+    nothing = 0.0 if name != "precision" else np.nan  # of nothing that is guessed
+    assert less.estimate == pytest.approx(found.estimate - nothing / 2, nan_ok=True)
+
+
+def test_a_rate_at_each_level_is_that_of_its_level():
+    of, data = np.random.default_rng(5), arrays("x")
+    label = xr.DataArray(of.integers(0, 2, 7).astype(float), dims="prompt")
+    parsed = parse("max(f1(main.x[head=1] > 0, main.y), over=layer) > 0.5")
+    parts = data | {"y": label}
+    terms = {t: w(lambda c: c.take(parts[c.name], ["prompt"])) for t, w in parsed.terms.items()}
+    means = {t: x.transpose("prompt", ...).values.mean(0)[None] for t, x in terms.items()}
+    expected = [metrics.f1_score(label, x > 0) for x in data["x"].values[:, :, 1].T]
+    assert parsed.statistic(means) == pytest.approx(max(expected))
+    with pytest.raises(ClaimError, match="two values is needed, got 3"):
+        across.counted(label, label * 0 + xr.DataArray([0, 1, 2, 0, 0, 0, 0], dims="prompt"))
+
+
 def test_what_no_statistic_is_of():
     x = xr.DataArray(np.arange(4.0), dims="prompt")
     assert np.isnan(across.corr(x, x * 0).values).all()
@@ -106,6 +143,9 @@ def test_something_is_taken_of_arithmetic_over_levels():
         f"share(main.x - main.y <= 0, {over})": (x <= y).mean((1, 2)),
         "first(main.x[head=1] - main.y[head=2] > 0.5, over=layer)": [
             next((2 * k for k in range(4) if row[k] > 0.5), 8) for row in x[:, :, 1] - y[:, :, 2]
+        ],
+        "last(main.x[head=1] > 0.5, over=layer)": [
+            max([-2, *(2 * k for k in range(4) if row[k] > 0.5)]) for row in x[:, :, 1]
         ],
     }
     for text, numbers in expected.items():

@@ -23,6 +23,9 @@ TAKEN = {
     "share(mean(x) <= 0.3, over=layer)": lambda m: (m <= 0.3).mean(),
     "argmax(mean(x), over=layer)": lambda m: m.argmax(),
     "first(mean(x) > 0.3, over=layer)": lambda m: next((i for i, v in enumerate(m) if v > 0.3), 12),
+    "last(mean(x) <= -0.3, over=layer)": lambda m: max([-1, *np.flatnonzero(m <= -0.3)]),
+    "x[layer=argmax(x - base)]": lambda m: m.max(),
+    "(base - x)[layer=argmax(0 - mean(x), over=layer)]": lambda m: -m.min(),
     "2 * max(mean(x) - mean(base), over=layer) - mean(base) / 4": lambda m: 2 * m.max(),
 }
 
@@ -73,6 +76,27 @@ def test_levels_at_which_all_units_agree_may_still_be_the_largest():
     assert (i.estimate, i.low, i.high) == (2, 1, 2)
 
 
+def test_a_curve_is_read_at_the_level_at_which_another_one_is_largest():
+    """A loop over the means finds the level; where two may be the largest, both are allowed for."""
+    peak, rng = np.where(np.arange(LEVELS) == 5, 3.0, 0.0), np.random.default_rng(8)
+    arm = measured(rng, 40, x=np.linspace(-1, 1, LEVELS), y=peak)
+    means = {name: arm[name].mean("prompt").values for name in "xy"}
+    level = max(range(LEVELS), key=lambda k: means["y"][k])
+    i, alone = taken("x[layer=argmax(y)]", arm), taken("max(mean(x), over=layer)", arm)
+    assert level == 5 and i.estimate == pytest.approx(means["x"][5])
+    assert 0 < i.high - i.low < 1.5 * (alone.high - alone.low)  # no other level can be the largest
+    arm["y"][:, 11] = arm.y[:, 5] + 0.01 * rng.standard_normal(40)
+    i = taken("x[layer=argmax(y)]", arm)
+    assert i.low < means["x"][5] < means["x"][11] < i.high
+    arm["x"] = arm.x.expand_dims({"kind": ["a", "b"]}, -1) * [1, 2]
+    parsed = parse("x[layer=argmax(y), kind=b]", compared=False)
+    terms = {t: w(lambda c: c.take(arm[c.name], ["prompt"])) for t, w in parsed.terms.items()}
+    arrays = {t: x.transpose("prompt", ...).values for t, x in terms.items()}
+    at = max(range(LEVELS), key=lambda k: float(arm.y[:, k].mean()))
+    found = interval_of(arrays, parsed.statistic, units=("prompt",), draws=1)
+    assert found.estimate == pytest.approx(2 * means["x"][at])
+
+
 def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
     a = np.random.default_rng(1).standard_normal(LEVELS)
     arm = measured(np.random.default_rng(2), 30, x=a, y=a)
@@ -97,6 +121,15 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
         "max(median(a.x), over=layer) > 1": "nothing is taken of it over levels",
         "share(median(a.x) > 2) > 0.5": "nothing is taken of it unit by unit",
         "median(2) > 1": "names no column",
+        "share(a.x[layer=argmax(a.y)] > 1) > 0.5": "is of the means over units",
+        "mean(a.x[layer=argmax(a.y)]) > 1": "is of the means over units",
+        "a.x[layer=argmax(a.y, over=head)] > 1": "is of the means over units",
+        "a.x[layer=argmax(a.y), head=argmax(a.y)] > 1": "is of the means over units",
+        "max(a.x[layer=argmax(a.y)], over=head) > 1": "is of the means over units",
+        "last(a.x, over=layer) > 1": r"write last\(main.rank > 10, over=layer\)",
+        "f1(a.x, a.y) > 0.5": r"a comparison with a number; write f1\(main.act > 0, main.label\)",
+        "recall(a.x > 1) > 0.5": "takes 2 values",
+        "share(f1(a.x > 1, a.y) > 0.5) > 0.5": "one number of all units, and no unit has one",
     }.items(),
 )
 def test_what_has_no_interval_is_refused_with_the_other_way_to_say_it(text, why):

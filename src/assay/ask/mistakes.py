@@ -39,7 +39,8 @@ def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], 
         return compose(parsed(path, whole))
     except PlacedError as error:
         further = [*error.others, *_further(path, whole, error, again)]
-        error.others = tuple(x for x in dict.fromkeys(further) if x != str(error))
+        lines = (line for line in dict.fromkeys(further) if line != str(error))
+        error.others = tuple(sorted(lines, key=_line))
         raise
 
 
@@ -76,6 +77,11 @@ def _further(
             return
 
 
+def _line(mistake: str) -> int:
+    found = re.search(r" line (\d+) column", mistake)
+    return int(found[1]) if found else 0
+
+
 def _joined(path: Path, toml: str, page: str) -> str:
     return "\n".join((FENCE, toml, FENCE, page)) if path.suffix == ".md" else toml
 
@@ -106,7 +112,8 @@ def _without(toml: str, mistakes: Sequence[Keys]) -> str:
             words = {*re.findall(r"[\w-]+", repr(entry))}  # one may be a misspelt name of it
             if other not in gone and get_close_matches(name, words, n=1, cutoff=0.75):
                 gone.append(other)
-    if all(t in gone for t in entries if t[0] in ("read", "probe")):
+    measured = {t for t in entries if t[0] in ("read", "probe")}
+    if measured and measured <= {*gone}:
         return ""
     lines, counts, now = list[str](), dict[str, int](), ("", 0)
     for line in toml.splitlines():

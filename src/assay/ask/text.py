@@ -382,10 +382,12 @@ def _spell_ranges(table: Any) -> None:
     for kind in ("direction", "intervene", "read", "probe"):
         entries = table.get(kind)
         for entry in entries if isinstance(entries, list) else ():
-            for field in PLACED if isinstance(entry, dict) else ():
-                if kind in ("intervene", "read") and field in entry:
-                    entry[field] = _spelled_tokens(entry[field])
-            sweep: Any = entry.get("sweep") if isinstance(entry, dict) else None
+            entry = entry if isinstance(entry, dict) else {}
+            block = entry.get("block")
+            for held, field in (*((entry, f) for f in PLACED), (block, "to")):
+                if kind in ("intervene", "read") and isinstance(held, dict) and field in held:
+                    held[field] = _spelled_tokens(held[field])
+            sweep: Any = entry.get("sweep")
             for name, levels in [*sweep.items()] if isinstance(sweep, dict) else ():
                 if isinstance(levels, str) and (match := _RANGE.fullmatch(levels)):
                     first, end, step = (int(x) for x in match.groups("1"))
@@ -543,7 +545,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 "from: write controls = [] under the model, intervention, probe or diff"
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
-        other = OTHERWISE.get((str(keys[0]), unknown[1]))
+        other = OTHERWISE.get((str(keys[0]), unknown[1])) if len(keys) < 4 else ""
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         return f"{field_path} is not a field of a study; {hint}{where}"
     if missing := re.search(r"missing required field `([^`]+)`", error):

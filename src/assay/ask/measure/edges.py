@@ -58,7 +58,8 @@ def pairs(block: Block, prompt: Prompt) -> Pairs:
     """The tokens of a prompt between which attention is blocked; from all is from those behind the
     hidden ones. Raises: DataError where none could see a hidden one, or where one would see nothing
     else."""
-    hidden = _tokens(prompt, block.to)
+    to = block.to if isinstance(block.to, tuple) else (block.to,)
+    hidden = sorted({n for place in to for n in _tokens(prompt, place)})
     behind = [*range(max(hidden) + 1, len(prompt.tokens))]
     attending = behind if block.from_ == "all" else _tokens(prompt, block.from_)
     hidden = [k for k in hidden if k <= max(attending, default=-1)]

@@ -1,0 +1,65 @@
+"""A study with several mistakes is refused once, with all of them; none of these is only a
+consequence of another."""
+
+import re
+
+import pytest
+from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
+
+from assay.cli.main import main
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+
+CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+CLAIM = '\n[[claim]]\ntext = "x"\nholds = "{}"\nthreshold = "plan: x"\n'
+
+
+def mistakes(path):
+    """The line of each mistake, with what is said of it."""
+    with pytest.raises(ExperimentError) as refusal:
+        catalogue.find(str(path))
+    lines = (str(refusal.value), *refusal.value.others)
+    assert all(line.startswith(f"{path} line ") and "\n" not in line for line in lines)
+    return {int(re.search(r"line (\d+)", line)[1]): line for line in lines}
+
+
+def line_of(path, text):
+    return next(k for k, x in enumerate(path.read_text().splitlines(), 1) if text in x)
+
+
+def test_unknown_fields_misspelt_names_and_unknown_sites_are_in_one_refusal(folder, capsys):  # noqa: F811
+    more = '[[read]] # lens\nname = "lens"\nlogit_lens = " {city}"\nsite = "blocks.77.hook_resid_post"\n'
+    more += '[[intervene]]\nname = "steered"\nadd = "prase"\nsite = "blocks.1.hook_resid_pre"\n'
+    more += CLAIM.format("changd.right - main.right < -1") + CLAIM.format("main.rigth > 1")
+    more += CLAIM.format("main.right > wide")
+    wrong = CUT.replace('name = "right"\n', 'name = "right"\npostion = -1\n') + more
+    path = study(folder, "wrong", wrong, "steered.right > 1")
+    wanted = {
+        "postion": "did you mean position",
+        "[[read]] # lens": "blocks.77.hook_resid_post does not exist",
+        '"prase"': "no direction 'prase'",
+        "changd": "no arm 'changd'; did you mean changed?",
+        "rigth": "did you mean right?",
+        "wide": "one side must be a number",
+    }
+    found = mistakes(path)
+    assert {*found} == {line_of(path, text) for text in wanted}
+    for text, words in wanted.items():
+        assert words in found[line_of(path, text)]
+    for command in ("plan", "run"):
+        assert main([command, str(path)]) == 2
+        printed = capsys.readouterr().err.splitlines()
+        assert [re.search(r"line (\d+)", x)[1] for x in printed] == [*map(str, sorted(found))]
+
+
+def test_what_follows_from_a_mistake_is_not_reported(folder):  # noqa: F811
+    """An arm that is wrong itself takes the claims that name it, or nearly name it, with it."""
+    wrong = CUT.replace('"zero"', '"zeros"') + CLAIM.format("changd.right < 1")
+    path = study(folder, "follows", wrong, "changed.right < 1")
+    assert {*mistakes(path)} == {line_of(path, 'name = "changed"')}
+
+
+def test_one_mistake_is_one_line_and_a_good_study_is_none(folder):  # noqa: F811
+    path = study(folder, "one", CUT, "changed.right - main.wright < 1")
+    assert len(mistakes(path)) == 1
+    assert catalogue.find(str(study(folder, "none", CUT, "changed.right - main.right < 1")))
