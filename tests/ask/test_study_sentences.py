@@ -53,24 +53,16 @@ def traced(layer, position):
 
 
 MOST = "max(main.right - changed.right, over=head) > 2"
-SEEN = "(main.right - changed.right)[head=argmax(main.looks)] > 2"
-LOOKED_LEAST = SEEN.replace("main.looks", "0 - main.looks")
+AT_MOST = "(main.right - changed.right)[head=argmax(main.known - changed.known)] > 2"
+AT_LEAST = AT_MOST.replace("main.known - changed.known", "changed.known - main.known")
 BACK = "restored.right - noised.right > 0.3"
 LITTLE = "'changed/heads'.right - 0.7 * main.right > 0"
 CASES = {
     "one of the heads": (swept([0, 1, 2, 3], 'controls = ["damage"]'), MOST, "holds"),
     "none of the heads": (swept([0, 2, 3], 'controls = ["damage"]'), MOST, "undecided"),
     "any head": (swept([0, 1, 2, 3]), MOST, "unspecific"),
-    "the head that looks most": (
-        swept([0, 1, 2, 3], 'controls = ["damage"]') + LOOKS,
-        SEEN,
-        "holds",
-    ),
-    "the head that looks least": (
-        swept([0, 1, 2, 3], 'controls = ["damage"]') + LOOKS,
-        LOOKED_LEAST,
-        "fails",
-    ),
+    "where accuracy falls most": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_MOST, "holds"),
+    "where it falls least": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_LEAST, "fails"),
     "at least one head looks": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 0.7", "holds"),
     "two heads look": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 1.5", "fails"),
     "other heads do little": (CUT, LITTLE, "holds"),
@@ -236,9 +228,10 @@ def test_a_precision_of_a_read_is_that_of_its_rows_and_lies_between_0_and_1(fold
     result = Lab(tmp_path, Inline()).run(experiment)
     [main] = [x for name, x in result.arms.items() if name == "main"]
     right, anna = (main[name].values.ravel() for name in ("right", "anna"))
-    for edge, found in zip((6, 4), result.estimates, strict=True):
+    findings = result.to_json()["findings"]
+    for edge, found in zip((6, 4), findings, strict=True):
         guessed = [a for r, a in zip(right, anna, strict=True) if r > edge]
-        assert found.estimate == pytest.approx(sum(guessed) / len(guessed))
+        assert found["estimate"] == pytest.approx(sum(guessed) / len(guessed))
 
 
 def test_prompts_that_an_arm_reads_are_not_left_out(folder):  # noqa: F811
