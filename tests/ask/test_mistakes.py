@@ -28,7 +28,8 @@ def line_of(path, text):
 
 
 def test_unknown_fields_misspelt_names_and_unknown_sites_are_in_one_refusal(folder, capsys):  # noqa: F811
-    more = '[[read]] # lens\nname = "lens"\nlogit_lens = " {city}"\nsite = "blocks.77.hook_resid_post"\n'
+    more = '[[read]] # lens\nname = "lens"\nlogit_lens = " {city}"\n'
+    more += 'site = "blocks.77.hook_resid_post"\n'
     more += '[[intervene]]\nname = "steered"\nadd = "prase"\nsite = "blocks.1.hook_resid_pre"\n'
     more += CLAIM.format("changd.right - main.right < -1") + CLAIM.format("main.rigth > 1")
     more += CLAIM.format("main.right > wide")

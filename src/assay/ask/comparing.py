@@ -33,7 +33,7 @@ from assay.controls.table import (
 from assay.core import apart
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
-from assay.core.columns import PLACES, Column
+from assay.core.columns import LOCATING, Column
 from assay.core.errors import ClaimError, ExperimentError
 from assay.core.expression import is_linear
 from assay.core.heavy import xr
@@ -125,7 +125,7 @@ def bearing(
     return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
 
 
-EXTREME = ("max", "min", *PLACES, AT)
+EXTREME = ("max", "min", *LOCATING, AT)
 """What is taken over levels and is the same of a sweep that has them in another order."""
 NEAR = 20
 """Blocks that are no more than the model's number of blocks over this apart are about the same."""

@@ -27,7 +27,7 @@ from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Estimate, Groups
-from assay.core.columns import PLACES, Axes, Column, refuse_other_levels
+from assay.core.columns import LOCATING, Axes, Column, refuse_other_levels
 from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
@@ -176,7 +176,7 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
                 return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
 
     def ends(c: Column) -> tuple[float | None, float | None]:
-        if c.how in PLACES:
+        if c.how in LOCATING:
             return _levels(study, c.arm or s.main, c)
         if study.asked.parts and c.name not in QUANTITIES:
             return study.asked.range_of(c.arm or s.main, c.name)

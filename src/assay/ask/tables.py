@@ -358,7 +358,8 @@ class Block(
     from_: Position = -1
     """The tokens that attend; left out: the last."""
     to: Positions
-    """The tokens, or lists of them, that they no longer see; their attention goes to all others that they see."""
+    """The tokens, or a list of them, that they no longer see; their attention goes to all others
+    that they see."""
     layers: tuple[int | str, ...] = ()
     """The numbers of blocks, or slots of a sweep; left out, without heads: all."""
     heads: tuple[str, ...] = ()

@@ -347,7 +347,9 @@ def natural(
     there is more arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
-    bends = _BENDS.search(read.parsed.text) or any(t.how in ("first", "last") for t in read.parsed.together)
+    bends = _BENDS.search(read.parsed.text) or any(
+        t.how in ("first", "last") for t in read.parsed.together
+    )
     if read.parsed.share or read.parsed.is_rate:
         return 0.0, 1.0
     if walk is None or read.equal or len(columns) > LARGEST or bends:

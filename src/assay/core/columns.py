@@ -18,7 +18,7 @@ Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
 """The dimensions of a measure with their levels; without levels where these are not known."""
 BEYOND = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-PLACES = ("first", "last", "argmax")
+LOCATING = ("first", "last", "argmax")
 """What is taken over levels and is one of them."""
 SHOWN, LONGEST = 12, 160
 """Levels of a dimension that a refusal lists at most, and their characters."""
@@ -134,7 +134,7 @@ def over_levels(
     `share` the level at which, how many times and in which share of them a number is `beyond`
     another; of `argmax` the level of the largest, the first of several. What meets NaN is NaN.
     Raises: ClaimError for `first`, `last` and `argmax` of levels that are no numbers."""
-    if how in PLACES:
+    if how in LOCATING:
         return _place(x, how, over, beyond, text)
     if beyond is not None:
         so = BEYOND[beyond[0]](x, beyond[1]).astype(float).where(x.notnull())

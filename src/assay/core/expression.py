@@ -37,7 +37,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
 
@@ -45,7 +45,7 @@ import numpy as np
 
 from assay.core import across, syntax
 from assay.core.bands import AT, MIDDLE, OfMeans, OverLevels
-from assay.core.columns import BEYOND, PLACES, Column, Level, over_levels, refuse_other_levels
+from assay.core.columns import BEYOND, LOCATING, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.heavy import xr
 from assay.core.stats import Statistic, mean
@@ -536,7 +536,7 @@ class _Claim(Reader):
         """Something that is taken of means over units, which the statistic does."""
         walks, some = self._over(node, over, bodies, inside=True)
         text = _unparsed(node)
-        levels = f"levels of {text}" if how in PLACES else ""
+        levels = f"levels of {text}" if how in LOCATING else ""
         if levels:
             self.terms[levels] = lambda names: _level_numbers([names(c) for c in some], over, text)
         self.over_levels.append(OverLevels(text, how, over, tuple(walks), beyond, levels))
@@ -607,7 +607,7 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     if not isinstance(tree, ast.Compare):
         raise reader.no(f"it compares nothing; {example}")
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
-    if ops == [ast.NotEq] and {*PLACES} & set(map(_how, ast.walk(tree))):
+    if ops == [ast.NotEq] and {*LOCATING} & set(map(_how, ast.walk(tree))):
         raise reader.no(
             "levels that differ are apart by 1 or more: say which one is expected to be later, as "
             f"in {_spelled(reader.text, parts[0])} - {_spelled(reader.text, parts[1])} >= 1"
@@ -711,7 +711,7 @@ def _once(reader: Reader, column: Column, count: int) -> Column:
 def _of_number(how: str, beyond: tuple[str, float] | None, values: Sequence[Any]) -> Any:
     """What is taken over the levels of something that has this number at each of them; NaN where
     that hangs on which levels there are."""
-    if how in (*PLACES, AT, *PAIRED):
+    if how in (*LOCATING, AT, *PAIRED):
         return np.float64(np.nan)
     return np.where(BEYOND[beyond[0]](values[0], beyond[1]), 1.0, 0.0) if beyond else values[0]
 

@@ -689,7 +689,11 @@ def _check_point(
         single = [p for p in several if not (field_name == "position" and whole_slot(p))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
             known = " or ".join(f'"{w}"' for w in words)
-            more = ', a list of these, "4:10" or "-5:", "all of {city}"' if field_name == "position" else ""
+            more = (
+                ', a list of these, "4:10" or "-5:", "all of {city}"'
+                if field_name == "position"
+                else ""
+            )
             raise DataError(
                 f"{read.name}: {field_name} is a number, a slot such as {{city}}"
                 f"{more}{', ' if known else ''}{known}; got {place!r}"
