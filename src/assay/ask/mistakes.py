@@ -38,9 +38,8 @@ def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], 
     try:
         return compose(parsed(path, whole))
     except PlacedError as error:
-        further = [*error.others, *_further(path, whole, error, again)]
-        lines = (line for line in dict.fromkeys(further) if line != str(error))
-        error.others = tuple(sorted(lines, key=_line))
+        further = dict.fromkeys([*error.others, *_further(path, whole, error, again)])
+        error.others = tuple(line for line in further if line != str(error))
         raise
 
 
@@ -75,11 +74,6 @@ def _further(
             error = e
         except AssayError:  # of no table, and so perhaps of one that was taken out
             return
-
-
-def _line(mistake: str) -> int:
-    found = re.search(r" line (\d+) column", mistake)
-    return int(found[1]) if found else 0
 
 
 def _joined(path: Path, toml: str, page: str) -> str:

@@ -257,6 +257,7 @@ def is_linear(
 
 
 HOW = ("sum", "max", "min", "median", "argmax", "first", "last", "count")
+"""Functions over the levels of a dimension, besides the mean."""
 PAIRED = ("corr", "spearman")
 """Functions of two measures, over units or over the levels of a dimension."""
 _FOUND = ("first", "last", "count", "share")
@@ -326,7 +327,7 @@ class _Claim(Reader):
         if any(map(_marks, ast.walk(body))):
             self.summands = set(map(id, _summands(body)))
             outer = self.walk(body, inside=True)
-            statistic, walk = self._of_terms(body, outer)
+            statistic, walk = _of_terms(self, outer)
         else:
             walk = self.terms["value"] = self.walk(body)
             statistic = mean
@@ -347,27 +348,9 @@ class _Claim(Reader):
             _how(_unmarked(body)) in across.RATES,
         )
 
-    def _of_terms(self, body: ast.expr, outer: Walk) -> tuple[Statistic, Walk]:
-        """The statistic of the means that a text marks, and what computes it of numbers."""
-        walks = {**self.terms, **{t.text: t.walk for t in self.together if t.of_means}}
-
-        def walk(names: Any) -> Any:
-            return outer(lambda c: walks[c.name](names))
-
-        if not self.over_levels:
-            return lambda m: outer(lambda c: m[c.name]), walk
-        named = dict.fromkeys([*(part.text for part in self.over_levels), *self.plain])
-        if not is_linear(outer, [Column(None, name) for name in named]):
-            raise self.no(
-                "around what is taken over the levels of means there are + and -, and "
-                "numbers to multiply and to divide by"
-            )
-        plain = tuple(dict.fromkeys(self.plain))
-        return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(self.over_levels)), walk
-
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
-        if isinstance(node, ast.Subscript) and _chooser(node):
-            return self._at(node, inside)
+        if isinstance(node, ast.Subscript) and _choosers(node.slice):
+            return _at(self, node, inside)
         column = self._named(node)
         if column is None:
             return None
@@ -392,11 +375,11 @@ class _Claim(Reader):
                 return self._mean(node)
             return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
         if _is_median(node) and inside:
-            return self._median(node)
+            return _median(self, node)
         if _how(node) in HOW:
             raise self.no(_without_over(node))
         if _how(rate := _unmarked(node)) in across.RATES and isinstance(rate, ast.Call):
-            return self._rate(rate, inside)
+            return _rate(self, rate, inside)
         if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
             return self._mean(node)
         if not _is_mean(node):
@@ -405,19 +388,6 @@ class _Claim(Reader):
         if not inside:
             raise self.no("mean(…) cannot stand inside another mean(…)")
         return self._mean(inner)
-
-    def _median(self, node: ast.Call) -> Walk:
-        """The median over units of what is written inside."""
-        (inner,) = self.values(node, 1, 1)
-        before, text = len(self.columns), _unparsed(node)
-        if self.kept:
-            raise self.no(f"{text} is of all units, and nothing is taken of it over levels")
-        self.terms[text] = self.walk(inner)
-        if len(self.columns) == before:
-            raise self.no(f"{_describe_node(node)} names no column")
-        self.over_levels.append(OverLevels(text, MIDDLE, (), (lambda names: names(term),)))
-        term = Column(None, text)
-        return lambda names: names(term)
 
     def _mean(self, inner: ast.expr) -> Walk:
         """The mean over units of what is written inside, as a term of the statistic."""
@@ -436,26 +406,6 @@ class _Claim(Reader):
             self.plain.append(term)
             self.terms[term] = walk
         return lambda names: names(Column(None, term))
-
-    def _rate(self, node: ast.Call, inside: bool) -> Walk:
-        """A precision, a recall or an F1 of a comparison as a guess of a label."""
-        if not inside:
-            raise self.no(f"{_describe_node(node)} is one number of all units, and no unit has one")
-        text, rate = _unparsed(node), across.RATES[_how(node)]
-        guess, label = self.values(node, 2, 2)
-        guessed = _share(self, guess, False, f"{_how(node)}(main.act > 0, main.label)")
-        labelled, kinds = self.walk(label), ("guessed and labelled", "guessed", "labelled")
-
-        def count(i: int) -> Walk:
-            return lambda names: across.counted(guessed(names), labelled(names))[i]
-
-        shares = [self._term(f"{kind} in {text}", count(i)) for i, kind in enumerate(kinds)]
-
-        def number(names: Any) -> Any:
-            with np.errstate(all="ignore"):  # where nothing is guessed there is no precision
-                return rate(*(share(names) for share in shares))
-
-        return number
 
     def _together(self, node: ast.Call, inside: bool) -> Walk:
         """Something that is taken of arithmetic over the levels of dimensions, unit by unit."""
@@ -512,19 +462,6 @@ class _Claim(Reader):
             raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
         return walks, some
 
-    def _at(self, node: ast.Subscript, inside: bool) -> Walk:
-        """A curve at the level at which another one is largest, both of means over units."""
-        (dim, chooser), *more = _chooser(node)
-        other = chooser.keywords and _dims(self, chooser) != (dim,)
-        if more or other or self.kept or not inside:
-            raise self.no(
-                f"{_describe_node(node)} is of the means over units, at the level at which one of "
-                "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)]"
-            )
-        chooser = ast.Call(chooser.func, args=chooser.args, keywords=[])
-        bodies = [_mean_of(_elsewhere(node)), _mean_of(self.values(chooser, 1, 1)[0])]
-        return self._of_means(node, AT, (dim,), None, bodies)
-
     def _of_means(
         self,
         node: ast.expr,
@@ -564,8 +501,6 @@ class _Claim(Reader):
                 replace(inner, over=over, how=how, beyond=beyond),
                 len(inner.levels) + len(over),
             )
-        if isinstance(node, ast.Subscript) and _chooser(node):
-            return None
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
             if inner is None or inner.levels or inner.over:
@@ -579,6 +514,78 @@ class _Claim(Reader):
             return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
+
+
+def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
+    """The statistic of the means that a text marks, and what computes it of numbers."""
+    walks = {**reader.terms, **{t.text: t.walk for t in reader.together if t.of_means}}
+
+    def walk(names: Any) -> Any:
+        return outer(lambda c: walks[c.name](names))
+
+    if not reader.over_levels:
+        return lambda m: outer(lambda c: m[c.name]), walk
+    named = dict.fromkeys([*(part.text for part in reader.over_levels), *reader.plain])
+    if not is_linear(outer, [Column(None, name) for name in named]):
+        raise reader.no(
+            "around what is taken over the levels of means there are + and -, and "
+            "numbers to multiply and to divide by"
+        )
+    plain = tuple(dict.fromkeys(reader.plain))
+    return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(reader.over_levels)), walk
+
+
+def _median(reader: _Claim, node: ast.Call) -> Walk:
+    """The median over units of what is written inside."""
+    (inner,) = reader.values(node, 1, 1)
+    before, text = len(reader.columns), _unparsed(node)
+    if reader.kept:
+        raise reader.no(f"{text} is of all units, and nothing is taken of it over levels")
+    reader.terms[text] = reader.walk(inner)
+    if len(reader.columns) == before:
+        raise reader.no(f"{_describe_node(node)} names no column")
+    reader.over_levels.append(OverLevels(text, MIDDLE, (), (lambda names: names(term),)))
+    term = Column(None, text)
+    return lambda names: names(term)
+
+
+def _rate(reader: _Claim, node: ast.Call, inside: bool) -> Walk:
+    """A precision, a recall or an F1 of a comparison as a guess of a label."""
+    if not inside:
+        raise reader.no(f"{_describe_node(node)} is one number of all units, and no unit has one")
+    text, rate = _unparsed(node), across.RATES[_how(node)]
+    guess, label = reader.values(node, 2, 2)
+    guessed = _share(reader, guess, False, f"{_how(node)}(main.act > 0, main.label)")
+    labelled, kinds = reader.walk(label), ("guessed and labelled", "guessed", "labelled")
+
+    def count(i: int) -> Walk:
+        return lambda names: across.counted(guessed(names), labelled(names))[i]
+
+    shares = [reader._term(f"{kind} in {text}", count(i)) for i, kind in enumerate(kinds)]
+
+    def number(names: Any) -> Any:
+        with np.errstate(all="ignore"):  # where nothing is guessed there is no precision
+            return rate(*(share(names) for share in shares))
+
+    return number
+
+
+def _at(reader: _Claim, node: ast.Subscript, inside: bool) -> Walk:
+    """A curve at the level at which another one is largest, both of means over units."""
+    chosen, *more = _choosers(node.slice)
+    dim, chooser = _level(chosen.left), chosen.comparators[0]
+    assert isinstance(chooser, ast.Call)
+    other = chooser.keywords and _dims(reader, chooser) != (dim,)
+    if more or other or reader.kept or not inside or not isinstance(dim, str):
+        raise reader.no(
+            f"{_describe_node(node)} is of the means over units, at the level at which one of "
+            "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)]"
+        )
+    rest = [x for x in _parts(node.slice) if x is not chosen]
+    curve = ast.Subscript(node.value, ast.Tuple(rest)) if rest else node.value
+    chooser = ast.Call(chooser.func, args=chooser.args, keywords=[])
+    bodies = [_mean_of(curve), _mean_of(reader.values(chooser, 1, 1)[0])]
+    return reader._of_means(node, AT, (dim,), None, bodies)
 
 
 def _share(reader: Reader, node: ast.expr, inside: bool, example: str) -> Walk:
@@ -739,7 +746,7 @@ def _level_numbers(values: Sequence[Any], over: Sequence[str], text: str) -> Any
 def _marks(node: ast.AST) -> bool:
     """Whether a node says that its text is of means over units."""
     if isinstance(node, ast.Subscript):
-        return bool(_chooser(node))
+        return bool(_choosers(node.slice))
     called = isinstance(node, ast.Call) and bool(node.keywords)
     marks = ("mean", "median", *across.RATES)
     return _how(node) == "spearman" if called else _how(node) in marks
@@ -848,9 +855,10 @@ def _is_mean(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
-    """The dimensions and levels of [kind=rare, probe=lr]; none where there is no = at all."""
-    parts = node.elts if isinstance(node, ast.Tuple) else [node]
-    if not any(isinstance(part, ast.Compare) for part in parts):
+    """The dimensions and levels of [kind=rare, probe=lr]; none where there is no = at all, or where
+    a level is chosen."""
+    parts = _parts(node)
+    if _choosers(node) or not any(isinstance(part, ast.Compare) for part in parts):
         return []
     return [
         (_level(part.left), _level(part.comparators[0]))
@@ -860,25 +868,15 @@ def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
     ]
 
 
-def _chooser(node: ast.Subscript) -> list[tuple[str, ast.Call]]:
-    """The dimensions of which a level is chosen, as in [layer=argmax(a.x)], and by what."""
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    return [
-        (str(_level(part.left)), part.comparators[0])
-        for part in parts
-        if isinstance(part, ast.Compare)
-        and [type(op) for op in part.ops] == [ast.Eq]
-        and isinstance(part.comparators[0], ast.Call)
-        and _how(part.comparators[0]) == "argmax"
-    ]
+def _parts(node: ast.expr) -> list[ast.expr]:
+    """What stands between brackets, without the commas."""
+    return node.elts if isinstance(node, ast.Tuple) else [node]
 
 
-def _elsewhere(node: ast.Subscript) -> ast.expr:
-    """What stands before a level that is chosen, with the other levels that it names."""
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    rest = [x for x in parts if not (isinstance(x, ast.Compare) and _how(x.comparators[0]))]
-    levels = ast.Tuple(rest) if rest[1:] else rest[0] if rest else None
-    return ast.Subscript(node.value, levels) if levels else node.value
+def _choosers(node: ast.expr) -> list[ast.Compare]:
+    """The levels that are chosen, as in [layer=argmax(a.x)]."""
+    pairs = (x for x in _parts(node) if isinstance(x, ast.Compare) and len(x.ops) == 1)
+    return [x for x in pairs if isinstance(x.ops[0], ast.Eq) and _how(x.comparators[0]) == "argmax"]
 
 
 def _level(node: ast.expr) -> Level | None:
