@@ -400,7 +400,9 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
     so no label of their own."""
     tables = {r.name: r for r in study.text.study.read}
     found = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
-    for c in s.read.columns if found else ():
+    if found is None:
+        return
+    for c in s.read.columns:
         part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
         if part is None or not isinstance(part.task, Task) or table is None or not table.column:
             continue

@@ -761,8 +761,9 @@ def _mean_of(node: ast.expr) -> ast.expr:
 
 def _unmarked(node: ast.AST) -> ast.AST:
     """What is inside of mean(…) without over; anything else as it is."""
-    alone = _is_mean(node) and not node.keywords and len(node.args) == 1
-    return node.args[0] if alone else node
+    if _is_mean(node) and not node.keywords and len(node.args) == 1:
+        return node.args[0]
+    return node
 
 
 def _is_ratio(node: ast.expr) -> bool:
