@@ -211,11 +211,13 @@ def standing() -> str:
             if (record := _record(name)) is not None:
                 counts[_standing(name, record).inference] += len(record["verdicts"])
     page = "docs/preregister.md#confirmatory-or-exploratory"
+    frozen = counts["confirmatory"] + counts["frozen without inputs"]
     return (
         f"Of {counts.total()} recorded verdicts, {counts['confirmatory']} are "
         f"[confirmatory]({page}): the claim and all of its inputs were frozen before anyone saw a "
         f"result. Another {counts['frozen without inputs']} were also frozen in advance, but "
-        "without hashes of the models or texts that were used.\n"
+        "without hashes of the models or texts that were used. The other "
+        f"{counts.total() - frozen} are exploratory.\n"
     )
 
 

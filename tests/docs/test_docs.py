@@ -7,6 +7,7 @@ minutes or a network, `text`) is only read. Every verb and option of `assay`, an
 extend.md, its blocks marked `py`, by test_extend.py."""
 
 import contextlib
+import linecache
 import os
 import re
 import shlex
@@ -91,6 +92,9 @@ def run_blocks(page, commands, folder):
                 done = typed(code, commands, folder, env)
                 assert done.code == 0, f"{page.name}:\n{code}\n{done.out}{done.err}"
             else:
+                # what inspect reads as the source of the block's functions
+                lines = code.splitlines(keepends=True)
+                linecache.cache[page.name] = (len(code), None, lines, page.name)
                 exec(compile(code, page.name, "exec"), {"__name__": "__main__"})
 
 

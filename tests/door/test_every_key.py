@@ -200,11 +200,11 @@ def test_the_page_says_how_much_is_tried(root):
     dictionaries = sum(len({*known.split(), *used}) for _, _, known, used in FORMATS.values())
     page = (Path(__file__).parents[2] / "docs/models.md").read_text()
     for said in (
-        f"{len(FAMILIES)} families, {len(keys)} keys of config.json in "
+        f"{len(FAMILIES)} families: {len(keys)} keys of config.json in "
         f"{sum(map(len, configs)):,} cases",
-        f"{len(of_tokenizers)} of tokenizers in {sum(map(len, tokenizers))}",
-        f"{len(WRITES)} of generation_config.json",
-        f"{dictionaries} of [dictionaries' settings]",
+        f"{len(of_tokenizers)} tokenizer keys in {sum(map(len, tokenizers))} cases",
+        f"{len(WRITES)} keys of generation_config.json",
+        f"{dictionaries} [dictionary settings]",
         f"{len(READ) + len(REFUSED)} [prompt files]",
     ):
         assert said in " ".join(page.split()), said
