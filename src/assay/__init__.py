@@ -1,4 +1,4 @@
-"""Test interpretability claims, with controls and intervals.
+"""Test claims about the internals of models, with controls and confidence intervals.
 
 Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics.shrinkage`), and
 nothing is imported before it is used: `import assay` costs milliseconds, torch comes with the first

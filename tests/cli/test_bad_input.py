@@ -118,7 +118,7 @@ CASES = {
     "plan all at once": Case("plan catalogue", "which only assay series and assay verify"),
     "no threads": Case("run own.py --threads 0", "at least 1, got 0"),
     "no such device": Case("run own.py --device cuda:99", "this machine has cpu"),
-    "nothing stored": Case("show own.py", "are not stored .* run: assay run"),
+    "nothing stored": Case("show own.py", "has not been run; .* run: assay run"),
     "damaged run": Case(
         "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),

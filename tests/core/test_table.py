@@ -360,7 +360,7 @@ def other_levels():
             lambda: without("arm"),
             {},
             DataError,
-            "the table has no column 'arm', which says what each row is a run of",
+            "the table has no column 'arm', which says which variant each row belongs to",
         ),
         (
             lambda: without("arm").rename(columns={"norm": "Arm"}),
@@ -389,7 +389,7 @@ def other_levels():
             lambda: "nowhere.csv",
             {},
             DataError,
-            "cannot read nowhere.csv: No such file or directory; expected a CSV file",
+            "no file nowhere.csv; expected a CSV file",
         ),
         (lambda: ".", {}, DataError, ". is a folder; expected a CSV file"),
     ],

@@ -66,7 +66,7 @@ def test_a_record_is_a_page_until_its_experiment_is_run(known, capsys):
 
 def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(known, capsys):
     code, err, _ = reported(capsys, "--preset", "smoke")
-    assert code == 2 and "are not stored" in err
+    assert code == 2 and "has not been run" in err
     assert main(["run", "early", "--preset", "smoke", "--executor", "inline"]) == 0
     code, err, page = reported(capsys)
-    assert code == 2 and "are not stored" in err and not page
+    assert code == 2 and "has not been run" in err and not page

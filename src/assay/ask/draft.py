@@ -136,8 +136,8 @@ def _check_words(text: Text) -> None:
     for i, entry in enumerate(text.study.claim):
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
             what = (
-                "a threshold says where the number in the claim comes from: write "
-                'threshold = "plan: …" before you look at any result, or "paper: …", "theory: …", '
+                "threshold must say where the number in the claim comes from: "
+                '"plan: …" (chosen before any look at results), or "paper: …", "theory: …", '
                 f'"pilot: …"; got {entry.threshold!r}'
             )
             raise text.error(("claim", i, "threshold"), what)

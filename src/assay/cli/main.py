@@ -57,7 +57,7 @@ class Help(DefaultFormatter):
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print a panel."""
         if panel.title == MORE.name and not self.whole:
-            console.print(f"    and {len(panel.entries)} more options: --help-all")
+            console.print(f"    {len(panel.entries)} more options: --help-all")
         else:
             entries = [evolve(e, default=None) if e.default == '""' else e for e in panel.entries]
             super().__call__(console, options, panel.copy(entries=entries))
@@ -68,7 +68,7 @@ app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
     version_flags=("--version", "-V"),
-    help="Test interpretability claims, with controls and intervals.",
+    help="Test claims about the internals of models, with controls and confidence intervals.",
     help_formatter=Help.with_newline_metadata(
         panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))
     ),

@@ -226,7 +226,7 @@ def nearest_beside(path: Path) -> str:
     """The path in the same folder whose name, extension apart, is closest to one that does not
     exist, as a question; "" when none is close."""
     try:
-        names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
+        names = sorted(p.name for p in path.parent.iterdir() if p.name[:1] != "." and p != path)
     except OSError:
         return ""
     stems: dict[str, str] = {}

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from assay.core.errors import DataError, Operator
+from assay.core.errors import DataError, Operator, nearest_beside
 
 LONGEST = 16 * 2**20
 """Bytes of JSON settings, and of the header of a safetensors file; those that are known have a few
@@ -64,6 +64,9 @@ def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:
     """
     try:
         status = path.stat()
+    except FileNotFoundError as error:
+        hint = nearest_beside(path) or f"expected {expected}"
+        raise DataError(f"no file {path}; {hint}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         raise DataError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or error}; expected {expected}"

@@ -79,9 +79,10 @@ def read(
         spelt = arm_column.lower() in [str(c).lower() for c in rows.columns]
         near = "" if texts and not spelt else f" {nearest(arm_column, rows.columns)};"
         raise DataError(
-            f"{source} has no column {arm_column!r}, which says what each row is a run of;{near} "
-            "another name is given with ",
-            Argument("arm_column", str(texts[0]) if texts else "NAME"),
+            f"{source} has no column {arm_column!r}, which says which variant each row "
+            f"belongs to;{near} "
+            "if it has another name, give it with ",
+            Argument("arm_column", "NAME"),
             " (arm_column= in Python)",
         )
     return _with_arms(rows, source, arm_column), source

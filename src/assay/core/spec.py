@@ -254,12 +254,7 @@ def with_values(base: S, texts: Mapping[str, str]) -> S:
     """
     _known(type(base), texts)
     hints = _hints(type(base))
-    return base.replace(
-        **{
-            name: _read(text, hints[name], f"{type(base).__name__}.{name}")
-            for name, text in texts.items()
-        }
-    )
+    return base.replace(**{name: _read(text, hints[name], name) for name, text in texts.items()})
 
 
 def key(experiment: str, version: int, arm: str, spec: Spec) -> str:

@@ -118,7 +118,9 @@ def entry(name_or_path: str) -> Entry:
             hint = f"for a table, type: assay judge {path} {options}"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        others = "name a Python file or a study that exists, or an experiment of assay list"
+        others = (
+            "give a Python file, a study (.toml or .md), or the name of an experiment (assay list)"
+        )
         advice = nearest_beside(path) or others
         with contextlib.suppress(OSError):
             places = (folder / path.name for folder in sorted(Path().iterdir()))

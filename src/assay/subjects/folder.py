@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from assay.core import cache, foreign
-from assay.core.errors import ModelError
+from assay.core.errors import ModelError, nearest
 from assay.subjects import adapters, chats, fetch, hub, live, sizes
 from assay.subjects import tokenizer as tokenizers
 from assay.subjects import writing as written_by
@@ -50,9 +50,11 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
         return _adapted(name, folder, adapters.base_of(folder), bos)
     if not folder.is_dir():
         if (hub_name := hub.parse(name)) is None:
+            near = nearest(name, fetch.MODELS)
+            near = f"{near} Otherwise " if near.startswith("did you mean") else ""
             raise ModelError(
-                f"no model {name!r}; give {', '.join(fetch.MODELS)}, a folder with config.json, "
-                "tokenizer.json and *.safetensors, or a hub's OWNER/NAME"
+                f"no model {name!r}; {near}give {', '.join(fetch.MODELS)}, a folder with "
+                "config.json, tokenizer.json and *.safetensors, or a hub's OWNER/NAME"
             )
         folder = hub.find(hub_name)
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]

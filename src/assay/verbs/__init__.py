@@ -39,7 +39,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "train-dictionary": "assay.verbs.train_dictionary:command",
             "export": "assay.verbs.export:export",
         },
-        "Upkeep": {
+        "Maintenance": {
             "fetch": "assay.verbs.fetch:fetch",
             "doctor": "assay.verbs.doctor:doctor",
         },
@@ -53,7 +53,7 @@ def others() -> Mapping[str, Mapping[str, str]]:
     """Give the verbs of other distributions, under their names as headings."""
     headings: dict[str, dict[str, str]] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        heading = point.dist.name if point.dist is not None else "Others"
+        heading = f"From {point.dist.name}" if point.dist is not None else "Others"
         headings.setdefault(heading, {})[point.name] = point.value
     return headings
 

@@ -163,8 +163,8 @@ def check(
     save: Annotated[Path | None, More] = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
-    """Judge a claim about what your own function measures, in any library, with controls that Assay
-    passes to it.
+    """Judge a claim about what your own function measures, in any library. Assay calls it with and
+    without the thing that the claim is about, and with controls.
 
     Parameters
     ----------
@@ -175,8 +175,8 @@ def check(
     prompts
         A CSV, JSONL or text file of prompts.
     holds
-        The condition, such as `effect > 0.3`: the number with what the claim is about, minus that
-        without it.
+        The condition, such as `effect > 0.3`, where `effect` is the number that your function
+        returns with the thing that the claim is about, minus the number without it.
     sentence
         The claim in words; by default the condition.
     also

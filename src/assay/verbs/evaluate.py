@@ -61,8 +61,9 @@ def evaluate(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Evaluated]:
-    """Measure dictionaries on a model and a text, with intervals: sparsity, reconstruction, loss
-    recovered. Several dictionaries give one table and one plot.
+    """Measure the sparsity, the reconstruction and the loss recovered of dictionaries (SAEs,
+    transcoders) on a model and a text, with intervals. Several dictionaries give one table and
+    one plot.
 
     Parameters
     ----------

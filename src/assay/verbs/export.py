@@ -174,8 +174,8 @@ def export(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Exchanged | Indexed | FeaturePages | Bundled]:
-    """Convert a dictionary for another library, or from one; write pages or tables of its features;
-    or a result as a bundle that anyone can judge again with NumPy.
+    """Convert a dictionary to or from another library's format, write its features as pages or
+    tables, or write a result as a bundle that anyone can judge again with NumPy.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ class Machine:
     """workers: single-threaded processes, one for each free core; inline: this process, one group
     after the other; or another engine of assay.lab.engines."""
     threads: int | None = None
-    """Threads of each worker, or of this process if inline. By default 1, as more only help a
-    single large dictionary; on a GPU, one worker has all threads."""
+    """Threads per worker, or of this process with --executor inline. The default is 1, because more
+    help only a single large dictionary; on a GPU, a single worker has all threads."""
     device: str = "cpu"
     """The device to compute on: cpu, cuda, cuda:1."""
 

@@ -35,8 +35,8 @@ def command(
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> Answer[Planned | StudyGaps]:
-    """Show what would run and why, its cost, the power of each claim, and what a study leaves
-    open.
+    """Show what would run and why, what it costs, the power of each claim, and which defaults
+    fill in what a study leaves open.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def assumed(gaps: StudyGaps | None) -> list[AnswerPart]:
 
 def arms(rows: Sequence[Arm]) -> Table:
     """Give for each arm its runs, what is stored, and the CPU-seconds of a run."""
-    numbers = ("runs", "stored", "missing", "CPU-s a run")
+    numbers = ("runs", "stored", "missing", "CPU-s per run")
     lines = []
     for arm in rows:
         cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
@@ -117,7 +117,7 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "how long they take is not known"
+        return "how long they will take is not known yet"
     return (
         f"{lasting(clock)} if the cores are free ({amount(cpu)} CPU-seconds, estimated from "
         f"{planned.cost_from})"

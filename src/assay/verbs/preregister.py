@@ -25,8 +25,8 @@ def command(
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> Answer[Registered]:
-    """Preregister claims, thresholds, controls and seeds before any result exists, in a frozen file
-    that the run then follows.
+    """Freeze claims, thresholds, controls and seeds in a file before any result exists; the run
+    then follows it.
 
     Parameters
     ----------

@@ -88,8 +88,8 @@ def run(
     Parameters
     ----------
     more
-        Further names or paths. All run one after another; each is printed when it is judged, and a
-        table of all at the end.
+        Further names or paths. They run one after another; each is printed once it is judged, with
+        a table of all at the end.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 

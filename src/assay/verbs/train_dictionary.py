@@ -78,7 +78,8 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[TrainedDictionary | Showcase]:
-    """Train a dictionary on a model's activations, which are kept in the store for the next one.
+    """Train a dictionary on a model's activations. The activations are kept in the store and reused
+    by the next dictionary.
 
     Parameters
     ----------

@@ -116,8 +116,8 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: seconds, to check that everything works; default: minutes on two cores. Some
-    experiments have more presets, such as docs: the same claims on another text."""
+    """smoke: takes seconds, and only checks that everything works. default: takes minutes on two
+    cores. Some experiments have other presets, such as docs, the same claims on another text."""
     set: Several = ()
     """field=value: change a field. The result is stored next to the default one. Repeatable. Some
     fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016); assay list NAME shows

@@ -106,8 +106,8 @@ def answer(
         yield ""
         yield Line(
             f"{data.provenance['runs']} runs, {data.cpu_seconds:.0f} CPU-second"
-            f"{'s' * (round(data.cpu_seconds) != 1)}; {duration(data.seconds)} with any wait for "
-            "a core"
+            f"{'s' * (round(data.cpu_seconds) != 1)}; {duration(data.seconds)} in all, with any "
+            "wait for a core"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

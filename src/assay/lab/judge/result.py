@@ -39,7 +39,7 @@ from assay.core.results import (
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab.judge.contents import changed_prompts
-from assay.lab.plan.plan import Plan, spanned
+from assay.lab.plan.plan import NEVER_RUN, Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.store import journal, provenance
 from assay.lab.store.atomic import SCHEMA, evidence, explained, seal, write
@@ -211,10 +211,12 @@ def require_usable(experiment: Experiment, plan: Plan, store: Store) -> None:
     Raises: StoreError."""
     if plan.missing:
         missing = plan.missing[0]
+        name = f"{experiment.name} ({plan.preset.title})"
         state = "are not stored" if missing.stored is None else "are stored, but no longer count"
+        some = f"{len(plan.missing)} of {len(plan.rows)} runs of {name} {state} ({missing.why})"
+        never = len(plan.missing) == len(plan.rows) and missing.why == NEVER_RUN
         raise StoreError(
-            f"{len(plan.missing)} of {len(plan.rows)} runs of {experiment.name} "
-            f"({plan.preset.title}) {state} ({missing.why}); "
+            f"{f'{name} has not been run' if never else some}; "
             f"{_of_other_presets(experiment, plan.preset, store)}run: ",
             plan.preset.run(experiment.typed),
         )

@@ -36,6 +36,9 @@ from assay.lab.store.origin import STUDIES
 from assay.lab.store.runs import Damaged, Job, Stored
 from assay.lab.store.store import Store
 
+NEVER_RUN = "never run"
+"""Why a run is missing of which nothing is stored."""
+
 
 class PlannedRun(msgspec.Struct, frozen=True):
     """One run: what it is, whether it is stored, and if not, why."""
@@ -261,9 +264,9 @@ class _Shelf:
             step = group.step
             return f"unfinished group at step {step}" if step else "group begun, no checkpoint yet"
         if not self.other_versions:
-            return "never run"
+            return NEVER_RUN
         old = self.other_versions.get((job.arm, job.spec.to_json()))
-        return f"version {old} → {self.experiment.version}" if old is not None else "never run"
+        return f"version {old} → {self.experiment.version}" if old is not None else NEVER_RUN
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
         before, current = stored.inputs, inputs

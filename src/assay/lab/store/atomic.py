@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -145,12 +146,15 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
 def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> None:
     """Give a folder its name; a rename cannot replace a folder that is not empty, and another
     process may be storing the same."""
+    replaced = []
     for attempt in range(attempts):
         # a damaged one, or one with other inputs; or another process just moved it
         with contextlib.suppress(FileNotFoundError):
-            path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
+            replaced.append(path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}"))
         try:
             folder.rename(path)
+            for old in replaced:
+                shutil.rmtree(old, ignore_errors=True)
             return
         except OSError as e:
             if e.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == attempts - 1:

@@ -314,7 +314,7 @@ def of_store(root: Path) -> Iterator[Check]:
         yield Check(
             "leftovers",
             "missing",
-            f"{len(leftovers)} half-written files or folders in {root / 'tmp'}",
+            f"{len(leftovers)} temporary files or folders in {root / 'tmp'}",
             "assay doctor --clean deletes old ones",
         )
 
