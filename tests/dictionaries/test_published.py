@@ -158,8 +158,6 @@ PUBLISHED = {
         "800M-Slimpajama-0-OpenR1-Math-220k/L3R",
     ),
     "EleutherAI/sae": ("sparsify/topk", "layers.3"),
-    "mwhanna/qwen3-4b-transcoders": ("circuit_tracer/transcoder", "layer_3.safetensors"),
-    "mntss/clt": ("circuit_tracer/cross_layer", "clt/W_enc_3.safetensors"),
     "some-lab/whitened": ("saelens", "checkpoint_topk_whitened"),
 }
 

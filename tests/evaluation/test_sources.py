@@ -97,7 +97,6 @@ READ = {
         "final.safetensors",
         "../hyperparams.json",
     ),
-    "circuit_tracer/cross_layer/clt": ("W_enc_3.safetensors", "W_dec_3.safetensors", "config.yaml"),
     "saelens/checkpoint_topk_whitened": (
         "sae_weights.safetensors",
         "activation_whitening.safetensors",

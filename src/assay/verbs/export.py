@@ -82,8 +82,8 @@ def export(
     Parameters
     ----------
     name
-        A dictionary: a file or folder of SAELens, dictionary_learning, sparsify, OpenAI, Gemma
-        Scope or Assay, or a stored run. For a bundle, an experiment.
+        A dictionary: a file or folder of SAELens, dictionary_learning, sparsify, Gemma Scope,
+        Llama Scope or Assay, or a stored run. For a bundle, an experiment.
     out
         The folder to write. For the format assay, the file; for a bundle, the zip file, by default
         NAME.zip. An index stays in the store.
