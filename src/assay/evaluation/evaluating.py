@@ -32,9 +32,8 @@ from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
 
-COPIES, OTHER_SCALE = 0.05, 4.0
-"""The share of documents that are copies from which that is reported; how many times as large as in
-training activations are from which they are of another scale."""
+OTHER_SCALE = 4.0
+"""How many times as large as in training activations are from which they are of another scale."""
 Progress = Callable[[int, int], None]
 
 
@@ -237,7 +236,6 @@ def _keep(
         "notes": [
             *details["notes"],
             *_left_out(numbers, details["documents"]),
-            *_copied(numbers),
             *_warnings(dictionary, measures),
         ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
@@ -291,19 +289,6 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
         f"{lost_counts[kind]:,} of {documents:,} documents have {words}"
         for kind, words in kinds
         if kind in lost_counts
-    ]
-
-
-def _copied(sums: Mapping[str, np.ndarray]) -> list[str]:
-    """How many documents have the very numbers of another, as copies do."""
-    three = np.stack([sums[name] for name in ("tokens", "variance", "error")], 1)
-    digits = [f"{a:.0f} {b:.5g} {c:.5g}" for a, b, c in three[sums["tokens"] > 0]]
-    copies = len(digits) - len({*digits})
-    if copies <= COPIES * len(digits):
-        return []
-    return [
-        f"{copies:,} of {len(digits):,} documents have the same numbers as another one: of copies, "
-        "intervals are too narrow"
     ]
 
 
