@@ -47,8 +47,8 @@ def serve(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """Explore dictionaries in the browser: features, prompts, steering, search; and verdicts. Ends
-    with Ctrl-C.
+    """Explore dictionaries in the browser: features, prompts, steering and search. Ends with
+    Ctrl-C.
 
     Parameters
     ----------
