@@ -125,7 +125,7 @@ def stem_of(name):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A folder of transformers' with the tensors that the gguf package reads, these, and the bytes."""
+    """A folder of transformers' with the tensors that gguf reads, these tensors, and the bytes."""
     folder = tiny_models.make(
         tmp_path_factory.mktemp("gemma") / "tiny",
         "gemma3_text",
