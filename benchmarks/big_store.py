@@ -45,8 +45,7 @@ FOLDER = (
 )
 READERS = int(sys.argv[3]) if len(sys.argv) > 3 else 100
 READING, PAGES = 5.0, 6
-OPENED = 3
-"""Mean seconds that a reader looks at a page, pages that each opens, experiments that they open."""
+"""Mean seconds that a reader looks at a page, and pages that each opens."""
 NAMES = (
     "superposition",
     "selection-noise",
@@ -147,20 +146,13 @@ def spent(server: psutil.Process) -> float:
 
 async def pages(origin: str, server: psutil.Process) -> None:
     """Each page once by one reader, then all by all readers at once: with pauses, and without."""
-    names = [name for name in NAMES if (FOLDER / "results" / name).is_dir()][:OPENED]
-    addresses = [
-        "/",
-        "/experiments",
-        "/experiments.json",
-        *(f"/experiments/{name}{end}" for name in names for end in ("", ".json")),
-    ]
+    addresses = ["/", "/.json"]
     async with httpx.AsyncClient(
         base_url=origin, limits=httpx.Limits(max_connections=READERS, keepalive_expiry=2)
     ) as client:
-        for kind, where in (("start", addresses[:3]), ("experiment", addresses[3:])):
-            first = [await asked(client, address) for address in where]
-            again = [await asked(client, address) for address in where for _ in range(5)]
-            say(page=kind, first_ms=told(first), again_ms=told(again))
+        first = [await asked(client, address) for address in addresses]
+        again = [await asked(client, address) for address in addresses for _ in range(5)]
+        say(page="start", first_ms=told(first), again_ms=told(again))
         for pause in (READING, 0.0):
             found: list[float] = []
             start, before = time.perf_counter(), spent(server)

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from assay.core.table import estimate, judge  # noqa: F401
     from assay.data import planted  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary  # noqa: F401
-    from assay.dictionaries.hook import spliced  # noqa: F401
     from assay.dictionaries.measuring import metrics  # noqa: F401
     from assay.dictionaries.training import losses  # noqa: F401
     from assay.dictionaries.training.quick import train_dictionary  # noqa: F401

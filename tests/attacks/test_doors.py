@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import registration
-import torch
 from damage import limited
-from safetensors.torch import save_file
 from test_hostile import CLAIM as TABLE_CLAIM
 from test_hostile import DATA, TABLE, plain_dictionary, said
 
@@ -49,14 +47,6 @@ DOORS = {
     ),
     "a torch file": ("it.pt", "export it.pt --format assay --out new.safetensors"),
     "an npz file": ("params.npz", "export params.npz --format assay --out new.safetensors"),
-    "activations": (
-        "acts.safetensors",
-        "evaluate d.safetensors --acts acts.safetensors --root store",
-    ),
-    "activations to try": (
-        "acts.safetensors",
-        "evaluate d.safetensors --acts acts.safetensors --out new",
-    ),
     "a model's settings": ("model/config.json", TRIED),
     "a model's other settings": ("model/generation_config.json", TRIED),
     "a model's index": ("model/model.safetensors.index.json", TRIED),
@@ -108,7 +98,6 @@ def whole(tmp_path_factory):
     sizes = {"hidden_size": 32, "intermediate_size": 64}
     tiny_models.make(home / "model", "llama", bos_token_id=3, **sizes)
     plain_dictionary(home / "d.safetensors")
-    save_file({"acts": torch.randn(300, 32)}, home / "acts.safetensors")
     shutil.copytree(DATA / "saelens/standard", home / "sae")
     registration.make(home)
     (home / "texts/a.txt").write_text("x = 1\n" * 40)

@@ -278,12 +278,6 @@ def world(tmp_path_factory):
             "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(6))
         )
     plain_dictionary(home / "d.safetensors")
-    draw = torch.Generator().manual_seed(1)
-    save_file({"acts": torch.randn(60, 8, 32, generator=draw)}, home / "acts.safetensors")
-    save_file(
-        {"acts": torch.randn(300, 32, generator=draw), "document": torch.arange(300) // 20},
-        home / "rows.safetensors",
-    )
     return home
 
 
@@ -413,12 +407,6 @@ def on_text(tmp_path, seed, world):
     )
 
 
-def on_acts(tmp_path, seed, world):
-    """Activations, or the dictionary, that were harmed."""
-    name = "rows.safetensors" if seed % 2 else "acts.safetensors"
-    return evaluated(tmp_path, seed, world, [name, name, name, "d.safetensors"], ("--acts", name))
-
-
 KINDS = (
     imported,
     imported,
@@ -426,7 +414,7 @@ KINDS = (
     typed,
     on_model,
     imported,
-    on_acts,
+    on_text,
     judged,
     typed,
     on_model,
@@ -435,7 +423,7 @@ KINDS = (
     imported,
     judged,
     typed,
-    on_acts,
+    on_text,
     imported,
     on_model,
     imported,
@@ -466,7 +454,7 @@ def told(tmp_path, world, seeds, monkeypatch):
     )
 
 
-WITH_WORLD = (on_model, on_text, on_acts)
+WITH_WORLD = (on_model, on_text)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_no_page_of_an_experiment_is_the_index():
 @pytest.mark.parametrize(
     "words",
     [
-        ("evaluate", "d", "--acts", "a", "--out"),
+        ("evaluate", "d", "--model", "m", "--text", "docs", "--out"),
         ("report", "walk.py", "--out"),
         ("report", "walk.py", "--export"),
         ("export", "d", "--format", "assay", "--out"),

@@ -428,11 +428,6 @@ CASES = {
         "lacks the tensor b_enc",
         path="params.npz",
     ),
-    "training checkpoint": Case(
-        lambda it: shutil.copy(DATA / "openai/training/3.pt", it),
-        "--hint architecture=TopK --hint k=32",
-        path="it.pt",
-    ),
     # broken files
     "truncated safetensors": Case(
         cut(STANDARD, "sae_weights.safetensors", 0.6), "is not a readable safetensors file"

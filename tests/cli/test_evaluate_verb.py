@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import tiny_models
 from assay.dictionaries.dictionary import Dictionary
@@ -41,7 +40,6 @@ def world(tmp_path_factory):
     shutil.copytree(SAELENS / "topk", origin / "sae")
     plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
     plain(("blocks.2.hook_resid_pre",), 1).save(origin / "e.safetensors")
-    save_file({"acts": torch.randn(40, 6, 24)}, origin / "acts.safetensors")
     return origin
 
 
@@ -82,7 +80,6 @@ REFUSED = {
         ("evaluate", "d.safetensors", *ON, "--device", "cuda:9"),
         "this machine has cpu",
     ),
-    "no activations": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
     "nothing to look at": (
         ("features", "", "--dictionary", "d.safetensors", "--model", "model"),
         "give at least 3",
@@ -182,18 +179,6 @@ def test_more_than_three_are_listed_and_numbered(done, commands, world):
     assert next(
         line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")
     ) == ["1", "e"]
-
-
-def test_activations_alone(done, commands):
-    here, _, _ = done
-    out = commands.run(
-        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
-        here,
-        env(here),
-    )
-    assert out.code == 0
-    assert "no losses, as there is no model" in " ".join(out.out.split())
-    assert "loss, clean" not in out.out
 
 
 def test_a_look_prints_tokens_or_features(done, commands):

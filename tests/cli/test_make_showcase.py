@@ -85,7 +85,7 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
         (("train-dictionary", "small", "--showcase", "--k", "9"), "leave the others out"),
         (("train-dictionary", "smal", "--showcase"), "no showcase of 'smal'; did you mean small"),
         (
-            ("evaluate", "showcase/small", "--acts", "x"),
+            ("evaluate", "showcase/small", "--model", "small", "--text", "docs"),
             "to train it: assay train-dictionary small --showcase",
         ),
     ],

@@ -57,7 +57,7 @@ PLANNED = ("plan", "superposition"), ("plan", "my_claim.py")
         (("verify", "superposition", "--rerun"), "train"),
         (("run", "my_claim.py"), "train"),
         (("features", "def", "--dictionary", "small.safetensors"), "models"),
-        (("evaluate", "mine.safetensors", "--acts", "acts.safetensors"), "models"),
+        (("evaluate", "mine.safetensors", "--model", "m", "--text", "docs"), "models"),
         (("export", "mine.safetensors", "--format", "index"), "explore"),
         (("serve",), "explore"),
         (("mcp",), "agents"),

@@ -1,10 +1,9 @@
-"""`assay evaluate` and indexes on a device: the numbers of the CPU, from text, from
-activations and through the model's gradients."""
+"""`assay evaluate` and indexes on a device: the numbers of the CPU, from text and
+through the model's gradients."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import tiny_models
 from assay.core import rng
@@ -67,22 +66,6 @@ def test_an_evaluation_on_text(dictionary, model, texts, device, near, tmp_path)
         )
 
     near(told(device), told("cpu"), 1e-3)
-
-
-def test_an_evaluation_on_activations(dictionary, device, near, tmp_path):
-    save_file({"acts": drawn("acts", 6, 20, D)}, tmp_path / "acts.safetensors")
-
-    def told(where):
-        return estimates(
-            evaluate(
-                dictionary,
-                acts=tmp_path / "acts.safetensors",
-                root=tmp_path / str(where),
-                device=str(where),
-            )
-        )
-
-    near(told(device), told("cpu"), 1e-4)
 
 
 def test_an_index_with_gradients_and_ablations(dictionary, model, texts, device, near, tmp_path):

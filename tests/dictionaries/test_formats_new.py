@@ -100,8 +100,8 @@ def test_what_it_writes_it_reads_with_the_same_bits(folder, tmp_path):
     assert write(d, tmp_path / "new", "mine") == [tmp_path / "new"]
     again = load(tmp_path / "new")
     assert all(torch.equal(value, again.tensors()[name]) for name, value in d.tensors().items())
-    with pytest.raises(DataError, match=r"no format 'openai' to write; .*assay, mine, saelens"):
-        write(d, tmp_path / "other", "openai")
+    with pytest.raises(DataError, match=r"no format 'sparsify' to write; .*assay, mine, saelens"):
+        write(d, tmp_path / "other", "sparsify")
 
 
 def test_errors_name_it_beside_the_others(mine, folder, tmp_path):
@@ -118,6 +118,6 @@ def test_errors_name_it_beside_the_others(mine, folder, tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "it.pt")
     with pytest.raises(
         DataError,
-        match=r"is a torch file, which format mine never is; known: dictionary-learning, .*openai",
+        match=r"is a torch file, which format mine never is; known: .*dictionary-learning",
     ):
         load(tmp_path / "it.pt", format="mine")

@@ -13,12 +13,9 @@ from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid, key
-from assay.data.planted import Mixture
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedSigmoid, GatedUntied
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.measuring.metrics import fvu
-from assay.dictionaries.measuring.recovery import mcc
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
@@ -353,31 +350,3 @@ def test_the_origin_tells_that_a_dictionary_is_a_control():
     assert Dictionary.of(done(freeze(method("relu"), "decoder"), steps=1)).origin["frozen"] == [
         "W_dec"
     ]
-
-
-# --- planted truth --------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_directions_are_found_by_learning_them_and_by_nothing_less():
-    """24 directions in 16 dimensions; errors in the order of how much is learned, at two features a
-    row."""
-    world = Mixture(d=16, features=24, density=0.05)
-    x, fresh = world.inputs([5], 20_000)(0)[0], world.inputs([5], 5000, "test")(0)[0]
-    found = {
-        part: train_dictionary(TopK(2), x, width=32, steps=1500, frozen=part) for part in PARTS
-    }
-    chance = mcc(
-        world.directions([5]),
-        torch.from_numpy(rng.normal(np.arange(50), "test.random", 0, (32, 16))),
-    ).max()
-    cosine = {part: mcc(world.directions([5]), d.W_dec).item() for part, d in found.items()}
-    left = {part: fvu(fresh, d.reconstruct(fresh)).item() for part, d in found.items()}
-    assert cosine["decoder"] <= chance < cosine["soft-decoder"] < cosine[""]
-    assert cosine[""] > 0.95
-    assert left[""] < left["soft-decoder"] < min(left["decoder"], left["encoder"])
-    assert max(left.values()) < 1
-    assert torch.equal(
-        found["decoder"].W_dec[0],
-        start([0], Method(TopK(2), losses.mse, 32, np.ones(1), np.ones(1)), 16)["W_dec"][0],
-    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
 
 import tiny_models
 from assay.cli.main import main
@@ -18,7 +17,8 @@ from assay.core import inputs
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries import published
 from assay.dictionaries.formats import load
-from assay.evaluation import evaluate
+from assay.evaluation import sources
+from assay.lab.store.store import Store
 from assay.subjects import hub as hubs
 from loopback_hub import sha256
 
@@ -127,16 +127,12 @@ def test_a_dictionary_is_fetched_by_its_path_and_is_the_one_that_the_hub_has(
     }
 
     asked = len(hub.requests)
-    draw = torch.Generator().manual_seed(0)
-    save_file({"acts": torch.randn(20, 40, 24, generator=draw)}, tmp_path / "acts.safetensors")
-    found = [
-        evaluate(name, acts=tmp_path / "acts.safetensors", root=tmp_path / f"store-{i}")
-        for i, name in enumerate((NAME, f"{NAME}/sae_weights.safetensors", served / PATH))
-    ]
-    entries = [e.dictionaries[0] for e in found]
-    assert entries[0]["measures"] == entries[1]["measures"] == entries[2]["measures"]
-    assert entries[0]["site"] == entries[2]["site"] == "blocks.1.hook_resid_post"
-    assert entries[0]["name"] == PATH
+    names = (NAME, f"{NAME}/sae_weights.safetensors", served / PATH)
+    found = [sources.find([name], Store(tmp_path / "store"))[0] for name in names]
+    assert equal(found[0].dictionary, found[2].dictionary)
+    assert equal(found[1].dictionary, found[2].dictionary)
+    assert found[0].dictionary.sites == ("blocks.1.hook_resid_post",)
+    assert found[0].name == PATH
     with inputs.Watch() as watch:
         watch._began = math.inf  # what was just fetched counts as older
         load(NAME)
@@ -158,8 +154,6 @@ PUBLISHED = {
         "800M-Slimpajama-0-OpenR1-Math-220k/L3R",
     ),
     "EleutherAI/sae": ("sparsify/topk", "layers.3"),
-    "mwhanna/qwen3-4b-transcoders": ("circuit_tracer/transcoder", "layer_3.safetensors"),
-    "mntss/clt": ("circuit_tracer/cross_layer", "clt/W_enc_3.safetensors"),
     "some-lab/whitened": ("saelens", "checkpoint_topk_whitened"),
 }
 

@@ -466,19 +466,6 @@ def test_a_resumed_training_goes_on_along_the_same_path(
     assert all(np.array_equal(resumed.history[key], value) for key, value in whole.history.items())
 
 
-@pytest.mark.parametrize("kind", PENALISED)
-def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypatch):
-    forced(monkeypatch, 0.3)
-    whole = done(kind, bench, steps=60)
-    broken = group(RUNS, method(kind), d=D, steps=60)
-    broken.state["b_enc"][1] = torch.nan
-    found = fit([broken], batches, steps=60, bench=bench)[0]
-    assert found.diverged.tolist() == [False, True, False, False]
-    for key, value in whole.tensors.items():
-        mine = found.tensors[key].mT if key == "W_enc" else found.tensors.get(key)
-        assert mine is None or torch.equal(mine[[0, 2, 3]], value[[0, 2, 3]]), key
-
-
 def test_who_notes_dense_features_only_keeps_the_step_dense():
     @dataclass(frozen=True)
     class Sizes(Resample):

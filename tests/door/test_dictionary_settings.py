@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-import yaml
 from folders import FAMILIES, model_of
 from safetensors.torch import load_file, save_file
 
@@ -331,15 +330,6 @@ def second_scope(folder, **config):
     return folder
 
 
-def traced(folder, **config):
-    """A file of circuit-tracer's."""
-    folder.mkdir(parents=True)
-    w = weights() | {"W_enc": weights()["W_enc"].T.contiguous()}
-    save_file(w, folder / "layer_1.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model_name": "tiny", **config}))
-    return folder / "layer_1.safetensors"
-
-
 NOBODYS = {"nobody_knows": 7}
 NAMED = {
     "saelens": (saelens, NOBODYS, ["nobody_knows"]),
@@ -367,7 +357,6 @@ NAMED = {
     "sparsify": (sparse, NOBODYS, ["nobody_knows"]),
     "sparsify, of training": (sparse, {"normalize_decoder": True, "multi_topk": True}, []),
     "gemma-scope 2": (second_scope, NOBODYS, ["nobody_knows"]),
-    "circuit-tracer": (traced, NOBODYS, ["nobody_knows"]),
 }
 
 
@@ -396,10 +385,3 @@ def test_a_key_that_nobody_knows_is_named_in_one_note(case, models, texts, tmp_p
 def test_what_goes_into_a_module_is_no_place_of_what_comes_out(tmp_path):
     assert open_dictionary(learned(tmp_path / "a")).sites == ("blocks.1.hook_resid_post",)
     assert open_dictionary(learned(tmp_path / "b", buffer={"io": "in"})).sites == ()
-
-
-@pytest.mark.parametrize("value", [3, None, ["mlp.hook_in"]])
-def test_a_hook_that_is_no_name_is_refused(tmp_path, value):
-    path = traced(tmp_path / "a", feature_input_hook=value)
-    with pytest.raises(DataError, match="feature_input_hook must be the name of a hook"):
-        open_dictionary(path)

@@ -1,4 +1,4 @@
-"""Every key of a dictionary's settings, in five formats: its reconstruction is what the library's
+"""Every key of a dictionary's settings, in four formats: its reconstruction is what the library's
 formula gives with that key, or the file is refused, or the key is named in a note. Truth: the
 formulas, written out."""
 
@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
-from test_dictionary_settings import D, N, learned, saelens, second_scope, sparse, traced, weights
+from test_dictionary_settings import D, N, learned, saelens, second_scope, sparse, weights
 
 from assay.core.errors import AssayError
-from assay.dictionaries.formats import circuit_tracer, dictionary_learning, gemma_scope, sparsify
+from assay.dictionaries.formats import dictionary_learning, gemma_scope, sparsify
 from assay.dictionaries.formats import saelens as of_saelens
 from assay.dictionaries.formats.opening import load
 
@@ -98,12 +98,6 @@ def jumping_number(c):
     return (pre * (pre > 1)) @ w["W_dec"] + w["b_dec"]
 
 
-def traced_number(c):
-    need(all(isinstance(c.get(f"feature_{w}_hook", ""), str) for w in ("input", "output")))
-    w = weights()
-    return (X @ w["W_enc"] + w["b_enc"]).relu() @ w["W_dec"] + w["b_dec"]
-
-
 def of_trainer(folder, **config):
     return learned(folder, trainer=config)
 
@@ -162,12 +156,6 @@ FORMATS = {
         jumping_number,
         gemma_scope.KNOWN,
         {"architecture": ["relu", None], "affine_connection": [True, False]},
-    ),
-    "circuit-tracer": (
-        traced,
-        traced_number,
-        circuit_tracer.KNOWN,
-        {"feature_input_hook": ["hook_resid_mid", 3], "feature_output_hook": ["hook_mlp_out", 3]},
     ),
 }
 USUAL = {

@@ -1,4 +1,4 @@
-"""Transcoders of an MLP's input, in five formats, on a model: reconstruction and loss are those of
+"""Transcoders of an MLP's input, in four formats, on a model: reconstruction and loss are those of
 transformers with hooks written here. Before and after the norm's weight are two places."""
 
 import json
@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
 from folders import FAMILIES, model_of
 from safetensors.torch import save_file
 
@@ -151,18 +150,6 @@ def gemma_scope_2(folder, w):
     return folder
 
 
-def circuit_tracer(reads="mlp.hook_in", writes="mlp.hook_out"):
-    def write(folder, w):
-        folder.mkdir()
-        parts = {k: v for k, v in w.items() if k not in ("threshold", "W_enc")}
-        save_file(parts | {"W_enc": w["W_enc"].T.contiguous()}, folder / "layer_1.safetensors")
-        hooks = {"feature_input_hook": reads, "feature_output_hook": writes}
-        (folder / "config.yaml").write_text(yaml.safe_dump({"model_name": "tiny", **hooks}))
-        return folder / "layer_1.safetensors"
-
-    return write
-
-
 def sparsify(folder, w):
     place = folder / "layers.1.mlp"
     place.mkdir(parents=True)
@@ -209,19 +196,6 @@ def jump_and_skip(w, x):
 CASES = {
     "gemma-scope": ("gemma2", False, gemma_scope, jump),
     "gemma-scope 2": ("gemma3_text", True, gemma_scope_2, jump_and_skip),
-    "circuit-tracer": ("llama", True, circuit_tracer(), relu),
-    "circuit-tracer of Gemma": (
-        "gemma2",
-        False,
-        circuit_tracer("ln2.hook_normalized", "hook_mlp_out"),
-        relu,
-    ),
-    "circuit-tracer of GPT-2": (
-        "gpt2",
-        True,
-        circuit_tracer("ln2.hook_normalized", "hook_mlp_out"),
-        relu,
-    ),
     "sparsify": ("qwen3", True, sparsify, top4),
     "sparsify, side by side": ("gpt_neox", True, sparsify, top4),
     "saelens, RMSNorm": ("llama", False, saelens(), relu),
@@ -263,7 +237,7 @@ def test_a_transcoder_has_the_numbers_of_its_mlp_replaced(models, texts, tmp_pat
 
 
 def test_what_a_module_returns_is_refused_where_a_norm_comes_behind_it(models, texts, tmp_path):
-    path = circuit_tracer()(tmp_path / "coder", weights(skip=True))
+    path = sparsify(tmp_path / "coder", weights(skip=True))
     for family in ("gemma2", "gemma3_text"):
         with pytest.raises(DataError, match=rf"{family} norms that before it is added"):
             evaluate(path, model=models(family), text=texts, root=tmp_path / "store")
@@ -312,8 +286,7 @@ def test_names_of_places_are_as_their_libraries_mean_them(tmp_path):
     for name, (write, reads) in {
         "a": (gemma_scope, "blocks.1.ln2.hook_normalized"),
         "b": (gemma_scope_2, "blocks.1.mlp.hook_in"),
-        "c": (circuit_tracer(), "blocks.1.mlp.hook_in"),
-        "d": (sparsify, "blocks.1.mlp.hook_in"),
+        "c": (sparsify, "blocks.1.mlp.hook_in"),
     }.items():
         dictionary = open_dictionary(write(tmp_path / name, w))
         assert dictionary.sites == (reads,)

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from assay.dictionaries.baselines.directions import random_directions
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.evaluation import baselines, evaluate
+from assay.evaluation import baselines, evaluate, measure
 from assay.report.evaluations import baselines as sentences
 
 D = TRUE = 12
@@ -39,18 +38,22 @@ def planted(truth):
 
 
 @pytest.fixture(scope="module")
-def found(truth, rows, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("acts")
-    document = torch.arange(DOCUMENTS).repeat_interleave(ROWS // DOCUMENTS)
-    save_file({"acts": rows, "document": document}, folder / "acts.safetensors")
+def found(rows):
+    """Compare a dictionary on the first half of the rows with baselines fitted on the second."""
+    test, fitted = rows.split(ROWS // 2)
+    on = torch.arange(DOCUMENTS // 2).repeat_interleave(ROWS // DOCUMENTS), DOCUMENTS // 2
+    on = *on, fitted.mean(0)
 
-    def measure(dictionary):
-        result = evaluate(
-            dictionary, acts=folder / "acts.safetensors", root=folder / "s", outlier=0
-        )
-        return result.dictionaries[0]["compared"]
+    def compared(dictionary):
+        others = baselines.fit(dictionary, fitted, fitted, 0)
+        shared = measure.of_activations(test, *on)
+        parts = {
+            name: measure.arrays(shared | measure.of_dictionary(d, test, test, *on)[0])
+            for name, d in {"": dictionary, **others}.items()
+        }
+        return baselines.compare(parts, others)
 
-    return measure
+    return compared
 
 
 def fvu(x, x_hat):
@@ -102,17 +105,12 @@ def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts
     found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=400)
     compared, name = found.dictionaries[0]["compared"], "loss_recovered_mean"
     measures = found["dictionary 1"]
-    for measure in (name, "fvu", "l0", "ce_increase"):
-        assert compared["dictionary"][measure] == measures[measure], "all text was ablated"
+    for shown in (name, "fvu", "l0", "ce_increase"):
+        assert compared["dictionary"][shown] == measures[shown], "all text was ablated"
     ablated, clean = (measures[f"ce_{kind}"]["estimate"] for kind in ("mean", "clean"))
     assert compared["mean"]["ce_increase"]["estimate"] == pytest.approx(ablated - clean, abs=1e-6)
     none = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=0)
     assert none.dictionaries[0]["compared"] is None
-
-
-def test_too_few_rows_fit_nothing():
-    x = torch.zeros(baselines.FEWEST - 1, 3)
-    assert baselines.on_rows(None, (x, x), (x, x), torch.zeros(len(x)), 0) is None
 
 
 def test_where_all_dimensions_are_used_principal_components_are_no_baseline(truth, found):

@@ -3,10 +3,8 @@ verdicts rest on the numbers that the evaluation reports."""
 
 import shutil
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import assay
 from assay.ask.text import read
@@ -98,28 +96,13 @@ def test_an_evaluation_of_an_earlier_version_gains_its_table(folder):
     assert again["mine"] == first["mine"]
 
 
-def write_activations(documents):
-    """Write a file of twenty activations in each of so many documents."""
-    acts = torch.randn(20 * documents, 24, generator=torch.Generator().manual_seed(0))
-    number = torch.arange(documents).repeat_interleave(20)
-    save_file({"acts": acts, "document": number}, "a.safetensors")
-
-
-def test_documents_of_a_file_of_activations_are_numbered(folder):
-    write_activations(8)
-    rows = evaluate(FILES[0], acts="a.safetensors").documents
-    assert rows["document"].astype(int).tolist() == list(range(8))
-    assert "ce_clean" not in rows and np.isfinite(rows["error"]).all()
-
-
 def test_several_trainings_become_seeds_of_one_arm(folder):
     """Units of both kinds, as docs/evaluate.md shows it."""
     for seed in range(6):
         for name, noise in (("new", 0.0), ("old", 0.4), ("worse", 0.5)):
             disturbed(seed, noise).save(folder / f"{name}-{seed}.safetensors")
     files = [f"{n}-{s}.safetensors" for s in range(6) for n in ("new", "old", "worse")]
-    write_activations(20)
-    rows = evaluate(*files, acts="a.safetensors").documents
+    rows = evaluate(*files, model="model", text="texts", **ON | {"ablation_tokens": 0}).documents
     rows[["arm", "seed"]] = rows["arm"].str.split("-", expand=True)
     fvu = QUANTITIES["fvu"]
     claim = f"{fvu.format('new')} - {fvu.format('old')} < -0.01"

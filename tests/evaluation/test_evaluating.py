@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import tiny_models
+from assay import notebook
 from assay.core.errors import DataError, ModelError, SpecError
 from assay.core.intervals import interval
 from assay.core.stats import ratio
@@ -428,8 +430,6 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
         evaluate(plain(), context=65, **ask)
     with pytest.raises(SpecError, match="no field tokns; did you mean tokens"):
         evaluate(plain(), tokns=3, **ask)
-    with pytest.raises(DataError, match="leave one of them out"):
-        evaluate(plain(), acts="x.safetensors", **ask)
     with pytest.raises(DataError, match="no file, folder or stored run 'nothing'"):
         evaluate("nothing", **ask)
     with pytest.raises(DataError, match="given twice"):
@@ -497,6 +497,30 @@ def test_a_dictionary_that_does_not_fit_is_said_to(model, texts, tmp_path):
     assert any("does not reconstruct: worse than the mean" in note for note in notes)
     assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
     assert not any("does not reconstruct" in note for note in evaluate(plain(), **ask).notes)
+
+
+def test_activations_of_another_scale_are_reported(model, texts, tmp_path):
+    """They vary ten times as much as those for which a dictionary was made that normalises to
+    E‖n(x)‖² = d."""
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 400, "context": 12}
+    evaluate(plain(), **ask, outlier=0)
+    tokens, _, _ = naive_evaluation.windows(tmp_path)
+    x = tiny_models.naive(model, tokens)[1][plain().sites[0]][:, 1:].reshape(-1, 24)
+    own_scale = float(np.sqrt(24 / np.square(x - x.mean(0)).sum(1).mean()))
+    mean = torch.from_numpy(x.mean(0)).float()[None]
+    for times, said in ((1.0, False), (10.0, True)):
+        scaled = dataclasses.replace(plain(), mean=mean, scale=torch.tensor([times * own_scale]))
+        notes = evaluate(scaled, **ask, outlier=0).notes
+        assert any("activations vary 10 times as much" in n for n in notes) == said
+
+
+def test_a_notebook_shows_the_measures_and_the_trade_off(model, texts, tmp_path):
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 400, "context": 12}
+    found = evaluate(plain(), plain(seed=1), **ask)
+    shown = notebook.evaluation(found)
+    assert "<table>" in shown and "<svg" in shown and "dictionary 2" in shown
+    fvu = found["dictionary 1"]["fvu"]
+    assert f"<td>{fvu['estimate']:.2f} [{fvu['low']:.2f}, {fvu['high']:.2f}]</td>" in shown
 
 
 def test_a_file_of_several_runs_says_how_to_take_one(model, texts, tmp_path):

@@ -1,11 +1,12 @@
 """A new measure is one value in the table and nothing else: an evaluation measures, bounds, defines
 and prints it, and the docs list it."""
 
+import naive_evaluation
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
+import tiny_models
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
 from assay.dictionaries.measuring.measures import FIRINGS, Measure
@@ -37,31 +38,27 @@ COMMON = Measure(
 )
 
 
-def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
+def test_one_value_in_the_table_is_a_new_measure(model, texts, tmp_path, monkeypatch):
     g = torch.Generator().manual_seed(0)
-    x = torch.randn(30 * 20, 6, generator=g) + 0.5
-    W = torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1)
-    save_file(
-        {"acts": x, "document": torch.arange(30).repeat_interleave(20)},
-        tmp_path / "acts.safetensors",
+    W = torch.nn.functional.normalize(torch.randn(1, 9, 24, generator=g), dim=-1)
+    site = "blocks.1.hook_resid_post"
+    one = Dictionary(
+        W.mT.contiguous(), torch.full((1, 9), -0.2), W, torch.zeros(1, 24), ReLU(), sites=(site,)
     )
-    one = Dictionary(W.mT.contiguous(), torch.full((1, 9), -0.2), W, torch.zeros(1, 6), ReLU())
     monkeypatch.setattr(measures, "TABLE", (*measures.TABLE, COSINE, COMMON))
 
-    found = evaluate(
-        one, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0
-    )
+    ask = {"tokens": 400, "context": 12, "outlier": 0, "skip_first": 0, "ablation_tokens": 0}
+    found = evaluate(one, model=model, text=texts, root=tmp_path, **ask)
     (name,) = found
-    rows = x.double().numpy()
+    tokens, _, _ = naive_evaluation.windows(tmp_path)
+    rows = tiny_models.naive(model, tokens)[1][site].reshape(-1, 24)
     codes = np.maximum(rows @ W[0].double().numpy().T - np.float32(0.2), 0)
     guesses = codes @ W[0].double().numpy()
     wanted = (rows * guesses).sum() / np.sqrt((rows**2).sum() * (guesses**2).sum())
     got = found[name]["cosine"]
     assert got["estimate"] == pytest.approx(wanted, rel=1e-5)
     assert got["low"] < got["estimate"] < got["high"]
-    assert (
-        0 < found[name]["common"]["estimate"] == pytest.approx(((codes > 0).mean(0) > 0.5).mean())
-    )
+    assert found[name]["common"]["estimate"] == pytest.approx(((codes > 0).mean(0) > 0.5).mean())
 
     assert found.to_json()["definitions"]["cosine"] == {
         "unit": "1",

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import assay
 from assay.core.errors import DataError
 from assay.dictionaries.formats import load
-from assay.evaluation import evaluate, sources
+from assay.evaluation import sources
 from assay.evaluation.result import Evaluation
 from assay.lab.engines import Inline
 from assay.lab.store.store import Store
@@ -25,13 +24,12 @@ D, F = 8, 16
 
 
 @pytest.fixture
-def ask(tmp_path):
-    draw = torch.Generator().manual_seed(0)
-    save_file({"acts": torch.randn(40, 10, D, generator=draw)}, tmp_path / "acts.safetensors")
-    return {"acts": tmp_path / "acts.safetensors", "root": tmp_path / "store"}
+def find(tmp_path):
+    """What `evaluate` takes a name for."""
+    return lambda name: sources.find([name], Store(tmp_path / "store"))[0]
 
 
-def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
+def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, find):
     W = torch.randn(F, D, generator=torch.Generator().manual_seed(1))
     weights = {
         "encoder.weight": W,
@@ -47,12 +45,13 @@ def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
         for name in ("AutoEncoderTopK", "BatchTopKSAE", "BatchTopKSAE"):
             trainer = {"dict_class": name, "activation_dim": D, "dict_size": F, "k": 4}
             (tmp_path / "run/config.json").write_text(json.dumps({"trainer": trainer}))
-            found.append(evaluate(file, **{**ask, "root": file.parent / "store"}).dictionaries[0])
-        assert [e["nonlinearity"]["name"] for e in found] == ["TopK", "JumpReLU", "JumpReLU"], where
-        assert not found[1]["cached"] and found[2]["cached"], where
+            source = find(file)
+            found.append((type(source.dictionary.nonlinearity).__name__, source.sha256))
+        assert [kind for kind, _ in found] == ["TopK", "JumpReLU", "JumpReLU"], where
+        assert found[0][1] != found[1][1] == found[2][1], where
 
 
-def test_a_folder_of_train_dictionary_is_a_dictionary_as_its_file_is(tmp_path, ask):
+def test_a_folder_of_train_dictionary_is_a_dictionary_as_its_file_is(tmp_path, find):
     folder = tmp_path / "my-sae"
     folder.mkdir()
     assay.dictionaries.pca(torch.randn(20, D), 4)[0].save(folder / "dictionary.safetensors")
@@ -60,11 +59,11 @@ def test_a_folder_of_train_dictionary_is_a_dictionary_as_its_file_is(tmp_path, a
         (folder / name).write_text("{}")
     assert assay.load(folder).width == load(folder, format="assay").width == 4
     for path in (folder, folder / "dictionary.safetensors"):
-        assert evaluate(path, **ask).dictionaries[0]["name"] == "my-sae"
+        assert find(path).name == "my-sae"
 
 
 def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path_is_not(
-    tmp_path, ask
+    tmp_path, find
 ):
     W = np.random.default_rng(0).normal(size=(D, F)).astype(np.float32)
     first = tmp_path / "gemma-scope-2b-pt-res/layer_3/width_16/average_l0_4"
@@ -75,15 +74,15 @@ def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path
         "threshold": np.ones(F, np.float32),
     }
     np.savez(first / "params.npz", W_enc=W, W_dec=W.T, **zero)
-    evaluate(first, **ask)
-    for place, site, cached in (
+    sha256 = find(first).sha256
+    for place, site, same in (
         ("gemma-scope-2b-pt-res/layer_5", 5, False),
         ("elsewhere/gemma-scope-2b-pt-res/layer_3", 3, True),
     ):
         shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
-        entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
-        assert entry["site"] == f"blocks.{site}.hook_resid_post"
-        assert entry["cached"] == cached
+        source = find(tmp_path / place / "width_16/average_l0_4")
+        assert source.dictionary.sites == (f"blocks.{site}.hook_resid_post",)
+        assert (source.sha256 == sha256) == same
 
 
 READ = {
@@ -97,7 +96,6 @@ READ = {
         "final.safetensors",
         "../hyperparams.json",
     ),
-    "circuit_tracer/cross_layer/clt": ("W_enc_3.safetensors", "W_dec_3.safetensors", "config.yaml"),
     "saelens/checkpoint_topk_whitened": (
         "sae_weights.safetensors",
         "activation_whitening.safetensors",
@@ -120,10 +118,10 @@ def test_every_file_that_is_read_is_part_of_what_a_dictionary_is(tmp_path):
             assert sources.find([dictionary / named], store)[0].sha256 != before, (folder, file)
 
 
-def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
+def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, find):
     for name in ("sae-topk", "texts", ".sae-topp"):
         (tmp_path / name).mkdir()
-    for opened in (load, lambda path: evaluate(path, **ask)):
+    for opened in (load, find):
         with pytest.raises(DataError, match=r"did you mean .*/sae-topk\?$"):
             opened(tmp_path / "sae-topp")
     with pytest.raises(DataError, match="name a file or folder that holds a dictionary"):
@@ -132,7 +130,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
         DataError,
         match=r"no dictionary is stored in /.*; name another store with --root FOLDER or ASSAY_R",
     ):
-        evaluate(tmp_path / "gemma", **ask)
+        find(tmp_path / "gemma")
 
 
 def test_a_showcase_that_was_not_made_says_which_command_makes_it(tmp_path):

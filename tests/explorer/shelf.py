@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from assay.explorer.app import application
 from assay.explorer.guard import Rules
-from assay.explorer.library import Experiments, Library
+from assay.explorer.library import Library
 from assay.features.index.about import About
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
@@ -46,14 +46,10 @@ def replace(folder, table, values, key):
     Path(f"{path}.new").replace(path)
 
 
-def client(
-    root,
-    rules=Rules(),  # noqa: B008
-    experiments=Experiments(),  # noqa: B008
-):
+def client(root, rules=Rules()):  # noqa: B008
     """Read the explorer of a store; redirects are not followed."""
     return TestClient(
-        application(Library(root, experiments), rules),
+        application(Library(root), rules),
         base_url="http://127.0.0.1:8377",
         follow_redirects=False,
     )

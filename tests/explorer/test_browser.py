@@ -9,7 +9,6 @@ import pytest
 from shelf import HOME, replace, shelve, simulated
 
 from assay.explorer.app import application
-from assay.explorer.experiments import experiments
 from assay.explorer.library import Library
 
 playwright = pytest.importorskip(
@@ -78,7 +77,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(store, served):
-    with served(application(Library(store, experiments(store)))) as address:
+    with served(application(Library(store))) as address:
         yield address
 
 
@@ -175,7 +174,7 @@ def test_every_part_works_without_script(page):
 @pytest.mark.parametrize(
     "page", [{"viewport": {"width": 400, "height": 800}, "has_touch": True}], indirect=True
 )
-@pytest.mark.parametrize("path", ["/", HOME, "/experiments"])
+@pytest.mark.parametrize("path", ["/", HOME])
 def test_a_phone_scrolls_one_way_only(page, path):
     page.goto(path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
@@ -186,12 +185,3 @@ def test_dark_is_dark_and_legible(page):
     page.goto(f"{HOME}?all=1")
     shown = page.evaluate(CONTRASTS)
     assert shown["paper"] < 0.05 and shown["found"] == {}
-
-
-def test_a_report_page_is_shut_off_from_the_explorer(page, server):
-    """It brings its own script; that script must not read the explorer."""
-    page.goto("/experiments/superposition")
-    assert page.evaluate("self.origin") == "null"
-    page.click("text=experiments")
-    page.wait_for_url("**/experiments")
-    assert page.inner_text("h1") == "Experiments"

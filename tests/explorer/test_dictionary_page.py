@@ -246,11 +246,6 @@ def test_commands_can_be_pasted(tmp_path):
         in page
     )
     assert "--ablate 32</code>" in page
-    page = browser.get("/pythia/made-up/list?features=3").text
-    assert f"d.safetensors&#39; {paste} --root {root} --names features.csv</code>" in page
-    offline = browser.get("/pythia/made-up/list/html?features=3").text
-    assert "assay export DICTIONARY --format index --ablate 32" in offline
-    assert "/my files" not in offline
 
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):

@@ -184,9 +184,7 @@ def test_near_words_are_offered(store):
     told(client(store).get(f"{HOME}?sort=densty"), 400, "did you mean density?</p>")
 
 
-@pytest.mark.parametrize(
-    "path", ["/x", "/a/b", "/model", "/model/none", "/static/none.js", "/experiments/none"]
-)
+@pytest.mark.parametrize("path", ["/x", "/a/b", "/model", "/model/none", "/static/none.js"])
 def test_what_is_not_there_is_told(store, path):
     told(client(store).get(path), 404, '<a href="/">')
 

@@ -108,33 +108,6 @@ def test_a_text_of_ones_own_on_a_features_page(page, tiny):
     playwright.expect(page.locator("#prediction")).to_be_visible()
 
 
-def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_is_loaded(
-    page, tiny, server
-):
-    k = int(tiny.index.alive[3])
-    page.goto(f"{tiny.base}/{k}")
-    token = page.locator(".examples b.fires").first
-    token.click()
-    told = page.locator(".told")
-    playwright.expect(told).to_contain_text("the feature makes likelier", timeout=60_000)
-    playwright.expect(told).to_contain_text("without it here the loss of later tokens")
-    page.keyboard.press("Escape")
-    playwright.expect(told).to_have_count(0)
-    page.mouse.move(0, 0)
-    token.evaluate("t => t.blur()")
-    page.locator(".examples li").nth(1).locator("[data-tip]").first.hover()
-    playwright.expect(
-        page.locator(".examples li").nth(1).locator(".told table:visible")
-    ).to_have_count(2)
-    page.mouse.move(0, 0)
-    playwright.expect(told).to_have_count(0)
-    page.locator(".examples li").nth(2).locator("[tabindex='0']").focus()
-    line = page.locator(".examples li").nth(2)
-    playwright.expect(line.locator(".told table:visible")).to_have_count(2)
-    width = page.viewport_size["width"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 @pytest.mark.parametrize(
     "page",
     [

@@ -25,7 +25,6 @@ CHANGES = (
     Change(1, factor=0.0),
     Change(3, factor=2.5),
     Change(5, value=4.0),
-    Change(7, value=1.5, positions=(4, 6, 0)),
 )
 
 
@@ -34,9 +33,8 @@ def moved(naive, changes, skip_first=1):
     add = np.zeros_like(naive.acts)
     for t in range(skip_first, len(add)):
         for c in changes:
-            if c.positions is None or t in c.positions:
-                new = c.value if c.factor is None else c.factor * naive.a[t, c.feature]
-                add[t] += (new - naive.a[t, c.feature]) * naive.dec[c.feature] * naive.back[t]
+            new = c.value if c.factor is None else c.factor * naive.a[t, c.feature]
+            add[t] += (new - naive.a[t, c.feature]) * naive.dec[c.feature] * naive.back[t]
     return add
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import main
-from assay.explorer import experiments as serve
 from assay.lab import catalogue
 from assay.report import stored as pages
 from assay.verbs.new import write_experiment
@@ -55,8 +54,6 @@ def test_a_record_is_a_page_until_its_experiment_is_run(known, capsys):
     assert err.strip().endswith("assay run early")
     assert f"{pages.NOTE[1:]}; run it with: assay run early" in page
     assert page.count('href="early.html"') == 1, "the index lists it"
-    served = serve.experiments(known / "assay-store").page("early", "default")
-    assert served is not None and "run it with: assay run early" in served[0]
 
     Path("first").rename("assay-store")
     code, err, page = reported(capsys)

@@ -13,8 +13,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
-LENS = ("saelens", "circuit-tracer")
-"""Formats whose places have TransformerLens' names, and mean what they mean there."""
 LOADED_WITH = "model_from_pretrained_kwargs"
 """What SAELens' settings say of how TransformerLens loads the model."""
 STREAM = ("embed", "pos_embed", "resid_pre", "resid_mid", "resid_post")
@@ -98,7 +96,7 @@ def _placed(
                 f"it is of what the module itself returns, and {family.name} norms that before it "
                 f"is added; Assay has the normed one alone, {site}"
             )
-    elif form in LENS:
+    elif form == "saelens":  # its places have TransformerLens' names, and mean what they mean there
         kind = _of_lens(kind, site, folder, asked)
     return str(site if kind == site.kind else Site(kind, site.layer))
 
@@ -108,11 +106,6 @@ _NORMED = {"attn_out": "ln1", "mlp_out": "ln2"}
 
 def _of_module(origin: Mapping[str, Any], *, out: bool) -> bool:
     """Whether a file means what a module reads or returns, and no place of TransformerLens."""
-    config = origin.get("config")
-    config = config if isinstance(config, Mapping) else {}
-    if origin.get("format") == "circuit-tracer":
-        key, usual = ("output", "mlp.hook_out") if out else ("input", "mlp.hook_in")
-        return config.get(f"feature_{key}_hook", usual) == usual
     if origin.get("architecture") == "gemma-scope-2":  # whose target is behind the last norm
         return not out
     return origin.get("format") == "sparsify"

@@ -7,7 +7,7 @@ an index, which both end in `compare`; what they cost is bounded by `TOKENS`."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -116,39 +116,6 @@ def on_text(
     parts = {name: shared | part for name, part in zip(("", *baselines), sums, strict=True)}
     for part in parts.values():
         part["a_ce_mean"] = parts["mean"]["a_ce_spliced"]
-    return compare(parts, baselines)
-
-
-def on_rows(
-    dictionary: Dictionary,
-    fitted_on: Sequence[Float[torch.Tensor, "b _"]],
-    measured_on: Sequence[Float[torch.Tensor, "n _"]],
-    document: Int[torch.Tensor, " n"],
-    seed: int,
-) -> JSON | None:
-    """Compare a dictionary with baselines on activations alone; None where too few are there to fit
-    them on.
-
-    Args:
-        dictionary: one.
-        fitted_on: inputs and outputs that baselines are fitted on; one tensor twice where they are
-            the same.
-        measured_on: those that all are measured on.
-        document: of each of the latter, numbered from 0.
-        seed: draws the random directions.
-    """
-    if len(fitted_on[0]) < FEWEST or not len(document):
-        return None
-    x, y = fitted_on
-    baselines = fit(dictionary, x, y, seed)
-    centre, n = y.mean(0), int(document.max()) + 1
-    shared = measure.of_activations(measured_on[1], document, n, centre)
-    parts = {}
-    for name, candidate in {"": dictionary, **baselines}.items():
-        sums, _, _ = measure.of_dictionary(
-            candidate, measured_on[0], measured_on[1], document, n, centre
-        )
-        parts[name] = measure.arrays(shared | sums)
     return compare(parts, baselines)
 
 

@@ -1,5 +1,5 @@
-"""evaluate: dictionaries on a model's text, or on a file of activations; what is stored under the
-same content is not measured again."""
+"""evaluate: dictionaries on a model's text; what is stored under the same content is not measured
+again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.redundancy import twinned
 from assay.dictionaries.nonlinearity import to_json
-from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
@@ -33,9 +32,8 @@ from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
 
-COPIES, OTHER_SCALE = 0.05, 4.0
-"""The share of documents that are copies from which that is reported; how many times as large as in
-training activations are from which they are of another scale."""
+OTHER_SCALE = 4.0
+"""How many times as large as in training activations are from which they are of another scale."""
 Progress = Callable[[int, int], None]
 
 
@@ -43,7 +41,6 @@ def evaluate(
     *dictionaries: str | Path | Dictionary,
     model: str | Path | None = None,
     text: str | Path | None = None,
-    acts: str | Path | None = None,
     setting: Setting | None = None,
     root: str | Path = "assay-store",
     device: str = "cpu",
@@ -55,9 +52,8 @@ def evaluate(
     """Measure dictionaries: every core measure of each, with its 95 % interval over documents.
 
     A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a
-    Dictionary of one run. Give `model` ("smollm2" or a folder) and `text` ("stdlib", "docs" or a
-    folder), or `acts`, a safetensors file of activations, for all measures but losses. `options`
-    are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
+    Dictionary of one run. `model` is "smollm2" or a folder, `text` is "stdlib", "docs" or a folder.
+    `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
     The result is kept in the store at `root`, identified by the content of dictionary, model and
     text and by the setting. An interrupted evaluation resumes. `progress(done, total)` is called
@@ -69,7 +65,6 @@ def evaluate(
         *dictionaries: paths, stored runs or Dictionaries.
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
-        acts: a safetensors file with `acts`, [b, d] or [w, s, d].
         setting: how to measure.
         root: the store.
         device: as torch names it.
@@ -79,27 +74,14 @@ def evaluate(
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
     shared, and for text that a dictionary was trained on.
-    Example:
-        >>> import tempfile
-        >>> import torch
-        >>> import assay
-        >>> from safetensors.torch import save_file
-        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
-        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
-        >>> acts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = f"{folder}/acts.safetensors"
-        ...     save_file({"acts": acts}, file)
-        ...     assay.evaluate(halves, acts=file, root=f"{folder}/store")
-        <Evaluation of 1: dictionary 1 L0 1, FVU 0.5; to_pandas() has the table>
     """
     setting = (setting or Setting()).replace(**options)
     progress = progress or follower()
     store = Store(root)
-    _require(dictionaries, model, text, acts)
+    _require(dictionaries, model, text)
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
-    on = _Material.of(model, text, acts)
+    on = _Material.of(model, text)
     shared = _shared(store, source_list, setting, on)
     specs = {s.name: on.spec(s, shared[s.name].setting) for s in source_list}
     by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
@@ -114,11 +96,7 @@ def evaluate(
     if missing:  # all of them are checked, before anything is run
         how = store, device, progress or (lambda done, total: None)
         settings = {name: one.setting for name, one in shared.items()}
-        runs = (
-            _on_text(missing, on.folder, on.corpus, batch, settings, *how, watch)
-            if on.folder is not None and on.corpus is not None
-            else _on_file(missing, on.acts, setting, *how)
-        )
+        runs = _on_text(missing, on.folder, on.corpus, batch, settings, *how, watch)
     warned = _warned(source_list, stored, setting, on.folder, watch)
     for source, details, sums, names in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
@@ -136,40 +114,32 @@ def evaluate(
     return Evaluation(data, {name: _documents(path) for name, path in paths.items()})
 
 
-def _require(dictionaries: Sequence[Any], model: Any, text: Any, acts: Any) -> None:
+def _require(dictionaries: Sequence[Any], model: Any, text: Any) -> None:
     """Refuse what leaves open what is measured on what. Raises: DataError."""
     if not dictionaries:
         raise DataError(
             "name at least one dictionary: a file or folder of weights, or a stored run"
         )
-    if acts is not None and (model or text):
-        raise DataError("--acts takes the place of --model and --text; leave one of them out")
-    if acts is None and (lacks := [n for n, x in (("model", model), ("text", text)) if x is None]):
+    if lacks := [n for n, x in (("model", model), ("text", text)) if x is None]:
         raise DataError(
-            f"no {' and no '.join(lacks)} to measure on: give a model and a text (--model, "
-            "--text), or a file of activations (--acts)"
+            f"no {' and no '.join(lacks)} to measure on: give a model and a text (--model, --text)"
         )
 
 
 @dataclass(frozen=True)
 class _Material:
-    """What dictionaries are measured on: a model's text, or a file of activations."""
+    """What dictionaries are measured on: a model's text."""
 
     data: dict[str, Any]
     """What is told of it."""
     key: dict[str, Any]
     """What it is known by."""
-    folder: ModelFolder | None = None
-    corpus: Corpus | None = None
-    acts: Path = Path()
+    folder: ModelFolder
+    corpus: Corpus
 
     @classmethod
-    def of(cls, model: Any, text: Any, acts: str | Path | None) -> _Material:
+    def of(cls, model: Any, text: Any) -> _Material:
         """Find it. Raises: DataError; ModelError."""
-        if acts is not None:
-            path = Path(acts)
-            key = {"data": activations.fingerprint(path)}
-            return cls({"acts": path.name, "acts_sha256": key["data"]}, key, acts=path)
         folder, corpus = find(str(model)), corpora.load(str(text))
         key = {"model": folder.fingerprint, "data": corpus.fingerprint}
         data = {
@@ -235,54 +205,6 @@ def _on_text(
     return measured()
 
 
-def _on_file(
-    missing: Sequence[Source],
-    path: Path,
-    setting: Setting,
-    store: Store,
-    device: str,
-    progress: Progress,
-) -> Iterator[Run]:
-    """Hold each dictionary to a file of activations, and give what measures them one after
-    another."""
-    file = activations.open_file(path)
-    held = 0
-    for source in missing:
-        activations.check(source, file)
-        held += source.bytes
-        if held > TOGETHER:
-            source.forget()
-    notes = ["Assay cannot know whether it was trained on these activations"]
-    if file.document is None:
-        why = "the file does not say which rows are of one document, so nothing has an interval"
-        notes.insert(0, why)
-
-    def measured() -> Iterator[Run]:
-        parts = sources.bunches(missing, TOGETHER)
-        for i, bunch in enumerate(parts):
-
-            def tick(count: int, total: int, i: int = i) -> None:
-                progress((i * total + count) // len(parts), total)
-
-            sums = activations.run(file, bunch, setting, device, tick)
-            for source, (of_source, compared) in zip(bunch, sums, strict=True):
-                site_names = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
-                reads = setting.site or site_names[0]
-                details = {
-                    "site": reads,
-                    "site_out": setting.site_out or site_names[1] or reads,
-                    "tokens_read": file.rows,
-                    "documents": len(of_source["tokens"]) if file.document is not None else 0,
-                    "notes": notes,
-                    "compared": compared,
-                }
-                names = [str(i) for i in range(len(of_source["tokens"]))]
-                yield source, details, of_source, names
-                source.forget()
-
-    return measured()
-
-
 def _keep(
     store: Store,
     spec: EvaluationSpec,
@@ -314,7 +236,6 @@ def _keep(
         "notes": [
             *details["notes"],
             *_left_out(numbers, details["documents"]),
-            *_copied(numbers),
             *_warnings(dictionary, measures),
         ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
@@ -371,19 +292,6 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     ]
 
 
-def _copied(sums: Mapping[str, np.ndarray]) -> list[str]:
-    """How many documents have the very numbers of another, as copies do."""
-    three = np.stack([sums[name] for name in ("tokens", "variance", "error")], 1)
-    digits = [f"{a:.0f} {b:.5g} {c:.5g}" for a, b, c in three[sums["tokens"] > 0]]
-    copies = len(digits) - len({*digits})
-    if copies <= COPIES * len(digits):
-        return []
-    return [
-        f"{copies:,} of {len(digits):,} documents have the same numbers as another one: of copies, "
-        "intervals are too narrow"
-    ]
-
-
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
@@ -413,7 +321,7 @@ def _warned(
     source_list: Sequence[Source],
     stored: Mapping[str, Mapping[str, Any]],
     setting: Setting,
-    folder: ModelFolder | None,
+    folder: ModelFolder,
     watch: Watch,
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Tell what is not as each dictionary's file says, before anything is computed; give those
@@ -424,7 +332,7 @@ def _warned(
         stated_place = stated_place or file_statements.of_place(source.dictionary)
         messages[source.name] = (
             file_statements.warnings(stated_place, setting, folder),
-            file_statements.unknown(stated_place, folder) if folder else [],
+            file_statements.unknown(stated_place, folder),
         )
         for text in messages[source.name][0]:
             watch(Warned(source.name, text))
@@ -502,7 +410,7 @@ def _shared(
     store: Store, source_list: Sequence[Source], setting: Setting, on: _Material
 ) -> dict[str, Shared]:
     """Give each dictionary the setting by which it is measured."""
-    if on.folder is None or on.corpus is None or len(source_list) < 2:
+    if len(source_list) < 2:
         return {s.name: Shared(setting) for s in source_list}
     windows = {
         s.name: _windows(store, on.spec(s, setting))

@@ -108,9 +108,7 @@ def of_place(dictionary: Dictionary) -> dict[str, str]:
     }
 
 
-def warnings(
-    stated: Mapping[str, str], setting: ReadingSetting, folder: ModelFolder | None
-) -> list[str]:
+def warnings(stated: Mapping[str, str], setting: ReadingSetting, folder: ModelFolder) -> list[str]:
     """Say where a site that was given by hand, or the model, is not the one in the dictionary's
     file."""
     messages = []
@@ -125,7 +123,7 @@ def warnings(
                 f"{requested_site} was given ({option}), but its file says {stated_site}; it is "
                 f"measured at {requested_site}"
             )
-    if folder is None or folder.fingerprint == stated["model_sha256"]:
+    if folder.fingerprint == stated["model_sha256"]:
         return messages
     if stated["model_sha256"]:
         digest = stated["model_sha256"][:12]

@@ -22,23 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
     """The result of `evaluate`. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
-    high, n, and why there is no interval.
-
-    Example:
-        >>> import tempfile
-        >>> import torch
-        >>> import assay
-        >>> from safetensors.torch import save_file
-        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
-        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
-        >>> acts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = f"{folder}/acts.safetensors"
-        ...     save_file({"acts": acts}, file)
-        ...     result = assay.evaluate(halves, acts=file, root=f"{folder}/store")
-        >>> result["dictionary 1"]["fvu"]["estimate"], result["dictionary 1"]["fvu"]["why"]
-        (0.5, 'too few documents: 1, an interval needs 6')
-    """
+    high, n, and why there is no interval."""
 
     data: Mapping[str, Any]
     sums: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
@@ -219,9 +203,6 @@ class Evaluated:
     model_sha256: str | None = field(default=None, metadata=OPTIONAL)
     text: str | None = field(default=None, metadata=OPTIONAL)
     corpus: str | None = field(default=None, metadata=OPTIONAL)
-    acts: str | None = field(default=None, metadata=OPTIONAL)
-    """In place of model and text: the file of activations."""
-    acts_sha256: str | None = field(default=None, metadata=OPTIONAL)
     setting: Mapping[str, Any]
     provenance: Mapping[str, Any]
     """Empty where every number was stored before."""

@@ -73,7 +73,7 @@ class EvaluationSpec(Spec):
     dictionary: str
     model: str = ""
     data: str
-    """Fingerprint of the corpus, or hash of the file of activations."""
+    """Fingerprint of the corpus."""
     setting: Setting
     version: int = 3
     """2: with what it is compared with; 3: no share of a loss that nothing is shown to cost. The
@@ -102,11 +102,11 @@ class EvaluationTextSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSiteSpec(Spec):
-    """What is worked out once per site: outlier limits, the mean, and donors for resampling; or
-    where activations of a file lie."""
+    """What is worked out once per site: outlier limits, the mean, and donors for resampling."""
 
     of: EvaluationTextSpec | None = None
     acts: str = ""
+    """Always empty; it is part of the keys of what is stored."""
     site: str = ""
     site_out: str = ""
     dtype: str = "float32"

@@ -24,17 +24,7 @@ from assay.core.errors import AssayError
 from assay.explorer import problems, render
 from assay.explorer.guard import Guard, Rules
 from assay.explorer.library import Library, Unmade
-from assay.explorer.pages import (
-    dictionary,
-    experiments,
-    feature,
-    home,
-    lists,
-    prompt,
-    search,
-    steer,
-    token,
-)
+from assay.explorer.pages import dictionary, feature, home, prompt, search, steer
 from assay.explorer.problems import Problem
 
 if TYPE_CHECKING:
@@ -55,16 +45,11 @@ class Address:
 
 ADDRESSES = (
     Address("/", home.page),
-    Address("/experiments", experiments.page),
-    Address("/experiments/{name}", experiments.show_experiment),
     Address("/making", home.progress),
-    Address("/{model}/{dictionary}/list", lists.page),
-    Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
-    Address("/{model}/{dictionary}/{number:int}/token", token.page),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
     Address("/{model}/{first}/{second}", dictionary.typed),
@@ -110,9 +95,6 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
                 return Response(
                     await run_in_threadpool(render.data, shown), media_type="application/json"
                 )
-            if isinstance(shown, render.Raw):
-                policy = {"content-security-policy": shown.policy} if shown.policy else {}
-                return Response(shown.content, media_type=shown.kind, headers=policy)
             page = await run_in_threadpool(
                 render.html, shown, path, library.shelf(), library.growing
             )

@@ -7,14 +7,13 @@ import re
 import shlex
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
 from assay.explorer.commands import ROOT
-from assay.explorer.live import Live, Turn
+from assay.explorer.live import Live
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.features.index import names as given_names
 from assay.features.index.about import FILE, About
@@ -62,7 +61,6 @@ class Unmade(Problem):
         self.making = making
 
 
-JSON = Mapping[str, Any]
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -86,23 +84,6 @@ class Broken:
     why: str
 
 
-@dataclass(frozen=True)
-class Experiments:
-    """How the explorer learns of experiments, given from above: it opens no run itself."""
-
-    listed: Callable[[], tuple[JSON, ...]] = tuple
-    """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay
-    list` prints them."""
-    studies: Callable[[], tuple[JSON, ...]] = tuple
-    """Every study or file of one's own with a stored result: its name, and how its claims came out
-    for each preset."""
-    page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
-    """The report page of an experiment and a preset as HTML, and its result; None where nothing of
-    it is stored or recorded."""
-    held: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
-    """That page and its result, only where they are made already and nothing has changed since."""
-
-
 class Library:
     """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is
     there."""
@@ -110,13 +91,10 @@ class Library:
     def __init__(
         self,
         root: Path,
-        experiments: Experiments = Experiments(),
         making: Making | None = None,
         names: tuple[str, Path] | None = None,
     ):
-        self.root, self.experiments, self.live = root, experiments, Live(root)
-        self.judging = Turn()
-        """Report pages are made one at a time."""
+        self.root, self.live = root, Live(root)
         self.names = names
         """The address of a dictionary, and a file of names that somebody gave its features."""
         self.making = making

@@ -37,34 +37,18 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """An answer that is no template: a report page with a policy of its own, or data for a chart.
-    `values` are its JSON."""
-
-    content: str | bytes
-    kind: str
-    values: Mapping[str, Any]
-    policy: str = ""
-
-
-@dataclass(frozen=True)
 class Moved:
     """Another address of this page: what a form sent, as a link says it."""
 
     to: str
 
 
-Page = Callable[..., Shown | Raw | Moved]
-
-
-def served(dictionary: str, number: int) -> str:
-    """The address of a feature in the explorer."""
-    return f"/{dictionary}/{number}"
+Page = Callable[..., Shown | Moved]
 
 
 @functools.cache
 def environment() -> Environment:
-    """The templates, with the signs and filters that pages use."""
+    """The templates, with the filters that pages use."""
     env = Environment(
         loader=PackageLoader("assay.explorer"),
         autoescape=True,
@@ -73,12 +57,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.globals |= {
-        "signs": tables.SIGNS,
-        "evaluations": evaluations,
-        "outcome_words": pages.WORDS,
-        "plural_words": pages.PLURAL,
-    }
+    env.globals["evaluations"] = evaluations
     env.filters |= {
         "token": pages.token,
         "words": pages.words,
@@ -95,7 +74,6 @@ def environment() -> Environment:
         "level": level,
         "interval": interval,
         "duration": duration,
-        "feature": served,
         "named": lambda column: column.replace("_", " "),
     }
     return env
@@ -110,7 +88,7 @@ def html(
     return environment().get_template(view.template).render(**{**view.values, **drawings})
 
 
-def data(view: Shown | Raw) -> str:
+def data(view: Shown) -> str:
     """A page's values as JSON; null where a number is not finite."""
     return as_json(to_json(view.values), allow_nan=False)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import AssayError
 from assay.explorer import background
 from assay.explorer.background import Wanted
-from assay.explorer.experiments import experiments
 from assay.explorer.library import Library, Making
 from assay.features.index.names import read
 
@@ -69,7 +68,7 @@ def serve(
     path = "" if request is None else request.address
     return _run(
         lambda rules: application(
-            Library(root, experiments(root), making, (path, names) if names else None),
+            Library(root, making, (path, names) if names else None),
             rules,
         ),
         root,

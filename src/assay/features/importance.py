@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.arrays import ratio_or_nan
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Passage, capture, spliced_run
@@ -132,17 +132,6 @@ def importance_sums(
     return sums
 
 
-def end_of_stream(subject: Pretrained, tokens: Int[torch.Tensor, "w s"]) -> tuple[Site, Passage]:
-    """The last block's output, where the direct path ends, with its activations and the stream
-    before that block."""
-    last, block = Site("resid_post", subject.layers - 1), Site("resid_pre", subject.layers - 1)
-    trace = subject.run(tokens, capture=[last, block], logits=False)
-    acts = trace.acts[last].float()
-    return last, Passage(
-        trace.tokens, acts, torch.ones_like(acts[..., 0], dtype=torch.bool), None, trace.acts[block]
-    )
-
-
 def deltas(
     subject: Pretrained,
     site: Site,
@@ -216,14 +205,4 @@ def _check(
     ):
         raise DataError(
             f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}"
-        )
-
-
-def check_direct(site: Site) -> None:
-    """Refuse a site that is not added to the residual stream: it has no direct path to the logits.
-    Raises: ModelError."""
-    if site.kind not in STREAM:
-        raise ModelError(
-            f"{site} is not added to the residual stream, so it has no direct path; sites "
-            f"with one: {', '.join(STREAM)}"
         )

@@ -28,9 +28,6 @@ class Where:
     """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)."""
     text: str | None = None
     """stdlib, docs (docstrings), or a folder of text files."""
-    acts: Path | None = None
-    """A safetensors file in place of a model and a text: acts [rows, d] and document [rows], or
-    acts [windows, positions, d]. Losses are then not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,8 @@ def serve(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """Explore dictionaries and verdicts in the browser: features, prompts, steering, search.
-    Stop it with Ctrl-C.
+    """Explore dictionaries in the browser: features, prompts, steering, search. Stop it with
+    Ctrl-C.
 
     Parameters
     ----------

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import pkgutil
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -234,8 +233,7 @@ class Format:
     settings: str = ""
     """The settings file by which its folder is known even where the weights are gone."""
     beside: tuple[str, ...] = ()
-    """Names of the files that are read with the weights where they are there; {number} stands for
-    the digits at the end of the weight file's name."""
+    """Names of the files that are read with the weights where they are there."""
     fits: Callable[[Source], bool] = lambda source: False  # by its name alone
     """Whether what a file holds says that it is of this format; asked before names are."""
     open: Callable[[Source], Source] = _as_it_is
@@ -355,10 +353,8 @@ def known() -> Mapping[str, Format]:
 def read_with(weights: P) -> list[P]:
     """Name the files that some format reads with a weight file, where they are there: beside it,
     and above a folder `checkpoints`."""
-    number = re.search(r"\d*$", weights.stem)
     folders = [weights.parent, *([weights.parent.parent] * (weights.parent.name == "checkpoints"))]
-    given = {"number": number[0] if number else ""}
-    names = {name.format(**given) for format in known().values() for name in format.beside}
+    names = {name for format in known().values() for name in format.beside}
     return [
         path for folder in folders for name in sorted(names) if (path := folder / name) != weights
     ]

@@ -27,9 +27,9 @@ def load(
     k: int | None = None,
     threshold: float | None = None,
 ) -> Dictionary:
-    """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma
-    Scope, one of ours, or a state dict of one's own; or a published one by its name, once `assay
-    fetch` has brought it.
+    """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, Gemma Scope or
+    Llama Scope, one of ours, or a state dict of one's own; or a published one by its name, once
+    `assay fetch` has brought it.
 
     The format is told by names; `origin` of the result says which it was, the file's hash, and what
     was inferred and not read. The other arguments answer what a file leaves open, and are asked for

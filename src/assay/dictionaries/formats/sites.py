@@ -6,13 +6,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_OPENAI = {
-    "mlp_post_act": "mlp.hook_post",
-    "resid_delta_attn": "hook_attn_out",
-    "resid_delta_mlp": "hook_mlp_out",
-    "resid_post_attn": "hook_resid_mid",
-    "resid_post_mlp": "hook_resid_post",
-}
 _GEMMA = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
 _GEMMA_2 = {
     "output": "hook_resid_post",
@@ -67,15 +60,6 @@ def of_submodule(name: object, layer: object) -> str | None:
         return None
     kind = re.sub(r"_layer_\d+$", "", name)
     return f"blocks.{layer}.{_SUBMODULE[kind]}" if kind in _SUBMODULE else None
-
-
-def of_openai_path(path: Path) -> str | None:
-    """The site in a path such as `resid_post_mlp_v5_32k/autoencoders/9.pt`."""
-    for part in path.absolute().parts:
-        location = re.sub(r"_v\d+(_\d+k)?$", "", part)
-        if location in _OPENAI and path.stem.isdigit():
-            return f"blocks.{path.stem}.{_OPENAI[location]}"
-    return None
 
 
 def of_gemma_path(path: Path) -> tuple[str | None, str | None]:

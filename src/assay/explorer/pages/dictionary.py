@@ -11,15 +11,15 @@ import numpy as np
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
-from assay.explorer import commands, figures, query_args
+from assay.explorer import commands, figures, query_args, shading
 from assay.explorer.library import Library
-from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.index import names
+from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.index.schema import SORTED, Condition
+from assay.features.index.schema import SORTED, Condition, Context, Feature
 
 ROWS = 50
 """Features on a page of the table."""
@@ -62,7 +62,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "beside": [entry_to_row(e) for e in library.beside(entry)],
         "rise_tokens": (index.about.compared or {}).get("tokens"),
         "summary": summary,
-        "start": lists.cards(index, list(start), start),
+        "start": [{**row, "twins": start[k]} for k, row in index.glance(list(start)).items()],
         "view": {name: getattr(view, name) for name in STATE}
         | {"where": [query_args.format_condition(c) for c in view.where]},
         "features": {
@@ -118,7 +118,32 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
 
 @lru_cache(8)
 def _drawn(index: Index) -> dict[str, Any]:
-    return lists.drawn(index, [k for k, _ in index.start])
+    """The strongest context of each feature to start with, shaded, and the token there that its
+    name does not cover."""
+    numbers = [k for k, _ in index.start]
+    lines, also = dict.fromkeys(numbers, Markup("")), {}
+    for k, name in index.names(numbers).items():
+        feature = index.feature(k)
+        strongest = next((c for c in feature.contexts if c.kind == "top"), None)
+        if strongest is not None:
+            lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
+            if (text := _uncovered(feature, name, strongest)) is not None:
+                shares = {row["text"]: row["share"] for row in feature.tokens}
+                share = shares.get(text) if name.kind == "rule" else None
+                also[k] = {"text": text, "share": share}
+    return {"lines": lines, "also": also}
+
+
+def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
+    """The token of a context by which a name does not explain it; None where it does."""
+    if name.kind == "rule":
+        covered, place = set(name.tokens[: 1 if name.mixed else None]), context.at
+    elif name.kind == "promoted":
+        covered, place = {text for text, _ in feature.promoted}, context.at + 1
+    else:
+        return None
+    text = next(iter(context.tokens[place:]), None)
+    return None if text in covered else text
 
 
 def _densities(index: Index) -> tuple[Markup, float, float]:

@@ -1,5 +1,5 @@
-"""The first page: the dictionaries, experiments and verdicts of a store, and what to type where
-there is none; and how far an index is that is being made."""
+"""The first page: the dictionaries of a store, and what to type where there is none; and how far an
+index is that is being made."""
 
 from __future__ import annotations
 
@@ -17,19 +17,13 @@ from assay.explorer.render import Shown
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show what there is; nothing is opened for it but each index's about.json."""
     entries, broken = library.look()
-    experiments = library.experiments.listed()
-    stored = [e for e in experiments if e["local"]["results"]]
     return Shown(
         "home.html",
         {
             "root": str(library.root.name),
             "dictionaries": [entry_to_row(entry) for entry in entries],
             "broken": broken,
-            "stored": stored,
-            "studies": library.experiments.studies(),
             "making": None if library.making is None else describe_making(library.making),
-            "recorded": sum(bool(e["recorded"]) for e in experiments),
-            "experiments": len(experiments),
         },
         {"making": library.making},
     )

@@ -1,30 +1,25 @@
-"""Features taken out, scaled or set in one text, and what the model predicts then.
-
-What one firing does to the next token: every token's log-probability with and without the
-feature at that one place."""
+"""Features taken out, scaled or set in one text, and what the model predicts then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
 from assay.features.effects import added
-from assay.features.importance import check_direct, end_of_stream
 from assay.features.live.reader import Reader, Reading
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one feature: its activation is multiplied by `factor`, or set to `value`
-    whether or not it was on.
+    """What is done to one feature at every token that counts: its activation is multiplied by
+    `factor`, or set to `value` whether or not it was on.
 
     Raises: DataError unless one of the two is given, as a finite number.
     """
@@ -34,8 +29,6 @@ class Change:
     """0 takes it out."""
     value: float | None = None
     """In the dictionary's units, as `Firings.value`."""
-    positions: tuple[int, ...] | None = None
-    """Where; None: at every token that counts. Elsewhere nothing is changed."""
 
     def __post_init__(self) -> None:
         settings = [x for x in (self.factor, self.value) if x is not None]
@@ -46,9 +39,9 @@ class Change:
             )
 
     @classmethod
-    def out(cls, feature: int, positions: tuple[int, ...] | None = None) -> Change:
+    def out(cls, feature: int) -> Change:
         """Takes the feature out."""
-        return cls(feature, factor=0.0, positions=positions)
+        return cls(feature, factor=0.0)
 
     def of(self, codes: Float[torch.Tensor, " s"]) -> Float[torch.Tensor, " s"]:
         """Activations after the change."""
@@ -65,10 +58,8 @@ def changed_part(
     codes: Float[torch.Tensor, "s k"],
     inputs: Float[torch.Tensor, "s d_in"],
     counts: Bool[torch.Tensor, " s"],
-    first: int = 0,
 ) -> Float[torch.Tensor, "s d"]:
-    """What changes add to the activations where the dictionary writes; `first` is the number of the
-    first of these positions.
+    """What changes add to the activations where the dictionary writes.
 
     The columns of `codes` are the activations of `features_of(changes)`. Several changes of one
     feature act one after the other.
@@ -76,16 +67,9 @@ def changed_part(
     Formula: Σ_k (a'_k − a_k) d_k, so that what the dictionary leaves unexplained stays
     """
     features, new = features_of(changes), codes.clone()
-    position = first + torch.arange(len(codes), device=codes.device)
     for change in changes:
         column = features.index(change.feature)
-        mask = (
-            counts
-            if change.positions is None
-            else counts
-            & torch.isin(position, torch.tensor(change.positions, device=position.device))
-        )
-        new[:, column] = torch.where(mask, change.of(new[:, column]), new[:, column])
+        new[:, column] = torch.where(counts, change.of(new[:, column]), new[:, column])
     return added(reader.dictionary, features, new - codes, inputs)
 
 
@@ -126,27 +110,19 @@ def change(
     reader: Reader,
     reading: Reading,
     changes: Sequence[Change],
-    *,
-    mode: Literal["full", "direct"] = "full",
 ) -> Changed:
     """Change features in a text and see every prediction again. One pass from the dictionary's
     block on.
 
-    "full" runs all later blocks again; "direct" changes only the stream before the final norm.
-
-    Raises: DataError for features that are not there; ModelError in mode "direct" for a site
-    outside the residual stream."""
+    Raises: DataError for features that are not there."""
     check_changes(reader, changes)
     device, s = reading.acts.device, len(reading)
     codes = torch.from_numpy(reading.firings.columns(features_of(changes), s)).to(device)
     part = changed_part(
         reader, changes, codes, reading.inputs, torch.from_numpy(reading.keep).to(device)
     )
-    site, passage = reader.target, reading.passage
-    if mode == "direct":
-        check_direct(site)
-        site, passage = end_of_stream(reader.subject, passage.tokens)
-    trace = spliced_run(reader.subject, site, passage, (passage.acts[0] + part)[None])
+    passage = reading.passage
+    trace = spliced_run(reader.subject, reader.target, passage, (passage.acts[0] + part)[None])
     assert trace.final is not None and trace.head is not None
     target = torch.tensor(
         [*reading.ids[1:], 0], device=device
@@ -250,76 +226,4 @@ def _chances(
     return tuple(
         Chance(i, word, float(before[i].exp()), float(after[i].exp()))
         for i, word in zip(ids, words, strict=True)
-    )
-
-
-@dataclass(frozen=True)
-class Without:
-    """The predictions with a feature taken out at one position, beside those as they are."""
-
-    next: Outlook
-    """The next token's distribution there, before and after."""
-    delta: float | None
-    """Rise of the loss of the text's own next token, nats; above 0 the firing helps. None at the
-    last token."""
-    later: float
-    """Rise of the loss of all tokens after the position together, nats."""
-
-
-@dataclass(frozen=True)
-class FiringEffect:
-    """One feature at one token of a text, and what taking it out there does."""
-
-    feature: int
-    position: int
-    activation: float
-    full: Without
-    """All later blocks run again."""
-    direct: Without | None
-    """Only the stream before the final norm changes, as sae_vis has it; None outside the residual
-    stream."""
-    contribution: float | None
-    """What it adds to the logit of the text's own next token along the direct path, without the
-    norm's division; None where that is none."""
-
-
-def firing_effect(
-    reader: Reader, reading: Reading, feature: int, position: int, count: int = 5
-) -> FiringEffect:
-    """Take a feature out at one position, and list the `count` tokens whose probability rises and
-    falls most.
-
-    Formula: p − p without a_k(t) d_k at t, of every next token; `contribution` a_k(t) (d_k
-    ∘ w) W_U
-    Source: callummcdougall/sae_vis, the tables that it shows when a token is pointed at, which are
-    by the difference of log p
-
-    Three passes of the model. Raises: DataError where the feature is not on.
-    """
-    firing = reading.firings.at(position).of(feature)
-    if not len(firing):
-        raise DataError(f"feature {feature} is not on at token {position} of this text")
-    following = reading.ids[position + 1] if position + 1 < len(reading) else None
-
-    def without(changed: Changed) -> Without:
-        delta = changed.delta[position:]
-        next_outlook = outlook(reader, reading, changed, position, count)
-        return Without(next_outlook, float(delta[0]) if len(delta) else None, float(delta.sum()))
-
-    out = [Change.out(feature, (position,))]
-    direct = contribution = None
-    try:
-        direct = without(change(reader, reading, out, mode="direct"))
-        if following is not None:
-            logit = reader.subject.unembed()[:, following]
-            contribution = float(reader.parts(reading, firing)[0].float() @ logit)
-    except ModelError:  # outside the residual stream no path is direct
-        pass
-    return FiringEffect(
-        feature,
-        position,
-        float(firing.value[0]),
-        without(change(reader, reading, out)),
-        direct,
-        contribution,
     )

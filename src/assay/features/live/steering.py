@@ -241,9 +241,7 @@ def _edits(
         inputs = met.get("inputs", acts)
         counts = select_positions(inputs, acts, limits, max(0, reader.skip_first - first))[0]
         codes = reader.codes(inputs[0])[:, features_of(changes)] * counts[:, None]
-        x[0] += (
-            changed_part(reader, changes, codes, inputs[0], counts, first).to(x).reshape(x[0].shape)
-        )
+        x[0] += changed_part(reader, changes, codes, inputs[0], counts).to(x).reshape(x[0].shape)
         return x
 
     if not changes:
