@@ -5,12 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask.measure import choosing, interventions, models, prompts, saes, training
+from assay.ask.measure import (
+    choosing,
+    interventions,
+    models,
+    prompts,
+    saes,
+    selecting,
+    training,
+)
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
@@ -44,7 +53,10 @@ class ResolvedStudy:
         _refuse_duplicates(text)
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                self.prompts[entry.name] = prompts.load(entry, self.folder, _uses(study))
+                loaded = prompts.load(entry, self.folder, _uses(study))
+            with text.located("prompts", i, "where"):
+                selection = selecting.of_table(entry, study.read, self.models[0])
+            self.prompts[entry.name] = replace(loaded, selection=selection)
 
     @cached_property
     def first(self) -> PromptSet:

@@ -112,9 +112,10 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The rows themselves, in place of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
     """Columns of which every combination is a row, in place of a file and rows."""
-    where: Mapping[str, Plain | tuple[Plain, ...]] = {}
+    where: str | Mapping[str, Plain | tuple[Plain, ...]] = {}
     """Which of the rows are taken: those that have this value, or one of these, in a column, such
-    as { label = "french" }; left out: all."""
+    as { label = "french" }; or a condition of reads, such as "right" or "lead > 0", that is true of
+    them in the unchanged first model, and is found out when the study runs; left out: all."""
     corrupted: str | tuple[Message, ...] = ""
     """The other text of each pair, with slots, of a chat its messages; left out: the column
     `corrupted`, if there is one."""

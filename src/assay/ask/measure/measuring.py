@@ -28,6 +28,7 @@ from assay.ask.measure import (
     own_code,
     passes,
     reads,
+    selecting,
 )
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
@@ -139,9 +140,11 @@ def measure(
     """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
     Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
     prompts that are measured."""
-    rows = rows or (task.rows[:SMOKE] if smoke else task.rows)
+    if rows is None:
+        rows = task.rows[:SMOKE] if smoke else task.rows
+        rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
     if not rows:
-        raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
+        raise DataError(_none_left(task.prompts))
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
     code = cache(partial(own_code.load, folder=folder))
@@ -188,6 +191,38 @@ def measure(
         array = numbers[index].reshape(len(index), *sizes)
         measured[name] = (" ".join(["run", *levels]), array, "1")
     return measured, coords
+
+
+def selected(
+    prompts: PromptSet, rows: Sequence[int], folder: Path, device: str, root: Path
+) -> list[int]:
+    """Those of some rows of which the condition of the prompts is true in the unchanged model; all
+    where there is none. With levels a unit is taken if it is true of all of its rows."""
+    selection = prompts.selection
+    if selection is None:
+        return [*rows]
+    parsed = selecting.condition(selection.condition)
+    task = Task(selection.model, replace(prompts, selection=None), selection.reads)
+    model, key = _model(task, 0, 0, folder, device)
+    dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
+    code = cache(partial(own_code.load, folder=folder))
+    tables = _tables(selection.reads)
+    values = np.full((1, 1, len(tables), len(rows)), np.nan)
+    readings = Readings(task, model, [0], [{}], tables, rows, key, dictionary, code)
+    readings.into(values, lambda done, of: None)
+    by_name = dict(zip((r.name for r in selection.reads), values[0, 0], strict=True))
+    numbers = parsed.walk(lambda column: by_name[column.name])
+    true = (parsed.low <= numbers) & (numbers <= parsed.high)
+    left_out = {u for u, kept in zip(prompts.units(rows), true, strict=True) if not kept}
+    if prompts.table.levels:
+        true = [unit not in left_out for unit in prompts.units(rows)]
+    return [i for i, kept in zip(rows, true, strict=True) if kept]
+
+
+def _none_left(prompts: PromptSet) -> str:
+    what = f"of {prompts.table.name} no prompt is left to be measured"
+    where = prompts.selection.condition if prompts.selection else ""
+    return f"{what}: in the unchanged model, {where} is true of none of them" if where else what
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
