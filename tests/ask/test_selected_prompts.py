@@ -145,7 +145,7 @@ def test_a_verdict_says_how_many_prompts_were_measured(subject, tmp_path):
     plan = [r for r in experiment.remarks if r.startswith("first: of 30 prompts")]
     assert plan and "right is true in the unchanged model" in plan[0]
     result = Lab(tmp_path / "store", Inline()).run(experiment)
-    assert any(f"first: {right} of 30 prompts are measured" in x for x in result.beside)
+    assert any(f"first: {right} of 30 prompts are measured" in x for x in result.notes)
 
 
 @pytest.mark.parametrize(

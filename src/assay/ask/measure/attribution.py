@@ -126,6 +126,8 @@ def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -
         return tuple((s, n if n is None else picks.another(n, count, seed)) for s, n in places)
     if stands_in == "blocks":
         count = folder.layers
+        if {s.layer for s, _ in places} >= {*range(count)}:
+            raise DataError("every block is read, so no other one can stand in")
         return tuple(
             (s if s.layer is None else Site(s.kind, picks.another(s.layer, count, seed)), n)
             for s, n in places
