@@ -394,8 +394,9 @@ class Readings:
         self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
+        memo: dict[Any, Any] = {}
         by_table = [
-            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model)
+            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model, memo)
             for table in self.tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
@@ -552,6 +553,7 @@ def _ready(
     vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
     head: Callable[[torch.Tensor], torch.Tensor] = Context.head,
     model: Pretrained | None = None,
+    memo: dict[Any, Any] | None = None,
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
@@ -567,7 +569,7 @@ def _ready(
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
         return reads.ready(one, p, Context((), *about))
 
-    context = Context(along, *about, other)
+    context = Context(along, *about, other, {} if memo is None else memo)
     return [reads.ready(read, p, context) for p in prompts]
 
 
