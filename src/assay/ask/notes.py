@@ -95,6 +95,11 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
     yield from selection.note(part, asking.read)
+    if comparing.of_weights_alone(questions, part.label, asking.read):
+        yield (
+            "its numbers are of the weights alone, and the same for every prompt: so the interval "
+            "is a point, and the verdict is about exactly these heads or neurons"
+        )
 
 
 # conditions that much else satisfies --------------------------------------------------------------

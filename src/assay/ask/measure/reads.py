@@ -323,7 +323,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         "1",
         "",
-        lambda r: weights.RANGES.get(r.weights, (0.0, None)),
+        lambda r: weights.RANGES.get(r.weights, (None, None)),
         fields=("heads", "neurons", "matrix", "input", "token", "onto"),
     ),
     "pattern": Kind(
@@ -517,6 +517,11 @@ def worse(read: Read) -> str:
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
     return KINDS[kind_of(read)].same is not None
+
+
+def is_fixed(read: Read) -> bool:
+    """Whether a read is a number of the weights alone, the same for every prompt."""
+    return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
 def uses_lens(read: Read) -> bool:

@@ -38,13 +38,8 @@ WORDS = {
     "ov_cosine": "cosine of what the OV circuit writes with an unembedding",
     "ov_rank": "rank of a token in what the OV circuit writes",
 }
-RANGES = {
-    "cosine": (-1.0, 1.0),
-    "copying": (-1.0, 1.0),
-    "composition": (0.0, 1.0),
-    "ov_cosine": (-1.0, 1.0),
-    "ov_rank": (1.0, None),
-}
+RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None)}
+"""Of what differs between prompts; any other number has no interval that could end there."""
 Part = tuple[int, int]
 """Block and number of a head or a neuron."""
 Matrix = Float[torch.Tensor, "i j"]
