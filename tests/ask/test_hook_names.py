@@ -75,9 +75,9 @@ def test_a_site_that_only_repeats_the_block_of_heads_or_neurons_is_left_out():
 def test_one_site_is_named_where_one_is_meant():
     with pytest.raises(DataError, match=r'"blocks.\{layer\}.hook_out" and sweep.*"0:4"'):
         hook_names.resolved(Read(name="n", norm=True, site="blocks.*.hook_out"), lambda: 4)
-    with pytest.raises(ModelError, match="site of every block.*blocks.0.hook_mlp_out"):
+    with pytest.raises(ModelError, match=r"site of every block.*blocks.0.hook_mlp_out"):
         Site.parse("blocks.*.hook_mlp_out")
-    with pytest.raises(ModelError, match="every block has one, such as blocks.0.hook_mlp_out"):
+    with pytest.raises(ModelError, match=r"every block has one, such as blocks.0.hook_mlp_out"):
         Site.parse("hook_mlp_out")
 
 

@@ -61,7 +61,7 @@ def test_a_name_alone_is_what_the_model_gets_right(subject):
     prompts = shown(folder, "right", (right, LEAD))
     _, levels = measured(folder, prompts, reads=(right,))
     assert levels["prompt"] == [str(i) for i in np.flatnonzero(leads(naive) > 0)]
-    with pytest.raises(DataError, match='lead is a number.*where = "lead > 0"'):
+    with pytest.raises(DataError, match=r'lead is a number.*where = "lead > 0"'):
         shown(folder, "lead")
 
 
@@ -78,7 +78,7 @@ def test_with_levels_a_unit_is_taken_if_the_condition_is_true_of_all_of_its_rows
 def test_no_prompt_is_an_error_that_says_so(subject):
     folder, _ = subject
     prompts = shown(folder, "lead > 1000")
-    with pytest.raises(DataError, match="no prompt is left.*lead > 1000 is true of none of them"):
+    with pytest.raises(DataError, match=r"no prompt is left.*lead > 1000 is true of none of them"):
         measured(folder, prompts, reads=(LEAD,))
     every = range(len(WORDS))
     assert selected(rows_of({"text": "x"}), [0], folder, "cpu", folder) == [0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
+from assay.ask import composing
 from assay.ask.measure import measuring, reads
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Read
@@ -159,9 +160,7 @@ def test_other_heads_stand_in_and_an_untrained_model_has_other_weights(tmp_path)
     true = measured(naive, texts(*SHOWN), every)
     plain = task(naive, texts(*SHOWN), [Read(name="it", weights="norm", heads=("1.2",))])
     stood = measuring.replace(plain, stands_in="heads")
-    got, _ = measuring.measure(
-        stood, np.arange(3), tmp_path, "cpu", False, lambda *_: None
-    )
+    got, _ = measuring.measure(stood, np.arange(3), tmp_path, "cpu", False, lambda *_: None)
     for number, other in zip(got["it"][1], ("h3", "h0", "h1"), strict=True):
         assert number == pytest.approx(true[other])
     twin = measuring.replace(plain, model=plain.model.__class__(like=plain.model.name))
@@ -222,8 +221,6 @@ threshold = "plan: a fifth"
 
 
 def test_a_claim_about_one_number_of_the_weights_is_refused(tmp_path):
-    from assay.ask import composing  # noqa: PLC0415
-
     naive = Naive(tmp_path / "llama", "llama")
 
     def study(holds):

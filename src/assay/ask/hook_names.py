@@ -19,7 +19,7 @@ T = TypeVar("T", Intervention, Read)
 def resolved(table: T, layers: Callable[[], int]) -> T:
     """Give a table its sites block by block, and leave out a site that only repeats where its heads
     or neurons are. Raises: DataError where the two name different blocks."""
-    sites = (table.site,) if isinstance(table.site, str) else table.site
+    sites: tuple[str, ...] = (table.site,) if isinstance(table.site, str) else table.site
     if table.site and table.top and table.top.layers:
         others = [f"blocks.{n}." for n in table.top.layers]
         if not all(s.startswith(EVERY) or any(map(s.startswith, others)) for s in sites):
@@ -32,7 +32,7 @@ def resolved(table: T, layers: Callable[[], int]) -> T:
                 named = getattr(table, field)
                 raise DataError(_two_places(table.name, field, named, sites))
             table, sites = msgspec.structs.replace(table, site=""), ()
-    more = getattr(table, "sites", ())
+    more: tuple[str, ...] = getattr(table, "sites", ())
     if not any(s.startswith(EVERY) for s in (*sites, *more)):
         return table
     if isinstance(table, Read):

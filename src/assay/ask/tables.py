@@ -237,9 +237,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """Of gradient: the mean of so many, while the activations grow from zero to what they are
     (integrated gradients)."""
-    weights: Literal[
-        "", "norm", "cosine", "copying", "composition", "ov_cosine", "ov_rank"
-    ] = ""
+    weights: Literal["", "norm", "cosine", "copying", "composition", "ov_cosine", "ov_rank"] = ""
     """A number of the weights of `heads` or `neurons`: the norm of a `matrix`; of neurons the
     cosine of what they read and write; how far the eigenvalues of a head's OV circuit are positive,
     so that it copies; how much of what a head writes a later one reads; or what a head's OV circuit

@@ -1,5 +1,5 @@
-"""Reads of weights: numbers that heads and neurons have whatever a model reads, and what a head's OV
-circuit makes of a token's embedding.
+"""Reads of weights: numbers that heads and neurons have whatever a model reads, and what a head's
+OV circuit makes of a token's embedding.
 
 The weights of the norms are multiplied in, as TransformerLens does it: that before a block's part
 into what the part reads, that behind it into what it writes, and the last one into the
@@ -89,7 +89,7 @@ def check(read: Read) -> None:
         )
     if bool(read.token) != (kind in OF_TOKENS) or (read.onto and not read.token):
         raise DataError(
-            f"{read.name}: {' and '.join(OF_TOKENS)} are of a token = \" {{country}}\", and onto "
+            f'{read.name}: {" and ".join(OF_TOKENS)} are of a token = " {{country}}", and onto '
             "another one if it is not written onto itself"
         )
     if read.input and kind != "composition":
@@ -128,7 +128,8 @@ def _number(read: Read, context: Context, parts: list[Part], tokens: list[int]) 
     if read.weights in of_each:
         return float(torch.stack([of_each[read.weights](part) for part in parts]).mean())
     start = of_token(model, "embedding", tokens[0]).double()
-    written = sum(start @ v @ o for _, _, v, o in (_head(model, part) for part in parts))
+    circuits = [(v, o) for _, _, v, o in (_head(model, part) for part in parts)]
+    written = torch.stack([start @ v @ o for v, o in circuits]).sum(0)
     if read.weights == "ov_cosine":
         onto = of_token(model, "unembedding", tokens[1]).double()
         return float(torch.cosine_similarity(written, onto, dim=0))
@@ -217,7 +218,8 @@ def _composition(model: Pretrained, parts: list[Part], by: str) -> float:
 def _copying(model: Pretrained, part: Part, memo: dict[Any, Any]) -> torch.Tensor:
     """How far the eigenvalues of a head's full OV circuit, of all tokens onto all, are positive.
 
-    Formula: Σ Re λ / Σ |λ|, λ of W_E W_V W_O W_U, from −1 to 1, which are those of W_O (W_U W_E) W_V
+    Formula: Σ Re λ / Σ |λ|, from −1 to 1, λ of W_E W_V W_O W_U, which are those of W_O (W_U W_E)
+    W_V
     Source: Elhage et al., A Mathematical Framework for Transformer Circuits, 2021
     """
     if "tokens" not in memo:
