@@ -140,11 +140,7 @@ def measure(
     """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
     Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
     prompts that are measured."""
-    if rows is None:
-        rows = task.rows[:SMOKE] if smoke else task.rows
-        rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
-    if not rows:
-        raise DataError(_none_left(task.prompts))
+    rows = rows or _rows_of(task, smoke, folder, device, root)
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
     code = cache(partial(own_code.load, folder=folder))
@@ -193,6 +189,17 @@ def measure(
     return measured, coords
 
 
+def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> Sequence[int]:
+    """The rows that are measured. Raises: DataError where none is left."""
+    rows = task.rows[:SMOKE] if smoke else task.rows
+    rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
+    if not rows:
+        selection = task.prompts.selection
+        where = f": {selection.condition} is true of none of them" if selection else ""
+        raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured{where}")
+    return rows
+
+
 def selected(
     prompts: PromptSet, rows: Sequence[int], folder: Path, device: str, root: Path
 ) -> list[int]:
@@ -217,12 +224,6 @@ def selected(
     if prompts.table.levels:
         true = [unit not in left_out for unit in prompts.units(rows)]
     return [i for i, kept in zip(rows, true, strict=True) if kept]
-
-
-def _none_left(prompts: PromptSet) -> str:
-    what = f"of {prompts.table.name} no prompt is left to be measured"
-    where = prompts.selection.condition if prompts.selection else ""
-    return f"{what}: in the unchanged model, {where} is true of none of them" if where else what
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
