@@ -317,8 +317,7 @@ KINDS: Mapping[str, Kind] = {
     "weights": Kind(
         weights.weights,
         lambda r: (
-            f"{weights.WORDS[r.weights].format(matrix=r.matrix or 'output', by=r.input or 'v')} of "
-            f"{', '.join(map(str, r.heads or r.neurons))}"
+            f"{weights.in_words(r)} of {', '.join(map(str, r.heads or r.neurons))}"
             + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
         ),
         "1",

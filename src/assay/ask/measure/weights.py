@@ -45,6 +45,12 @@ Part = tuple[int, int]
 Matrix = Float[torch.Tensor, "i j"]
 
 
+def in_words(read: Read) -> str:
+    """Say what number it is."""
+    matrix = read.matrix or ("out" if read.neurons else "OV")
+    return WORDS[read.weights].format(matrix=matrix, by=read.input or "v")
+
+
 def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     """A number of weights: of named heads or neurons their mean, of two heads how far they compose.
 
