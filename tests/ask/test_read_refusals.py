@@ -219,6 +219,10 @@ KNOWN = {
     "gradient of m times the activation at blocks.1.hook_resid_post": {
         "gradient": "m", "site": "blocks.1.hook_resid_post"
     },
+    "norm of the weights (OV) of 1.2": {"weights": "norm", "heads": ("1.2",)},
+    'rank of a token in what the OV circuit writes of 1.2, of " a" onto " b" (1 or more)': {
+        "weights": "ov_rank", "heads": ("1.2",), "token": " a", "onto": " b"
+    },
     "whether kind is code": {"column": ("kind", "code")},
     "what mine.py:size returns at hook_embed": {
         "function": "mine.py:size", "site": "hook_embed"

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from assay.ask import selection
 from assay.ask.measure import (
     controls,
     damage,
@@ -69,6 +70,7 @@ def add_arms(study: ResolvedStudy) -> None:
     if study.prompts:
         _ask_all(study)
         _refuse_leaks(study)
+        selection.refuse_sources(study)
     for i, train in enumerate(trains):
         if train.name in study.saes:
             with text.located("train", i):

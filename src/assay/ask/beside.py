@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import damage
+from assay.ask.measure import damage, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
@@ -53,7 +53,8 @@ def lines(
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
-    bearing = [*bearing, *_unchanged(questions, askings.values(), arms)]
+    bearing = [*bearing, *_selected(questions, arms)]
+    bearing += _unchanged(questions, askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
@@ -93,6 +94,17 @@ def _of_claim(
         yield from _chosen(questions, part, arms[claim.of])
     yield from _highest(asking, claim, arms)
     yield from _too_small(judged)
+
+
+def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
+    """Tell how many prompts are measured, of those that are selected by a read."""
+    tasks = {name: part.task for name, part in questions.by_label.items() if name in arms}
+    lines = [
+        selecting.in_words(task.prompts, len(task.levels), arms[name].sizes[task.unit])
+        for name, task in tasks.items()
+        if isinstance(task, Task) and task.unit in arms[name].sizes
+    ]
+    return [*dict.fromkeys(filter(None, lines))]
 
 
 def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

@@ -26,6 +26,7 @@ from assay.ask.measure import (
     reads,
     replacements,
     saes,
+    selecting,
     training,
 )
 from assay.ask.measure.damage import DamageTask
@@ -59,6 +60,7 @@ def check(study: ResolvedStudy, part: Part) -> None:
     the author should know. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
         words = [split_in_words(part.task), few_in_words(part.task)]
+        words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
         study.remarks += [w for w in words if w not in ("", *study.remarks)]
     for model in part.task.models:
         for name in models.states(model):
@@ -177,7 +179,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
-            remarks += clipped_in_words(task, folder)
+            remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
     return remarks
 
 
@@ -306,6 +308,23 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
         f"model begins or ends (it has blocks 0 to {folder.layers - 1})"
     )
     return [words] if cut else []
+
+
+def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say that the first token that a model reads is among those that a block hides."""
+    if (table := task.intervention) is None or table.block is None or task.control:
+        return []
+    blocks = [interventions.swept(table, point).block for point in interventions.points(table)]
+    some = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
+    if not some:
+        return []
+    text = some[0].folder.tokenizer.token_text(some[0].tokens[:1])[0]
+    return [
+        f"{table.name}: in {len(some)} of {len(prompts)} prompts the first token that the model "
+        f"reads, such as {text!r}, is blocked too. Many heads rest on it where they need nothing "
+        "else (an attention sink), so this disturbs them whatever it says, and the control token "
+        "leaves it in sight; block later tokens"
+    ]
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:

@@ -295,6 +295,27 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
         )
 
 
+def of_weights_alone(asked: ModelStudy, main: str, read: Condition) -> bool:
+    """Whether all that a claim reads is of the weights alone, so that no prompt and no seed gives
+    another number."""
+    parts = [asked.by_label.get(c.arm or main) for c in read.columns]
+    fixed = {r.name for r in asked.text.study.read if reads.is_fixed(r)}
+    return {c.name for c in read.columns} <= fixed and not any(p and p.task.drawn for p in parts)
+
+
+def refuse_one_number(asked: ModelStudy, main: str, read: Condition) -> None:
+    """Refuse a claim about one number of the weights, of which prompts are no units. Raises:
+    ExperimentError."""
+    if of_weights_alone(asked, main, read) and not isinstance(read.parsed.statistic, OfMeans):
+        name = read.columns[0].name
+        raise ExperimentError(
+            f"{name} is one number of the weights, whatever the prompts, so it has no interval and "
+            "no verdict; write an [[estimate]], claim it of all heads or neurons, as in "
+            f"share(mean(main.{name}) > 0.5, over=head) > 0.2, or read ov_rank or ov_cosine of a "
+            "token of each prompt"
+        )
+
+
 def paired_by_place(asked: ModelStudy, main: str, read: Condition) -> tuple[str, str] | None:
     """Name two tables of prompts whose rows are compared one by one though no column says that they
     belong together; None where there are none. Raises: ExperimentError where more than a difference

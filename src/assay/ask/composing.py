@@ -19,6 +19,7 @@ from assay.ask import (
     mistakes,
     model_study,
     notes,
+    selection,
     sides,
     statements,
 )
@@ -102,6 +103,11 @@ def composed(text: Text) -> Experiment:
         [statements.claim(study, s) for s in claims],
         [statements.estimate(study, s) for s in estimates],
     )
+    for s in (*claims, *estimates):
+        with text.located(s.table, s.i, s.key):
+            selection.refuse_circular(study.asked.by_label, s.main, s.read)
+            if s.table == "claim" and study.asked.parts:
+                comparing.refuse_one_number(study.asked, s.main, s.read)
     if study.asked.parts:
         _leave_out_unnamed(study, [*claims, *estimates])
         _note(study, [*claims, *estimates], [*made[0], *made[1]])

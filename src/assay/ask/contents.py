@@ -355,7 +355,8 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
             if some is not None:
                 name = some.table.file or (some.table.name if part.task.than else "")
                 of = f" of {name}" if name else ""
-                in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
+                which = f" where {some.selection.condition}" if some.selection else ""
+                in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}{which}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)

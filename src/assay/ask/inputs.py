@@ -47,9 +47,14 @@ def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
     less, start = (_opened_from(study, bench, m) if m else None for m in (task.less, task.start))
     about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
     files = _files(study, bench, about, smoke)
+    prompts, selection = task.prompts, task.prompts.selection
+    if selection is not None:
+        opened = dataclasses.replace(selection, model=_opened_from(study, bench, selection.model))
+        prompts = dataclasses.replace(prompts, selection=opened)
     return dataclasses.replace(
         task,
         model=model,
+        prompts=prompts,
         less=less,
         start=start,
         reads=tuple(_with_files(r, files) for r in task.reads),

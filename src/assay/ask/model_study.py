@@ -203,7 +203,7 @@ class ModelStudy(ResolvedStudy):
 
     def _readings(self, part: Part, runs: Runs[AskedSpec]) -> ReadingsSpec:
         """What runs of an arm measure, by content."""
-        names = [models.states(m) for m in part.task.models]
+        names = [models.states(m) for m in part.models]
         hashes = [[inputs.model_hash(self, n) for n in group] for group in names]
         read = inputs.inputs(self, runs.specs[0])
         files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assay.ask import comparing
+from assay.ask import comparing, selection
 from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.next_tokens import whole
@@ -94,6 +94,12 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _habit(part, asking)
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
+    yield from selection.note(part, asking.read)
+    if comparing.of_weights_alone(questions, part.label, asking.read):
+        yield (
+            "its numbers are of the weights alone, and the same for every prompt: so the interval "
+            "is a point, and the verdict is about exactly these heads or neurons"
+        )
 
 
 # conditions that much else satisfies --------------------------------------------------------------

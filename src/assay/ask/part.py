@@ -86,6 +86,13 @@ class Part:
         phrase = at_levels(task.phrase, table.sweep if table else {})
         return f"{name}, {phrase}{f'; {self.why}{where}' if self.why else ''}"
 
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """The models that decide its numbers, with that by which its prompts are selected."""
+        selection = self.task.prompts.selection if isinstance(self.task, Task) else None
+        more = selection is not None and selection.model not in self.task.models
+        return (*self.task.models, *([selection.model] if selection and more else []))
+
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
         model, asked = self._asked
@@ -109,7 +116,7 @@ class Part:
         """The model of all of its specs, and what they ask."""
         about: dict[str, Any] = {
             **self.task.words,
-            "models": [list(models.states(m)) for m in self.task.models],
+            "models": [list(models.states(m)) for m in self.models],
             "prompts": [p.table.name for p in self.task.sets],
         }
         if isinstance(self.task, SaeTask):
@@ -125,8 +132,8 @@ class Part:
     def _beginning(self) -> dict[str, Any]:
         """Whether texts begin with a BOS, and in what it computes, where that is said of a
         model."""
-        said, dtypes = ([getattr(m, f) for m in self.task.models] for f in ("bos", "dtype"))
-        weights = [models.reweighted_in_words(m) for m in self.task.models]
+        said, dtypes = ([getattr(m, f) for m in self.models] for f in ("bos", "dtype"))
+        weights = [models.reweighted_in_words(m) for m in self.models]
         return {
             **({"bos": said} if any(bos is not None for bos in said) else {}),
             **({"dtype": dtypes} if any(dtypes) else {}),
@@ -142,7 +149,7 @@ class Part:
             "models": hashes,
             "files": files,
             "prompts": [p.digest for p in self.task.sets],
-            "levels": [models.levels(m) for m in self.task.models],
+            "levels": [models.levels(m) for m in self.models],
             **self._beginning,
         }
         if table := self.task.intervention:

@@ -5,12 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask.measure import choosing, interventions, models, prompts, saes, training
+from assay.ask import hook_names
+from assay.ask.measure import (
+    choosing,
+    interventions,
+    models,
+    prompts,
+    saes,
+    selecting,
+    training,
+)
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
@@ -42,9 +52,31 @@ class ResolvedStudy:
         if not self.models:
             return
         _refuse_duplicates(text)
+        study = self._with_sites(study)
+        self.text = replace(text, study=study)
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                self.prompts[entry.name] = prompts.load(entry, self.folder, _uses(study))
+                loaded = prompts.load(entry, self.folder, _uses(study))
+            with text.located("prompts", i, "where"):
+                selection = selecting.of_table(entry, study.read, self.models[0])
+            self.prompts[entry.name] = replace(loaded, selection=selection)
+
+    def _with_sites(self, study: Study) -> Study:
+        """The study with each site of a block by its number. Raises: ExperimentError."""
+        tables: dict[str, list[Any]] = {"read": [], "intervene": []}
+        for kind, some in tables.items():
+            for i, table in enumerate(getattr(study, kind)):
+                with self.text.located(kind, i):
+                    some.append(hook_names.resolved(table, self._layers))
+        return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
+
+    def _layers(self) -> int:
+        """How many blocks each of the models has. Raises: AssayError where they differ."""
+        counts = {m.label or m.name: self.shaped_as(m).layers for m in self.models if m.name}
+        if len({*counts.values()}) > 1:
+            each = ", ".join(f"{name} has {n}" for name, n in counts.items())
+            raise ExperimentError(f"blocks.* means every block, and {each} blocks; number them")
+        return max(counts.values(), default=0)
 
     @cached_property
     def first(self) -> PromptSet:

@@ -112,9 +112,10 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The rows themselves, in place of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
     """Columns of which every combination is a row, in place of a file and rows."""
-    where: Mapping[str, Plain | tuple[Plain, ...]] = {}
+    where: str | Mapping[str, Plain | tuple[Plain, ...]] = {}
     """Which of the rows are taken: those that have this value, or one of these, in a column, such
-    as { label = "french" }; left out: all."""
+    as { label = "french" }; or a condition of reads, such as "right" or "lead > 0", that is true of
+    them in the unchanged first model, and is found out when the study runs; left out: all."""
     corrupted: str | tuple[Message, ...] = ""
     """The other text of each pair, with slots, of a chat its messages; left out: the column
     `corrupted`, if there is one."""
@@ -236,6 +237,19 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """Of gradient: the mean of so many, while the activations grow from zero to what they are
     (integrated gradients)."""
+    weights: Literal["", "norm", "cosine", "copying", "composition", "ov_cosine", "ov_rank"] = ""
+    """A number of the weights of `heads` or `neurons`: the norm of a `matrix`; of neurons the
+    cosine of what they read and write; how far the eigenvalues of a head's OV circuit are positive,
+    so that it copies; how much of what a head writes a later one reads; or what a head's OV circuit
+    makes of a `token`: its cosine with the unembedding of the token `onto`, or the rank of this."""
+    matrix: str = ""
+    """Of norm: of heads Q, K, V, O, QK or OV (left out), of neurons in or out (left out)."""
+    input: Literal["", "q", "k", "v"] = ""
+    """Of composition: by which input the later head reads; left out: its values."""
+    token: str = ""
+    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
+    onto: str = ""
+    """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
     """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
     their OV circuits make of it; left out: as they attend."""

@@ -151,7 +151,14 @@ class Site:
         kind = next((kind for kind, (name, _) in _kinds().items() if name == hook), "")
         if kind and (match is None) == (kind in BEFORE + AFTER):
             return cls(kind, int(match[1]) if match else None)
-        typed = re.sub(r"^blocks\.\d+", "blocks.<layer>", text)
+        if kind and match is None:
+            raise ModelError(f"no site {text!r}; every block has one, such as blocks.0.{hook}")
+        typed = re.sub(r"^blocks\.(\d+|\*)", "blocks.<layer>", text)
+        if typed in _known():
+            raise ModelError(
+                f"{text} is the site of every block, and one is meant here; name it, as in "
+                f"{typed.replace('<layer>', '0')}"
+            )
         known = nearest(typed, _known())
         if match:
             known = known.replace("<layer>", match[1])

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from assay.ask.measure import heads, next_tokens
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, texts_of
+from assay.ask.measure.weights import output_of_heads
 from assay.ask.tables import Read
 from assay.controls import picks
 from assay.core.errors import DataError
@@ -126,6 +127,8 @@ def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -
         return tuple((s, n if n is None else picks.another(n, count, seed)) for s, n in places)
     if stands_in == "blocks":
         count = folder.layers
+        if {s.layer for s, _ in places} >= {*range(count)}:
+            raise DataError("every block is read, so no other one can stand in")
         return tuple(
             (s if s.layer is None else Site(s.kind, picks.another(s.layer, count, seed)), n)
             for s, n in places
@@ -137,12 +140,9 @@ def _by_value(
     model: Pretrained, layer: int, head: int, values: Float[torch.Tensor, "kv e"]
 ) -> Float[torch.Tensor, " d"]:
     """What a head writes that attends to one token alone, of the values of this token."""
-    place: Any = model.places["result"]
-    linear: Any = model.blocks[layer].get_submodule(place.module)
-    W = linear.weight.T if isinstance(linear, torch.nn.Linear) else linear.weight
-    count = read_sizes(model.folder.config)["h"]
-    own = values[head * len(values) // count]  # several heads share a value
-    return own.double() @ W.detach().unflatten(0, (count, -1))[head].double()
+    W = output_of_heads(model, layer)
+    own = values[head * len(values) // len(W)]  # several heads share a value
+    return own.double() @ W[head]
 
 
 def after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:

@@ -143,7 +143,7 @@ def of_model(
     another's change, as a training's later states are, this change shuffled too."""
     controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
     of_heads = [r for r in reads if names_a_head(r)] if not untrained else []
-    words = WRITERS if all(r.direct for r in of_heads) else ATTENTION
+    words = WRITERS if all(r.direct or r.weights for r in of_heads) else ATTENTION
     controls += [words] if of_heads else []
     controls += [WRITING] if any(map(names_a_block, reads)) and not untrained else []
     controls += [DEALT] if any(map(chooses_by_labels, reads)) else []

@@ -14,6 +14,7 @@ from assay.ask.measure import attribution, dictionaries
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.seen import prompt
+from assay.ask.measure.weights import embeddings, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
@@ -352,14 +353,14 @@ class Learner:
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
         """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
-        weight = _embeddings(self.model, way).weight
+        weight = embeddings(self.model, way).weight
         excluded = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
         both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
         draws = rng.integers(
             np.array([seed - seed % 2 if both else seed]), "ask.tokens", 0, (64,), len(weight)
         )[0]
         candidates = [int(t) for t in dict.fromkeys(draws.tolist()) if t not in excluded]
-        rows = [row for t in candidates if float((row := _of_token(self.model, way, t)).norm()) > 0]
+        rows = [row for t in candidates if float((row := of_token(self.model, way, t)).norm()) > 0]
         return sign_of(seed) * (rows[0] - rows[1]) if both else rows[0]
 
     def feature(
@@ -440,27 +441,10 @@ def _pair(texts: str | tuple[str, str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else texts
 
 
-def _embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Linear:
-    network = model.model
-    module: torch.nn.Embedding | torch.nn.Linear = (
-        network.get_output_embeddings() if way == "unembedding" else network.get_input_embeddings()
-    )
-    return module
-
-
-def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, " d"]:
-    """A token's embedding, or its unembedding with the final norm's weight folded in."""
-    row: torch.Tensor = _embeddings(model, way).weight[token].detach().float()
-    if way == "embedding":
-        return row
-    row = row * model.gain
-    return row - row.mean() if isinstance(model.final_norm, torch.nn.LayerNorm) else row
-
-
 def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torch.Tensor:
     rows = []
     for text in texts:
-        rows.append(_of_token(model, way, one_token(name, way, text, model.encode(text))))
+        rows.append(of_token(model, way, one_token(name, way, text, model.encode(text))))
     return rows[0] - rows[1] if len(rows) > 1 else rows[0]
 
 

@@ -28,6 +28,7 @@ from assay.ask.measure import (
     own_code,
     passes,
     reads,
+    selecting,
 )
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
@@ -139,9 +140,7 @@ def measure(
     """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
     Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
     prompts that are measured."""
-    rows = rows or (task.rows[:SMOKE] if smoke else task.rows)
-    if not rows:
-        raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
+    rows = rows or _rows_of(task, smoke, folder, device, root)
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
     code = cache(partial(own_code.load, folder=folder))
@@ -188,6 +187,43 @@ def measure(
         array = numbers[index].reshape(len(index), *sizes)
         measured[name] = (" ".join(["run", *levels]), array, "1")
     return measured, coords
+
+
+def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> Sequence[int]:
+    """The rows that are measured. Raises: DataError where none is left."""
+    rows = task.rows[:SMOKE] if smoke else task.rows
+    rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
+    if not rows:
+        selection = task.prompts.selection
+        where = f": {selection.condition} is true of none of them" if selection else ""
+        raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured{where}")
+    return rows
+
+
+def selected(
+    prompts: PromptSet, rows: Sequence[int], folder: Path, device: str, root: Path
+) -> list[int]:
+    """Those of some rows of which the condition of the prompts is true in the unchanged model; all
+    where there is none. With levels a unit is taken if it is true of all of its rows."""
+    selection = prompts.selection
+    if selection is None:
+        return [*rows]
+    parsed = selecting.condition(selection.condition)
+    task = Task(selection.model, replace(prompts, selection=None), selection.reads)
+    model, key = _model(task, 0, 0, folder, device)
+    dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
+    code = cache(partial(own_code.load, folder=folder))
+    tables = _tables(selection.reads)
+    values = np.full((1, 1, len(tables), len(rows)), np.nan)
+    readings = Readings(task, model, [0], [{}], tables, rows, key, dictionary, code)
+    readings.into(values, lambda done, of: None)
+    by_name = dict(zip((r.name for r in selection.reads), values[0, 0], strict=True))
+    numbers = parsed.walk(lambda column: by_name[column.name])
+    true = (parsed.low <= numbers) & (numbers <= parsed.high)
+    left_out = {u for u, kept in zip(prompts.units(rows), true, strict=True) if not kept}
+    if prompts.table.levels:
+        true = [unit not in left_out for unit in prompts.units(rows)]
+    return [i for i, kept in zip(rows, true, strict=True) if kept]
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
@@ -359,8 +395,9 @@ class Readings:
         self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
+        memo: dict[Any, Any] = {}
         by_table = [
-            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model)
+            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model, memo)
             for table in self.tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
@@ -517,6 +554,7 @@ def _ready(
     vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
     head: Callable[[torch.Tensor], torch.Tensor] = Context.head,
     model: Pretrained | None = None,
+    memo: dict[Any, Any] | None = None,
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
@@ -532,7 +570,7 @@ def _ready(
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
         return reads.ready(one, p, Context((), *about))
 
-    context = Context(along, *about, other)
+    context = Context(along, *about, other, {} if memo is None else memo)
     return [reads.ready(read, p, context) for p in prompts]
 
 

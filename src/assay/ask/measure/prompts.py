@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from assay.ask.tables import Message, Prompts
+from assay.ask.tables import Message, Model, Prompts, Read
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
 from assay.core.wordings import spelling, wordings
@@ -67,6 +67,16 @@ class PromptRow:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which prompts are measured: those of which a condition is true in an unchanged model."""
+
+    model: Model
+    condition: str
+    reads: tuple[Read, ...]
+    """Those that the condition is about."""
+
+
+@dataclass(frozen=True)
 class PromptSet:
     """All rows of a table of prompts."""
 
@@ -74,6 +84,8 @@ class PromptSet:
     rows: tuple[PromptRow, ...]
     same: tuple[int, ...] = ()
     """Of each row, the number of what it says: equal where only spelling and unit differ."""
+    selection: Selection | None = None
+    """Which rows are measured, where that is found out by a model."""
 
     @cached_property
     def digest(self) -> str:
@@ -83,6 +95,7 @@ class PromptSet:
             [[row.text, sorted(row.columns.items())] for row in self.rows],
             [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
             *([table.levels] if table.levels else []),
+            *([table.where] if isinstance(table.where, str) else []),
         ]
         if table.messages:
             chats = [row.chat for row in self.rows if row.chat]
@@ -327,9 +340,10 @@ def _taken(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
     is left."""
+    columns = {} if isinstance(table.where, str) else table.where
     left = False
     for place, record in records:
-        for name, values in table.where.items():
+        for name, values in columns.items():
             if name not in record:
                 raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
             some = values if isinstance(values, tuple) else (values,)
@@ -338,8 +352,8 @@ def _taken(
         else:
             left = True
             yield place, record
-    if table.where and not left:
-        what = " and ".join(f"{name} = {value!r}" for name, value in table.where.items())
+    if columns and not left:
+        what = " and ".join(f"{name} = {value!r}" for name, value in columns.items())
         raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {what}")
 
 

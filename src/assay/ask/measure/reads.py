@@ -17,6 +17,7 @@ from assay.ask.measure import (
     gradients,
     interventions,
     next_tokens,
+    weights,
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
@@ -313,6 +314,17 @@ KINDS: Mapping[str, Kind] = {
         fields=(*_AT, "heads", "neurons", "feature", "top", "steps"),
         places=("all",),
     ),
+    "weights": Kind(
+        weights.weights,
+        lambda r: (
+            f"{weights.in_words(r)} of {', '.join(map(str, r.heads or r.neurons))}"
+            + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
+        ),
+        "1",
+        "",
+        lambda r: weights.RANGES.get(r.weights, (None, None)),
+        fields=("heads", "neurons", "matrix", "input", "token", "onto"),
+    ),
     "pattern": Kind(
         activations.pattern,
         _pattern_words,
@@ -469,8 +481,9 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
-    if read.gradient:  # which says by what it is taken in the fields of other kinds
-        stated = [name for name in stated if name not in KINDS["gradient"].fields]
+    for name in ("gradient", "weights"):  # which say of what they are in fields of other kinds
+        if getattr(read, name):
+            stated = [kind for kind in stated if kind not in KINDS[name].fields]
     if not stated:  # which parts are meant says of what it is
         parts = {"heads": "pattern", "neurons": "neurons"}
         of = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
@@ -503,6 +516,11 @@ def worse(read: Read) -> str:
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
     return KINDS[kind_of(read)].same is not None
+
+
+def is_fixed(read: Read) -> bool:
+    """Whether a read is a number of the weights alone, the same for every prompt."""
+    return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
 def uses_lens(read: Read) -> bool:
@@ -591,6 +609,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f'{read.name}: distance is of two groups of rows; write across = "distance" with '
             'labels = ["code", "prose"]'
         )
+    if read.weights:
+        weights.check(read)
     _check_sweep(read, along)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, along, point)

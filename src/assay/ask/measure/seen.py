@@ -327,6 +327,8 @@ class Context:
     """The model; for a user's own function that of transformers."""
     read: Callable[[str, Prompt], Ready] = _absent
     """Another read of the study, by its name, made ready for a prompt."""
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """What reads of this model have in common, whatever the prompt, worked out once."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:

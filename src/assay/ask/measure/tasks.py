@@ -123,6 +123,7 @@ class Task:
         """What decides its numbers beside the contents of models and prompts."""
         of = {r.gradient for r in self.reads} - {""}
         graded = [r for r in self.choosers or self.reads if r.name in of]
+        selection = self.prompts.selection
         return {
             "reads": [stated(r) for r in self.reads],
             "intervention": stated(self.intervention) if self.intervention else None,
@@ -136,6 +137,7 @@ class Task:
             **({"gradients of": [stated(r) for r in graded]} if graded else {}),
             **({"than": "the second prompts"} if self.than else {}),
             **({"first": stated(self.first)} if self.first else {}),
+            **({"selected by": [stated(r) for r in selection.reads]} if selection else {}),
         }
 
     @property

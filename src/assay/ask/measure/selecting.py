@@ -1,0 +1,79 @@
+"""Selecting: which prompts are measured where a condition says that, which has to be true of them
+in the unchanged model, such as that it answers correctly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.ask.measure import models, reads
+from assay.ask.measure.prompts import PromptSet, Selection
+from assay.ask.tables import Model, Prompts, Read
+from assay.core.errors import DataError, nearest
+from assay.core.expression import Parsed, parse
+from assay.core.reading import plural
+
+YES_OR_NO = ("accuracy", "generates", "begins", "column")
+"""Kinds of reads that are 1 or 0, so that a name alone is a condition."""
+OF_ONE_PASS = (
+    *("log_prob", "prob", "accuracy", "rank", "entropy", "loss", "logit", "logit_lens", "written"),
+    *("generates", "begins", "pattern", "norm", "neurons", "anisotropy", "column", "function"),
+)
+"""Kinds of reads by which prompts can be selected: those that need nothing but the model."""
+
+
+def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | None:
+    """How the prompts of a table are selected; None where all are measured. Raises: DataError,
+    ClaimError for a condition that no unchanged model could be asked."""
+    if not isinstance(table.where, str):
+        return None
+    parsed = condition(table.where)
+    plain = {*parsed.terms} == {"value"} and not parsed.share and not parsed.together
+    if not plain or any(c.levels or c.over or c.arm not in (None, "main") for c in parsed.columns):
+        raise DataError(
+            f"where = {table.where!r}: prompts are selected one by one, by reads of the unchanged "
+            'model alone, as in where = "right" or where = "lead > 0"'
+        )
+    if model.like or models.levels(model):
+        raise DataError(
+            f"where = {table.where!r} asks the first model, which has to be a single trained one; "
+            "put another [[model]] first"
+        )
+    chosen = tuple(_read(table, some, c.name) for c in parsed.columns)
+    if table.where.isidentifier() and reads.kind_of(chosen[0]) not in YES_OR_NO:
+        raise DataError(
+            f"where = {table.where!r}: {table.where} is a number, and not right or wrong; write a "
+            f'comparison, such as where = "{table.where} > 0"'
+        )
+    return Selection(model, table.where, chosen)
+
+
+def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
+    """A read by which prompts are selected. Raises: DataError."""
+    by_name = {r.name: r for r in some}
+    if name not in by_name:
+        hint = nearest(name, by_name)
+        raise DataError(f"where = {table.where!r}: there is no read {name!r}; {hint}")
+    read = by_name[name]
+    if reads.kind_of(read) not in OF_ONE_PASS or read.sweep or read.top or read.temperature:
+        raise DataError(
+            f"where = {table.where!r}: {name} has levels, is drawn by a seed, or is compared with "
+            f"something; name a read of one number, of {', '.join(OF_ONE_PASS)}"
+        )
+    return read
+
+
+def condition(text: str) -> Parsed:
+    """The condition by which prompts are selected; of a name alone that its read is 1. Raises:
+    ClaimError."""
+    return parse(f"{text} >= 1" if text.isidentifier() else text)
+
+
+def in_words(prompts: PromptSet, levels: int, measured: int | None = None) -> str:
+    """Say which prompts are measured, and how many, once that is known; "" where all are."""
+    if prompts.selection is None:
+        return ""
+    units = plural(prompts.unit, levels)
+    which = f"those of which {prompts.selection.condition} is true in the unchanged model"
+    if measured is None:
+        return f"{prompts.table.name}: of {levels} {units} {which} are measured; a run finds out"
+    return f"{prompts.table.name}: {measured} of {levels} {units} are measured, {which}"
