@@ -111,9 +111,7 @@ class Artefacts(Folder):
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
         """Every artefact that is not as it was written, and why; all its bytes are read."""
         return (
-            (p, why)
-            for p in self._artefacts()
-            if not self.older and (why := integrity.wrong(p))
+            (p, why) for p in self._artefacts() if not self.older and (why := integrity.wrong(p))
         )
 
     def _artefacts(self) -> Paths:
