@@ -65,13 +65,12 @@ RENAMED: dict[str, str] = {
     "assay.verbs.options": "assay.verbs.verb",
 }
 """The modules of version 0.2.0 that have another name since, and the new one."""
-RENAMED |= {
-    f"assay.ask.{name}": f"assay.ask.measure.{name}"
-    for name in (
-        "activations controls damage dictionaries directions edges interventions measuring models "
-        "next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training"
-    ).split()
-}
+MEASURING = (
+    "activations controls damage dictionaries directions edges interventions measuring models "
+    "next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training"
+)
+"""Modules of `ask` that are in its package `measure` now."""
+RENAMED |= {f"assay.ask.{name}": f"assay.ask.measure.{name}" for name in MEASURING.split()}
 
 
 def current(name: str) -> str:
