@@ -164,21 +164,9 @@ def work(
     if works:
         heavy.require("torch")
     fresh, remaining = not store.root.exists(), list(works)
-    began, cost = list[float](), sum(w.left() for w in works)
-    stored = (0.0, 0.0)
-    """How much of the cost is stored, and when the last of it was."""
-
-    def eta() -> Range | None:
-        nonlocal stored
-        left, now = sum(w.left() for w in works), time.monotonic()
-        if cost - left != stored[0]:
-            stored = cost - left, now
-        if not stored[0] or len({w.planned for w in works}) != 1:
-            return None
-        return time_left(left / stored[0], stored[1] - began[0], now - stored[1])
-
+    pace = Pace(works)
     for work_item in works:
-        work_item.eta = eta
+        work_item.eta = pace.eta
 
     def tell() -> None:
         for work_item in [w for w in remaining if w.over]:
@@ -186,8 +174,7 @@ def work(
             whole(work_item)
 
     def heard(event: Any) -> None:
-        if not began:
-            began.append(time.monotonic())
+        pace.begin()
         candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
             w for w in works if w.begun and not w.over
         ]
@@ -217,6 +204,31 @@ def work(
         and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts"))
     ):
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
+
+
+class Pace:
+    """How fast works go on, by what of them is stored."""
+
+    def __init__(self, works: Sequence[Work]):
+        self._works, self._cost = works, sum(w.left() for w in works)
+        self._began: float | None = None
+        self._stored = self._when = 0.0
+        """How much of the cost is stored, and when the last of it was."""
+
+    def begin(self) -> None:
+        """Note that the first group is being worked on, if it is."""
+        self._began = time.monotonic() if self._began is None else self._began
+
+    def eta(self) -> Range | None:
+        """The seconds that are left; None before anything is stored, and where what some of the
+        works cost is known and others not."""
+        left, now = sum(w.left() for w in self._works), time.monotonic()
+        if self._cost - left != self._stored:
+            self._stored, self._when = self._cost - left, now
+        same = len({w.planned for w in self._works}) == 1
+        if not self._stored or self._began is None or not same:
+            return None
+        return time_left(left / self._stored, self._when - self._began, now - self._when)
 
 
 def time_left(left: float, spent: float, since: float) -> Range:
