@@ -163,7 +163,6 @@ def test_no_page_of_an_experiment_is_the_index():
     [
         ("evaluate", "d", "--model", "m", "--text", "docs", "--out"),
         ("report", "walk.py", "--out"),
-        ("report", "walk.py", "--export"),
         ("export", "d", "--format", "assay", "--out"),
     ],
 )

@@ -135,15 +135,14 @@ def test_check_compares_with_the_record(capsys, world):
     records.arrays(written).unlink()
 
 
-def test_report_writes_pages_and_exports(capsys, world):
-    found = told(capsys, "report", *SMOKE, "--out", "pages", "--export", "files")
+def test_report_writes_pages(capsys, world):
+    found = told(capsys, "report", *SMOKE, "--out", "pages")
     page = Path(found["pages"][0]).read_text()
     assert "largest angle between the kept and the planted subspace" in page
     assert "own-smoke.html" in (world / "pages/index.html").read_text()
     assert len(told(capsys, "report", "own.py", *SMOKE, "--out", "two")["pages"]) == 2
     assert main(["report"]) == 2  # a user's own experiment is found by its file only
     assert "of own there is one: name its file or preset" in capsys.readouterr().err
-    assert {Path(path).suffix for path in found["exported"]} >= {".csv", ".svg", ".png", ".pdf"}
 
 
 def test_remove_says_what_and_deletes_it(capsys):

@@ -26,7 +26,7 @@ def test_ordinary_text_is_left_alone(text):
     assert plain(text) == text
 
 
-@pytest.mark.parametrize("drawn", [draw.svg, draw.png, draw.pdf])
+@pytest.mark.parametrize("drawn", [draw.svg, draw.png])
 def test_a_figure_of_evil_names_is_drawn(drawn):
     figure = Figure(
         EVIL,

@@ -1,5 +1,5 @@
-"""Stores that older versions of Assay wrote are read as they are, and migrated by one command:
-whole or not at all, with nothing lost.
+"""Stores that older versions of Assay wrote are read as they are, and not written into where their
+files have no hashes.
 
 Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there):
 mostly its walk.py run whole, its stopped.py stopped at step 2.
@@ -8,7 +8,6 @@ mostly its walk.py run whole, its stopped.py stopped at step 2.
 import copy
 import hashlib
 import json
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -25,9 +24,7 @@ from assay.jobs.folder import Job, cancel
 from assay.jobs.runner import Runner
 from assay.lab.judge import recording
 from assay.lab.records import records
-from assay.lab.store import groups, health
 from assay.lab.store.atomic import seal, unseal
-from assay.lab.store.health import migrate
 from assay.lab.store.store import Store
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
@@ -86,11 +83,7 @@ def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
 
 @pytest.mark.parametrize("old", PRESENT, indirect=True)
 def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
-    assert not Store(old).older and not migrate(Store(old))
-    assert (
-        json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"]
-        == []
-    )
+    assert not Store(old).older
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
     # stops itself at step 2
     told(capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130)
@@ -102,91 +95,14 @@ def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
 
 
 @pytest.mark.parametrize("old", OLDER, indirect=True)
-def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old, capsys):
+def test_nothing_is_written_into_a_store_without_hashes(old, capsys):
     before = contents(old)
     said = told(capsys, "run", "walk.py", *WHERE, "--executor", "inline", code=2).err
-    assert "assay doctor --migrate --root store" in said and said.count("\n") == 1
+    assert "was written by an older Assay, and can only be read" in said and said.count("\n") == 1
     assert "older store" in told(capsys, "doctor", "--root", "store").out
     assert contents(old, "locks") == before
-    result = json.loads(before["results/walk/smoke.json"])
-    done = json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"]
-    assert done[-1] == "store is as this version writes it" and not Store(old).older
-    assert unseal(old / "results/walk/smoke.json") == {
-        k: v for k, v in result.items() if k != "sha256"
-    }
-    kept = contents(old, "locks")
-    assert {k: v for k, v in kept.items() if k.startswith("runs/")} == {
-        k: v for k, v in before.items() if k.startswith("runs/")
-    }
-    assert not [name for name in before if name not in kept and f"older/{name}" not in kept], (
-        "nothing is lost"
-    )
-    integrity._verified_states.clear()
-    assert "damaged" not in told(capsys, "doctor", "--root", "store").out
-    again = contents(old, "locks")
-    assert (
-        told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again
-    ), "a second time does nothing"
-    (path,) = (path for path in before if path.endswith("fit-00.safetensors"))
-    # the first version's checkpoints do not say which text of the experiment made them
-    named = b'"code' in before[path]
-    assert groups.whole(old / path) if named else kept[f"older/{path}"] == before[path]
-    told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {
-        k: v for k, v in before.items() if k.startswith("runs/walk")
-    }
-
-
-@pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
-def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on(old, monkeypatch):
-    write, whole = health.write, shutil.copytree(old, old.parent / "whole")
-    migrate(Store(whole))
-    count = 0
-    while Store(old).older:
-        left = 0 if count > 20 else count
-
-        def stops(path, data):
-            nonlocal left
-            if left == 0:
-                raise KeyboardInterrupt
-            left -= 1
-            write(path, data)
-
-        monkeypatch.setattr(health, "write", stops if count < 4 else write)
-        try:
-            migrate(Store(old))
-        except KeyboardInterrupt:
-            assert Store(old).older and len(list(Store(old).list())) == 6
-        count += 1
-    assert contents(old, "locks") == contents(whole, "locks") and count > 1
-
-
-@pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
-def test_what_a_migration_cannot_read_is_kept(old):
-    (old / "results/walk/smoke.json").write_bytes(b'{"verdicts": ')
-    checkpoint = next(old.glob("groups/*/fit-00.safetensors"))
-    checkpoint.write_bytes(checkpoint.read_bytes()[:40])
-    migrate(Store(old))
-    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": '
-    assert not list(old.glob("results/*/*.json"))
-    assert len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40
-    assert not checkpoint.exists()
-
-
-@pytest.mark.parametrize("old", ["hashes-of-files"], indirect=True)
-def test_an_artefact_that_differs_from_its_older_hash_is_not_taken_for_whole(old):
-    (table,) = old.glob("artefacts/noise/*/2")
-    table.write_text("3")
-    migrate(Store(old))
-    assert [path for path, _ in Store(old).broken_artefacts()] == [table.parent]
-
-
-def test_the_migrated_result_is_listed_and_its_page_opens(tmp_path, monkeypatch):
-    home = unpacked(tmp_path, "without-hashes")
-    monkeypatch.chdir(home)
-    migrate(Store(home / "store"))
     assert main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0
-    assert "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
+    assert "The walk ends above" in Path("pages/walk-smoke.html").read_text()
 
 
 def test_a_dictionary_of_the_first_version_reconstructs_as_it_did(tmp_path):

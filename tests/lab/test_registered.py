@@ -11,17 +11,15 @@ import pytest
 
 from assay.core import inputs
 from assay.core.errors import ExperimentError, StoreError
-from assay.core.judging import judge
 from assay.core.results import Price, ResultData
 from assay.lab import catalogue
 from assay.lab import verifying as verify
 from assay.lab.engines import Inline
-from assay.lab.judge import looks, recording, registered
+from assay.lab.judge import looks, registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
-from assay.lab.store import journal
 from assay.lab.store.atomic import seal, unseal
 from assay.report.statements import frozen_lines
 
@@ -158,65 +156,26 @@ def edited(path, **what):
     return seal({**data, "hash": registered._hash(content)})
 
 
-def as_older(experiment, preset, lab, **what):
-    """What was frozen as an older version wrote it: with hashes of functions, not of the file."""
-    for path in (
-        registered.adjacent_path(experiment, preset),
-        registered.place(lab.store, experiment, preset),
-    ):
-        path.write_bytes(edited(path, text=None, **what))
-
-
-def test_a_file_of_an_older_version_is_followed_where_it_was_looked_at_then(tmp_path, lab):
-    """Its hashes of functions can be compared no more: what had no look is exploratory."""
+def test_a_file_of_an_older_version_is_not_followed(tmp_path, lab):
+    """It has hashes of functions, or several looks, which this version makes no more."""
     experiment, preset = found(write(tmp_path, FAR))
     content = registered.freeze(lab.store, experiment, preset).content
-    code = {"value": "0123abcd"}
-    claims = [{**registered._statement(experiment.claims[0], code), "code": code}]
-    assert claims[0]["hash"] != content["claims"][0]["hash"]
-    as_older(experiment, preset, lab, claims=claims)
-    known = registered.find(lab.store, experiment, preset)
-    assert registered.departures(known, experiment, preset) == []
+    claims = [{**content["claims"][0], "code": {"value": "0123abcd"}}]
+    paths = (
+        registered.adjacent_path(experiment, preset),
+        registered.place(lab.store, experiment, preset),
+    )
+    whole = paths[0].read_bytes()
+    for path in paths:
+        path.write_bytes(edited(path, text=None, claims=claims))
     data = lab.run(experiment).to_json()
     assert data["inference"] == "exploratory"
     assert "an earlier version of Assay froze its code" in data["registration"]["changed"][0]
-    line = {"look": 1, "registration": known.hash, "seeds": content["seeds"], "level": 0.95}
-    line |= {"code": content["judging"], "verdicts": {"far above": "holds"}}
-    path = registered.looks_path(lab.store, "drift", preset)
-    journal.note(path, {**line, "time": "2999-01-01T00:00:00+00:00"})
-    assert lab.judge(experiment).inference == "confirmatory"
-    path.unlink()
-    journal.note(path, {**line, "time": "2000-01-01T00:00:00+00:00"})
-    assert lab.judge(experiment).inference == "exploratory", "its runs were made after the look"
-
-
-def test_a_file_that_declared_several_looks_is_judged_as_it_was_then(tmp_path, lab):
-    """What an older version froze: the first look settles one claim, the last the other."""
-    experiment, preset = found(write(tmp_path, FAR, NEAR))
-    content = registered.freeze(lab.store, experiment, preset).content
-    first = {**content["looks"][0], "units": 6, "seeds": "1000:1006", "level": 0.999}
-    several = [first, {**content["looks"][0], "level": 0.99}]
-    for path in (
-        registered.adjacent_path(experiment, preset),
-        registered.place(lab.store, experiment, preset),
-    ):
-        path.write_bytes(edited(path, looks=several))
-    result = lab.run(experiment)
-    assert (result.inference, result.registration["taken"]) == ("confirmatory", 2)
-    assert [j.verdict.n for j in result.judged] == [{"seed": 6}, {"seed": 18}]
-    for j, n, level in zip(result.judged, (6, 18), (0.999, 0.99), strict=True):
-        chosen = {name: a.isel(run=a.seed.values < 1000 + n) for name, a in result.arms.items()}
-        alone = judge(j.claim, chosen, level)
-        assert (j.outcome, j.low, j.high) == (alone.outcome, alone.low, alone.high)
-    verify.write(lab, experiment, preset)
-    again, *_ = recording.rejudge(experiment, records.load_record(experiment))
-    assert [j.n for j in again] == [{"seed": 6}, {"seed": 18}]
-    line = {"look": 1, "registration": result.registration["hash"], "level": 0.999}
-    line |= {"seeds": "1000:1006", "code": content["judging"], "verdicts": {"far above": "fails"}}
-    journal.note(registered.looks_path(lab.store, "drift", preset), journal.stamped(**line))
-    data = lab.judge(experiment).to_json()
-    assert data["inference"] == "exploratory"
-    assert "look 1 found *fails*" in data["registration"]["changed"][0]
+    for path in paths:
+        path.write_bytes(whole)
+        path.write_bytes(edited(path, looks=2 * content["looks"]))
+    with pytest.raises(StoreError, match="plans several looks, as files of older versions could"):
+        lab.judge(experiment)
 
 
 def test_an_edited_or_forged_file_is_refused(tmp_path, lab):

@@ -240,7 +240,6 @@ def figures():
                 strict=True,
             ):
                 lines[column].append(v)
-    density = [10 ** (-2.3 + 0.8 * math.sin(i * 1.7) * math.cos(i * 0.31)) for i in range(800)]
     steps = list(range(0, 1001, 50))
     return [
         Figure(
@@ -285,16 +284,6 @@ def figures():
             y="share",
             band=("low", "high"),
             y_title="cross-entropy recovered, 1",
-        ),
-        Figure(
-            "Most features of the showcase fire on 0.1 to 1 % of tokens",
-            {"density": density},
-            "histogram",
-            x="density",
-            y="density",
-            x_log=True,
-            x_title="share of tokens on which a feature fires",
-            y_title="features",
         ),
         Figure(
             "Loss falls and flattens",

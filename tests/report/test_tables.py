@@ -284,12 +284,6 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
-def test_export_writes_every_form(tmp_path):
-    paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".svg", ".png", ".pdf"}
-    assert all(p.stat().st_size for p in paths)
-
-
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     numbers = 0.0233, 0.0202, 0.0246
     assert tables.estimate(*numbers, [0.025, math.inf]) == ("0.0233", "[0.0202, 0.0246]")

@@ -15,7 +15,7 @@ from assay.core.heavy import scipy, xr
 if TYPE_CHECKING:
     from assay.core.results import Curve, Estimated
 
-Mark = Literal["line", "points", "joined", "bars", "heatmap", "histogram"]
+Mark = Literal["line", "points", "joined", "bars", "heatmap"]
 """joined: points with their intervals, and a line through those of a series in the order of x."""
 
 

@@ -45,18 +45,6 @@ def noted(folder: Path) -> bool:
     return (folder / NOTE).exists()
 
 
-def earlier(folder: Path) -> bool:
-    """Whether a folder's hashes are of whole files, as they were for a while before files were
-    hashed in blocks."""
-    try:
-        return any(
-            isinstance(hashes, str)
-            for _, hashes in json.loads(foreign.read_stored(folder / NOTE)).values()
-        )
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return False
-
-
 def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped`
     only the size is compared."""
@@ -74,7 +62,7 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
             path = folder / name
             if path.stat().st_size != size:
                 return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"
-            if name not in mapped and not _matches(path, hashes):
+            if name not in mapped and _hashes(path) != hashes:
                 return f"{name} differs from its hash"
     except OSError as e:
         return f"{Path(e.filename or folder).name} cannot be read ({e.strerror})"
@@ -94,8 +82,10 @@ def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
         return False
     try:
         size, hashes = json.loads(foreign.read_stored(path.parent / NOTE))[path.name]
-        if isinstance(hashes, str) or not spans:
-            return bool(path.stat().st_size != size) or not _matches(path, hashes)
+        if isinstance(hashes, str):  # of the whole file, as an older version wrote
+            return False
+        if not spans:
+            return bool(path.stat().st_size != size or _hashes(path) != hashes)
         touched = {
             block for first, end in spans for block in range(first // BLOCK, (end - 1) // BLOCK + 1)
         }
@@ -128,8 +118,8 @@ class Mapped:
                 if noted(path.parent)
                 else []
             )
-            if isinstance(self._hashes, str):  # of the whole file, which an older version wrote
-                self._hashes = _hashes(path) if _matches(path, self._hashes) else [""]
+            if isinstance(self._hashes, str):  # of the whole file, as an older version wrote
+                self._hashes = []
         except (OSError, ValueError, EOFError, KeyError, TypeError) as e:
             raise DamageError(path.parent, f"{path} is missing or damaged") from e
         self.shape: tuple[int, ...] = self._array.shape
@@ -179,15 +169,6 @@ def _state(folder: Path) -> _State:
 def _hashes(path: Path) -> list[str]:
     with foreign.open_stored(path, sys.maxsize) as file:
         return [_hash(block) for block in iter(lambda: file.read(BLOCK), b"")]
-
-
-def _matches(path: Path, hashes: list[str] | str) -> bool:
-    """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole
-    file."""
-    if isinstance(hashes, str):
-        with foreign.open_stored(path, sys.maxsize) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == hashes  # type: ignore[arg-type]
-    return _hashes(path) == hashes
 
 
 def _hash(block: bytes) -> str:

@@ -154,7 +154,7 @@ class Evaluation(Shown):
                     Figure(
                         f"How often the features of {e['name']} fire",
                         columns,
-                        "histogram",
+                        "line",
                         x="density",
                         y="features",
                         x_title="log10 of the share of tokens",

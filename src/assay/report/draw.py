@@ -1,5 +1,4 @@
-"""Figures drawn: SVG for pages and notebooks, PNG and PDF for papers; offline, without a
-browser."""
+"""Figures drawn: SVG for pages and notebooks, PNG; offline, without a browser."""
 
 from __future__ import annotations
 
@@ -70,10 +69,3 @@ def png(figure: Figure) -> bytes:
     import vl_convert
 
     return vl_convert.vegalite_to_png({**plain_all(vega(figure)), "background": "white"}, scale=2)
-
-
-def pdf(figure: Figure) -> bytes:
-    """The figure as a one-page PDF."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_pdf(plain_all(vega(figure)))

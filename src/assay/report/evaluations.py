@@ -200,7 +200,7 @@ def without_interval(entries: Sequence[JSON]) -> list[str]:
 
 def shown_figures(figures: Sequence[Figure], dictionaries: int) -> list[Figure]:
     """The figures of a report; of one dictionary, a point against another says nothing."""
-    return [f for f in figures if dictionaries > 1 or f.mark == "histogram"]
+    return [f for f in figures if dictionaries > 1 or f.mark == "line"]
 
 
 def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:

@@ -1,4 +1,4 @@
-"""A result for other programs: CSV, and its figures as PNG, SVG and PDF."""
+"""CSV of a result, of a figure and of a table, for other programs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
 from assay.core.judging import LIMITS
 from assay.core.plain import cell
 from assay.core.results import Estimated, Other, ResultData, Verdict, Verified
-from assay.report import draw, tables
+from assay.report import tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,21 +24,6 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-
-
-def export(data: ResultData, folder: Path, figures: Sequence[Figure] = ()) -> list[Path]:
-    """The files written into `folder`: verdicts.csv, and each figure as CSV, SVG, PNG and PDF."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, bytes] = {"verdicts.csv": verdicts_csv(data).encode()}
-    for name, figure in zip(names(figures), figures, strict=True):
-        files |= {
-            f"{name}.csv": figure_csv(figure).encode(),
-            f"{name}.svg": draw.svg(figure).encode(),
-        }
-        files |= {f"{name}.png": draw.png(figure), f"{name}.pdf": draw.pdf(figure)}
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return [folder / name for name in files]
 
 
 def names(figures: Sequence[Figure]) -> list[str]:

@@ -1,9 +1,8 @@
-"""Stored results as pages in a folder, an index over them, and the same results for other
-programs."""
+"""Stored results as pages in a folder, and an index over them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from assay.ask.shown import describe
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
-from assay.core.figures import Figure
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
@@ -22,7 +20,6 @@ from assay.lab.records import contests, records
 from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
-from assay.report import export as exporting
 from assay.report import pages
 
 NOTE = "this is the committed record: nothing of this experiment is stored here"
@@ -31,40 +28,30 @@ NOTE = "this is the committed record: nothing of this experiment is stored here"
 
 @dataclass(frozen=True)
 class Pages:
-    """Where pages were written, and what was exported."""
+    """Where pages were written."""
 
     pages: tuple[Path, ...]
     index: Path
-    exported: tuple[Path, ...]
     left_out: tuple[str, ...] = field(default=(), metadata=BESIDE)
     """Why stored results with a page are missing from the index, a sentence for each."""
     recorded: tuple[str, ...] = field(default=(), metadata=BESIDE)
     """What is said of pages of committed records, a sentence for each."""
 
 
-def write(
-    lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
-) -> Pages:
-    """Write a page of each result into `out` with an index over all pages there, and the same for
-    other programs into `export`."""
+def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
+    """Write a page of each result into `out`, with an index over all pages there."""
     written: list[Path] = []
-    exported: list[Path] = []
     notes: list[str] = []
     for experiment, preset in selection:
-        page, data, figures = _page(lab, experiment, preset)
+        page, data = _page(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
         notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(NOTE)]
-        if export is not None:
-            folder = export / slug(experiment.name, preset.title)
-            exported += exporting.export(data, folder, figures)
     entries, left_out = _entries(lab, out)
     index = pages.write(out, {"index.html": pages.index(entries)})[0]
-    return Pages(tuple(written), index, tuple(exported), tuple(left_out), tuple(notes))
+    return Pages(tuple(written), index, tuple(left_out), tuple(notes))
 
 
-def _page(
-    lab: Lab, experiment: Experiment, preset: Preset
-) -> tuple[str, ResultData, Sequence[Figure]]:
+def _page(lab: Lab, experiment: Experiment, preset: Preset) -> tuple[str, ResultData]:
     """Make one experiment's page with what it shows: of what is stored, or of a catalogue
     experiment of which nothing is the committed record. Raises: StoreError."""
     try:
@@ -77,8 +64,8 @@ def _page(
             raise
         if (record := read_record(name, title)) is None:
             raise
-        return record_page(record, name, title, "index.html"), ResultData.from_json(record), ()
-    return page, result.data, result.figures
+        return record_page(record, name, title, "index.html"), ResultData.from_json(record)
+    return page, result.data
 
 
 def page_of(

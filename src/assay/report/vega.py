@@ -2,9 +2,7 @@
 
 The method (the series called "main", or else the first) takes the accent; seven series differ in
 colour, and in dash or mark as well; series named by numbers are an ordered ramp. Lines are labelled
-at their ends, everything else by a legend above. A histogram of more than 60 distinct values of `x`
-is binned here, each row counting `y`, or once when `y` is `x`; with fewer, `x` holds the bins'
-centres and `y` their counts."""
+at their ends, everything else by a legend above."""
 
 from __future__ import annotations
 
@@ -13,11 +11,8 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from assay.core.figures import Figure
 from assay.report.palette import LIGHT, RAMP, SERIES
@@ -44,7 +39,6 @@ through."""
 COLD = "#408ce6"
 """The full shade below 0, where a heat map has such numbers; its red is 64, so that a shade's red
 says how much paper shows through."""
-BINS, MOST_BARS = 40, 60
 DOTTED = ("points", "joined")
 """Marks that are dots with their intervals."""
 
@@ -52,30 +46,29 @@ DOTTED = ("points", "joined")
 def vega(figure: Figure, *, titled: bool = True, standalone: bool = False) -> dict[str, Any]:
     """The Vega-Lite specification of a figure, its data included; `standalone`: with white paper,
     for a file that no page frames."""
-    plotted = _binned(figure) if figure.mark == "histogram" else figure
-    colored = plotted.color if plotted.mark != "heatmap" else None
-    series = _distinct(plotted.columns[colored]) if colored else []
-    labelled = plotted.mark == "line" and not plotted.facet and 1 < len(series) <= 8
-    panels = _distinct(plotted.columns[plotted.facet]) if plotted.facet else []
+    colored = figure.color if figure.mark != "heatmap" else None
+    series = _distinct(figure.columns[colored]) if colored else []
+    labelled = figure.mark == "line" and not figure.facet and 1 < len(series) <= 8
+    panels = _distinct(figure.columns[figure.facet]) if figure.facet else []
     abreast = len(panels) if len(panels) <= 4 else 3
     longest = max((len(str(name)) for name in series), default=0) if labelled else 0
     width = max(280, WIDTH - 7 * max(0, longest - 10))
     width = width if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
-    lying = _lying(plotted, width)
-    height = _height(plotted, lying, len(panels), width)
-    layer = _marks(plotted, series, labelled, width, width * max(1, min(abreast, len(panels))))
-    layer += _rules(plotted, "x" if lying else "y", height)
-    layer += _end_labels(plotted, series, width) if labelled else []
+    lying = _lying(figure, width)
+    height = _height(figure, lying, len(panels), width)
+    layer = _marks(figure, series, labelled, width, width * max(1, min(abreast, len(panels))))
+    layer += _rules(figure, "x" if lying else "y", height)
+    layer += _end_labels(figure, series, width) if labelled else []
     body: dict[str, Any] = {"layer": layer, "width": width, "height": height}
-    if plotted.facet:
-        facet = {"field": plotted.facet, "type": "nominal", "title": None, "sort": panels}
+    if figure.facet:
+        facet = {"field": figure.facet, "type": "nominal", "title": None, "sort": panels}
         spacing = {"column": 36, "row": 20}
         body = {"facet": facet, "columns": abreast, "spacing": spacing, "spec": body}
     title = {"text": _wrapped(figure.title, 100 if panels else 56), "anchor": "start"}
     ticks_of = {"tickCount": 5 if width > 250 else 3, "labelFlush": False}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "data": {"values": _rows(plotted)},
+        "data": {"values": _rows(figure)},
         **body,
         **({"title": title} if titled else {}),
         "config": _CONFIG | (_ALONE if standalone else {}) | {"axisXQuantitative": ticks_of},
@@ -128,37 +121,6 @@ def _field(name: str) -> str:
     return re.sub(r"([.\[\]\\])", r"\\\1", name)
 
 
-def _binned(figure: Figure) -> Figure:
-    """A histogram's bars: `_left`, `_right` and the count, by equal bins of x (of log x when the
-    axis is logarithmic)."""
-    x, n = (
-        np.array([_plain(v) for v in figure.columns[name]], float) for name in (figure.x, figure.y)
-    )
-    n = np.ones_like(x) if figure.x == figure.y else n
-    known = np.isfinite(x) & np.isfinite(n) & ((x > 0) | (not figure.x_log))
-    x, n = (np.log10(x[known]) if figure.x_log else x[known]), n[known]
-    centres = np.unique(x)
-    if len(centres) > MOST_BARS or figure.x == figure.y:
-        n, edges = np.histogram(x, BINS, weights=n)
-        left, right = edges[:-1], edges[1:]
-    else:
-        half = min(np.diff(centres), default=1.0) / 2
-        left, right = x - half, x + half
-    ends = [10.0**end if figure.x_log else end for end in (left, right)]
-    columns = {"_left": ends[0].tolist(), "_right": ends[1].tolist(), "count": n.tolist()}
-    return replace(
-        figure,
-        columns=columns,
-        x="_left",
-        y="count",
-        color=None,
-        facet=None,
-        band=None,
-        x_title=figure.x_title or figure.x,
-        y_title=figure.y_title or "count",
-    )
-
-
 def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -> dict[str, Any]:
     """Encoding of one position: type, scale, title; names longer than `room` letters stand on
     several lines."""
@@ -179,18 +141,16 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     encoding["type"] = "quantitative"
     numbers = [v for v in _collect_numbers(figure, axis) if v > 0]
     if not log or not numbers:
-        return encoding | {"scale": {"zero": figure.mark in ("bars", "histogram")}}
+        return encoding | {"scale": {"zero": figure.mark == "bars"}}
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
-    margin = 1 if figure.mark == "histogram" and axis == "x" else margin
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
     return encoding | {"scale": scale, "axis": {"format": "~g"}}
 
 
 def _collect_numbers(figure: Figure, axis: str) -> list[float]:
     """All numbers that one axis has to show: the column, its band, the reference lines."""
-    names = ["_left", "_right"] if figure.mark == "histogram" and axis == "x" else [figure.x]
-    names = names if axis == "x" else [figure.y, *(figure.band or ())]
+    names = [figure.x] if axis == "x" else [figure.y, *(figure.band or ())]
     numbers = [
         float(v) for name in names for v in map(_plain, figure.columns[name]) if v is not None
     ]
@@ -240,8 +200,6 @@ def _marks(
     room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
         return _heatmap(figure, room)
-    if figure.mark == "histogram":
-        return [_histogram(figure, colour)]
     lying, bars = _lying(figure, width), figure.mark == "bars"
     name_axis, value_axis = ("y", "x") if lying else ("x", "y")
     names = _axis(figure, "x", discrete=bars, room=0 if lying else room)
@@ -299,15 +257,6 @@ def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
         {"mark": cells, "encoding": place | {"color": shade}},
         {"mark": none, "encoding": place, "transform": missing},
     ]
-
-
-def _histogram(figure: Figure, colour: dict[str, Any]) -> dict[str, Any]:
-    """Bars that touch."""
-    x, y = _axis(figure, "x"), _axis(figure, "y")
-    x["scale"] = x["scale"] if figure.x_log else {"zero": False}
-    ends = {"x2": {"field": "_right"}, "y2": {"datum": 1 if figure.y_log else 0}}
-    mark = {"type": "bar", "binSpacing": 0, "stroke": LIGHT["paper"], "strokeWidth": 0.5}
-    return {"mark": mark, "encoding": {"x": x, "y": y, **ends, "color": colour}}
 
 
 def _shades(values: Sequence[float]) -> dict[str, Any]:

@@ -36,7 +36,6 @@ class Removed:
 def doctor(
     *,
     clean: Flag = False,
-    migrate: Flag = False,
     remove: str = "",
     yes: Flag = False,
     place: Place = HERE,
@@ -49,9 +48,6 @@ def doctor(
     ----------
     clean
         Delete damaged runs, and files left by killed processes and broken downloads.
-    migrate
-        Convert the store of an older version to the format of this one. It is converted as a whole
-        or not at all, and nothing is lost.
     remove
         List, and then delete, the stored runs and results of this experiment or file, and the
         artefacts that no other one uses.
@@ -61,7 +57,6 @@ def doctor(
     Examples
     --------
     assay doctor
-    assay doctor --migrate
     assay doctor --remove superposition
     """
     if remove:
@@ -71,7 +66,7 @@ def doctor(
             door.aside(f"{harm.path} ({harm.why})")
         if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
             return Answer(None)
-    found = examine(place.root, clean, migrate)
+    found = examine(place.root, clean)
     lines = [*found.done, *map(in_words, found.checks)]
     return Answer(found, map(Line, lines), 0 if found.healthy else 1)
 
@@ -112,13 +107,13 @@ EXTRAS = ("", "train", "models")
 """What may be installed, the smallest first: judging numbers, experiments, models."""
 
 
-def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
+def examine(root: Path, clean: bool = False) -> Health:
     """Check the installation and a store; with `clean` remove first what is damaged, left behind or
-    half downloaded, and with `migrate` bring a store of an older version up to date before that."""
-    repairs = store_health.migrate(Store(root)) if migrate else []
+    half downloaded."""
+    repairs: list[str] = []
     if clean:
         broken = [f"removed {f}, a download that broke off" for f in hub.remove_unfinished()]
-        repairs += [*broken, *cleaned(root)]
+        repairs = [*broken, *cleaned(root)]
     checks = (python(), *packages(), *hardware(), *models(), disk(root), *of_store(root))
     return Health(not any(check.state == "broken" for check in checks), tuple(repairs), checks)
 

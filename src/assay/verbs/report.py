@@ -15,7 +15,6 @@ from assay.verbs.writable import writable
 def report(
     *names: str,
     out: Path = Path("report"),
-    export: Path | None = None,
     open: Flag = False,
     choice: Choice = DEFAULT,
     place: Place = HERE,
@@ -29,8 +28,6 @@ def report(
         Experiments or studies; by default every experiment of the catalogue with a stored result.
     out
         The folder of the pages.
-    export
-        A folder for the verdicts as CSV, and the figures as CSV, SVG, PNG and PDF.
     open
         Open them in the browser.
 
@@ -40,10 +37,8 @@ def report(
     assay report examples/country.toml examples/capitals.toml
     """
     writable(out, "--out")
-    if export is not None:
-        writable(export, "--export")
     chosen = [choice.of(name) for name in names or stored.stored(place.root)]
-    written = stored.write(place.lab(), chosen, out, export)
+    written = stored.write(place.lab(), chosen, out)
     if open:
         page = written.pages[0] if len(names) == 1 and written.pages else written.index
         door.open(page.absolute().as_uri())
@@ -51,5 +46,4 @@ def report(
         door.aside(f"left out of the index: {why}")
     for note in written.recorded:
         door.aside(note)
-    files = (*written.pages, written.index, *written.exported)
-    return Answer(written, [Line(str(file)) for file in files])
+    return Answer(written, [Line(str(file)) for file in (*written.pages, written.index)])

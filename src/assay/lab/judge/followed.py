@@ -5,7 +5,7 @@ with what it found and the code that judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,11 +15,9 @@ from msgspec import structs
 
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.core.heavy import xr
-from assay.core.judging import USUAL, Scope
+from assay.core.judging import USUAL
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.core.spec import Spec
 from assay.lab import catalogue
 from assay.lab.judge import contents, families, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
@@ -27,19 +25,15 @@ from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import (
     Result,
     judge_all,
-    judge_statements,
     left_out,
     load,
     require_usable,
-    with_derived,
 )
 from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.store import journal, origin
-from assay.lab.store.journal import Ledger, seeds_of
+from assay.lab.plan.preset import Preset
+from assay.lab.store import journal
+from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
-
-OLDER = "an earlier version of Assay froze its code, which this one cannot compare"
 
 
 @dataclass(frozen=True)
@@ -91,13 +85,7 @@ class Followed:
         level, arms = frozen.level if frozen else USUAL, load(plan)
         result = judge_all(experiment, plan, arms, level=level)
         if frozen:
-            judged = tuple(map(_as_frozen, result.judged))
-            if len(several := frozen.content["looks"]) > 1:
-                specs = {a: [r.job.spec for r in rows] for a, rows in plan.by_arm().items()}
-                speaks = scope_by_reading(experiment, preset)
-                earlier = settled(experiment, preset, several, arms, specs, speaks)
-                judged = applied(judged, earlier)
-            result = replace(result, judged=judged)
+            result = replace(result, judged=tuple(map(_as_frozen, result.judged)))
         place = experiment.name, preset.title
         gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
@@ -131,10 +119,10 @@ class Followed:
         missing."""
         if (frozen := self.declared) is None:
             return result
-        look, number = frozen.content["looks"][-1], len(frozen.content["looks"])
-        if number not in self._looks() and not self._lost():
+        (look,) = frozen.content["looks"]
+        if 1 not in self._looks() and not self._lost():
             line = {
-                "look": number,
+                "look": 1,
                 "registration": frozen.hash,
                 "code": catalogue.unchanged(self.experiment.origin),
                 "models": contents.of_models(self.experiment),
@@ -151,21 +139,18 @@ class Followed:
         followed, as plain values; None where nothing was frozen."""
         if (frozen := self.frozen) is None:
             return None
-        declared, lines = frozen.content["looks"], self._looks()
+        (look,), lines = frozen.content["looks"], self._looks()
         outcomes = {j.text: j.outcome for j in result.judged}
         is_asked = not self.departures
         changed = self._later(frozen, outcomes, plan) if is_asked else list(self.departures)
-        missing, last = self._gaps(frozen), len(declared)
+        missing = self._gaps(frozen)
         decided = [text for text, outcome in outcomes.items() if outcome != "undecided"]
         texts = (*outcomes, *(text for text, _ in result.failed))
-        noted = [
-            {
-                **look,
-                "taken": lines[k]["time"] if k in lines else None,
-                "settled": decided if is_asked and k == last else [],
-            }
-            for k, look in enumerate(declared, 1)
-        ]
+        noted = {
+            **look,
+            "taken": lines[1]["time"] if 1 in lines else None,
+            "settled": decided if is_asked else [],
+        }
         return {
             "hash": frozen.hash,
             "file": frozen.path.name,
@@ -173,8 +158,8 @@ class Followed:
             "commit": frozen.commit,
             "alpha": frozen.content["alpha"],
             "seeds": frozen.content["seeds"],
-            "looks": noted,
-            "taken": last if is_asked else 0,
+            "looks": [noted],
+            "taken": int(is_asked),
             "open": [text for text in texts if text not in decided] if is_asked else [],
             "changed": changed,
             "missing": missing,
@@ -230,9 +215,6 @@ class Followed:
         finished = [str(run.provenance.get("finished", frozen.time)) for run in plan.stored]
         if early := sum(time < frozen.time for time in finished):
             changes.append(f"{early} runs were stored before it was frozen")
-        looked = min((line["time"] for line in lines.values()), default="")
-        if _is_older(frozen, self.experiment) and any(time > looked for time in finished):
-            changes.append(OLDER)
         return changes
 
     def _related(self, frozen: Registration) -> list[dict[str, Any]]:
@@ -277,14 +259,7 @@ def following(store: Store, experiment: Experiment, plan: Plan, models: bool = F
         }
         read["models"] = contents.of_models(experiment) if models else {}
         departures += contents.differences(frozen.content, read, experiment)
-        looked = registered.read_looks(store, experiment.name, preset)
-        if not looked and _is_older(frozen, experiment):
-            departures.append(OLDER)
     return Followed(store, experiment, preset, frozen, tuple(departures))
-
-
-def _is_older(frozen: Registration, experiment: Experiment) -> bool:
-    return origin.in_file(experiment.origin) and registered.has_older_code(frozen)
 
 
 def _asked(frozen: Registration) -> list[Question]:
@@ -318,54 +293,3 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
     units = price.more + n.get(price.factor, 0)
     arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
     return Price(f"{arm}a new study on about {units:,} fresh {plural(price.factor, units)}")
-
-
-def settled(
-    experiment: Experiment,
-    preset: Preset,
-    looks: Sequence[Mapping[str, Any]],
-    arms: Mapping[str, xr.Dataset],
-    specs: Mapping[str, Sequence[Spec]],
-    scope: Scope,
-) -> dict[str, Judged]:
-    """Judge claims at the looks before the last one; gives those that they settle, by text.
-
-    Args:
-        looks: as they were frozen, the last one on all seeds.
-        arms: the measures of trained arms.
-        specs: those of their runs, in the same order.
-        scope: for what verdicts speak.
-    """
-    judged: dict[str, Judged] = {}
-    for level, part in at_looks(experiment, preset, looks[:-1], arms, specs):
-        measured = with_derived(experiment, part)
-        statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
-        for j in statements.judged:
-            if j.outcome != "undecided":
-                judged.setdefault(j.text, j)
-    return judged
-
-
-def at_looks(
-    experiment: Experiment,
-    preset: Preset,
-    looks: Sequence[Mapping[str, Any]],
-    arms: Mapping[str, xr.Dataset],
-    specs: Mapping[str, Sequence[Spec]],
-) -> Iterator[tuple[float, dict[str, xr.Dataset]]]:
-    """Give the level of each look, and the trained arms with the runs that it looked at."""
-    for look in looks:
-        early = preset.of_seeds(seeds_of(look["seeds"])).specs
-        chosen = {arm: set(experiment.specs_of(arm, early)) for arm in arms}
-        yield (
-            float(look["level"]),
-            {
-                arm: data.isel(run=[spec in chosen[arm] for spec in specs[arm]])
-                for arm, data in arms.items()
-            },
-        )
-
-
-def applied(judged: Sequence[Judged], earlier: Mapping[str, Judged]) -> tuple[Judged, ...]:
-    """Put claims that an earlier look settled in the place of those that the last one judged."""
-    return tuple(earlier.get(j.text, j) for j in judged)

@@ -26,7 +26,6 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab import catalogue
 from assay.lab.judge import families, looks
-from assay.lab.judge.followed import applied, settled
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
@@ -35,6 +34,7 @@ from assay.lab.records.records import load_record, name_of
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.folder import size
 from assay.lab.store.groups import spec_class
+from assay.lab.store.journal import seeds_of
 from assay.lab.store.provenance import commit
 from assay.lab.store.store import Store
 
@@ -182,8 +182,21 @@ def rejudge(
     experiment = families.each(looks.marked(experiment.sized(preset.specs)), together)
     whole, frozen = arms(experiment, record), record.get("registration") or {}
     looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
-    specs = {arm: specs_in(experiment, record, arm) for arm in whole}
-    earlier = settled(experiment, preset, looks_taken, whole, specs, scope)
+    earlier = dict[str, Judged]()
+    for look in looks_taken[:-1]:  # two committed records were judged by a rule with several looks
+        early = preset.of_seeds(seeds_of(look["seeds"])).specs
+        part = {
+            arm: data.isel(
+                run=[
+                    spec in {*experiment.specs_of(arm, early)}
+                    for spec in specs_in(experiment, record, arm)
+                ]
+            )
+            for arm, data in whole.items()
+        }
+        measured = with_derived(experiment, part)
+        then = judge_statements(experiment.claims, measured, scope=scope, level=look["level"])
+        earlier |= {j.text: j for j in then.judged if j.outcome != "undecided"}
     level, measured = (
         looks_taken[-1]["level"] if looks_taken else USUAL,
         with_derived(experiment, whole),
@@ -191,7 +204,8 @@ def rejudge(
     statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
     if statements.failed:
         raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
-    return applied(statements.judged, earlier), statements.exact, statements.findings
+    judged = tuple(earlier.get(j.text, j) for j in statements.judged)
+    return judged, statements.exact, statements.findings
 
 
 @dataclass(frozen=True)

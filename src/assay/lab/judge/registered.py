@@ -59,7 +59,7 @@ class Registration:
 
     @property
     def level(self) -> float:
-        """The level of its intervals; older versions declared earlier looks as well."""
+        """The level of its intervals."""
         return float(self.content["looks"][-1]["level"])
 
     @property
@@ -184,6 +184,11 @@ def find(store: Store, experiment: Experiment, preset: Preset) -> Registration |
             f"{first.path} is not what was frozen by {paths[1]}; put back the file as it was "
             "written"
         )
+    if len(first.content["looks"]) > 1:
+        raise StoreError(
+            f"{first.path} plans several looks, as files of older versions could, and this version "
+            "judges a study once; freeze it again on fresh units, under another name"
+        )
     for line in read_looks(store, experiment.name, preset):
         if line["registration"] != first.hash:
             raise StoreError(
@@ -202,7 +207,7 @@ def about(
     for known in readable(store, f"*/{preset.title}.json"):
         if seeds & known.seeds and known.content["sets"] == list(preset.sets):
             frozen = {name: arm["hash"] for name, arm in known.content["arms"].items()}
-            if frozen == _arm_hashes(experiment, preset, known):
+            if frozen == _arm_hashes(experiment, preset):
                 yield known, departures(known, experiment, preset)
 
 
@@ -304,10 +309,11 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
     """Say what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
     nothing where all of it is."""
+    if _has_older_code(known):
+        return ["an earlier version of Assay froze its code, which this one cannot compare"]
     experiment, content = experiment.sized(preset.specs), known.content
     frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)
     kinds = Claim | Exact | Estimate if "estimates" in content else Claim | Exact
-    code = {s["text"]: s.get("code") for s in known.statements}
     statements = [s for s in experiment.claims if isinstance(s, kinds)]
     before = {
         "seeds": frozen,
@@ -316,8 +322,8 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     }
     current = {
         "seeds": frozen,
-        "claims": {s.text: _statement(s, code.get(s.text))["hash"] for s in statements},
-        "arms": _arm_hashes(experiment, preset, known),
+        "claims": {s.text: _statement(s)["hash"] for s in statements},
+        "arms": _arm_hashes(experiment, preset),
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
     moved += looks.changes([before], current)
@@ -331,7 +337,7 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     return moved
 
 
-def has_older_code(known: Registration) -> bool:
+def _has_older_code(known: Registration) -> bool:
     """Whether an older version froze it with hashes of single functions of a user's file, which
     this version does not make."""
     parts = (*known.statements, *known.content["arms"].values())
@@ -339,34 +345,31 @@ def has_older_code(known: Registration) -> bool:
     return "text" not in known.content and any(p.get("code", {}) not in nothing for p in parts)
 
 
-def _statement(s: Claim | Exact | Estimate, code: JSON | None = None) -> dict[str, Any]:
-    """A claim or an estimate as plain values that a reader understands, with a hash of all of it;
-    `code` is what an older version noted of its functions."""
+def _statement(s: Claim | Exact | Estimate) -> dict[str, Any]:
+    """A claim or an estimate as plain values that a reader understands, with a hash of all of
+    it."""
     described = statement_to_json(s)
     if isinstance(s, Claim):
         described |= {"threshold": s.threshold, "source": s.source}
         described["interval"] = describe_method(s.units, USUAL, s.bounds).partition(" ")[2]
-    return {**described, "hash": digest(canonical_json([claims_key([s]), code or {}]))}
+    return {**described, "hash": digest(canonical_json([claims_key([s]), {}]))}
 
 
-def _arm(
-    experiment: Experiment, preset: Preset, name: str, code: JSON | None = None
-) -> dict[str, Any]:
-    """An arm's fields and runs, with a hash of them; `code` as of statements."""
+def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
+    """An arm's fields and runs, with a hash of them."""
     if experiment.arms[name].derive is not None:
-        hashed = digest(canonical_json([experiment.version, code or {}]))
+        hashed = digest(canonical_json([experiment.version, {}]))
         return {"derived": True, "hash": hashed}
     specs = experiment.specs_of(name, preset.specs)
     fields = sorted({seedless(s.to_json()) for s in specs})
-    whole = canonical_json([experiment.version, experiment.measured, fields, code or {}])
+    whole = canonical_json([experiment.version, experiment.measured, fields, {}])
     described = [json.loads(f) for f in fields]
     return {"runs": len(specs), "fields": described, "hash": digest(whole)}
 
 
-def _arm_hashes(experiment: Experiment, preset: Preset, known: Registration) -> dict[str, str]:
-    """The hash of every arm, with the code that was frozen of it."""
-    code = {name: arm.get("code") for name, arm in known.content["arms"].items()}
-    return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
+def _arm_hashes(experiment: Experiment, preset: Preset) -> dict[str, str]:
+    """The hash of every arm."""
+    return {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms}
 
 
 def _seen(

@@ -304,13 +304,6 @@ class _Shelf:
                 "file; if the change affects training or measuring, raise version= or measured= "
                 "in its Experiment, so that they are made again"
             )
-        if all(r.state == "missing" for r in rows) and (
-            old := origin.earlier(self.store, self.experiment.name, self.experiment.origin)
-        ):
-            messages.append(
-                f"the store has runs of an older version under {old}; if they are of this "
-                f"file, call it {old.replace('-', '_')}.py"
-            )
         messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [
             f"of {path} {bad}, so later changes may go unnoticed"

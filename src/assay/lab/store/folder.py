@@ -36,7 +36,7 @@ class Folder:
                 Operator("; name a folder that all machines share, or use --on ray"),
             )
         self.root = Path(root)
-        self._hashed = self.older = False
+        self.older = False
         if not self.root.exists():
             return
         if not self.root.is_dir():
@@ -63,8 +63,7 @@ class Folder:
             content = json.loads(foreign.read_stored(header))
             number = content["format"]
             assert isinstance(number, int)
-            self._hashed = content.get("hashes") is True
-            self.older = not self._hashed and number <= FORMAT
+            self.older = content.get("hashes") is not True and number <= FORMAT
         except OSError as e:
             raise StoreError(
                 f"{header} cannot be read ({e.strerror})",
@@ -83,26 +82,18 @@ class Folder:
     def prepare(self) -> Self:
         """This store, with its header written; the first thing that writing commands call.
 
-        Raises: StoreError for a store of an older version, which is migrated by a command of its
-        own, and for a disk that cannot be written."""
+        Raises: StoreError for a store of an older version, and for a disk that cannot be
+        written."""
         if self.older:
             raise StoreError(
                 f"the store {self.root} was written by an older Assay, and can only be read",
-                Operator(
-                    f"; `assay doctor --migrate --root {self.root}` brings it up to date, then run "
-                    "the same command again"
-                ),
+                Operator("; name another one with --root"),
             )
-        if not self._hashed or not (self.root / "store.json").exists():
-            self.modernise()
+        if not (self.root / "store.json").exists():
+            with explained(self.root):
+                (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+                _write_header(self.root)
         return self
-
-    def modernise(self) -> None:
-        """Write the header of a store whose files are as this version writes them."""
-        with explained(self.root):
-            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            _write_header(self.root)
-        self._hashed, self.older = True, False
 
     def lock(self, name: str) -> FileLock:
         """A lock of this name, shared by every process that uses the store; released by the kernel

@@ -1,37 +1,26 @@
 """Health: everything in a store that is not as it was written, and what is done about it; every
 byte is read. What of an experiment can be removed; the ledger notes which runs may have been seen.
-And migration: what an older version stored, brought by one command to how this one stores it;
-nothing is judged anew, and nothing is lost.
 
 Older are the stores whose header says nothing of hashes: their artefacts, results and checkpoints
-carry none, or another kind. They are read as they are, and nothing is written into them before they
-were migrated. The header is written last: until then the store is the older one, and whatever stops
-the command, the next one goes on. What cannot be read is kept under `older/`, where nothing
-looks."""
+carry none, or another kind. They are read as they are, and nothing is written into them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from assay.core import foreign, integrity
 from assay.core.compute import in_bytes
 from assay.core.errors import AssayError, StoreError
-from assay.core.spec import canonical_json
 from assay.lab.store import groups, journal, origin
-from assay.lab.store.atomic import SEAL, NewerError, explained, seal, unseal, write
+from assay.lab.store.atomic import NewerError, explained, unseal
 from assay.lab.store.folder import mend_header, size
 from assay.lab.store.journal import Ledger
 from assay.lab.store.runs import PARAMS
 from assay.lab.store.store import Store
-
-ASIDE = "older"
-"""The folder of a store for what a migration could not read."""
 
 THEN = {
     "run": "it is never used; `assay run` trains it again",
@@ -69,26 +58,27 @@ def harms(store: Store) -> Iterator[Harm]:
     def removed(what: str, path: Path, why: str) -> Harm:
         return Harm(what, path, why, partial(store.remove, path))
 
-    older = {step.path for step in steps(store)} if store.older else set()
     for bad in store.damaged():
         yield removed("run", bad.folder, bad.reason)
     for run in store.list():
         if run.has_params and _sha256(run.folder / PARAMS) != run.files[PARAMS][1]:
             yield removed("parameters", run.folder, f"{PARAMS} differs from its hash")
+    if store.older:
+        return
     for folder in groups.damaged(store):
         why = "its keys.json is not as it was written"
         yield Harm("group", folder, why, partial(_unform, store, folder))
     for group in groups.unfinished(store):
         for path in groups.checkpoints(group.folder):
             # else the group was just finished
-            if path not in older and groups.whole(path) is None and path.exists():
+            if groups.whole(path) is None and path.exists():
                 why = "it differs from its hash, or is older than hashes"
                 yield removed("checkpoint", path, why)
     for folder, why in store.broken_artefacts():
         yield removed("artefact", folder, why)
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
-            data = {} if path in older else unseal(path)
+            data = unseal(path)
         except NewerError:
             continue  # whole, and of use after an upgrade
         except StoreError as e:
@@ -96,7 +86,7 @@ def harms(store: Store) -> Iterator[Harm]:
             continue
         # another file of this store in its place has a whole seal
         name = data.get("experiment"), data.get("preset")
-        if path not in older and name != (path.parent.name, path.stem):
+        if name != (path.parent.name, path.stem):
             yield removed("result", path, "holds something else of this store")
     ledger = Ledger(store)
     referenced = ledger.references()
@@ -161,99 +151,6 @@ def remove(store: Store, experiment: str, about: Collection[str] = ()) -> int:
     return freed
 
 
-# what an older version wrote ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Step:
-    """One file or folder that is to change, and how."""
-
-    path: Path
-    how: str
-    do: Callable[[], None] = field(repr=False, compare=False)
-
-
-def migrate(store: Store) -> list[str]:
-    """Bring a store to how this version stores, and tell what was done, a line each; nothing where
-    nothing is older.
-
-    Raises: StoreError where another process works in the store, or the disk is full or read-only:
-    the same command goes on then."""
-    if not store.older:
-        return []
-    with explained(store.root), store.lock("migration").acquire(blocking=True):
-        messages = []
-        for step in steps(store):
-            step.do()
-            messages.append(f"{step.how}: {step.path.relative_to(store.root)}")
-        store.modernise()
-    return [*messages, f"{store.root} is as this version writes it"]
-
-
-def steps(store: Store) -> Iterator[Step]:
-    """What a migration has still to do, in order."""
-    for path in store.unnoted():
-        yield Step(path, "hashes written", partial(_note, path))
-    for path in sorted((store.root / "results").glob("*/*.json")):
-        data = _result(path)
-        if data is None:
-            yield Step(
-                path,
-                f"no result that can be read, kept under {ASIDE}/",
-                partial(_aside, store, path),
-            )
-        elif SEAL not in data:
-            yield Step(path, "sealed", partial(write, path, seal(data)))
-    for path in sorted((store.root / "groups").glob("*/fit-*.safetensors")):
-        metadata = groups.checkpoint(path)
-        if "sha256" not in metadata:
-            yield _checkpoint(store, path, metadata)
-
-
-def _note(folder: Path) -> None:
-    write(folder / integrity.NOTE, integrity.described(folder))
-
-
-def _result(path: Path) -> dict[str, Any] | None:
-    try:
-        data = json.loads(foreign.read_stored(path))
-        if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str):
-            return data
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _checkpoint(store: Store, path: Path, metadata: dict[str, Any]) -> Step:
-    """Seal a checkpoint that says at which step it is and which text made it; nothing could go on
-    from any other."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError):
-        metadata = {}
-    if not metadata.get("code"):
-        return Step(
-            path, f"no checkpoint to go on from, kept under {ASIDE}/", partial(_aside, store, path)
-        )
-    sealed = {**metadata, "sha256": groups.digest(tensors, metadata["step"], metadata["code"])}
-    return Step(
-        path,
-        "sealed",
-        lambda: write(
-            path, lambda new: save_file(tensors, new, metadata={"assay": canonical_json(sealed)})
-        ),
-    )
-
-
-def _aside(store: Store, path: Path) -> None:
-    target = store.root / ASIDE / path.relative_to(store.root)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(target)
-
-
 # one thing after another --------------------------------------------------------------------------
 
 
@@ -289,9 +186,8 @@ def of_store(root: Path) -> Iterator[Check]:
     whole = sum(1 for _ in run_store.list())
     yield Check("store", "well", f"{root}: {whole} runs, {in_bytes(run_store.size())}")
     if run_store.older:
-        dated = sum(1 for _ in steps(run_store))
-        lacks = f"{dated} files to bring up to date; until then it is only read"
-        yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
+        lacks = f"{root} was written by an older Assay, and is only read"
+        yield Check("older store", "missing", lacks, "name another --root for new runs")
     for group in groups.unfinished(run_store):
         state = f"stopped at step {group.step}" + (
             f" ({group.error.splitlines()[0]})" if group.error else ""

@@ -351,17 +351,8 @@ def claim(store: Store, experiment: Experiment) -> None:
         write(path, canonical_json({"origin": relative}).encode())
 
 
-def earlier(store: Store, experiment: str, origin: str) -> str:
-    """The name under which an older version may have stored this file's runs: the same without
-    digits, if no other file owns those."""
-    name = lossy(called(Path(origin))) if origin.endswith(".py") else ""
-    stored = name not in ("", experiment) and (store.root / "runs" / name).is_dir()
-    return name if stored and not owner(store, name) else ""
-
-
 def lossy(text: str) -> str:
-    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an
-    experiment."""
+    """A file's name in a–z, 0–9 and -, whatever that leaves out."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 

@@ -111,19 +111,8 @@ class Artefacts(Folder):
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
         """Every artefact that is not as it was written, and why; all its bytes are read."""
         return (
-            (p, why)
-            for p in self._artefacts()
-            if (integrity.noted(p) or self._hashed) and (why := integrity.wrong(p))
+            (p, why) for p in self._artefacts() if not self.older and (why := integrity.wrong(p))
         )
-
-    def unnoted(self) -> Paths:
-        """The artefacts of an older version: without hashes, or with others than this version
-        writes, which they match."""
-        return [
-            p
-            for p in self._artefacts()
-            if not integrity.noted(p) or (integrity.earlier(p) and not integrity.wrong(p))
-        ]
 
     def _artefacts(self) -> Paths:
         return sorted(
@@ -133,9 +122,8 @@ class Artefacts(Folder):
         )
 
     def _wrong(self, spec: Spec, path: Path) -> str:
-        """What is not as it was written; nothing is known of an older store's, until something is
-        written into that store."""
-        return integrity.wrong(path, spec.MAPPED) if self._hashed or integrity.noted(path) else ""
+        """What is not as it was written; nothing is known of an older store's."""
+        return "" if self.older else integrity.wrong(path, spec.MAPPED)
 
     def artefact_path(self, spec: Spec) -> Path:
         """The folder of this artefact, once it is finished."""

@@ -97,11 +97,6 @@ class Slots:
         self._over = self._left = False
         self._next_look = 0.0
 
-    @property
-    def held(self) -> int:
-        """How many tasks the command runs at once, as the machine is shared now; at least one."""
-        return max(1, self._me.tasks)
-
     def shared_out(
         self, tasks: Iterator[Task | None], tell: Callable[[Any], None], *, patient: bool = False
     ) -> Iterator[Task | None]:

@@ -11,7 +11,6 @@ the end.
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 import time
 from collections import Counter
@@ -37,7 +36,6 @@ from assay.lab.work.events import (
     Planned,
     Progress,
     Saved,
-    Started,
     Task,
 )
 from assay.lab.work.slots import Slots
@@ -45,7 +43,7 @@ from assay.lab.work.slots import Slots
 Tell = Callable[[Any], None]
 _END: Any = object()
 OFF = 1.5
-"""By which factor the time left may be off, in about four of five cases."""
+"""By which factor the time left may be off."""
 
 
 class Work:
@@ -54,7 +52,6 @@ class Work:
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
-        self.pace = Pace()
         self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""
         self.planned = first.cpu_seconds is not None
@@ -65,8 +62,6 @@ class Work:
         self._store, self._device, self._tell = store, device, tell
         self._schedule: Schedule | None = None
         self._new: list[grouping.RunGroup] = []
-        self._resumed: set[str] = set()
-        """Groups that go on from a checkpoint."""
         self._now = first
 
     @property
@@ -97,8 +92,6 @@ class Work:
     def heard(self, event: Any) -> None:
         """Pass on what a worker reported about it, with the time that is left."""
         assert self._schedule is not None
-        if isinstance(event, Started):
-            self.pace.began(event.group, self._schedule.cost(event.group))
         if isinstance(event, Progress):
             event = replace(event, eta=self.eta())
         self._tell(event)
@@ -108,9 +101,6 @@ class Work:
         assert self._schedule is not None
         schedule, group = self._schedule, self._schedule.groups[outcome.group]
         schedule.settle(outcome)
-        if outcome.status == "done" and group.name not in self._resumed:
-            self.pace.stored(group.name)
-        self.pace.gone(group.name)
         if outcome.status == "done":
             total = len(self._now.rows)
             stored = min(len(self._now.cached) + schedule.runs_done, total)
@@ -132,11 +122,6 @@ class Work:
         cpu = self.first.cpu_seconds
         return len(self.first.missing) if cpu is None else cpu
 
-    @property
-    def groups_left(self) -> float:
-        """How many of its groups are not stored or given up; before it has any, any number."""
-        return self._schedule.groups_left if self._schedule is not None else math.inf
-
     def close(self) -> None:
         """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
         store."""
@@ -157,7 +142,6 @@ class Work:
                 self._now = replan(self._store, self.experiment, self.first)
             formed = grouping.form(self._store, self.experiment, self._now.wanted, begun)
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
-        self._resumed = {g.name for g in formed if g.step}
         per_run = self.first.per_run if self.planned else {}
         schedule = Schedule(self._store, self.experiment, formed, per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
@@ -180,12 +164,9 @@ def work(
     if works:
         heavy.require("torch")
     fresh, remaining = not store.root.exists(), list(works)
-    pace = Pace()
+    pace = Pace(works)
     for work_item in works:
-        work_item.pace = pace
-        work_item.eta = lambda: time_left(
-            works, pace, min(executor.width, slots.held) if slots is not None else executor.width
-        )
+        work_item.eta = pace.eta
 
     def tell() -> None:
         for work_item in [w for w in remaining if w.over]:
@@ -193,6 +174,7 @@ def work(
             whole(work_item)
 
     def heard(event: Any) -> None:
+        pace.begin()
         candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
             w for w in works if w.begun and not w.over
         ]
@@ -224,15 +206,39 @@ def work(
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
 
 
-def time_left(works: Sequence[Work], pace: Pace, width: int) -> Range | None:
-    """About how many seconds these works still take on so many workers; None before a group is
-    stored, and where what some take is known and others not."""
-    rest = [w for w in works if w.left() > 0]
-    busy = min(width, sum(w.groups_left for w in rest))  # at the end some workers have no group
-    seconds = pace.left(sum(w.left() for w in rest), busy)
-    if seconds is None or len({w.planned for w in rest}) != 1:
-        return None
-    return Range.about(seconds, OFF)
+class Pace:
+    """How fast works go on, by what of them is stored."""
+
+    def __init__(self, works: Sequence[Work]):
+        self._works, self._cost = works, sum(w.left() for w in works)
+        self._began: float | None = None
+        self._stored = self._when = 0.0
+        """How much of the cost is stored, and when the last of it was."""
+
+    def begin(self) -> None:
+        """Note that the first group is being worked on, if it is."""
+        self._began = time.monotonic() if self._began is None else self._began
+
+    def eta(self) -> Range | None:
+        """The seconds that are left; None before anything is stored, and where what some of the
+        works cost is known and others not."""
+        left, now = sum(w.left() for w in self._works), time.monotonic()
+        if self._cost - left != self._stored:
+            self._stored, self._when = self._cost - left, now
+        same = len({w.planned for w in self._works}) == 1
+        if not self._stored or self._began is None or not same:
+            return None
+        return time_left(left / self._stored, self._when - self._began, now - self._when)
+
+
+def time_left(left: float, spent: float, since: float) -> Range:
+    """About how many seconds are left, if the rest goes on at the pace of what is stored.
+
+    Args:
+        left: the cost of the rest, as a multiple of that of what is stored.
+        spent: the seconds after which the last of that was stored, and `since` those since then.
+    """
+    return Range.about(max(0.0, left * spent - since), OFF)
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
@@ -362,11 +368,6 @@ class Schedule:
         """The cost of everything that is not stored or given up, in the units of `per_run`."""
         return self._left if self._open else 0.0
 
-    @property
-    def groups_left(self) -> int:
-        """How many groups are not stored or given up."""
-        return len(self._open)
-
     def cost(self, name: str) -> float:
         """The cost of one group, in the units of `per_run`."""
         arms = self.groups[name].arms
@@ -392,42 +393,6 @@ class Schedule:
         if name in self._open:
             self._open.discard(name)
             self._left -= self.cost(name)
-
-
-class Pace:
-    """What the groups of one command took so far, in seconds by the clock for each unit of cost."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._began: dict[str, tuple[float, float, float]] = {}
-        self._seconds = self._cost = 0.0
-
-    def began(self, group: str, cost: float) -> None:
-        """Note that a group of this planned cost is being worked on."""
-        # the first ones build what all share, and say less of the others
-        counts = 1.0 if self._cost else 0.25
-        self._began.setdefault(group, (self._clock(), cost, counts))
-
-    def stored(self, group: str) -> None:
-        """Note that a group is stored, and what it took."""
-        if group in self._began:
-            start, cost, counts = self._began.pop(group)
-            self._seconds += counts * (self._clock() - start)
-            self._cost += counts * cost
-
-    def gone(self, group: str) -> None:
-        """Forget a group that is worked on no more: it crashed, say, or another process has it."""
-        self._began.pop(group, None)
-
-    def left(self, cost: float, workers: float) -> float | None:
-        """The seconds that groups of this cost still take, those included that are being worked on;
-        None before one is stored."""
-        if not self._cost or not workers:
-            return None
-        now, each = self._clock(), self._seconds / self._cost or math.inf
-        running = list(self._began.values())
-        done = sum(min((now - start) / each, 0.95 * cost) for start, cost, _ in running)
-        return each * (cost - done) / workers
 
 
 # runs of other studies ----------------------------------------------------------------------------
