@@ -154,12 +154,13 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
     lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
     much higher."""
-    score: Literal["difference", "auroc", "gradient"] = "difference"
+    score: Literal["difference", "auroc", "gradient", "attribution"] = "difference"
     """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
     difference runs the model without each part, gradient estimates what this does by activation
-    times gradient, in one pass."""
+    times gradient, in one pass, and attribution what a patch from the pair's other text does, by
+    the difference of the activations times the gradient (attribution patching)."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient: as of a read's gradient, integrated over so many steps."""
+    """Of gradient and attribution: as of a read's gradient, integrated over so many steps."""
     within: str = ""
     """A column: parts are chosen for each prompt by itself, on the other prompts of the same value,
     such as paraphrases."""
@@ -234,8 +235,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The name of a read: its gradient by the activations of `heads`, of `neurons`, of latents as
     in `feature`, or of all of `site`, times these activations, added up over tokens."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient: the mean of so many, while the activations grow from zero to what they are
-    (integrated gradients)."""
+    """Of gradient: the mean of so many, while the activations go from zero, or from what is patched
+    in, to what they are (integrated gradients)."""
+    patch: Literal["", "corrupted"] = ""
+    """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
+    the difference of the activations times the gradient (attribution patching)."""
     attends: Position = ""
     """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
     their OV circuits make of it; left out: as they attend."""

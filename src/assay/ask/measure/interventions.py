@@ -596,6 +596,7 @@ def top_in_words(top: Top, site: str = "") -> str:
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     by += " by its gradient" if top.score == "gradient" else ""
+    by += " by attribution patching" if top.score == "attribution" else ""
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
     return f"the {top.n} {top.of}{where} with the highest {by}, chosen on {on}"

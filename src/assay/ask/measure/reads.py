@@ -304,13 +304,14 @@ KINDS: Mapping[str, Kind] = {
     "gradient": Kind(
         gradients.gradient,
         lambda r: (
-            f"gradient of {r.gradient} times the activation"
+            f"gradient of {r.gradient} times the "
+            f"{'change of the activation by a patch from the pair' if r.patch else 'activation'}"
             f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}"
             f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
         "1",
         "",
-        fields=(*_AT, "heads", "neurons", "feature", "top", "steps"),
+        fields=(*_AT, "heads", "neurons", "feature", "top", "steps", "patch"),
         places=("all",),
     ),
     "pattern": Kind(
