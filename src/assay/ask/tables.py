@@ -317,8 +317,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A direction at a site. Give one way to get it. A mean and a difference of means keep their
-    length; every other direction has length 1."""
+    """A direction at a site. Give one way to get it. A mean, a difference of means and the
+    activation of a text keep their length; every other direction has length 1."""
 
     name: str
     site: str = ""
@@ -326,6 +326,10 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heads: Texts = ()
     """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
     learned; with `mean` that is a function vector."""
+    top: Top | None = None
+    """In place of heads by number: those that have most of something, such as { n = 10, of =
+    "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it falls
+    where a head alone is patched from the pair's other text, or, without one, set to its mean."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
@@ -349,6 +353,20 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     second."""
     embedding: str | tuple[str, str] = ""
     """A token's embedding, likewise."""
+    activation: str | tuple[str, str] = ""
+    """What `site` has on a text at `position`, or what it has on the first less that on the second,
+    the shorter of which is filled up with spaces. With position = "all" each token has its own,
+    which is added to that token of a prompt (ActAdd)."""
+    das: str = ""
+    """The answer to the pair's other text: the direction is trained by gradient descent so that the
+    model gives it where this part alone is patched from that text (distributed alignment
+    search)."""
+    rank: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """Of das: how many dimensions are trained; more than one can only be patched `along`."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
+    """Of das: how many steps of eight pairs it is trained."""
+    lr: Annotated[float, msgspec.Meta(gt=0)] = 0.02
+    """Of das: Adam's learning rate at the beginning; it falls to 0."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of slots, each a level of a dimension of what uses it: { layer = [4, 8] }."""
 
@@ -420,6 +438,8 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     block: Block | None = None
     """Attention from some tokens to others that is blocked, such as { from = "{answer}",
     to = "{name}", layers = [8, 9] }."""
+    along: str = ""
+    """Of a patch: the name of a direction; only what activations have along it is patched."""
     path: Path | None = None
     """Of a patch: the path along which alone it goes, such as { to = ["10.4"], input = "k" }, with
     all else held as it was."""

@@ -18,6 +18,7 @@ from assay.ask.measure import (
     directions,
     gradients,
     interventions,
+    pairs,
     reads,
 )
 from assay.ask.measure.directions import Learner
@@ -183,7 +184,7 @@ def check(
             f'{table.name!r}: a gradient is of a read; write the name of one in by, such as "right"'
         )
     for i in rows if graded and graded.patched else ():
-        gradients.pair_of(prompt(folder, source.rows[i]), table.position, source)
+        pairs.pair_of(prompt(folder, source.rows[i]), table.position, source)
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -199,7 +200,8 @@ def _check_by(
     table: Intervention, top: Top, tables: Sequence[Direction], some: Sequence[Read]
 ) -> None:
     """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
-    known = ["norm", *(d.name for d in tables if top.of != "neurons")]
+    known = ["norm"]
+    known += [d.name for d in tables if top.of != "neurons" and directions.is_one(d) and not d.top]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
@@ -245,6 +247,34 @@ def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
     elif read.top.of == "latents":
         changes = {"feature": table.clamp}
     return msgspec.structs.replace(read, top=None, **changes)
+
+
+def of_direction(table: Direction, known: Known) -> Direction:
+    """Name the heads that are chosen for a direction in the place of the choice. Raises: DataError,
+    ModelError."""
+    if table.top is None:
+        return table
+    learner = known.learner
+    source, _ = source_of(table.top, learner.measured, learner.sources, known.reads)
+    named = chosen(change_of(table, source), table.top, known)
+    return msgspec.structs.replace(table, top=None, heads=named.heads)
+
+
+def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
+    """A direction that is learned from the usual prompts, and whose heads are chosen on these, where
+    it does not name others."""
+    top = table.top
+    if top and not prompts_of(top, some):
+        top = msgspec.structs.replace(top, prompts=usual)
+    return msgspec.structs.replace(table, prompts=table.prompts or usual, top=top)
+
+
+def change_of(table: Direction, source: PromptSet) -> Intervention:
+    """The change of single heads by whose effect those of a direction are chosen: each is patched
+    from the pair's other text, or, of prompts without one, set to its mean."""
+    paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
+    how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
+    return Intervention(name=table.name, top=table.top, position=table.position, **how)
 
 
 def any_parts(read: Read) -> Read:
@@ -460,7 +490,7 @@ def _slopes(
         ready, at = reads.ready(read, p, Context(subject=model)), p.own
         at = at if table.position == "all" else gradients.tokens_of(table.position, p)
         gradients.refuse_rough(table.name, read.name, ready)
-        pair = gradients.pair_of(p, table.position, source) if graded.patched else None
+        pair = pairs.pair_of(p, table.position, source) if graded.patched else None
         given: dict[Site, gradients.Slope] = {}
         for some in [sites] if steps == 1 else [[site] for site in sites]:
             given |= gradients.slopes(model, ready, PassOutput(p), some, at, steps, pair)

@@ -10,13 +10,13 @@ from typing import Any
 
 from jaxtyping import Float
 
-from assay.ask.measure import dictionaries, replacements
+from assay.ask.measure import dictionaries
 from assay.ask.measure.activations import own_site, read_by_dictionary
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.pairs import Pair, pair_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, each
-from assay.ask.tables import Positions, Read
+from assay.ask.tables import Read
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -48,35 +48,6 @@ class Slope:
     def fall(self) -> Float[torch.Tensor, "n ..."]:
         """By how much the read would fall, to first order, if each number alone were replaced."""
         return (self.acts if self.other is None else self.acts - self.other) * self.by
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The other text of a prompt, whose activations are patched in at some tokens."""
-
-    other: Prompt
-    place: Positions
-    shown: PromptSet
-    """The prompts that have both texts."""
-
-    def acts(
-        self, model: Pretrained, prompt: Prompt, sites: Sequence[Site], at: Sequence[int]
-    ) -> dict[Site, Float[torch.Tensor, "n ..."]]:
-        """What the unchanged model has on the other text, for these tokens of the prompt."""
-        tokens = torch.tensor([self.other.tokens], device=model.device)
-        seen = model.run(tokens, capture=[*sites], logits=False).acts
-        asked = prompt, self.other, self.place, self.shown
-        return {s: replacements.aligned(s, seen[s][0], *asked)[[*at]] for s in sites}
-
-
-def pair_of(prompt: Prompt, position: Positions, shown: PromptSet) -> Pair:
-    """The other text of a prompt, to be patched at a position. Raises: DataError where it has none,
-    or one that does not fit."""
-    place = "all" if position == "mean" else position
-    other = replacements.corrupted(shown, prompt)
-    if why := replacements.misfit(prompt, other, place, shown):
-        raise DataError(f"{prompt.row.place}: {why}")
-    return Pair(other, place, shown)
 
 
 def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:

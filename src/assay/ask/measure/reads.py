@@ -585,6 +585,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
                 f"by number, got of = {read.top.of!r}"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
+    if several := [d.name for d in along if not directions.is_one(d)]:
+        raise DataError(
+            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank or at all "
+            "positions; a read is along one"
+        )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
     if read.across and (read.across == "distance") != (read.labels is not None):
