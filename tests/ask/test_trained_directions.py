@@ -94,8 +94,9 @@ def test_the_loss_that_is_descended_is_that_of_the_other_answer(subject, shown):
 
 
 def test_training_finds_the_direction_that_is_planted(tmp_path):
-    """In a model whose answer hangs on one direction of the stream alone, it is that direction; with
-    the answers of other pairs it is not."""
+    """In a model whose answer hangs on one direction of the stream, it is that direction. With the
+    answers of other pairs the other answer is not to be preferred: of a stream ±p a patch along v
+    leaves ±(p − 2 (p · v) v), whose share of p changes its sign if (p · v)² is above a half."""
     folder = make(tmp_path / "planted", "llama", num_hidden_layers=2)
     naive = Naive(folder)
     blocks, planted = naive.model.model.layers, torch.zeros(naive.model.config.hidden_size)
@@ -107,33 +108,36 @@ def test_training_finds_the_direction_that_is_planted(tmp_path):
     head, table = naive.model.get_output_embeddings(), naive.model.get_input_embeddings()
     with torch.no_grad():
         head.weight.copy_(torch.zeros_like(head.weight))
-        common = table.weight[0].clone() * (1 - planted)
         for word, sign in (("a", 1.0), ("b", -1.0)):
             (token,) = words[word]
-            head.weight[token] = -8 * sign * planted
-            table.weight[token] = common + sign * common.norm() * planted
+            head.weight[token] = -0.5 * sign * planted
+            table.weight[token] = sign * planted
     naive.model.save_pretrained(folder)
     rows = rows_of(
         *({**row, "text": f"{row['noun']} {row['verb']}"} for row in KINDS),
+        name="learnt",
         text="{noun} {verb}",
         corrupted="{noun} {other}",
     )
     model = models.opened(str(folder), "cpu", "")
-    of = Learner(model, rows, {"prompts": rows}, None, None)
-    table = direction(das=" {verb}", steps=40, lr=0.1)  # each verb is followed by the other one
+    of = Learner(model, rows_of({"t": "a"}, text="{t}"), {"learnt": rows}, None, None)
+    table = direction(
+        prompts="learnt", das=" {verb}", steps=100, lr=0.1
+    )  # each verb is followed by the other one
     shares = {}
     for kind in (of.vector, of.shuffled):
         found = [kind(table, Site.parse(SITE), seed) for seed in range(3)]
         shares[kind.__name__] = [abs(float(v @ planted)) for v in found]
-    assert min(shares["vector"]) > 0.9 and max(shares["shuffled"]) < 0.7, shares
+    assert shares["vector"] == pytest.approx([1] * 3, abs=0.05)
+    assert max(shares["shuffled"]) < 0.5**0.5 + 0.1
 
 
 def test_as_many_answers_of_other_pairs_are_the_same_as_chance_has_it():
-    for answers, kept in ((["is", "are"] * 4, 3), ([f"{n}" for n in range(8)], 0)):
+    for answers, kept in (("is", "are") * 4, 4), (tuple("abcdefgh"), 0):
         for seed in range(3):
             order = das._order(answers, np.array([seed]))
             assert sorted(order) == [*range(8)]
-            assert sum(answers[k] == a for k, a in zip(order, answers, strict=True)) in (kept, 4 * (kept > 0))
+            assert sum(answers[k] == a for k, a in zip(order, answers, strict=True)) == kept
 
 
 def test_seeds_repeat_and_differ(subject, shown):
@@ -233,7 +237,7 @@ def cut(change, n):
 
 
 def test_the_activation_of_a_text_is_that_of_its_last_token_or_the_mean(subject):
-    _, naive, model = subject
+    naive = subject[1]
     of, site = learner(subject, rows_of({"t": "a"}, text="{t}")), Site.parse(SITE)
     one = of.vector(direction(activation="sum of all"), site, 0)
     acts = naive.acts("sum of all", SITE)

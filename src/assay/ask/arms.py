@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import (
+    choosing,
     controls,
     damage,
     directions,

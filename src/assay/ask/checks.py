@@ -538,7 +538,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         if table.das:
             pairs.pair_of(p, table.position, learned_from)
             p.wants(p.behind(table.das))
-    labelled_rows = [*zip(learned_from.column(table.label, rows), rows, strict=True)]
+    labels = learned_from.column(table.label, rows) if labelled else []
+    labelled_rows = [*zip(labels, rows if labelled else [], strict=True)]
     for label in table.difference or table.probe or ():
         found = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
         if (count := len({(row.text, repr(row.chat)) for row in found})) < FEWEST:

@@ -261,7 +261,7 @@ def of_direction(table: Direction, known: Known) -> Direction:
 
 
 def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
-    """A direction that is learned from the usual prompts, and whose heads are chosen on these, where
+    """A direction that is learned from the usual prompts, and whose heads are chosen on these, if
     it does not name others."""
     top = table.top
     if top and not prompts_of(top, some):
