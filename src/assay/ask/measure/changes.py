@@ -435,7 +435,12 @@ class Steering:
             shuffled = learner.shuffled(table, learned_at, seed)
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
-            return vectors.as_long_as(learner.tokens(table, learned_at, seed), true)
+            drawn = (
+                learner.random_texts(table, learned_at, seed)
+                if table.activation
+                else learner.tokens(table, seed)
+            )
+            return vectors.as_long_as(drawn, true)
         if self.control in ("heads", "random-heads"):
             others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
             return vectors.as_long_as(learner.vector(others, learned_at, seed), true)

@@ -421,18 +421,20 @@ class Learner:
         others = picks.random_others(named, pool, seed)
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
-    def tokens(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
-        """The (un)embedding of random tokens in the place of those that a direction names, or the
-        activation on texts of as many random tokens."""
+    def random_texts(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
+        """The activation on texts of random tokens, as many as the texts of a direction have."""
+        words = len(_embeddings(self.model, "embedding").weight)
+        texts = [
+            rng.integers(np.array([seed]), "ask.texts", k, (len(self.model.encode(text)),), words)[
+                0
+            ].tolist()
+            for k, text in enumerate(_pair(table.activation))
+        ]
+        return self._on_texts(table, site, texts)
+
+    def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
+        """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
-        if way == "activation":
-            texts = [self.model.encode(text) for text in _pair(table.activation)]
-            words = len(_embeddings(self.model, "embedding").weight)
-            draws = [
-                rng.integers(np.array([seed]), "ask.texts", k, (len(text),), words)
-                for k, text in enumerate(texts)
-            ]
-            return self._on_texts(table, site, [x[0].tolist() for x in draws])
         weight = _embeddings(self.model, way).weight
         excluded = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
         both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
