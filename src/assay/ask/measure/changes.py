@@ -435,11 +435,10 @@ class Steering:
             shuffled = learner.shuffled(table, learned_at, seed)
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
-            drawn = (
-                learner.random_texts(table, learned_at, seed)
-                if table.activation
-                else learner.tokens(table, seed)
-            )
+            if table.activation:
+                drawn = directions.of_texts(self.model, table, learned_at, seed)
+            else:
+                drawn = learner.tokens(table, seed)
             return vectors.as_long_as(drawn, true)
         if self.control in ("heads", "random-heads"):
             others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")

@@ -215,8 +215,7 @@ class Learner:
         if way in LEARNED:
             return self._learned(table, self.examples(table, site, seed), site)
         if way == "activation":
-            texts = [[*self.model.encode(text)] for text in _pair(table.activation)]
-            return self._on_texts(table, site, texts)
+            return of_texts(self.model, table, site)
         if way == "feature":
             assert table.feature is not None
             direction = self._row(*table.feature)
@@ -257,29 +256,6 @@ class Learner:
             )
         basis = _trained[key]
         return basis if table.rank > 1 else basis[0]
-
-    def _on_texts(
-        self, table: Direction, site: Site, texts: Sequence[list[int]]
-    ) -> Float[torch.Tensor, "..."]:
-        """What a site has on a text at the position of a direction, or on the first less on the
-        second; the shorter is filled up with spaces. At all positions a row for each token, the
-        opening left out."""
-        opening, space = [*self.model.folder.opening], self.model.encode(" ")[-1]
-        most, found = max(map(len, texts)), list[torch.Tensor]()
-        for text in texts:
-            tokens = (*opening, *text, *[space] * (most - len(text)))
-            p = Prompt(PromptRow("", {}, table.name, {}), tokens, len(opening), self.model.folder)
-            row = torch.tensor([tokens], device=self.model.device)
-            seen = PassOutput(p, acts=self._captured(row, site))
-            whole = table.position == "all"
-            found.append(seen.rows(site, "all") if whole else seen.act(site, table.position))
-        vector = found[0] - found[1] if len(found) > 1 else found[0]
-        _unit(table, vector, site)  # refuses one without a length
-        return vector
-
-    def _captured(self, row: torch.Tensor, site: Site) -> Mapping[Site, torch.Tensor]:
-        acts = self.model.run(row, capture=[site], logits=False).acts
-        return {site: acts[site][0]}
 
     def _row(self, name: str, latent: int) -> Float[torch.Tensor, " d"]:
         dictionary = self.dictionary(name)
@@ -421,17 +397,6 @@ class Learner:
         others = picks.random_others(named, pool, seed)
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
-    def random_texts(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
-        """The activation on texts of random tokens, as many as the texts of a direction have."""
-        words = len(_embeddings(self.model, "embedding").weight)
-        texts = [
-            rng.integers(np.array([seed]), "ask.texts", k, (len(self.model.encode(text)),), words)[
-                0
-            ].tolist()
-            for k, text in enumerate(_pair(table.activation))
-        ]
-        return self._on_texts(table, site, texts)
-
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
         """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
@@ -510,6 +475,31 @@ _LEARN: Mapping[str, Callable[[Direction, Examples], torch.Tensor]] = {
     "mean": lambda _, examples: examples.acts.mean(0),
     "component": _component,
 }
+
+
+def of_texts(
+    model: Pretrained, table: Direction, site: Site, draw: int | None = None
+) -> Float[torch.Tensor, "..."]:
+    """What a site has on a text at the position of a direction, or on the first less on the second,
+    the shorter of which is filled up with spaces; at all positions a row for each token, the
+    opening left out. With a `draw`, of texts of as many random tokens."""
+    texts, words = [model.encode(t) for t in _pair(table.activation)], 0
+    for k, text in enumerate(texts if draw is not None else ()):
+        numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
+        texts[k] = numbers[0].tolist()
+    opening, space = [*model.folder.opening], model.encode(" ")[-1]
+    most, found = max(map(len, texts)), list[torch.Tensor]()
+    for text in texts:
+        tokens = (*opening, *text, *[space] * (most - len(text)))
+        p = Prompt(PromptRow("", {}, table.name, {}), tokens, len(opening), model.folder)
+        ids = torch.tensor([tokens], device=model.device)
+        acts = model.run(ids, capture=[site], logits=False).acts
+        seen = PassOutput(p, acts={site: acts[site][0]})
+        whole = table.position == "all"
+        found.append(seen.rows(site, "all") if whole else seen.act(site, table.position))
+    vector = found[0] - found[1] if len(found) > 1 else found[0]
+    _unit(table, vector, site)  # refuses one without a length
+    return vector
 
 
 def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:

@@ -110,15 +110,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 'intervention that comes before it with after = "…"'
             )
         several = table.neurons or not isinstance(table.site, str)
-        _check_direction(swept_table, way, direction)
-        if way == "erase" and direction is not None:
-            own = filled(direction, point).site
-            if not (direction.difference and own and table.site in ("", own)) or table.window:
-                raise DataError(
-                    f"{table.name!r}: a concept is erased where its direction is learned: give "
-                    f"{direction.name!r} a site and a difference of two labels, and "
-                    f"{table.name!r} no other site; one table for each of several sites"
-                )
+        _check_direction(table, swept_table, way, filled(direction, point) if direction else None)
         if table.path and (way != "patch" or several or table.after):
             raise DataError(
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
@@ -147,14 +139,27 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         where(swept_table, filled(direction, point) if direction else None)
 
 
-def _check_direction(table: Intervention, way: str, direction: Direction | None) -> None:
-    """Refuse a direction that is not used as it can be."""
+def _check_direction(
+    written: Intervention, table: Intervention, way: str, direction: Direction | None
+) -> None:
+    """Refuse a direction that is not used as it can be, by an intervention as it was written, at
+    one point of its sweep."""
     if table.along and (way != "patch" or table.heads or table.neurons or table.top or table.path):
         raise DataError(
             f"{table.name!r}: along names the direction along which a site is patched; write "
             'patch = "corrupted" and no heads, neurons, top or path'
         )
-    if direction is None or directions.is_one(direction):
+    if direction is None:
+        return
+    if way == "erase":
+        own = direction.site
+        if not (direction.difference and own and written.site in ("", own)) or table.window:
+            raise DataError(
+                f"{table.name!r}: a concept is erased where its direction is learned: give "
+                f"{direction.name!r} a site and a difference of two labels, and "
+                f"{table.name!r} no other site; one table for each of several sites"
+            )
+    if directions.is_one(direction):
         return
     if direction.rank > 1 and not table.along:
         raise DataError(
