@@ -483,7 +483,8 @@ def of_texts(
     """What a site has on a text at the position of a direction, or on the first less on the second,
     the shorter of which is filled up with spaces; at all positions a row for each token, the
     opening left out. With a `draw`, of texts of as many random tokens."""
-    texts, words = [model.encode(t) for t in _pair(table.activation)], 0
+    texts = [[*model.encode(text)] for text in _pair(table.activation)]
+    words = len(_embeddings(model, "embedding").weight)
     for k, text in enumerate(texts if draw is not None else ()):
         numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
         texts[k] = numbers[0].tolist()
