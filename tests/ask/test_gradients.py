@@ -1,12 +1,15 @@
 """Gradients of reads are those that autograd gives of a plain model of transformers."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
-from assay.ask.measure import measuring, reads
+from assay.ask.measure import measuring, prompts, reads
 from assay.ask.measure.seen import prompt
-from assay.ask.tables import Intervention, Read, Top
+from assay.ask.tables import Intervention, Prompts, Read, Top
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -233,10 +236,10 @@ def test_each_prompt_has_the_parts_that_the_others_of_its_group_choose(llama):
 def test_what_has_no_gradient_is_refused(llama, why, fields):
     read, shown = Read(name="it", **fields), texts(*SHOWN)
     every = [TARGETS[2], Read(name="one", rank=" a"), read]
-    prompts = [prompt(find(str(llama.folder)), row) for row in shown.rows]
+    asked = [prompt(find(str(llama.folder)), row) for row in shown.rows]
     with pytest.raises(DataError, match=why):
         reads.check(read)
-        [*measuring.remarks(task(llama, shown, every), read, prompts, lambda name: None)]
+        [*measuring.remarks(task(llama, shown, every), read, asked, lambda name: None)]
 
 
 def test_a_latent_has_its_activation_times_the_gradient_along_what_it_writes(llama, tmp_path):
@@ -279,3 +282,114 @@ def test_a_latent_has_its_activation_times_the_gradient_along_what_it_writes(lla
         measured(llama, shown, TARGETS[2:3], t, folder=tmp_path)["size"] for t in tables
     )
     assert first == pytest.approx(second)
+
+
+# attribution patching -----------------------------------------------------------------------------
+
+PAIRS = [{"a": a, "b": b} for a, b in zip("abcxyz", "xyzabc", strict=True)]
+
+
+def pairs(**fields):
+    """Texts of one length, each with another."""
+    return prompts.load(
+        Prompts(text="def {a}(b):", corrupted="def {b}(b):", rows=tuple(PAIRS), **fields), Path()
+    )
+
+
+def attributed(naive, row, layer, of):
+    """Of each head or neuron of a block (what the other text has less what the text has) times the
+    gradient of `size` on the text, by token."""
+    block = naive.blocks[layer]
+    module = block.self_attn.o_proj if of == "heads" else block.mlp.down_proj
+    kept = []
+
+    def hook(module, args):
+        kept.append(args[0].detach().requires_grad_())
+        return (kept[-1],)
+
+    handle = module.register_forward_pre_hook(hook)
+    (slope,) = torch.autograd.grad(number(naive, "size", f"def {row['a']}(b):"), kept)
+    number(naive, "size", f"def {row['b']}(b):")
+    handle.remove()
+    given = ((kept[1] - kept[0]).detach() * slope)[0]
+    return given.unflatten(-1, (4, -1)).sum(-1) if of == "heads" else given
+
+
+def test_attribution_patching_is_the_difference_times_what_autograd_gives(llama):
+    by = {"gradient": "size", "patch": "corrupted"}
+    every = [
+        TARGETS[2],
+        Read(name="one", heads=("1.2",), position="all", **by),
+        Read(name="swept", heads=("{b}.{h}",), sweep={"b": (0, 2), "h": (0, 3)}, **by),
+        Read(name="some", neurons=("1.3", "2.0"), position="{a}", **by),
+    ]
+    found = measured(llama, pairs(), every)
+    for p, row in enumerate(PAIRS):
+        heads = [attributed(llama, row, n, "heads") for n in range(3)]
+        neurons = [attributed(llama, row, n, "neurons") for n in range(3)]
+        both = zip(*(llama.ids(f"def {row[k]}(b):") for k in "ab"), strict=True)
+        at = next(i for i, (x, y) in enumerate(both) if x != y)
+        expected = {"one": heads[1][:, 2].sum(), "some": neurons[1][at, 3] + neurons[2][at, 0]}
+        for name, value in expected.items():
+            assert found[name][p] == pytest.approx(float(value), rel=1e-3, abs=1e-6), name
+        for i, b in enumerate((0, 2)):
+            for k, h in enumerate((0, 3)):
+                value = pytest.approx(float(heads[b][-1, h]), rel=1e-3, abs=1e-6)
+                assert found["swept"][i, k, p] == value
+
+
+def patched(naive, read=TARGETS[2], **fields):
+    """What a patch from the other text really changes."""
+    table = Intervention(name="patched", patch="corrupted", **fields)
+    without, after = (measured(naive, pairs(), [read], t)[read.name] for t in (None, table))
+    return after - without
+
+
+def test_where_a_model_is_linear_it_is_what_the_patch_does(tmp_path):
+    """Behind the last attention, of a model whose norms divide by the same number whatever they
+    get, and whose MLPs then add next to nothing."""
+    linear = Naive(tmp_path / "linear", "llama", rms_norm_eps=1e6)
+    for head in range(4):
+        named = {"heads": (f"2.{head}",), "position": -1}
+        every = [TARGETS[2], Read(name="it", gradient="size", patch="corrupted", **named)]
+        found = measured(linear, pairs(), every)["it"]
+        expected = patched(linear, **named)
+        assert abs(expected).max() > 0
+        assert found == pytest.approx(expected, rel=0.01, abs=0.01 * abs(expected).max())
+
+
+def test_steps_from_the_other_text_add_up_to_what_the_patch_does(llama):
+    site = {"site": "blocks.1.hook_mlp_out", "position": "all"}
+    many = Read(name="many", gradient="size", steps=100, patch="corrupted", **site)
+    found = measured(llama, pairs(), [TARGETS[2], many])["many"]
+    assert found == pytest.approx(patched(llama, **site), rel=0.02, abs=1e-4)
+
+
+@pytest.mark.parametrize("by", ["size", "it"])
+def test_parts_are_chosen_by_attribution_patching(llama, by):
+    """Those by whose patch a read would fall most."""
+    shown = pairs()
+    learned, judged = shown.halves()
+    scores = {}
+    for n in range(3):
+        mean = sum(attributed(llama, PAIRS[i], n, "heads")[-1] for i in learned)
+        scores |= {f"{n}.{k}": float(x) for k, x in enumerate(mean)}
+    best = tuple(sorted(scores, key=scores.get)[:3])
+    score = "attribution" if by == "size" else "difference"
+    it = Read(name="it", gradient="size", patch="corrupted", site="blocks.1.hook_mlp_out")
+    table = Intervention(name="cut", patch="corrupted", position=-1)
+    replace = msgspec.structs.replace
+    tables = (
+        replace(table, top=Top(n=3, of="heads", by=by, score=score)),
+        replace(table, heads=best),
+    )
+    chosen, named = (measured(llama, shown, [TARGETS[2], it], t)["size"] for t in tables)
+    assert chosen == pytest.approx(named[judged] if len(chosen) < len(PAIRS) else named)
+
+
+def test_a_prompt_without_another_text_has_no_patch(llama):
+    it = Read(name="it", gradient="size", patch="corrupted", heads=("1.2",))
+    with pytest.raises(DataError, match="has no other text to patch from"):
+        measured(llama, texts(*SHOWN), [TARGETS[2], it])
+    with pytest.raises(DataError, match="reads no `patch`"):
+        reads.check(Read(name="it", norm=True, site="blocks.1.hook_mlp_out", patch="corrupted"))

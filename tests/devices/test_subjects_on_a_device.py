@@ -113,7 +113,11 @@ def slopes(model, d):
     target = reads.ready(Read(name="it", log_prob=" return"), reading.prompt, Context())
     heads = gradients.slopes(model, target, reading, [Site("z", 1)], [0, 2], 3)
     stream = gradients.slopes(model, target, reading, [SITE], [-1])[SITE]
-    return [*heads[Site("z", 1)], gradients.by_latent(dictionary(d), *stream)]
+    return [
+        heads[Site("z", 1)].acts,
+        heads[Site("z", 1)].by,
+        gradients.by_latent(dictionary(d), stream),
+    ]
 
 
 def passage(model):

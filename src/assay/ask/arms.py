@@ -13,6 +13,7 @@ import msgspec
 
 from assay.ask import selection
 from assay.ask.measure import (
+    choosing,
     controls,
     damage,
     directions,
@@ -388,9 +389,7 @@ def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
         task,
         prompts=study.prompts[prompts],
         reads=reads_of(tables.read, prompts, first=False),
-        directions=tuple(
-            msgspec.structs.replace(d, prompts=d.prompts or usual) for d in task.directions
-        ),
+        directions=tuple(choosing.made_for(d, usual, tables.read) for d in task.directions),
         made_for=task.prompts if task.intervention else None,
         chooses=False,
         choosers=tables.read,
@@ -524,11 +523,11 @@ def _as_learned(study: ResolvedStudy, task: Task) -> Task:
     """Have other prompts read along directions that are learned from the first ones, as the arm of
     these has them."""
     learned = {d.name for d in task.own_directions if directions.way_of(d) in directions.LEARNED}
-    own = [d for d in task.directions if d.name in learned and not d.prompts]
-    usual = study.first.table.name
+    usual, some = study.first.table.name, study.text.study.read
     every = tuple(
-        msgspec.structs.replace(d, prompts=usual) if d in own else d for d in task.directions
+        choosing.made_for(d, usual, some) if d.name in learned else d for d in task.directions
     )
+    own = every != task.directions
     return dataclasses.replace(task, directions=every, made_for=study.first) if own else task
 
 

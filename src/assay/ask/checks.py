@@ -20,11 +20,11 @@ from assay.ask.measure import (
     measuring,
     models,
     own_code,
+    pairs,
     paths,
     probe_tasks,
     prompts,
     reads,
-    replacements,
     saes,
     selecting,
     training,
@@ -505,8 +505,8 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:
-        other = replacements.corrupted(source, p)
-        if why := replacements.misfit(p, other, table.position, source):
+        other = pairs.corrupted(source, p)
+        if why := pairs.misfit(p, other, table.position, source):
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)
@@ -532,6 +532,12 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
             f"direction {table.name!r} has {folder.width(place)} numbers, "
             f"{site} {folder.width(site)}"
         )
+    if table.top is not None:
+        by, measured = task.choosers or task.reads, task.made_for or task.prompts
+        source = choosing.source_of(table.top, measured, task.sources, by)
+        change = choosing.change_of(table, source[0])
+        interventions.check(change, task.directions)
+        choosing.check(change, table.top, source, task.directions, by, folder)
     if way not in directions.LEARNED:
         return
     learned_from = directions.source_of(table, task.sources, task.prompts)
@@ -545,13 +551,18 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
             f"{max(0, count - 1)} components, got {table.component}"
         )
     for i in rows:
+        p = prompt(folder, learned_from.rows[i])
         if table.position not in ("all", "mean"):
-            prompt(folder, learned_from.rows[i]).at(table.position)
-    labelled_rows = [*zip(learned_from.column(table.label, rows), rows, strict=True)]
+            p.at(table.position)
+        if table.das:
+            pairs.pair_of(p, table.position, learned_from)
+            p.wants(p.behind(table.das))
+    labels = learned_from.column(table.label, rows) if labelled else []
+    labelled_rows = [*zip(labels, rows if labelled else [], strict=True)]
     for label in table.difference or table.probe or ():
-        some = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
-        if (count := len({(row.text, repr(row.chat)) for row in some})) < FEWEST:
-            copies = f", in {len(some)} rows," if len(some) > count else ""
+        found = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
+        if (count := len({(row.text, repr(row.chat)) for row in found})) < FEWEST:
+            copies = f", in {len(found)} rows," if len(found) > count else ""
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'text' if count == 1 else 'texts'}{copies} {'has' if count == 1 else 'have'} "

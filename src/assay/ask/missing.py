@@ -145,6 +145,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Gap]:
     used |= {name for i in study.intervene for name in (i.damage, i.source)}
     used |= {t.damage for t in study.train} | {r.prompts for r in study.read}
     tops = [*(t.top for t in study.intervene), *(r.top for r in study.read)]
+    tops += [d.top for d in study.direction]
     used |= {top.prompts for top in tops if top}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []

@@ -457,8 +457,11 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
     there = f" of {place}" if place and place != direction.site else ""
-    done = "added" if swept.add else "erased" if swept.erase else "taken out"
+    ways = {"add": "added", "erase": "erased", "along": "patched", "project_out": "taken out"}
+    done = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
+    if direction.top:
+        source_place = interventions.top_in_words(direction.top)
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
         f"{source_place}; {label}: {done} at {acts}{there}"

@@ -155,12 +155,13 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
     lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
     much higher."""
-    score: Literal["difference", "auroc", "gradient"] = "difference"
+    score: Literal["difference", "auroc", "gradient", "attribution"] = "difference"
     """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
     difference runs the model without each part, gradient estimates what this does by activation
-    times gradient, in one pass."""
+    times gradient, in one pass, and attribution what a patch from the pair's other text does, by
+    the difference of the activations times the gradient (attribution patching)."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient: as of a read's gradient, integrated over so many steps."""
+    """Of gradient and attribution: as of a read's gradient, integrated over so many steps."""
     within: str = ""
     """A column: parts are chosen for each prompt by itself, on the other prompts of the same value,
     such as paraphrases."""
@@ -235,8 +236,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The name of a read: its gradient by the activations of `heads`, of `neurons`, of latents as
     in `feature`, or of all of `site`, times these activations, added up over tokens."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient: the mean of so many, while the activations grow from zero to what they are
-    (integrated gradients)."""
+    """Of gradient: the mean of so many, while the activations go from zero, or from what is patched
+    in, to what they are (integrated gradients)."""
+    patch: Literal["", "corrupted"] = ""
+    """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
+    the difference of the activations times the gradient (attribution patching)."""
     weights: Literal["", "norm", "cosine", "copying", "composition", "ov_cosine", "ov_rank"] = ""
     """A number of the weights of `heads` or `neurons`: the norm of a `matrix`; of neurons the
     cosine of what they read and write; how far the eigenvalues of a head's OV circuit are positive,
@@ -327,8 +331,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A direction at a site. Give one way to get it. A mean and a difference of means keep their
-    length; every other direction has length 1."""
+    """A direction at a site. Give one way to get it. A mean, a difference of means and the
+    activation of a text keep their length; every other direction has length 1."""
 
     name: str
     site: str = ""
@@ -336,6 +340,10 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heads: Texts = ()
     """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
     learned; with `mean` that is a function vector."""
+    top: Top | None = None
+    """In place of heads by number: those that have most of something, such as { n = 10, of =
+    "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it falls
+    where a head alone is patched from the pair's other text, or, without one, set to its mean."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""
@@ -359,6 +367,20 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     second."""
     embedding: str | tuple[str, str] = ""
     """A token's embedding, likewise."""
+    activation: str | tuple[str, str] = ""
+    """What `site` has on a text at `position`, or what it has on the first less that on the second,
+    the shorter of which is filled up with spaces. With position = "all" each token has its own,
+    which is added to that token of a prompt (ActAdd)."""
+    das: str = ""
+    """The answer to the pair's other text: the direction is trained by gradient descent so that the
+    model gives it where this part alone is patched from that text (distributed alignment
+    search)."""
+    rank: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """Of das: how many dimensions are trained; more than one can only be patched `along`."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
+    """Of das: how many steps of eight pairs it is trained."""
+    lr: Annotated[float, msgspec.Meta(gt=0)] = 0.02
+    """Of das: Adam's learning rate at the beginning; it falls to 0."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of slots, each a level of a dimension of what uses it: { layer = [4, 8] }."""
 
@@ -431,6 +453,8 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     block: Block | None = None
     """Attention from some tokens to others that is blocked, such as { from = "{answer}",
     to = "{name}", layers = [8, 9] }."""
+    along: str = ""
+    """Of a patch: the name of a direction; only what activations have along it is patched."""
     path: Path | None = None
     """Of a patch: the path along which alone it goes, such as { to = ["10.4"], input = "k" }, with
     all else held as it was."""

@@ -670,7 +670,8 @@ def measures_named(study: Any) -> set[tuple[str, str]]:
         arms = [arm for key in LISTS for arm in getattr(entry, key, ())]
         found |= {*here, *((arm, name) for arm in arms for _, name in here)}
     by = {r.name for r in study.read}
-    found |= {("main", r.top.by) for r in study.read if r.top and r.top.by in by}
+    choose = (*study.read, *study.direction)
+    found |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
     return found | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
 
 

@@ -53,16 +53,40 @@ def random_like(direction: Array, around: Array, seed: int) -> Array:
         seed: which draw.
     Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
     """
+    sample = _where_there_is(around, direction, seed - seed % 2, 0)
+    return sign_of(seed) * as_long_as(aside(sample, direction), direction)
+
+
+def random_basis(around: torch.Tensor, rank: int, seed: int) -> torch.Tensor:
+    """Draw an orthonormal basis [rank, d] of a random subspace of the dimensions that activations
+    fill, as `random_like` draws a direction. No sign means anything here, so each seed has its
+    own."""
+    return basis(random_rows(around, rank, seed))
+
+
+def random_rows(around: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+    """Draw vectors of length 1 from the dimensions that activations fill."""
+    rows = torch.stack([_where_there_is(around, around[0], seed, k) for k in range(count)])
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def basis(rows: torch.Tensor) -> torch.Tensor:
+    """Give an orthonormal basis of what rows span, as many as there are."""
+    found: torch.Tensor = torch.linalg.qr(rows.T).Q.T
+    return found
+
+
+def _where_there_is(around: Array, like: Array, seed: int, draw: int) -> Array:
+    """Draw a vector from the dimensions that activations fill, each taken at length 1."""
     x = around - around.mean(0) if len(around) else around
     if len(x):
         lengths = norms(x)
         x = x[lengths > SAME * float(lengths.mean())]
         x = x / norms(x)[:, None]
     if len(x) < 2:  # nothing spreads there
-        x = _like(np.eye(len(direction), dtype=np.float32), direction)
-    weights = rng.normal(np.array([seed - seed % 2]), "ask.random", 0, (len(x),))[0]
-    sample = _like(weights, direction) @ _like(x, direction)
-    return sign_of(seed) * as_long_as(aside(sample, direction), direction)
+        x = _like(np.eye(len(like), dtype=np.float32), like)
+    weights = rng.normal(np.array([seed]), "ask.random", draw, (len(x),))[0]
+    return _like(weights, like) @ _like(x, like)
 
 
 def aside(direction: Array, other: Array) -> Array:

@@ -110,6 +110,10 @@ class Changes:
 
     def learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
+        task = self.task
+        some = task.choosers or task.reads
+        known = choosing.Known(self.learner, task.directions, some, self.effects)
+        table = choosing.of_direction(table, known)
         place = self.learner.site(table, site)
         key = (repr(table), place, seed)
         if key not in self._vectors:
@@ -145,7 +149,7 @@ class Changes:
         chosen."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
-        if not self.key or any(d.feature for d in learned) or task.standing:
+        if not self.key or any(d.feature or d.top for d in learned) or task.standing:
             return None
         if table and (table.function or table.clamp or table.reconstruct):
             return None
@@ -191,6 +195,8 @@ class Editing:
     """What `at` gave for each point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
     """What `_apart` gave for each of these."""
+    _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
+    """Each direction with the heads that are chosen for it."""
 
     @cached_property
     def source(self) -> Replacements:
@@ -238,9 +244,9 @@ class Editing:
         way = interventions.way_of(table)
         for p in self.prompts:
             interventions.positions_of(table, p)  # what no prompt has is refused before any pass
-        direction = interventions.direction_of(table, self.tables)
-        if direction is not None:
-            return self._along(table, interventions.filled(direction, point), seed)
+        direction = self.direction(table, point)
+        if direction is not None and not table.along:
+            return self._along(table, direction, seed)
         if way == "clamp":
             assert table.clamp is not None
             dictionary = self.learner.dictionary(table.clamp[0])
@@ -253,7 +259,12 @@ class Editing:
             return self.elsewhere.blocked(table, table.block, seed)
         if self.control in ("neurons", "random-neurons"):
             table = self.steering.other_neurons(table, seed)
-        places = self.elsewhere.places(table, seed)
+        along = None
+        if direction is not None:
+            places = self.steering.places(table, direction)
+            along = self._fitting(table, direction, places, seed)
+        else:
+            places = self.elsewhere.places(table, seed)
         sites = [site for site, _ in places]
         shift = self.elsewhere.shift(table, sites[0], seed) if self.control == "token" else 0
         if table.function:
@@ -269,9 +280,21 @@ class Editing:
         if table.path is not None:
             return paths.edits(table, places, put_there, self.source, self.sites)
         return [
-            interventions.edits_of(table, p, places, rows=rows, shift=shift)
+            interventions.edits_of(table, p, places, rows=rows, vector=along, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)
         ]
+
+    def direction(self, table: Intervention, point: Mapping[str, Plain]) -> Direction | None:
+        """The direction of an intervention at a point of its sweep, with the heads that are chosen
+        for it; None where it has none."""
+        direction = interventions.direction_of(table, self.tables)
+        if direction is None:
+            return None
+        direction = interventions.filled(direction, point)
+        if repr(direction) not in self._chosen:
+            known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
+            self._chosen[repr(direction)] = choosing.of_direction(direction, known)
+        return self._chosen[repr(direction)]
 
     def _apart(self, table: Intervention) -> list[Editing]:
         """What an intervention on parts that are chosen for each prompt does to each, by itself."""
@@ -309,17 +332,24 @@ class Editing:
         """The edits that add, take out or erase a direction. Raises: DataError for one
         that does not fit a site."""
         places = self.steering.places(table, direction)
-        vector = self.steering.vector(direction, places[0][0], seed)
-        for site, _ in places:
-            if (width := self.model.folder.shape(site)) != tuple(vector.shape):
-                raise DataError(
-                    f"{table.name!r}: the direction {direction.name!r} has {len(vector)} "
-                    f"numbers, {site} has {' × '.join(map(str, width))} for each token"
-                )
+        vector = self._fitting(table, direction, places, seed)
         if table.erase:
             put = self.learner.eraser(direction, places[0][0], vector, seed)
             return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
+
+    def _fitting(
+        self, table: Intervention, direction: Direction, places: Places, seed: int
+    ) -> Float[torch.Tensor, "..."]:
+        """The direction of a seed. Raises: DataError for one that does not fit a site."""
+        vector = self.steering.vector(direction, places[0][0], seed)
+        for site, _ in places:
+            if (width := self.model.folder.shape(site)) != tuple(vector.shape[-1:]):
+                raise DataError(
+                    f"{table.name!r}: the direction {direction.name!r} has {vector.shape[-1]} "
+                    f"numbers, {site} has {' × '.join(map(str, width))} for each token"
+                )
+        return vector
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""
@@ -331,6 +361,7 @@ class Editing:
         if (
             any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
             or self.control
+            or self.table.along  # at the site of its direction
         ):
             return
         layers = self.model.layers
@@ -382,21 +413,33 @@ class Steering:
         """The direction of a seed, or what stands in its place in a control, as long."""
         learner = self.learner
         learned_at = learner.site(table, site)
+        around = learner.spread(table, learned_at) if self.control == "random" else None
+        if table.das and around is not None:
+            found = vectors.random_basis(around, table.rank, seed)
+            return found if table.rank > 1 else found[0]
+        if table.das and self.control == "shuffled":
+            return learner.shuffled(table, learned_at, seed)
         true = learner.vector(table, learned_at, seed)
         if self.control == "random" and table.feature:
             live = self._live(table.feature[0], learned_at)
             return vectors.as_long_as(learner.feature(table, live, seed), true)
         if self.control == "random":
-            around = learner.spread(table, learned_at)
             around = self.source.around(site) if around is None else around
-            return vectors.random_like(true, around, seed)
+            if true.ndim == 1:
+                return vectors.random_like(true, around, seed)
+            # a vector for each token, as long as the true one is there
+            return true.norm(dim=1, keepdim=True) * vectors.random_rows(around, len(true), seed)
         if self.control == "shuffled":
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
             shuffled = learner.shuffled(table, learned_at, seed)
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
-            return vectors.as_long_as(learner.tokens(table, seed), true)
+            if table.activation:
+                drawn = directions.of_texts(self.model, table, learned_at, seed)
+            else:
+                drawn = learner.tokens(table, seed)
+            return vectors.as_long_as(drawn, true)
         if self.control in ("heads", "random-heads"):
             others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
             return vectors.as_long_as(learner.vector(others, learned_at, seed), true)
@@ -415,8 +458,10 @@ class Steering:
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                elsewhere = vectors.aside(self.learner.vector(table, far, seed), true)
-                return vectors.as_long_as(elsewhere, true)
+                elsewhere = self.learner.vector(table, far, seed)
+                if true.ndim > 1:
+                    return vectors.basis(elsewhere - (elsewhere @ true.T) @ true)
+                return vectors.as_long_as(vectors.aside(elsewhere, true), true)
             except DataError as e:
                 refusal = refusal or e
         raise refusal or DataError("the model has no other block; name other controls")

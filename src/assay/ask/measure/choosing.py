@@ -18,6 +18,7 @@ from assay.ask.measure import (
     directions,
     gradients,
     interventions,
+    pairs,
     reads,
 )
 from assay.ask.measure.directions import Learner
@@ -76,7 +77,7 @@ def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
     if top is None or not isinstance(top.by, str):
         return None
     if (graded := by_gradient(top, some)) is not None:
-        return graded[0]
+        return graded.read
     if top.of == "latents":
         return None
     others = ("sweep", "pattern", "heads", "column", "top", "gradient", "across")
@@ -84,17 +85,34 @@ def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
     return next((r for r in fits if r.name == top.by), None)
 
 
-def by_gradient(top: Top, some: Sequence[Read]) -> tuple[Read, int, float] | None:
-    """The read by whose gradient parts are chosen, in how many steps, and the sign: the value of a
-    read of a gradient, or how much worse another read would get without the part; None where that
-    is by something else."""
+@dataclass(frozen=True)
+class Graded:
+    """By the gradient of which read parts are chosen, and how."""
+
+    read: Read
+    steps: int
+    patched: bool
+    """Whether each part is patched from the other text of the pair; else it is set to zero."""
+    sign: float
+    """Of what the read would fall by: 1 where parts are wanted for which it falls, else −1."""
+
+
+def by_gradient(top: Top, some: Sequence[Read]) -> Graded | None:
+    """How parts are chosen by a gradient: by the value of a read of a gradient, or by how much
+    worse a read would get without the part, or with it patched; None where that is by something
+    else."""
     by_name = {r.name: r for r in some if not (r.sweep or r.top)}
     read = by_name.get(top.by) if isinstance(top.by, str) else None
+    steps, patched, by_value = top.steps, top.score == "attribution", False
     if read is not None and read.gradient in by_name:
-        return by_name[read.gradient], read.steps, 1.0
-    if read is None or top.score != "gradient":
+        steps, patched, by_value = read.steps, bool(read.patch), not read.patch
+        read = by_name[read.gradient]
+    elif top.score not in ("gradient", "attribution"):
         return None
-    return read, top.steps, -1.0 if reads.worse(read) == "rises" else 1.0
+    if read is None:
+        return None
+    rises = not by_value and reads.worse(read) == "rises"
+    return Graded(read, steps, patched, -1.0 if rises else 1.0)
 
 
 def prompts_of(top: Top, some: Sequence[Read]) -> str:
@@ -125,8 +143,8 @@ def count(table: Intervention, size: Mapping[str, int], some: Sequence[Read]) ->
     assert table.top is not None
     layers = len(table.top.layers) or size["layers"]
     if (graded := by_gradient(table.top, some)) is not None:
-        _, steps, _ = graded
-        return 3 * steps * (layers if steps > 1 and not table.site else 1)
+        passes = 3 * graded.steps + graded.patched
+        return passes * (layers if graded.steps > 1 and not table.site else 1)
     return size["h"] * layers if table.top.of == "heads" else size.get("m", 4 * size["d"])
 
 
@@ -160,10 +178,13 @@ def check(
                 f"{source.rows[alone - 1].place}: no other prompt has its {top.within}, so "
                 f"{table.name!r} cannot choose for it; give each at least two prompts"
             )
-    if top.score == "gradient" and by_gradient(top, some) is None:
+    graded = by_gradient(top, some)
+    if top.score in ("gradient", "attribution") and graded is None:
         raise DataError(
             f'{table.name!r}: a gradient is of a read; write the name of one in by, such as "right"'
         )
+    for i in rows if graded and graded.patched else ():
+        pairs.pair_of(prompt(folder, source.rows[i]), table.position, source)
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -179,7 +200,8 @@ def _check_by(
     table: Intervention, top: Top, tables: Sequence[Direction], some: Sequence[Read]
 ) -> None:
     """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
-    known = ["norm", *(d.name for d in tables if top.of != "neurons")]
+    known = ["norm"]
+    known += [d.name for d in tables if top.of != "neurons" and directions.is_one(d) and not d.top]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
@@ -225,6 +247,34 @@ def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
     elif read.top.of == "latents":
         changes = {"feature": table.clamp}
     return msgspec.structs.replace(read, top=None, **changes)
+
+
+def of_direction(table: Direction, known: Known) -> Direction:
+    """Name the heads that are chosen for a direction in the place of the choice. Raises: DataError,
+    ModelError."""
+    if table.top is None:
+        return table
+    learner = known.learner
+    source, _ = source_of(table.top, learner.measured, learner.sources, known.reads)
+    named = chosen(change_of(table, source), table.top, known)
+    return msgspec.structs.replace(table, top=None, heads=named.heads)
+
+
+def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
+    """A direction that is learned from the usual prompts, and whose heads are chosen on these, if
+    it does not name others."""
+    top = table.top
+    if top and not prompts_of(top, some):
+        top = msgspec.structs.replace(top, prompts=usual)
+    return msgspec.structs.replace(table, prompts=table.prompts or usual, top=top)
+
+
+def change_of(table: Direction, source: PromptSet) -> Intervention:
+    """The change of single heads by whose effect those of a direction are chosen: each is patched
+    from the pair's other text, or, of prompts without one, set to its mean."""
+    paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
+    how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
+    return Intervention(name=table.name, top=table.top, position=table.position, **how)
 
 
 def any_parts(read: Read) -> Read:
@@ -293,7 +343,7 @@ def _sized(
     prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
     read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
     if read is not None and (graded := by_gradient(top, known.reads)) is not None:
-        return _slopes(table, top, known, graded, prompts)
+        return _slopes(table, top, known, graded, source, prompts)
     if read is not None:
         return _effects(table, top, known, read, source, rows)
     return _SIZES[top.of](table, top, known, prompts)
@@ -417,12 +467,13 @@ def _slopes(
     table: Intervention,
     top: Top,
     known: Known,
-    graded: tuple[Read, int, float],
+    graded: Graded,
+    source: PromptSet,
     prompts: Sequence[Prompt],
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
-    """How much worse a read would get without each part, to first order: its activation times the
-    gradient."""
-    (read, steps, sign), model = graded, known.learner.model
+    """How much worse a read would get without each part, or with it patched, to first order: the
+    change of its activation times the gradient."""
+    read, steps, model = graded.read, graded.steps, known.learner.model
     layers = [*(top.layers or range(model.layers))]
     coder = None
     if top.of == "latents":
@@ -439,16 +490,17 @@ def _slopes(
         ready, at = reads.ready(read, p, Context(subject=model)), p.own
         at = at if table.position == "all" else gradients.tokens_of(table.position, p)
         gradients.refuse_rough(table.name, read.name, ready)
-        given: gradients.Slopes = {}
+        pair = pairs.pair_of(p, table.position, source) if graded.patched else None
+        given: dict[Site, gradients.Slope] = {}
         for some in [sites] if steps == 1 else [[site] for site in sites]:
-            given |= gradients.slopes(model, ready, PassOutput(p), some, at, steps)
+            given |= gradients.slopes(model, ready, PassOutput(p), some, at, steps, pair)
         if coder is not None:
-            rows.append(gradients.by_latent(coder, *given[sites[0]]).sum(0))
+            rows.append(gradients.by_latent(coder, given[sites[0]]).sum(0))
             continue
-        parts = [(x * slope).sum(0) for x, slope in (given[site] for site in sites)]
+        parts = [given[site].fall.sum(0) for site in sites]
         rows.append(torch.cat([x.sum(-1) if top.of == "heads" else x.flatten() for x in parts]))
     count = len(rows[0]) // len(sites)
-    return [(s.layer or 0, n) for s in sites for n in range(count)], sign * torch.stack(rows)
+    return [(s.layer or 0, n) for s in sites for n in range(count)], graded.sign * torch.stack(rows)
 
 
 def _neurons(

@@ -72,14 +72,15 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     way = interventions.way_of(table)
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
-        taken: tuple[Control, ...] = () if table.add else (DAMAGE,)
+        puts_back = table.patch in ("corrupted", "clean")
+        taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
             return (RANDOM, TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
-        known += (SHUFFLED,) if how in ("difference", "probe") else ()
-        known += (HEADS, ANY_HEADS) if direction.heads else ()
+        known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
+        known += (HEADS, ANY_HEADS) if direction.heads or direction.top else ()
         return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None

@@ -285,7 +285,7 @@ def _on_others(
         intervention=moved(task.intervention, other) if task.intervention else None,
         first=moved(task.first, other) if task.first else None,
         directions=tuple(
-            msgspec.structs.replace(d, prompts=d.prompts or task.prompts.table.name)
+            choosing.made_for(d, task.prompts.table.name, task.choosers or task.reads)
             for d in task.directions
         ),
         made_for=task.made_for or task.prompts,

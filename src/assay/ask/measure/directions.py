@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import attribution, dictionaries
+from assay.ask.measure import attribution, das, dictionaries
 from assay.ask.measure.heads import head_of, heads_by_layer
-from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
+from assay.ask.measure.seen import PassOutput, Prompt, prompt
 from assay.ask.measure.weights import embeddings, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
@@ -28,11 +28,17 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-WAYS = ("difference", "probe", "mean", "component", "feature", "unembedding", "embedding")
-LEARNED = ("difference", "probe", "mean", "component")
+WAYS = (
+    *("difference", "probe", "mean", "component", "feature", "unembedding", "embedding"),
+    *("activation", "das"),
+)
+LEARNED = ("difference", "probe", "mean", "component", "das")
 """Those that are learned from prompts."""
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
+KEPT = 64
+_trained: dict[tuple[object, ...], torch.Tensor] = {}
+"""The last directions that were trained, which several arms have in common."""
 
 
 def way_of(table: Direction) -> str:
@@ -42,6 +48,11 @@ def way_of(table: Direction) -> str:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for direction {table.name!r}, got {got}")
     return ways[0]
+
+
+def is_one(table: Direction) -> bool:
+    """Whether it is one vector, neither a subspace nor a vector for each token."""
+    return table.rank == 1 and table.position != "all"
 
 
 def find(tables: Sequence[Direction], name: str) -> Direction:
@@ -66,23 +77,37 @@ def check(table: Direction) -> None:
     way = way_of(table)
     if table.site and not SLOT.search(table.site):
         _check_site(table.name, Site.parse(table.site))
-    if table.heads and (table.site or way not in LEARNED or table.position == "mean"):
+    of_heads = bool(table.heads or table.top)
+    if of_heads and (table.site or way not in LEARNED[:-1] or table.position == "mean"):
         raise DataError(
             f"{table.name!r}: heads are in place of a site, at one token, of a direction that is "
-            f"learned ({', '.join(LEARNED)})"
+            f"learned ({', '.join(LEARNED[:-1])})"
         )
-    if way in LEARNED and not (table.site or table.heads):
+    if table.top and (table.heads or table.top.of != "heads" or table.top.within):
+        raise DataError(
+            f"{table.name!r}: top of a direction chooses heads, the same for all prompts, in place "
+            'of heads by number: write of = "heads", without within'
+        )
+    if way in (*LEARNED, "activation") and not (table.site or of_heads):
         raise DataError(
             f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
         )
-    if table.position == "all":
+    if table.position == "all" and way != "activation":
         raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
+    if way == "das" and table.position == "mean":
+        raise DataError(f"{table.name!r}: das patches one token; write its position")
+    usual = Direction(name="")
+    for field in ("rank", "steps", "lr"):
+        if way != "das" and getattr(table, field) != getattr(usual, field):
+            raise DataError(f"{table.name!r}: {field} belongs to das, and it has {way}")
     pair = table.difference or table.probe
     if pair and label_of(pair[0]) == label_of(pair[1]):
         raise DataError(f"{table.name!r}: {way} takes two labels, got {label_of(pair[0])!r} twice")
-    for name in ("unembedding", "embedding"):
+    for name in ("unembedding", "embedding", "activation"):
         texts = getattr(table, name)
+        if way == name and not all(_pair(texts)):
+            raise DataError(f"{table.name!r}: {name} takes texts, and one of them is empty")
         if isinstance(texts, tuple) and texts[0] == texts[1]:
             raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} minus itself is 0")
 
@@ -186,8 +211,12 @@ class Learner:
         """Get a direction: a difference of means with its length, every other of length 1. Raises:
         DataError where the examples lack a label, or it has no length."""
         way = way_of(table)
+        if way == "das":
+            return self._trained(table, site, seed)
         if way in LEARNED:
             return self._learned(table, self.examples(table, site, seed), site)
+        if way == "activation":
+            return of_texts(self.model, table, site)
         if way == "feature":
             assert table.feature is not None
             direction = self._row(*table.feature)
@@ -212,6 +241,22 @@ class Learner:
                 f"look alike to {site} at position {table.position}; {hint}"
             )
         return direction if way in ("difference", "mean") else _unit(table, direction, site)
+
+    def _trained(
+        self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
+    ) -> Float[torch.Tensor, "..."]:
+        """A direction, or the basis of a subspace, that is trained by patching it."""
+        prompts, rows = self._prompts(table)
+        chosen = prompts.sample(rows, seed)
+        key = (self.model.fingerprint, prompts.digest, repr(table), site, seed, shuffled)
+        if key not in _trained:
+            while len(_trained) >= KEPT:
+                _trained.pop(next(iter(_trained)))
+            _trained[key] = das.subspace(
+                self.model, table, site, prompts, chosen, seed, shuffled=shuffled
+            )
+        basis = _trained[key]
+        return basis if table.rank > 1 else basis[0]
 
     def _row(self, name: str, latent: int) -> Float[torch.Tensor, " d"]:
         dictionary = self.dictionary(name)
@@ -315,8 +360,11 @@ class Learner:
 
         So whatever tells the labels apart cancels: the direction has no share of the true one, of
         either sign, but by noise. What is left has a sign that means nothing, so seeds come in
-        pairs, 2n and 2n + 1, of which the second has the opposite of the first. Raises: DataError
-        where a label has fewer than two rows."""
+        pairs, 2n and 2n + 1, of which the second has the opposite of the first. A direction of das
+        is trained on answers of other pairs. Raises: DataError where a label has fewer than two
+        rows."""
+        if table.das:
+            return self._trained(table, site, seed, shuffled=True)
         pair = table.difference or table.probe
         assert pair is not None
         examples = self.examples(table, site, seed - seed % 2)
@@ -428,6 +476,32 @@ _LEARN: Mapping[str, Callable[[Direction, Examples], torch.Tensor]] = {
     "mean": lambda _, examples: examples.acts.mean(0),
     "component": _component,
 }
+
+
+def of_texts(
+    model: Pretrained, table: Direction, site: Site, draw: int | None = None
+) -> Float[torch.Tensor, "..."]:
+    """What a site has on a text at the position of a direction, or on the first less on the second,
+    the shorter of which is filled up with spaces; at all positions a row for each token, the
+    opening left out. With a `draw`, of texts of as many random tokens."""
+    texts = [[*model.encode(text)] for text in _pair(table.activation)]
+    words = len(_embeddings(model, "embedding").weight)
+    for k, text in enumerate(texts if draw is not None else ()):
+        numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
+        texts[k] = numbers[0].tolist()
+    opening, space = [*model.folder.opening], model.encode(" ")[-1]
+    most, found = max(map(len, texts)), list[torch.Tensor]()
+    for text in texts:
+        tokens = (*opening, *text, *[space] * (most - len(text)))
+        p = Prompt(PromptRow("", {}, table.name, {}), tokens, len(opening), model.folder)
+        ids = torch.tensor([tokens], device=model.device)
+        acts = model.run(ids, capture=[site], logits=False).acts
+        seen = PassOutput(p, acts={site: acts[site][0]})
+        whole = table.position == "all"
+        found.append(seen.rows(site, "all") if whole else seen.act(site, table.position))
+    vector = found[0] - found[1] if len(found) > 1 else found[0]
+    _unit(table, vector, site)  # refuses one without a length
+    return vector
 
 
 def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:

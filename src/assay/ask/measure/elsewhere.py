@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from assay.ask.measure import edges, interventions
 from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.replacements import Replacements, Rows
+from assay.ask.measure.pairs import Rows
+from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.tables import Block, Intervention
 from assay.controls import picks

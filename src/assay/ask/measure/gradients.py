@@ -1,11 +1,12 @@
-"""Gradients: what a read loses, to first order, if an activation is taken out: the activation times
-the gradient of the read, or its mean on the way from zero (integrated gradients)."""
+"""Gradients: what a read loses, to first order, if an activation is taken out, or what it gains if
+the activation is patched from the other text of a pair (attribution patching): the change of the
+activation times the gradient of the read, or its mean on the way (integrated gradients)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jaxtyping import Float
 
@@ -13,6 +14,7 @@ from assay.ask.measure import dictionaries
 from assay.ask.measure.activations import own_site, read_by_dictionary
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.pairs import Pair, pair_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, each
 from assay.ask.tables import Read
 from assay.controls import picks
@@ -29,23 +31,44 @@ SMOOTH = ("log_prob", "logit", "entropy")
 """The numbers of next tokens that have a gradient."""
 STEP = 1e-3
 """By how much a number of a next token is moved to see what a read makes of it."""
-Slopes: TypeAlias = "dict[Site, tuple[Float[torch.Tensor, 'n ...'], Float[torch.Tensor, 'n ...']]]"
-"""What sites have at some tokens of a prompt, and the gradient of a read by it."""
 Part = tuple[Site, Any]
 """A site, and which of its numbers are meant; None: all."""
 
 
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """What a site has at some tokens of a prompt, and the gradient of a read by it."""
+
+    acts: Float[torch.Tensor, "n ..."]
+    by: Float[torch.Tensor, "n ..."]
+    other: Float[torch.Tensor, "n ..."] | None = None
+    """What the other text of the pair has in their place; None where they are set to zero."""
+
+    @property
+    def fall(self) -> Float[torch.Tensor, "n ..."]:
+        """By how much the read would fall, to first order, if each number alone were replaced."""
+        return (self.acts if self.other is None else self.acts - self.other) * self.by
+
+
 def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:
     """What parts of a model add to a read, to first order: the sum, over tokens and numbers, of the
-    activation times the gradient of the read by it.
+    activation times the gradient of the read by it. With a patch: what patching the parts from the
+    other text of the pair would add to it, the difference of the activations times the gradient.
 
-    Formula: Σ a · ∂R/∂a; of n steps Σ a · 1/n Σ_k ∂R/∂a at (k/n) a, k from 1 to n
-    Source: Dai et al., Knowledge Neurons in Pretrained Transformers, 2022
+    Formula: Σ a · ∂R/∂a; of n steps Σ a · 1/n Σ_k ∂R/∂a at (k/n) a, k from 1 to n. With a patch
+    Σ (b − a) · ∂R/∂a at a, b what the other text has; of n steps the mean at b + (k/n) (a − b)
+    Source: Dai et al., Knowledge Neurons in Pretrained Transformers, 2022; Syed et al., Attribution
+    Patching Outperforms Automated Circuit Discovery, 2023
     """
     target, at = context.read(read.gradient, prompt), tokens_of(read.position, prompt)
     refuse_rough(read.name, read.gradient, target)
+    pair = None
+    if read.patch:
+        assert context.shown is not None
+        pair = pair_of(prompt, read.position, context.shown)
+    asked = target, at, pair
     if read.feature is not None:
-        return _of_latents(read, prompt, context, target, at)
+        return _of_latents(read, prompt, context, asked)
     parts = _parts(read, prompt)
     layers = range(prompt.folder.layers) if read.sweep and read.steps == 1 else ()
 
@@ -54,10 +77,9 @@ def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:
         total = 0.0
         for site, some in stood_for:
             sites = [site] if site.layer is None else [Site(site.kind, n) for n in layers] or [site]
-            x, slope = _remembered(context.subject, read, target, reading, sites, at)[site]
-            given = x * slope
-            total += float((given if some is None else given[:, some]).sum())
-        return total
+            fall = _remembered(context.subject, read, reading, sites, asked)[site].fall
+            total += float((fall if some is None else fall[:, some]).sum())
+        return -total if pair else total
 
     return Ready(each(number))
 
@@ -84,14 +106,17 @@ def slopes(
     sites: Sequence[Site],
     at: Sequence[int],
     steps: int = 1,
-) -> Slopes:
+    pair: Pair | None = None,
+) -> dict[Site, Slope]:
     """Compute what sites have at some tokens of a prompt, and the gradient of a read by it; of
-    several steps, its mean while these activations grow from zero to what they are."""
+    several steps, its mean while these activations go from zero, or from those of the other text of
+    a pair, to what they are."""
     prompt, wants = reading.prompt, target.wants
+    others = pair.acts(model, prompt, sites, at) if pair else {}
     numbers = dict[Want, torch.Tensor]()
     leaves, acts = list[dict[Site, torch.Tensor]](), dict[Site, torch.Tensor]()
     for continuation, here in _sequences(wants).items():
-        final, leaf = _run(model, reading, continuation, sites, at, steps, acts)
+        final, leaf = _run(model, reading, continuation, sites, at, steps, acts, others)
         leaves.append(leaf)
         for position in dict.fromkeys(w.position for w in here):
             with torch.enable_grad():
@@ -108,7 +133,14 @@ def slopes(
         for site in leaf:
             by = next(found)  # None of what is behind all that the read is of
             mean[site] += 0 if by is None else by[:, : len(prompt.tokens)].sum(0) / steps
-    return {site: (acts[site][[*at]].double(), mean[site][[*at]].double()) for site in acts}
+    return {
+        site: Slope(
+            x[[*at]].double(),
+            mean[site][[*at]].double(),
+            others[site].double() if pair else None,
+        )
+        for site, x in acts.items()
+    }
 
 
 def _sequences(wants: Sequence[Want]) -> dict[tuple[int, ...], list[Want]]:
@@ -131,6 +163,7 @@ def _run(
     at: Sequence[int],
     steps: int,
     acts: dict[Site, torch.Tensor],
+    others: Mapping[Site, torch.Tensor],
 ) -> tuple[Float[torch.Tensor, "step s d"], dict[Site, torch.Tensor]]:
     """Read a prompt with what is behind it, a row for each step: what the unembedding reads, and
     what was added to each site, which is zero; `acts` gets what sites have. Of several steps the
@@ -159,7 +192,11 @@ def _run(
             size = x.new_ones(x.shape[:2])
             size[:, [*at]] = torch.arange(1, steps + 1, device=x.device).to(x)[:, None] / steps
             leaves[site] = torch.zeros_like(x, requires_grad=True)
-            return x * size.reshape(*size.shape, *[1] * (x.ndim - 2)) + leaves[site]
+            begin = torch.zeros_like(x)
+            if site in others:
+                begin[:, [*at]] = others[site].to(x)
+            size = size.reshape(*size.shape, *[1] * (x.ndim - 2))
+            return begin + (x - begin) * size + leaves[site]
 
         return change
 
@@ -189,17 +226,17 @@ def _slope(target: Ready, reading: PassOutput, known: Mapping[Want, float], want
 def _remembered(
     model: Pretrained,
     read: Read,
-    target: Ready,
     reading: PassOutput,
     sites: Sequence[Site],
-    at: Sequence[int],
-) -> Slopes:
+    asked: tuple[Ready, Sequence[int], Pair | None],
+) -> dict[Site, Slope]:
     """What `slopes` gives of these sites, once for all levels of a sweep."""
     memo: dict[Any, Any] = reading.memo
-    keys = {s: ("gradient", read.gradient, read.steps, tuple(at), s) for s in sites}
+    target, at, pair = asked
+    keys = {s: ("gradient", read.gradient, read.steps, read.patch, tuple(at), s) for s in sites}
     if any(key not in memo for key in keys.values()):
-        given = slopes(model, target, reading, sites, at, read.steps)
-        memo |= {keys[s]: pair for s, pair in given.items()}
+        given = slopes(model, target, reading, sites, at, read.steps, pair)
+        memo |= {keys[s]: slope for s, slope in given.items()}
     return {s: memo[key] for s, key in keys.items()}
 
 
@@ -235,7 +272,10 @@ def _stood_for(parts: Sequence[Part], context: Context, seed: int) -> Sequence[P
 
 
 def _of_latents(
-    read: Read, prompt: Prompt, context: Context, target: Ready, at: Sequence[int]
+    read: Read,
+    prompt: Prompt,
+    context: Context,
+    asked: tuple[Ready, Sequence[int], Pair | None],
 ) -> Ready:
     """The gradient by the activations of latents: along what each adds to the reconstruction."""
     assert read.feature is not None
@@ -249,8 +289,9 @@ def _of_latents(
     check_latents(read.name, whole, sites)
 
     def number(reading: PassOutput) -> float:
-        pair = _remembered(context.subject, read, target, reading, sites, at)[sites[0]]
-        return float(by_latent(whole, *pair)[:, latents].sum())
+        slope = _remembered(context.subject, read, reading, sites, asked)[sites[0]]
+        fall = float(by_latent(whole, slope)[:, latents].sum())
+        return -fall if read.patch else fall
 
     return Ready(each(number))
 
@@ -264,11 +305,13 @@ def check_latents(name: str, dictionary: Dictionary, sites: Sequence[Site]) -> N
         )
 
 
-def by_latent(
-    dictionary: Dictionary, x: Float[torch.Tensor, "n d"], slope: Float[torch.Tensor, "n d"]
-) -> Float[torch.Tensor, "n k"]:
-    """What each latent adds to a read at some tokens, to first order: its activation times the
+def by_latent(dictionary: Dictionary, slope: Slope) -> Float[torch.Tensor, "n k"]:
+    """By how much a read would fall without each latent at some tokens, or with the activation that
+    it has on the other text of a pair, to first order: the difference of its activation times the
     gradient along what one unit of it writes."""
-    coder = dictionary.to(x.device)
+    coder = dictionary.to(slope.acts.device)
     unit = effects.directions(coder, [*range(coder.width)]).double()
-    return coder.encode(x.flatten(1).float())[0].double() * (slope.flatten(1) @ unit.T)
+    codes = coder.encode(slope.acts.flatten(1).float())[0].double()
+    if slope.other is not None:
+        codes = codes - coder.encode(slope.other.flatten(1).float())[0].double()
+    return codes * (slope.by.flatten(1) @ unit.T)

@@ -39,7 +39,7 @@ WAYS = (
     *("function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
-ALONG = ("add", "project_out", "erase")
+ALONG = ("add", "project_out", "erase", "along")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
@@ -110,14 +110,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 'intervention that comes before it with after = "…"'
             )
         several = table.neurons or not isinstance(table.site, str)
-        if way == "erase" and direction is not None:
-            own = filled(direction, point).site
-            if not (direction.difference and own and table.site in ("", own)) or table.window:
-                raise DataError(
-                    f"{table.name!r}: a concept is erased where its direction is learned: give "
-                    f"{direction.name!r} a site and a difference of two labels, and "
-                    f"{table.name!r} no other site; one table for each of several sites"
-                )
+        _check_direction(table, swept_table, way, filled(direction, point) if direction else None)
         if table.path and (way != "patch" or several or table.after):
             raise DataError(
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
@@ -144,6 +137,41 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         ):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def _check_direction(
+    written: Intervention, table: Intervention, way: str, direction: Direction | None
+) -> None:
+    """Refuse a direction that is not used as it can be, by an intervention as it was written, at
+    one point of its sweep."""
+    if table.along and (way != "patch" or table.heads or table.neurons or table.top or table.path):
+        raise DataError(
+            f"{table.name!r}: along names the direction along which a site is patched; write "
+            'patch = "corrupted" and no heads, neurons, top or path'
+        )
+    if direction is None:
+        return
+    if way == "erase":
+        own = direction.site
+        if not (direction.difference and own and written.site in ("", own)) or table.window:
+            raise DataError(
+                f"{table.name!r}: a concept is erased where its direction is learned: give "
+                f"{direction.name!r} a site and a difference of two labels, and "
+                f"{table.name!r} no other site; one table for each of several sites"
+            )
+    if directions.is_one(direction):
+        return
+    if direction.rank > 1 and not table.along:
+        raise DataError(
+            f"{table.name!r}: {direction.name!r} has {direction.rank} dimensions, which can only "
+            'be patched: write patch = "corrupted" and along = "…"'
+        )
+    if direction.rank == 1 and (way != "add" or table.position != "all"):
+        raise DataError(
+            f"{table.name!r}: {direction.name!r} has a vector for each token, which can only be "
+            "added, each to the token at its place; leave out position here, or give "
+            f"{direction.name!r} one position, such as -1"
+        )
 
 
 def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:
@@ -440,7 +468,7 @@ def edits_of(
     prompt: Prompt,
     places: Sequence[tuple[Site, list[int] | None]],
     *,
-    vector: Float[torch.Tensor, " d"] | None = None,
+    vector: Float[torch.Tensor, "..."] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
     own: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
@@ -452,7 +480,8 @@ def edits_of(
         table: at one point of its sweep.
         prompt: whose tokens are changed.
         places: sites, each with the heads that are changed there.
-        vector: what is added or taken out.
+        vector: what is added or taken out; or along which, or within which basis [k, d], rows are
+            put. What is added may have a row for each token, from the first on.
         rows: what is put at each token, as many as the prompt has.
         feature: what sets a feature, or erases a concept.
         own: a user's own change of what a site has.
@@ -464,6 +493,9 @@ def edits_of(
     for site, heads in places:
         if way == "add":
             assert vector is not None
+            if vector.ndim > 1:
+                positions = prompt.own[: len(vector)]
+                vector = vector[: len(positions)]
             combined |= edits.add(site, table.strength * vector, positions=positions)
         elif way == "project_out":
             assert vector is not None
@@ -481,11 +513,23 @@ def edits_of(
         else:
             assert rows is not None
             goes_on = bool(table.ablate or table.reconstruct)
-            combined |= put(site, rows[site], positions, heads, goes_on)
+            edit = put(site, rows[site], positions, heads, goes_on)
+            combined |= edit if vector is None else {site: _along(edit[site], vector)}
     if table.neurons:
         named = neurons_by_site(table)
         return {site: _of_neurons(edit, named[site]) for site, edit in combined.items()}
     return combined
+
+
+def _along(edit: Edit, vector: Float[torch.Tensor, "..."]) -> Edit:
+    """A change of what a site has along a direction, or within an orthonormal basis, alone."""
+    assert isinstance(edit, Change)
+    change, basis = edit.change, vector if vector.ndim > 1 else (vector / vector.norm())[None]
+
+    def some(x: torch.Tensor) -> torch.Tensor:
+        return x + ((change(x) - x) @ basis.to(x).T) @ basis.to(x)
+
+    return dataclasses.replace(edit, change=some)
 
 
 def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
@@ -562,7 +606,8 @@ def in_words(table: Intervention) -> str:
         "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
-        "patch": f"patched from {PATCHED.get(table.patch, table.patch)}{source}",
+        "patch": f"patched{f' along {table.along}' if table.along else ''} from "
+        f"{PATCHED.get(table.patch, table.patch)}{source}",
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
@@ -596,6 +641,7 @@ def top_in_words(top: Top, site: str = "") -> str:
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     by += " by its gradient" if top.score == "gradient" else ""
+    by += " by attribution patching" if top.score == "attribution" else ""
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
     return f"the {top.n} {top.of}{where} with the highest {by}, chosen on {on}"

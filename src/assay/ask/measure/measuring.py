@@ -21,6 +21,7 @@ from assay.ask.measure import (
     across_prompts,
     choosing,
     controls,
+    das,
     dictionaries,
     directions,
     interventions,
@@ -99,8 +100,10 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     written = sum(by_heat.values()) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
-    if task.intervention and choosing.by_effect(task.intervention, some) is not None:
-        variants += choosing.count(task.intervention, size, some)  # the same for all seeds
+    changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
+    changes += [task.intervention] if task.intervention else []
+    for change in (c for c in changes if choosing.by_effect(c, some) is not None):
+        variants += choosing.count(change, size, some)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
         by_effect = choosing.by_effect(stand_in, some) is not None
@@ -118,7 +121,20 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         )
     own = sum(map(own_code.seconds, called))
     numbers = (NUMBER * levels + own) * len(task.rows)
-    return variants * (PASS * products + numbers)
+    return variants * (PASS * products + numbers) + runs * _training(task, size, mean_length)
+
+
+def _training(task: Task, size: Mapping[str, int], length: float) -> float:
+    """Guess the CPU-seconds in which a seed trains the directions of an arm, from prompts of so
+    many tokens: three passes a step, from the block of the site on."""
+    times = {"random": 0, "layer": 2}.get(task.control, 1)
+    total = 0.0
+    for table in (d for d in task.own_directions if d.das):
+        layer = Site.parse(table.site).layer or 0 if "{" not in table.site else 0
+        share = 1 - layer / size["layers"]
+        products = length * share * blocks(size) + size["d"] * size["v"]
+        total += 3 * PASS * times * table.steps * das.BATCH * products
+    return total
 
 
 def blocks(size: Mapping[str, int]) -> int:
@@ -570,7 +586,7 @@ def _ready(
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
         return reads.ready(one, p, Context((), *about))
 
-    context = Context(along, *about, other, {} if memo is None else memo)
+    context = Context(along, *about, other, {} if memo is None else memo, task.prompts)
     return [reads.ready(read, p, context) for p in prompts]
 
 

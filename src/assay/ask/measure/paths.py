@@ -11,7 +11,8 @@ from assay.ask.measure.elsewhere import Places
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.interventions import positions_of, put
-from assay.ask.measure.replacements import Replacements, Rows
+from assay.ask.measure.pairs import Rows
+from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.tables import Intervention, Path
 from assay.core.errors import DataError

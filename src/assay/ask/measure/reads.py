@@ -305,13 +305,14 @@ KINDS: Mapping[str, Kind] = {
     "gradient": Kind(
         gradients.gradient,
         lambda r: (
-            f"gradient of {r.gradient} times the activation"
+            f"gradient of {r.gradient} times the "
+            f"{'change of the activation by a patch from the pair' if r.patch else 'activation'}"
             f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}"
             f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
         "1",
         "",
-        fields=(*_AT, "heads", "neurons", "feature", "top", "steps"),
+        fields=(*_AT, "heads", "neurons", "feature", "top", "steps", "patch"),
         places=("all",),
     ),
     "weights": Kind(
@@ -602,6 +603,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
                 f"by number, got of = {read.top.of!r}"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
+    if several := [d.name for d in along if not directions.is_one(d)]:
+        raise DataError(
+            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank or at all "
+            "positions; a read is along one"
+        )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
     if read.across and (read.across == "distance") != (read.labels is not None):

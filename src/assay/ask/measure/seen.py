@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure.prompts import SLOT, PromptRow
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -329,6 +329,8 @@ class Context:
     """Another read of the study, by its name, made ready for a prompt."""
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
     """What reads of this model have in common, whatever the prompt, worked out once."""
+    shown: PromptSet | None = None
+    """The prompts that it is made ready for."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:

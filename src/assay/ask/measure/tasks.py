@@ -82,10 +82,11 @@ class Task:
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are measured first."""
         names = [d.prompts for d in self.own_directions]
-        names += [choosing.prompts_of(top, self.choosers or self.reads) for top in self._tops]
+        tops = [*self._tops, *(d.top for d in self.own_directions if d.top)]
+        names += [choosing.prompts_of(top, self.choosers or self.reads) for top in tops]
         names += [t.source for t in (self.intervention, self.first) if t]
         sources = [self.sources[n] for n in dict.fromkeys(names) if n in self.sources]
-        if self.made_for and self._tops and self.made_for not in sources:
+        if self.made_for and tops and self.made_for not in sources:
             sources.append(self.made_for)
         return (self.prompts, *((self.than,) if self.than else ()), *sources)
 
@@ -107,6 +108,8 @@ class Task:
         names |= {interventions.named_direction(t) for t in tables}
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         names |= {top.by for top in self._tops if isinstance(top.by, str)}
+        tops = [d.top for d in self.directions if d.name in names and d.top]
+        names |= {top.by for top in tops if isinstance(top.by, str)}
         return [d for d in self.directions if d.name in names]
 
     @cached_property
@@ -121,7 +124,9 @@ class Task:
     @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
-        of = {r.gradient for r in self.reads} - {""}
+        by = {d.top.by for d in self.own_directions if d.top}
+        choosers = [r for r in self.choosers or self.reads if r.name in by]
+        of = {r.gradient for r in (*self.reads, *choosers)} - {""}
         graded = [r for r in self.choosers or self.reads if r.name in of]
         selection = self.prompts.selection
         return {
@@ -135,6 +140,7 @@ class Task:
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
             **({"gradients of": [stated(r) for r in graded]} if graded else {}),
+            **({"heads chosen by": [stated(r) for r in choosers]} if choosers else {}),
             **({"than": "the second prompts"} if self.than else {}),
             **({"first": stated(self.first)} if self.first else {}),
             **({"selected by": [stated(r) for r in selection.reads]} if selection else {}),
@@ -177,6 +183,7 @@ class Task:
         the other half of them is."""
         own = ("", self.prompts.table.name)
         tops = [r.top for r in self.reads if r.top and not r.top.within]
+        tops += [d.top for d in self.directions if d.top]
         if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
             return True
         return self.chooses or any(

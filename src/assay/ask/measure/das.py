@@ -1,0 +1,161 @@
+"""Distributed alignment search: a direction at a site, or a subspace, that is trained so that a
+model gives the answer of a pair's other text when this part alone is patched from that text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.ask.measure.pairs import pair_of
+from assay.ask.measure.prompts import PromptRow, PromptSet
+from assay.ask.measure.seen import prompt
+from assay.ask.tables import Direction
+from assay.controls.vectors import basis
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+BATCH = 8
+"""Pairs of a step."""
+ORDERS = 64
+"""So many orders of answers are drawn for a shuffled training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What is the same in every step of a training, for each pair of texts."""
+
+    tokens: Int[torch.Tensor, "n s"]
+    """The text and its answer, filled up on the right."""
+    answers: Sequence[Sequence[tuple[int, int]]]
+    """After which token each token of the answer is to follow."""
+    at: Sequence[int]
+    """The token that is patched."""
+    others: Float[torch.Tensor, "n d"]
+    """What the site has on the other text."""
+    stream: Float[torch.Tensor, "n s d"] | None
+    """The stream before the block of the site; None of a site before all blocks."""
+
+
+def subspace(
+    model: Pretrained,
+    table: Direction,
+    site: Site,
+    shown: PromptSet,
+    rows: Sequence[int],
+    seed: int,
+    *,
+    shuffled: bool = False,
+) -> Float[torch.Tensor, "k d"]:
+    """Train a subspace by gradient descent (Adam, whose rate falls to 0), and give an orthonormal
+    basis of it.
+
+    Args:
+        model: it stays as it is.
+        table: what to train, in how many steps.
+        site: where.
+        shown: the pairs of texts.
+        rows: from which of them is learned.
+        seed: of the start and of the order of the pairs.
+        shuffled: whether answers are those of other pairs, so that they tell nothing.
+    Formula: the loss is −log P(answer | x + Qᵀ Q (b − x)), with x and b what the site has on the
+    two texts, and Q the basis
+    Source: Geiger et al., Finding Alignments Between Interpretable Causal Variables and Distributed
+    Neural Representations, 2023
+    Raises: DataError where a pair does not fit, or there are fewer than two.
+    """
+    if len(rows) < 2:
+        raise DataError(f"direction {table.name!r} is trained on pairs of texts, got {len(rows)}")
+    draws, answers = np.array([seed]), [shown.rows[i].fill(table.das) for i in rows]
+    if shuffled:
+        answers = [answers[k] for k in _order(answers, draws)]
+    pairs = _pairs(model, table, site, [shown.rows[i] for i in rows], answers, shown)
+    start = rng.normal(draws, "ask.das.start", 0, (table.rank * pairs.others.shape[1],))[0]
+    weights = torch.from_numpy(start).to(pairs.others).reshape(table.rank, -1)
+    weights = (weights / weights.norm(dim=1, keepdim=True)).requires_grad_()
+    descent = torch.optim.Adam([weights], lr=table.lr)
+    count = min(BATCH, len(rows))
+    epochs = -(-table.steps * count // len(rows))
+    drawn = [
+        int(i) for e in range(epochs) for i in rng.permutation(draws, "ask.das", e, len(rows))[0]
+    ]
+    for step in range(table.steps):
+        some = drawn[step * count : (step + 1) * count]
+        with torch.enable_grad():
+            loss = _loss(model, site, pairs, some, basis(weights))
+        (weights.grad,) = torch.autograd.grad(loss, [weights])
+        descent.param_groups[0]["lr"] = table.lr * (1 - step / table.steps)
+        descent.step()
+    return basis(weights.detach())
+
+
+def _order(answers: Sequence[str], draws: Int[np.ndarray, "1"]) -> list[int]:
+    """Draw which pair's answer each pair gets: of several orders that in which as many keep the
+    text of their answer as if each got any other pair's. With more of them it would learn the true
+    direction from these, and with fewer its opposite."""
+    counts, n = Counter(answers), len(answers)
+    expected = sum(c * (c - 1) for c in counts.values()) / (n - 1)
+
+    def off(order: Sequence[int]) -> float:
+        kept = sum(answers[k] == answer for k, answer in zip(order, answers, strict=True))
+        return abs(kept - expected)
+
+    orders = [rng.permutation(draws, "ask.das.shuffled", k, n)[0].tolist() for k in range(ORDERS)]
+    return min(orders, key=off)
+
+
+def _pairs(
+    model: Pretrained,
+    table: Direction,
+    site: Site,
+    rows: Sequence[PromptRow],
+    answers: Sequence[str],
+    shown: PromptSet,
+) -> Pairs:
+    texts, asked, at, others, streams = [], [], [], [], []
+    before = None if site.layer is None else Site("resid_pre", site.layer)
+    for row, answer in zip(rows, answers, strict=True):
+        p = prompt(model.folder, row)
+        pair, wants = pair_of(p, table.position, shown), p.wants(p.behind(answer))
+        texts.append([*p.tokens, *wants[-1].continuation])
+        asked.append([(w.position, w.token) for w in wants])
+        at.append(p.at(table.position))
+        others.append(pair.acts(model, p, [site], at[-1:])[site][0].float())
+    most = max(map(len, texts))
+    tokens = torch.tensor([[*t, *[0] * (most - len(t))] for t in texts], device=model.device)
+    if before is not None:
+        streams = [
+            model.run(some, capture=[before], logits=False).acts[before].clone()
+            for some in tokens.split(BATCH)
+        ]
+    return Pairs(tokens, asked, at, torch.stack(others), torch.cat(streams) if streams else None)
+
+
+def _loss(
+    model: Pretrained,
+    site: Site,
+    pairs: Pairs,
+    some: Sequence[int],
+    along: Float[torch.Tensor, "k d"],
+) -> Float[torch.Tensor, ""]:
+    """The mean loss of the answers of some pairs, patched along a basis."""
+    each, at = [*range(len(some))], [pairs.at[i] for i in some]
+
+    def patched(x: torch.Tensor) -> torch.Tensor:
+        own, new = x[each, at], x.clone()
+        new[each, at] = own + ((pairs.others[[*some]].to(x) - own) @ along.to(x).T) @ along.to(x)
+        return new
+
+    start = None if pairs.stream is None else (site.layer or 0, pairs.stream[[*some]])
+    run = model.run(pairs.tokens[[*some]], edits={site: patched}, start=start, gradients=True)
+    assert run.final is not None
+    asked = [(b, *one) for b, i in enumerate(some) for one in pairs.answers[i]]
+    logits = model.head(run.final[[b for b, _, _ in asked], [k for _, k, _ in asked]]).float()
+    logs = logits.log_softmax(-1)[[*range(len(asked))], [token for _, _, token in asked]]
+    return -logs.sum() / len(some)
