@@ -485,7 +485,7 @@ def of_texts(
     the shorter of which is filled up with spaces; at all positions a row for each token, the
     opening left out. With a `draw`, of texts of as many random tokens."""
     texts = [[*model.encode(text)] for text in _pair(table.activation)]
-    words = len(_embeddings(model, "embedding").weight)
+    words = len(embeddings(model, "embedding").weight)
     for k, text in enumerate(texts if draw is not None else ()):
         numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
         texts[k] = numbers[0].tolist()
