@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from assay.ask.measure import measuring, passes, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
-from assay.ask.tables import Direction, Prompts, Read
+from assay.ask.tables import Direction, Intervention, Prompts, Read
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -129,6 +129,10 @@ def test_one_dimension_has_one_meaning(tmp_path, naive):
         reads.check_sweeps([first, other], {})
     with pytest.raises(AssayError, match=r"steered has a dimension .* such as \{layer_read\}"):
         reads.check_sweeps([first], {"layer": "steered"})
+    steered = Intervention(name="steered", sweep={"layer": (0, 1)})
+    reads.check_sweeps([first], {}, [steered])
+    with pytest.raises(AssayError, match="steered and other sweep layer over different levels"):
+        reads.check_sweeps([other], {}, [steered])
 
 
 KNOWN = {

@@ -122,10 +122,10 @@ def _ask_all(study: ResolvedStudy) -> None:
     """Add the arms of all reads and probes, of each model and of their differences."""
     tables, text = study.text.study, study.text
     with text.located("read", 0):
-        taken_names = {name: i.name for i in tables.intervene for name in i.sweep}
-        taken_names |= {p.unit: p.table.name for p in study.prompts.values()}
+        taken_names = {p.unit: p.table.name for p in study.prompts.values()}
         taken_names |= {d: p.table.name for p in study.prompts.values() for d in p.dims()}
-        reads.check_sweeps(tables.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
+        taken_names |= dict.fromkeys(("run", "seed"), "each run")
+        reads.check_sweeps(tables.read, taken_names, tables.intervene)
     study.prompts[damage.SENTENCES] = damage.plain_sentences()
     for m, model in enumerate(study.models):
         if tables.read:

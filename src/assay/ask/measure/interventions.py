@@ -324,6 +324,19 @@ def points(table: T) -> list[dict[str, Plain]]:
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
 
 
+def together(
+    some: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
+) -> list[tuple[int, int]]:
+    """Pair the points of two sweeps, by their numbers: those that have the same level of every
+    dimension that both sweep."""
+    return [
+        (i, k)
+        for i, point in enumerate(some)
+        for k, other in enumerate(others)
+        if all(point.get(name, level) == level for name, level in other.items())
+    ]
+
+
 def swept(table: T, point: Mapping[str, Plain]) -> T:
     """Set a table to one point: swept fields have its values, slots are filled by them. Raises:
     DataError for a value that a field cannot have."""

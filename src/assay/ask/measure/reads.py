@@ -21,7 +21,7 @@ from assay.ask.measure import (
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
-from assay.ask.tables import Answer, Direction, Plain, Read
+from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
 
@@ -596,13 +596,17 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         _check_point(interventions.swept(read, point), kind, along, point)
 
 
-def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
+def check_sweeps(
+    some: Sequence[Read], taken: Mapping[str, str], changes: Sequence[Intervention] = ()
+) -> None:
     """Refuse a dimension that would mean two things. Raises: DataError.
 
     Args:
         some: all reads of a study.
         taken: what else has a dimension of this name, in words, by the name.
+        changes: interventions, with which a read shares a dimension if both have the same levels.
     """
+    swept = [(change.name, n, levels) for change in changes for n, levels in change.sweep.items()]
     before: dict[str, Read] = {}
     for read in some:
         for name, levels in read.sweep.items():
@@ -612,9 +616,10 @@ def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
                     f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
                     f"call the slot something else, such as {{{name}_read}}"
                 )
-            if tuple(other.sweep[name]) != tuple(levels):
+            both = [(other.name, name, other.sweep[name]), *swept]
+            for rival in (of for of, n, own in both if n == name and tuple(own) != tuple(levels)):
                 raise DataError(
-                    f"{other.name} and {read.name} sweep {name} over different levels; give both "
+                    f"{rival} and {read.name} sweep {name} over different levels; give both "
                     f"the same, or call a slot something else, such as {{{name}_2}}"
                 )
 
