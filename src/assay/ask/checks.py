@@ -520,10 +520,11 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
-    if table.component and table.component >= count:
+    asked = table.component or (table.components if table.position != "all" else 0) or 0
+    if asked >= count:
         raise DataError(
             f"direction {table.name!r}: a seed learns from {count} prompts, which have "
-            f"{max(0, count - 1)} components, got {table.component}"
+            f"{max(0, count - 1)} components, got {asked}"
         )
     for i in rows:
         if table.position not in ("all", "mean"):

@@ -451,7 +451,8 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
     there = f" of {place}" if place and place != direction.site else ""
-    done = "added" if swept.add else "erased" if swept.erase else "taken out"
+    ways = {"add": "added", "erase": "erased", "keep": "kept alone", "project_out": "taken out"}
+    done = next(word for way, word in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "

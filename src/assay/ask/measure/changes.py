@@ -309,6 +309,8 @@ class Editing:
         """The edits that add, take out or erase a direction. Raises: DataError for one
         that does not fit a site."""
         places = self.steering.places(table, direction)
+        if direction.components:
+            return self._edits(table, places, feature=self._subspace(table, direction, seed, places))
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:
             if (width := self.model.folder.shape(site)) != tuple(vector.shape):
@@ -320,6 +322,21 @@ class Editing:
             put = self.learner.eraser(direction, places[0][0], vector, seed)
             return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
+
+    def _subspace(
+        self, table: Intervention, direction: Direction, seed: int, places: Places
+    ) -> Put:
+        """What keeps principal components alone, or takes them out, or does so with a random
+        subspace in the control."""
+        learned_at = self.learner.site(direction)
+        for site, _ in places:
+            if (width := self.model.folder.shape(site)) != self.model.folder.shape(learned_at):
+                raise DataError(
+                    f"{table.name!r}: {direction.name!r} is learned at {learned_at}, and {site} "
+                    f"has {' × '.join(map(str, width))} numbers for each token"
+                )
+        space = self.learner.subspace(direction, learned_at, seed, other=bool(self.control))
+        return space.kept if table.keep else space.removed
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""

@@ -40,6 +40,7 @@ from assay.controls.table import (
     POSITION,
     RANDOM,
     SHUFFLED,
+    SUBSPACE,
     TOKEN,
     TOKENS,
     TRAINED,
@@ -73,6 +74,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
         taken: tuple[Control, ...] = () if table.add else (DAMAGE,)
+        if how == "components":
+            return (SUBSPACE, *taken)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:

@@ -35,11 +35,11 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = (
-    *("add", "project_out", "erase", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
-    *("function", "noise"),
+    *("add", "project_out", "keep", "erase", "ablate", "scale", "patch", "clamp", "reconstruct"),
+    *("block", "function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
-ALONG = ("add", "project_out", "erase")
+ALONG = ("add", "project_out", "keep", "erase")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
@@ -108,6 +108,13 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
             raise DataError(
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
                 'intervention that comes before it with after = "…"'
+            )
+        subspace = direction is not None and bool(direction.components or direction.sweep)
+        if direction and (way == "keep" and not subspace or direction.components and way == "add"):
+            raise DataError(
+                f"{table.name!r}: principal components are kept or projected out, with keep or "
+                f"project_out and a direction that has components = 50; {direction.name!r} is "
+                f"{'several of them' if direction.components else 'one direction'}"
             )
         several = table.neurons or not isinstance(table.site, str)
         if way == "erase" and direction is not None:
@@ -467,23 +474,22 @@ def edits_of(
         places: sites, each with the heads that are changed there.
         vector: what is added or taken out.
         rows: what is put at each token, as many as the prompt has.
-        feature: what sets a feature, or erases a concept.
+        feature: what sets a feature, erases a concept or changes a subspace.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
     """
     way = way_of(table)
-    positions = positions_of(table, prompt, shift)
+    positions = positions_of(table, prompt, shift, learned=feature is not None)
     combined: Edits = {}
     for site, heads in places:
         if way == "add":
             assert vector is not None
             combined |= edits.add(site, table.strength * vector, positions=positions)
+        elif feature is not None:
+            combined |= {site: Change(site, feature, positions)}
         elif way == "project_out":
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
-        elif way in ("clamp", "erase") or (way == "reconstruct" and rows is None):
-            assert feature is not None
-            combined |= {site: Change(site, feature, positions)}
         elif way == "function":
             assert own is not None
             combined |= {site: Change(site, partial(own, site), positions)}
@@ -514,12 +520,14 @@ def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
     return dataclasses.replace(edit, change=some)
 
 
-def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
+def positions_of(
+    table: Intervention, prompt: Prompt, shift: int = 0, *, learned: bool = False
+) -> slice | list[int] | None:
     """The positions that are changed; None for all, with those that a model writes on behind."""
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
     # a first token, whose activations are many times larger, is none of those that are learned from
-    learned = table.clamp or table.reconstruct or table.erase
+    learned = learned or bool(table.clamp or table.reconstruct or table.erase)
     first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
 
@@ -572,6 +580,7 @@ def in_words(table: Intervention) -> str:
     what = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
+        "keep": f"only {table.keep} kept",
         "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",

@@ -584,6 +584,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
                 f"by number, got of = {read.top.of!r}"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
+    if spaces := [table.name for table in along if table.components]:
+        raise DataError(
+            f"{read.name}: {spaces[0]!r} is several principal components, and {name} is along one; "
+            "write component = 1 under the direction"
+        )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
     if read.across and (read.across == "distance") != (read.labels is not None):
