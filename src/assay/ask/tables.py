@@ -287,6 +287,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A dictionary's file or stored run: of the latents that are on with or without a change, or in
     either model of a difference, the share that are on in both; at a token, or with position =
     "all" anywhere in the prompt."""
+    similarity: Literal["", "cosine", "correlation", "distance"] = ""
+    """How alike the activations at `site` are on the prompt and on its other text; or, with two or
+    more `heads`, how alike these attend from the tokens at `position`: the mean of every two."""
+    other_text: str = ""
+    """Of similarity: the other text, with slots; left out: `corrupted` of the prompts."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""

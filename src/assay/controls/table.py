@@ -136,6 +136,8 @@ ASKED = Control("asked", "the model says it when it is asked in words", drawn=Fa
 
 
 WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
+ALIKE = Control("heads", "other heads of the block are as alike", drawn=True)
+UNPAIRED = Control("unrelated", "the text of any other row is as alike", drawn=True)
 WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
 DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 

@@ -564,7 +564,7 @@ def _ready(
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
         return reads.ready(one, p, Context((), *about))
 
-    context = Context(along, *about, other)
+    context = Context(along, *about, other, task.prompts)
     return [reads.ready(read, p, context) for p in prompts]
 
 

@@ -17,6 +17,7 @@ from assay.ask.measure import (
     gradients,
     interventions,
     next_tokens,
+    similarity,
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
@@ -433,6 +434,16 @@ KINDS: Mapping[str, Kind] = {
         fields=_AT,
         places=("all",),
         same=1.0,
+    ),
+    "similarity": Kind(
+        similarity.similarity,
+        lambda r: f"{similarity.words(r)}{_where(r)}",
+        "1",
+        "",
+        similarity.ends,
+        fields=(*_AT, "heads", "other_text"),
+        places=("mean", "all"),
+        skips_first=True,
     ),
     "column": Kind(
         _column,

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure.prompts import SLOT, PromptRow
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -326,6 +326,8 @@ class Context:
     """The model; for a user's own function that of transformers."""
     read: Callable[[str, Prompt], Ready] = _absent
     """Another read of the study, by its name, made ready for a prompt."""
+    shown: PromptSet | None = None
+    """The prompts that it is made ready for."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:
