@@ -75,7 +75,7 @@ name = "p"
 label = "label"
 site = "blocks.1.hook_resid_post"
 """
-CHANCE = "a probe at chance satisfies it too: write what the probe can read"
+CHANCE = "a probe at chance satisfies it too, as its controls are"
 CASES = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
     "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),

@@ -14,6 +14,7 @@ import msgspec
 from assay.ask.measure import (
     controls,
     damage,
+    dictionaries,
     directions,
     interventions,
     models,
@@ -51,6 +52,7 @@ from assay.controls.table import (
 from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
+from assay.lab.plan.plan import ROOT
 from assay.subjects.sizes import read_sizes
 
 
@@ -235,6 +237,8 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
     source = study.prompts_called(table.prompts) if table.prompts else study.first
     test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
     frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
+    if table.dictionary and not table.site and not {"site", "dictionary"} & {*table.sweep}:
+        table = msgspec.structs.replace(table, site=_own_site(study, table.dictionary))
     task = ProbeTask(
         model,
         table,
@@ -265,6 +269,14 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
         )
         parts.insert(0, Part("main", majority))
     return parts
+
+
+def _own_site(study: ResolvedStudy, name: str) -> str:
+    """Where a dictionary reads. Raises: DataError where that is more than one site, or unknown."""
+    if name in study.saes:
+        return str(saes.sites_of(study.saes[name])[0])
+    dictionary = dictionaries.opened(name, study.folder, ROOT.get())
+    return str(directions.site_of(name, dictionary))
 
 
 def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:

@@ -105,17 +105,20 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
         learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
-        true = parsed.low < learns_nothing < parsed.high
+        true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and len(probes) > 1:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
             )
-        elif true and math.isinf(parsed.high - parsed.low):
+        elif true and math.isinf(parsed.high - parsed.low) and not (own and asking.controls):
+            without = ", such as the same one without test" if task.test else ""
             yield (
-                "a probe at chance satisfies it too: write what the probe can read, as in "
-                "p.accuracy > 0.7, or less than another probe reads, as in "
-                "q.accuracy - p.accuracy > 0.1"
+                "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "
+                "write what the probe can read, as in p.accuracy > 0.7, or less than another "
+                "probe reads, as in q.accuracy - p.accuracy > 0.1; or write controls = [] under "
+                f"{task.table.name}, and under the claim control = [\"own\"], where own is a "
+                f"probe that reads it{without}"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
     if done_by_none and not parsed.low < 0 < parsed.high:

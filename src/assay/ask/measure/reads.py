@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from assay.ask.measure import (
     across_prompts,
     activations,
@@ -24,6 +22,7 @@ from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
+from assay.core.measures import taken_names
 from assay.subjects.site import Site
 
 
@@ -467,13 +466,6 @@ PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
-TAKEN = tuple(
-    """attrs chunk coords count diff dims drop get head info interp items keys load map median
-    merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
-    where""".split()  # noqa: SIM905 (a list of words)
-)
-"""Names that a read might get and a table of measures has for something else, beside those of
-arrays."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
@@ -561,10 +553,10 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     kind = KINDS[name]
     if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
-    if read.name in TAKEN or read.name in dir(np.ndarray):
+    if read.name in taken_names():
         raise DataError(
-            f"a read cannot be called {read.name!r}, because arrays use this name; choose "
-            f'another, such as "{read.name}_of_answer"'
+            f"a read cannot be called {read.name!r}, because tables of measures use this name; "
+            f'choose another, such as "{read.name}_of_answer"'
         )
     optional = dict.fromkeys(field for k in KINDS.values() for field in k.fields)
     for other in optional:
