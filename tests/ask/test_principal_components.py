@@ -129,7 +129,7 @@ def test_its_controls_are_a_random_subspace_and_damage():
 def test_what_cannot_be_is_refused(naive):
     several = Direction(name="main", site=SITE, components=2, position="all", prompts="learn")
     one = Direction(name="first", site=SITE, component=1)
-    with pytest.raises(DataError, match="kept or projected out.*'main' is several of them"):
+    with pytest.raises(DataError, match=r"kept or projected out.*'main' is several of them"):
         interventions.check(Intervention(name="cut", add="main"), [several])
     with pytest.raises(DataError, match="components = 50; 'first' is one direction"):
         interventions.check(Intervention(name="cut", keep="first"), [one])

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 from naive_models import Naive, measured, texts
+from test_study_asks import MOOD, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.tables import Intervention, Read
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "return x + y")
 HEADS = {"block": (0, 1, 2), "head": (0, 1, 2)}
@@ -52,3 +56,30 @@ def test_each_head_is_read_where_it_is_ablated(naive):
             for k, of in enumerate((1, 2)):
                 look = patterns[of][head, -1, 0]
                 assert found["next"][block, head, k, p] == pytest.approx(look, abs=2e-5)
+
+
+STRENGTHS = "sweep = { strength = [-2, -1, 0.5, 1, 2] }"
+GROWS = (
+    MOOD.replace('add = "mood"', f'add = "mood"\ncontrols = ["layer"]\n{STRENGTHS}')
+    + f"""
+[[read]]
+name = "dose"
+column = "{{strength}}"
+{STRENGTHS}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("holds", "outcome"),
+    [
+        ("spearman(steered.good, steered.dose, over=strength) > 0.9", "holds"),
+        ("spearman(steered.good, steered.dose, over=strength) < 0.5", "fails"),
+    ],
+)
+def test_what_was_planted_grows_with_the_strength(folder, holds, outcome, tmp_path):  # noqa: F811
+    """The planted direction is read by the answer itself, so the ranks are the same, at 1."""
+    path = study(folder, f"grows {outcome}", GROWS, holds)
+    (judged,) = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.verdict.outcome == outcome
+    assert judged.verdict.estimate == pytest.approx(1.0)

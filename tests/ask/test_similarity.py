@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from naive_models import KINDS, Naive, measured, task, texts
+from test_study_asks import folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.measure import measuring, reads
 from assay.ask.tables import Intervention, Read
 from assay.core.errors import DataError
+from assay.lab import catalogue
 
 ROWS = (
     {"a": "add", "b": "class", "c": "Point"},
@@ -133,3 +135,36 @@ def test_what_has_no_similarity_is_refused(llama, fields, words):
     reads.check(read)
     with pytest.raises(DataError, match=words):
         measured(llama, shown(), [read])
+
+
+SIMILAR = """
+[[prompts]]
+text = "{country} by {who}"
+corrupted = "{other} by {who}"
+file = "capitals.csv"
+unit = "prompt"
+[[read]]
+name = "near"
+similarity = "cosine"
+site = "blocks.1.hook_resid_pre"
+[[read]]
+name = "far"
+similarity = "distance"
+other_text = "{who} of {country}"
+site = "blocks.1.hook_resid_pre"
+"""
+
+
+@pytest.mark.parametrize(
+    ("holds", "controls"),
+    [
+        ("main.near > 0.5", ["untrained", "unrelated"]),
+        ("main.near < 0.5", ["untrained"]),
+        ("main.far < 3", ["untrained", "unrelated"]),
+        ("main.far > 3", ["untrained"]),
+        ("main.near - 0.1 * main.far > 0", ["untrained"]),
+    ],
+)
+def test_another_rows_text_is_a_control_where_texts_are_said_to_be_alike(folder, holds, controls):  # noqa: F811
+    (claim,) = catalogue.find(str(study(folder, f"alike {holds[5:8]}", SIMILAR, holds))).claims
+    assert sorted(claim.must_fail) == sorted(f"main/{name}" for name in controls)

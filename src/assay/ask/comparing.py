@@ -512,7 +512,10 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
         return False
     bare = [
-        t and msgspec.structs.replace(t, name="", clamp=None, **dict.fromkeys(interventions.ALONG, ""))
+        t
+        and msgspec.structs.replace(
+            t, name="", clamp=None, **dict.fromkeys(interventions.ALONG, "")
+        )
         for t in tables
     ]
     names = [t and (interventions.named_direction(t), t.clamp) for t in tables]

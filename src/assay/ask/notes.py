@@ -117,10 +117,12 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
                 "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "
                 "write what the probe can read, as in p.accuracy > 0.7, or less than another "
                 "probe reads, as in q.accuracy - p.accuracy > 0.1; or write controls = [] under "
-                f"{task.table.name}, and under the claim control = [\"own\"], where own is a "
+                f'{task.table.name}, and under the claim control = ["own"], where own is a '
                 f"probe that reads it{without}"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    if table := getattr(task, "intervention", None):  # as little may be claimed of what is kept
+        done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
         yield (
             "the claim is also true if nothing happens: write it as a difference with a size, as "
@@ -453,6 +455,7 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     source = task.sources.get(direction.prompts, task.prompts)
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
+    acts += " but the first" if direction.components and swept.position == "all" else ""
     there = f" of {place}" if place and place != direction.site else ""
     ways = {"add": "added", "erase": "erased", "keep": "kept alone", "project_out": "taken out"}
     done = next(word for way, word in ways.items() if getattr(swept, way))

@@ -30,9 +30,7 @@ class Control:
 RANDOM = Control(
     "random", "any direction as long, among those that activations fill, does it", drawn=True
 )
-SUBSPACE = Control(
-    "random", "as many other dimensions that activations fill do it", drawn=True
-)
+SUBSPACE = Control("random", "as many other dimensions that activations fill do it", drawn=True)
 SHUFFLED = Control(
     "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
 )

@@ -79,7 +79,9 @@ def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> tor
     draws = rng.normal(np.array([seed]), "ask.subspace", 0, (count, len(unit) + count))[0]
     weights = _like(draws, basis64)
     sample = weights[:, : len(unit)] @ unit
-    _, lengths, others = torch.linalg.svd(sample - sample @ basis64.T @ basis64, full_matrices=False)
+    _, lengths, others = torch.linalg.svd(
+        sample - sample @ basis64.T @ basis64, full_matrices=False
+    )
     others = others[lengths > SAME * sample.norm()]
     within = torch.linalg.qr((weights[:, len(unit) :] @ basis64).T)[0].T
     return torch.cat([others, within[: count - len(others)]]).to(basis)

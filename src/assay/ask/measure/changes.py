@@ -310,7 +310,9 @@ class Editing:
         that does not fit a site."""
         places = self.steering.places(table, direction)
         if direction.components:
-            return self._edits(table, places, feature=self._subspace(table, direction, seed, places))
+            return self._edits(
+                table, places, feature=self._subspace(table, direction, seed, places)
+            )
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:
             if (width := self.model.folder.shape(site)) != tuple(vector.shape):

@@ -336,7 +336,9 @@ class Learner:
         acts = self.examples(table, site, seed).acts
         basis = _components(table, acts)
         around = acts - acts.mean(0)
-        return Subspace(acts.mean(0), vectors.random_subspace(basis, around, seed) if other else basis)
+        return Subspace(
+            acts.mean(0), vectors.random_subspace(basis, around, seed) if other else basis
+        )
 
     # what stands in its place ---------------------------------------------------------------------
 
@@ -441,7 +443,7 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
 def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Tensor:
     """The first principal components, [k, d]. Raises: DataError where there are fewer."""
     x = acts.double() - acts.double().mean(0)
-    values, rows = torch.linalg.eigh(x.T @ x)
+    rows = torch.linalg.eigh(x.T @ x).eigenvectors
     most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
     if asked > most:
         what = "tokens" if table.position == "all" else "prompts"

@@ -43,6 +43,7 @@ ALONG = ("add", "project_out", "keep", "erase")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
+ONE_DIRECTION = ("add", "project_out", "erase")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 TABLES = ("block",)
@@ -109,22 +110,9 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
                 'intervention that comes before it with after = "…"'
             )
-        subspace = direction is not None and bool(direction.components or direction.sweep)
-        if direction and (way == "keep" and not subspace or direction.components and way == "add"):
-            raise DataError(
-                f"{table.name!r}: principal components are kept or projected out, with keep or "
-                f"project_out and a direction that has components = 50; {direction.name!r} is "
-                f"{'several of them' if direction.components else 'one direction'}"
-            )
+        if direction is not None:
+            _check_along(swept_table, filled(direction, point))
         several = table.neurons or not isinstance(table.site, str)
-        if way == "erase" and direction is not None:
-            own = filled(direction, point).site
-            if not (direction.difference and own and table.site in ("", own)) or table.window:
-                raise DataError(
-                    f"{table.name!r}: a concept is erased where its direction is learned: give "
-                    f"{direction.name!r} a site and a difference of two labels, and "
-                    f"{table.name!r} no other site; one table for each of several sites"
-                )
         if table.path and (way != "patch" or several or table.after):
             raise DataError(
                 f"{table.name!r}: a path is that of a patch of heads, or of one MLP, and comes "
@@ -151,6 +139,27 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         ):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def _check_along(table: Intervention, direction: Direction) -> None:
+    """Refuse a direction, or principal components, that cannot be used in this way."""
+    way = way_of(table)
+    several = bool(direction.components)
+    if way not in (("keep", "project_out") if several else ONE_DIRECTION):
+        raise DataError(
+            f"{table.name!r}: principal components are kept or projected out, with keep or "
+            f"project_out and a direction that has components = 50; {direction.name!r} is "
+            f"{'several of them' if several else 'one direction'}"
+        )
+    own = direction.site
+    if way == "erase" and (
+        not (direction.difference and own and table.site in ("", own)) or table.window
+    ):
+        raise DataError(
+            f"{table.name!r}: a concept is erased where its direction is learned: give "
+            f"{direction.name!r} a site and a difference of two labels, and "
+            f"{table.name!r} no other site; one table for each of several sites"
+        )
 
 
 def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:

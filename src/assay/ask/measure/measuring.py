@@ -84,9 +84,7 @@ def axes(task: Task) -> dict[str, Axes]:
     return measures
 
 
-def _own_sweep(
-    read: Read, swept: Mapping[str, Sequence[Any]]
-) -> dict[str, Sequence[Any]]:
+def _own_sweep(read: Read, swept: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """What a read sweeps beside the dimensions of its arm; in one that both sweep, it is measured
     at each level of the change."""
     return {name: levels for name, levels in read.sweep.items() if name not in swept}
@@ -387,8 +385,8 @@ class Readings:
         self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
         self.every = every
         pairs = interventions.together(sweep, [point for _, point, _ in tables])
+        # the points of the sweep at which each read is measured
         self._points: dict[int, set[int]] = {}
-        """The points of the sweep at which each read is measured."""
         for w, k in pairs:
             self._points.setdefault(k, set()).add(w)
 

@@ -149,12 +149,15 @@ def _pattern_words(read: Read) -> str:
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number that a row of the prompts has, whatever the model does."""
+    """A number that a row of the prompts has, whatever the model does; or that a level of the sweep
+    is."""
     name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
-    if name not in prompt.row.columns:
+    columns = {str(level): str(level) for some in read.sweep.values() for level in some}
+    columns |= prompt.row.columns
+    if name not in columns:
         hint = nearest(name, prompt.row.columns)
         raise DataError(f"{prompt.row.place}: {read.name} reads no column {name!r}; {hint}")
-    value = prompt.row.columns[name]
+    value = columns[name]
     try:
         number = float(value) if label is None else float(value == label)
     except ValueError:
