@@ -29,7 +29,7 @@ holds = "codes.accuracy > 0.6"
 threshold = "plan: by construction"
 """
 TRAIN = (
-    '[[train]]\nname = "sae"\nprompts = "prompts"\nsite = "blocks.1.hook_resid_pre"\nd_sae = 8\n'
+    '[[train]]\nname = "sae"\nprompts = "prompts"\nsite = "blocks.1.hook_resid_pre"\nd_sae = 8\nk = 2\n'
 )
 
 
