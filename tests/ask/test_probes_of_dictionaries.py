@@ -28,9 +28,14 @@ text = "They say it"
 holds = "codes.accuracy > 0.6"
 threshold = "plan: by construction"
 """
-TRAIN = (
-    '[[train]]\nname = "sae"\nprompts = "prompts"\nsite = "blocks.1.hook_resid_pre"\nd_sae = 8\nk = 2\n'
-)
+TRAIN = """
+[[train]]
+name = "sae"
+prompts = "prompts"
+site = "blocks.1.hook_resid_pre"
+d_sae = 8
+k = 2
+"""
 
 
 @pytest.mark.parametrize("trained", [False, True])

@@ -217,6 +217,9 @@ KNOWN = {
         "cka": True,
         "site": "blocks.2.hook_resid_pre",
     },
+    "cosine of the activations at hook_embed on the prompt and on a {b} (-1 to 1)": {
+        "similarity": "cosine", "other_text": "a {b}", "site": "hook_embed"
+    },
     "latents of a.safetensors that are on with and without the change (0 to 1)": {
         "jaccard": "a.safetensors"
     },
@@ -228,6 +231,20 @@ KNOWN = {
         "function": "mine.py:size", "site": "hook_embed"
     },
 }  # fmt: skip
+
+
+KNOWN_OF_HEADS = {
+    "cosine of the attention of heads 1.0, 1.2 (0 to 1)": {
+        "similarity": "cosine", "heads": ("1.0", "1.2"), "position": "all"
+    },
+    "distance of the attention from the last token of every two of heads 1.0, 1.1, 1.2 "
+    "(0 or more)": {"similarity": "distance", "heads": ("1.0", "1.1", "1.2")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", KNOWN_OF_HEADS)
+def test_heads_are_compared_in_words(line):
+    assert reads.describe(Read(name="it", **KNOWN_OF_HEADS[line])) == f"it: {line}"
 
 
 @pytest.mark.parametrize("line", KNOWN)

@@ -439,7 +439,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "similarity": Kind(
         similarity.similarity,
-        lambda r: f"{similarity.words(r)}{_where(r)}",
+        lambda r: similarity.words(r, _where(r)),
         "1",
         "",
         similarity.ends,

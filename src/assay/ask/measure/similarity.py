@@ -13,6 +13,7 @@ from assay.ask.measure import replacements
 from assay.ask.measure.activations import own_site
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, prompt
 from assay.ask.tables import Read
@@ -130,13 +131,14 @@ def _others(named: Sequence[tuple[int, int]], count: int, seed: int) -> list[tup
     return [(layer, int(orders[layer][head])) for layer, head in named]
 
 
-def words(read: Read) -> str:
-    """What the number is, in words."""
+def words(read: Read, where: str) -> str:
+    """What the number is, in words; `where` says at which site and token."""
     if read.heads:
-        several = "heads" if len(read.heads) < 3 else "every two of heads"
-        return f"{read.similarity} of the attention patterns of {several} {', '.join(read.heads)}"
-    other = f"{read.other_text!r}" if read.other_text else "the other text of the pair"
-    return f"{read.similarity} of the activations on the prompt and on {other}"
+        start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
+        several = "every two of heads" if len(read.heads) > 2 else "heads"
+        return f"{read.similarity} of the attention{start} of {several} {', '.join(read.heads)}"
+    other = read.other_text or "the other text of its pair"
+    return f"{read.similarity} of the activations{where} on the prompt and on {other}"
 
 
 def ends(read: Read) -> tuple[float | None, float | None]:
