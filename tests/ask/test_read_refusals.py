@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from assay.ask.measure import measuring, passes, reads
 from assay.ask.measure.prompts import load
 from assay.ask.measure.seen import Want, prompt
-from assay.ask.tables import Direction, Prompts, Read
+from assay.ask.tables import Direction, Intervention, Prompts, Read
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -129,6 +129,10 @@ def test_one_dimension_has_one_meaning(tmp_path, naive):
         reads.check_sweeps([first, other], {})
     with pytest.raises(AssayError, match=r"steered has a dimension .* such as \{layer_read\}"):
         reads.check_sweeps([first], {"layer": "steered"})
+    steered = Intervention(name="steered", sweep={"layer": (0, 1)})
+    reads.check_sweeps([first], {}, [steered])
+    with pytest.raises(AssayError, match="steered and other sweep layer over different levels"):
+        reads.check_sweeps([other], {}, [steered])
 
 
 KNOWN = {
@@ -213,6 +217,9 @@ KNOWN = {
         "cka": True,
         "site": "blocks.2.hook_resid_pre",
     },
+    "cosine of the activations at hook_embed on the prompt and on a {b} (-1 to 1)": {
+        "similarity": "cosine", "other_text": "a {b}", "site": "hook_embed"
+    },
     "latents of a.safetensors that are on with and without the change (0 to 1)": {
         "jaccard": "a.safetensors"
     },
@@ -228,6 +235,20 @@ KNOWN = {
         "function": "mine.py:size", "site": "hook_embed"
     },
 }  # fmt: skip
+
+
+KNOWN_OF_HEADS = {
+    "cosine of the attention of heads 1.0, 1.2 (0 to 1)": {
+        "similarity": "cosine", "heads": ("1.0", "1.2"), "position": "all"
+    },
+    "distance of the attention from the last token of every two of heads 1.0, 1.1, 1.2 "
+    "(0 or more)": {"similarity": "distance", "heads": ("1.0", "1.1", "1.2")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", KNOWN_OF_HEADS)
+def test_heads_are_compared_in_words(line):
+    assert reads.describe(Read(name="it", **KNOWN_OF_HEADS[line])) == f"it: {line}"
 
 
 @pytest.mark.parametrize("line", KNOWN)

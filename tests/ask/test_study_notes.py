@@ -15,6 +15,10 @@ from assay.lab.lab import Lab
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+KEPT = CUT.replace('ablate = "zero"\nheads = ["1.1"]', 'keep = "most"') + (
+    '\n[[direction]]\nname = "most"\ncomponents = 3\nposition = "all"\n'
+    'site = "blocks.1.hook_resid_pre"\n'
+)
 FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
 HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it would be enough"
 ANY = "claim 1: any change at all satisfies"
@@ -75,7 +79,7 @@ name = "p"
 label = "label"
 site = "blocks.1.hook_resid_post"
 """
-CHANCE = "a probe at chance satisfies it too: write what the probe can read"
+CHANCE = "a probe at chance satisfies it too, as its controls are"
 CASES = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
     "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),
@@ -127,6 +131,7 @@ CASES = {
         "and then averaged",
         False,
     ),
+    "as good as before, of what is kept": (KEPT, "changed.right - main.right > -1", NOTHING, False),
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
     "a level": (CUT, "changed.right < 0.1", NOTHING, False),
     "a ratio to what is 0": (

@@ -16,6 +16,7 @@ from assay.ask.measure import (
     choosing,
     controls,
     damage,
+    dictionaries,
     directions,
     interventions,
     models,
@@ -53,6 +54,7 @@ from assay.controls.table import (
 from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
+from assay.lab.plan.plan import ROOT
 from assay.subjects.sizes import read_sizes
 
 
@@ -125,10 +127,10 @@ def _ask_all(study: ResolvedStudy) -> None:
     """Add the arms of all reads and probes, of each model and of their differences."""
     tables, text = study.text.study, study.text
     with text.located("read", 0):
-        taken_names = {name: i.name for i in tables.intervene for name in i.sweep}
-        taken_names |= {p.unit: p.table.name for p in study.prompts.values()}
+        taken_names = {p.unit: p.table.name for p in study.prompts.values()}
         taken_names |= {d: p.table.name for p in study.prompts.values() for d in p.dims()}
-        reads.check_sweeps(tables.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
+        taken_names |= dict.fromkeys(("run", "seed"), "each run")
+        reads.check_sweeps(tables.read, taken_names, tables.intervene)
     study.prompts[damage.SENTENCES] = damage.plain_sentences()
     for m, model in enumerate(study.models):
         if tables.read:
@@ -238,6 +240,8 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
     source = study.prompts_called(table.prompts) if table.prompts else study.first
     test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
     frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
+    if table.dictionary and not table.site and not {"site", "dictionary"} & {*table.sweep}:
+        table = msgspec.structs.replace(table, site=_own_site(study, table.dictionary))
     task = ProbeTask(
         model,
         table,
@@ -268,6 +272,14 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
         )
         parts.insert(0, Part("main", majority))
     return parts
+
+
+def _own_site(study: ResolvedStudy, name: str) -> str:
+    """Where a dictionary reads. Raises: DataError where that is more than one site, or unknown."""
+    if name in study.saes:
+        return str(saes.sites_of(study.saes[name])[0])
+    dictionary = dictionaries.opened(name, study.folder, ROOT.get())
+    return str(directions.site_of(name, dictionary))
 
 
 def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:

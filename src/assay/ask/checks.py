@@ -180,6 +180,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             check = partial(check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
+            remarks += mean_ablation_in_words(task) if part.control is None else []
     return remarks
 
 
@@ -292,6 +293,24 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
         "activations are often a hundred times as large as any other's"
     ]
+
+
+def mean_ablation_in_words(task: Task) -> list[str]:
+    """Say whose mean an ablation puts there, and over what it is taken."""
+    table = task.intervention
+    if table is None or interventions.swept(table, interventions.points(table)[0]).ablate != "mean":
+        return []
+    source = task.sources.get(table.source)
+    of = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
+    place = table.position if table.source_position == "" else table.source_position
+    words = (
+        f"over {of}, at {interventions.token_in_words(place)}"
+        if place != "all"
+        else f"over all tokens of {of} together, except for the first token, which has its own "
+        "mean; for the mean at each position, write position = [0, 1, 2, …]"
+    )
+    several = isinstance(place, tuple) and place == table.position
+    return [f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"]
 
 
 def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
@@ -545,10 +564,11 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
-    if table.component and table.component >= count:
+    asked = table.component or (table.components if table.position != "all" else 0) or 0
+    if asked >= count:
         raise DataError(
             f"direction {table.name!r}: a seed learns from {count} prompts, which have "
-            f"{max(0, count - 1)} components, got {table.component}"
+            f"{max(0, count - 1)} components, got {asked}"
         )
     for i in rows:
         p = prompt(folder, learned_from.rows[i])
@@ -557,8 +577,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         if table.das:
             pairs.pair_of(p, table.position, learned_from)
             p.wants(p.behind(table.das))
-    labels = learned_from.column(table.label, rows) if labelled else []
-    labelled_rows = [*zip(labels, rows if labelled else [], strict=True)]
+    column = learned_from.column(table.label, rows) if labelled else []
+    labelled_rows = [*zip(column, rows if labelled else [], strict=True)]
     for label in table.difference or table.probe or ():
         found = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
         if (count := len({(row.text, repr(row.chat)) for row in found})) < FEWEST:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,15 +13,17 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import interventions, models, prompts, reads
+from assay.ask.measure.controls import compares_texts
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part
-from assay.ask.tables import Model
+from assay.ask.tables import Model, Read
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import (
+    ANSWERS,
     BAG,
     BLOCKED_LAYERS,
     ELSEWHERE,
@@ -29,6 +32,7 @@ from assay.controls.table import (
     PLACES,
     RANDOM,
     TOKENS,
+    UNPAIRED,
 )
 from assay.core import apart
 from assay.core.bands import AT, MIDDLE, OfMeans
@@ -107,8 +111,11 @@ def bearing(
 ) -> tuple[Part, ...]:
     """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
     change where the claim is that less can be read, which chance satisfies; else those of the
-    probe. Of a sweep no other layers, where these are swept as well."""
+    probe. Of a sweep no other layers, where these are swept as well. Of two texts that are not
+    claimed to be alike no other row's text, which is less alike anyway."""
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
+    if part and _compares_texts(part, read) and not _says_alike(part, read):
+        near = [p for p in near if p.control not in (ANSWERS, UNPAIRED)]
     if part and isinstance(part.task, Task) and asked.frozen is None and repeats(asked, part, read):
         return tuple(p for p in near if p.control not in (ELSEWHERE, BLOCKED_LAYERS))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
@@ -123,6 +130,23 @@ def bearing(
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
     # a control of the change, or of the probe
     return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
+
+
+def _compares_texts(part: Part, read: Condition) -> list[Read]:
+    """The reads of a statement on a model as it is that compare two texts of each row."""
+    if not isinstance(part.task, Task) or part.task.intervention:
+        return []
+    names = {c.name for c in read.columns}
+    return [r for r in part.task.reads if r.name in names and compares_texts(r)]
+
+
+def _says_alike(part: Part, read: Condition) -> bool:
+    """Whether a claim says that two texts are more alike than so much."""
+    (first, *others), distance = read.columns, "distance"
+    by_name = {r.name: r for r in _compares_texts(part, read)}
+    far = first.name in by_name and by_name[first.name].similarity == distance
+    end = read.parsed.high if far else read.parsed.low
+    return not others and math.isfinite(end)
 
 
 EXTREME = ("max", "min", *LOCATING, AT)
@@ -509,7 +533,10 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
         return False
     bare = [
-        t and msgspec.structs.replace(t, name="", add="", project_out="", erase="", clamp=None)
+        t
+        and msgspec.structs.replace(
+            t, name="", clamp=None, **dict.fromkeys(interventions.ALONG, "")
+        )
         for t in tables
     ]
     names = [t and (interventions.named_direction(t), t.clamp) for t in tables]

@@ -77,7 +77,10 @@ class ModelStudy(ResolvedStudy):
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
                 of = [r.gradient for r in reads_named]
                 asked = [*reads_named, *(r for r in self.text.study.read if r.name in of)]
-                return any(controls.varies(r, part.task.prompts) for r in asked)
+                return any(
+                    controls.varies(r, part.task.prompts) or controls.compares_texts(r)
+                    for r in asked
+                )
             if isinstance(part.task, DamageTask):
                 # a number of all prompts does not get worse prompt by prompt; and a loss is what
                 # a change of weights is said to do, not what it does by the way

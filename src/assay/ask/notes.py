@@ -111,19 +111,24 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
         learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
-        true = parsed.low < learns_nothing < parsed.high
+        true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and len(probes) > 1:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
             )
-        elif true and math.isinf(parsed.high - parsed.low):
+        elif true and math.isinf(parsed.high - parsed.low) and not (own and asking.controls):
+            without = ", such as the same one without test" if task.test else ""
             yield (
-                "a probe at chance satisfies it too: write what the probe can read, as in "
-                "p.accuracy > 0.7, or less than another probe reads, as in "
-                "q.accuracy - p.accuracy > 0.1"
+                "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "
+                "write what the probe can read, as in p.accuracy > 0.7, or less than another "
+                "probe reads, as in q.accuracy - p.accuracy > 0.1; or write controls = [] under "
+                f'{task.table.name}, and under the claim control = ["own"], where own is a '
+                f"probe that reads it{without}"
             )
     done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    if table := getattr(task, "intervention", None):  # as little may be claimed of what is kept
+        done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
         yield (
             "the claim is also true if nothing happens: write it as a difference with a size, as "
@@ -456,8 +461,15 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     source = task.sources.get(direction.prompts, task.prompts)
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
+    acts += " but the first" if direction.components and swept.position == "all" else ""
     there = f" of {place}" if place and place != direction.site else ""
-    ways = {"add": "added", "erase": "erased", "along": "patched", "project_out": "taken out"}
+    ways = {
+        "add": "added",
+        "erase": "erased",
+        "along": "patched",
+        "keep": "kept alone",
+        "project_out": "taken out",
+    }
     done = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:

@@ -305,6 +305,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A dictionary's file or stored run: of the latents that are on with or without a change, or in
     either model of a difference, the share that are on in both; at a token, or with position =
     "all" anywhere in the prompt."""
+    similarity: Literal["", "cosine", "correlation", "distance"] = ""
+    """How alike the activations at `site` are on the prompt and on its other text; or, with two or
+    more `heads`, how alike these attend from the tokens at `position`: the mean of every two."""
+    other_text: str = ""
+    """Of similarity: the other text, with slots; left out: `corrupted` of the prompts."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""
@@ -360,6 +365,9 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The principal component of this number, 1 the largest."""
+    components: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """The first so many principal components together, a subspace for `keep` and `project_out`;
+    with position = "all" those of all tokens but the first that the model reads."""
     feature: tuple[str, int] | None = None
     """A dictionary's file or stored run and a latent: its decoder row."""
     unembedding: str | tuple[str, str] = ""
@@ -419,7 +427,11 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The name of a direction: `strength` times it is added."""
     strength: float = 1.0
     project_out: str = ""
-    """The name of a direction that is taken out."""
+    """The name of a direction that is taken out; of principal components, which are set to their
+    mean."""
+    keep: str = ""
+    """The name of principal components that alone are kept: all other dimensions are set to their
+    mean."""
     erase: str = ""
     """The name of a direction between two labels, whose concept is erased by LEACE: what is left
     tells the labels apart by no linear means, and is changed as little as can be."""

@@ -30,6 +30,7 @@ class Control:
 RANDOM = Control(
     "random", "any direction as long, among those that activations fill, does it", drawn=True
 )
+SUBSPACE = Control("random", "as many other dimensions that activations fill do it", drawn=True)
 SHUFFLED = Control(
     "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
 )
@@ -133,6 +134,8 @@ ASKED = Control("asked", "the model says it when it is asked in words", drawn=Fa
 
 
 WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
+ALIKE = Control("heads", "other heads of the block are as alike", drawn=True)
+UNPAIRED = Control("unrelated", "the text of any other row is as alike", drawn=True)
 WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
 DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 

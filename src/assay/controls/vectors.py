@@ -89,6 +89,28 @@ def _where_there_is(around: Array, like: Array, seed: int, draw: int) -> Array:
     return _like(weights, like) @ _like(x, like)
 
 
+def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
+    """Draw as many other dimensions as a subspace has, from those that activations fill as in
+    `random_like`: at right angles to it, as far as there is room, and the rest within it.
+
+    Args:
+        basis: of the subspace, orthonormal rows, [k, d].
+        around: activations, [n, d].
+        seed: which draw.
+    """
+    basis64, count = basis.double(), len(basis)
+    unit = around.double() / norms(around).double().clamp_min(1e-300)[:, None]
+    draws = rng.normal(np.array([seed]), "ask.subspace", 0, (count, len(unit) + count))[0]
+    weights = _like(draws, basis64)
+    sample = weights[:, : len(unit)] @ unit
+    _, lengths, others = torch.linalg.svd(
+        sample - sample @ basis64.T @ basis64, full_matrices=False
+    )
+    others = others[lengths > SAME * sample.norm()]
+    within = torch.linalg.qr((weights[:, len(unit) :] @ basis64).T)[0].T
+    return torch.cat([others, within[: count - len(others)]]).to(basis)
+
+
 def aside(direction: Array, other: Array) -> Array:
     """Take out of a direction what it has along another. Raises: DataError where it has nothing
     else."""

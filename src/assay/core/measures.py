@@ -43,8 +43,8 @@ def measures(
 
 
 @functools.cache
-def _reserved() -> frozenset[str]:
-    """What a measure cannot be called."""
+def taken_names() -> frozenset[str]:
+    """Names that a measure cannot have, since a Dataset has them for something else."""
     return frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
 
 
@@ -56,7 +56,7 @@ def _assemble(
     cls = type(specs[0])
     variables = {}
     for name, (dims, array, unit) in entries.items():
-        if name in _reserved():
+        if name in taken_names():
             raise ClaimError(
                 f"a measure cannot be called {name!r}: xarray uses that name; choose another"
             )
@@ -98,7 +98,7 @@ def storable(data: Any, specs: Sequence[Spec]) -> str:
     if not data.data_vars:
         return "returned a Dataset without a measure"
     for name, values in data.data_vars.items():
-        taken = {*_reserved(), *per_run_fields(type(specs[0]))}
+        taken = {*taken_names(), *per_run_fields(type(specs[0]))}
         if not isinstance(name, str) or not name or plain(name) != name or name in taken:
             return (
                 f"called a measure {plain(str(name))!r}, a name that is taken or cannot be "

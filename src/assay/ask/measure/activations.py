@@ -409,7 +409,8 @@ def read_activations(
     edits: Sequence[Sequence[Edits]] | None = None,
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass, under one edit of each row, if
-    there are some; nothing is kept."""
+    there are some; nothing is kept. At "all" they are [row, token, d], those of all tokens but the
+    first that the model reads, with NaN behind the last."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
     every = [prompt(model.folder, row) for row in prompts.rows]
     numbers = captured(model, rows, max(len(p.tokens) for p in every))
@@ -421,9 +422,12 @@ def read_activations(
         for p, traced in zip(some, traces, strict=True):
             seen = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:
-                act = seen.act(site, position)
+                act = seen.rows(site, "mean") if position == "all" else seen.act(site, position)
                 # what is a view of the pass would keep all of it
                 rows[site].append(act.clone() if model.dtype == "float32" else act)
+    padded = torch.nn.utils.rnn.pad_sequence
+    if position == "all":
+        return {s: padded(acts, True, float("nan")) for s, acts in rows.items()}
     return {site: torch.stack(acts) for site, acts in rows.items()}
 
 

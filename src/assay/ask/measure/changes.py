@@ -332,6 +332,10 @@ class Editing:
         """The edits that add, take out or erase a direction. Raises: DataError for one
         that does not fit a site."""
         places = self.steering.places(table, direction)
+        if direction.components:
+            return self._edits(
+                table, places, feature=self._subspace(table, direction, seed, places)
+            )
         vector = self._fitting(table, direction, places, seed)
         if table.erase:
             put = self.learner.eraser(direction, places[0][0], vector, seed)
@@ -350,6 +354,21 @@ class Editing:
                     f"numbers, {site} has {' × '.join(map(str, width))} for each token"
                 )
         return vector
+
+    def _subspace(
+        self, table: Intervention, direction: Direction, seed: int, places: Places
+    ) -> Put:
+        """What keeps principal components alone, or takes them out, or does so with a random
+        subspace in the control."""
+        learned_at = self.learner.site(direction)
+        for site, _ in places:
+            if (width := self.model.folder.shape(site)) != self.model.folder.shape(learned_at):
+                raise DataError(
+                    f"{table.name!r}: {direction.name!r} is learned at {learned_at}, and {site} "
+                    f"has {' × '.join(map(str, width))} numbers for each token"
+                )
+        space = self.learner.subspace(direction, learned_at, seed, other=bool(self.control))
+        return space.kept if table.keep else space.removed
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""

@@ -15,6 +15,7 @@ from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls.picks import pick
 from assay.controls.table import (
+    ALIKE,
     ANSWERS,
     ANY_HEADS,
     ANY_NEURONS,
@@ -40,11 +41,13 @@ from assay.controls.table import (
     POSITION,
     RANDOM,
     SHUFFLED,
+    SUBSPACE,
     TOKEN,
     TOKENS,
     TRAINED,
     TWIN,
     TWINS,
+    UNPAIRED,
     UNRELATED,
     UNTRAINED,
     WRITERS,
@@ -74,6 +77,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
         taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
+        if how == "components":
+            return (SUBSPACE, *taken)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
@@ -145,11 +150,19 @@ def of_model(
     controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
     of_heads = [r for r in reads if names_a_head(r)] if not untrained else []
     words = WRITERS if all(r.direct or r.weights for r in of_heads) else ATTENTION
+    words = ALIKE if all(r.similarity for r in of_heads) else words
     controls += [words] if of_heads else []
     controls += [WRITING] if any(map(names_a_block, reads)) and not untrained else []
     controls += [DEALT] if any(map(chooses_by_labels, reads)) else []
     controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
-    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
+    if any(varies(r, prompts) for r in reads):
+        return [*controls, ANSWERS]
+    return [*controls, *([UNPAIRED] if any(compares_texts(r) for r in reads) else [])]
+
+
+def compares_texts(read: Read) -> bool:
+    """Whether a read compares the prompt with another text of its row."""
+    return bool(read.similarity) and not read.heads
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:

@@ -28,12 +28,9 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-WAYS = (
-    *("difference", "probe", "mean", "component", "feature", "unembedding", "embedding"),
-    *("activation", "das"),
-)
-LEARNED = ("difference", "probe", "mean", "component", "das")
+LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
+WAYS = (*LEARNED, "feature", "unembedding", "embedding", "activation")
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 KEPT = 64
@@ -52,7 +49,7 @@ def way_of(table: Direction) -> str:
 
 def is_one(table: Direction) -> bool:
     """Whether it is one vector, neither a subspace nor a vector for each token."""
-    return table.rank == 1 and table.position != "all"
+    return table.rank == 1 and table.position != "all" and not table.components
 
 
 def find(tables: Sequence[Direction], name: str) -> Direction:
@@ -93,7 +90,7 @@ def check(table: Direction) -> None:
             f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
         )
-    if table.position == "all" and way != "activation":
+    if table.position == "all" and way not in ("activation", "components"):
         raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
     if way == "das" and table.position == "mean":
         raise DataError(f"{table.name!r}: das patches one token; write its position")
@@ -180,6 +177,25 @@ class Examples:
 
 
 @dataclass(frozen=True, eq=False)
+class Subspace:
+    """Some dimensions of the activations at a site."""
+
+    mean: Float[torch.Tensor, " d"]
+    """That of the activations that they are learned from."""
+    basis: Float[torch.Tensor, "k d"]
+    """Orthonormal."""
+
+    def kept(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
+        """Set all other dimensions to their mean."""
+        mean, basis = self.mean.to(x), self.basis.to(x)
+        return mean + ((x - mean) @ basis.T) @ basis
+
+    def removed(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
+        """Set these dimensions to their mean."""
+        return x - self.kept(x) + self.mean.to(x)
+
+
+@dataclass(frozen=True, eq=False)
 class Learner:
     """Gets directions of a model: each seed learns from prompts of its own."""
 
@@ -213,6 +229,8 @@ class Learner:
         way = way_of(table)
         if way == "das":
             return self._trained(table, site, seed)
+        if way == "components":
+            raise DataError(f"{table.name!r} is several directions; write component = 1 for one")
         if way in LEARNED:
             return self._learned(table, self.examples(table, site, seed), site)
         if way == "activation":
@@ -318,7 +336,10 @@ class Learner:
             acts = self._written(table, prompts)
         else:
             acts = self.activations(prompts, site, table.position)
-        return Examples(acts[[*rows]], tuple(labels), tuple(rows))
+        acts = acts[[*rows]]
+        if table.position == "all":  # each row has its tokens, and NaN behind the last
+            acts = acts[acts.isfinite().all(-1)]
+        return Examples(acts, tuple(labels), tuple(rows))
 
     def _written(self, table: Direction, prompts: PromptSet) -> Float[torch.Tensor, "row d"]:
         """What the heads of a direction write to the stream together, behind the norm after
@@ -351,6 +372,16 @@ class Learner:
             return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
 
         return erase
+
+    def subspace(self, table: Direction, site: Site, seed: int, *, other: bool) -> Subspace:
+        """Learn the first principal components of the activations at a site, or draw as many other
+        dimensions that activations fill. Raises: DataError where there are not so many."""
+        acts = self.examples(table, site, seed).acts
+        basis = _components(table, acts)
+        around = acts - acts.mean(0)
+        return Subspace(
+            acts.mean(0), vectors.random_subspace(basis, around, seed) if other else basis
+        )
 
     # what stands in its place ---------------------------------------------------------------------
 
@@ -453,6 +484,22 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
     unit = weights / weights.norm().clamp_min(1e-300)
     distance = (first.double().mean(0) - second.double().mean(0)) @ unit
     return (unit * distance.abs()).float()
+
+
+def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Tensor:
+    """The first principal components, [k, d]. Raises: DataError where there are fewer."""
+    x = acts.double() - acts.double().mean(0)
+    rows = torch.linalg.eigh(x.T @ x).eigenvectors
+    most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
+    if asked > most:
+        what = "tokens" if table.position == "all" else "prompts"
+        more = '; position = "all" learns from all of their tokens'
+        hint = "" if table.position == "all" else more
+        raise DataError(
+            f"direction {table.name!r}: {len(x)} {what} have {max(0, most)} principal components, "
+            f"got {asked}{hint}"
+        )
+    return rows.flip(1).T[:asked].to(acts)
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:

@@ -35,14 +35,15 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 WAYS = (
-    *("add", "project_out", "erase", "ablate", "scale", "patch", "clamp", "reconstruct", "block"),
-    *("function", "noise"),
+    *("add", "project_out", "keep", "erase", "ablate", "scale", "patch", "clamp", "reconstruct"),
+    *("block", "function", "noise"),
 )
 """The fields that say what an intervention does, of which each table has one."""
-ALONG = ("add", "project_out", "erase", "along")
+ALONG = ("add", "project_out", "keep", "erase", "along")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
+ONE_DIRECTION = ("add", "project_out", "erase")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other", "clean")
 TABLES = ("block",)
@@ -159,7 +160,14 @@ def _check_direction(
                 f"{direction.name!r} a site and a difference of two labels, and "
                 f"{table.name!r} no other site; one table for each of several sites"
             )
-    if directions.is_one(direction):
+    several = bool(direction.components)
+    if way not in (("keep", "project_out") if several else (*ONE_DIRECTION, "patch")):
+        raise DataError(
+            f"{table.name!r}: principal components are kept or projected out, with keep or "
+            f"project_out and a direction that has components = 50; {direction.name!r} is "
+            f"{'several of them' if several else 'one direction'}"
+        )
+    if several or directions.is_one(direction):
         return
     if direction.rank > 1 and not table.along:
         raise DataError(
@@ -352,6 +360,19 @@ def points(table: T) -> list[dict[str, Plain]]:
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
 
 
+def together(
+    some: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
+) -> list[tuple[int, int]]:
+    """Pair the points of two sweeps, by their numbers: those that have the same level of every
+    dimension that both sweep."""
+    return [
+        (i, k)
+        for i, point in enumerate(some)
+        for k, other in enumerate(others)
+        if all(point.get(name, level) == level for name, level in other.items())
+    ]
+
+
 def swept(table: T, point: Mapping[str, Plain]) -> T:
     """Set a table to one point: swept fields have its values, slots are filled by them. Raises:
     DataError for a value that a field cannot have."""
@@ -483,12 +504,12 @@ def edits_of(
         vector: what is added or taken out; or along which, or within which basis [k, d], rows are
             put. What is added may have a row for each token, from the first on.
         rows: what is put at each token, as many as the prompt has.
-        feature: what sets a feature, or erases a concept.
+        feature: what sets a feature, erases a concept or changes a subspace.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
     """
     way = way_of(table)
-    positions = positions_of(table, prompt, shift)
+    positions = positions_of(table, prompt, shift, learned=feature is not None)
     combined: Edits = {}
     for site, heads in places:
         if way == "add":
@@ -497,12 +518,11 @@ def edits_of(
                 positions = prompt.own[: len(vector)]
                 vector = vector[: len(positions)]
             combined |= edits.add(site, table.strength * vector, positions=positions)
+        elif feature is not None:
+            combined |= {site: Change(site, feature, positions)}
         elif way == "project_out":
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
-        elif way in ("clamp", "erase") or (way == "reconstruct" and rows is None):
-            assert feature is not None
-            combined |= {site: Change(site, feature, positions)}
         elif way == "function":
             assert own is not None
             combined |= {site: Change(site, partial(own, site), positions)}
@@ -545,12 +565,14 @@ def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
     return dataclasses.replace(edit, change=some)
 
 
-def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
+def positions_of(
+    table: Intervention, prompt: Prompt, shift: int = 0, *, learned: bool = False
+) -> slice | list[int] | None:
     """The positions that are changed; None for all, with those that a model writes on behind."""
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
     # a first token, whose activations are many times larger, is none of those that are learned from
-    learned = table.clamp or table.reconstruct or table.erase
+    learned = learned or bool(table.clamp or table.reconstruct or table.erase)
     first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
 
@@ -603,6 +625,7 @@ def in_words(table: Intervention) -> str:
     what = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
+        "keep": f"only {table.keep} kept",
         "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",

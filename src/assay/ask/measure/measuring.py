@@ -70,7 +70,9 @@ def axes(task: Task) -> dict[str, Axes]:
     swept |= task.intervention.sweep if task.intervention else {}
     unit = {task.prompts.unit: task.levels}
     by: dict[str, Sequence[Any]] = {**task.prompts.dims()}
-    measures: dict[str, Axes] = {r.name: {**swept, **r.sweep, **by, **unit} for r in task.reads}
+    measures: dict[str, Axes] = {
+        r.name: {**swept, **_own_sweep(r, swept), **by, **unit} for r in task.reads
+    }
     if task.standing:
         name, dim = task.said
         measures[name] = {**swept, dim: [*range(task.standing)]}
@@ -82,6 +84,12 @@ def axes(task: Task) -> dict[str, Axes]:
             f"{PART}_for_{read.name}": [*most],
         }
     return measures
+
+
+def _own_sweep(read: Read, swept: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """What a read sweeps beside the dimensions of its arm; in one that both sweep, it is measured
+    at each level of the change."""
+    return {name: levels for name, levels in read.sweep.items() if name not in swept}
 
 
 def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
@@ -366,16 +374,19 @@ def _tidy(
     coords: dict[str, list[Any]] = {unit: levels, **by}
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
+    points = interventions.points(task.intervention) if task.intervention else [{}]
     coords |= {name: list(options) for name, options in swept.items()}
     measured: Measured = {}
     for read in task.reads:
-        columns = [k for k, (source, _, _) in enumerate(tables) if source is read]
-        sweep = read.sweep
-        coords |= {name: list(options) for name, options in sweep.items()}
-        shape = [len(v) for v in (*swept.values(), *sweep.values(), *by.values())]
-        array = values[:, :, :, columns].reshape(len(values), *shape, len(levels))
+        columns = {k: at for k, (source, at, _) in enumerate(tables) if source is read}
+        own = _own_sweep(read, swept)
+        coords |= {name: list(options) for name, options in own.items()}
+        shape = [len(v) for v in (*swept.values(), *own.values(), *by.values())]
+        pairs = interventions.together(points, [*columns.values()])
+        array = values[:, :, [w for w, _ in pairs], [[*columns][k] for _, k in pairs]]
+        array = array.reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
-        measured[read.name] = (" ".join(["run", *swept, *sweep, *by, unit]), array, kind.unit)
+        measured[read.name] = (" ".join(["run", *swept, *own, *by, unit]), array, kind.unit)
     if task.standing:
         name, dim = task.said
         coords[dim] = [*range(task.standing)]
@@ -426,6 +437,11 @@ class Readings:
         changed = task.intervention is not None and task.less is None
         self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
         self.every = every
+        pairs = interventions.together(sweep, [point for _, point, _ in tables])
+        # the points of the sweep at which each read is measured
+        self._points: dict[int, set[int]] = {}
+        for w, k in pairs:
+            self._points.setdefault(k, set()).add(w)
 
     def into(
         self,
@@ -448,18 +464,25 @@ class Readings:
             base_seen = base._seen(before, variants, base_written) if base and before else None
             for p in some:
                 for k, read in enumerate(self.ready[p]):
-                    numbers = np.array(read.numbers(seen[p]), dtype=float)
+                    at = variants if read.of_all else self._measured_at(k, variants)
+                    now, was = (
+                        [some[p][v - variants.start] for v in at] if some else []
+                        for some in (seen, base_seen)
+                    )
+                    if not now:
+                        continue
+                    numbers = np.array(read.numbers(now), dtype=float)
                     apart = rival is None or not _compares(read)
                     less: Any = 0.0
-                    if base and base_seen and apart:
-                        less = np.array(base.ready[p][k].numbers(base_seen[p]), dtype=float)
+                    if base and was and apart:
+                        less = np.array(base.ready[p][k].numbers(was), dtype=float)
                     if read.of_all:
                         for of_base, x in enumerate([numbers, less] if base else [numbers]):
                             shape = (self.passes.count, len(self.ready), x.shape[1])
                             of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
                             of_read[variants.start : variants.stop, p] = x
                         continue
-                    for v, number in zip(variants, numbers - less, strict=True):
+                    for v, number in zip(at, numbers - less, strict=True):
                         s, w = divmod(v, len(self.changes.sweep))
                         values[s, w, k, p] = number
             if variants[-1] == self.passes.count - 1:
@@ -470,6 +493,13 @@ class Readings:
             parts = across_prompts.of_each(side.ready[0][k], x, side.task.prompts, side.rows)
             whole = parts.reshape(*values.shape[:2], -1)
             values[:, :, k] = values[:, :, k] - whole if of_base else whole
+
+    def _measured_at(self, k: int, variants: range) -> Sequence[int]:
+        """Of these variants, those at which a read is measured: all, but for a level of its sweep
+        that the intervention sweeps too."""
+        count = len(self.changes.sweep)
+        points = self._points.get(k, set())
+        return variants if len(points) == count else [v for v in variants if v % count in points]
 
     def _seen(
         self,

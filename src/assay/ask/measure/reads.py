@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from assay.ask.measure import (
     across_prompts,
     activations,
@@ -17,13 +15,15 @@ from assay.ask.measure import (
     gradients,
     interventions,
     next_tokens,
+    similarity,
     weights,
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
-from assay.ask.tables import Answer, Direction, Plain, Read
+from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
+from assay.core.measures import taken_names
 from assay.subjects.site import Site
 
 
@@ -150,12 +150,15 @@ def _pattern_words(read: Read) -> str:
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number that a row of the prompts has, whatever the model does."""
+    """A number that a row of the prompts has, whatever the model does; or that a level of the sweep
+    is."""
     name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
-    if name not in prompt.row.columns:
+    columns = {str(level): str(level) for some in read.sweep.values() for level in some}
+    columns |= prompt.row.columns
+    if name not in columns:
         hint = nearest(name, prompt.row.columns)
         raise DataError(f"{prompt.row.place}: {read.name} reads no column {name!r}; {hint}")
-    value = prompt.row.columns[name]
+    value = columns[name]
     try:
         number = float(value) if label is None else float(value == label)
     except ValueError:
@@ -447,6 +450,16 @@ KINDS: Mapping[str, Kind] = {
         places=("all",),
         same=1.0,
     ),
+    "similarity": Kind(
+        similarity.similarity,
+        lambda r: similarity.words(r, _where(r)),
+        "1",
+        "",
+        similarity.ends,
+        fields=(*_AT, "heads", "other_text"),
+        places=("mean", "all"),
+        skips_first=True,
+    ),
     "column": Kind(
         _column,
         lambda r: (
@@ -469,13 +482,6 @@ PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
-TAKEN = tuple(
-    """attrs chunk coords count diff dims drop get head info interp items keys load map median
-    merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
-    where""".split()  # noqa: SIM905 (a list of words)
-)
-"""Names that a read might get and a table of measures has for something else, beside those of
-arrays."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
@@ -569,10 +575,10 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     kind = KINDS[name]
     if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
-    if read.name in TAKEN or read.name in dir(np.ndarray):
+    if read.name in taken_names():
         raise DataError(
-            f"a read cannot be called {read.name!r}, because arrays use this name; choose "
-            f'another, such as "{read.name}_of_answer"'
+            f"a read cannot be called {read.name!r}, because tables of measures use this name; "
+            f'choose another, such as "{read.name}_of_answer"'
         )
     optional = dict.fromkeys(field for k in KINDS.values() for field in k.fields)
     for other in optional:
@@ -622,13 +628,17 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         _check_point(interventions.swept(read, point), kind, along, point)
 
 
-def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
+def check_sweeps(
+    some: Sequence[Read], taken: Mapping[str, str], changes: Sequence[Intervention] = ()
+) -> None:
     """Refuse a dimension that would mean two things. Raises: DataError.
 
     Args:
         some: all reads of a study.
         taken: what else has a dimension of this name, in words, by the name.
+        changes: interventions, with which a read shares a dimension if both have the same levels.
     """
+    swept = [(change.name, n, levels) for change in changes for n, levels in change.sweep.items()]
     before: dict[str, Read] = {}
     for read in some:
         for name, levels in read.sweep.items():
@@ -638,9 +648,10 @@ def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
                     f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
                     f"call the slot something else, such as {{{name}_read}}"
                 )
-            if tuple(other.sweep[name]) != tuple(levels):
+            both = [(other.name, name, other.sweep[name]), *swept]
+            for rival in (of for of, n, own in both if n == name and tuple(own) != tuple(levels)):
                 raise DataError(
-                    f"{other.name} and {read.name} sweep {name} over different levels; give both "
+                    f"{rival} and {read.name} sweep {name} over different levels; give both "
                     f"the same, or call a slot something else, such as {{{name}_2}}"
                 )
 

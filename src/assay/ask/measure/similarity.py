@@ -1,0 +1,148 @@
+"""Similarity: how alike the activations of two texts are, or how alike heads attend."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.ask.measure import replacements
+from assay.ask.measure.activations import own_site
+from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.heads import head_of
+from assay.ask.measure.interventions import token_in_words
+from assay.ask.measure.prompts import PromptSet, filled
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, prompt
+from assay.ask.tables import Read
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+
+def _cosine(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float(x @ y / (x.norm() * y.norm()).clamp_min(1e-300))
+
+
+HOW: Mapping[str, Callable[[torch.Tensor, torch.Tensor], float]] = {
+    "cosine": _cosine,
+    "correlation": lambda x, y: _cosine(x - x.mean(), y - y.mean()),
+    "distance": lambda x, y: float((x - y).norm()),
+}
+"""What is measured of two vectors; a distance is Euclidean."""
+
+
+def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How alike the activations at a site are on a prompt and on its other text, or the attention
+    patterns of heads on a prompt."""
+    if bool(read.heads) == bool(read.site):
+        raise DataError(
+            f"{read.name}: similarity is of two texts at a site, such as "
+            '"blocks.9.hook_resid_post", or of two or more heads; give one of these'
+        )
+    return _of_heads(read, prompt, context) if read.heads else _of_texts(read, prompt, context)
+
+
+def _of_texts(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The similarity of what a site has on the prompt and on its other text, each at `position`;
+    where that is several tokens, of the means over them. The other text is read without the
+    intervention of the arm."""
+    if read.position == "all":
+        raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
+    assert context.shown is not None
+    site, other = own_site(read, prompt), other_text(read, prompt, context.shown)
+    if read.position != "mean":
+        prompt.all_at(read.position), other.all_at(read.position)
+    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
+    sites = [Site(site.kind, n) for n in layers] or [site]
+
+    def number(reading: PassOutput) -> float:
+        acts = _read_once(context.subject, other, sites, reading)
+        x, y = (
+            seen.act(site, read.position).flatten().double()
+            for seen in (reading, PassOutput(other, acts=acts))
+        )
+        return HOW[read.similarity](x, y)
+
+    return Ready(each(number), sites=(site,))
+
+
+def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
+    """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
+    if not read.other_text:
+        return replacements.corrupted(prompts, shown)
+    return prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
+
+
+def _read_once(
+    model: Pretrained, other: Prompt, sites: Sequence[Site], reading: PassOutput
+) -> dict[Site, Float[torch.Tensor, "s ..."]]:
+    """What sites have on another text, of one pass for all levels of a sweep."""
+    key = ("other text", other.tokens, sites[0].kind, len(sites))
+    if key not in reading.memo:
+        tokens = torch.tensor([other.tokens], device=model.device)
+        acts = model.run(tokens, capture=[*sites], logits=False).acts
+        reading.memo[key] = {site: acts[site][0] for site in sites}
+    found: dict[Site, torch.Tensor] = reading.memo[key]
+    return found
+
+
+def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The mean similarity of every two of some heads: of what they pay from the tokens at
+    `position` to all tokens that these see, as one vector; "all" leaves out the first token, which
+    sees itself alone."""
+    if read.position == "mean" or read.other_text:
+        raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
+    named, count = [head_of(head) for head in read.heads], read_sizes(prompt.folder.config)["h"]
+    if len({*named}) < 2:
+        raise DataError(f"{read.name}: name two heads or more that are different")
+    for layer, head in named:
+        prompt.folder.check(Site("pattern", layer))
+        check_heads(read.name, layer, [head], count)
+    every = [n for n in prompt.own if n] if read.position == "all" else prompt.all_at(read.position)
+    if every in ([], [0]):
+        raise DataError(
+            f"{prompt.row.place}: the first token attends to itself alone, in every head; change "
+            f"position of {read.name}"
+        )
+    visible = [(n, k) for n in every for k in range(n + 1)]
+    queries, keys = ([*some] for some in zip(*visible, strict=True))
+
+    def number(reading: PassOutput) -> float:
+        heads = named if context.stands_in != "heads" else _others(named, count, reading.seed)
+        paid = [reading.acts[Site("pattern", n)][h, queries, keys].double() for n, h in heads]
+        how = HOW[read.similarity]
+        return float(np.mean([how(x, y) for x, y in itertools.combinations(paid, 2)]))
+
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
+
+
+def _others(named: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
+    """Put random heads of its block in the place of each, different ones in that of different
+    ones."""
+    orders = {
+        layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in named
+    }
+    return [(layer, int(orders[layer][head])) for layer, head in named]
+
+
+def words(read: Read, where: str) -> str:
+    """What the number is, in words; `where` says at which site and token."""
+    if read.heads:
+        start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
+        several = "every two of heads" if len(read.heads) > 2 else "heads"
+        return f"{read.similarity} of the attention{start} of {several} {', '.join(read.heads)}"
+    other = read.other_text or "the other text of its pair"
+    return f"{read.similarity} of the activations{where} on the prompt and on {other}"
+
+
+def ends(read: Read) -> tuple[float | None, float | None]:
+    """The least and the greatest number that there can be."""
+    if read.similarity == "distance":
+        return 0.0, None
+    return (0.0 if read.heads and read.similarity == "cosine" else -1.0), 1.0

@@ -1,0 +1,170 @@
+"""Similarities are those that NumPy gives of the activations and the patterns of plain passes."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from naive_models import KINDS, Naive, measured, task, texts
+from test_study_asks import folder, study  # noqa: F401 (a fixture)
+
+from assay.ask.measure import measuring, reads
+from assay.ask.tables import Intervention, Read
+from assay.core.errors import DataError
+from assay.lab import catalogue
+
+ROWS = (
+    {"a": "add", "b": "class", "c": "Point"},
+    {"a": "return", "b": "name", "c": "list"},
+)
+TEXT, PAIR, OTHER = "def {a} x", "in {b}: x y", "the {a} of {c}"
+SITE = "blocks.{n}.hook_resid_pre"
+
+
+@pytest.fixture(scope="module", params=[*KINDS])
+def naive(request, tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("similar") / request.param, request.param)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("alike") / "llama", "llama")
+
+
+def shown(**fields):
+    return texts(*ROWS, text=TEXT, corrupted=PAIR, **fields)
+
+
+def of(how, x, y):
+    if how == "distance":
+        return np.sqrt(((x - y) ** 2).sum())
+    if how == "correlation":
+        return np.corrcoef(x, y)[0, 1]
+    return x @ y / np.sqrt((x @ x) * (y @ y))
+
+
+@pytest.mark.parametrize("how", ["cosine", "correlation", "distance"])
+def test_two_texts_are_compared_at_each_block(naive, how):
+    swept = {"similarity": how, "site": SITE, "sweep": {"n": (1, 2)}}
+    every = [
+        Read(name="pair", **swept),
+        Read(name="other", other_text=OTHER, **swept),
+        Read(name="slot", other_text=OTHER, position="{a}", **swept),
+        Read(name="mean", position="mean", **swept),
+    ]
+    found = measured(naive, shown(), every)
+    begin = len(naive.opening) or 1
+    for p, row in enumerate(ROWS):
+        acts = [naive.run(naive.ids(t.format(**row)))[1] for t in (TEXT, PAIR, OTHER)]
+        ends = [len(naive.ids(t)) - 1 for t in (f"def {row['a']}", f"the {row['a']}")]
+        for k, n in enumerate((1, 2)):
+            one, pair, other = (x[n] for x in acts)
+            expected = {
+                "pair": of(how, one[-1], pair[-1]),
+                "other": of(how, one[-1], other[-1]),
+                "slot": of(how, one[ends[0]], other[ends[1]]),
+                "mean": of(how, one[begin:].mean(0), pair[begin:].mean(0)),
+            }
+            for name, value in expected.items():
+                assert found[name][k, p] == pytest.approx(value, abs=2e-4), (name, n)
+
+
+def test_under_a_change_the_other_text_is_read_without_it(llama):
+    """So a patch of the whole stream makes the prompt what the other text is."""
+    patch = Intervention(name="patched", patch="corrupted", site=SITE.format(n=1), position=-1)
+    near = Read(name="near", similarity="cosine", site=SITE.format(n=1))
+    assert measured(llama, shown(), [near], patch)["near"] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("how", ["cosine", "correlation", "distance"])
+def test_heads_are_compared_by_what_they_attend_to(naive, how):
+    every = [
+        Read(name="two", similarity=how, heads=("1.0", "1.2"), position="all"),
+        Read(name="three", similarity=how, heads=("0.0", "1.1", "2.2"), position="all"),
+        Read(name="last", similarity=how, heads=("1.0", "1.2")),
+    ]
+    found = measured(naive, shown(), every)
+    for p, row in enumerate(ROWS):
+        patterns = naive.run(naive.ids(TEXT.format(**row)))[2]
+        pairs = [(n, k) for n in range(1, patterns.shape[-1]) for k in range(n + 1)]
+        whole = [[[x[n, k] for n, k in pairs] for x in block] for block in patterns]
+        whole = np.array(whole)
+        some = [whole[n, n] for n in range(3)]
+        expected = {
+            "two": of(how, whole[1, 0], whole[1, 2]),
+            "three": np.mean([of(how, x, y) for x, y in itertools.combinations(some, 2)]),
+            "last": of(how, patterns[1][0, -1], patterns[1][2, -1]),
+        }
+        for name, value in expected.items():
+            assert found[name][p] == pytest.approx(value, abs=2e-4), name
+
+
+def test_other_heads_of_the_block_stand_in(llama):
+    """Each draw compares two different heads of the block, and draws differ."""
+    read = Read(name="two", similarity="cosine", heads=("1.0", "1.1"), position="all")
+    about = replace(task_of(llama, read), stands_in="heads")
+    seeds = np.arange(1000, 1012)
+    tick = lambda *_: None  # noqa: E731 (an argument)
+    named, _ = measuring.measure(about, seeds, llama.folder, "cpu", False, tick)
+    patterns = llama.run(llama.ids(TEXT.format(**ROWS[0])))[2][1]
+    flat = [[x[n, k] for n in range(1, x.shape[0]) for k in range(n + 1)] for x in patterns]
+    pairs = [of("cosine", *map(np.array, two)) for two in itertools.combinations(flat, 2)]
+    numbers = named["two"][1][:, 0]
+    assert all(min(abs(x - y) for y in pairs) < 1e-4 for x in numbers)
+    assert len({*np.round(numbers, 4)}) > 1
+
+
+def task_of(naive, read):
+    return task(naive, shown(), [read])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "at a site, such as .* or of two or more heads"),
+        ({"site": SITE.format(n=1), "heads": ("1.0", "1.1")}, "give one of these"),
+        ({"heads": ("1.0", "1.0")}, "two heads or more that are different"),
+        ({"heads": ("1.0", "1.7")}, "block 1 has heads 0 to"),
+        ({"heads": ("1.0", "1.1"), "position": 0}, "the first token attends to itself alone"),
+        ({"heads": ("1.0", "1.1"), "position": "mean"}, 'or several, or "all"'),
+        ({"site": SITE.format(n=1), "position": "all"}, 'or several, or "mean"'),
+    ],
+)
+def test_what_has_no_similarity_is_refused(llama, fields, words):
+    read = Read(name="alike", similarity="cosine", **fields)
+    reads.check(read)
+    with pytest.raises(DataError, match=words):
+        measured(llama, shown(), [read])
+
+
+SIMILAR = """
+[[prompts]]
+text = "{country} by {who}"
+corrupted = "{other} by {who}"
+file = "capitals.csv"
+unit = "prompt"
+[[read]]
+name = "near"
+similarity = "cosine"
+site = "blocks.1.hook_resid_pre"
+[[read]]
+name = "far"
+similarity = "distance"
+other_text = "{who} of {country}"
+site = "blocks.1.hook_resid_pre"
+"""
+
+
+@pytest.mark.parametrize(
+    ("holds", "controls"),
+    [
+        ("main.near > 0.5", ["untrained", "unrelated"]),
+        ("main.near < 0.5", ["untrained"]),
+        ("main.far < 3", ["untrained", "unrelated"]),
+        ("main.far > 3", ["untrained"]),
+        ("main.near - 0.1 * main.far > 0", ["untrained"]),
+    ],
+)
+def test_another_rows_text_is_a_control_where_texts_are_said_to_be_alike(folder, holds, controls):  # noqa: F811
+    (claim,) = catalogue.find(str(study(folder, f"alike {holds[5:8]}", SIMILAR, holds))).claims
+    assert sorted(claim.must_fail) == sorted(f"main/{name}" for name in controls)
