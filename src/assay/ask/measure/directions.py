@@ -357,21 +357,8 @@ class Learner:
     def eraser(
         self, table: Direction, site: Site, vector: Float[torch.Tensor, " d"], seed: int
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Make what erases a concept that two labels say: after it, the means of the labels along
-        which it is learned are the same, so that no linear probe does better than a constant there,
-        and activations are changed as little as can be in the metric of their covariance.
-
-        Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
-        Formula: x − v (vᵀ Σ⁻¹ (x − μ)) / (vᵀ Σ⁻¹ v), v the difference of the labels' means
-        """
-        acts, v = self.examples(table, site, seed).acts.double(), vector.double()
-        mean, reader = acts.mean(0), torch.linalg.solve(vectors.covariance(acts), v)
-        along = v / (v @ reader)
-
-        def erase(x: torch.Tensor) -> torch.Tensor:
-            return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
-
-        return erase
+        """Make what erases the concept that the two labels of a direction say."""
+        return erasing(self.examples(table, site, seed).acts, vector)
 
     def subspace(self, table: Direction, site: Site, seed: int, *, other: bool) -> Subspace:
         """Learn the first principal components of the activations at a site, or draw as many other
@@ -449,6 +436,26 @@ class Learner:
         assert table.feature is not None
         name, latent = table.feature
         return self._row(name, another(self.dictionary(name), latent, live, seed))
+
+
+def erasing(
+    acts: Float[torch.Tensor, "row d"], vector: Float[torch.Tensor, " d"]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make what erases a concept that two labels say: after it, the means of the labels, whose
+    difference is `vector`, are the same, so that no linear probe does better than a constant there,
+    and activations are changed as little as can be in the metric of their covariance.
+
+    Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
+    Formula: x − v (vᵀ Σ⁻¹ (x − μ)) / (vᵀ Σ⁻¹ v), v the difference of the labels' means
+    """
+    rows, v = acts.double(), vector.double()
+    mean, reader = rows.mean(0), torch.linalg.solve(vectors.covariance(rows), v)
+    along = v / (v @ reader)
+
+    def erase(x: torch.Tensor) -> torch.Tensor:
+        return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
+
+    return erase
 
 
 def label_of(label: Plain) -> str:

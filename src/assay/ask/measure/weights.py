@@ -9,7 +9,7 @@ x W_V, of a row x, and it writes x W_V W_O."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxtyping import Float
 
@@ -42,7 +42,7 @@ RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None)}
 """Of what differs between prompts; any other number has no interval that could end there."""
 Part = tuple[int, int]
 """Block and number of a head or a neuron."""
-Matrix = Float[torch.Tensor, "i j"]
+Matrix: TypeAlias = 'Float[torch.Tensor, "i j"]'
 
 
 def in_words(read: Read) -> str:
