@@ -112,6 +112,7 @@ def test_decay_and_warm_up_are_those_of_adamw(tmp_path):
     model = transformers.AutoModelForCausalLM.from_pretrained(naive.folder, dtype=torch.float32)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.5)
     texts = [naive.ids(row.text) for row in source.rows]
+    gradients = []
     for lr in (0.005, 0.01 * 2 / 3, 0.01 / 3):
         losses = []
         for ids in texts:
@@ -122,13 +123,20 @@ def test_decay_and_warm_up_are_those_of_adamw(tmp_path):
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
         optimiser.param_groups[0]["lr"] = lr
         optimiser.step()
     trained = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    ids = torch.tensor([texts[0]])  # not weights: those of keys' biases have no gradient but noise
-    got, expected, before = (m(ids).logits for m in (trained, model, naive.model.float()))
-    torch.testing.assert_close(got, expected, atol=2e-4, rtol=1e-3)
-    assert float((expected - before).abs().max()) > 0.02
+    before, got = (dict(m.named_parameters()) for m in (naive.model.float(), trained))
+    compared = 0
+    for name, expected in model.named_parameters():
+        # Adam moves a weight by its rate whatever the size of its gradient, so that where this is
+        # rounding alone the sign of the step is chance, which differs between processors
+        clear = torch.stack([g[name].abs() > 1e-4 for g in gradients]).all(0)
+        torch.testing.assert_close(got[name][clear], expected[clear], atol=2e-4, rtol=1e-3)
+        assert not clear.any() or float((expected - before[name])[clear].abs().max()) > 0.005
+        compared += int(clear.sum())
+    assert compared > 1000
 
 
 STUDY = """
