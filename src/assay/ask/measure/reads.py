@@ -603,10 +603,14 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
         if name == "gradient":
             of = ("latents",) if read.feature else ("heads", "neurons")
-        if read.top.of not in of or read.heads or read.pattern or read.neurons:
+        if read.top.of not in of:
             raise DataError(
-                f"{read.name}: {name} is of {' or '.join(of)}, which top chooses in place of any "
-                f"by number, got of = {read.top.of!r}"
+                f"{read.name}: {name} is of {' or '.join(of)}, got top with of = {read.top.of!r}"
+            )
+        if named := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
+            raise DataError(
+                f"{read.name}: top chooses the {read.top.of}, so leave out {named[0]}, which names "
+                "them"
             )
     along = [directions.find(tables, name) for name in directions_of(read)]
     if several := [d.name for d in along if not directions.is_one(d)]:
