@@ -16,16 +16,30 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
-    "assay.ask.dry": "assay.ask.checks",
-    "assay.ask.editing": "assay.ask.measure.changes",
-    "assay.ask.logits": "assay.ask.measure.passes",
-    "assay.ask.places": "assay.ask.measure.probe_tasks",
-    "assay.ask.sentences": "assay.ask.measure.damage",
+    "assay.checking.damage": "assay.checking.check",
+    "assay.ask.parts": "assay.ask.arms",
+    "assay.ask.costs": "assay.ask.model_study",
+    "assay.ask.gaps": "assay.ask.missing",
+    "assay.ask.measure.dry": "assay.ask.checks",
+    "assay.ask.measure.editing": "assay.ask.measure.changes",
+    "assay.ask.measure.harvests": "assay.ask.measure.activations",
+    "assay.ask.measure.logits": "assay.ask.measure.passes",
+    "assay.ask.measure.places": "assay.ask.measure.probe_tasks",
+    "assay.ask.measure.sentences": "assay.ask.measure.damage",
+    "assay.ask.measure.steering": "assay.ask.measure.changes",
+    "assay.ask.placing": "assay.ask.text",
+    "assay.ask.refusals": "assay.ask.statements",
+    "assay.ask.spoken": "assay.ask.contents",
+    "assay.ask.trained": "assay.ask.inputs",
+    "assay.ask.written": "assay.ask.running",
+    "assay.cli.options": "assay.verbs.verb",
     "assay.cli.schemas": "assay.cli.main",
     "assay.core.ceilings": "assay.core.bounded",
     "assay.core.curves": "assay.core.estimates",
     "assay.core.extras": "assay.core.heavy",
+    "assay.core.findings": "assay.core.estimates",
     "assay.core.hashes": "assay.core.cache",
+    "assay.core.intact": "assay.core.integrity",
     "assay.core.lazy": "assay.core.heavy",
     "assay.core.placing": "assay.core.power",
     "assay.core.prices": "assay.core.power",
@@ -39,38 +53,81 @@ RENAMED: dict[str, str] = {
     "assay.dictionaries.measuring.splice": "assay.dictionaries.measuring.ablation",
     "assay.dictionaries.training.effects": "assay.dictionaries.training.losses",
     "assay.dictionaries.training.sparsity": "assay.dictionaries.training.learners",
+    "assay.evaluation.index_text": "assay.evaluation.text",
+    "assay.evaluation.leakage": "assay.evaluation.file_statements",
+    "assay.evaluation.luck": "assay.evaluation.result",
+    "assay.evaluation.plans": "assay.evaluation.text",
+    "assay.evaluation.sums": "assay.evaluation.measure",
     "assay.features.examples": "assay.features.card",
+    "assay.features.index.lookup": "assay.features.index.about",
+    "assay.features.index.passes": "assay.features.index.firings",
+    "assay.features.index.tables": "assay.features.index.schema",
+    "assay.features.largest": "assay.features.effects",
     "assay.features.live.attribution": "assay.features.live.ablation",
-    "assay.lab.documentation": "assay.lab.catalogue",
+    "assay.features.live.firing": "assay.features.live.edits",
+    "assay.features.loss_gradient": "assay.features.effects",
+    "assay.features.parts": "assay.features.effects",
     "assay.lab.executors": "assay.lab.engines",
-    "assay.lab.judge.journal": "assay.lab.store.journal",
-    "assay.lab.judge.sequential": "assay.lab.judge.followed",
-    "assay.lab.judge.sources": "assay.lab.catalogue",
-    "assay.lab.judge.verdicts": "assay.lab.judge.kept",
-    "assay.lab.plan.forecast": "assay.lab.forecast",
-    "assay.lab.plan.schedule": "assay.lab.work.work",
-    "assay.lab.records.history": "assay.lab.judge.looks",
-    "assay.lab.records.provenance": "assay.lab.store.provenance",
-    "assay.lab.records.recording": "assay.lab.judge.recording",
-    "assay.lab.records.reproduction": "assay.lab.verifying",
-    "assay.lab.store.sealed": "assay.lab.store.atomic",
-    "assay.lab.store.tensors": "assay.lab.store.runs",
-    "assay.lab.work.groups": "assay.lab.store.groups",
-    "assay.lab.work.schedule": "assay.lab.work.work",
-    "assay.studies": "assay.ask",
     "assay.subjects.places": "assay.subjects.architectures",
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.sampling": "assay.subjects.writing",
     "assay.subjects.structure": "assay.subjects.sizes",
+    "assay.verbs.elsewhere": "assay.verbs.machine",
     "assay.verbs.options": "assay.verbs.verb",
+    "assay.verbs.schemas": "assay.cli.main",
 }
-"""The modules of version 0.2.0 that have another name since, and the new one."""
+LAB = {
+    "plan": "preset schedule time_left",
+    "store": "atomic health migration origin ownership reading sealed tensors user_code",
+    "work": "events groups memory worker",
+    "judge": "journal ledger looks registered result sequential sources stamp verdicts",
+    "records": "provenance recording reproduction",
+}
+"""The lab's rooms, and what lay beside them before."""
+JOINED = {
+    "documentation": "catalogue",
+    "judge.history": "judge.looks",
+    "judge.journal": "store.journal",
+    "judge.ledger": "store.journal",
+    "judge.reproduction": "verifying",
+    "judge.sequential": "judge.followed",
+    "judge.sources": "catalogue",
+    "judge.stamp": "judge.result",
+    "judge.verdicts": "judge.kept",
+    "plan.forecast": "forecast",
+    "plan.schedule": "work.work",
+    "plan.time_left": "work.work",
+    "records.history": "judge.looks",
+    "records.provenance": "store.provenance",
+    "records.recording": "judge.recording",
+    "records.reproduction": "verifying",
+    "store.migration": "store.health",
+    "store.tensors": "store.runs",
+    "store.ownership": "store.origin",
+    "store.reading": "store.origin",
+    "store.sealed": "store.atomic",
+    "work.groups": "store.groups",
+    "work.schedule": "work.work",
+    "work.tasks": "work.events",
+}
+"""Files of the lab that are in another of its rooms now, or parts of others."""
+RENAMED |= {
+    f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
+    for room in LAB
+    for n in LAB[room].split()
+}
+RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
 MEASURING = (
-    "activations controls damage dictionaries directions edges interventions measuring models "
-    "next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training"
+    "activations choosing controls damage dictionaries directions dry edges editing heads "
+    "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
+    "probes prompts reads sae_arms saes seen sentences training"
 )
-"""Modules of `ask` that are in its package `measure` now."""
-RENAMED |= {f"assay.ask.{name}": f"assay.ask.measure.{name}" for name in MEASURING.split()}
+"""Files of `ask` that are in its room `measure` now."""
+RENAMED |= {
+    f"assay.ask.{n}": RENAMED.get(f"assay.ask.measure.{n}", f"assay.ask.measure.{n}")
+    for n in MEASURING.split()
+}
+RENAMED["assay.studies"] = "assay.ask"
 
 
 def current(name: str) -> str:
