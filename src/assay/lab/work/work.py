@@ -182,6 +182,9 @@ def work(
             work_item.heard(event)
 
     with contextlib.ExitStack() as stack:
+        for one in works:  # nothing of it is frozen meanwhile; another command may run it as well
+            place = store, one.experiment.name, one.first.preset.title
+            stack.enter_context(grouping.running(*place))
         tasks = _tasks(works)
         if slots is not None and works:
             slots = stack.enter_context(slots.entered())
