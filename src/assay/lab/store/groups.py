@@ -208,9 +208,7 @@ def locked(
     return store.locked(f"group-{name}", wait=wait)
 
 
-def running(
-    store: Store, experiment: str, preset: str
-) -> contextlib.AbstractContextManager[bool]:
+def running(store: Store, experiment: str, preset: str) -> contextlib.AbstractContextManager[bool]:
     """Hold the lock of a preset, which a command that runs it has from before its first task to
     after its last; see `Store.locked`."""
     return store.locked(f"run-{experiment}-{preset}")
