@@ -27,7 +27,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
 from assay.core.results import Estimated, Judged, Published, ResultData
-from assay.core.scopes import shared_scopes
+from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
 from assay.report.interval_plot import interval_plot
@@ -149,7 +149,8 @@ def page(
     contests of the record turned, `study` what a study says of itself."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    scopes = [": ".join(filter(None, s)) for s in shared_scopes([v.scope for v in claims])]
+    speaks = scopes_of([v.scope for v in claims], [e.scope for e in findings])
+    scopes = [": ".join(filter(None, s)) for s in speaks]
     told = statements.notes_in_order(data)
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))

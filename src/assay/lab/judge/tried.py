@@ -109,9 +109,10 @@ def _noted(
     """Note a claim, and return the earlier lines about the same table or prompts; `whole` are all
     columns of results that the table has, whether the claim reads them or not."""
     questions = Questions(file())
-    known: list[Line] = questions.looks
-    known = [x for x in known if x["what"] == JUDGED and "experiment" not in x]
-    earlier = [x for x in known if _same_table(x, parts, units) or {*whole} & {*x.get("whole", ())}]
+    known = [x for x in questions.looks if x["what"] == JUDGED and "experiment" not in x]
+    earlier: list[Line] = [
+        x for x in known if _same_table(x, parts, units) or {*whole} & {*x.get("whole", ())}
+    ]
     more = {"whole": whole} if whole else {}
     questions.note(question, JUDGED, parts=parts, units=units, **more, **said)
     return earlier
