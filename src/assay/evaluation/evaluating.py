@@ -232,10 +232,10 @@ def _on_text(
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
                 "notes": [
+                    *_guessing(sums, folder),
+                    *_unused(corpus, p, words),
                     *p.notes,
                     *([cut] if cut else []),
-                    *_unused(corpus, p, words),
-                    *_guessing(sums, folder),
                 ],
                 "compared": compare(),
             }
