@@ -195,7 +195,8 @@ def of_statements(folder):
             d["registration"][key] = ["a table"]
 
         yield f"{key} stated", _in("verdicts.json", say)
-    yield "finished before it was frozen", _in("environment.json", _finished("2020-01-01"))
+    for when in ("begun", "finished"):
+        yield f"{when} before it was frozen", _in("environment.json", _at(when, "2020-01-01"))
 
 
 def of_chains(folder):
@@ -308,9 +309,9 @@ def _in(name, change):
     return forge
 
 
-def _finished(time):
+def _at(when, time):
     def change(data):
-        data["finished"] = time
+        data[when] = time
 
     return change
 

@@ -7,6 +7,7 @@ import datetime
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.work.events import Saved, Started
+from assay.lab.plan.preset import override
+from assay.lab.store import groups
+from assay.lab.work.events import Progress, Saved, Started
 from assay.verbs.new import write_experiment
 
 STUDY = """
@@ -361,6 +364,93 @@ def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
     typed("preregister", "before.toml", *ROOT, "--anyway")
     stop_at(Saved)
     assert "were measured in read" in refused("preregister", "after.toml", *ROOT, "--anyway")
+
+
+def during(name, kind, act):
+    """Run a study, and do something at the first event of this kind."""
+    acts = [act]
+
+    def listen(event):
+        if isinstance(event, kind) and acts:
+            acts.pop()()
+
+    Lab("s", Inline()).run(catalogue.find(name), "default", listen)
+
+
+def test_nothing_is_frozen_while_it_is_run_and_a_run_of_other_seeds_is_no_obstacle(here):
+    study("now.toml", 1)
+    study("other.toml", 1, **{"1000000:1000006": "2000000:2000006"})
+    study("same.toml", 1)
+    errors = []
+
+    def freeze():
+        typed("preregister", "other.toml", *ROOT)
+        errors.extend(refused("preregister", name, *ROOT) for name in ("now.toml", "same.toml"))
+
+    during("now.toml", Started, freeze)
+    assert "cannot freeze now: a run of now is measuring the same now" in errors[0]
+    assert "cannot freeze same: a run of now is measuring the same now" in errors[1]
+    assert "confirmatory: frozen on" in typed("run", "other.toml", *RUN, *ROOT)
+
+
+def test_nothing_is_frozen_before_a_running_command_begins_its_first_task(here):
+    store, preset = Lab("s", Inline()).store, "default"
+    study("now.toml", 1)
+    with groups.running(store, "now", preset):
+        assert "a run of it is in progress; stop that run" in refused(
+            "preregister", "now.toml", *ROOT
+        )
+    typed("preregister", "now.toml", *ROOT)
+
+
+def test_a_training_that_was_interrupted_after_a_checkpoint_may_have_been_seen(here, monkeypatch):
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
+    steps = {"steps = 30": "steps = 3000"}
+
+    def stop():
+        raise KeyboardInterrupt
+
+    study("now.toml", 1, **steps)
+    study("same.toml", 1, **steps)
+    with pytest.raises(KeyboardInterrupt):
+        during("now.toml", Progress, stop)
+    for name in ("now.toml", "same.toml"):
+        line = refused("preregister", name, *ROOT)
+        assert "runs of now that measure the same were begun on 20" in line
+        assert "use other seeds" in line
+
+
+def test_what_is_frozen_during_a_run_is_exploratory_in_every_command(here):
+    """Whoever removes the locks can freeze; the sessions of the runs still say when they began."""
+    study("now.toml", 1)
+
+    def freeze():
+        shutil.rmtree("s/locks")
+        time.sleep(1.1)  # the time of a freeze is in whole seconds
+        typed("preregister", "now.toml", *ROOT)
+
+    during("now.toml", Started, freeze)
+    why = "runs were begun before it was frozen"
+    typed("report", "now.toml", *ROOT, "--out", "pages")
+    typed("export", "now.toml", "--format", "bundle", "--out", "now.zip", *ROOT)
+    again = typed("run", "now.toml", *RUN, *ROOT)
+    shown = typed("show", "now.toml", *ROOT)
+    page = Path("pages/now.html").read_text()
+    for text in (again, shown, page):
+        assert why in text and "confirmatory: frozen" not in text.lower()
+    checked = typed("verify", "now.zip")
+    assert "exploratory" in checked and "DIFFERS" not in checked
+
+
+def test_a_result_at_whose_frozen_claims_nobody_looked_is_not_confirmatory_yet(here):
+    """All runs were made by two commands of three seeds each, which took no look at six."""
+    typed("preregister", study("now.toml", 1), *ROOT)
+    experiment = catalogue.find("now.toml")
+    lab = Lab("s", Inline())
+    for seeds in ("1000000:1000003", "1000003:1000006"):
+        lab.run(experiment, override(experiment, "default", (f"seed={seeds}",)))
+    assert lab.judge(experiment).inference == "exploratory"
+    assert "the look at what was frozen" in typed("show", "now.toml", *ROOT)
 
 
 def test_another_threshold_in_other_words_is_told_with_what_came_out(shared, tmp_path, monkeypatch):

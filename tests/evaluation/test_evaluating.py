@@ -2,6 +2,8 @@
 itself wrote; and it is kept by content."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import naive_evaluation
@@ -560,3 +562,26 @@ def test_an_interval_keeps_to_the_range_of_its_measure():
     (l0,) = (m for m in TABLE if m.name == "l0")
     found = summary.estimate(l0, {"active": np.eye(8)[0] * 30, "tokens": np.full(8, 10.0)})
     assert found["t_low"] < 0 == found["low"] < found["estimate"] < found["high"]
+
+
+def test_copies_short_documents_and_a_model_that_guesses_are_told(model, texts, tmp_path):
+    """The model has random weights, so its loss is about that of a guess; 24 documents, 5 copies
+    of one, and 2 that fill no window."""
+    shutil.copytree(texts, own := tmp_path / "texts")
+    for i in range(5):
+        shutil.copy(own / "t3.py", own / f"again{i}.py")
+    for i in range(2):
+        (own / f"short{i}.py").write_text("x" * (i + 1))
+    ask = {"model": model, "text": own, "tokens": 100_000, "ablation_tokens": 100}
+    (entry,) = evaluate(SAELENS / "standard", root=tmp_path / "s", **ask).dictionaries
+    files = len([*own.iterdir()])
+    same = files - len({path.read_bytes() for path in own.iterdir()})
+    notes = "; ".join(entry["notes"])
+    assert f"{same} of {files} files are copies of others, and are left out" in notes
+    gone = files - same - entry["documents"]
+    assert f"{gone} of {files - same} documents are shorter than 16 tokens" in notes
+    vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
+    loss = entry["measures"]["ce_clean"]["estimate"]
+    is_guess = loss > np.log(vocabulary) - 0.1
+    assert (f"is that of a guess among all {vocabulary:,} tokens" in notes) == is_guess
+    assert is_guess

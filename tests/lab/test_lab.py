@@ -12,10 +12,11 @@ import pytest
 from assay.core.errors import ExperimentError, ModelError, RunError
 from assay.core.results import Curve, Estimated
 from assay.lab import catalogue
-from assay.lab.engines import Inline, Workers
+from assay.lab.engines import Inline, Workers, workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store.journal import judgings as looks
+from assay.lab.work.events import Said
 
 WALK = str(Path(__file__).with_name("walk.py"))
 
@@ -142,6 +143,15 @@ def test_a_mistake_is_told_once_and_leaves_no_trace(tmp_path, walk):
         lab.run(walk, wrong)
     assert not list((tmp_path / "s" / "groups").iterdir())
     assert sorted((tmp_path / "s" / "runs").rglob("*")) == runs
+
+
+def test_workers_that_take_long_to_begin_are_told_of(tmp_path, walk, monkeypatch):
+    monkeypatch.setattr(workers, "_SLOW", -1.0)
+    monkeypatch.setattr(workers, "_AGAIN", 0.001)
+    told = []
+    Lab(tmp_path / "s", Workers(1)).run(walk, "smoke", told.append)
+    (said,) = [e.text for e in told if isinstance(e, Said)]
+    assert said.startswith("starting 1 process, which loads the models")
 
 
 def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):

@@ -218,7 +218,7 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
     data = Lab(tmp_path / "early", Inline()).run(experiment).to_json()
     assert data["inference"] == "exploratory"
     # eighteen seeds of three arms that train
-    assert data["registration"]["changed"] == ["54 runs were stored before it was frozen"]
+    assert data["registration"]["changed"] == ["54 runs were begun before it was frozen"]
 
 
 @pytest.mark.parametrize(

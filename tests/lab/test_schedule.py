@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.lab.work.events import Outcome
-from assay.lab.work.work import Schedule, time_left
+from assay.lab.work import work
+from assay.lab.work.events import Outcome, Progress
+from assay.lab.work.work import Pace, Schedule, time_left
 
 COST = {"a": 3.0, "b": 1.0}
 
@@ -89,3 +90,29 @@ def test_the_rest_takes_as_long_as_what_is_stored_did():
     """One of three equal groups was stored after 100 seconds, 50 seconds ago."""
     assert time_left(2.0, 100.0, 50.0).middle == pytest.approx(150.0)
     assert time_left(2.0, 100.0, 900.0).high == 0.0
+
+
+def test_the_time_left_is_that_of_the_work_that_is_left(monkeypatch):
+    """Of a cost of 12, a group of 1 was stored after 60 seconds; the other, of 11, runs on at the
+    same pace, and is half done after 390 seconds and all done after 720."""
+    clock = [0.0]
+    monkeypatch.setattr(work.time, "monotonic", lambda: clock[0])
+    one = SimpleNamespace(planned=True, left=lambda: left[0])
+    one.cost = lambda group: {"small": 1.0, "large": 11.0}[group]
+    left = [12.0]
+    pace = Pace([one])
+
+    def reach(group, done, seconds):
+        clock[0] = seconds
+        pace.heard(Progress(group, ("main",), done, 24, {}))
+
+    reach("small", 0, 0.0)
+    reach("small", 24, 60.0)
+    assert pace.eta() is None  # nothing is stored
+    left[0] = 11.0
+    pace.ended("small")
+    assert pace.eta().middle == pytest.approx(660.0)
+    reach("large", 12, 390.0)
+    assert pace.eta().middle == pytest.approx(330.0)
+    reach("large", 24, 720.0)
+    assert pace.eta().high == pytest.approx(0.0)

@@ -68,13 +68,28 @@ def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
 
 def test_other_numbers_are_another_table(judged):
     judged(TABLE)
-    other = TABLE.assign(loss=TABLE["loss"] + 0.001 * RNG.normal(size=36))
+    moved = TABLE["loss"] + 0.001 * RNG.normal(size=36)
+    other = TABLE.assign(loss=moved, right=1 - TABLE["right"])
     assert "1 claim was tried" in judged(other, "mine.loss - old.loss < -0.06")
-    right = "mine.right - old.right > -0.9"
-    assert "1 claim was tried" in judged(TABLE, right)  # of right and wrong answers many are equal
-    shuffled = TABLE.assign(right=RNG.permutation(TABLE["right"]))
+    alone = TABLE.drop(columns="loss").assign(right=RNG.permutation(TABLE["right"]))
+    # of right and wrong answers many are equal
+    assert "1 claim was tried" in judged(alone, "mine.right - old.right > -0.9")
+    shuffled = alone.assign(right=RNG.permutation(TABLE["right"]))
     assert "1 claim was tried" in judged(shuffled, "mine.right - old.right > -0.8")
-    assert "2 claims were tried" in judged(TABLE, "mine.right - old.right > -0.8")
+    assert "2 claims were tried" in judged(alone, "mine.right - old.right > -0.8")
+
+
+def test_a_claim_on_another_column_counts_for_the_table(judged):
+    """Whoever tries ten columns and reports one has tried ten claims."""
+    layered = TABLE.assign(layer=TABLE["seed"] % 4)
+    assert "1 claim was tried on this table;" in f"{judged(layered)};"
+    right = judged(layered, "mine.right - old.right > -0.9", name="copy.csv")
+    assert "2 claims were tried on this table, 1 of them on these columns" in right
+    assert f"others were “{CLAIM}”" in right
+    again = judged(layered, "mine.right - old.right > -0.8")
+    assert "3 claims were tried on this table, 2 of them on these columns" in again
+    other = layered.assign(loss=RNG.normal(size=36), right=RNG.integers(0, 2, 36))
+    assert "1 claim was tried on this table" in judged(other)  # a layer is no result
 
 
 def test_without_the_ledger_nothing_is_noted_and_the_output_says_so(judged):

@@ -25,6 +25,7 @@ from assay.ask import (
 )
 from assay.ask.contents import Contents
 from assay.ask.draft import Statement, StudyDraft
+from assay.ask.measure.measuring import OF_PROMPTS
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.sides import Side
 from assay.ask.text import Text, read
@@ -193,7 +194,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
         told = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
         bearing += comparing.pairs_in_words(study.asked, *told)
     study.asked.remarks += bearing
-    bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT)]
+    bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
     by_text = dict(zip((statement.text for statement in done), askings, strict=True))
     study.beside = partial(beside.lines, study.asked, by_text, bearing)
 

@@ -173,8 +173,9 @@ class Check(Concluded):
         j, q = self.judged, self.question
         n = " × ".join(f"{count} {unit}s" for unit, count in j.n.items())
         why = f" ({self.reason})" if self.reason else ""
+        unless = f", unless {j.unless}" if j.unless else ""
         lines = [
-            f"{self.outcome}{why}: {q.sentence}",
+            f"{self.outcome}{why}{unless}: {q.sentence}",
             f"{q.holds}: {_number(j)}, {n}{self.base_rates}",
             "",
         ]

@@ -42,8 +42,10 @@ NEARLY_ALL = 1.5
 """The ratio that nine of ten units reach where nearly all lie in sets: then, too, it has to be the
 same. Of independent units, of six laws, nine of ten reach at most 1.1."""
 LIKELY = 1.8
-"""That ratio from which a warning says that many units may be near-copies; where there are n, it is
-9/n higher. Honest tables have as much now and then, above all where few numbers lie behind many."""
+"""That ratio from which units may be near-copies; where there are n, it is 9/n higher."""
+WARNS, RAISED = 1.6, 40.0
+"""That ratio from which a warning says so, though it does not decide; where there are n, it is
+RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2 % reach it."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
@@ -67,6 +69,8 @@ class Sets(NamedTuple):
     units."""
     nearly_all: float
     """How much farther it is for nine of ten units."""
+    warns: bool
+    """Whether that is said even if it does not decide."""
     plain: bool
     """Whether that is so at each scale of the columns, by far."""
     dims: int
@@ -242,7 +246,8 @@ def _named(
             f"{100 * max(0.0, share):.0f} % of the variance",
             limits,
             p < CARRIES,
-            f"--unit {name}, or --fixed {name} if the claim is about these {count} only",
+            f"--unit {name} with mean(COLUMN, over={unit}) in the claim, or --fixed {name} if the "
+            f"claim is about these {count} only",
         )
     few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
     for (a, of_a), (b, of_b) in itertools.combinations(few, 2):
@@ -273,7 +278,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, found, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
-    decides = False
+    decides = warns = False
     total = int(place.max()) + 1
     for v in vectors:
         sets = near_copies(v.points, unit)
@@ -287,7 +292,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
             )
         plain = sets.apart > DECIDES or sets.nearly_all > NEARLY_ALL
         if plain or not v.of_controls:
-            decides |= plain
+            decides, warns = decides | plain, warns | sets.warns
             found.append(v.whole(sets.of, total))
             lines.append(sets.words)
             alone += sets.dims == 1
@@ -302,6 +307,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     return [
         Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
+        if decides or warns
     ]
 
 
@@ -333,7 +339,8 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1
     # of most in one set, and few far away, it is not true
     even = n * n >= EQUAL * count * int(np.square(np.bincount(of)).sum())
-    found = Sets(of, apart, nearly_all, plain, dims, words)
+    warns = apart >= WARNS + RAISED / n + (dims == 1)
+    found = Sets(of, apart, nearly_all, warns, plain, dims, words)
     return found if even or (plain and dims > 1) else None
 
 
@@ -373,7 +380,7 @@ def _in_order(
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
     usual = name in (unit, "the rows") or name.lower() in TIMES
-    found = [p for v in vectors if usual and (p := _patterns(v, order))]
+    found = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
     every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
     if len(found) > 1 and any(len(v.units) < n for v in vectors):
         whole = [v.whole(of, n) for ((_, of, v), *_) in found]
@@ -398,15 +405,17 @@ def _in_order(
         )
 
 
-def _patterns(v: Vectors, order: np.ndarray) -> list[tuple[str, np.ndarray, Vectors]]:
-    """The patterns in an order in which units are alike, the plainest first."""
+def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.ndarray, Vectors]]:
+    """The patterns in an order in which units are alike, the plainest first; `looks` says how many
+    vectors are searched."""
     n = len(v.units)
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
     ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
     ways += [(f"{m} in a row", rank // m) for m in sizes]
     found = [(_pattern(v.points, of), how, of) for how, of in ways]
-    some = sorted((x for x in found if x[0] < CARRIES / len(ways)), key=lambda x: x[0])
+    most = CARRIES / max(1, len(ways) * looks)
+    some = sorted((x for x in found if x[0] < most), key=lambda x: x[0])
     return [(how, of, v) for _, how, of in some]
 
 
@@ -573,13 +582,22 @@ def _vectors(
 
 
 def _dithered(x: np.ndarray) -> np.ndarray:
-    """Numbers with the noise of their rounding, so that rounded ones are no copies; without columns
-    in which rounding leaves few different ones."""
-    steps = np.array([grid(column) for column in x.T])
+    """Numbers with the noise of their rounding, so that rounded ones are no copies, and neither are
+    shares of a few answers; without columns in which that leaves few different ones."""
+    steps = np.array([grid(column) or _lattice(column) for column in x.T])
     levels = np.array([len(np.unique(column)) for column in x.T])
     kept = np.where(steps > 0, 2 * levels > len(x), levels > 1)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
     return (x + noise * steps)[:, kept] if x.size else x
+
+
+def _lattice(x: np.ndarray) -> float:
+    """The least difference of numbers if all their differences are multiples of it, as those of
+    shares of six are of a sixth; else 0."""
+    levels = np.unique(np.round(x, 12))
+    steps = (levels - levels[0]) / np.diff(levels).min(initial=np.inf)
+    is_regular = len(levels) > 1 and bool(np.abs(steps - np.round(steps)).max() < 1e-6)
+    return float(np.diff(levels).min()) if is_regular else 0.0
 
 
 def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:

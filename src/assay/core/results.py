@@ -221,7 +221,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("contrast", "edition", "rows", "sides", "together", "violations"),
+        *("contrast", "edition", "rows", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -240,12 +240,16 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """What the arms that it compares have of one measure, by their columns."""
     together: int = 1
     """For how many claims of a study its interval holds at once."""
+    unless: str = ""
+    """Of a verdict on a table the dependence that its units may have, with which the outcome would
+    be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
     claim: Any = None
     """The `Claim` itself; None where it was read from a file."""
 
     def __repr__(self) -> str:
         why = explain_reason(self.reason) or (self.too if self.outcome == "holds" else "")
         words = self.outcome + (f" ({why})" if why else "")
+        words += f", unless {self.unless}" if self.unless else ""
         return (
             f"<Judged {self.text!r}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
             f"{self.high:.4g}]>"

@@ -39,11 +39,26 @@ def check(template: str, spec: Spec) -> None:
         raise ExperimentError(f"scope {template!r}: {e}; write a brace that is meant twice") from e
 
 
-def shared_scopes(scopes: Sequence[str]) -> list[tuple[str, str]]:
-    """Part what the scopes of all claims share from what those of some add.
+def scopes_of(claims: Sequence[str], estimates: Sequence[str]) -> list[tuple[str, str]]:
+    """Give the scopes of a result, as `shared_scopes` parts them: of its claims, then of those
+    estimates that have another one.
+
+    Example:
+        >>> from assay.core.scopes import scopes_of
+        >>> scopes_of(["6 seeds; gpt2"], ["6 seeds; gpt2", "6 seeds; gpt2, block 3"])
+        [('', '6 seeds; gpt2'), ('the estimates', '6 seeds; gpt2, block 3')]
+    """
+    more = shared_scopes([s if s not in claims else "" for s in estimates], "estimate")
+    named = [(who or ("the estimates" if claims else ""), words) for who, words in more]
+    return [*shared_scopes(claims), *named]
+
+
+def shared_scopes(scopes: Sequence[str], noun: str = "claim") -> list[tuple[str, str]]:
+    """Part what the scopes of all claims, or other statements, share from what those of some add.
 
     Args:
         scopes: in the order of the claims; "" of one that has none.
+        noun: what one of them is called.
     Returns: ("", what all share), then (the claims, what they add).
     Example:
         >>> from assay.core.scopes import shared_scopes
@@ -62,13 +77,13 @@ def shared_scopes(scopes: Sequence[str]) -> list[tuple[str, str]]:
         words = "; ".join(filter(None, [*whole, ", ".join(last.split(", ")[len(begun) :])]))
         by_words.setdefault(words, []).append(number)
     del by_words[""]
-    own = [(claims_in_words(numbers), words) for words, numbers in by_words.items()]
+    own = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
     return [("", shared)] * bool(shared) + own
 
 
-def claims_in_words(numbers: Sequence[int]) -> str:
+def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:
     """Name claims by their numbers: "claim 2", "claims 1, 3"."""
-    return f"claim{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def changes(current: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:

@@ -122,13 +122,27 @@ class _Question:
                 f"{plural('cell', len(cells))} of {' × '.join(axes)}"
             )
         whole = xr.Dataset.from_dataframe(cells)
-        data = xr.Dataset({c.key: c.take(whole[c.name], self.axes) for c in columns})
+        there = xr.DataArray.from_series(grouped.size()).notnull()
+        data = xr.Dataset({c.key: self._taken(c, whole[c.name], there) for c in columns})
         present = data.to_array().notnull().all("variable")
         missing = int(present.size - present.sum())  # combinations that no row has among them
         if missing:
             cell = plural("cell", missing)
             notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
         return data, notes
+
+    def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
+        """What a column takes of the cells; of a mean over levels that each belong to one level of
+        a unit, such as the prompts of a topic, those that a unit has (`there`)."""
+        is_nested = any(
+            self.rows[unit].nunique() > 1 and self.rows.groupby(over)[unit].nunique().max() == 1
+            for over in column.over
+            for unit in self.axes
+        )
+        if column.how != "mean" or not is_nested:
+            return column.take(x, self.axes)
+        share = column.take(there.astype(float), self.axes)
+        return column.take(x.where(there, 0.0), self.axes) / share.where(share > 0)
 
 
 def judge(
@@ -301,16 +315,23 @@ def _weigh(
     found += _selected(question, roles, judgement, arms, level)
     against: list[dependence.Grouping] = []
     said: list[dependence.Grouping] = []
+    unsure: list[dependence.Grouping] = []
+    least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in found:
         outcome = judging.outcome_of(claim, *grouping.limits)
         same, decided = outcome == judgement.outcome, judgement.outcome in ("holds", "fails")
         changes = "the outcome is the same" if same else f"the outcome changes to {outcome}"
-        grouping = replace(grouping, changes=changes if decided else "")
+        limits = grouping.limits
+        if limits.known:
+            limits = Limits(max(limits.low, least), min(limits.high, greatest))
+        grouping = replace(grouping, limits=limits, changes=changes if decided else "")
         against += [grouping] if decided and grouping.decides and not same else []
         said += [grouping] if grouping.carries or grouping in against else []
+        unsure += [grouping] if decided and grouping in said and not same else []
     lines = dependence.lines(said)
     if not against:
-        return judgement, lines
+        unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
+        return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
     price = Price(f"{more}{first.advice}")

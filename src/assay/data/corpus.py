@@ -98,6 +98,8 @@ class Corpus:
     content: str = field(default="", repr=False)
     """64 hex digits of all files of the folder, those without text and of equal content
     included."""
+    copies: int = 0
+    """How many files are left out, since an earlier one has the same content."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -252,19 +254,20 @@ def _loaded(name: str, folder: Path) -> Corpus:
     paths = _stdlib(folder) if name == STDLIB else _visible(folder)
     documents: dict[str, Document] = {}
     read: dict[str, str] = {}
+    texts = 0
     for path in paths:
         content, name_inside = _read(path), path.relative_to(folder).as_posix()
         read[name_inside] = digest = hashlib.sha256(content).hexdigest()
         if content.strip() and _is_text(path, content):
             documents.setdefault(digest, Document(name_inside, digest, len(content)))
+            texts += 1
     if not documents:
         raise DataError(
             f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are "
             "not empty"
         )
-    return Corpus(
-        name, folder, tuple(sorted(documents.values(), key=lambda d: d.path)), inputs.of_texts(read)
-    )
+    every, copies = sorted(documents.values(), key=lambda d: d.path), texts - len(documents)
+    return Corpus(name, folder, tuple(every), inputs.of_texts(read), copies)
 
 
 def _stdlib(folder: Path) -> list[Path]:

@@ -26,14 +26,18 @@ from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import Plan, plan
+from assay.evaluation.text import Plan, Text, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
+from assay.subjects.sizes import read_sizes
 
 OTHER_SCALE = 4.0
 """How many times as large as in training activations are from which they are of another scale."""
+GUESS = 0.1
+"""Nats by which the clean loss is less than that of a uniform guess, at most, where it is reported
+that the model guesses."""
 Progress = Callable[[int, int], None]
 
 
@@ -197,7 +201,12 @@ def _on_text(
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
-                "notes": [*p.notes, *([cut] if cut else [])],
+                "notes": [
+                    *_guessing(sums, folder),
+                    *_unused(corpus, p, words),
+                    *p.notes,
+                    *([cut] if cut else []),
+                ],
                 "compared": compare(),
             }
             yield p.source, details, sums, words.names
@@ -290,6 +299,32 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
         for kind, words in kinds
         if kind in lost_counts
     ]
+
+
+def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:
+    """Say why fewer documents are measured than there are files."""
+    if corpus.copies:
+        files = len(corpus.documents) + corpus.copies
+        yield f"{corpus.copies:,} of {files:,} files are copies of others, and are left out"
+    there, measured = len(corpus.part(plan.text.part)), len(words.names)
+    if measured < there and words.tokens.size < plan.text.tokens // words.context * words.context:
+        yield (
+            f"{there - measured:,} of {there:,} documents are shorter than {words.context} tokens, "
+            "or are set aside for means, and are left out"
+        )
+
+
+def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[str]:
+    """Say that the model predicts this text no better than a guess would, if that is so: then no
+    loss says anything about a dictionary."""
+    vocabulary = read_sizes(folder.config)["v"]
+    loss = float(sums["ce_clean"].sum() / max(1, sums["predictions"].sum()))
+    if loss > math.log(vocabulary) - GUESS:
+        yield (
+            f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
+            f"({math.log(vocabulary):.2f}): the model predicts nothing here, so the losses say "
+            "nothing about the dictionary"
+        )
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:

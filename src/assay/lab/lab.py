@@ -157,7 +157,8 @@ class Lab:
     def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
         """Judge what is stored, and write the result into the store. Raises: StoreError when runs
         are missing; ClaimError."""
-        frozen = frozen or followed.following(self.store, experiment, now, models=True)
+        if frozen is None or frozen.frozen is None:  # it may have been frozen during the run
+            frozen = followed.following(self.store, experiment, now, models=True)
         result = frozen.judged(now)
         self.store.prepare()
         with explained(self.store.root):

@@ -27,7 +27,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
 from assay.core.results import Estimated, Judged, Published, ResultData
-from assay.core.scopes import shared_scopes
+from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
 from assay.report.interval_plot import interval_plot
@@ -149,7 +149,7 @@ def page(
     contests of the record turned, `study` what a study says of itself."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    scopes = [": ".join(filter(None, s)) for s in shared_scopes([v.scope for v in claims])]
+    scopes = _scopes(data)
     told = statements.notes_in_order(data)
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
@@ -205,6 +205,12 @@ def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         same += 1
     left = (", ".join(p[same:]) for p in parts)
     return ", ".join(parts[0][:same]), dict(zip(notes, left, strict=True))
+
+
+def _scopes(data: ResultData) -> list[str]:
+    """What claims and estimates are about, what all of them share first."""
+    every = scopes_of([v.scope for v in data.verdicts], [e.scope for e in data.findings])
+    return [": ".join(filter(None, scope)) for scope in every]
 
 
 def _in_words(data: ResultData, study: Shown) -> ResultData:

@@ -195,6 +195,13 @@ class Row:
     brief: str = ""
     """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
     it."""
+    unless: str = ""
+    """The dependence with which the outcome would be another, as `Judged` has it."""
+
+    @property
+    def headline(self) -> str:
+        """The outcome, and what it depends on: "holds, unless the 20 prompts are …"."""
+        return f"{self.outcome}, unless {self.unless}" if self.unless else self.outcome
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -244,7 +251,7 @@ class Row:
     def came_out(self) -> str:
         """The outcome with its sign, and what a contest turned it to: "● holds → ◐ by contest"."""
         contested = f" → {SIGNS[self.now]} by contest" if self.now else ""
-        return f"{self.sign} {self.outcome}{contested}"
+        return f"{self.sign} {self.headline}{contested}"
 
 
 def checked(rows: Iterable[Row]) -> str:
@@ -436,6 +443,7 @@ def row(s: Statement) -> Row:
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
+        unless=s.unless,
     )
 
 
@@ -630,7 +638,7 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
     grid.add_column(overflow="fold")
     for r in listed:
         style = f"bold {STYLES.get(r.outcome, '')}".strip()
-        named = "" if r.outcome == "finding" else f"{r.outcome}: "
+        named = "" if r.outcome == "finding" else f"{r.headline}: "
         lines = [Text.assemble((named, style), (r.text, "bold")), *_below(r, verbose)]
         grid.add_row(Text(r.sign, style), Text("\n").join(lines))
         grid.add_row()

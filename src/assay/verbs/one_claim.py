@@ -39,7 +39,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
     source = "" if claim.threshold_from == reasons.GIVEN else f", from {claim.threshold_from}"
     lines = [
         (f"claim {number}", claim.text),
-        ("verdict", f"{row.sign} {row.outcome}{kind}" + (f"; {why}" if why else "")),
+        ("verdict", f"{row.sign} {row.headline}{kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
         ("threshold", f"{claim.threshold}{source}"),

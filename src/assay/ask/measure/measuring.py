@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -298,6 +299,10 @@ def _tables(some: Sequence[Read]) -> list[Table]:
         for read in some
         for point in interventions.points(read)
     ]
+
+
+OF_PROMPTS = re.compile(r": [\d,]+ of [\d,]+ prompts (has|have) ")
+"""What a remark on the prompts of a read has, which bears on its number."""
 
 
 def remarks(

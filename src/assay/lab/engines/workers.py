@@ -12,6 +12,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 # of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.5  # seconds until asking again for a task when none was ready
+_SLOW = 10.0  # seconds after which it is said that workers are still starting
 _SERVE = "from assay.lab.work.worker import serve; serve()"
 _PREPARE = "from assay.lab.work.worker import prepare; prepare({line!r})"
 _IMPORTS = "import torch, xarray, assay.lab.work.worker"
@@ -63,6 +65,7 @@ class Workers:
         source, open_ = iter(tasks), True
         inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
         workers: list[_Worker] = []
+        is_heard, started = False, 0.0
         if self._idle is not None:
             workers, self._idle = [w for w in self._idle if w.joins(inbox, report)], []
         try:
@@ -75,6 +78,7 @@ class Workers:
                         break
                     free = next((w for w in workers if w.task is None), None)
                     if free is None:
+                        started = started or time.monotonic()
                         free = _Worker(self.threads, inbox, report, task, self._address(task))
                         workers.append(free)
                     free.start(task)
@@ -83,7 +87,11 @@ class Workers:
                 try:
                     worker, line = inbox.get(timeout=_AGAIN)
                 except queue.Empty:
+                    if workers and not is_heard and time.monotonic() - started > _SLOW:
+                        is_heard = True
+                        report(Said(_starting(len(workers))))
                     continue
+                is_heard = True
                 if line is None:
                     if worker not in workers:  # it ended while it waited
                         continue
@@ -124,6 +132,12 @@ class Workers:
 
 
 _END = object()
+
+
+def _starting(n: int) -> str:
+    """Say that so many workers have not begun yet."""
+    what = "1 process, which loads" if n == 1 else f"{n} processes, which load"
+    return f"starting {what} the models; on a busy machine this takes minutes"
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -189,6 +189,8 @@ class Followed:
         ledger = self.ledger
         gone = ledger.gone(self.experiment.name, self.preset.title)
         phrases = list(filter(None, (self._lost(), gone)))
+        if not phrases and not self.departures and 1 not in self._looks():
+            phrases.append("the look at what was frozen, which `assay run` notes")
         if questions.is_by_rows(_asked(frozen)):
             return phrases
         for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset.specs)):
@@ -212,9 +214,9 @@ class Followed:
         for why, when, _ in Questions.of(self.store).exposures(_asked(frozen)):
             if when < frozen.time:
                 changes.append(f"{why}, before it was frozen")
-        finished = [str(run.provenance.get("finished", frozen.time)) for run in plan.stored]
-        if early := sum(time < frozen.time for time in finished):
-            changes.append(f"{early} runs were stored before it was frozen")
+        if early := sum((run.begun or frozen.time) < frozen.time for run in plan.stored):
+            runs = f"{early} {plural('run', early)} {'was' if early == 1 else 'were'}"
+            changes.append(f"{runs} begun before it was frozen")
         return changes
 
     def _related(self, frozen: Registration) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.results import Judged, ResultData
+from assay.core.results import Estimated, Judged, ResultData
 from assay.core.schema import Written
-from assay.core.scopes import shared_scopes
+from assay.core.scopes import scopes_of
 from assay.lab import catalogue
 from assay.lab.store.atomic import unseal
 from assay.lab.store.origin import STUDIES, called, in_file, parent_folder
@@ -119,17 +119,17 @@ def _deciding(
 
 
 def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
-    """Say for what the verdicts speak: models, prompts and sites; what all of them share is said
-    once."""
-    said = []
+    """Say for what the verdicts and estimates speak: models, prompts and sites; what all of them
+    share is said once."""
     conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
-    for verdict in data.verdicts:
-        scope = verdict.scope
-        if scope and experiment.materials is not None:
-            scope = experiment.materials.scope(scope, conditions.get(verdict.text, ""))
-        said.append(scope)
-    for claims, words in shared_scopes(said):
-        yield f"scope of {claims}: {words}" if claims else f"scope: {words}"
+
+    def scope(s: Judged | Estimated) -> str:
+        if not s.scope or experiment.materials is None:
+            return s.scope
+        return experiment.materials.scope(s.scope, conditions.get(s.text, ""))
+
+    for which, words in scopes_of([*map(scope, data.verdicts)], [*map(scope, data.findings)]):
+        yield f"scope of {which}: {words}" if which else f"scope: {words}"
 
 
 def described(

@@ -292,20 +292,22 @@ class Questions(Journal):
         for q in some:
             yield from (x for x in self.about(q.key, q.units) if x["what"] == FROZEN)
 
-    def others(self, some: Iterable[Question], experiment: str) -> list[str]:
-        """Say of each question which other claims were judged about the same kind of read on some
-        of the same units, of a study's own claim before units were added or left out, and of each
-        sentence under which other name, on whatever prompts; when, and what came out."""
-        phrases = []
+    def others(self, some: Sequence[Question], experiment: str) -> list[str]:
+        """Say of each question which claims that are not among these were judged about the same
+        kind of read on some of the same units, of a study's own claim before units were added or
+        left out, and of each sentence under which other name, on whatever prompts; when, and what
+        came out."""
+        phrases, current = list[str](), {(q.text, q.threshold) for q in some}
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
         for q in some:
             own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
             first = own.index(True) if True in own else len(judged)
             for place, line in enumerate(judged):
                 when = "earlier" if place < first else "later"
-                phrases.append(
-                    _also_judged(q, line, when) or _judged_again(q, line, when, own[place])
-                )
+                is_ours = line["experiment"] == experiment
+                is_current = is_ours and (line["text"], line["threshold"]) in current
+                also = "" if is_current else _also_judged(q, line, when)
+                phrases.append(also or _judged_again(q, line, when, own[place]))
         return list(dict.fromkeys(filter(None, phrases)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,7 @@ from assay.lab.judge import contents, families, looks, questions
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
-from assay.lab.store import journal, origin, provenance
+from assay.lab.store import groups, journal, origin, provenance
 from assay.lab.store.atomic import SCHEMA, NewerError, explained, seal, unseal, write
 from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.store.store import Store
@@ -121,17 +121,36 @@ def freeze(
             "code would judge; run it again"
         )
     asked = questions.read(content.get("questions", {}))
-    for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
-        raise TooLate(f"cannot freeze {experiment.name}: {why}; {fresh}")
-    _refuse_gaps(store)
-    if partly := Questions.of(store).partly(asked):
-        content["seen"] = partly
+    with groups.running(store, experiment.name, preset.title) as is_idle:
+        for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
+            raise TooLate(f"cannot freeze {experiment.name}: {why}; {fresh}")
+        if not is_idle:
+            raise TooLate(f"cannot freeze {experiment.name}: {_IN_PROGRESS}")
+        _refuse_gaps(store)
+        if partly := Questions.of(store).partly(asked):
+            content["seen"] = partly
+        paths = _write(store, experiment, preset, content, write_adjacent=write_adjacent)
+    return read(paths[0])
+
+
+_IN_PROGRESS = (
+    "a run of it is in progress; stop that run before it stores a result, then freeze the study "
+    "and run it again"
+)
+
+
+def _write(
+    store: Store, experiment: Experiment, preset: Preset, content: JSON, *, write_adjacent: bool
+) -> list[Path]:
+    """Write what is frozen, and note it in the ledger and the questions; gives its files. Raises:
+    OSError when the disk is full."""
     noted = {"time": provenance.timestamp(), "commit": provenance.commit()}
     data = {"schema": SCHEMA, **content, "hash": _hash(content), **noted}
     data["software"] = dict(provenance.software())
     adjacent, here = adjacent_path(experiment, preset), place(store, experiment, preset)
     paths = [adjacent, here] if adjacent is not None and write_adjacent else [here]
     about = journal.subject(experiment, preset.specs)
+    asked = questions.read(content.get("questions", {}))
     store.prepare()
     with explained(store.root), store.lock("registered"):
         more = {"registration": data["hash"]}
@@ -140,7 +159,7 @@ def freeze(
         here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             write(path, seal(data))
-    return read(paths[0])
+    return paths
 
 
 def _unchanged(
@@ -400,6 +419,8 @@ def _seen(
         of = "prompts" if by_rows else "seeds"
         stored = f"{len(runs)} runs on these {of} are already stored with their measures"
         yield f"{stored}: {', '.join(runs[:3])}{more}", fresh
+    for why in _find_begun_runs(store, experiment, preset, by_rows=by_rows):
+        yield why, fresh
     ledger = Ledger(store)
     if not by_rows:
         for line, shared in ledger.exposures(journal.subject(experiment, preset.specs)):
@@ -432,19 +453,54 @@ def _find_stored_runs(
 ) -> Iterator[str]:
     """Name the stored runs of an experiment on these seeds, and of the same arm at the same
     settings under another name; with `by_rows`, whatever the seed, those that read the same."""
+    is_of_it = _matching(experiment, preset, by_rows=by_rows)
+    for s in store.list():
+        if is_of_it(s.experiment, s.arm, s.spec_json, s.inputs):
+            seed = json.loads(s.spec_json).get("seed")
+            yield f"{s.experiment}/{s.arm} seed {seed} ({s.key[:12]})"
+
+
+def _find_begun_runs(
+    store: Store, experiment: Experiment, preset: Preset, *, by_rows: bool
+) -> Iterator[str]:
+    """Say which of these runs are being measured now, or were begun and interrupted: whoever began
+    them may have seen how they go."""
+    is_of_it = _matching(experiment, preset, by_rows=by_rows)
+    for group in groups.unfinished(store):
+        name = group.experiment
+        if not any(
+            is_of_it(name, arm, canonical_json(m.spec), group.inputs.get(m.key, {}))
+            for arm, members in group.arms.items()
+            for m in members
+        ):
+            continue
+        with groups.locked(store, group.name) as is_idle:
+            if not is_idle:
+                yield f"a run of {name} is measuring the same now"
+            elif group.begun:
+                yield f"runs of {name} that measure the same were begun on {group.begun}"
+
+
+def _matching(
+    experiment: Experiment, preset: Preset, *, by_rows: bool
+) -> Callable[[str, str, str, JSON], bool]:
+    """What tells of a run, by its experiment, arm, spec as JSON and inputs, whether it is one of an
+    experiment on these seeds, or of the same arm at the same settings under another name; with
+    `by_rows`, whatever the seed, whether it reads the same."""
     trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
     jobs = [(name, s) for name in trained for s in experiment.specs_of(name, preset.specs)]
     seeds = {spec.seed for _, spec in jobs}
     read = experiment.inputs if by_rows and experiment.inputs else lambda spec: {}
     setting = seedless if by_rows else str
     wanted = {(n.rpartition("/")[2], setting(s.to_json())): read(s) for n, s in jobs}
-    for s in store.list():
-        seed, known = json.loads(s.spec_json).get("seed"), setting(s.spec_json)
-        same = (s.arm.rpartition("/")[2], known) in wanted
+
+    def is_of_it(of: str, arm: str, spec: str, inputs: JSON) -> bool:
+        place = arm.rpartition("/")[2], setting(spec)
         if by_rows:
-            same = same and s.inputs == wanted[s.arm.rpartition("/")[2], known]
-        if same or (s.experiment == experiment.name and seed in seeds and not by_rows):
-            yield f"{s.experiment}/{s.arm} seed {seed} ({s.key[:12]})"
+            return place in wanted and inputs == wanted[place]
+        return place in wanted or (of == experiment.name and json.loads(spec).get("seed") in seeds)
+
+    return is_of_it
 
 
 def _hash(content: JSON) -> str:

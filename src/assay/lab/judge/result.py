@@ -542,6 +542,7 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "inputs": {**digests_by_name(plan.stored), **inputs},
         "code": sorted({str(p.get("code", "")) for p in run_provenances}),
         "keys": provenance.digest(canonical_json(keys)),
+        "begun": min(filter(None, (run.begun for run in runs)), default=""),
         "finished": last.get("finished", ""),
         "device": last.get("device", ""),
         "peak_rss": max((int(p.get("peak_rss", 0)) for p in run_provenances), default=0),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import rows
-from assay.core.columns import Column
 from assay.core.expression import parse
 from assay.core.reading import plural
 from assay.core.results import Judged
@@ -48,18 +47,21 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
         arm_column: its column of arms.
     """
     frame, _ = rows.read(table, arm_column)
-    columns = [(c, c.arm or judged.arm) for c in parse(judged.text).columns]
+    columns = [(c.name, c.arm or judged.arm) for c in parse(judged.text).columns]
     parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
     question, threshold = key({}, parts), str(judged.threshold)
     said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
+    whole = _results(frame, unit)
     try:
-        noted = _noted(question, parts, units, said)
+        noted = _noted(question, parts, units, said, whole)
     except OSError as e:
         return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
     earlier = {x["text"]: x for x in noted if x["text"] != judged.text}
     same = [x for x in noted if x["text"] == judged.text]
-    count = _count(len(earlier) + 1, "this table")
+    count, own = _count(len(earlier) + 1, "this table"), 1
+    own += sum(_same_table(x, parts, units) for x in earlier.values())
+    count += f", {own} of them on these columns" if own <= len(earlier) else ""
     return [count, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
 
 
@@ -98,12 +100,21 @@ def note_asked(
 
 
 def _noted(
-    question: str, parts: Sequence[str], units: Sequence[str], said: Mapping[str, str]
+    question: str,
+    parts: Sequence[str],
+    units: Sequence[str],
+    said: Mapping[str, str],
+    whole: Sequence[str] = (),
 ) -> list[Line]:
-    """Note a claim, and return the earlier lines about the same table or prompts."""
+    """Note a claim, and return the earlier lines about the same table or prompts; `whole` are all
+    columns of results that the table has, whether the claim reads them or not."""
     questions = Questions(file())
-    earlier: list[Line] = [x for x in questions.looks if _same_table(x, parts, units)]
-    questions.note(question, JUDGED, parts=parts, units=units, **said)
+    known = [x for x in questions.looks if x["what"] == JUDGED and "experiment" not in x]
+    earlier: list[Line] = [
+        x for x in known if _same_table(x, parts, units) or {*whole} & {*x.get("whole", ())}
+    ]
+    more = {"whole": whole} if whole else {}
+    questions.note(question, JUDGED, parts=parts, units=units, **more, **said)
     return earlier
 
 
@@ -136,8 +147,6 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
 
 def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
     """Whether a line is about a table with one of these columns, or with half of these numbers."""
-    if line["what"] != JUDGED or "experiment" in line:
-        return False
     return bool({*parts} & {*line.get("parts", ())}) or _shares(line, units)
 
 
@@ -148,12 +157,23 @@ def _shares(line: Line, units: Sequence[str]) -> bool:
     return fewer > 0 and shared >= SHARED * fewer
 
 
+def _results(frame: pd.DataFrame, unit: Sequence[str]) -> list[str]:
+    """Twelve hex digits of each column of numbers in each arm, but of those that are the same in
+    all arms, such as a layer or a length: other tables have them as well."""
+    arms = [str(arm) for arm in frame["arm"].unique()]
+    found = set[str]()
+    for name in frame.select_dtypes("number").columns.difference([*unit]):
+        parts = {_part(*_numbers(frame, str(name), arm, unit)) for arm in arms}
+        found |= parts if len(parts) > 1 else set()
+    return sorted(found)
+
+
 def _numbers(
-    frame: pd.DataFrame, column: Column, arm: str, unit: Sequence[str]
+    frame: pd.DataFrame, column: str, arm: str, unit: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """The numbers of an arm in a column as texts of twelve digits, and the units of each."""
     of = frame[frame["arm"] == arm]
-    numbers = [f"{x:.12g}" for x in np.asarray(of[column.name], dtype=float)]
+    numbers = [f"{x:.12g}" for x in np.asarray(of[column], dtype=float)]
     return numbers, [" ".join(map(str, row)) for row in of[[*unit]].itertuples(index=False)]
 
 

@@ -30,6 +30,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
+from assay.lab.store import provenance
 from assay.lab.store.atomic import explained, write_folders
 from assay.lab.store.runs import Job
 from assay.lab.store.store import Store
@@ -124,6 +125,15 @@ class RunGroup:
         return frozenset(m.parent for m in self.members if m.parent is not None)
 
     @property
+    def begun(self) -> str:
+        """When work on it began, as ISO 8601 in UTC, if a checkpoint of that is kept; else ""."""
+        try:
+            sessions = json.loads(foreign.read_stored(self.folder / "clock.json"))
+            return provenance.timestamp(min(float(start) for start, *_ in sessions))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return ""
+
+    @property
     def step(self) -> int:
         """The step of the last checkpoint; 0 without one."""
         saved = checkpoints(self.folder)
@@ -196,6 +206,12 @@ def locked(
 ) -> contextlib.AbstractContextManager[bool]:
     """Hold the lock of a group, which the process that works on it has; see `Store.locked`."""
     return store.locked(f"group-{name}", wait=wait)
+
+
+def running(store: Store, experiment: str, preset: str) -> contextlib.AbstractContextManager[bool]:
+    """Hold the lock of a preset, which a command that runs it has from before its first task to
+    after its last; see `Store.locked`."""
+    return store.locked(f"run-{experiment}-{preset}")
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from assay.core.heavy import torch, xr
 from assay.core.measures import from_tensors, to_tensors
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab.store.atomic import SEAL
+from assay.lab.store.provenance import timestamp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +79,15 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     def folder(self) -> Path:
         """Its folder."""
         return Path(self.place)
+
+    @property
+    def begun(self) -> str:
+        """When work on it began, or else when it was finished, as ISO 8601 in UTC; "" where that is
+        not known."""
+        sessions = self.provenance.get("sessions")
+        if sessions:
+            return timestamp(min(float(start) for start, _ in sessions))
+        return str(self.provenance.get("finished") or "")
 
     @property
     def has_params(self) -> bool:

@@ -36,6 +36,7 @@ from assay.lab.work.events import (
     Planned,
     Progress,
     Saved,
+    Started,
     Task,
 )
 from assay.lab.work.slots import Slots
@@ -122,6 +123,10 @@ class Work:
         cpu = self.first.cpu_seconds
         return len(self.first.missing) if cpu is None else cpu
 
+    def cost(self, group: str) -> float:
+        """What one of its groups costs, in the same; 0 of a group that it does not have."""
+        return self._schedule.cost(group) if self._schedule and self.has(group) else 0.0
+
     def close(self) -> None:
         """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
         store."""
@@ -174,7 +179,7 @@ def work(
             whole(work_item)
 
     def heard(event: Any) -> None:
-        pace.begin()
+        pace.heard(event)
         candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
             w for w in works if w.begun and not w.over
         ]
@@ -182,6 +187,9 @@ def work(
             work_item.heard(event)
 
     with contextlib.ExitStack() as stack:
+        for one in works:  # nothing of it is frozen meanwhile; another command may run it as well
+            place = store, one.experiment.name, one.first.preset.title
+            stack.enter_context(grouping.running(*place))
         tasks = _tasks(works)
         if slots is not None and works:
             slots = stack.enter_context(slots.entered())
@@ -190,6 +198,7 @@ def work(
         for outcome in outcomes:
             if slots is not None:
                 slots.ended()
+            pace.ended(outcome.group)
             next(w for w in works if w.has(outcome.group)).settle(outcome)
             tell()
             if not remaining:
@@ -207,36 +216,46 @@ def work(
 
 
 class Pace:
-    """How fast works go on, by what of them is stored."""
+    """How fast works go on, by what of them is stored, and how far the groups are that run."""
 
     def __init__(self, works: Sequence[Work]):
         self._works, self._cost = works, sum(w.left() for w in works)
         self._began: float | None = None
-        self._stored = self._when = 0.0
-        """How much of the cost is stored, and when the last of it was."""
+        self._done = self._when = 0.0
+        """How much of the cost is done, and when the last of it was."""
+        self._shares: dict[str, float] = {}
+        """Which share of each group that runs is done."""
 
-    def begin(self) -> None:
-        """Note that the first group is being worked on, if it is."""
-        self._began = time.monotonic() if self._began is None else self._began
+    def heard(self, event: Any) -> None:
+        """Take what a worker reported."""
+        if isinstance(event, Started | Progress) and self._began is None:
+            self._began = time.monotonic()
+        if isinstance(event, Progress) and event.total:
+            self._shares[event.group] = event.done / event.total
+
+    def ended(self, group: str) -> None:
+        """Note that a group runs no more."""
+        self._shares.pop(group, None)
 
     def eta(self) -> Range | None:
         """The seconds that are left; None before anything is stored, and where what some of the
         works cost is known and others not."""
         left, now = sum(w.left() for w in self._works), time.monotonic()
-        if self._cost - left != self._stored:
-            self._stored, self._when = self._cost - left, now
         same = len({w.planned for w in self._works}) == 1
-        if not self._stored or self._began is None or not same:
+        if left >= self._cost or self._began is None or not same:
             return None
-        return time_left(left / self._stored, self._when - self._began, now - self._when)
+        left -= sum(s * w.cost(group) for group, s in self._shares.items() for w in self._works)
+        if self._cost - left != self._done:
+            self._done, self._when = self._cost - left, now
+        return time_left(left / self._done, self._when - self._began, now - self._when)
 
 
 def time_left(left: float, spent: float, since: float) -> Range:
-    """About how many seconds are left, if the rest goes on at the pace of what is stored.
+    """About how many seconds are left, if the rest goes on at the pace of what is done.
 
     Args:
-        left: the cost of the rest, as a multiple of that of what is stored.
-        spent: the seconds after which the last of that was stored, and `since` those since then.
+        left: the cost of the rest, as a multiple of that of what is done.
+        spent: the seconds after which the last of that was done, and `since` those since then.
     """
     return Range.about(max(0.0, left * spent - since), OFF)
 

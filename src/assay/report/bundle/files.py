@@ -28,7 +28,7 @@ MOST = 8192
 SUMS = "SHA256SUMS"
 ENVIRONMENT = (
     *("software", "machine", "device", "runs", "diverged"),
-    *("inputs", "code", "keys", "finished"),
+    *("inputs", "code", "keys", "begun", "finished"),
 )
 """What of the provenance goes out."""
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)

@@ -89,6 +89,9 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     against += _chains(folder / FOLDER, frozen, stated)
     if not frozen.time <= finished:
         against.append(f"frozen on {frozen.time}, and its runs were finished on {finished}")
+    begun = str(environment.get("begun") or frozen.time)  # older bundles do not have it
+    if begun < frozen.time:
+        against.append(f"frozen on {frozen.time}, and its first run was begun on {begun}")
     return Standing(
         inference,
         EXPLORATORY if against else inference,
