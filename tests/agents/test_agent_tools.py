@@ -404,17 +404,12 @@ IDEA = {"question": "q", "experiment": "superposition"}
 HOSTILE = [
     ("experiments", {"name": LONG}, "length <= 200"),
     ("experiments", {"name": 7}, "expected str, got int"),
-    ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
     ("experiments", {"nmae": "superposition"}, "did you mean name?"),
     ("result", {}, "key is missing: The key that run gave"),
     ("page", {"name": "../README"}, "no page is called"),
-    ("page", {"name": "/etc/passwd"}, "no page is called"),
-    ("page", {"name": "verdicts", "part": 0}, "part: expected int >= 1"),
     ("page", {"name": "verdicts", "part": 900}, "parts 1 to"),
     ("plan", {"study": LONG}, "length <= 65536"),
     ("plan", {"study": "question = = 1"}, "line 1 column 12"),
-    ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "length <= 64"),
-    ("run", {"experiment": "superposition", "sets": "steps=1"}, "expected array"),
     ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),
     ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
     ("status", {"key": "0" * 32, "wait_s": 31}, "float <= 30"),
@@ -422,19 +417,12 @@ HOSTILE = [
     ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
     (
         "judge",
-        {"rows": [{"arm": "a", "x": 1}, {"arm": "b"}], "claim": "a.x < 1", "control": ["b"]},
-        "row 2 has other columns",
-    ),
-    (
-        "judge",
         {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]},
         "at most 1,048,576",
     ),
     ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
     ("write_study", {"question": "q", "claims": []}, "experiment is missing"),
-    ("write_study", IDEA | {"claims": [{"text": "t", "holds": 5}]}, "claims[0].holds"),
     ("write_study", IDEA | {"claims": [{"text": "t", "hold": "a"}]}, "unknown field hold"),
-    ("write_study", IDEA | {"question": "q\0"}, "null characters"),
     ("write_study", IDEA | {"fields": {"steps": float("inf")}}, "fields[...]: expected"),
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
@@ -482,22 +470,6 @@ def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
         **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given,
     )
     assert said in text and "--" not in text
-
-
-def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal):
-    text = refusal("plan", experiment="superposition", sets=["steps"])
-    assert "sets needs field=value" in text and "--" not in text
-
-
-def test_what_would_decide_a_tie_names_arguments(ask):
-    rows = [
-        row | {"loss": 5 / 41 if row["arm"] == "mine" and row["seed"] else row["loss"]}
-        for row in ROWS
-    ]
-    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"][
-        "would_decide"
-    ]
-    assert "--" not in told and "bounds LOW HIGH" in told
 
 
 def test_a_study_is_refused_with_all_of_its_mistakes_a_line_each(refusal):

@@ -9,7 +9,6 @@ import torch
 from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
 import assay
-from assay.ask import checks
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Model, Read
 from assay.core.errors import DataError, ModelError
@@ -593,27 +592,3 @@ def test_the_prompts_of_a_source_decide_the_numbers(subject, three):
     known = {"prompts": three, "others": others}
     task = Task(Model(name=str(subject[0])), three, READS, table, sources=known)
     assert others.digest in [some.digest for some in task.sets]
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({}, "over all tokens of these prompts together, except for the first token"),
-        ({"source": "others"}, "over all tokens of the 2 prompts of others together"),
-        ({"position": -1}, "over these prompts, at the last token"),
-        (
-            {"position": (0, 1), "source": "others"},
-            "over the 2 prompts of others, at token 0 and token 1, of each by itself",
-        ),
-        ({"position": (0, 1), "source": "others", "source_position": 2}, "at token 2"),
-    ],
-)
-def test_a_plan_says_whose_mean_is_put_there(fields, words):
-    others = rows_of({"text": "a b c"}, {"text": "d e f"}, name="others")
-    table = intervention(ablate="mean", site="blocks.1.hook_resid_pre", **fields)
-    shown = rows_of({"text": "a b c"})
-    asked = Task(Model(name="tiny"), shown, (), table, sources={"others": others})
-    (said,) = checks.mean_ablation_in_words(asked)
-    assert said.endswith(words) if "position" in fields else words in said
-    zeros = Task(Model(name="tiny"), shown, (), intervention(ablate="zero", site=SITE))
-    assert checks.mean_ablation_in_words(zeros) == []

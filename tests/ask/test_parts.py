@@ -80,13 +80,6 @@ def halves(shown):
     return [shown.rows[i].text for i in chosen], [shown.rows[i].text for i in rest]
 
 
-def test_named_neurons_alone_are_ablated(subject, shown):
-    folder, naive = subject
-    got = measured(folder, shown, intervention(ablate="zero", site=POST, neurons=(3, 17)))[0]["one"]
-    for i, row in enumerate(shown.rows):
-        np.testing.assert_allclose(got[0, i], without(naive, row.text, (3, 17)), **CLOSE)
-
-
 def test_neurons_are_chosen_on_one_half_and_ablated_on_the_other(subject, shown):
     folder, naive = subject
     for by in ("norm", ("a", "b")):

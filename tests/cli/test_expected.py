@@ -3,10 +3,8 @@ too."""
 
 import json
 from itertools import cycle
-from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from assay.cli.main import main
 from assay.core.experiment import HEADER_KEYS
@@ -132,44 +130,3 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     assert capsys.readouterr().err.startswith("judge needs --unit COLUMN: a column whose values")
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err
-
-
-def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path, capsys):
-    import sys
-
-    from assay.cli.terminal import show
-    from assay.lab.judge.kept import around
-    from assay.lab.plan.preset import override
-    from assay.verbs.verb import Place
-    from assay.verbs.verdicts import answer
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-    import sample
-
-    data = sample.result()
-    experiment = catalogue.find("gated-sae")
-    about = around(experiment, override(experiment, "default", ()), data)
-    asked = (about, "gated-sae", experiment.origin, Place(root=tmp_path))
-    show(answer(data, *asked).words)
-    told = capsys.readouterr().out
-    assert (
-        "The mean alone" not in told
-        and f"1 estimate, without a verdict: assay show gated-sae --estimates --root {tmp_path}"
-        in told
-    )
-    last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
-    assert [line[:3] for line in last[1:8]] == [
-        "● 1",
-        "✕ 2",
-        "○ 3",
-        "● 4",
-        "◐ 5",
-        "○ 6",
-        "● 7",
-    ] and max(map(len, last[:8])) <= 100
-    assert "assay report gated-sae" in last[-1], "what to type next stands below"
-    show(answer(data, *asked, estimates=True).words)
-    assert "The mean alone" in (listed := capsys.readouterr().out)
-    assert "--estimates" not in listed
-    show(answer(structs.replace(data, verdicts=data.verdicts[:1]), *asked).words)
-    assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"

@@ -126,34 +126,6 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
 
 
-@pytest.mark.thorough
-def test_the_keyboard_sorts_and_turns_pages(page):
-    page.goto(f"{HOME}?sort=feature&way=asc")
-    page.focus("#after")
-    page.keyboard.press("Enter")
-    settle(page, "page=2")
-    assert column(page, "feature")[0] == "50"
-    page.focus("#before")
-    page.keyboard.press("Enter")
-    playwright.expect(page.locator("table.features tbody th").first).to_have_text("0")
-
-
-@pytest.mark.thorough
-def test_a_condition_is_added_and_dropped(page):
-    page.goto(f"{HOME}?all=1")
-    page.select_option("#filter-column", "density")
-    page.select_option("#filter-compare", "<=")
-    page.fill("#filter-value", "0.05")
-    page.keyboard.press("Enter")
-    settle(page, "where=density")
-    assert asked(page)["where"] == ["density<=0.05"]
-    assert all(float(text.removesuffix(" %")) <= 5 for text in column(page, "density"))
-    assert "hidden by 1 condition." in page.inner_text("#told")
-    page.click("text=drop")
-    playwright.expect(page.locator("#told")).not_to_contain_text("hidden")
-    assert "where" not in asked(page)
-
-
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
 def test_every_part_works_without_script(page):
     page.goto(f"{HOME}?all=1")
