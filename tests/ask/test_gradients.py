@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import measured, task, texts
 
 from assay.ask.measure import measuring, prompts, reads
 from assay.ask.measure.seen import prompt
@@ -23,11 +23,6 @@ TARGETS = (
     Read(name="doubt", entropy=True),
     Read(name="loss", loss=True),
 )
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("gradients") / request.param, request.param)
 
 
 def number(naive, name, text, change=None, layer=1):
@@ -94,11 +89,6 @@ def test_it_is_the_activation_times_what_autograd_gives(naive, name):
         }
         for read, value in expected.items():
             assert found[read][p] == pytest.approx(value, rel=2e-3, abs=2e-5), (read, text)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("parts") / "llama", "llama")
 
 
 def parts_by_hand(naive, text, layer, of):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naive_asking import Naive, intervention, make, measured, rows_of
+from naive_asking import intervention, measured, rows_of
 
 from assay.ask import hook_names
 from assay.ask.model_study import ModelStudy
@@ -13,12 +13,6 @@ from assay.subjects.site import Site
 
 LEAD = Read(name="lead", logit=(" a", " b"))
 WORDS = ("x", "sum of all", "def y", "the name")
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("hooks") / "llama", "llama")
-    return folder, Naive(folder)
 
 
 def blocks(naive):

@@ -69,7 +69,6 @@ def at(positions, change, heads=None):
     """Apply a change to some tokens, and heads, of what a hook sees."""
 
     def edit(x):
-        x = x.clone()
         for s in range(x.shape[1])[positions] if isinstance(positions, slice) else positions:
             for h in [None] if heads is None else heads:
                 index = (0, s) if h is None else (0, s, h)
@@ -193,7 +192,6 @@ def test_a_patch_of_one_token_takes_the_others_own(subject, three, position, hea
         return {site: lambda x: _put_heads(x, here, source)}
 
     def _put_heads(x, s, source):
-        x = x.clone()
         for h in (0, 2):
             x[0, s, h] = source[h]
         return x
@@ -228,7 +226,6 @@ def test_of_two_prompts_each_is_resampled_from_the_other(subject):
         begin = len(naive.opening)
 
         def put(x):
-            x = x.clone()
             for s in range(begin, x.shape[1]):
                 x[0, s, 1] = source[min(s if s < n else n - 1, len(source) - 1), 1]
             return x
@@ -260,7 +257,6 @@ def test_seeds_draw_other_partners_and_only_of_as_many_tokens_where_there_are(ll
 
 
 def _prefix(x, source):
-    x = x.clone()
     x[0, : len(source)] = source
     return x
 
@@ -280,7 +276,6 @@ def test_what_is_written_on_is_changed_by_ablations_and_not_by_patches(subject, 
         n = len(tokens)
 
         def put(x, n=n, source=source):
-            x = x.clone()
             for s in range(len(naive.opening), x.shape[1]):
                 if how == "mean":
                     x[0, s, 2] = (first if s == 0 else rest)[2]

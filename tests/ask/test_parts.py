@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 import transformers
 import xarray as xr
-from naive_asking import Naive, intervention, make, measured, rows_of
+from naive_asking import intervention, measured, rows_of
 
 from assay.ask.measure import measuring
 from assay.ask.measure.tasks import Task
@@ -29,12 +29,6 @@ ROWS = tuple(
     )
 )
 CLOSE = {"rtol": 0, "atol": 2e-4}
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("parts") / "llama", "llama")
-    return folder, Naive(folder)
 
 
 @pytest.fixture
@@ -243,7 +237,6 @@ def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
 
     def change(latents):
         def put(x):
-            x = x.clone()
             code = (x[:, 1:] @ sae.W_enc[0]).relu()[..., latents]
             x[:, 1:] += (2.0 - code) @ sae.W_dec[0, latents]
             return x

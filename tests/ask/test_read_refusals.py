@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from naive_models import Naive, task, texts
+from naive_models import task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask.measure import measuring, passes, reads
@@ -23,23 +23,18 @@ ALONG = Direction(name="along", unembedding=" a")
 AT = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 1, 2)}}
 
 
-@pytest.fixture(scope="module")
-def naive(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("refusals") / "llama", "llama")
-
-
 def dictionary(name):
     zeros = torch.zeros
     sites = ("blocks.1.hook_resid_pre",)
     return Dictionary(zeros(1, 9, 4), zeros(1, 4), zeros(1, 4, 9), zeros(1, 9), ReLU(), sites=sites)
 
 
-def told(naive, shown, **fields):
+def told(llama, shown, **fields):
     """What is known of a read before anything is run."""
     read = Read(**{"name": "it"} | fields)
     reads.check(read, [ALONG])
-    of = task(naive, shown, [read], directions=[ALONG])
-    folder = find(str(naive.folder))
+    of = task(llama, shown, [read], directions=[ALONG])
+    folder = find(str(llama.folder))
     prompts = [prompt(folder, row) for row in shown.rows]
     return [*measuring.remarks(of, read, prompts, dictionary)]
 
@@ -87,26 +82,26 @@ SHOWN = texts(
         ({"rank": " a", "name": "rank"}, 'such as "rank_of_answer"'),
     ],
 )
-def test_a_read_that_cannot_be_is_refused_before_anything_is_run(naive, fields, said):
+def test_a_read_that_cannot_be_is_refused_before_anything_is_run(llama, fields, said):
     if said is None:
-        assert told(naive, SHOWN, **fields) == []
+        assert told(llama, SHOWN, **fields) == []
         return
     with pytest.raises(AssayError, match=said) as refusal:
-        told(naive, SHOWN, **fields)
+        told(llama, SHOWN, **fields)
     assert "\n" not in str(refusal.value)
 
 
-def test_a_prompt_longer_than_the_context_is_refused_with_its_place(naive):
+def test_a_prompt_longer_than_the_context_is_refused_with_its_place(llama):
     with pytest.raises(AssayError, match=r"prompts, row 2 is \d+ tokens, .* reads 64 at once"):
-        told(naive, texts("x = 1", "x = 1, " * 30), loss=True)
+        told(llama, texts("x = 1", "x = 1, " * 30), loss=True)
 
 
-def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
+def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(llama):
     shown = texts(
         {"text": "def add(a, b):", "right": " return", "wrong": " retx"},
         {"text": "x = 1", "right": " return", "wrong": "y"},
     )
-    notes = told(naive, shown, log_prob=("{right}", "{wrong}"))
+    notes = told(llama, shown, log_prob=("{right}", "{wrong}"))
     assert notes == [
         "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
         "up, such as ' return' (prompts, row 1)",
@@ -116,11 +111,11 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
         "as 'y' (prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
-        assert "of which only the first is used" in told(naive, shown, **fields)[0]
-    assert told(naive, shown, log_prob=" a") == []
+        assert "of which only the first is used" in told(llama, shown, **fields)[0]
+    assert told(llama, shown, log_prob=" a") == []
 
 
-def test_one_dimension_has_one_meaning(tmp_path, naive):
+def test_one_dimension_has_one_meaning(tmp_path, llama):
     lens = {"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}
     first = Read(name="first", **lens, sweep={"layer": (0, 1)})
     other = Read(name="other", **lens, sweep={"layer": (0, 2)})
@@ -222,9 +217,9 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
         np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)
 
 
-def test_the_place_of_a_slot_that_stands_twice_is_none(naive):
+def test_the_place_of_a_slot_that_stands_twice_is_none(llama):
     shown = load(Prompts(text="{a} + {a} = {b}", rows=({"a": "x", "b": "y"},)), Path())
-    first = prompt(find(str(naive.folder)), shown.rows[0])
+    first = prompt(find(str(llama.folder)), shown.rows[0])
     assert first.at("{b}") == len(first.tokens) - 1
     with pytest.raises(DataError, match=r"row 1: \{a\} is in the prompt more than once"):
         first.at("{a}")

@@ -284,6 +284,13 @@ CASES = {
     "a scale without a place": Case(
         copied(STANDARD), "so scale=2.0 has no place", ("--hint", "scale=2")
     ),
+    "a lost whitening": Case(
+        copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
+        "inputs were whitened, and activation_whitening",
+    ),
+    "a scale of 0": Case(
+        copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")
+    ),
     "k of 0": Case(
         copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"
     ),

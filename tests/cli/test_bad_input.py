@@ -30,6 +30,8 @@ TABLE = "\n".join(
     ]
 )
 UNIT = "--unit seed --control shuffled"
+
+
 @dataclass(frozen=True)
 class Case:
     """What is typed, what the line must say, and what is broken before."""

@@ -2,14 +2,12 @@
 too."""
 
 import json
-from itertools import cycle
 
 import pytest
 
 from assay.cli.main import main
-from assay.core.experiment import HEADER_KEYS
 from assay.lab import catalogue
-from assay.report.questions import GROUPS, OTHERS, by_group
+from assay.report.questions import GROUPS, by_group
 
 TABLE = "\n".join(
     [
@@ -72,36 +70,6 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path, capsys):
     assert main(["show", "deep-linear", "9", *store]) == 2
     assert "no claims of deep-linear fit '9'" in capsys.readouterr().err
     assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
-
-
-def entries_of_tomorrow(folder):
-    """Twenty more experiments, in known groups, in a new one, and in none."""
-    more = []
-    for i, group in zip(range(20), cycle([*GROUPS, "mazes", ""])):
-        lines = [f"Number {i}: is it there?", "", *([f"Group: {group}"] if group else [])]
-        lines += [f"{key}: {key}" for key in HEADER_KEYS]
-        path = folder / f"another_long_experiment_{i}.py"
-        path.write_text('"""' + "\n".join(lines) + '\n"""')
-        more.append(catalogue.Entry(path.stem.replace("_", "-"), str(path), path))
-    return more
-
-
-def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(capsys, monkeypatch, tmp_path):
-    every = [*catalogue.entries(), *entries_of_tomorrow(tmp_path)]
-    monkeypatch.setattr(catalogue, "entries", lambda: every)
-    monkeypatch.chdir(tmp_path)  # where nothing is stored, whatever was run in this checkout
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert main(["list"]) == 0
-    short = capsys.readouterr().out.splitlines()
-    assert len(short) <= 45 and max(map(len, short)) <= 80
-    names = [name for line in short if line[:2] == "  " for name in line.strip(" ,").split(", ")]
-    assert sorted(names) == sorted(entry.name for entry in every), "each once"
-    headings = [line.partition(":")[0] for line in short if line[:1] not in ("", " ")]
-    assert headings[: len(GROUPS) + 2] == [*GROUPS, "mazes", OTHERS]
-    monkeypatch.undo()
-    assert main(["list", "--long"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
 
 
 def test_a_group_is_listed_with_questions_and_verdicts(capsys, tmp_path):

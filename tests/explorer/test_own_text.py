@@ -45,12 +45,10 @@ def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(tiny, client):
         assert answer.status_code == 200 and 'class="warning"' in answer.text
 
 
-def test_a_dictionary_that_changed_since_is_refused(tiny, tmp_path):
+def test_a_dictionary_that_changed_since_is_refused(client, tiny, tmp_path):
     shutil.copytree(tiny.store, tmp_path / "store")
-    one = tmp_path / "one.safetensors"
-    about = next((tmp_path / "store").rglob("about.json"))
-    about.write_text(about.read_text().replace(str(tiny.model.parent / one.name), str(one)))
-    tiny_world.made_up(seed=3).save(one)
-    client = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1")
-    answer = client.get(f"{tiny.base}/1/activation", params={"text": TEXT})
+    shutil.copytree(tiny.model, tmp_path / "llama")
+    tiny_world.made_up(seed=3).save(tmp_path / "one.safetensors")
+    other = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1")
+    answer = other.get(f"{tiny.base}/1/activation", params={"text": TEXT})
     assert "is another dictionary than the one that was indexed" in answer.text

@@ -429,31 +429,6 @@ def test_it_is_judged_without_assay(folder, numpy_alone):
     assert "control linear fails" in done.stdout
 
 
-def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder, numpy_alone):
-    claim = json.loads((folder / "claims.json").read_text())["claims"][2]
-    with np.load(folder / claim["file"]) as file:
-        numbers = dict(file)
-    first = next(iter(claim["arms"]["main"]["terms"].values()))
-    numbers[first][0] *= 1.01
-    np.savez(folder / claim["file"], **numbers)
-    done = clean(numpy_alone, folder)
-    assert done.returncode == 1
-    assert f"CHANGED  {claim['file']}" in done.stdout
-    assert "DIFFERS  main: estimate" in done.stdout
-    sums = files.sums(
-        {
-            p.relative_to(folder).as_posix(): p.read_bytes()
-            for p in folder.rglob("*")
-            if p.is_file() and p.name != files.SUMS
-        }
-    )
-    (folder / files.SUMS).write_bytes(sums)  # somebody who knows what he does
-    done = clean(numpy_alone, folder)
-    assert done.returncode == 1
-    assert "CHANGED" not in done.stdout
-    assert "DIFFERS" in done.stdout
-
-
 def test_a_bundle_that_lacks_a_file_ends_with_two(folder, numpy_alone):
     (folder / "claims.json").unlink()
     done = clean(numpy_alone, folder)
