@@ -399,7 +399,7 @@ def test_a_study_names_nothing_outside_its_own_folder(ask):
         },
         'such as unit: ["seed"]': {"unit": []},
         "has no arm in": {"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]},
-        'arm_column: "of"': {
+        'arm_column: "NAME"': {
             "rows": [
                 {k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]} for row in ROWS
             ]
