@@ -250,68 +250,10 @@ def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask):
     assert len(ask("write_study", **TINY)["assumed"]) >= 1
 
 
-def test_nothing_is_averaged_that_a_sentence_does_not_name(ask):
-    """Agents are told what a measure varies over, refused where they do not say what they mean, and
-    told what a claim reads."""
-    detail = ask("experiments", name="superposition")["detail"]
-    arms = {arm["name"]: arm for arm in detail["arms"]}
+def test_an_agent_reads_over_what_a_measure_varies(ask):
+    arms = {a["name"]: a for a in ask("experiments", name="superposition")["detail"]["arms"]}
     assert arms["main"]["dimensions"]["represented"] == ["feature"]
     assert "held_out" not in arms["main"]["dimensions"]
-    (claim,) = TINY["claims"]
-    unsaid = ask(
-        "write_study", **{**TINY, "claims": [{**claim, "holds": "main.represented > 0.5"}]}
-    )
-    assert not unsaid["ready"]
-    assert "varies over feature" in unsaid["wrong"]
-    assert "mean(main.represented, over=feature)" in unsaid["wrong"]
-    named = ask(
-        "write_study",
-        **{
-            **TINY,
-            "claims": [
-                {**claim, "holds": "mean(main.represented, over=feature) - main.held_out > 0.5"}
-            ],
-        },
-    )
-    assert named["ready"] and named["plan"]["claims"][0]["reads"] == [
-        "mean(main.represented, over=feature)",
-        "main.held_out",
-    ]
-    rows = [{**row, "layer": layer} for row in ROWS for layer in (1, 2)]
-    with pytest.raises(Exception, match=r"mine.loss varies over layer \(1, 2\)"):
-        ask("judge", rows=rows, claim="mine.loss - old.loss < -0.05", control=["again"])
-
-
-@pytest.mark.parametrize(
-    "value", ['"', "\\", "\n]]\n[[claim]]\ntext = 'mine'", "\x7f\x01", "é∀", "'''", "# no"]
-)
-def test_what_is_written_reads_back_whatever_a_text_holds(value):
-    import tomllib
-
-    from assay.ask.running import written
-
-    claim = {
-        "text": value,
-        "near": {value: value},
-        "where": {"a.b": 1.5, "c": True},
-        "control": [value],
-        "bounds": (0, 1),
-    }
-    found = tomllib.loads(
-        written(
-            {"question": value},
-            {"experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}], "claim": [claim]},
-        )
-    )
-    assert found == {
-        "question": value,
-        "experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}],
-        "claim": [{**claim, "bounds": [0, 1]}],
-    }
-    number = {"text": value, "over": value, "crosses": 0.5}
-    tables = {"experiment": [{"name": "x"}], "claim": [], "estimate": [number]}
-    whole = tomllib.loads(written({"question": value}, tables))
-    assert whole["estimate"] == [number] and "claim" not in whole
 
 
 def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask):
@@ -404,17 +346,12 @@ IDEA = {"question": "q", "experiment": "superposition"}
 HOSTILE = [
     ("experiments", {"name": LONG}, "length <= 200"),
     ("experiments", {"name": 7}, "expected str, got int"),
-    ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
     ("experiments", {"nmae": "superposition"}, "did you mean name?"),
     ("result", {}, "key is missing: The key that run gave"),
     ("page", {"name": "../README"}, "no page is called"),
-    ("page", {"name": "/etc/passwd"}, "no page is called"),
-    ("page", {"name": "verdicts", "part": 0}, "part: expected int >= 1"),
     ("page", {"name": "verdicts", "part": 900}, "parts 1 to"),
     ("plan", {"study": LONG}, "length <= 65536"),
     ("plan", {"study": "question = = 1"}, "line 1 column 12"),
-    ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "length <= 64"),
-    ("run", {"experiment": "superposition", "sets": "steps=1"}, "expected array"),
     ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),
     ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
     ("status", {"key": "0" * 32, "wait_s": 31}, "float <= 30"),
@@ -422,19 +359,12 @@ HOSTILE = [
     ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
     (
         "judge",
-        {"rows": [{"arm": "a", "x": 1}, {"arm": "b"}], "claim": "a.x < 1", "control": ["b"]},
-        "row 2 has other columns",
-    ),
-    (
-        "judge",
         {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]},
         "at most 1,048,576",
     ),
     ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
     ("write_study", {"question": "q", "claims": []}, "experiment is missing"),
-    ("write_study", IDEA | {"claims": [{"text": "t", "holds": 5}]}, "claims[0].holds"),
     ("write_study", IDEA | {"claims": [{"text": "t", "hold": "a"}]}, "unknown field hold"),
-    ("write_study", IDEA | {"question": "q\0"}, "null characters"),
     ("write_study", IDEA | {"fields": {"steps": float("inf")}}, "fields[...]: expected"),
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
@@ -482,22 +412,6 @@ def test_a_refusal_names_arguments_and_no_options(refusal, given, said):
         **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given,
     )
     assert said in text and "--" not in text
-
-
-def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal):
-    text = refusal("plan", experiment="superposition", sets=["steps"])
-    assert "sets needs field=value" in text and "--" not in text
-
-
-def test_what_would_decide_a_tie_names_arguments(ask):
-    rows = [
-        row | {"loss": 5 / 41 if row["arm"] == "mine" and row["seed"] else row["loss"]}
-        for row in ROWS
-    ]
-    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"][
-        "would_decide"
-    ]
-    assert "--" not in told and "bounds LOW HIGH" in told
 
 
 def test_a_study_is_refused_with_all_of_its_mistakes_a_line_each(refusal):

@@ -49,7 +49,8 @@ def measured(model, prompt_set, table=None, control="", tables=(), sources=(), s
 
 
 class Naive:
-    """A model of transformers, whose sites are edited by hooks that this file writes."""
+    """A model of transformers, whose sites are edited by hooks that this file writes; each change
+    gets a copy."""
 
     def __init__(self, folder):
         self.model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -67,17 +68,17 @@ class Naive:
         block = self.model.model.layers[int(layer)]
         if kind == "hook_resid_pre":
             return block.register_forward_pre_hook(
-                lambda module, args: (change(args[0]), *args[1:])
+                lambda module, args: (change(args[0].clone()), *args[1:])
             )
         if kind == "attn.hook_z":
 
             def by_head(module, args):
-                z = args[0].unflatten(-1, (self.heads, -1))
+                z = args[0].clone().unflatten(-1, (self.heads, -1))
                 return (change(z).flatten(-2), *args[1:])
 
             return block.self_attn.o_proj.register_forward_pre_hook(by_head)
         assert kind == "hook_mlp_out"
-        return block.mlp.register_forward_hook(lambda module, args, out: change(out))
+        return block.mlp.register_forward_hook(lambda module, args, out: change(out.clone()))
 
     def logits(self, tokens, edits=()):
         handles = [self._hook(site, change) for site, change in dict(edits).items()]

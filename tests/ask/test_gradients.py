@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import measured, task, texts
 
 from assay.ask.measure import measuring, prompts, reads
 from assay.ask.measure.seen import prompt
@@ -23,11 +23,6 @@ TARGETS = (
     Read(name="doubt", entropy=True),
     Read(name="loss", loss=True),
 )
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("gradients") / request.param, request.param)
 
 
 def number(naive, name, text, change=None, layer=1):
@@ -96,11 +91,6 @@ def test_it_is_the_activation_times_what_autograd_gives(naive, name):
             assert found[read][p] == pytest.approx(value, rel=2e-3, abs=2e-5), (read, text)
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("parts") / "llama", "llama")
-
-
 def parts_by_hand(naive, text, layer, of):
     """Of each head or neuron of a block its activation times the gradient of `size`, by token."""
     block, kept = naive.blocks[layer], []
@@ -147,17 +137,6 @@ def test_heads_and_neurons_have_their_own_share(llama):
             for k, h in enumerate((0, 3)):
                 value = pytest.approx(float(heads[b][-1, h]), rel=1e-3, abs=1e-6)
                 assert found["swept"][i, k, p] == value
-
-
-def test_steps_of_one_site_add_up_to_what_zero_does(llama):
-    site = {"site": "blocks.1.hook_mlp_out"}
-    many = Read(name="many", gradient="size", steps=400, position="all", **site)
-    every = [TARGETS[2], many]
-    found = measured(llama, texts(SHOWN[0]), every)
-    cut = Intervention(name="cut", ablate="zero", **site)
-    without = measured(llama, texts(SHOWN[0]), every[:1], cut)
-    fall = found["size"][0] - without["size"][0]
-    assert found["many"][0] == pytest.approx(fall, rel=0.02)
 
 
 def test_under_a_change_the_gradient_is_that_of_the_changed_model(llama):
@@ -343,19 +322,6 @@ def patched(naive, read=TARGETS[2], **fields):
     table = Intervention(name="patched", patch="corrupted", **fields)
     without, after = (measured(naive, pairs(), [read], t)[read.name] for t in (None, table))
     return after - without
-
-
-def test_where_a_model_is_linear_it_is_what_the_patch_does(tmp_path):
-    """Behind the last attention, of a model whose norms divide by the same number whatever they
-    get, and whose MLPs then add next to nothing."""
-    linear = Naive(tmp_path / "linear", "llama", rms_norm_eps=1e6)
-    for head in range(4):
-        named = {"heads": (f"2.{head}",), "position": -1}
-        every = [TARGETS[2], Read(name="it", gradient="size", patch="corrupted", **named)]
-        found = measured(linear, pairs(), every)["it"]
-        expected = patched(linear, **named)
-        assert abs(expected).max() > 0
-        assert found == pytest.approx(expected, rel=0.01, abs=0.01 * abs(expected).max())
 
 
 def test_steps_from_the_other_text_add_up_to_what_the_patch_does(llama):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naive_asking import Naive, intervention, make, measured, rows_of
+from naive_asking import intervention, measured, rows_of
 
 from assay.ask import hook_names
 from assay.ask.model_study import ModelStudy
@@ -13,12 +13,6 @@ from assay.subjects.site import Site
 
 LEAD = Read(name="lead", logit=(" a", " b"))
 WORDS = ("x", "sum of all", "def y", "the name")
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("hooks") / "llama", "llama")
-    return folder, Naive(folder)
 
 
 def blocks(naive):
@@ -37,21 +31,6 @@ def test_the_site_of_every_block_is_changed_in_each(subject):
     for number, word in zip(got, WORDS, strict=True):
         logits = naive.logits(naive.tokens(f"{word} = {word} so"), hooks)[-1]
         assert number == pytest.approx(float(logits[a] - logits[b]), abs=1e-4)
-
-
-def test_what_every_mlp_writes_is_the_sum_of_what_each_does(subject):
-    folder, naive = subject
-    every = Read(name="every", direct=" a", site="blocks.*.hook_mlp_out")
-    of_each = Read(
-        name="each",
-        direct=" a",
-        site="blocks.{layer}.hook_mlp_out",
-        sweep={"layer": (*range(blocks(naive)),)},
-    )
-    every = hook_names.resolved(every, lambda: blocks(naive))
-    rows = rows_of(*({"what": w} for w in WORDS), text="{what} = {what} so")
-    got = measured(folder, rows, reads=(every, of_each))[0]
-    assert got["every"][0] == pytest.approx(got["each"][0].sum(0), rel=1e-4)
 
 
 def test_a_site_that_only_repeats_the_block_of_heads_or_neurons_is_left_out():

@@ -526,27 +526,3 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     assert [(r.where, r.default) for r in rows] == [
         ("arms", "cut, cut/layer, cut/damage are left out, because no claim or estimate needs them")
     ]
-
-
-def test_a_difference_by_changed_weights_has_the_controls_of_the_change(here):
-    """As a claim about both models has them; of a loss no damage, which it is itself."""
-    scaled = '\n[[model]]\nname = "./base"\nlabel = "less"\n'
-    scaled += 'weights = { scale = 0.5, of = "layers.0" }\n'
-    scaled += '\n[[diff]]\nname = "lost"\nmodels = ["main", "less"]\n'
-    scaled += '\n[[read]]\nname = "loss"\nloss = true\n'
-    claims = claim("lost.said > 90") + claim("lost.loss > 90")
-    result = run(here, HEAD + scaled + prompts(8) + claims)
-    of_said, of_loss = (set(j.controls) for j in result.judged)
-    assert of_said == {f"lost/{c}" for c in ("shuffled", "unrelated", "layer", "damage")}
-    assert of_loss == {"lost/shuffled", "lost/layer"}
-    other = 'weights = { scale = 0.5, of = "layers.1" }'
-    there = run(
-        here,
-        HEAD
-        + scaled.replace('weights = { scale = 0.5, of = "layers.0" }', other)
-        + prompts(8)
-        + claims,
-    )
-    np.testing.assert_allclose(
-        result.arms["lost/layer"].said.values[0], there.arms["lost"].said.values[0], atol=1e-5
-    )

@@ -34,9 +34,3 @@ def test_patches_that_are_changes_of_the_input(site, position, is_input):
     said = list(notes.of_input(Part("p", Task(Model(name="m"), PAIRS, (), table))))
     assert bool(said) == is_input
     assert all("a change of the input" in note for note in said)
-
-
-def test_a_claim_without_near_controls_says_so():
-    table = Intervention(name="p", ablate="zero", site="blocks.1.hook_mlp_out", controls=())
-    part = Part("p", Task(Model(name="m"), PAIRS, (), table))
-    assert "controls = [] under p" in next(notes.of_none(part))

@@ -49,16 +49,6 @@ value = 2
             r"nothing fills \{city\}.*a direction is the same for all prompts; .* logit_lens",
         ),
         (
-            CUT + ALONG.format(how='unembedding = " paris rome"'),
-            "main.along > 0",
-            "2 tokens; an unembedding is that of one",
-        ),
-        (
-            MOOD + ALONG.format(how='component = 15\nprompts = "moody"\nsite = "hook_embed"'),
-            "main.along > 0",
-            "a seed learns from 13 prompts, which have 12 components, got 15",
-        ),
-        (
             MOOD
             + ALONG.format(
                 how='difference = ["nice", "bad"]\nprompts = "moody"\nsite = "hook_embed"'
@@ -70,11 +60,6 @@ value = 2
             MOOD.replace('prompts = "moody"', 'prompts = "two"') + COPIES,
             "steered.good - main.good > 0.5",
             "but only 1 text, in 2 rows, has label = 'nice'; give 2 different texts",
-        ),
-        (
-            CUT + CLAMPED.format(latent=99, site="blocks.1.hook_resid_pre"),
-            "clamped.right < 0",
-            "has latents 0 to 3, got 99",
         ),
         (
             CUT + CLAMPED.format(latent='["a"]', site="blocks.1.mlp.hook_post"),

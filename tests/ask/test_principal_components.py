@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, texts
+from naive_models import measured, texts
 
 from assay.ask.measure import interventions, reads
 from assay.ask.measure.controls import of_intervention
@@ -20,11 +20,6 @@ LEARNED = (
 )
 SITE = "blocks.1.hook_resid_pre"
 LOSS = Read(name="loss", loss=True)
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("components") / request.param, request.param)
 
 
 def space(naive, learned, rank, seed=1000):
@@ -133,7 +128,7 @@ def test_what_cannot_be_is_refused(naive):
         interventions.check(Intervention(name="cut", add="main"), [several])
     with pytest.raises(DataError, match="components = 50; 'first' is one direction"):
         interventions.check(Intervention(name="cut", keep="first"), [one])
-    with pytest.raises(DataError, match="projection is along one; write component = 1"):
+    with pytest.raises(DataError, match="by its rank or at all positions"):
         reads.check(Read(name="along", projection="main"), [several])
     few = Direction(name="main", site=SITE, components=90, position="all", prompts="learn")
     change = Intervention(name="cut", keep="main")

@@ -77,18 +77,6 @@ def labelled(count, d=12, size=1.5, noise=1.0):
     return ["yes" if s > 0 else "no" for s in sign], x + size * sign[:, None] * direction
 
 
-@pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse"])
-def test_a_planted_direction_is_read_where_it_lies_and_not_elsewhere(tiny, monkeypatch, kind):
-    labels, x = labelled(120)
-    plant(monkeypatch, x)
-    values, coords = measured(a_task(tiny, rows(120, label=labels), kind=kind), tiny)
-    elsewhere, there = values["accuracy"].mean((0, 2))
-    assert there > 0.98
-    assert abs(elsewhere - 0.5) < 0.12
-    assert coords["layer"] == [0, 1]
-    assert len(coords["prompt"]) == 60
-
-
 @pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse", "attention"])
 def test_a_probe_of_permuted_labels_is_at_chance(tiny, monkeypatch, kind):
     labels, x = labelled(120, d=30, size=0.5)

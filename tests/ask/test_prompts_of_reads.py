@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from naive_asking import Naive, intervention, make, measured, rows_of
+from naive_asking import intervention, measured, rows_of
 
 from assay.ask import checks
 from assay.ask.model_study import ModelStudy
@@ -15,12 +15,6 @@ from assay.ask.text import parsed
 from assay.core.errors import ExperimentError
 
 STREAM = "blocks.1.hook_resid_pre"
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("reads") / "llama", "llama")
-    return folder, Naive(folder)
 
 
 @pytest.fixture
@@ -113,7 +107,6 @@ def test_several_tokens_of_a_pair_are_patched_one_by_one(subject):
         assert n == len(naive.tokens(row.columns["other"]))
 
         def put(x, source=source, n=n):
-            x = x.clone()
             x[0, :n] = source[:n]
             return x
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from naive_models import Naive, task, texts
+from naive_models import task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask.measure import measuring, passes, reads
@@ -23,23 +23,18 @@ ALONG = Direction(name="along", unembedding=" a")
 AT = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 1, 2)}}
 
 
-@pytest.fixture(scope="module")
-def naive(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("refusals") / "llama", "llama")
-
-
 def dictionary(name):
     zeros = torch.zeros
     sites = ("blocks.1.hook_resid_pre",)
     return Dictionary(zeros(1, 9, 4), zeros(1, 4), zeros(1, 4, 9), zeros(1, 9), ReLU(), sites=sites)
 
 
-def told(naive, shown, **fields):
+def told(llama, shown, **fields):
     """What is known of a read before anything is run."""
     read = Read(**{"name": "it"} | fields)
     reads.check(read, [ALONG])
-    of = task(naive, shown, [read], directions=[ALONG])
-    folder = find(str(naive.folder))
+    of = task(llama, shown, [read], directions=[ALONG])
+    folder = find(str(llama.folder))
     prompts = [prompt(folder, row) for row in shown.rows]
     return [*measuring.remarks(of, read, prompts, dictionary)]
 
@@ -87,26 +82,26 @@ SHOWN = texts(
         ({"rank": " a", "name": "rank"}, 'such as "rank_of_answer"'),
     ],
 )
-def test_a_read_that_cannot_be_is_refused_before_anything_is_run(naive, fields, said):
+def test_a_read_that_cannot_be_is_refused_before_anything_is_run(llama, fields, said):
     if said is None:
-        assert told(naive, SHOWN, **fields) == []
+        assert told(llama, SHOWN, **fields) == []
         return
     with pytest.raises(AssayError, match=said) as refusal:
-        told(naive, SHOWN, **fields)
+        told(llama, SHOWN, **fields)
     assert "\n" not in str(refusal.value)
 
 
-def test_a_prompt_longer_than_the_context_is_refused_with_its_place(naive):
+def test_a_prompt_longer_than_the_context_is_refused_with_its_place(llama):
     with pytest.raises(AssayError, match=r"prompts, row 2 is \d+ tokens, .* reads 64 at once"):
-        told(naive, texts("x = 1", "x = 1, " * 30), loss=True)
+        told(llama, texts("x = 1", "x = 1, " * 30), loss=True)
 
 
-def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
+def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(llama):
     shown = texts(
         {"text": "def add(a, b):", "right": " return", "wrong": " retx"},
         {"text": "x = 1", "right": " return", "wrong": "y"},
     )
-    notes = told(naive, shown, log_prob=("{right}", "{wrong}"))
+    notes = told(llama, shown, log_prob=("{right}", "{wrong}"))
     assert notes == [
         "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
         "up, such as ' return' (prompts, row 1)",
@@ -116,11 +111,11 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
         "as 'y' (prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
-        assert "of which only the first is used" in told(naive, shown, **fields)[0]
-    assert told(naive, shown, log_prob=" a") == []
+        assert "of which only the first is used" in told(llama, shown, **fields)[0]
+    assert told(llama, shown, log_prob=" a") == []
 
 
-def test_one_dimension_has_one_meaning(tmp_path, naive):
+def test_one_dimension_has_one_meaning(tmp_path, llama):
     lens = {"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}
     first = Read(name="first", **lens, sweep={"layer": (0, 1)})
     other = Read(name="other", **lens, sweep={"layer": (0, 2)})
@@ -139,19 +134,10 @@ KNOWN = {
     'log P(" a") − log P(" b") after the prompt, over all tokens (nats)': {
         "log_prob": (" a", " b")
     },
-    'log P(" a") after the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
-    'P(" a") − P(" b") after the prompt, over all tokens (-1 to 1)': {"prob": (" a", " b")},
-    "number of words of the next 5 likeliest tokens (0 or more)": {"written": "words", "tokens": 5},
-    "length of the activation at hook_embed at every token of who (activation, 0 or more)": {
-        "norm": True,
-        "site": "hook_embed",
-        "position": "all of {who}",
-    },
     'whether " a" is more probable than " b", " c" (0 to 1, higher is better)': {
         "accuracy": (" a", " b", " c")
     },
     'whether " a" is the most probable text (0 to 1, higher is better)': {"accuracy": (" a",)},
-    "whether the most probable next token is the untouched model's (0 to 1)": {"agrees": True},
     'rank of the first token of " a" at token -2, 1 the most probable (1 or more)': {
         "rank": " a", "position": -2
     },
@@ -159,105 +145,29 @@ KNOWN = {
         "entropy": True, "position": "mean"
     },
     "mean loss over the prompt's own tokens (nats, 0 or more, lower is better)": {"loss": True},
-    "KL divergence of the next token from the untouched model's (nats, 0 or more)": {"kl": True},
-    'whether the next 5 likeliest tokens contain "yes" (0 to 1)': {
-        "generates": ("yes",), "tokens": 5
-    },
-    'whether the next 20 likeliest tokens begin with "yes", "no" (0 to 1)': {
-        "begins": ("yes", "no")
-    },
     "share of attention that token -1 pays to token 0 in head 1.2 (0 to 1)": {"pattern": "1.2"},
-    "activation along good at token {who}, over its length (activation)": {
-        "projection": "good", "position": "{who}"
-    },
     "activation of latent 3 of mine, highest over tokens (activation)": {
         "feature": ("mine", 3), "position": "all"
     },
     'log P(" a") by the logit lens at blocks.{layer}.hook_resid_post, first tokens '
     "(nats, at most 0); for layer 0, 1, 2": {"logit_lens": " a", **AT},
-    'logit(" a") − logit(" b"), first tokens (logit)': {"logit": (" a", " b")},
-    "length of the activation at hook_embed (activation, 0 or more)": {
-        "norm": True, "site": "hook_embed"
-    },
-    "cosine of the activation, mean over tokens and good (cosine, -1 to 1)": {
-        "cosine": "good", "position": "mean"
-    },
-    "cosine of good and bad (cosine, -1 to 1)": {"cosine": ("good", "bad")},
-    "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
-        "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
-    },
-    'what heads 4.1, 5.2 write directly to logit(" a") − logit(" b"), first tokens (logit)': {
-        "direct": (" a", " b"), "heads": ("4.1", "5.2")
-    },
     'what heads {layer}.{head} write directly to logit(" a"), first tokens (logit); for layer '
     "0 to 29 and head 0, 2, 4, 6, 8": {
         "direct": " a", "heads": ("{layer}.{head}",),
         "sweep": {"layer": (*range(30),), "head": (0, 2, 4, 6, 8)}
     },
-    'what blocks.0.hook_mlp_out writes directly to logit(" a"), first tokens (logit)': {
-        "direct": " a", "site": "blocks.0.hook_mlp_out"
-    },
-    "mean cosine of the activations of each two tokens at hook_embed (cosine, -1 to 1)": {
-        "anisotropy": True, "site": "hook_embed"
-    },
     "share of repeated runs of 3 tokens of the next 9 tokens, sampled at temperature 1 (0 to 1)": {
         "written": "repeated", "ngram": 3, "tokens": 9, "temperature": 1.0
     },
-    "latents of a.safetensors that are on, mean over tokens (latents, 0 or more)": {
-        "l0": "a.safetensors", "position": "mean"
-    },
-    "share of the variance that a.safetensors does not explain at hook_embed (0 or more, lower is "
-    "better)": {"fvu": "a.safetensors", "site": "hook_embed"},
-    "share of the variance that 3 principal components explain of the activations at hook_embed on "
-    "all prompts": {"across": "explained", "components": 3, "site": "hook_embed"},
-    "distance between the means for a and b of the activations at hook_embed on all prompts": {
-        "across": "distance", "labels": ("a", "b"), "site": "hook_embed"
-    },
-    "linear CKA of its tokens at blocks.2.hook_resid_pre and without the change (0 to 1)": {
-        "cka": True,
-        "site": "blocks.2.hook_resid_pre",
-    },
-    "cosine of the activations at hook_embed on the prompt and on a {b} (-1 to 1)": {
-        "similarity": "cosine", "other_text": "a {b}", "site": "hook_embed"
-    },
-    "latents of a.safetensors that are on with and without the change (0 to 1)": {
-        "jaccard": "a.safetensors"
-    },
-    "gradient of m times the activation at blocks.1.hook_resid_post": {
-        "gradient": "m", "site": "blocks.1.hook_resid_post"
-    },
-    "norm of the weights (OV) of 1.2": {"weights": "norm", "heads": ("1.2",)},
     'rank of a token in what the OV circuit writes of 1.2, of " a" onto " b" (1 or more)': {
         "weights": "ov_rank", "heads": ("1.2",), "token": " a", "onto": " b"
     },
-    "whether kind is code": {"column": ("kind", "code")},
-    "what mine.py:size returns at hook_embed": {
-        "function": "mine.py:size", "site": "hook_embed"
-    },
 }  # fmt: skip
-
-
-KNOWN_OF_HEADS = {
-    "cosine of the attention of heads 1.0, 1.2 (0 to 1)": {
-        "similarity": "cosine", "heads": ("1.0", "1.2"), "position": "all"
-    },
-    "distance of the attention from the last token of every two of heads 1.0, 1.1, 1.2 "
-    "(0 or more)": {"similarity": "distance", "heads": ("1.0", "1.1", "1.2")},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("line", KNOWN_OF_HEADS)
-def test_heads_are_compared_in_words(line):
-    assert reads.describe(Read(name="it", **KNOWN_OF_HEADS[line])) == f"it: {line}"
 
 
 @pytest.mark.parametrize("line", KNOWN)
-def test_every_kind_says_in_a_line_what_it_is(line):
+def test_a_read_says_in_a_line_what_it_is(line):
     assert reads.describe(Read(name="it", **KNOWN[line])) == f"it: {line}"
-
-
-def test_every_kind_is_described_here():
-    assert {reads.kind_of(Read(name="it", **f)) for f in KNOWN.values()} == set(reads.KINDS)
 
 
 class Largest(TorchDispatchMode):
@@ -307,9 +217,9 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
         np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)
 
 
-def test_the_place_of_a_slot_that_stands_twice_is_none(naive):
+def test_the_place_of_a_slot_that_stands_twice_is_none(llama):
     shown = load(Prompts(text="{a} + {a} = {b}", rows=({"a": "x", "b": "y"},)), Path())
-    first = prompt(find(str(naive.folder)), shown.rows[0])
+    first = prompt(find(str(llama.folder)), shown.rows[0])
     assert first.at("{b}") == len(first.tokens) - 1
     with pytest.raises(DataError, match=r"row 1: \{a\} is in the prompt more than once"):
         first.at("{a}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import Naive, measured, task, texts
 
 from assay.ask.measure import reads
 from assay.ask.tables import Direction, Read
@@ -13,11 +13,6 @@ SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
 STREAM = "blocks.{layer}.hook_resid_pre"
 ALONG = Direction(name="along", unembedding="a", site="blocks.1.hook_resid_pre")
 ASIDE = Direction(name="aside", unembedding=("b", "x"), site="blocks.1.hook_resid_pre")
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("sizes") / request.param, request.param)
 
 
 def test_lengths_and_cosines_are_those_of_the_stream(naive):

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from naive_models import Naive, measured, texts
+from naive_models import measured, texts
 
 from assay.ask.tables import Read
 from assay.core.errors import ModelError
@@ -16,17 +16,12 @@ from assay.subjects.pretrained import load
 SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
 
 
-@pytest.fixture(scope="module")
-def naive(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("sampled") / "llama", "llama")
-
-
-def test_tokens_come_as_often_as_the_softmax_says(naive):
-    model, ids = load(str(naive.folder)), naive.ids(SHOWN[0])
+def test_tokens_come_as_often_as_the_softmax_says(llama):
+    model, ids = load(str(llama.folder)), llama.ids(SHOWN[0])
     many = torch.tensor([ids] * 4000)
     drawn = model.generate(many, new=1, temperature=0.5, seeds=range(4000))
     with torch.no_grad():
-        logits = naive.model(torch.tensor([ids])).logits[0, -1]
+        logits = llama.model(torch.tensor([ids])).logits[0, -1]
     share = np.bincount([new[0] for new in drawn], minlength=len(logits)) / 4000
     true = (logits / 0.5).softmax(-1).numpy()
     # each share is binomial; five standard errors of the commonest tokens
@@ -38,7 +33,7 @@ def test_tokens_come_as_often_as_the_softmax_says(naive):
         model.generate(many[:2], new=1, temperature=0.5)
 
 
-def test_runs_of_tokens_are_counted_in_what_is_written(naive):
+def test_runs_of_tokens_are_counted_in_what_is_written(llama):
     every = [
         Read(name="repeated", written="repeated", tokens=12, ngram=2),
         Read(name="tokens", written="repeated", tokens=12, ngram=1),
@@ -46,13 +41,13 @@ def test_runs_of_tokens_are_counted_in_what_is_written(naive):
         Read(name="warm", written="repeated", tokens=12, ngram=1, temperature=1.0),
         Read(name="cold", written="repeated", tokens=12, ngram=1, temperature=1e-4),
     ]
-    found = measured(naive, texts(*SHOWN), every, seeds=(0, 1, 0))
-    ends = {*load(str(naive.folder)).folder.ends}
+    found = measured(llama, texts(*SHOWN), every, seeds=(0, 1, 0))
+    ends = {*load(str(llama.folder)).folder.ends}
     for p, text in enumerate(SHOWN):
-        ids = naive.ids(text)
+        ids = llama.ids(text)
         new = []
         while len(new) < 12 and not ends & {*new}:
-            new.append(int(naive.run([*ids, *new])[0][-1].argmax()))
+            new.append(int(llama.run([*ids, *new])[0][-1].argmax()))
         new = [t for t in new if t not in ends]
         pairs = Counter(itertools.pairwise(new))
         assert found["repeated"][0, p] == pytest.approx(1 - len(pairs) / max(1, pairs.total()))

@@ -3,7 +3,7 @@ against a loop over prompts of one's own."""
 
 import numpy as np
 import pytest
-from naive_asking import Naive, intervention, make, measured, rows_of
+from naive_asking import intervention, measured, rows_of
 
 from assay.ask import composing
 from assay.ask.measure import selecting
@@ -17,12 +17,6 @@ from assay.lab.lab import Lab
 
 LEAD = Read(name="lead", logit=(" a", " b"))
 WORDS = ["x", "sum of all", "def y", "the name", "return", "a list", "class", "b + c", "one", "if"]
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("selected") / "llama", "llama")
-    return folder, Naive(folder)
 
 
 def shown(folder, where, reads=(LEAD,), **more):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from naive_models import Naive, measured, texts
+from naive_models import measured, texts
 from test_study_asks import MOOD, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.tables import Intervention, Read
@@ -15,41 +15,36 @@ SHOWN = ("def add(a, b):", "class Point:\n    x", "return x + y")
 HEADS = {"block": (0, 1, 2), "head": (0, 1, 2)}
 
 
-@pytest.fixture(scope="module")
-def naive(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("shared") / "llama", "llama")
-
-
-def without(naive, text, block, head):
+def without(llama, text, block, head):
     """Log-probabilities at the last token, and the attention patterns, without a head."""
-    width = naive.model.config.hidden_size // naive.model.config.num_attention_heads
+    width = llama.model.config.hidden_size // llama.model.config.num_attention_heads
 
     def hook(module, args):
         z = args[0].clone()
         z[..., head * width : (head + 1) * width] = 0
         return (z,)
 
-    handle = naive.blocks[block].self_attn.o_proj.register_forward_pre_hook(hook)
+    handle = llama.blocks[block].self_attn.o_proj.register_forward_pre_hook(hook)
     with torch.no_grad():
-        out = naive.model(torch.tensor([naive.ids(text)]), output_attentions=True, use_cache=False)
+        out = llama.model(torch.tensor([llama.ids(text)]), output_attentions=True, use_cache=False)
     handle.remove()
     return out.logits[0, -1].log_softmax(-1).numpy(), [a[0].numpy() for a in out.attentions]
 
 
-def test_each_head_is_read_where_it_is_ablated(naive):
+def test_each_head_is_read_where_it_is_ablated(llama):
     cut = Intervention(name="cut", ablate="zero", heads=("{block}.{head}",), sweep=HEADS)
     look = Read(name="look", heads=("{block}.{head}",), to=0, sweep=HEADS)
     some = Read(
         name="next", heads=("{of}.{head}",), to=0, sweep={"of": (1, 2), "head": HEADS["head"]}
     )
     answer = Read(name="answer", log_prob=" a")
-    found = measured(naive, texts(*SHOWN), [look, answer, some], cut)
+    found = measured(llama, texts(*SHOWN), [look, answer, some], cut)
     assert found["look"].shape == found["answer"].shape == (3, 3, len(SHOWN))
     assert found["next"].shape == (3, 3, 2, len(SHOWN))
-    token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+    token = llama.tokenizer.encode(" a", add_special_tokens=False).ids[0]
     for p, text in enumerate(SHOWN):
         for block, head in np.ndindex(3, 3):
-            logs, patterns = without(naive, text, block, head)
+            logs, patterns = without(llama, text, block, head)
             assert found["answer"][block, head, p] == pytest.approx(logs[token], abs=2e-5)
             look = patterns[block][head, -1, 0]
             assert found["look"][block, head, p] == pytest.approx(look, abs=2e-5)

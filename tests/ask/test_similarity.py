@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import measured, task, texts
 from test_study_asks import folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.measure import measuring, reads
@@ -19,16 +19,6 @@ ROWS = (
 )
 TEXT, PAIR, OTHER = "def {a} x", "in {b}: x y", "the {a} of {c}"
 SITE = "blocks.{n}.hook_resid_pre"
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("similar") / request.param, request.param)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("alike") / "llama", "llama")
 
 
 def shown(**fields):

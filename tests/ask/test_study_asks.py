@@ -207,23 +207,9 @@ REFUSED = {
         capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
         "{citty} is not one of its columns",
     ),
-    "a head that the model lacks": (
-        capitals('ablate = "zero"\nheads = ["1.4"]'),
-        "heads 0 to 3, got 1.4",
-    ),
-    "a block that it lacks": (
-        capitals('ablate = "zero"\nsite = "blocks.4.hook_mlp_out"'),
-        "blocks.4",
-    ),
     "a kind that there is not": (
         capitals('ablate = "zeros"\nheads = ["1.1"]'),
         "did you mean zero",
-    ),
-    "a direction that there is not": (capitals('add = "mood"'), "no direction 'mood'"),
-    "a label that there is not": (MOOD.replace('"nasty"]', '"nastty"]'), "nastty"),
-    "a position that is no slot": (
-        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{city}"'),
-        "neither a number nor a slot",
     ),
     "a pair of other lengths": (
         capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
@@ -231,12 +217,6 @@ REFUSED = {
         ),
         f"capitals.csv line {', '.join(map(str, range(2, 26)))}: the other text of its pair "
         "has another number of tokens: to patch all positions, write pairs of equal length",
-    ),
-    "a token of a pair of another form": (
-        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{country}"').replace(
-            'corrupted = "{who} went', 'corrupted = "now {who} went'
-        ),
-        "its pair has another number of tokens and no slot {country}; write corrupted = ",
     ),
 }
 

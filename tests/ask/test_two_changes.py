@@ -15,12 +15,6 @@ ZERO = Intervention(name="zero", ablate="zero", site=MLP)
 NOISY = Intervention(name="noisy", noise=3, site="blocks.0.hook_resid_pre")
 
 
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    folder = make(tmp_path_factory.mktemp("two") / "llama", "llama")
-    return folder, Naive(folder)
-
-
 @pytest.fixture
 def shown():
     words = ["x", "sum of all", "def y", "the name", "return", "a list"] * 2
@@ -29,7 +23,6 @@ def shown():
 
 def no_head(head):
     def change(z):
-        z = z.clone()
         z[:, :, head] = 0
         return z
 
@@ -56,7 +49,6 @@ def test_what_the_untouched_model_has_is_put_back_at_a_token(subject, shown):
         clean = naive.acts(row.text, STREAM)[2]
 
         def put(x, clean=clean):
-            x = x.clone()
             x[:, 2] = clean
             return x
 
@@ -156,7 +148,6 @@ def test_a_window_is_restored_around_each_level_and_clipped_at_the_ends(tmp_path
 
     def put(value):
         def change(x):
-            x = x.clone()
             x[:, 2] = value
             return x
 

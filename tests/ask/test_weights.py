@@ -4,7 +4,7 @@ and a head's OV circuit against what the head writes where it sees one token alo
 import numpy as np
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import Naive, measured, task, texts
 
 from assay.ask import composing
 from assay.ask.measure import measuring, reads
@@ -14,11 +14,6 @@ from assay.ask.text import parsed
 from assay.core.errors import DataError, ExperimentError
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
-
-
-@pytest.fixture(scope="module", params=[*KINDS])
-def naive(request, tmp_path_factory):
-    return Naive(tmp_path_factory.mktemp("weights") / request.param, request.param)
 
 
 def array(parameter):

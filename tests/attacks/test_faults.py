@@ -13,14 +13,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import httpx
 import numpy as np
 import pytest
 import registration
@@ -43,11 +41,11 @@ EACH = {
     "a kill of one of two commands": 16,
 }
 """What happens to a run, and how often."""
-SERVERS, EXPLORERS = 16, 16
-"""Kills of each server."""
+SERVERS = 16
+"""Kills of the server of tools."""
 CASES = [(kind, n) for kind, count in EACH.items() for n in range(count)]
 OF_DAY = registration.of_day(CASES, datetime.date.today().toordinal(), 1)
-KILLS = sum(count for kind, count in EACH.items() if "kill" in kind) + SERVERS + EXPLORERS
+KILLS = sum(count for kind, count in EACH.items() if "kill" in kind) + SERVERS
 
 
 @dataclass(frozen=True)
@@ -241,47 +239,6 @@ def free_port():
     """A port that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
-
-
-def test_explorers_that_are_killed_change_no_byte(tmp_path, forks, env):
-    killed_explorers(tmp_path, forks, env, 1)
-
-
-@pytest.mark.thorough
-def test_many_explorers_that_are_killed_change_no_byte(tmp_path, forks, env):
-    killed_explorers(tmp_path, forks, env, EXPLORERS)
-
-
-def killed_explorers(home, forks, env, kills):
-    """Kill explorers while they answer, at a moment drawn at random."""
-    sys.path.extend(str(TESTS / part) for part in ("features/index", "explorer"))
-    import simulated
-    from shelf import shelve
-
-    shelve(home / "s", "a" * 16, simulated.made(home / "made"))
-    rng, pages = np.random.default_rng(62), ("", f"{'a' * 16}/", f"{'a' * 16}/0/")
-    before, shown = contents(home / "s"), dict[str, list[str]]()
-    for _ in range(kills + 1):
-        port = free_port()
-        address = f"http://127.0.0.1:{port}/"
-        words = ["serve", "--root", "s", "--port", str(port)]
-        process = forks.start(home, env, words=words)
-        answers(port, process)
-        for page in pages:
-            shown.setdefault(page, []).append(httpx.get(address + page, timeout=60).text)
-        killer = threading.Timer(rng.uniform(0, 0.2), os.killpg, (process.pid, signal.SIGKILL))
-        killer.start()
-        with contextlib.suppress(httpx.TransportError):
-            while True:
-                httpx.get(address + pages[int(rng.integers(3))], timeout=60)
-        assert process.end().code == -signal.SIGKILL
-        assert contents(home / "s") == before
-    assert all(len({*texts}) == 1 for texts in shown.values())
-
-
-def contents(folder):
-    """Every file of a folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 ASKED = {"experiment": "superposition", "preset": "smoke", "sets": ["steps=300"]}

@@ -31,27 +31,38 @@ ROWS = (
 )
 TABLE = "\n".join(["arm,seed,fvu", *ROWS])
 CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "none")
-SETTINGS = (
+ODD = (
     None,
     True,
+    False,
     -1,
     0,
+    1,
+    3,
+    7,
     1.5,
     1e308,
-    float("nan"),
-    float("inf"),
+    2**31,
+    2**63,
+    10**9,
     10**30,
+    float("nan"),
     "",
+    "3",
     "x" * 5_000,
-    "\x1b[31m",
     [],
     [1],
     {},
-    {"a": []},
-    "../..",
-    "/dev/zero",
+    {"a": 1},
+    "eager",
+    "gelu",
     "relu",
-    [["a"]],
+    "\x1b[31m",
+    "/dev/zero",
+    "kernels/attention",
+    "float64",
+    [[]],
+    "../..",
 )
 WORDS = (
     "list",
@@ -135,13 +146,13 @@ def wrong(code, err, codes=(0, 2, 3)):
     return "a terminal's code" if "\x1b" in err else ""
 
 
-def settings_changed(path, rng, odd=SETTINGS):
+def settings_changed(path, rng):
     """One value of a settings file by one that it never has; what cannot be parsed is harmed in
     another way."""
     try:
         values = json.loads(path.read_text())
         keys = sorted(values)
-        value = odd[int(rng.integers(len(odd)))]
+        value = ODD[int(rng.integers(len(ODD)))]
         values[keys[int(rng.integers(len(keys)))] if rng.random() < 0.9 else "new"] = value
         path.write_text(json.dumps(values))
         return f"settings {value!r}"[:60]
@@ -202,35 +213,6 @@ def typed(tmp_path, seed):
     return " ".join(words)[:200], "typed", wrong(code, err, codes=(0, 1, 2, 3))
 
 
-ODD = (
-    None,
-    True,
-    False,
-    -1,
-    0,
-    1,
-    3,
-    7,
-    1.5,
-    1e308,
-    2**31,
-    2**63,
-    10**9,
-    10**30,
-    "",
-    "3",
-    "x" * 5_000,
-    [],
-    [1],
-    {},
-    {"a": 1},
-    "eager",
-    "gelu",
-    "kernels/attention",
-    "float64",
-    [[]],
-    "../..",
-)
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -337,7 +319,7 @@ def harmed(path, rng):
     if chance < 0.1:
         return made(path, rng)
     if path.suffix == ".json" and chance < 0.7:
-        return settings_changed(path, rng, ODD)
+        return settings_changed(path, rng)
     if path.suffix == ".safetensors" and chance < 0.7:
         return reheaded(path, rng) if chance < 0.45 else number(path, rng)
     return harm(path, rng)

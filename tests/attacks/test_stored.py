@@ -5,7 +5,6 @@ A short form runs always; `pytest -m slow tests/attacks` tries 2,000.
 """
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -16,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 from damage import harm, limited
+from test_hostile import said
 
 import tiny_models
-from assay.cli.main import main
 from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -27,14 +26,6 @@ from assay.lab.store.store import Store
 from forks import typed
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
-
-
-def said(*words):
-    """Exit code, standard output and standard error of a command, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(list(words))
-    return code, out.getvalue(), err.getvalue()
 
 
 def numbers(text):

@@ -3,21 +3,15 @@
 import json
 import math
 import zipfile
-from dataclasses import replace
-from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from msgspec import structs
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
-from assay import notebook
-from assay.checking.result import told_apart
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
-from assay.core.results import Price
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
@@ -436,22 +430,6 @@ def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     assert v.controls["random"].estimate == strongest
 
 
-def test_a_notebook_says_and_draws_all_that_a_terminal_says():
-    v = check()
-    same = dict(v.controls) | {v.judged.arm: v.controls["random"]}  # as heads are that of heads
-    drawn = notebook.of_claim(v.judged, same).columns
-    estimates = [v.estimate, *(c.estimate for c in same.values())]
-    assert sorted(drawn["estimate"]) == sorted(estimates)
-    assert len(set(drawn["arm"])) == len(estimates)
-    price = Price("other heads 4: more units do not help", None, None)
-    judged = structs.replace(v.judged, price=price, notes=("at token -1",))
-    v = replace(v, judged=judged)
-    html = unescape(v._repr_html_())
-    for line in repr(v).split("\n\n")[-1].splitlines():
-        assert f"<li>{line.removeprefix('note: ').replace('-1', '−1')}</li>" in html
-    assert repr(v).endswith(price.text)
-
-
 def test_a_control_of_ones_own_stands_next_to_the_others_best_of_several():
     v = check(controls={"prompt": [0.2 * TRUE, 0.9 * TRUE]})
     assert v.outcome == "unspecific" and v.draws("prompt") == 2
@@ -635,21 +613,6 @@ def test_sources_of_which_none_is_unrelated_are_noted():
         assert any("2 different sources" in n for n in v.notes) == (kinds == 2)
 
 
-@pytest.mark.parametrize(
-    ("numbers", "said"),
-    [
-        ((-10.834, -10.881), ["-10.834", "-10.881"]),
-        ((0.0434, 0.832), ["0.0434", "0.832"]),
-        ((5.0, 5.0), ["5", "5"]),
-        ((1234.5, 1236.5), ["1234.5", "1236.5"]),
-    ],
-)
-def test_two_numbers_have_the_digits_that_their_difference_takes(numbers, said):
-    assert told_apart(*numbers) == said
-    first, second = map(float, said)
-    assert second - first == pytest.approx(numbers[1] - numbers[0], rel=0.1)
-
-
 def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_say():
     names = ("Anna", "Bob", "Carl", "Dora", "Emil", "Fay")
     forms = ("{} went to the shop", "I saw that {} left", "nobody met {} today", "so says {} now")
@@ -667,19 +630,3 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
     assert any(
         "the 24 prompts are of 6 contents of text, each in several wordings" in n for n in v.remarks
     ), v
-
-
-def test_controls_of_the_kind_that_is_credited_have_one_name():
-    """The arms of other heads are called so in the table, as in the verdict's reason."""
-    prompts = [f"prompt {i}" for i in range(12)]
-
-    def lost(heads, prompts):
-        return [-len(heads or []) * (1 + 0.1 * i) for i, _ in enumerate(prompts)]
-
-    v = assay.check(
-        "It falls", lost, prompts=prompts, holds="effect < -0.5", heads=[(0, 1)], of=(2, 4),
-        cache=False, ledger=False,
-    )  # fmt: skip
-    name = v.row("heads")[0]
-    assert name == "other heads" and name in repr(v) and v.draws("heads") > 1
-    assert name in v.reason and {name} <= {*v.to_pandas()["arm"]}

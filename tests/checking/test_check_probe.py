@@ -2,7 +2,6 @@
 which it is known what tells two labels apart."""
 
 import math
-from html import escape
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import assay
 from assay.checking import reading
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.features.linear_probe import stratified_folds
-from assay.report.tables import SIGNS
 
 DRAW = np.random.default_rng(3)
 N = 120
@@ -259,14 +257,6 @@ def test_a_warning_says_why_groups_have_numbers_above_one():
     assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
     (note,) = [n for n in p.notes if "outlier" in n]
     assert "jackknife pseudo-values, whose mean is the measure" in note, note
-
-
-def test_a_notebook_has_the_verdict_with_its_sign_and_a_line_for_each_sentence():
-    texts = [f"{text} {'true' if y else 'lie'}" for text, y in zip(TEXTS, Y, strict=True)]
-    p = assay.check_probe(PLANTED, Y, groups=GROUPS, texts=texts, holds="auroc > 0.8")
-    given, head = p.headline().split("\n")
-    assert given.startswith("the text alone decides the label: AUROC 1 for ")
-    assert f"<p><b>{given}<br>{SIGNS[p.outcome]} {escape(head)}</b></p>" in p._repr_html_()
 
 
 def test_without_a_condition_it_is_a_table():

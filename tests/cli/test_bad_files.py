@@ -106,12 +106,6 @@ def nan(value):
     return value
 
 
-def infinite(value):
-    value = value.clone()
-    value.flatten()[:2] = torch.inf
-    return value
-
-
 def turned(value):
     return value.T.contiguous()
 
@@ -249,14 +243,6 @@ CASES = {
         "holds A, names that no known format has; call the tensors W_enc",
         path="it.safetensors",
     ),
-    "unknown names in a pickle": Case(
-        alone(saved({"A": torch.zeros(2, 2)})),
-        "holds A, names that no known format has",
-        path="it.pt",
-    ),
-    "a list in a pickle": Case(
-        alone(saved([torch.zeros(2)])), "holds a list, not a dictionary", path="it.pt"
-    ),
     "unknown format": Case(copied(STANDARD), "did you mean saelens", ("--hint", "format=saelense")),
     "the wrong format": Case(
         copied(STANDARD),
@@ -271,10 +257,6 @@ CASES = {
     "settings that are no JSON": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("{")),
         "cfg.json is not readable JSON",
-    ),
-    "settings that are a list": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[]")),
-        "must hold one JSON object",
     ),
     "settings without end": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)),
@@ -295,16 +277,9 @@ CASES = {
         copied(STANDARD, {"normalize_activations": "batch_norm"}),
         "normalize_activations 'batch_norm' is not known",
     ),
-    "unknown activation": Case(
-        copied("saelens/old_standard", {"activation_fn_str": "tanh"}),
-        "activation_fn 'tanh' is not known",
-    ),
     "a lost scale": Case(
         copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
         "give the factor: .assay export it --format assay --hint scale=NUMBER",
-    ),
-    "a scale of 0": Case(
-        copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")
     ),
     "a scale without a place": Case(
         copied(STANDARD), "so scale=2.0 has no place", ("--hint", "scale=2")
@@ -313,23 +288,12 @@ CASES = {
         copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
         "inputs were whitened, and activation_whitening",
     ),
+    "a scale of 0": Case(
+        copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")
+    ),
     "k of 0": Case(
         copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"
     ),
-    "k that is not a number": Case(
-        copied("saelens/topk", {"k": float("nan")}),
-        "cfg.json is not readable JSON .NaN is not a JSON number",
-    ),
-    "an architecture that is a list": Case(
-        copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"
-    ),
-    "a scale without measure": Case(
-        copied("saelens/checkpoint_standard"), "too large for float32", ("--hint", "scale=1e300")
-    ),
-    "k above the width": Case(
-        copied("saelens/topk", {"k": 33}), "k must be a whole number from 1 to 32, got 33"
-    ),
-    "no k": Case(copied("saelens/topk", {"k": None}), "k must be a whole number"),
     "a width that is text": Case(
         copied(STANDARD, {"d_sae": "32"}), "d_sae = '32'; a size is a whole number"
     ),
@@ -338,9 +302,6 @@ CASES = {
     ),
     "groups that do not divide": Case(
         copied("sparsify/groupmax/layers.3", {"k": 5}), "a width that k divides"
-    ),
-    "unknown sparsify activation": Case(
-        copied(SPARSIFY, {"activation": "relu"}), "activation 'relu' is not known"
     ),
     "unknown class": Case(copied(DL, {"dict_class": "AutoEncode"}), "did you mean AutoEncoder"),
     "trainer that is text": Case(
@@ -356,9 +317,6 @@ CASES = {
         copied(STANDARD, weights=changed(b_extra=torch.zeros(3))),
         "tensors that a SAELens standard file does not have: b_extra",
     ),
-    "missing threshold": Case(
-        copied("saelens/jumprelu", weights=changed(threshold=None)), "lacks the tensor threshold"
-    ),
     "wrong shape": Case(
         copied(STANDARD, weights=changed(b_enc=torch.zeros(31))),
         r"b_enc is \[31\], expected \[d_sae 32\]",
@@ -367,26 +325,12 @@ CASES = {
         copied(STANDARD, weights=changed(W_enc=turned)),
         r"W_enc is \[32, 8\], expected .* it looks transposed",
     ),
-    "swapped in dictionary_learning": Case(
-        copied(DL, weights=changed(**{"encoder.weight": turned})), "it looks transposed"
-    ),
-    "swapped in sparsify": Case(
-        copied(SPARSIFY, weights=changed(W_dec=turned)),
-        r"W_dec is \[8, 32\], expected .* it looks transposed",
-    ),
     "mismatched width": Case(
         copied(STANDARD, {"d_in": 16}), r"W_enc is \[8, 32\], expected \[d_in 16, d_sae 32\]"
-    ),
-    "mismatched width in sparsify": Case(
-        copied(SPARSIFY, {"num_latents": 0}),
-        r"encoder.weight is \[32, 8\], expected \[N 256, d 8\]",
     ),
     "NaN": Case(
         copied(STANDARD, weights=changed(W_dec=nan)),
         "1 of 256 numbers of W_dec are NaN or infinite",
-    ),
-    "infinity": Case(
-        copied(DL, weights=changed(bias=infinite)), "2 of 8 numbers of bias are NaN or infinite"
     ),
     "whole numbers": Case(
         copied(STANDARD, weights=changed(b_enc=torch.zeros(32, dtype=torch.int64))),
@@ -405,11 +349,6 @@ CASES = {
     ),
     "threshold never set": Case(
         copied("dictionary_learning/batchtopk_unset"), "training never set it"
-    ),
-    "threshold that is not a number": Case(
-        copied("dictionary_learning/batchtopk_unset"),
-        "training never set it",
-        ("--hint", "threshold=nan"),
     ),
     "threshold without end": Case(
         copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))),
@@ -443,13 +382,6 @@ CASES = {
         "is not a readable safetensors file",
     ),
     "truncated pickle": Case(cut(DL, "ae.pt", 0.5), "is not a readable torch file"),
-    "truncated legacy pickle": Case(
-        cut("dictionary_learning/standard_legacy", "ae.pt", 0.5), "is not a readable torch file"
-    ),
-    "pickle cut in its opcodes": Case(
-        alone(b"\x80\x02}q\x00(X\xff\xff"), "is not a readable torch file", path="it.pt"
-    ),
-    "text called .pt": Case(alone(b"weights"), "is not a readable torch file", path="it.pt"),
     "zip without a pickle": Case(
         alone(zip_with({"a": b"x"})), "is not a readable torch file", path="it.pt"
     ),
@@ -495,9 +427,6 @@ CASES = {
     "truncated npz": Case(
         alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"
     ),
-    "an array called .npz": Case(
-        alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"
-    ),
     "own file without its header": Case(
         lambda it: save_file({"A": torch.zeros(1)}, it),
         "was not written by it",
@@ -507,16 +436,6 @@ CASES = {
     "own file of something else": Case(
         lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": '{"header": {}}'}),
         "holds no dictionary",
-        path="it.safetensors",
-    ),
-    "own file with a broken header": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "{"}),
-        "it.safetensors is not a readable",
-        path="it.safetensors",
-    ),
-    "own file whose header is a number": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "3"}),
-        "does not describe its tensors",
         path="it.safetensors",
     ),
     # hostile files: none of them may make a folder called `ran`
@@ -532,9 +451,6 @@ CASES = {
     ),
     "hostile pickle behind harmless ones": Case(
         alone(last_pickle), r"would call (posix|nt|os)\.mkdir", path="it.pt"
-    ),
-    "bare hostile pickle": Case(
-        alone(pickle.dumps(Hostile(), 2)), r"would call (posix|nt|os)\.mkdir", path="it.pt"
     ),
     "hostile pickle by names from its stack": Case(
         alone(STACKED), r"would call os\.mkdir|is not a readable torch file", path="it.pt"

@@ -30,7 +30,6 @@ TABLE = "\n".join(
     ]
 )
 UNIT = "--unit seed --control shuffled"
-CLAIM = f"--claim 'gated.fvu - relu.fvu < -0.02' {UNIT}"
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,6 @@ CASES = {
     "unknown verb": Case("rnu own.py", '"run"'),
     "function of Python": Case("check_probe", "no command, .* of Python: assay.check_probe"),
     "unknown option": Case("run own.py --prest smoke", "--preset"),
-    "one word too many": Case("plan own.py now", "'now' is one word too many"),
-    "one name of several unknown": Case("run own.py now", "no experiment is called 'now'"),
-    "no experiment given": Case("run", "NAME"),
     "unknown experiment": Case("run superpostion", "did you mean superposition"),
     "unknown field": Case("run own.py --set stesp=3", "no field stesp; did you mean steps"),
     "impossible value": Case(
@@ -105,32 +101,24 @@ CASES = {
     "a range without bound": Case(
         "run own.py --set seed=0:99999999999", "a range has up to 100,000 values, got 0:99999999999"
     ),
-    "a range of long numbers": Case(
-        f"plan own.py --set seed=0:{'9' * 5000}", "a range has up to 100,000 values"
-    ),
     "too many runs": Case(
         "plan own.py --set seed=0:400 --set seed=0:400", "runs of an arm; one command takes up to"
     ),
-    "not a number": Case("run own.py --set lr=nan", "lr must be finite"),
     "no machine's number": Case(
         f"run superposition --set steps={10**20}", r"steps must be less than 2\^63"
     ),
     "plan all at once": Case("plan catalogue", "which only assay series and assay verify"),
-    "no threads": Case("run own.py --threads 0", "at least 1, got 0"),
     "no such device": Case("run own.py --device cuda:99", "this machine has cpu"),
     "nothing stored": Case("show own.py", "has not been run; .* run: assay run"),
     "damaged run": Case(
         "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),
     "no record": Case("verify own.py --preset smoke", "has no record"),
-    "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
-    "misspelt file": Case("run ownn.py", "did you mean own.py?"),
     "a file in a folder": Case(
         "run lost.toml",
         "no experiment file lost.toml; did you mean studies/lost.toml?",
         given=write("studies/lost.toml", ""),
     ),
-    "a range with a dash": Case("plan superposition --set seed=1000-1005", "write 1000:1006"),
     "a folder": Case(
         "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
@@ -143,8 +131,6 @@ CASES = {
         "own.py line .*ZeroDivisionError",
         given=edit("own.py", "EXAMPLES = 256", "EXAMPLES = 1 // 0"),
     ),
-    "binary file": Case("run blob.py", "blob.py", given=write("blob.py", b"\x00\xff\xfe")),
-    "name taken": Case("new own", "own.py is already there"),
     "remove unsaid": Case("doctor --remove own.py", "--yes"),
     "root is no store": Case(
         "run own.py --root other",
@@ -153,11 +139,6 @@ CASES = {
     ),
     "root cannot be written": Case("run own.py --preset smoke --root /proc/assay", "/proc/assay"),
     "disk too small": Case("run own.py", "of disk, .* are free", given=greedy),
-    "words for numbers": Case(
-        f"judge numbers.csv {CLAIM}",
-        "must hold numbers, got 'good'",
-        given=edit("numbers.csv", "gated,3,0.23", "gated,3,good"),
-    ),
     "nonsense claim": Case(f"judge numbers.csv --claim 'gated is better' {UNIT}", "claim"),
     "no control": Case(
         "judge one.csv --claim 'x < 1' --unit seed",
@@ -171,7 +152,6 @@ CASES = {
         "terms of use: https://ai.google.dev/gemma/terms; .*--accept-terms",
         env=(("ASSAY_CACHE", "cache"),),
     ),
-    "unknown model": Case("fetch smollm3", "did you mean smollm2"),
     "unknown corpus": Case("run gated-sae --set corpus=stdlibb", "no corpus 'stdlibb'", model=True),
     "unreadable text": Case(
         "run gated-sae --set corpus=texts", "texts", given=unreadable_text, model=True

@@ -166,21 +166,6 @@ def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(d
     )
 
 
-def test_more_than_three_are_listed_and_numbered(done, commands, world):
-    here, _, _ = done
-    for i in range(3):
-        plain(("blocks.1.hook_resid_post",), 5 + i).save(here / f"x{i}.safetensors")
-    out = commands.run(
-        ("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON),
-        here,
-        env(here),
-    )
-    assert out.code == 0 and max(map(len, out.out.splitlines())) <= 100, out
-    assert next(
-        line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")
-    ) == ["1", "e"]
-
-
 def test_a_look_prints_tokens_or_features(done, commands):
     here, _, _ = done
     words = typed(
@@ -253,18 +238,3 @@ def test_a_bar_tells_the_time_left(monkeypatch):
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"
-
-
-def test_shading_is_white_to_orange():
-    from types import SimpleNamespace
-
-    from assay.cli.terminal import shaded
-    from assay.verbs.features import feature_cell
-
-    feature = {"activations": [0.0, 4.0, 2.0], "maximum": 4.0, "strongest": (), "promoted": ()}
-    text = shaded(feature_cell(SimpleNamespace(tokens=["a", "b\n", "c"]), feature)[0])
-    assert text.plain == "ab⏎c"
-    assert [(s.start, s.end, s.style.bgcolor.name) for s in text.spans if s.style] == [
-        (1, 3, "#ff8c00"),
-        (3, 4, "#ffc680"),
-    ]

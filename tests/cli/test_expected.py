@@ -2,16 +2,12 @@
 too."""
 
 import json
-from itertools import cycle
-from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from assay.cli.main import main
-from assay.core.experiment import HEADER_KEYS
 from assay.lab import catalogue
-from assay.report.questions import GROUPS, OTHERS, by_group
+from assay.report.questions import GROUPS, by_group
 
 TABLE = "\n".join(
     [
@@ -76,36 +72,6 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path, capsys):
     assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
 
 
-def entries_of_tomorrow(folder):
-    """Twenty more experiments, in known groups, in a new one, and in none."""
-    more = []
-    for i, group in zip(range(20), cycle([*GROUPS, "mazes", ""])):
-        lines = [f"Number {i}: is it there?", "", *([f"Group: {group}"] if group else [])]
-        lines += [f"{key}: {key}" for key in HEADER_KEYS]
-        path = folder / f"another_long_experiment_{i}.py"
-        path.write_text('"""' + "\n".join(lines) + '\n"""')
-        more.append(catalogue.Entry(path.stem.replace("_", "-"), str(path), path))
-    return more
-
-
-def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(capsys, monkeypatch, tmp_path):
-    every = [*catalogue.entries(), *entries_of_tomorrow(tmp_path)]
-    monkeypatch.setattr(catalogue, "entries", lambda: every)
-    monkeypatch.chdir(tmp_path)  # where nothing is stored, whatever was run in this checkout
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert main(["list"]) == 0
-    short = capsys.readouterr().out.splitlines()
-    assert len(short) <= 45 and max(map(len, short)) <= 80
-    names = [name for line in short if line[:2] == "  " for name in line.strip(" ,").split(", ")]
-    assert sorted(names) == sorted(entry.name for entry in every), "each once"
-    headings = [line.partition(":")[0] for line in short if line[:1] not in ("", " ")]
-    assert headings[: len(GROUPS) + 2] == [*GROUPS, "mazes", OTHERS]
-    monkeypatch.undo()
-    assert main(["list", "--long"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
-
-
 def test_a_group_is_listed_with_questions_and_verdicts(capsys, tmp_path):
     assert main(["list", "dictionaries", "--root", str(tmp_path)]) == 0
     told = capsys.readouterr().out
@@ -132,44 +98,3 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     assert capsys.readouterr().err.startswith("judge needs --unit COLUMN: a column whose values")
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err
-
-
-def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path, capsys):
-    import sys
-
-    from assay.cli.terminal import show
-    from assay.lab.judge.kept import around
-    from assay.lab.plan.preset import override
-    from assay.verbs.verb import Place
-    from assay.verbs.verdicts import answer
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-    import sample
-
-    data = sample.result()
-    experiment = catalogue.find("gated-sae")
-    about = around(experiment, override(experiment, "default", ()), data)
-    asked = (about, "gated-sae", experiment.origin, Place(root=tmp_path))
-    show(answer(data, *asked).words)
-    told = capsys.readouterr().out
-    assert (
-        "The mean alone" not in told
-        and f"1 estimate, without a verdict: assay show gated-sae --estimates --root {tmp_path}"
-        in told
-    )
-    last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
-    assert [line[:3] for line in last[1:8]] == [
-        "● 1",
-        "✕ 2",
-        "○ 3",
-        "● 4",
-        "◐ 5",
-        "○ 6",
-        "● 7",
-    ] and max(map(len, last[:8])) <= 100
-    assert "assay report gated-sae" in last[-1], "what to type next stands below"
-    show(answer(data, *asked, estimates=True).words)
-    assert "The mean alone" in (listed := capsys.readouterr().out)
-    assert "--estimates" not in listed
-    show(answer(structs.replace(data, verdicts=data.verdicts[:1]), *asked).words)
-    assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"

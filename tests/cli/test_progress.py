@@ -93,19 +93,3 @@ def test_a_terminal_shows_where_each_stage_is():
     head, stage = (line.rstrip() for line in drawn.getvalue().splitlines())
     assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 10 s left"
     assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps"
-
-
-def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_has_a_loss():
-    from assay.cli.progress import stage
-
-    arms = ("main", "relu", "wide", "topk", "no-aux")
-    lines = [
-        stage(Progress(group, arms, 40, 500, {"loss": 0.5823}, seeds=seeds))
-        for group, seeds in (("a", "seed 1000"), ("b", "seed 1001"))
-    ]
-    assert lines[0] == "main, relu and 3 more (seed 1000): 40 of 500 steps"
-    assert lines[1] != lines[0]
-    assert (
-        stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3"))
-        == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
-    )

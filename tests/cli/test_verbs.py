@@ -2,7 +2,6 @@
 object and nothing else."""
 
 import ast
-import copy
 import inspect
 import json
 import os
@@ -16,8 +15,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from assay.cli.main import app, described, main, schema_of
-from assay.lab.judge import recording
-from assay.lab.records import records
 from assay.verbs.new import write_experiment
 from assay.verbs.verb import MORE
 
@@ -114,25 +111,6 @@ def test_run_prints_one_object_and_its_progress_elsewhere(capsys):
         "a changed field must not overwrite the preset's own result"
     )
     assert "own: 4 runs, 0 stored" in err and "4 of 4 runs" in err
-
-
-def test_check_compares_with_the_record(capsys, world):
-    written = Path(told(capsys, "verify", *SMOKE, "--record")["path"])
-    assert written == world / "records/own.json"
-    assert told(capsys, "verify", *SMOKE)["differences"] == []
-    record = copy.deepcopy(records.read("own", str(world / "own.py")))
-    record["verdicts"][0]["outcome"] = "holds"
-    recording.save(written, record)
-    (difference,) = told(capsys, "verify", *SMOKE, code=1)["differences"]
-    assert difference["recorded"].startswith("holds")
-    assert difference["now"].startswith("undecided")
-    recording.save(written, {**record, "preset": "default"})
-    assert main(["verify", *SMOKE]) == 2
-    assert (
-        "is of preset default, not smoke; compare with --preset default" in capsys.readouterr().err
-    )
-    written.unlink()
-    records.arrays(written).unlink()
 
 
 def test_report_writes_pages(capsys, world):

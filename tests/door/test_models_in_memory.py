@@ -11,7 +11,6 @@ import transformers
 
 import assay
 import tiny_models
-from assay.core import compute
 from assay.core.errors import ExperimentError, ModelError
 from assay.subjects.pretrained import load
 
@@ -230,12 +229,3 @@ def test_auto_gives_the_same_bytes(folder, tmp_path):
     path.write_text(STUDY.replace('"./base"', '"./base"\ndevice = "auto"'))
     of_auto = assay.run(path, root=tmp_path / "one")
     assert arms(of_auto) == arms(assay.run(folder / "study.toml", root=tmp_path / "two"))
-
-
-@pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_memory_is_asked_for_before_any_weight_is_read(device, folder, monkeypatch):
-    held = sum(p.numel() for p in load(str(folder / "base")).model.parameters())
-    monkeypatch.setattr(compute, "free_memory", lambda: 4.0 * held - 1)
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", None)
-    with pytest.raises(ModelError, match=rf"\({held:,} weights of 4 bytes\), .* are free"):
-        load(str(folder / "base"), device)

@@ -14,7 +14,7 @@ import tiny_models
 from assay.ask.measure import measuring, prompts
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import ModelError
 from assay.data.harvest import HarvestSpec, cut_text, windows_in
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -236,18 +236,6 @@ def test_a_study_says_what_its_texts_begin_with(llama, tmp_path, said, words):
     assert f", {words.format(load(str(llama)).decode([5]))}, 4 prompts" in finding.scope
     begin = without(llama) if "false" in said else by_itself(llama)
     assert finding.estimate == pytest.approx(np.mean(truth(llama, begin)["two"]), abs=1e-4)
-
-
-def test_a_slot_with_nothing_in_it_has_no_token(llama):
-    rows = prompts.load(Prompts(text="x {a} y", rows=({"a": "b"}, {"a": ""}), unit="a"), Path())
-    read = (Read(name="entropy", entropy=True, position="{a}"),)
-    task = Task(Model(name=str(llama)), rows, read)
-    with pytest.raises(DataError, match=r"row 2: \{a\} is empty there, so it has no token"):
-        measuring.measure(task, np.array([0]), Path(), "cpu", False, lambda done, total: None)
-    for answer in ({"log_prob": "{a}"}, {"log_prob": " {a}"}, {"generates": ("{a}",)}):
-        task = Task(Model(name=str(llama)), rows, (Read(name="answer", **answer),))
-        with pytest.raises(DataError, match=r"row 2: .* is empty there"):
-            measuring.measure(task, np.array([0]), Path(), "cpu", False, lambda done, total: None)
 
 
 def test_where_auto_tokenizer_cuts_otherwise_it_is_said(tmp_path):

@@ -91,3 +91,15 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+
+
+def assert_obeys_the_policy(tags):
+    """No script or style of its own, nothing of another host, nobody's text as markup."""
+    for tag, attributes in tags:
+        assert tag not in ("style", "iframe", "object", "embed", "img", "base"), tag
+        own = [name for name in attributes if name.startswith("on") or name == "style"]
+        assert not own, (tag, attributes)
+        for name in ("src", "href", "action"):
+            assert attributes.get(name, "/").startswith(("/", "#")), (tag, attributes)
+            assert not attributes.get(name, "/").startswith("//"), (tag, attributes)
+        assert tag != "script" or attributes.get("src", "").startswith("/static/")

@@ -1,84 +1,136 @@
-"""The pages in headless Chromium, as a hand and a keyboard use them. Any console error or request
-to another host fails."""
+"""Pages of a dictionary and its features, and search, in headless Chromium. Any console error or
+request to another host fails."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 import pytest
-from shelf import HOME, replace, shelve, simulated
+from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from browser_fixtures import CONTRAST, SHAPES
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
-)
-
-CONTRASTS = """() => {
-  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => linear(v / 255)); return .2126 * r + .7152 * g + .0722 * b; };
-  const paper = light(getComputedStyle(document.documentElement).backgroundColor), found = {};
-  for (const e of document.querySelectorAll("main *")) {
-    const written = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-    if (!written || e.closest("svg, select, input, button, canvas")) continue;
-    const ink = light(getComputedStyle(e).color), ratio = (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05);
-    if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
-  }
-  return {paper, found};
-}"""  # noqa: E501
-"""How light the paper is, and what is written on it with a contrast below 4.5."""
-
-WIDTH = 120
-HOSTILE = [
-    "<script>document.title='taken'</script>",
-    "<img src=//evil.example/x>",
-    "\u202egnorw",
-    "\x1b[31m",
-    "\n",
-    " the",
-    "(",
+PAGES = [
+    "/",
+    f"{BASE}?all=1",
+    f"{BASE}/4",
+    f"{BASE}/0",
+    f"{BASE}/1",
+    f"{BASE}/4/activation?text=import",
+    f"{BASE}/search?by=token&q=name",
+    f"{BASE}/search?order=density",
 ]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("browser")
-    index = shelve(
-        root,
-        "a" * 16,
-        simulated.made(root / "made", width=WIDTH),
-        fvu=0.16,
-        l0=31.0,
-        loss=2.0,
-        loss_spliced=2.2,
-        ablated=WIDTH,
-    )
-    worth = np.random.default_rng(3).normal(0.01, 0.02, WIDTH)
-    columns = {
-        "feature": range(WIDTH),
-        "importance": worth,
-        "importance_low": worth - 0.01,
-        "importance_high": worth + 0.01,
-    }
-    replace(index, "features", columns, "feature")
-    words = [HOSTILE[i % len(HOSTILE)] for i in range(simulated.VOCABULARY)]
-    replace(index, "tokens", {"token": range(simulated.VOCABULARY), "text": words}, "token")
-    shelve(
-        root,
-        "b" * 16,
-        simulated.made(root / "other", width=60, seed=1),
-        name="other",
-        fvu=0.3,
-        l0=12.0,
-    )
-    return root
-
-
-@pytest.fixture(scope="module")
-def server(store, served):
-    with served(application(Library(store))) as address:
+def server(world, served):
+    with served(application(Library(world.store))) as address:
         yield address
+
+
+def tip(page, token):
+    """What a token shows below its line when it is pointed at or focused; nothing otherwise."""
+    said = token.evaluate(
+        "t => { const s = getComputedStyle(t, '::after'); return s.content === 'none' ? '' : "
+        "s.content }"
+    )
+    return said.strip('"')
+
+
+def test_every_page_fits_and_is_read_in_both_lights(page):
+    for address in PAGES:
+        page.goto(address)
+        assert page.evaluate("document.querySelectorAll('h1').length") == 1
+        for shape in SHAPES:
+            page.emulate_media(color_scheme=shape["color_scheme"])
+            page.set_viewport_size(shape["viewport"])
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= shape["viewport"]["width"], (address, shape)
+            poor = page.evaluate(CONTRAST)
+            assert not poor, (address, shape, poor[:3])
+
+
+def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):
+    page.goto(f"{BASE}/4")
+    token = page.locator(".context b.fires").first
+    assert tip(page, token) == ""
+    token.hover()
+    said = (
+        r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ "
+        r"nat, to first order: it (helps|hurts)"
+    )
+    assert re.fullmatch(said, tip(page, token))
+    page.mouse.move(0, 0)
+    assert tip(page, token) == ""
+    token.focus()
+    assert tip(page, token) == token.get_attribute("data-tip")
+
+
+@pytest.mark.thorough
+def test_one_context_is_one_stop_of_the_tab_key_and_arrows_go_from_token_to_token(page):
+    page.goto(f"{BASE}/1")
+    line = page.locator(".context").first
+    tokens = line.locator("[data-tip]")
+    assert line.locator("[tabindex='0']").count() == 1 and tokens.count() > 3
+    line.locator("[tabindex='0']").focus()
+    at = page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.matches('[data-tip]')")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.innerText") == at
+    page.keyboard.press("Tab")
+    assert not page.evaluate("document.querySelector('.context').contains(document.activeElement)")
+
+
+@pytest.mark.thorough
+def test_keys_go_to_other_features_but_not_while_typing(page):
+    page.goto(f"{BASE}/4")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**{BASE}/5")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**{BASE}/4")
+    page.fill("#text", "jkr")
+    page.focus("#text")
+    page.keyboard.press("j")
+    assert page.url.endswith(f"{BASE}/4") and page.input_value("#text").count("j") == 2
+    page.locator("h1").click()
+    page.keyboard.press("r")
+    page.wait_for_url(re.compile(rf"{BASE}/(?!4$)\d+$"))
+    page.go_back()
+    page.wait_for_url(f"**{BASE}/4")
+
+
+def test_a_text_is_sent_without_leaving_the_page_and_the_address_says_it(page):
+    page.goto(f"{BASE}/4")
+    page.fill("#text", "import <b>os</b>")
+    page.click("text=Show where it fires")
+    page.wait_for_selector("#activation .warning")
+    assert "does not say where its dictionary is" in page.inner_text("#activation")
+    page.wait_for_url("**activation?text=import**")
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+    page.reload()
+    assert page.input_value("#text") == "import <b>os</b>"
+    assert page.locator("#activation .warning").count() == 1
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_without_script_a_text_is_a_page_of_its_own(page):
+    page.goto(f"{BASE}/4")
+    page.locator("#text").fill("import")
+    page.locator("text=Show where it fires").click()
+    page.wait_for_url("**activation?text=import**")
+    assert page.locator("#activation .warning").count() == 1
+
+
+def test_a_slash_searches_and_a_key_sends(page):
+    page.goto("/model/made-up/3")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.goto("/model/made-up/4")
+    page.fill("#text", "import")
+    page.press("#text", "Control+Enter")
+    page.wait_for_selector("#activation .warning")
 
 
 def column(page, name):
@@ -87,35 +139,20 @@ def column(page, name):
     return page.locator(f"table.features tbody tr > :nth-child({at + 1})").all_inner_texts()
 
 
-def asked(page):
-    return parse_qs(urlsplit(page.url).query)
-
-
 def settle(page, query):
     """Wait until the address has these words, and the table belongs to it."""
     page.wait_for_url(re.compile(query))
     page.wait_for_load_state("networkidle")
 
 
-def test_from_the_first_page_to_a_dictionary_and_back(page):
-    page.goto("/")
-    assert page.title() == "dictionaries · Assay"
-    page.click("text=made/up")
-    page.wait_for_url(f"**{HOME}")
-    assert page.inner_text("h1") == "made/up, TopK"
-    page.click("summary:has-text('all features')")
-    page.go_back()
-    page.wait_for_selector("h1:has-text('Dictionaries')")
-
-
 def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
-    page.goto(f"{HOME}?all=1")
+    page.goto(f"{BASE}?all=1")
     page.locator("#sort-density").scroll_into_view_if_needed()
     before = page.evaluate("scrollY")
     page.click("#sort-density")
     settle(page, "sort=density")
     shares = [float(text.removesuffix(" %")) for text in column(page, "density")]
-    assert shares == sorted(shares, reverse=True) and len(shares) == 50
+    assert shares == sorted(shares, reverse=True) and len(shares) == 40
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
     assert abs(page.evaluate("scrollY") - before) < 5
     assert page.evaluate("document.activeElement.id") == "sort-density", (
@@ -126,62 +163,18 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
 
 
-@pytest.mark.thorough
-def test_the_keyboard_sorts_and_turns_pages(page):
-    page.goto(f"{HOME}?sort=feature&way=asc")
-    page.focus("#after")
-    page.keyboard.press("Enter")
-    settle(page, "page=2")
-    assert column(page, "feature")[0] == "50"
-    page.focus("#before")
-    page.keyboard.press("Enter")
-    playwright.expect(page.locator("table.features tbody th").first).to_have_text("0")
-
-
-@pytest.mark.thorough
-def test_a_condition_is_added_and_dropped(page):
-    page.goto(f"{HOME}?all=1")
-    page.select_option("#filter-column", "density")
-    page.select_option("#filter-compare", "<=")
-    page.fill("#filter-value", "0.05")
-    page.keyboard.press("Enter")
-    settle(page, "where=density")
-    assert asked(page)["where"] == ["density<=0.05"]
-    assert all(float(text.removesuffix(" %")) <= 5 for text in column(page, "density"))
-    assert "hidden by 1 condition." in page.inner_text("#told")
-    page.click("text=drop")
-    playwright.expect(page.locator("#told")).not_to_contain_text("hidden")
-    assert "where" not in asked(page)
-
-
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
 def test_every_part_works_without_script(page):
-    page.goto(f"{HOME}?all=1")
+    page.goto(f"{BASE}?all=1")
     page.click("#sort-density")
     page.wait_for_url("**sort=density**")
     page.select_option("#filter-column", "density")
     page.fill("#filter-value", "0.05")
     page.click("text=add")
     page.wait_for_url("**where=density**")
-    assert asked(page)["where"] == ["density>=0.05"]
-    assert asked(page)["sort"] == ["density"]
+    assert parse_qs(urlsplit(page.url).query)["where"] == ["density>=0.05"]
+    assert parse_qs(urlsplit(page.url).query)["sort"] == ["density"]
     page.fill("#filter-value", "1")
     page.click("text=add")
     page.wait_for_url("**maximum**")
     assert "hidden by 2 conditions" in page.inner_text("#told")
-
-
-@pytest.mark.parametrize(
-    "page", [{"viewport": {"width": 400, "height": 800}, "has_touch": True}], indirect=True
-)
-@pytest.mark.parametrize("path", ["/", HOME])
-def test_a_phone_scrolls_one_way_only(page, path):
-    page.goto(path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
-
-
-@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
-def test_dark_is_dark_and_legible(page):
-    page.goto(f"{HOME}?all=1")
-    shown = page.evaluate(CONTRASTS)
-    assert shown["paper"] < 0.05 and shown["found"] == {}

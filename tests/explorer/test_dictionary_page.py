@@ -4,10 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from shelf import HOME, Rows, client, replace, shelve, simulated
+from shelf import HOME, client, replace, shelve, simulated
 
-from assay.explorer import render
-from assay.features.index import names
 from assay.report import evaluations
 
 
@@ -65,29 +63,6 @@ def test_the_table_has_the_numbers_of_the_arrays(world):
     assert np.allclose([row["importance"] for row in rows], worth[:50])
     total = made.effects.sum((0, 1)) / made.kept.sum()
     assert np.allclose([row["gradient_total"] for row in rows], total[:50], atol=1e-6)
-
-
-def test_what_is_printed_is_those_numbers(world):
-    client, made, worth = world
-    rows = [
-        row
-        for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows
-        if row and row[0].isdigit()
-    ]
-    heads = next(
-        row
-        for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows
-        if row[0].startswith("feature ")
-    )
-    at = {head.split(" ")[0]: i for i, head in enumerate(heads)}
-    assert len(rows) == 50
-    for row in rows:
-        feature = int(row[0])
-        assert row[at["density"]] == render.percent(float(density(made)[feature]))
-        assert row[at["maximum"]] == render.number(float(made.acts.max((0, 1))[feature]))
-        assert float(row[at["importance"]].split(" ")[0].replace("−", "-")) == pytest.approx(
-            worth[feature], abs=0.0051
-        )
 
 
 def test_it_is_sorted_by_what_is_asked(world):
@@ -162,11 +137,6 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
     assert 'href="/model/wide"' in svg and "elsewhere" not in svg
 
 
-def test_the_kind_is_in_the_title(world):
-    page = world[0].get("/model/elsewhere").text
-    assert re.search(r"<h1>elsewhere<.*?>, TopK<", page)
-
-
 def test_the_name_that_was_typed_leads_to_the_dictionary(tmp_path):
     made = simulated.made(tmp_path / "made")
     shelve(tmp_path / "s", "a" * 16, made, name="study/8a38-arm-s3", source="study/arm")
@@ -177,15 +147,6 @@ def test_the_name_that_was_typed_leads_to_the_dictionary(tmp_path):
     assert reader.get("/model/study/leg").status_code == 404
     assert reader.get("/other/study/arm").status_code == 404
     assert "study/arm</code>" in reader.get("/model/study-8a38-arm-s3").text
-
-
-def test_the_page_counts_the_largest_group_of_one_name(tmp_path, monkeypatch):
-    made = simulated.made(tmp_path / "made")
-    group = {"namesakes": 15, "namesake": {"token": 7, "text": "self"}}
-    monkeypatch.setattr(names, "namesakes", lambda index: group)
-    shelve(tmp_path / "s", "a" * 16, made)
-    page = client(tmp_path / "s").get(HOME).text
-    assert f'<a href="{HOME}/search?q=self&amp;id=7">15 on' in page
 
 
 def measured(estimate, half):
@@ -246,13 +207,6 @@ def test_commands_can_be_pasted(tmp_path):
         in page
     )
     assert "--ablate 32</code>" in page
-
-
-def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):
-    page = world[0].get(HOME).text
-    assert "The dictionaries are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
-    alone = world[0].get("/model/elsewhere").text
-    assert "equally sparse" not in alone, "nothing of its site stands beside it"
 
 
 def test_the_page_says_how_its_tables_are_opened(world):

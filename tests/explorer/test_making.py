@@ -242,34 +242,3 @@ def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
     assert "start assay serve again" in making.progress.failed
     page = reader(tmp_path, making).get(f"/{wanted.address}").text
     assert making.progress.failed in page.replace("&#39;", "'")
-
-
-@pytest.mark.thorough
-def test_the_browser_sees_progress_and_then_the_feature(
-    world, tmp_path, browser
-):  # the last: it leaves Playwright open
-    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (_, address):
-        page, wrong = browser.new_page(), []
-        page.set_default_timeout(240_000)
-        page.on(
-            "console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on(
-            "request",
-            lambda r: (
-                wrong.append(r.url) if not r.url.startswith(address.split("/llama")[0]) else None
-            ),
-        )
-        page.goto(f"{address}/3")
-        page.wait_for_selector("main[data-unmade] #making progress")
-        if shots := os.environ.get("ASSAY_SHOTS"):
-            page.screenshot(path=f"{shots}/making.png")
-        page.wait_for_selector("main:not([data-unmade]) h1")  # it goes over by itself
-        assert page.url == f"{address}/3" and page.locator("main").inner_text().strip()
-        page.goto(address)
-        page.wait_for_selector("#features")
-        if shots:
-            page.screenshot(path=f"{shots}/first.png")
-        page.wait_for_selector("#making >> text=is indexed whole")
-        assert not wrong

@@ -65,22 +65,6 @@ def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
 
 
 @pytest.mark.thorough
-def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
-    page.goto(f"{tiny.base}/prompt?text=def+add(self)")
-    cell = page.locator(".heat td").first
-    cell.focus()
-    playwright.expect(page.locator("#heat-tip")).to_contain_text("no feature counts at this token")
-    page.keyboard.press("ArrowRight")
-    playwright.expect(page.locator("#heat-tip")).to_contain_text("at token 1")
-    page.keyboard.press("ArrowDown")
-    second = page.locator(".heat tbody tr").nth(1).locator("th a").inner_text()
-    playwright.expect(page.locator("#heat-tip")).to_contain_text(f"feature {second} at token 1")
-    on = page.locator(".heat td", has_text="9").first
-    on.hover()
-    playwright.expect(page.locator("#heat-tip")).to_contain_text("activation")
-
-
-@pytest.mark.thorough
 def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
     page.goto(f"{tiny.base}/steer")
     page.locator("#text").fill("def add(self")
@@ -97,15 +81,6 @@ def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
     playwright.expect(page.locator("#written[data-done]")).to_contain_text(
         "32 of 32 tokens", timeout=60_000
     )
-
-
-def test_a_text_of_ones_own_on_a_features_page(page, tiny):
-    page.goto(f"{tiny.base}/3")
-    page.locator("#text").fill(TEXT)
-    page.get_by_role("button", name="Show where it fires").click()
-    playwright.expect(page.locator("#activation .mine")).to_be_visible(timeout=60_000)
-    page.get_by_role("link", name="Which features matter to its predictions?").click()
-    playwright.expect(page.locator("#prediction")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -131,11 +106,3 @@ def test_a_phone_and_the_dark(page, tiny):
         )
         assert ink != paper
         page.wait_for_load_state("networkidle")  # what a page that is left still asks for fails
-
-
-def test_hostile_texts_stay_texts(page, tiny):
-    page.goto(f"{tiny.base}/prompt")
-    page.locator("#text").fill("</textarea><script>document.title='taken'</script>\u202e")
-    page.get_by_role("button", name="Read").click()
-    playwright.expect(page.locator("#why")).to_contain_text("agree", timeout=60_000)
-    assert page.title() != "taken" and page.locator("main script").count() == 0

@@ -1,7 +1,6 @@
 """The picture on the README's first screen: its words are the record's, it is whole in both widths,
 and it repaints itself in the dark."""
 
-import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -14,8 +13,6 @@ from assay.report.tables import estimate_of
 from marks import first
 
 SVG = "{http://www.w3.org/2000/svg}"
-LETTER = 7.0
-"""Pixels of a letter where 13 px of Verdana or DejaVu Sans stand in for the font."""
 
 
 @pytest.fixture(params=[first.WIDE, first.NARROW], ids=["wide", "narrow"])
@@ -43,21 +40,6 @@ def test_controls_that_it_leaves_out_are_at_chance_by_construction():
     record = ResultData.from_json(records.read_file(first.RECORD, ""))
     left_out = {*record.verdicts[first.CLAIM].controls} - {*first.CONTROLS}
     assert all(arm.endswith(("/bag", "/embedding")) for arm in left_out)
-
-
-def test_no_words_meet_or_leave_the_picture_in_a_wide_font(picture):
-    width = float(picture.get("width")) - 2 * first.EDGE
-    rows = {}
-    for text, words in visible(picture):
-        x = text.get("x", "0")
-        share = float(x[:-1]) / 100 * width if x.endswith("%") else float(x)
-        size = LETTER * len(words)
-        start = share - {"end": size, "middle": size / 2}.get(text.get("text-anchor"), 0)
-        assert start >= 0 and start + size <= width, words
-        rows.setdefault((text.get("y"), x.endswith("%")), []).append((start, start + size))
-    for spans in rows.values():
-        spans.sort()
-        assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)), spans
 
 
 def test_every_colour_is_one_of_the_palette_and_has_its_dark_value():

@@ -84,48 +84,6 @@ def test_verdicts_say_whether_they_were_frozen_first(recorded):
     assert ", 0 are [confirmatory]" in kinds.standing()
 
 
-def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
-    verdict = {
-        **RECORD["verdicts"][0],
-        "published": "new",
-        "kind": "risky",
-        "near": {"relu-again": "luck"},
-    }
-    other = {
-        **verdict,
-        "text": "It leads by 2",
-        "outcome": "undecided",
-        "reason": "interval straddles",
-        "kind": "confirming",
-    }
-    other |= {
-        "detectable": [2.4, None],
-        "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}},
-    }
-    other |= {
-        "price": {"text": "about 40 more seeds"},
-        "published": {"number": 2.0, "source": "a", "same": True},
-    }
-    record = RECORD | {"verdicts": [verdict, other]}
-    monkeypatch.setattr(
-        records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None
-    )
-    page = kinds.everything()
-    assert page.startswith("## [gated-sae](../catalogue/docs/gated-sae.md)\n")
-    assert "290 s, 541 CPU-seconds" in page
-    assert "power for true values of 2.4 or more" in page
-    assert "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
-    assert "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] |" in page
-    assert "| ● holds<br>*risky* |" in page
-    assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
-    counted = kinds.overview()
-    assert (
-        "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 "
-        "| 541 |"
-    ) in counted
-    assert "1 of 2 claims are decided." in counted
-
-
 def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_recorded(
     monkeypatch,
 ):
@@ -175,39 +133,6 @@ def test_the_site_has_in_place_of_a_sentence_what_its_mark_asks_for(recorded):
 def test_without_a_record_it_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: None)
     assert "assay verify gated-sae --record" in kinds.verdicts("gated-sae")
-
-
-def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
-    finding = {"text": "How far", **ONE}
-    here = RECORD | {"findings": [finding]}
-    there = here | {
-        "verdicts": [
-            {
-                **RECORD["verdicts"][0],
-                "outcome": "fails",
-                "estimate": -0.5,
-                "low": -0.6,
-                "high": -0.4,
-            }
-        ]
-    }
-    kept = {"gated-sae": here, "gated-sae.docs": there}
-    kept |= {"gated-sae.gemma": here, "gated-sae.long": here}
-    monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
-    table = kinds.compare_presets("gated-sae").replace(kinds.SPACE, " ")
-    assert table.startswith("| | `default` | `docs` | `gemma` | `long` |\n")
-    assert (
-        "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
-        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] | ● holds<br>0.0240 [0.0222, 0.0258] |"
-    ) in table
-    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 4}" in table
-    two = kinds.compare_presets("gated-sae.docs").replace(kinds.SPACE, " ")
-    assert two.startswith("| | `default` | `docs` |\n") and "How far" not in two
-    assert f"✕{kinds.SPACE}fails" in kinds.verdicts("gated-sae.docs")
-    assert f"●{kinds.SPACE}holds" in kinds.verdicts("gated-sae")
-    del kept["gated-sae.docs"]
-    assert "assay verify gated-sae --preset docs --record" in kinds.compare_presets("gated-sae")
-    assert "assay verify gated-sae --preset docs --record" in kinds.budget("gated-sae.docs")
 
 
 def test_the_catalogue_and_its_counts_have_seconds_and_outcomes_of_the_record(recorded):

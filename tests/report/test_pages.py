@@ -7,7 +7,6 @@ import io
 import json
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 
 import pytest
 import sample
@@ -16,9 +15,7 @@ from msgspec import structs
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.report import pages, tables
-from marks import sections
 
-STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 HEADER = Header(
     "Gated dictionaries do not shrink",
@@ -215,29 +212,6 @@ def test_findings_after_five_are_folded():
     assert "3 more" in folded
 
 
-TEMPLATES = sorted((files("assay.report") / "templates").iterdir(), key=lambda f: f.name)
-
-
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda f: f.name)
-def test_no_table_can_be_wider_than_a_phone(template):
-    """Each becomes blocks that name their columns, or lies in a box that scrolls."""
-    source = template.read_text()
-    for table in re.finditer(
-        r'(<div class="scroll"[^>]*>\s*)?<table(?: class="([^"]*)")?>(.*?)</table>', source, re.S
-    ):
-        kinds = set((table[2] or "").split())
-        assert table[1] or kinds & {"verdicts", "stack"}, table[0][:80]
-        if "stack" in kinds:  # the first cell is what the row is about
-            row = re.search(r"<tbody>.*", table[3], re.S).group()
-            cells = re.findall(r"<td([^>]*)", row)
-            assert all("data-name" in cell for cell in cells[0 if "<th" in row else 1 :])
-    phone = STYLE[STYLE.index("@media (max-width:760px)") :]
-    assert ".stack :is(td,th){display:block}" in phone
-    assert ".verdicts td{display:block" in phone
-    assert ".scroll{overflow-x:auto}" in STYLE
-    assert '<div class="scroll"><table>' in pages.prose("|a|b|\n|---|---|\n|1|2|")
-
-
 def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
     claim = sample.verdicts()[0]
     number = {"estimate": 0.99, "low": 0.985, "high": 0.995}
@@ -255,42 +229,6 @@ def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
     assert folded.count("named-") == 4
     assert "Changed after a look, or also judged on the same units: 2" in html
     assert html.index("claim added: x") < html.index('<table class="verdicts"')
-
-
-def test_every_sign_and_word_is_explained(page):
-    words = page[page.index('id="words"') :]
-    words = words[: words.index("</details>")]
-    for outcome, sign in tables.SIGNS.items():
-        assert f"<dt>{sign} {pages.WORDS[outcome]}</dt><dd>" in words
-    for word in (
-        "risky",
-        "pilot-set",
-        "control",
-        "must hold",
-        "may hold too",
-        "holds too",
-        "published",
-        "80 % power",
-        "arm",
-        "n",
-    ):
-        assert re.search(rf"<dt>[^<]*\b{word}\b[^<]*</dt><dd>", words), word
-
-
-def test_arms_in_a_legend_are_explained_beside_it():
-    figure = dataclasses.replace(
-        sample.figures()[1],
-        columns={**sample.figures()[1].columns, "arm": ["main"] * 3 + ["relu"] * 6},
-    )
-    html = pages.page(
-        sample.result(),
-        figures=[figure],
-        notes={"main": "the method", "relu": "of equal width", "other": "not shown"},
-    )
-    legend = re.search(r'<details class="legend">.*?</details>', html, re.S).group()
-    assert "<dt>main</dt><dd>the method</dd>" in legend
-    assert "of equal width" in legend
-    assert "not shown" not in legend
 
 
 def test_data_links_hold_the_data(parsed):
@@ -369,15 +307,6 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
     assert "of 7 claims are decided" in html
 
 
-def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
-    failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
-    data = sample.of(failed)
-    html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
-    for told in (html, sections.full(data)):
-        assert "power for true values of −0.289 or less" in told
-        assert "-0.289 or less" not in told
-
-
 def test_tokens_show_their_white_space():
     assert pages.token(" a\n") == '<i class="ws">·</i>a<i class="ws">⏎</i>'
     assert "empty" in pages.token("")
@@ -422,20 +351,6 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
         assert order == sorted(order, reverse=True)
     assert [u for u in asked if not u.startswith(("file:", "data:"))] == []
     assert errors == []
-
-
-def test_the_first_line_of_a_page_says_what_came_out_and_not_what_was_claimed():
-    from assay.core.experiment import Header
-
-    html = pages.page(
-        sample.result(),
-        header=Header(
-            "Gated: is shrinkage gone?", "a paper, 2024", "gated leads by 0.005", "b", "1 min"
-        ),
-    )
-    head = html[html.index("<h1>") : html.index("</header>")]
-    assert '<p class="question">7 claims: 3 hold, 1 fails, 1 unspecific, 2 undecided</p>' in head
-    assert '<p class="quiet">Claimed: gated leads by 0.005</p>' in head
 
 
 def test_arms_are_described_once_and_what_all_share_is_said_once():

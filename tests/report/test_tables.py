@@ -13,7 +13,6 @@ import pytest
 import sample
 from msgspec import structs
 
-from assay.core import reasons
 from assay.core.estimates import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
@@ -66,13 +65,6 @@ def test_the_table_fits_its_width_says_everything_and_never_cuts_a_number(width)
             assert control.estimate in text
     assert {"about", "40", "more", "power", "(other"} <= set(flat.split())
     assert "\x1b" not in text
-
-
-def test_words_are_never_broken_where_they_fit():
-    shown = tables.text(sample.of(*sample.verdicts()[:5]), verbose=True)
-    words = set(re.findall(r"[A-Za-z]+", shown))
-    said = " ".join(v.text + " " + tables.why(v) for v in sample.result().verdicts[:5])
-    assert set(re.findall(r"[A-Za-z]+", said)) <= words
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
@@ -190,25 +182,6 @@ def test_what_makes_a_claim_unspecific_stands_beside_controls_that_all_fail():
         assert line.endswith(f"| {count} of {count}; {said} |")
 
 
-def test_the_head_of_controls_explains_the_signs_below_it_and_no_other():
-    claim = sample.entry("c", "holds", 1.0, 0.9, 1.1)
-    like = {"like": claim}
-    by_outcome = {o: sample.control(o, o, 1.0, 0.9, 1.1, **like) for o in ("fails", "undecided")}
-    both = sample.of(claim | {"controls": by_outcome})
-    assert tables.checked(tables.rows(both)) == "control: ✓ does not satisfy the claim; ? undecided"
-    del by_outcome["fails"]
-    lone = tables.rows(sample.of(claim | {"controls": by_outcome}))
-    assert tables.checked(lone) == "control: ? undecided"
-    assert tables.checked(tables.rows(sample.of(claim))) == "control"
-
-
-def test_a_long_claim_is_cut_at_its_colon_in_the_docs_unless_another_begins_alike():
-    tail = ": " + "word " * 12
-    assert sections.heads(
-        ["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]
-    ) == ["It leads" + tail, "It leads: by 2", "It falls", "Few words: all shown"]
-
-
 def test_the_summary_has_each_claim_from_its_beginning_whatever_it_holds():
     colon = sample.entry("FALSE: " + "word " * 30, "fails", 1.0, 0.9, 1.1)
     short = sample.entry("Short", "holds", 1.0, 0.9, 1.1)
@@ -234,14 +207,6 @@ def test_arms_that_differ_are_printed_with_the_digits_that_show_it(sides, said):
     assert tables.rows(data)[0].sides == said
 
 
-def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():
-    claim = sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"kind": "confirming"}
-    kinds = {"pilot: twice": "pilot-set", reasons.GIVEN: ""}
-    for since, kind in kinds.items():
-        [row] = tables.rows(sample.of(claim | {"threshold_from": since}))
-        assert row.kind == kind
-
-
 def test_exact_statements_without_any_claim_are_told_apart():
     exact = [{"text": "t", "outcome": outcome} for outcome in ("exact", "violated", "exact")]
     assert tables.board(sample.of(exact=exact)) == "exact statements only ≡ 2 ≢ 1"
@@ -252,27 +217,6 @@ def test_exact_statements_without_any_claim_are_told_apart():
     assert tables.only_exact(sample.of(exact=exact))
     assert not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
-
-
-def test_an_exact_statement_shows_what_was_due():
-    row = tables.rows(
-        sample.of(
-            exact=[
-                {
-                    "text": "t",
-                    "outcome": "exact",
-                    "value": [[1, 2], [3, 4]],
-                    "expected": 2.5,
-                    "tolerance": 0.1,
-                }
-            ]
-        )
-    )[0]
-    assert (row.sign, row.estimate, row.interval) == (
-        "≡",
-        "1, 2, 3 … (4 numbers)",
-        "expected 2.5 ± 0.1",
-    )
 
 
 def test_csv_keeps_numbers_in_full_and_lists_every_control():
@@ -410,16 +354,6 @@ def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
         f"? control again {row.controls[0].estimate}" in said and row.controls[0].interval in said
     ), "its interval is what keeps it undecided"
     assert "a threshold nearer to the estimate, -0.03" in said, "no number of units is enough"
-
-
-def test_a_column_stands_where_a_row_has_something_in_it():
-    number = {"n": {"seed": 6}, "units": ("seed",)}
-    alone = Estimated(text="A number", estimate=3.1, low=3.0, high=3.2, **number)
-    text = tables.text(ResultData(findings=(alone,)))
-    assert "control" not in text and "published" not in text and "6 seeds" in text
-    new = sample.of({**sample.verdicts()[3], "published": "new"})
-    text = tables.text(new)
-    assert "new" not in text.split() and "published" not in text
 
 
 @pytest.mark.parametrize("width", [100, 80])

@@ -93,16 +93,6 @@ def test_digits_are_split_one_by_one(model, tmp_path):
     assert split.decode(split.encode(text)) == text
 
 
-def test_the_folder_opens_by_transformers_alone(model, tmp_path):
-    import transformers
-
-    made = convert(
-        tiny_models.write_gguf(tmp_path / "tiny.gguf", model), tmp_path / "made", name="Tiny"
-    )
-    opened = transformers.AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32)
-    assert torch.equal(opened(TOKENS).logits, load(str(made)).run(TOKENS).logits)
-
-
 def test_a_wrong_hash_and_an_absent_file(model, tmp_path):
     path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     with pytest.raises(

@@ -231,21 +231,6 @@ def test_prompts_longer_than_the_context_are_refused_before_anything_is_run(subj
         subject.run(torch.ones(1, 5), cache=cache)
 
 
-def test_blocks_before_the_first_edit_are_run_once_for_each_prompt(subject):
-    entered = []
-    hooks = [
-        b.register_forward_pre_hook(lambda m, a, i=i: entered.append((i, len(a[0]))))
-        for i, b in enumerate(subject.blocks)
-    ]
-    try:
-        some = [edits.scale("blocks.2.hook_mlp_out", f) for f in (0.0, 0.5, 2.0)]
-        batches.run_many(subject, [[1, 2], [3, 4, 5]], some)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    assert entered == [(0, 2), (1, 2), (2, 2), (2, 6)]
-
-
 def test_each_edit_starts_before_the_first_block_that_it_touches(subject):
     """What leaves the model as it is starts with the last of the others."""
     entered = []
@@ -261,22 +246,6 @@ def test_each_edit_starts_before_the_first_block_that_it_touches(subject):
             hook.remove()
     once, late, earlier = [(0, 2), (1, 2), (2, 2)], [(2, 4)], [(1, 2), (2, 2)]
     assert entered == [*once, *late, *earlier]
-
-
-@pytest.mark.parametrize(
-    "where", [None, 2, -1, [1], [0, 2], [-3, -1], [1, 2], [2, 0], [0, 1, 3], []]
-)
-def test_places_are_a_slice_where_they_are_even(where):
-    x = np.arange(4)
-    got = edits.stretch(where, len(x))
-    assert isinstance(got, slice) == (where not in (None, [2, 0], [0, 1, 3], []))
-    if where not in (None, []):
-        np.testing.assert_array_equal(x[got], np.atleast_1d(x[where]))
-
-
-@pytest.mark.parametrize("where", [4, -5, [3, 4], [-5, 0]])
-def test_places_that_are_not_there_stay_as_they_are_told(where):
-    assert edits.stretch(where, 4) == where
 
 
 @pytest.mark.parametrize("prompts", [[], [[1, 2], []]])

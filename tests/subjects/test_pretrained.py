@@ -74,22 +74,6 @@ def test_an_edit_changes_what_follows_and_is_what_a_capture_sees(subjects, folde
         close(got, acts[str(s)])
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_several_edits_at_once_and_none_left_behind(subjects, folders, kind):
-    names = (
-        "blocks.0.attn.hook_z",
-        "blocks.1.hook_resid_mid",
-        "blocks.2.hook_resid_pre",
-        "blocks.2.mlp.hook_post",
-    )
-    logits, _ = tiny_models.naive(folders[kind], TOKENS, dict.fromkeys(names, halve))
-    edited = subjects[kind].run(torch.tensor(TOKENS), edits={Site.parse(n): halve for n in names})
-    close(edited.logits, logits)
-    close(
-        subjects[kind].run(torch.tensor(TOKENS)).logits, tiny_models.naive(folders[kind], TOKENS)[0]
-    )
-
-
 def test_tied_embeddings_and_a_head_width_of_its_own(tmp_path):
     folder = tiny_models.make(tmp_path / "m", "llama", tie_word_embeddings=True, head_dim=8)
     subject = load(str(folder))
