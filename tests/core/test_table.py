@@ -1166,3 +1166,35 @@ def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without
     said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
     assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
     assert "lopsided" not in without.warning
+
+
+def _six_by_six(right, wrong):
+    """Six seeds on six prompts: `mine` has `right` everywhere, and `old` has `wrong`, but for the
+    first seed, which has `right`."""
+    rows = [(seed, prompt) for seed in range(6) for prompt in range(6)]
+    arms = {"mine": [right] * 36, "old": [right if seed == 0 else wrong for seed, _ in rows]}
+    arms["again"] = arms["old"]
+    return pd.DataFrame(
+        {"arm": arm, "seed": seed, "prompt": prompt, "acc": x}
+        for arm, values in arms.items()
+        for (seed, prompt), x in zip(rows, values, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(1, 0), (True, False)])
+def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, wrong):
+    rows = _six_by_six(right, wrong)
+    judged = assay.judge(
+        rows, claim="mine.acc - old.acc > 0.1", unit=["seed", "prompt"], control="again"
+    )
+    assert judged.estimate == pytest.approx(5 / 6) and judged.high == 1.0
+    assert not any("--bounds" in note for note in judged.notes)
+
+
+def test_an_interval_beyond_what_shares_allow_says_how_bounds_are_given():
+    rows = _six_by_six(0.99, 0.01)
+    asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
+    free = assay.judge(rows, **asked)
+    assert free.high > 1 and any("add --bounds -1 1 (" in note for note in free.notes)
+    bounded = assay.judge(rows, **asked, bounds=(-1, 1))
+    assert bounded.high == 1.0 and not any("--bounds" in note for note in bounded.notes)
