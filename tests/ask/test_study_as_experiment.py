@@ -294,7 +294,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             "fields =",
             'learned = { flat = "encoder" }\nfields =',
-            "line 7 column 11: experiment[1].learned: expected a list, got a text",
+            "line 7 column 11: experiment[1].learned: expected a list, got a string",
         ),
         ('control = ["flat"]', 'control = ["flat"]\nviolations = ["flut"]', "no arm 'flut'"),
         ('control = ["flat"]', 'control = ["flat"]\nbeats = -1', "beats is by how much controls"),
