@@ -123,11 +123,11 @@ CASES = {
         "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),
     "no record": Case("verify own.py --preset smoke", "has no record"),
-    "no such file": Case("run nowhere.py", "no experiment file nowhere.py"),
+    "no such file": Case("run nowhere.py", "no file nowhere.py"),
     "misspelt file": Case("run ownn.py", "did you mean own.py?"),
     "a file in a folder": Case(
         "run lost.toml",
-        "no experiment file lost.toml; did you mean studies/lost.toml?",
+        "no file lost.toml; did you mean studies/lost.toml?",
         given=write("studies/lost.toml", ""),
     ),
     "a range with a dash": Case("plan superposition --set seed=1000-1005", "write 1000:1006"),

@@ -13,10 +13,10 @@ from assay.lab.work.events import Failed, Planned, Progress, Saved, Started, Wai
 from assay.report.amounts import duration, lasting
 
 
-def plan(rows, missing):
-    return SimpleNamespace(
-        rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record"
-    )
+def plan(rows, missing, draws=False):
+    every = [SimpleNamespace(job=SimpleNamespace(arm=("main", "relu")[i % 2])) for i in range(rows)]
+    took = {"seconds": 185.0, "cost_from": "the record"}
+    return SimpleNamespace(rows=every, missing=every[:missing], draws=draws, **took)
 
 
 EVENTS = [
@@ -109,3 +109,11 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
         stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3"))
         == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
     )
+
+
+def test_runs_of_a_model_that_is_asked_as_it_is_are_draws_and_no_seeds():
+    display = Display("country")
+    first = display.note(Planned(plan(rows=16, missing=16, draws=True), groups=2))
+    assert first.startswith("country: 16 runs (8 draws of the controls in each arm), 0 stored")
+    started = Started("a", ("main",), 8, "seeds 1000000–1000007")
+    assert display.note(started) == "main: 8 runs started"

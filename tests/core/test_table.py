@@ -327,7 +327,12 @@ def other_levels():
             ),
         ),
         (frame, {"unit": ("seed", "document", "norm")}, ClaimError, "got seed, document, norm"),
-        (frame, {"unit": "sed"}, ClaimError, "no column 'sed' to be a unit; did you mean seed?"),
+        (
+            frame,
+            {"unit": "sed"},
+            ClaimError,
+            "no column 'sed', which is named as a unit; did you mean seed?",
+        ),
         (frame, {"unit": "arm"}, ClaimError, "column 'arm' cannot be a unit: it is the arm"),
         (
             frame,
@@ -636,7 +641,7 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
         "no arm 'nwe' in column arm of the table; did you mean new?": {"value": "nwe.x"},
         "no column 'y' in the table": {"value": "new.y"},
         "new.x varies over density (0.01, 0.1, 1.0)": {"over": ""},
-        "no column 'densty' to be a swept field; did you mean density?": {"over": "densty"},
+        "no column 'densty', which is named as swept; did you mean density?": {"over": "densty"},
         "column 'x' cannot be what a curve goes over: it is what is estimated": {"over": "x"},
         "column 'seed' is a unit; a curve goes over another column": {"over": "seed"},
         "new.x varies over density": {"over": "", "crosses": 1.0},

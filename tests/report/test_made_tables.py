@@ -114,7 +114,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     assert page.startswith("## [gated-sae](../catalogue/docs/gated-sae.md)\n")
     assert "290 s, 541 CPU-seconds" in page
     assert "power for true values of 2.4 or more" in page
-    assert "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    assert "! `wide` 3.0 [2.5, 3.5] (satisfies the claim too)" in page
     assert "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] |" in page
     assert "| ● holds<br>*risky* |" in page
     assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page

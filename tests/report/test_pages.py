@@ -269,7 +269,7 @@ def test_every_sign_and_word_is_explained(page):
         "control",
         "must hold",
         "may hold too",
-        "holds too",
+        "satisfies the claim too",
         "published",
         "80 % power",
         "arm",

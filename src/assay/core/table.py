@@ -98,7 +98,9 @@ class _Question:
         """Say how many levels a column has that the claim is about. Raises: ClaimError."""
         if column not in self.rows or column in (*self.axes, *self.columns, "arm"):
             candidates = [str(c) for c in self.rows if c not in (*self.axes, *self.columns, "arm")]
-            raise ClaimError(f"no column {column!r} to be fixed; {nearest(column, candidates)}")
+            raise ClaimError(
+                f"no column {column!r}, which is named as fixed; {nearest(column, candidates)}"
+            )
         count = self.rows[column].nunique()
         return f"{count} {plural(column, count)}"
 

@@ -133,7 +133,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
         came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
-        came = came if kind else ": may hold too" if role == "also" else ": holds too"
+        came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
         points = () if isinstance(v, Other) else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
