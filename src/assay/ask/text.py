@@ -546,11 +546,11 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 "from: write controls = [] under the model, intervention, probe or diff"
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
-        table, _, _ = field_path.rpartition(".")
+        place, _, _ = field_path.rpartition(".")
         other = OTHERWISE.get((str(keys[0]), unknown[1])) if len(keys) < 4 else ""
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         where = f" S{where[3:]}" if hint.endswith("?") and where else where
-        return f"{table or 'a study'} has no field {unknown[1]}; {hint}{where}"
+        return f"{place or 'a study'} has no field {unknown[1]}; {hint}{where}"
     if missing := re.search(r"missing required field `([^`]+)`", error):
         return f"{field_path or 'the study'} lacks {missing[1]}"
     if keys and keys[-1] in kinds and "array" in error and "object" in error:

@@ -779,7 +779,8 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
     ends = range_of(question.parsed, 0.0, 1.0)
     if ends is None or judgement.claim.bounds or judgement.natural:
         return []
-    between = bool(question.rows[columns].stack().between(0, 1).all())
+    numbers = question.rows[columns].to_numpy(float)
+    between = bool(((numbers >= 0) & (numbers <= 1) | np.isnan(numbers)).all())
     if not between or (ends[0] <= verdict.low and verdict.high <= ends[1]):
         return []
     low, high = (f"{x:g}" for x in ends)
