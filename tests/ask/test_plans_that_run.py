@@ -221,7 +221,7 @@ temperature = 1
 def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field, other, tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(f'question = "?"\n[[{table}]]\nname = "x"\n{field}\n')
-    with pytest.raises(ExperimentError, match=f"line 4 column .* is not a field .*{other}"):
+    with pytest.raises(ExperimentError, match=f"line 4 column .* has no field .*{other}"):
         catalogue.find(str(path))
 
 

@@ -146,7 +146,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):
             "no measure 'repesented'; did you mean represented? it has",
         ),
         ("mean(main.represented, over=feature)", "main.represented", 11, "varies over feature"),
-        ('value = "mean', 'vale = "mean', 11, "vale is not a field of a study; did you mean value"),
+        ('value = "mean', 'vale = "mean', 11, "estimate[1] has no field vale; did you mean value?"),
         ('value = "mean(main.represented, over=feature)"\n', "", 9, "estimate 1: value is missing"),
         ("natural = [0, 1]", 'units = ["density"]', 10, "density is a unit, over whose levels"),
     ],

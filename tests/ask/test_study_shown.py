@@ -65,14 +65,21 @@ def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page):
 
 def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
     said = visible(page.replace(re.search(r'<details id="study">.*?</details>', page, re.S)[0], ""))
-    assert "cut: zero ablation at blocks.0.hook_attn_out and blocks.1.hook_attn_out" in said
+    assert "zero ablation at blocks.0.hook_attn_out and blocks.1.hook_attn_out" in said
     assert "changed at blocks.1.hook_attn_out" in said, "as the claim reads this level alone"
     assert "{layer}" not in said
     assert "{layer}" not in " ".join(re.findall('data-how="[^"]*"', page))
     assert at_levels("at a.{l}.b, c", {"l": range(2, 9)}) == "at a.2.b to a.8.b, c"
     assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
     both = {"l": range(30), "h": range(9)}
-    assert at_levels("head {l}.{h} (z), {who}", both) == "head 0.0 to 29.8 (z), {who}"
+    assert at_levels("head {l}.{h} (z), {who}", both) == (
+        "head 0.0 to 29.8 (l 0 to 29 × h 0 to 8) (z), {who}"
+    )
+    some = {"block": [20, 22, 24, 26], "head": range(9)}
+    words = "head 20.0 to 26.8 (block 20, 22, 24 and 26 × head 0 to 8)"
+    assert at_levels("head {block}.{head}", some) == words
+    steps = {"l": range(0, 30, 5)}
+    assert at_levels("at a.{l}", steps) == "at a.0 to a.25 (l 0, 5, 10, 15, 20 and 25)"
     every = ", ".join(f"blocks.{n}.{site}" for site in ("a.x", "b") for n in range(30))
     assert at_levels(every, {}) == "blocks.0.a.x to blocks.29.a.x, blocks.0.b to blocks.29.b"
     few = "blocks.3.b, blocks.9.b"

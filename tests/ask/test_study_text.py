@@ -76,15 +76,15 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("told", "wrong"),
     {
-        "line 10 column 8: claim[1].hold is not a field of a study; did you mean holds?": MISSPELT,
-        "line 15 column 9: claim[2].holds: expected a text, got a whole number": GOOD.replace(
+        "line 10 column 8: claim[1] has no field hold; did you mean holds?": MISSPELT,
+        "line 15 column 9: claim[2].holds: expected a string, got an integer": GOOD.replace(
             '"main.angle > 10"', "3"
         ),
         "line 4 column 1: experiment[1] lacks name": GOOD.replace('name = "own.py"\n', ""),
-        "line 11 column 11: claim[1].control: expected a list, got a text": GOOD.replace(
+        "line 11 column 11: claim[1].control: expected a list, got a string": GOOD.replace(
             'control = ["flat"]', 'control = "flat"', 1
         ),
-        "line 1 column 8: what is not a field of a study; ": "what = 3\n" + GOOD,
+        "line 1 column 8: a study has no field what; ": "what = 3\n" + GOOD,
         "line 1: a number of 5,000 digits is too large": f"budget = {'9' * 5000}\n",
         "line 2: a key of 64 parts; a study's have two": "\n" + ".".join(["a"] * 50_000) + " = 1",
         "line 1: a key of 64 parts": "[" + '"a b" . ' * 50_000 + "c]",
@@ -104,7 +104,8 @@ def test_the_mistakes_of_several_tables_are_reported_at_once(tmp_path):
     with pytest.raises(ExperimentError) as refusal:
         read(path)
     told = [str(refusal.value), *refusal.value.others]
-    assert [re.search(r"(\w+\[\d\])\.(\w+)", line).groups() for line in told] == [
+    named = r"(\w+\[\d\])(?:\.| has no field )(\w+)"
+    assert [re.search(named, line).groups() for line in told] == [
         ("experiment[1]", "nam"),
         ("claim[1]", "hold"),
         ("claim[2]", "holds"),

@@ -628,5 +628,6 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
         holds="effect > 9", vector=np.ones(4), cache=False, ledger=False,
     )  # fmt: skip
     assert any(
-        "the 24 prompts are of 6 contents of text, each in several wordings" in n for n in v.remarks
+        "the 24 prompts are of 6 groups whose text says the same in different words" in n
+        for n in v.remarks
     ), v

@@ -355,3 +355,26 @@ def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monk
     assert tried(PLANTED, texts=[t[::-1] for t in TEXTS[:24]]) == []
     assert tried(PLANTED, texts=None) == []
     assert tried(PLANTED, texts=None, holds="auroc > 0.7") == ["2 claims were tried on these rows"]
+
+
+def test_a_perfect_probe_of_eight_groups_has_exact_limits_and_no_lead_beyond_what_can_be():
+    draw, y = np.random.default_rng(0), np.arange(16) % 2
+    words = zip(["film", "meal", "book", "song"] * 4, ["bad", "good"] * 8, strict=True)
+    texts = [f"the {thing} {i // 2} was {how}" for i, (thing, how) in enumerate(words)]
+    X = draw.normal(size=(16, 6)) + 9 * y[:, None]
+    p = assay.check_probe(X, y, groups=np.arange(16) // 2, texts=texts, holds="auroc > 0.3")
+    probe, *controls = p.arms.to_dict("records")
+    least = stats.beta.ppf(0.025, 8, 1)  # Clopper and Pearson: eight of eight
+    for measure in ("accuracy", "auroc", "tpr"):
+        assert probe[f"{measure}_low"] == pytest.approx(least, abs=1e-9)
+        assert probe[f"{measure}_high"] == 1
+    for control in controls:
+        assert -1 <= control["ahead_low"] < control["ahead_high"] <= 1 - control["auroc_low"]
+    assert p.judged.high <= 1
+    why = dict(zip(p.arms["arm"], p.arms["why"], strict=True))
+    assert why["places"] == "the words, each at its position, predict it"
+
+
+def test_an_argument_of_a_direction_is_refused_by_check_with_the_place_it_has():
+    with pytest.raises(ClaimError, match=r"vector=assay\.direction\(…, elsewhere=…\)"):
+        assay.check("x", len, prompts=["a"], holds="effect > 1", vector=[1.0], elsewhere=[])

@@ -116,7 +116,7 @@ CASES = {
     "no record": Case("verify own.py --preset smoke", "has no record"),
     "a file in a folder": Case(
         "run lost.toml",
-        "no experiment file lost.toml; did you mean studies/lost.toml?",
+        "no file lost.toml; did you mean studies/lost.toml?",
         given=write("studies/lost.toml", ""),
     ),
     "a folder": Case(

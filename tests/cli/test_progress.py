@@ -13,10 +13,10 @@ from assay.lab.work.events import Failed, Planned, Progress, Saved, Started, Wai
 from assay.report.amounts import duration, lasting
 
 
-def plan(rows, missing):
-    return SimpleNamespace(
-        rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record"
-    )
+def plan(rows, missing, draws=False):
+    every = [SimpleNamespace(job=SimpleNamespace(arm=("main", "relu")[i % 2])) for i in range(rows)]
+    took = {"seconds": 185.0, "cost_from": "the record"}
+    return SimpleNamespace(rows=every, missing=every[:missing], draws=draws, **took)
 
 
 EVENTS = [
@@ -93,3 +93,11 @@ def test_a_terminal_shows_where_each_stage_is():
     head, stage = (line.rstrip() for line in drawn.getvalue().splitlines())
     assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 10 s left"
     assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps"
+
+
+def test_runs_of_a_model_that_is_asked_as_it_is_are_draws_and_no_seeds():
+    display = Display("country")
+    first = display.note(Planned(plan(rows=16, missing=16, draws=True), groups=2))
+    assert first.startswith("country: 16 runs (8 draws of the controls in each arm), 0 stored")
+    started = Started("a", ("main",), 8, "seeds 1000000–1000007")
+    assert display.note(started) == "main: 8 runs started"

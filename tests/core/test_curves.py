@@ -105,7 +105,7 @@ def test_half_way_between_the_ends_is_found_with_what_the_ends_are_unsure_of():
     assert got.crossing is not None and got.crossing.value == pytest.approx(0.5)
     ends = (got.crossing.low, got.crossing.estimate, got.crossing.high)
     assert ends == pytest.approx((1 + 0.2 / 0.6,) * 3, abs=1e-3)
-    words = "crosses 0.5, half way, between k 1 and 2; interpolated at 1.33"
+    words = "crosses 0.5, half way, between k 1 and 2; on a straight line between them, at 1.33"
     assert got.crossing.words.startswith(words)
     # Fieller's interval, of θ(w) − (θ(0) + θ(1))/2 = (½ − w)(θ(0) − θ(1)): ½ alone, or everything.
     two = np.stack([1 + UNITS, -UNITS], 1)
@@ -132,7 +132,8 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     twice = crossing((0.9, 0.1, 0.9), 0.5)
     assert twice.points == pytest.approx((1.5, 2.5)) and math.isnan(twice.estimate)
     assert twice.words.startswith(
-        "crosses 0.5 2 times, between depth 1 and 2, 2 and 3; interpolated at 1.5, 2.5 [1."
+        "crosses 0.5 2 times, between depth 1 and 2, 2 and 3; on a straight line between them, "
+        "at 1.5, 2.5 [1."
     )
     assert twice.low < 1.5 and twice.high > 2.5
     flat = crossing((0.5, 0.5, 0.5), 0.5)
@@ -141,7 +142,8 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     assert whole.words == f"crosses 0.5 at depth 2 [{whole.low:.3g}, {whole.high:.3g}]"
     # A straight line lies near 2.5, whatever the curve does where nobody measured.
     jump = crossing((1.0, 1.0, 0.0), 0.5)
-    assert jump.words.startswith("crosses 0.5 between depth 2 and 3; interpolated at 2.5 [")
+    where = "between depth 2 and 3; on a straight line between them, at 2.5 ["
+    assert jump.words.startswith(f"crosses 0.5 {where}")
     # Half of the units lie above 0 at the first level, and the sweep does not show what was before.
     first, last = crossing((0.0, -0.5, -1), 0), crossing((1.0, 0.5, 0.0), 0)
     assert first.words == f"crosses 0 at or before depth 1 [{first.high:.3g} or less]"

@@ -327,7 +327,12 @@ def other_levels():
             ),
         ),
         (frame, {"unit": ("seed", "document", "norm")}, ClaimError, "got seed, document, norm"),
-        (frame, {"unit": "sed"}, ClaimError, "no column 'sed' to be a unit; did you mean seed?"),
+        (
+            frame,
+            {"unit": "sed"},
+            ClaimError,
+            "no column 'sed', which is named as a unit; did you mean seed?",
+        ),
         (frame, {"unit": "arm"}, ClaimError, "column 'arm' cannot be a unit: it is the arm"),
         (
             frame,
@@ -636,7 +641,7 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
         "no arm 'nwe' in column arm of the table; did you mean new?": {"value": "nwe.x"},
         "no column 'y' in the table": {"value": "new.y"},
         "new.x varies over density (0.01, 0.1, 1.0)": {"over": ""},
-        "no column 'densty' to be a swept field; did you mean density?": {"over": "densty"},
+        "no column 'densty', which is named as swept; did you mean density?": {"over": "densty"},
         "column 'x' cannot be what a curve goes over: it is what is estimated": {"over": "x"},
         "column 'seed' is a unit; a curve goes over another column": {"over": "seed"},
         "new.x varies over density": {"over": "", "crosses": 1.0},
@@ -1166,3 +1171,35 @@ def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without
     said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
     assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
     assert "lopsided" not in without.warning
+
+
+def _six_by_six(right, wrong):
+    """Six seeds on six prompts: `mine` has `right` everywhere, and `old` has `wrong`, but for the
+    first seed, which has `right`."""
+    rows = [(seed, prompt) for seed in range(6) for prompt in range(6)]
+    arms = {"mine": [right] * 36, "old": [right if seed == 0 else wrong for seed, _ in rows]}
+    arms["again"] = arms["old"]
+    return pd.DataFrame(
+        {"arm": arm, "seed": seed, "prompt": prompt, "acc": x}
+        for arm, values in arms.items()
+        for (seed, prompt), x in zip(rows, values, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(1, 0), (True, False)])
+def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, wrong):
+    rows = _six_by_six(right, wrong)
+    judged = assay.judge(
+        rows, claim="mine.acc - old.acc > 0.1", unit=["seed", "prompt"], control="again"
+    )
+    assert judged.estimate == pytest.approx(5 / 6) and judged.high == 1.0
+    assert not any("--bounds" in note for note in judged.notes)
+
+
+def test_an_interval_beyond_what_shares_allow_says_how_bounds_are_given():
+    rows = _six_by_six(0.99, 0.01)
+    asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
+    free = assay.judge(rows, **asked)
+    assert free.high > 1 and any("add --bounds -1 1 (" in note for note in free.notes)
+    bounded = assay.judge(rows, **asked, bounds=(-1, 1))
+    assert bounded.high == 1.0 and not any("--bounds" in note for note in bounded.notes)

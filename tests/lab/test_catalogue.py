@@ -68,7 +68,7 @@ def test_names_that_do_not_exist(tmp_path, monkeypatch):
             ExperimentError, match=f"no experiment is called '{name}'; did you mean my_claim.py"
         ):
             catalogue.find(name)
-    with pytest.raises(ExperimentError, match="no experiment file"):
+    with pytest.raises(ExperimentError, match="no file"):
         catalogue.find(str(tmp_path / "absent.py"))
     clash = tmp_path / "superposition.py"
     clash.write_text(WALK.read_text())
@@ -112,7 +112,7 @@ def test_set_replaces_static_and_per_run_fields():
     [
         (["stps=3"], "Walk has no field stps; did you mean steps"),
         (["steps"], "--set needs field=value, got 'steps'"),
-        (["steps=many"], "Walk.steps must be a whole number, got 'many'"),
+        (["steps=many"], "steps must be a whole number, got 'many'"),
         (["drift=inf"], "finite"),
         (["seed=5:5"], "a range needs first:end"),
     ],

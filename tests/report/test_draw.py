@@ -7,10 +7,12 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from importlib.resources import files
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sample
+from msgspec import structs
 
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
@@ -274,6 +276,24 @@ def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     assert bool(drawn) == math.isfinite(claim.estimate)
     if drawn:
         assert all(math.isfinite(float(x)) for x in re.findall(r'x[12]?="([-\d.]+)%"', drawn))
+
+
+@pytest.mark.parametrize(
+    ("condition", "unit", "title"),
+    [
+        ("patched.right < -2", "nats", "patched.right, in nats"),
+        ("0.98 < main.gamma < 1.02", "1", "main.gamma"),
+        ("share(main.loss > 3) > 0.5", "1", ""),
+        (f"{' + '.join(['main.logit'] * 9)} > 2", "logits", "in logits"),
+        ("", "", ""),
+    ],
+)
+def test_the_axis_of_a_claim_says_what_it_shows_and_in_which_unit(condition, unit, title):
+    claim = sample.result().verdicts[0]
+    entry = structs.replace(claim, claim=SimpleNamespace(condition=condition), unit=unit)
+    assert interval_plot.axis_title(entry) == title
+    texts = [e.text for e in _plot(entry).iter("text")]
+    assert texts.count(title) == bool(title)
 
 
 def test_ticks_are_round_few_and_inside():

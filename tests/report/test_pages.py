@@ -176,6 +176,7 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "features",
         "scope",
     ]
+    assert page.index("<main>") < page.index("xploratory") < page.index("<section")
     places = [page.index(f'id="{part}"') for part in parts]
     assert places == sorted(places)
     assert places[1] < page.index('class="claim-plot"') < page.index("<table")

@@ -127,7 +127,7 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "1 other control satisfies it too (--verbose)" in brief and "less" not in brief
     assert "noun" not in brief
     assert "control far 0.00" in full and "less 0.70" in full
-    assert re.search(r"noun [\d.]+: holds too", full)
+    assert re.search(r"noun [\d.]+: satisfies the claim too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
     assert "power" not in tables.text(sample.of(fails))
@@ -244,7 +244,7 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),
         ("also", "holds", "", "may hold too"),
-        ("unnamed", "holds", "!", "holds too"),
+        ("unnamed", "holds", "!", "satisfies the claim too"),
     ],
 )
 def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
@@ -320,7 +320,9 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
         assert not re.search(r"✓\W*other-\d", form)
         assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
-    assert re.findall(r"other-(\d) [\d.]+: may hold too", flat) == [str(i) for i in range(count)]
+    assert re.findall(r"other-(\d) [\d.]+: may satisfy the claim too", flat) == [
+        str(i) for i in range(count)
+    ]
 
 
 @pytest.mark.parametrize("width", [100, 80])
@@ -336,6 +338,8 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
         "c", "holds", 20, 20, 22, threshold="in [19, 29]", allowed=(19, math.nextafter(29, 0))
     )
     assert "holds if ≥ 19 and < 29" in tables.text(sample.of(half), width)
+    one = sample.entry("c", "holds", 0.5, 0.4, 0.6, threshold="<= 1 degrees")
+    assert "holds if ≤ 1 degree\n" in tables.text(sample.of(one), width).replace(" \n", "\n")
     entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
     assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 

@@ -321,8 +321,8 @@ AS_IT_SHOULD = {
     ("violation", False): "IS NOT FOUND",
     ("planted", True): "is found, as it should be",
     ("planted", False): "IS NOT FOUND",
-    ("may hold too", True): "holds too, as its author allowed",
-    ("also true of", True): "holds too",
+    ("may hold too", True): "satisfies it too, as its author allowed",
+    ("also true of", True): "satisfies it too",
     ("not named", False): "HOLDS TOO, WHICH MAKES THE CLAIM UNSPECIFIC",
 }
 

@@ -141,7 +141,8 @@ def _experiment(
             measure=measure,
             claims=(*claims, *estimates),
             page=_page(study),
-            remarks=(*study.asked.remarks, *sides.remarks(study.sides)),
+            remarks=(*study.asked.remarks, *sides.remarks(study.sides), *_runs_in_words(study)),
+            draws=not study.sides and not study.text.study.train,
             seeds_per_group=together,
             smoke=study.first["smoke"],
             default=study.first["default"],
@@ -158,6 +159,17 @@ def _experiment(
         )
     except AssayError as e:
         raise ExperimentError(f"{study.text.path}: {e}") from e
+
+
+def _runs_in_words(study: StudyDraft) -> list[str]:
+    """Say what the runs of a model are that is asked as it is."""
+    count = len(study.seeds)
+    if study.sides or study.text.study.train or count < 2:
+        return []
+    return [
+        f"the {count} runs of each arm are {count} draws of what controls choose at random; they "
+        "share what the model itself computes, in which nothing is random"
+    ]
 
 
 def _leave_out_unnamed(study: StudyDraft, named: Sequence[Statement]) -> None:

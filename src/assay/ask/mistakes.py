@@ -66,7 +66,9 @@ def _further(
         if not toml:
             return
         try:
-            again(parsed(path, _joined(path, toml, page)))
+            left = parsed(path, _joined(path, toml, page))
+            if left.study.experiment or left.study.model or left.study.train:
+                again(left)
             return
         except PlacedError as e:
             if not blamed & {position(toml, keys[:2]) for keys in e.keys}:

@@ -17,7 +17,7 @@ from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
-from assay.controls.table import TOKEN, Control
+from assay.controls.table import TOKEN, Control, in_words
 from assay.core.runs import Runs
 from assay.core.scopes import listed
 from assay.core.spec import Spec, SpecMap, changed
@@ -84,7 +84,8 @@ class Part:
         where = ", at that which it changes most" if self.control is TOKEN else ""
         table = task.table if isinstance(task, ProbeTask) else task.intervention
         phrase = at_levels(task.phrase, table.sweep if table else {})
-        return f"{name}, {phrase}{f'; {self.why}{where}' if self.why else ''}"
+        rival = f"; rival explanation that it tests: {in_words(self.why)}{where}"
+        return f"{name}, {phrase}{rival if self.why else ''}"
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
@@ -164,18 +165,38 @@ class Part:
 
 def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
     """Write every name that has slots, such as blocks.{layer}.hook_z, at the levels that fill them,
-    and names of blocks in a row: each of a few, of more the first and the last."""
+    and names of blocks in a row: each of a few; of more the first and the last, with the levels of
+    each slot where these are not all between the two."""
 
     def filled(match: re.Match[str]) -> str:
         slots = [slot for slot in sweep if f"{{{slot}}}" in match[0]]
         names = [match[0]]
         for slot in slots:
             names = [n.replace(f"{{{slot}}}", str(x)) for n in names for x in sweep[slot]]
-        return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
+        if len(names) <= FEW:
+            return listed(names)
+        ends = f"{names[0]} to {names[-1]}"
+        every = slots[1:] or not _in_a_row(sweep[slots[0]])
+        return f"{ends} ({' × '.join(_levels_of(s, sweep[s]) for s in slots)})" if every else ends
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
     row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"
     return re.sub(row, r"\1 to \3", words)
+
+
+def _in_a_row(levels: Sequence[object]) -> bool:
+    """Whether levels are whole numbers, each one more than the one before."""
+    return all(isinstance(x, int) for x in levels) and list(levels) == [
+        *range(int(str(levels[0])), int(str(levels[0])) + len(levels))
+    ]
+
+
+def _levels_of(slot: str, levels: Sequence[object]) -> str:
+    """Write a slot with its levels: "head 0 to 8", "block 20, 22 and 24"."""
+    if len(levels) > FEW and _in_a_row(levels):
+        return f"{slot} {levels[0]} to {levels[-1]}"
+    *first, last = map(str, levels)
+    return f"{slot} {', '.join(first)} and {last}" if first else f"{slot} {last}"
 
 
 def model_phrase(model: Model) -> str:

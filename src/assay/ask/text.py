@@ -103,8 +103,9 @@ OTHERWISE = {
     (
         "dictionary",
         "dictionary",
-    ): "measure them with `assay evaluate A B --model … --out report`, and "
-    "judge report/documents.csv (docs/studies.md, Compare dictionaries)",
+    ): 'to put a dictionary\'s reconstruction into the model, write reconstruct = "./my-sae" under '
+    "[[intervene]]; to measure or compare dictionaries, use `assay evaluate` (docs/evaluate.md, "
+    "Compare dictionaries)",
     ("diff", "arms"): "write the difference in the condition, as in a.right - b.right",
 }
 """Fields that there are not, by their table, and another way to say what they mean."""
@@ -545,9 +546,11 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 "from: write controls = [] under the model, intervention, probe or diff"
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
+        place, _, _ = field_path.rpartition(".")
         other = OTHERWISE.get((str(keys[0]), unknown[1])) if len(keys) < 4 else ""
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
-        return f"{field_path} is not a field of a study; {hint}{where}"
+        where = f" S{where[3:]}" if hint.endswith("?") and where else where
+        return f"{place or 'a study'} has no field {unknown[1]}; {hint}{where}"
     if missing := re.search(r"missing required field `([^`]+)`", error):
         return f"{field_path or 'the study'} lacks {missing[1]}"
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
@@ -559,8 +562,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             '"0:30" } for several in turn, or top = { n = 3, of = "latents" } for the best ones'
         )
     words = {
-        "`str`": "a text",
-        "`int`": "a whole number",
+        "`str`": "a string",
+        "`int`": "an integer",
         "`float`": "a number",
         "`bool`": "true or false",
         "`array`": "a list",
@@ -577,7 +580,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":
             hint = "; leave it out, and name the heads by heads = [ … ] or choose them by top"
-    if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a text"):
+    if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "
             'slots, such as "… {other} …", or give each row a column corrupted'

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
-from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
+from assay.checking.credited import BREAKS, Credited, Draw, Options, credited, refuse_unknown
 from assay.checking.fingerprint import Fingerprint
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
@@ -71,6 +71,7 @@ def check(
     bounds: tuple[float, float] | None = None,
     cache: bool = True,
     ledger: bool = True,
+    **unknown: Any,
 ) -> Check:
     """Judge a claim about what your own function measures, with near controls that Assay passes to
     the function in place of the thing that the claim is about.
@@ -115,6 +116,7 @@ def check(
         cache: whether to keep the results of calls, and reuse them.
         ledger: whether to record that this claim was tried on these prompts, and report how many
             were.
+        unknown: refused; the message says of which function an argument is.
     Raises: DataError, ClaimError, RunError for what the function raises.
     Example:
         >>> import numpy as np
@@ -130,6 +132,7 @@ def check(
         >>> v.outcome, sorted(v.controls)
         ('holds', ['opposite', 'random'])
     """
+    refuse_unknown([*unknown])
     parse(holds)
     given = Given.read(prompts)
     units, unit_notes = given.units(unit)

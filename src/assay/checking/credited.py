@@ -3,6 +3,7 @@ each."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from assay.controls.table import (
 )
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy, is_tensor
-from assay.core.errors import DataError
+from assay.core.errors import ClaimError, DataError, nearest
 
 Learn = Callable[[Any, Any], Any]
 
@@ -189,15 +190,14 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         credited.add(RANDOM, vectors.random_like(thing, around, seed))
     if learned is None:
         credited.missing(SHUFFLED, "give vector=assay.direction(acts, labels)")
-        credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     else:
         for seed in range(options.draws):
             credited.add(SHUFFLED, _shuffled(learned, seed))
         for pair in learned.elsewhere:
             other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
             credited.add(LAYER, vectors.as_long_as(other, thing))
-        if not learned.elsewhere:
-            credited.missing(LAYER, "give elsewhere=activations of other layers")
+    if learned is None or not learned.elsewhere:
+        credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     credited.add(OPPOSITE, -thing)
     return credited
 
@@ -469,6 +469,21 @@ KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
 """By keyword: what makes the controls, and the options that it reads."""
 BREAKS = ("heads", "neurons", "latents", "layer", "site", "position", "training", "feature", "edge")
 """Kinds of changes that may do as much to any other task of a model."""
+
+
+def refuse_unknown(unknown: Sequence[str]) -> None:
+    """Refuse arguments that check does not have, and say of which function they are. Raises:
+    ClaimError."""
+    for name in unknown:
+        owners = (f for f in (direction, training) if name in inspect.signature(f).parameters)
+        if owner := next(owners, None):
+            where = "vector=" if owner is direction else "training="
+            raise ClaimError(
+                f"check has no argument {name}=; it belongs to {owner.__name__}: "
+                f"{where}assay.{owner.__name__}(…, {name}=…)"
+            )
+        options = ("prompts", "holds", *KINDS, *vars(Options()))
+        raise ClaimError(f"check has no argument {name}=; {nearest(name, options)}")
 
 
 def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Credited:

@@ -34,13 +34,13 @@ from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import near_copies, principal
 from assay.core.errors import ClaimError, DataError, nearest
-from assay.core.expression import parse
+from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
-from assay.core.table import judge, wrong_at_most
+from assay.core.table import judge, within, wrong_at_most
 from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 
@@ -52,6 +52,11 @@ MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
 OF_TEXT = [control.name for control in (BAG, LENGTHS, PLACES, SPELLING, PAIRS)]
 """The controls that read the text alone."""
+IN_TEXTS: Mapping[Control, str] = {
+    BAG: "the words of the text predict it, in any order",
+    PLACES: "the words, each at its position, predict it",
+}
+"""What controls of a study would explain here, where whole texts are read, and no embeddings."""
 LENGTH = "length"
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
@@ -216,7 +221,8 @@ def check_probe(
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
         rows.notes.extend(told)
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
-    why = {c.name: c.why for c in (*readers, PERMUTED)}
+    in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
+    why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
     arms, numbers = _compared(rows, _scored(rows, readers), why)
     verdict = None
     if holds:
@@ -379,26 +385,40 @@ def _compared(
             if rows.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(_tested(y, group)[measure], len(x))
         rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
-        low, high = reading.interval(several[0][held], y, group)
+        low, high = _rate_limits(several[0][held], y, group)
         line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead, rows.unit)
+            # An AUROC lies between 0 and 1, and the control's where its interval says.
+            line["ahead_low"] = max(line["ahead_low"], -line["auroc_high"])
+            line["ahead_high"] = min(line["ahead_high"], 1 - line["auroc_low"])
         lines.append({**line, "why": in_words(why.get(arm, ""))})
     return pd.DataFrame(lines), numbers
 
 
 def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     """A mean over units with its interval; the exact one of groups' shares that lie between 0 and
-    1, which folds have only where all agree."""
-    exact_for = unit != FOLD or len(np.unique(x)) == 1
-    if name in MEASURES and exact_for and ((x >= 0) & (x <= 1)).all():
-        exact = bounded_mean([x], float(x.mean()), (0.0, 1.0))
+    1, which folds and leads have only where all agree."""
+    ends = (0.0, 1.0) if name in MEASURES else (-1.0, 1.0)
+    exact_for = len(np.unique(x)) == 1 or (name in MEASURES and unit != FOLD)
+    if exact_for and ((x >= ends[0]) & (x <= ends[1])).all():
+        exact = bounded_mean([x], float(x.mean()), ends)
         low, high = exact.low, exact.high
     else:
         i = interval({"value": x}, mean, units=(unit,))
-        low, high = (max(0.0, i.low), min(1.0, i.high)) if name in MEASURES else (i.low, i.high)
+        low, high = max(ends[0], i.low), min(ends[1], i.high)
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def _rate_limits(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> tuple[float, float]:
+    """The interval of the rate of true positives: resampled groups, and where every draw of them
+    gives the same 1 or 0, the exact limits (Clopper and Pearson) of groups with a positive row."""
+    low, high = reading.interval(score, y, group)
+    if low != high or low not in (0.0, 1.0):
+        return low, high
+    exact = bounded_mean([np.full(len(np.unique(group[y])), low)], low, (0.0, 1.0))
+    return exact.low, exact.high
 
 
 def _tested(y: np.ndarray, group: np.ndarray) -> dict[str, int]:
@@ -434,6 +454,7 @@ def _judged(
     if unit == FOLD and plain:
         decide = partial(decide, tested=tested[min(columns)])
     judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
+    judged = within(judged, range_of(parsed, 0.0, 1.0))
     if judged.reason != TIES or not plain:
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more

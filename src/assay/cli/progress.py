@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 from typing import Self
 
@@ -87,6 +89,7 @@ class Display(LiveLines):
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
         self.waiting = ""
+        self.draws = False
         super().__init__(name, console)
         self.spoken = self.started
 
@@ -99,6 +102,10 @@ class Display(LiveLines):
 
     def note(self, event: Event) -> str:
         """The plain line for an event, empty where none is due; the live lines follow."""
+        if self.draws and isinstance(event, Started | Progress):
+            event = replace(
+                event, seeds=""
+            )  # of no training, and so nothing that tells groups apart
         waited, self.waiting = self.waiting, event.text if isinstance(event, Waiting) else ""
         match event:
             case Waiting():
@@ -113,8 +120,12 @@ class Display(LiveLines):
                     if (known := recorded(event)) is not None
                     else ""
                 )
+                self.draws = event.plan.draws
+                each = max(Counter(r.job.arm for r in event.plan.rows).values(), default=0)
+                what = f" ({each} draws of the controls in each arm)" if self.draws else ""
                 return (
-                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to run{took}"
+                    f"{self.name}: {self.total} runs{what}, {self.stored} stored, {missing} to "
+                    f"run{took}"
                 )
             case Started():
                 self.stages[event.group] = event

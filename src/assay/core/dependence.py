@@ -268,7 +268,7 @@ def _groups_in_words(name: str, count: int) -> str:
     """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
     what, of, column = name.partition(" of ")
     if what == CONTENT:
-        return f"{count} {plural(what, count)} of {column}, each in several wordings"
+        return f"{count} groups whose {column} says the same in different words"
     if of:
         return f"{count} {plural(what, count)} of {column}"
     return f"{count} {plural(name, count)}" if name[2:] else f"{count} values of {name}"

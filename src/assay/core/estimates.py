@@ -332,7 +332,8 @@ def _words(
             at = "at or after"
         return f"crosses {value}{times} {at} {over} {places}{limits_text}"
     between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
-    return f"crosses {value}{times} between {over} {between}; interpolated at {places}{limits_text}"
+    line = "on a straight line between them, at"
+    return f"crosses {value}{times} between {over} {between}; {line} {places}{limits_text}"
 
 
 def _stretch(x: float, levels: Sequence[float]) -> tuple[float, float] | None:

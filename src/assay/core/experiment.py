@@ -323,6 +323,9 @@ class Experiment(Generic[S]):
     seeds_per_group: int = 4
     """How many seeds are trained in one group; part of the experiment, so no machine changes the
     numbers."""
+    draws: bool = False
+    """Whether its seeds draw what controls choose at random, and train nothing: of a study that
+    asks a model as it is."""
     name: str = ""
     origin: str = ""
     borrows: tuple[str, ...] = ()

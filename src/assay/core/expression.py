@@ -256,6 +256,23 @@ def is_linear(
     return bool(np.allclose(far, 0, atol=1e-9) and np.allclose(twice, 2 * np.array(slopes)))
 
 
+def range_of(parsed: Parsed, low: float, high: float) -> tuple[float, float] | None:
+    """The least and the greatest value of a sum of multiples of columns that all lie between `low`
+    and `high`, such as -1 and 1 of a difference of two shares; None of any other quantity."""
+    columns = parsed.columns
+    averaged = all(c.how == "mean" for c in columns) and not parsed.together
+    if not averaged or not is_linear(parsed.walk, columns):
+        return None
+    with np.errstate(all="ignore"):  # 0/0 of a quantity that is a constant
+        base, *units = [
+            float(parsed.walk(dict(zip(columns, row, strict=True)).__getitem__))
+            for row in np.vstack([np.zeros(len(columns)), np.eye(len(columns))])
+        ]
+    ends = [sorted(((x - base) * low, (x - base) * high)) for x in units]
+    found = base + sum(e[0] for e in ends), base + sum(e[1] for e in ends)
+    return None if math.isnan(sum(found)) else found
+
+
 HOW = ("sum", "max", "min", "median", "argmax", "first", "last", "count")
 """Functions over the levels of a dimension, besides the mean."""
 PAIRED = ("corr", "spearman")

@@ -292,7 +292,7 @@ def check_units(
             )
         if unit not in rows.columns:
             raise ClaimError(
-                f"no column {unit!r} to be {'a unit' if role == 'unit' else 'a swept field'}; "
+                f"no column {unit!r}, which is named as {'a unit' if role == 'unit' else 'swept'}; "
                 f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
             )
         if (

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from itertools import product
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from assay.core.clustered import NONE, Limits, clustered
 from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
-from assay.core.expression import Parsed, parse
+from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
@@ -99,7 +98,9 @@ class _Question:
         """Say how many levels a column has that the claim is about. Raises: ClaimError."""
         if column not in self.rows or column in (*self.axes, *self.columns, "arm"):
             candidates = [str(c) for c in self.rows if c not in (*self.axes, *self.columns, "arm")]
-            raise ClaimError(f"no column {column!r} to be fixed; {nearest(column, candidates)}")
+            raise ClaimError(
+                f"no column {column!r}, which is named as fixed; {nearest(column, candidates)}"
+            )
         count = self.rows[column].nunique()
         return f"{count} {plural(column, count)}"
 
@@ -244,7 +245,7 @@ def judge(
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
     decide = partial(_decide, question, statement, arms, level, scope, independent)
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
-    later = _notes(question, judgement, arms, independent)
+    later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     if not tied:
         judgement, shared = _weigh(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
@@ -560,10 +561,14 @@ def _decide(
     judgement = judging.judge(statement, arms, level, scope)
     tied = judgement.verdict.reason == TIES and not independent
     unbounded = tied and statement.bounds is None
-    if unbounded and _is_difference(question.rows, question.parsed, question.axes):
-        statement = replace(statement, bounds=(-1.0, 1.0))
-        name = question.columns[0]
-        notes.append(f"{name} is 0 or 1 in every row: exact interval between -1 and 1")
+    natural = _natural(question.rows, question.parsed)
+    if unbounded and natural and len(question.axes) == 1:
+        statement = replace(statement, bounds=natural)
+        name, (low, high) = " and ".join(question.columns), natural
+        verb = "are" if question.columns[1:] else "is"
+        notes.append(
+            f"{name} {verb} 0 or 1 in every row: exact interval between {low:g} and {high:g}"
+        )
         judgement = judging.judge(statement, arms, level, scope)
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
@@ -585,7 +590,7 @@ def _decide(
     elif judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
-    return judgement, tied, notes
+    return structs.replace(judgement, natural=judgement.natural or natural), tied, notes
 
 
 def _of_the_median(
@@ -779,17 +784,32 @@ def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     )
 
 
-def _is_difference(rows: pd.DataFrame, parsed: Parsed, units: Names) -> bool:
-    """Whether what is asked for is one column of two arms, the second taken from the first, which
-    is 0 or 1 in every row: a difference that lies between -1 and 1."""
-    columns, walk = parsed.columns, parsed.terms.get("value")
-    if walk is None or len(units) > 1 or len(columns) != 2 or len({c.name for c in columns}) > 1:
-        return False
-    corners = [dict(zip(columns, ends, strict=True)) for ends in product((0.0, 1.0), repeat=2)]
-    with np.errstate(all="ignore"):
-        values = [float(walk(ends.__getitem__)) for ends in corners]
-    shares = bool(rows[columns[0].name].dropna().isin((0, 1)).all())
-    return shares and values in ([0.0, -1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 0.0])
+def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
+    """Between which values what is asked for lies, where it is a share of units, or where every
+    column is 0 or 1 in every row; None where the table does not say so."""
+    if parsed.share:
+        return 0.0, 1.0
+    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
+    return range_of(parsed, 0.0, 1.0) if shares else None
+
+
+def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
+    """Say how the least and the greatest value are given, where the interval goes beyond those of
+    columns whose numbers all lie between 0 and 1."""
+    columns, verdict = question.columns, judgement.verdict
+    ends = range_of(question.parsed, 0.0, 1.0)
+    if ends is None or judgement.claim.bounds or judgement.natural:
+        return []
+    numbers = question.rows[columns].to_numpy(float)
+    between = bool(((numbers >= 0) & (numbers <= 1) | np.isnan(numbers)).all())
+    if not between or (ends[0] <= verdict.low and verdict.high <= ends[1]):
+        return []
+    low, high = (f"{x:g}" for x in ends)
+    return [
+        f"the interval goes beyond {low} and {high}, between which the value lies if "
+        f"{' and '.join(columns)} cannot be below 0 or above 1: if so, add --bounds {low} {high} "
+        f"(bounds=({low}, {high}) in Python)"
+    ]
 
 
 def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], where: str) -> None:

@@ -128,7 +128,7 @@ def entry(name_or_path: str) -> Entry:
                 advice = f"did you mean {place.as_posix()}?"
         if path.is_dir():
             advice = "this is a folder; name the file in it"
-        raise ExperimentError(f"no experiment file {name_or_path}; {advice}")
+        raise ExperimentError(f"no file {name_or_path}; {advice}")
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:
         return next(e for e in known.values() if e.path.resolve() == path.resolve())
     if _name(path) in known:

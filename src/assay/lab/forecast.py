@@ -108,7 +108,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
     stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
     if len(stored) >= FEWEST:
         arms, n = common_seeds(plan)
-        return f"{n} stored seeds", with_derived(experiment, arms)
+        return f"{n} stored {_seeds(experiment)}", with_derived(experiment, arms)
     if not records.carried(records.name_of(experiment, plan.preset.name), experiment.origin):
         return f"nothing: of its record's measures {records.ELSEWHERE}", {}
     if record := records.load_record(experiment, plan.preset.name):
@@ -118,7 +118,13 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
             return f"nothing: its record no longer fits ({e})", {}
         other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
         return f"the record{other}", arms
-    return f"nothing: it has no record, and fewer than {FEWEST} seeds are stored", {}
+    few = f"fewer than {FEWEST} {_seeds(experiment)} are stored"
+    return f"nothing: the study has no recorded result, and {few}", {}
+
+
+def _seeds(experiment: Experiment) -> str:
+    """What seeds stand for, in the plural."""
+    return "draws of the controls" if experiment.draws else "seeds"
 
 
 def prospect(
@@ -147,7 +153,7 @@ def prospect(
     factor, units = claim.units[k], int(i.n[k] * seeds / known)
     found = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
     if not by_seed:
-        why = f"more seeds do not help, because its units are {plural(factor, 2)}"
+        why = f"more runs do not help, because its units are {plural(factor, 2)}"
         found = replace(found, why=why)
         if seeds != known:
             return found

@@ -8,6 +8,7 @@ plot fits any width. Colours are classes, which the page's style sheet sets for 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -24,9 +25,11 @@ from assay.report.tables import (
     number,
 )
 
-ROW, TOP, AXIS = 48, 20, 30
+ROW, TOP, AXIS, TITLE = 48, 20, 30, 18
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
+LONGEST = 60
+"""Letters of what an axis shows at most; of what is longer only the unit is printed."""
 LINE = 17
 """By so much every row is higher where the numbers of one stand on a line of their own."""
 FITS = 46
@@ -89,13 +92,35 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
     body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
-    body.append(_axis(span, to_percent, bottom))
+    title = axis_title(statement)
+    body.append(_axis(span, to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
         '<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
-    ).format(bottom + AXIS, label, Markup("").join(body))
+    ).format(bottom + AXIS + TITLE * bool(title), label, Markup("").join(body))
+
+
+def axis_title(statement: Judged | Estimated) -> str:
+    """Say what an axis shows, and in which unit: "patched.right, in nats"; "" of what is neither
+    known."""
+    claim = statement.claim if isinstance(statement, Judged) else statement.statement
+    condition = getattr(claim, "condition", "")
+    sides = [x.strip() for x in re.split(r"[<>]=?", condition)]
+    # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
+    shown = max(sides, key=lambda x: not _is_number(x))
+    whole = shown.count("(") == shown.count(")") and len(shown) <= LONGEST
+    unit = f"in {statement.unit}" if statement.unit not in ("", "1") else ""
+    return ", ".join(filter(None, [shown * whole, unit]))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]:
@@ -108,7 +133,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
         came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
-        came = came if kind else ": may hold too" if role == "also" else ": holds too"
+        came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
         points = () if isinstance(v, Other) else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
@@ -211,7 +236,7 @@ def _arrow(leftward: bool, y: int) -> Markup:
     ).format(0 if leftward else 100, y, path)
 
 
-def _axis(span: tuple[float, float], to_percent: Any, bottom: int) -> Markup:
+def _axis(span: tuple[float, float], to_percent: Any, bottom: int, title: str) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
     for value in ticks(*span):
         x = to_percent(value)
@@ -220,6 +245,10 @@ def _axis(span: tuple[float, float], to_percent: Any, bottom: int) -> Markup:
         )
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
             x, bottom + 18, _anchor(x, 5), minus(f"{value:.6g}")
+        )
+    if title:
+        out += Markup('<text class="scale" x="50%" y="{}" text-anchor="middle">{}</text>').format(
+            bottom + 18 + TITLE, title
         )
     return out
 

@@ -226,16 +226,16 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
 
 def _lead(e: Estimated) -> str:
-    """Say the first number of a result that has no claims: of a scan the largest, of a curve where
-    it crosses."""
+    """Say the first number of a result that has no claims: of a scan the one farthest from 0, of a
+    curve where it crosses."""
     lines = tables.curve_lines(e)
     if e.curve is None:
         return f"{e.text}: {' '.join(tables.estimate_of(e))}"
     if e.curve.is_plain:
         return f"It {e.curve.crossing.words}" if e.curve.crossing else ""
     first = e.curve.in_words(e.curve.listed()[0])
-    largest = next(line for line in lines if line.startswith(first))
-    return f"the largest of {len(e.curve.levels)}: {largest}"
+    farthest = next(line for line in lines if line.startswith(first))
+    return f"the farthest from 0 of {len(e.curve.levels)}: {farthest}"
 
 
 def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:

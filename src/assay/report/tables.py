@@ -110,9 +110,8 @@ class Control:
     def line(self) -> str:
         """The whole of it in a terminal: "control x -0.14: does not satisfy the claim"."""
         if (kind := ROLES.get(self.role)) is None:
-            return (
-                f"{self.arm} {self.numbers}: {'may hold' if self.role == 'also' else 'holds'} too"
-            )
+            may = "may satisfy" if self.role == "also" else "satisfies"
+            return f"{self.arm} {self.numbers}: {may} the claim too"
         if kind != "control":
             came = CHECKS_FOUND[self.met]
         elif self.met is False:
@@ -129,7 +128,7 @@ class Control:
             "violation": "planted violation",
             "also": "may hold too",
             "true": "also true of",
-            "unnamed": "holds too",
+            "unnamed": "satisfies the claim too",
         }.get(self.role, "")
         if self.role == "planted" and self.met is not None:
             came = "and does" if self.met else "and does not"
@@ -529,6 +528,7 @@ def holds_if(v: Judged) -> str:
         high = signed("<", v.range[1], math.inf)
         ends = r"\g<0>" if "= " in low and "= " in high else f"{low} and {high}"
         words = re.sub(r"^in \[.*?\]", ends, words)
+    words = re.sub(r"(?<![\d.,-])1 (degree|nat|logit|bit|token)s\b", r"1 \1", words)
     return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
 
 

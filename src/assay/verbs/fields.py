@@ -80,7 +80,9 @@ def in_words(known: Fields) -> Iterator[AnswerPart]:
 
 def about(m: Measure) -> str:
     """Write what a measure is, its unit, its range, what was measured, and which way is better."""
-    unit = m.unit if m.unit != "1" else ""
-    extent = f"measured {m.measured[0]:.3g} to {m.measured[1]:.3g}" if m.measured else ""
+    is_flag = m.unit == "bool"
+    unit = "yes or no" if is_flag else m.unit if m.unit != "1" else ""
+    known = m.measured if not is_flag else None
+    extent = f"measured {known[0]:.3g} to {known[1]:.3g}" if known else ""
     better = f"{m.better} is better" if m.better else ""
     return ", ".join(filter(None, (m.words, unit, bounds(m.low, m.high), extent, better)))

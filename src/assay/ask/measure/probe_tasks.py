@@ -101,7 +101,7 @@ class ProbeTask:
     @property
     def phrase(self) -> str:
         """What is probed, in words."""
-        return f"{self.table.name}: {in_words(self)}"
+        return in_words(self)
 
     @property
     def words(self) -> dict[str, Any]:

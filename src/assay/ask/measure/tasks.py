@@ -119,7 +119,7 @@ class Task:
         if table is None:
             return "as it is"
         first = f", after {interventions.in_words(self.first)}" if self.first else ""
-        return f"{table.name}: {interventions.in_words(table)}{first}"
+        return f"{interventions.in_words(table)}{first}"
 
     @cached_property
     def words(self) -> dict[str, Any]:

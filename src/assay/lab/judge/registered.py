@@ -226,7 +226,7 @@ def about(
     for known in readable(store, f"*/{preset.title}.json"):
         if seeds & known.seeds and known.content["sets"] == list(preset.sets):
             frozen = {name: arm["hash"] for name, arm in known.content["arms"].items()}
-            if frozen == _arm_hashes(experiment, preset):
+            if frozen == _arm_hashes(experiment, preset, known):
                 yield known, departures(known, experiment, preset)
 
 
@@ -342,7 +342,7 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     current = {
         "seeds": frozen,
         "claims": {s.text: _statement(s)["hash"] for s in statements},
-        "arms": _arm_hashes(experiment, preset),
+        "arms": _arm_hashes(experiment, preset, known),
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
     moved += looks.changes([before], current)
@@ -374,21 +374,25 @@ def _statement(s: Claim | Exact | Estimate) -> dict[str, Any]:
     return {**described, "hash": digest(canonical_json([claims_key([s]), {}]))}
 
 
-def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
-    """An arm's fields and runs, with a hash of them."""
+def _arm(
+    experiment: Experiment, preset: Preset, name: str, code: JSON | None = None
+) -> dict[str, Any]:
+    """An arm's fields and runs, with a hash of them; `code` is what an older version, which hashed
+    single functions, noted of it: that there are none."""
     if experiment.arms[name].derive is not None:
-        hashed = digest(canonical_json([experiment.version, {}]))
+        hashed = digest(canonical_json([experiment.version, code or {}]))
         return {"derived": True, "hash": hashed}
     specs = experiment.specs_of(name, preset.specs)
     fields = sorted({seedless(s.to_json()) for s in specs})
-    whole = canonical_json([experiment.version, experiment.measured, fields, {}])
+    whole = canonical_json([experiment.version, experiment.measured, fields, code or {}])
     described = [json.loads(f) for f in fields]
     return {"runs": len(specs), "fields": described, "hash": digest(whole)}
 
 
-def _arm_hashes(experiment: Experiment, preset: Preset) -> dict[str, str]:
-    """The hash of every arm."""
-    return {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms}
+def _arm_hashes(experiment: Experiment, preset: Preset, known: Registration) -> dict[str, str]:
+    """The hash of every arm, with the code that was frozen of it."""
+    code = {name: arm.get("code") for name, arm in known.content["arms"].items()}
+    return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
 
 
 def _seen(

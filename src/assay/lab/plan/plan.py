@@ -75,6 +75,8 @@ class Plan:
     scaled: bool = False
     """Whether times are known of runs with other fields or steps."""
     notes: tuple[str, ...] = ()
+    draws: bool = False
+    """As the experiment's."""
     listing: frozenset[tuple[str, int]] = frozenset()
     """The folders of runs that were there when it was made."""
 
@@ -206,6 +208,7 @@ def plan(
         per_run,
         scaled,
         shelf.notes(rows),
+        experiment.draws,
         listing,
     )
 
