@@ -79,6 +79,17 @@ name = "p"
 label = "label"
 site = "blocks.1.hook_resid_post"
 """
+ERASED = """
+intervention = "erased"
+[[direction]]
+name = "mood"
+site = "blocks.1.hook_resid_post"
+label = "label"
+difference = ["nice", "nasty"]
+[[intervene]]
+name = "erased"
+erase = "mood"
+"""
 CHANCE = "a probe at chance satisfies it too, as its controls are"
 CASES = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
@@ -134,6 +145,18 @@ CASES = {
         "main.sink > 0.5",
         "sink: the first token is 'anna', of capitals.csv line 2: the model reads no BOS",
         True,
+    ),
+    "the first token's own attention": (
+        CUT + SINK.format(to=0).replace("to = 0", 'to = 0\nposition = "mean"'),
+        "main.sink > 0.5",
+        "sink: the mean over tokens counts the attention of the first token to itself",
+        True,
+    ),
+    "a probe after an erasure": (
+        PROBED + ERASED,
+        "p.accuracy < 0.6",
+        CHANCE,
+        False,
     ),
     "an answer in the prompt": (TOLD, "main.right > 1", COPIED, True),
     "the wrong answer as well": (

@@ -109,6 +109,8 @@ def test_the_time_left_is_that_of_the_work_that_is_left(monkeypatch):
     reach("small", 0, 0.0)
     reach("small", 24, 60.0)
     assert pace.eta() is None  # nothing is stored
+    left[0] = 12.0 - 1e-14  # nor by a sum whose last digit moved
+    assert pace.eta() is None
     left[0] = 11.0
     pace.ended("small")
     assert pace.eta().middle == pytest.approx(660.0)

@@ -275,7 +275,15 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     first = prompts[0]
     text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
     what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
-    return [f"{', '.join(about)}: the first token is {text!r}{what}"]
+    notes = [f"{', '.join(about)}: the first token is {text!r}{what}"]
+    sinks = [r.name for r in task.reads if r.pattern and r.to == 0 and r.position == "mean"]
+    if sinks and not first.opening:
+        notes.append(
+            f"{', '.join(sinks)}: the mean over tokens counts the attention of the first token to "
+            "itself, which is always 1; for the other tokens alone, write a range that all prompts "
+            'have, such as position = "1:8"'
+        )
+    return notes
 
 
 def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:

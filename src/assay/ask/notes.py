@@ -117,7 +117,12 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
             )
-        elif true and math.isinf(parsed.high - parsed.low) and not (own and asking.controls):
+        elif (
+            true  # of a probe that reads under a change, the controls are other changes
+            and not task.change
+            and math.isinf(parsed.high - parsed.low)
+            and not (own and asking.controls)
+        ):
             without = ", such as the same one without test" if task.test else ""
             yield (
                 "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "

@@ -78,6 +78,13 @@ def evaluate(
         **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
     shared, and for text that a dictionary was trained on.
+    Example:
+        >>> import assay
+        >>> result = assay.evaluate("sae/", model="smollm2", text="docs")  # doctest: +SKIP
+        >>> assay.evaluate("nowhere/", model="smollm2", text="docs")
+        Traceback (most recent call last):
+            ...
+        assay.core.errors.DataError: no file, folder or stored run 'nowhere/'; ...
     """
     setting = (setting or Setting()).replace(**options)
     progress = progress or follower()

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
     """The result of `evaluate`. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
-    high, n, and why there is no interval."""
+    high, n, and why there is no interval.
+
+    Example:
+        >>> import assay
+        >>> fvu = {"estimate": 0.233, "low": 0.226, "high": 0.241, "n": {"document": 40}}
+        >>> assay.Evaluation({"dictionaries": [{"name": "sae", "measures": {"fvu": fvu}}]})
+        <Evaluation of 1: sae FVU 0.233; to_pandas() has the table>
+    """
 
     data: Mapping[str, Any]
     sums: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 from assay.ask.measure import (
@@ -575,6 +576,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     kind = KINDS[name]
     if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
+    if iskeyword(read.name):
+        raise DataError(
+            f"a read cannot be called {read.name!r}, a word that has a meaning of its own in a "
+            f'claim; choose another, such as "{read.name}_right"'
+        )
     if read.name in taken_names():
         raise DataError(
             f"a read cannot be called {read.name!r}, because tables of measures use this name; "

@@ -242,7 +242,9 @@ class Pace:
         works cost is known and others not."""
         left, now = sum(w.left() for w in self._works), time.monotonic()
         same = len({w.planned for w in self._works}) == 1
-        if left >= self._cost or self._began is None or not same:
+        # a sum that nothing was taken from may have changed in its last digit
+        nothing = self._cost - left <= 1e-9 * self._cost
+        if nothing or self._began is None or not same:
             return None
         left -= sum(s * w.cost(group) for group, s in self._shares.items() for w in self._works)
         if self._cost - left != self._done:
