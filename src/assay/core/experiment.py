@@ -324,8 +324,7 @@ class Experiment(Generic[S]):
     """How many seeds are trained in one group; part of the experiment, so no machine changes the
     numbers."""
     draws: bool = False
-    """Whether its seeds draw what controls choose at random, and train nothing: of a study that
-    asks a model as it is."""
+    """Whether its seeds train nothing, and only draw what controls choose at random."""
     name: str = ""
     origin: str = ""
     borrows: tuple[str, ...] = ()

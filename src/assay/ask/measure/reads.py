@@ -574,18 +574,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     """
     name = kind_of(read)
     kind = KINDS[name]
-    if not read.name.isidentifier():
-        raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
-    if iskeyword(read.name):
-        raise DataError(
-            f"a read cannot be called {read.name!r}, a word that has a meaning of its own in a "
-            f'claim; choose another, such as "{read.name}_right"'
-        )
-    if read.name in taken_names():
-        raise DataError(
-            f"a read cannot be called {read.name!r}, because tables of measures use this name; "
-            f'choose another, such as "{read.name}_of_answer"'
-        )
+    _check_name(read)
     optional = dict.fromkeys(field for k in KINDS.values() for field in k.fields)
     for other in optional:
         if getattr(read, other) != _USUAL[other] and other not in (*kind.fields, name):
@@ -601,23 +590,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
-    if read.top is not None and read.top.within:
-        raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
     if read.top is not None:
-        of: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(
-            name, ("heads",)
-        )
-        if name == "gradient":
-            of = ("latents",) if read.feature else ("heads", "neurons")
-        if read.top.of not in of:
-            raise DataError(
-                f"{read.name}: {name} is of {' or '.join(of)}, got top with of = {read.top.of!r}"
-            )
-        if named := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
-            raise DataError(
-                f"{read.name}: top chooses the {read.top.of}, so leave out {named[0]}, which names "
-                "them"
-            )
+        _check_top(read, read.top.of, name)
     along = [directions.find(tables, name) for name in directions_of(read)]
     if several := [d.name for d in along if not directions.is_one(d)]:
         raise DataError(
@@ -636,6 +610,39 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     _check_sweep(read, along)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, along, point)
+
+
+def _check_name(read: Read) -> None:
+    """Refuse a name that a claim or a table of measures could not have."""
+    if not read.name.isidentifier():
+        raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
+    if iskeyword(read.name):
+        raise DataError(
+            f"a read cannot be called {read.name!r}, a word that has a meaning of its own in a "
+            f'claim; choose another, such as "{read.name}_right"'
+        )
+    if read.name in taken_names():
+        raise DataError(
+            f"a read cannot be called {read.name!r}, because tables of measures use this name; "
+            f'choose another, such as "{read.name}_of_answer"'
+        )
+
+
+def _check_top(read: Read, chosen: str, name: str) -> None:
+    """Refuse parts that cannot be chosen for this kind of read."""
+    if read.top is not None and read.top.within:
+        raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
+    of: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+    if name == "gradient":
+        of = ("latents",) if read.feature else ("heads", "neurons")
+    if chosen not in of:
+        raise DataError(
+            f"{read.name}: {name} is of {' or '.join(of)}, got top with of = {chosen!r}"
+        )
+    if named := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
+        raise DataError(
+            f"{read.name}: top chooses the {chosen}, so leave out {named[0]}, which names them"
+        )
 
 
 def check_sweeps(
