@@ -160,11 +160,11 @@ CASES = {
 
 
 def tree(folder):
-    """Every file and folder with the hash of what it holds; compiled Python apart, which imports
-    may write."""
+    """Every file and folder with the hash of what it holds; apart from compiled Python, which
+    imports may write, and from locks, which are empty and stay."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if "__pycache__" not in path.parts:
+        if not {"__pycache__", "locks"} & {*path.parts}:
             content = (
                 b""
                 if path.is_dir()
