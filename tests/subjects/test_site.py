@@ -97,7 +97,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_site(text):
     with pytest.raises(ModelError) as caught:
         Site.parse(text)
     assert repr(text) in str(caught.value)
-    known = re.search(r"(?:did you mean|known:) (\S+?)[?,]", str(caught.value))[1]
+    known = re.search(r"(?:did you mean|known:|such as) (\S+?)(?:[?,]|$)", str(caught.value))[1]
     assert Site.parse(known.replace("<layer>", "1"))
     assert "\n" not in str(caught.value)
 
