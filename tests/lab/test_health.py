@@ -139,16 +139,6 @@ def test_a_folder_that_is_no_store_gets_no_header(tmp_path):
     assert (tmp_path / "store.json").read_text() == "of somebody else"
 
 
-def test_runs_of_an_older_version_under_a_shorter_name_are_pointed_to(world, capsys):
-    (world / "s/owners/walk.json").unlink()  # older stores have none
-    shutil.copy(WALK, world / "walk é.py")
-    assert (
-        main(["plan", str(world / "walk é.py"), "--preset", "smoke", "--root", str(world / "s")])
-        == 0
-    )
-    assert "call it walk.py" in " ".join(capsys.readouterr().out.split())
-
-
 def test_the_name_of_a_lines_hash_is_no_way_around_it(world):
     """With one bit of "sha256" changed a line looks as if it came from before there were hashes."""
     for path in (world / "s/results/walk").glob("*.jsonl"):
