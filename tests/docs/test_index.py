@@ -28,6 +28,6 @@ def test_every_page_is_in_the_index_once():
 
 def test_no_sign_stands_in_the_readme_before_it_is_explained():
     text = " ".join((ROOT / "README.md").read_text().split())
-    explained = text.index("● means that the claim holds, and ✓ that a control does not satisfy")
+    explained = text.index("● marks a claim that holds, and ✓ a control that does not satisfy")
     assert not re.search("[●✕◐○≡✓!?] [a-zA-Z0-9]", text[:explained])
     assert not re.search("[✕◐○≡]", text)
