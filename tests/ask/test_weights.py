@@ -1,5 +1,5 @@
-"""Numbers of weights, against NumPy: every circuit from all tokens onto all, and a head's OV circuit
-against what the head writes where it sees one token alone."""
+"""Numbers of weights, against NumPy: every circuit from all tokens onto all, and what a head's OV
+circuit makes of a token."""
 
 import numpy as np
 import pytest
