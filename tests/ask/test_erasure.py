@@ -92,7 +92,7 @@ def test_no_linear_regression_of_the_label_is_better_than_its_mean(width):
     of, rows = learner_of(x)
     site = Site.parse(SITE)
     vector = of.vector(NUMBER, site, 0)
-    erased = of.eraser(NUMBER, site, vector, 0)(x[None])[0]
+    erased = directions.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[None])[0]
     some = rows.sample(range(len(ROWS)), 0, labelled=True, label="number")
     labels = np.array([ROWS[i]["number"] == "one" for i in some], dtype=float)
     means = [erased[[i for i in some if ROWS[i]["number"] == k]].mean(0) for k in ("one", "two")]
@@ -116,7 +116,7 @@ def test_less_is_changed_than_by_taking_the_difference_out():
     unit = vector / vector.norm()
     centred = x[some] - x[some].mean(0)
     moved = {
-        "erased": x[some] - of.eraser(NUMBER, site, vector, 0)(x[some]),
+        "erased": x[some] - directions.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[some]),
         "projected": (centred @ unit)[:, None] * unit,
     }
     sizes = {k: float(((m.double() @ metric) * m.double()).sum()) for k, m in moved.items()}

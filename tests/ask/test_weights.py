@@ -1,5 +1,5 @@
-"""Numbers of weights, against NumPy: every matrix by hand, every circuit from all tokens onto all,
-and a head's OV circuit against what the head writes where it sees one token alone."""
+"""Numbers of weights, against NumPy: every circuit from all tokens onto all, and what a head's OV
+circuit makes of a token."""
 
 import numpy as np
 import pytest
@@ -39,61 +39,22 @@ class ByHand:
         return rows - rows.mean(-1, keepdims=True) if self.centred else rows
 
     def head(self, layer, head):
-        """W_Q, W_K, W_V [d, e] and W_O [e, d]."""
+        """W_V [d, e] and W_O [e, d]."""
         block = self.naive.blocks[layer]
         if self.centred:
             attention, norm, behind = block.attn, block.ln_1, 1.0
-            q, k, v = np.split(array(attention.c_attn.weight), 3, axis=1)
+            v = np.split(array(attention.c_attn.weight), 3, axis=1)[2]
             o = array(attention.c_proj.weight)
         else:
             attention, norm, behind = block.self_attn, block.input_layernorm, 1.0
-            names = ("q_proj", "k_proj", "v_proj")
-            q, k, v = (array(getattr(attention, n).weight).T for n in names)
+            v = array(attention.v_proj.weight).T
             o = array(attention.o_proj.weight).T
             if "Gemma" in type(norm).__name__:
                 behind = self.gain(block.post_attention_layernorm)
-        e = q.shape[1] // self.count
-        shared = head * (k.shape[1] // e) // self.count
-        cut = [slice(head * e, (head + 1) * e), slice(shared * e, (shared + 1) * e)]
-        q, k, v = q[:, cut[0]], k[:, cut[1]], v[:, cut[1]]
-        return (*(self.through(x.T, norm).T for x in (q, k, v)), o[cut[0]] * behind)
-
-    def neuron(self, layer, n):
-        block = self.naive.blocks[layer]
-        if self.centred:
-            return self.through(array(block.mlp.c_fc.weight)[:, n], block.ln_2), array(
-                block.mlp.c_proj.weight
-            )[n]
-        gemma = "Gemma" in type(block.input_layernorm).__name__
-        norm = block.pre_feedforward_layernorm if gemma else block.post_attention_layernorm
-        behind = self.gain(block.post_feedforward_layernorm) if gemma else 1.0
-        read = self.through(array(block.mlp.gate_proj.weight)[n], norm)
-        return read, array(block.mlp.down_proj.weight)[:, n] * behind
-
-
-def test_norms_and_cosines_are_those_of_the_matrices(naive):
-    by_hand = ByHand(naive)
-    q, k, v, o = by_hand.head(1, 3)
-    read, written = by_hand.neuron(2, 7)
-    wanted = {"Q": q, "K": k, "V": v, "O": o, "OV": v @ o, "QK": q @ k.T}
-    wanted |= {"in": read, "out": written}
-    some = [
-        Read(
-            name=f"of_{matrix}",
-            weights="norm",
-            matrix=matrix,
-            **({"neurons": ("2.7",)} if matrix in ("in", "out") else {"heads": ("1.3",)}),
-        )
-        for matrix in wanted
-    ]
-    some += [Read(name="cosine", weights="cosine", neurons=("2.7",))]
-    some += [Read(name="usual", weights="norm", heads=("1.3",))]
-    got = measured(naive, texts(*SHOWN), some)
-    for matrix, x in wanted.items():
-        assert got[f"of_{matrix}"] == pytest.approx(np.full(3, np.linalg.norm(x)), rel=1e-5)
-    cosine = read @ written / np.linalg.norm(read) / np.linalg.norm(written)
-    assert got["cosine"] == pytest.approx(np.full(3, cosine), abs=1e-6)
-    assert got["usual"] == pytest.approx(got["of_OV"])
+        e = len(o) // self.count
+        shared = head * (v.shape[1] // e) // self.count
+        v = v[:, shared * e : (shared + 1) * e]
+        return self.through(v.T, norm).T, o[head * e : (head + 1) * e] * behind
 
 
 def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive):
@@ -103,25 +64,10 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
     got = measured(naive, texts(*SHOWN), [read])["copies"]
     for i, layer in enumerate(sweep["layer"]):
         for j, head in enumerate(sweep["head"]):
-            _, _, v, o = by_hand.head(layer, head)
+            v, o = by_hand.head(layer, head)
             values = np.linalg.eigvals(by_hand.E @ v @ o @ by_hand.U.T)  # [token, token]
             score = values.real.sum() / np.abs(values).sum()
             assert got[i, j] == pytest.approx(np.full(3, score), abs=1e-4)
-
-
-def test_composition_is_the_share_of_what_could_be_read(naive):
-    by_hand = ByHand(naive)
-    _, _, v, o = by_hand.head(0, 1)
-    q, k, later_v, later_o = by_hand.head(2, 3)
-    seconds = {"q": q @ k.T, "k": k @ q.T, "v": later_v @ later_o}
-    some = [
-        Read(name=f"by_{way}", weights="composition", heads=("0.1", "2.3"), input=way)
-        for way in seconds
-    ]
-    got = measured(naive, texts(*SHOWN), some)
-    for way, second in seconds.items():
-        share = np.linalg.norm(v @ o @ second) / np.linalg.norm(v @ o) / np.linalg.norm(second)
-        assert got[f"by_{way}"] == pytest.approx(np.full(3, share), rel=1e-5)
 
 
 def test_what_an_ov_circuit_makes_of_the_token_of_each_prompt(naive):
@@ -134,7 +80,7 @@ def test_what_an_ov_circuit_makes_of_the_token_of_each_prompt(naive):
         Read(name="own", weights="ov_rank", **about),
     ]
     got = measured(naive, texts(*rows), some)
-    _, _, v, o = by_hand.head(1, 2)
+    v, o = by_hand.head(1, 2)
     for p, row in enumerate(rows):
         one, two = (
             naive.tokenizer.encode(f" {row[c]}", add_special_tokens=False).ids[0]
@@ -151,9 +97,9 @@ def test_what_an_ov_circuit_makes_of_the_token_of_each_prompt(naive):
 
 def test_other_heads_stand_in_and_an_untrained_model_has_other_weights(tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
-    every = [Read(name=f"h{n}", weights="norm", heads=(f"1.{n}",)) for n in range(4)]
+    every = [Read(name=f"h{n}", weights="copying", heads=(f"1.{n}",)) for n in range(4)]
     true = measured(naive, texts(*SHOWN), every)
-    plain = task(naive, texts(*SHOWN), [Read(name="it", weights="norm", heads=("1.2",))])
+    plain = task(naive, texts(*SHOWN), [Read(name="it", weights="copying", heads=("1.2",))])
     stood = measuring.replace(plain, stands_in="heads")
     got, _ = measuring.measure(stood, np.arange(3), tmp_path, "cpu", False, lambda *_: None)
     for number, other in zip(got["it"][1], ("h3", "h0", "h1"), strict=True):
@@ -168,12 +114,7 @@ def test_other_heads_stand_in_and_an_untrained_model_has_other_weights(tmp_path)
     ("fields", "why"),
     [
         ({"weights": "copying"}, "is of heads"),
-        ({"weights": "copying", "neurons": ("1.2",)}, "is of heads"),
-        ({"weights": "cosine", "heads": ("1.2",)}, "is of neurons"),
-        ({"weights": "norm", "neurons": ("1.2",), "matrix": "QK"}, "got 'QK' of norm"),
-        ({"weights": "composition", "heads": ("1.2",)}, "two heads compose"),
         ({"weights": "ov_rank", "heads": ("1.2",)}, "are of a token"),
-        ({"weights": "norm", "heads": ("1.2",), "input": "q"}, "of a composition"),
     ],
 )
 def test_weights_that_there_cannot_be_are_refused(fields, why):
@@ -183,13 +124,9 @@ def test_weights_that_there_cannot_be_are_refused(fields, why):
 
 def test_parts_that_the_model_does_not_have_are_refused(tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
-    for fields, why in (
-        ({"weights": "norm", "heads": ("1.9",)}, "heads 0 to 3"),
-        ({"weights": "norm", "neurons": ("1.99",)}, "no neuron 1.99"),
-        ({"weights": "composition", "heads": ("2.1", "2.3")}, "earlier blocks"),
-    ):
-        with pytest.raises(DataError, match=why):
-            measured(naive, texts(*SHOWN), [Read(name="it", **fields)])
+    read = Read(name="it", weights="copying", heads=("1.9",))
+    with pytest.raises(DataError, match="heads 0 to 3"):
+        measured(naive, texts(*SHOWN), [read])
 
 
 STUDY = """

@@ -1,7 +1,6 @@
 """The prompt page: its numbers are those of the live functions and of a naive float64 pass; what
 cannot be read is said."""
 
-import json
 import shutil
 import threading
 import time
@@ -365,8 +364,3 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     write(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
     assert status()[0] == 409
     assert "the dictionary reads 24 numbers per token" in status()[1]
-    write(json.dumps(json.loads(was) | {"model": ""}))
-    answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(
-        "/activations/one/prompt", params={"text": TEXT}
-    )
-    assert answer.status_code == 409 and "without a model" in answer.text

@@ -98,7 +98,7 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     if comparing.of_weights_alone(questions, part.label, asking.read):
         yield (
             "its numbers are of the weights alone, and the same for every prompt: so the interval "
-            "is a point, and the verdict is about exactly these heads or neurons"
+            "is a point, and the verdict is about exactly these heads"
         )
 
 

@@ -241,15 +241,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patch: Literal["", "corrupted"] = ""
     """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
     the difference of the activations times the gradient (attribution patching)."""
-    weights: Literal["", "norm", "cosine", "copying", "composition", "ov_cosine", "ov_rank"] = ""
-    """A number of the weights of `heads` or `neurons`: the norm of a `matrix`; of neurons the
-    cosine of what they read and write; how far the eigenvalues of a head's OV circuit are positive,
-    so that it copies; how much of what a head writes a later one reads; or what a head's OV circuit
-    makes of a `token`: its cosine with the unembedding of the token `onto`, or the rank of this."""
-    matrix: str = ""
-    """Of norm: of heads Q, K, V, O, QK or OV (left out), of neurons in or out (left out)."""
-    input: Literal["", "q", "k", "v"] = ""
-    """Of composition: by which input the later head reads; left out: its values."""
+    weights: Literal["", "copying", "ov_cosine", "ov_rank"] = ""
+    """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
+    so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
+    unembedding of the token `onto`, or the rank of this."""
     token: str = ""
     """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
     onto: str = ""

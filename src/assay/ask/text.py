@@ -67,7 +67,6 @@ HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
 """A line on which a table begins."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
-ENDS = (".toml", ".md")
 
 
 OTHERWISE = {

@@ -52,8 +52,6 @@ from assay.core.stats import Statistic, mean
 
 Walk = Callable[[Any], Any]
 """What computes a node of the text from the values of names."""
-Names = Callable[[Column], Any]
-"""A column → its numbers."""
 
 SIGNS_TYPED = {"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"}
 """Signs that are not read, as texts and our own pages have them, and those that are."""

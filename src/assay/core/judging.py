@@ -309,15 +309,13 @@ def numbers(claim: Claim, arms: Arms) -> Table:
     return _alone(claim, arms, USUAL)[1]
 
 
-def controls_of(
-    claim: Claim, arms: Arms, level: float = USUAL
-) -> tuple[tuple[Interval, Between], ...]:
+def controls_of(claim: Claim, arms: Arms) -> tuple[tuple[Interval, Between], ...]:
     """Tell where each control stands, and how far the method lies from it, without draws."""
-    _, ours = _alone(claim, arms, level)
+    _, ours = _alone(claim, arms, USUAL)
     contrasts = []
     for name in made(claim, arms):
-        i, theirs = _alone(claim.about(name), arms, level)
-        contrasts.append((i, contrast(claim, ours, theirs, level, draws=1)))
+        i, theirs = _alone(claim.about(name), arms, USUAL)
+        contrasts.append((i, contrast(claim, ours, theirs, USUAL, draws=1)))
     return tuple(contrasts)
 
 

@@ -3,7 +3,6 @@ after a kill, added to by more tokens."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import math
@@ -147,22 +146,6 @@ def folders(store: Store) -> list[Path]:
         for path in (store.root / "artefacts" / "index").glob(f"*/{FILE}")
         if path.parent.suffix != ".partial"
     )
-
-
-def known(name: str, store: Store) -> Index | None:
-    """The index of an address, or the one with most tokens of a dictionary's file.
-
-    Raises: DataError for a name that is neither an address nor a dictionary.
-    """
-    abouts = {}
-    for folder in folders(store):
-        with contextlib.suppress(DataError):  # a broken one is told by `assay serve`, and is none
-            abouts[folder] = About.read(folder)
-    matches = [folder for folder, about in abouts.items() if about.address == name]
-    if not matches:
-        sha = sources.find([name], store)[0].sha256
-        matches = [folder for folder, about in abouts.items() if about.dictionary == sha]
-    return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
 
 
 def index(

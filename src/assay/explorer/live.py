@@ -201,11 +201,6 @@ class Live:
         Raises: Problem where one of them is gone, was changed, or does not fit; the next call tries
         again."""
         about = index.about
-        if not about.model:
-            raise Problem(
-                UNFIT,
-                "this index was made from activations without a model, so no text can be read",
-            )
         if not about.source and not (self.root / "runs" / about.name).is_dir():
             raise Problem(
                 AWAY,

@@ -64,7 +64,7 @@ def _page(lab: Lab, experiment: Experiment, preset: Preset) -> tuple[str, Result
             raise
         if (record := read_record(name, title)) is None:
             raise
-        return record_page(record, name, title, "index.html"), ResultData.from_json(record)
+        return record_page(record, name, title), ResultData.from_json(record)
     return page, result.data
 
 
@@ -171,13 +171,12 @@ def read_record(name: str, title: str = "default") -> dict[str, Any] | None:
     return {**whole, "notes": notes}
 
 
-def record_page(record: Mapping[str, Any], name: str, title: str, home: str) -> str:
-    """Make the page of a record, or of a stored result whose runs are gone; `home` is the address
-    of the page over all experiments."""
+def record_page(record: Mapping[str, Any], name: str, title: str) -> str:
+    """Make the page of a record."""
     return pages.page(
         ResultData.from_json(record),
         header=catalogue.entry(name).header(),
-        home=home,
+        home="index.html",
         turned=turned(name, title),
     )
 

@@ -56,8 +56,6 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
     "cache_implementation": ("dynamic", "hybrid", "static"),
 }
 """What Assay does not do → the values beside null that ask for nothing."""
-SAMPLING = ("temperature", "top_k", "top_p", "min_p", "top_h", "typical_p")
-"""What only a draw obeys (do_sample), and Assay takes the likeliest token."""
 
 
 @dataclass(frozen=True, eq=False)

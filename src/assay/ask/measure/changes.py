@@ -110,9 +110,8 @@ class Changes:
 
     def learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
-        task = self.task
-        some = task.choosers or task.reads
-        known = choosing.Known(self.learner, task.directions, some, self.effects)
+        some = self.task.choosers or self.task.reads
+        known = choosing.Known(self.learner, self.task.directions, some, self.effects)
         table = choosing.of_direction(table, known)
         place = self.learner.site(table, site)
         key = (repr(table), place, seed)
@@ -197,6 +196,11 @@ class Editing:
     """What `_apart` gave for each of these."""
     _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
     """Each direction with the heads that are chosen for it."""
+
+    @cached_property
+    def known(self) -> choosing.Known:
+        """What parts are chosen by."""
+        return choosing.Known(self.learner, self.tables, self.reads, self.effects)
 
     @cached_property
     def source(self) -> Replacements:
@@ -292,8 +296,7 @@ class Editing:
             return None
         direction = interventions.filled(direction, point)
         if repr(direction) not in self._chosen:
-            known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
-            self._chosen[repr(direction)] = choosing.of_direction(direction, known)
+            self._chosen[repr(direction)] = choosing.of_direction(direction, self.known)
         return self._chosen[repr(direction)]
 
     def _apart(self, table: Intervention) -> list[Editing]:
@@ -301,8 +304,7 @@ class Editing:
         assert table.top is not None
         key = repr(table)
         if key not in self._each:
-            known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
-            by_place = choosing.chosen_for_each(table, table.top, known)
+            by_place = choosing.chosen_for_each(table, table.top, self.known)
             self._each[key] = [
                 replace(self, prompts=[p], table=by_place[p.row.place]) for p in self.prompts
             ]
@@ -338,7 +340,8 @@ class Editing:
             )
         vector = self._fitting(table, direction, places, seed)
         if table.erase:
-            put = self.learner.eraser(direction, places[0][0], vector, seed)
+            examples = self.learner.examples(direction, places[0][0], seed)
+            put = directions.erasing(examples.acts, vector)
             return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
 
@@ -402,8 +405,7 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None and not table.top.within:
-                known = choosing.Known(self.learner, self.tables, self.reads, self.effects)
-                table = choosing.chosen(table, table.top, known)
+                table = choosing.chosen(table, table.top, self.known)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
 

@@ -354,12 +354,6 @@ class Learner:
                 parts[-1] = parts[-1] * (attribution.after(self.model, layer) / scale).to(scale)
         return torch.stack(parts).sum(0)
 
-    def eraser(
-        self, table: Direction, site: Site, vector: Float[torch.Tensor, " d"], seed: int
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Make what erases the concept that the two labels of a direction say."""
-        return erasing(self.examples(table, site, seed).acts, vector)
-
     def subspace(self, table: Direction, site: Site, seed: int, *, other: bool) -> Subspace:
         """Learn the first principal components of the activations at a site, or draw as many other
         dimensions that activations fill. Raises: DataError where there are not so many."""

@@ -322,13 +322,13 @@ KINDS: Mapping[str, Kind] = {
     "weights": Kind(
         weights.weights,
         lambda r: (
-            f"{weights.in_words(r)} of {', '.join(map(str, r.heads or r.neurons))}"
+            f"{weights.WORDS[r.weights]} of {', '.join(map(str, r.heads))}"
             + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
         ),
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "neurons", "matrix", "input", "token", "onto"),
+        fields=("heads", "token", "onto"),
     ),
     "pattern": Kind(
         activations.pattern,

@@ -286,7 +286,6 @@ def judge_all(
     plan: Plan,
     arms: Mapping[str, xr.Dataset],
     *,
-    figures: bool = True,
     level: float = USUAL,
 ) -> Result:
     """The result of stored measures.
@@ -308,8 +307,8 @@ def judge_all(
     priced = tuple(_priced(j, experiment, plan) for j in statements.judged)
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
-    plots, cards, failure = _pictures(experiment, everything) if figures else ((), (), ())
-    curves = figures_of(statements.findings) if figures else ()
+    plots, cards, failure = _pictures(experiment, everything)
+    curves = figures_of(statements.findings)
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,
