@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli import terminal
 from assay.subjects import fetch
 
 STORE = "assay-store"
@@ -215,3 +216,9 @@ def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, 
     assert re.search(asked.says, end.err), end.err
     assert end.out == ""
     assert tree(own) == before
+
+
+def test_a_name_that_is_mistaken_within_a_condition_is_replaced_there_alone():
+    words = ["check", "f.py:g", "--holds", "efect > 3"]
+    text = "the condition 'efect > 3' names 'efect', which is no number; did you mean effect?"
+    assert terminal.meant(text, words).endswith("Type: assay check f.py:g --holds 'effect > 3'")

@@ -334,7 +334,7 @@ def refuse_one_number(asked: ModelStudy, main: str, read: Condition) -> None:
         name = read.columns[0].name
         raise ExperimentError(
             f"{name} is one number of the weights, whatever the prompts, so it has no interval and "
-            "no verdict; write an [[estimate]], claim it of all heads or neurons, as in "
+            "no verdict; write an [[estimate]], claim it of all heads, as in "
             f"share(mean(main.{name}) > 0.5, over=head) > 0.2, or read ov_rank or ov_cosine of a "
             "token of each prompt"
         )

@@ -235,7 +235,10 @@ def meant(text: str, words: Sequence[str]) -> str:
     stems = (wrong.strip("-"), match["right"].strip("-"))
     if wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
         return text[: match.start()].rstrip()
-    right = [match["right"] if word == wrong else word for word in words]
+    # of a condition it is one name that is mistaken, which is quoted last
+    piece = [wrong, *re.findall(r"'([^']+)'", text[: match.start()])][-1]
+    corrected = wrong.replace(piece, match["right"]) if piece in wrong else match["right"]
+    right = [corrected if word == wrong else word for word in words]
     return f"{text[: match.end()]} Type: assay {shlex.join(right)}"
 
 
