@@ -225,7 +225,7 @@ def test_what_a_version_plants_otherwise_is_not_scored(given, tmp_path, monkeypa
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path, given):
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="no file"):
         folder.sealed(tmp_path)
     config = tmp_path / "puzzle/config.json"
     config.write_text('{"decoder": {"layers": 1}}')
