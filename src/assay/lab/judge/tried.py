@@ -162,7 +162,9 @@ def _results(frame: pd.DataFrame, unit: Sequence[str]) -> list[str]:
     all arms, such as a layer or a length: other tables have them as well."""
     arms = [str(arm) for arm in frame["arm"].unique()]
     found = set[str]()
-    for name in frame.select_dtypes("number").columns.difference([*unit]):
+    numbers = frame.select_dtypes("number").drop(columns=[*unit], errors="ignore")
+    # one number throughout says nothing of a table, and a wide one may have a thousand such columns
+    for name in numbers.columns[numbers.nunique() > 1].sort_values():
         parts = {_part(*_numbers(frame, str(name), arm, unit)) for arm in arms}
         found |= parts if len(parts) > 1 else set()
     return sorted(found)
