@@ -572,11 +572,11 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
-    asked = table.component or (table.components if table.position != "all" else 0) or 0
-    if asked >= count:
+    components = table.component or (table.components if table.position != "all" else 0) or 0
+    if components >= count:
         raise DataError(
             f"direction {table.name!r}: a seed learns from {count} prompts, which have "
-            f"{max(0, count - 1)} components, got {asked}"
+            f"{max(0, count - 1)} components, got {components}"
         )
     for i in rows:
         p = prompt(folder, learned_from.rows[i])

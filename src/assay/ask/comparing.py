@@ -165,13 +165,13 @@ def repeats(asked: ModelStudy, part: Part, read: Condition) -> bool:
     if table is None or not over & {*table.sweep} or table.controls is not None:
         return False
     points = interventions.points(table)
-    own = {n for p in points for n in interventions.blocks_of(interventions.swept(table, p))}
-    if len(own) < 2:
+    blocks = {n for p in points for n in interventions.blocks_of(interventions.swept(table, p))}
+    if len(blocks) < 2:
         return False
     layers = read_sizes(asked.shaped_as(part.task.model).config)["layers"]
     step = max(1, layers // 3)
-    away = [n for b in own for n in (b - step, b + step) if 0 <= n < layers]
-    return sum(any(abs(n - b) <= layers // NEAR for b in own) for n in away) > len(away) / 2
+    away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
+    return sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away) > len(away) / 2
 
 
 def twins(

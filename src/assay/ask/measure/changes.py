@@ -436,8 +436,8 @@ class Steering:
         learned_at = learner.site(table, site)
         around = learner.spread(table, learned_at) if self.control == "random" else None
         if table.das and around is not None:
-            found = vectors.random_basis(around, table.rank, seed)
-            return found if table.rank > 1 else found[0]
+            basis = vectors.random_basis(around, table.rank, seed)
+            return basis if table.rank > 1 else basis[0]
         if table.das and self.control == "shuffled":
             return learner.shuffled(table, learned_at, seed)
         true = learner.vector(table, learned_at, seed)
