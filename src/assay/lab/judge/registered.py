@@ -77,11 +77,11 @@ class Registration:
         """Say how a look at it was not as it froze, and what that found otherwise than these
         outcomes, by text: the code that judged, and verdicts."""
         if look["code"] != self.content.get("judging"):
-            yield f"look {look['look']} was judged by another version of the code"
+            yield "it was judged by another version of Assay than the one that was frozen"
         for text, outcome in look["verdicts"].items():
             if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
                 yield (
-                    f"look {look['look']} found *{outcome}*, and the same measures now give "
+                    f"an earlier run found *{outcome}*, and the same measures now give "
                     f"*{current}*: {text}"
                 )
 

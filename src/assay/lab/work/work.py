@@ -238,8 +238,8 @@ class Pace:
         self._shares.pop(group, None)
 
     def eta(self) -> Range | None:
-        """The seconds that are left; None before anything is stored, and where what some of the
-        works cost is known and others not."""
+        """The seconds that are left; None before anything is stored, when they should be over, and
+        where what some of the works cost is known and others not."""
         left, now = sum(w.left() for w in self._works), time.monotonic()
         same = len({w.planned for w in self._works}) == 1
         # a sum that nothing was taken from may have changed in its last digit
@@ -252,14 +252,16 @@ class Pace:
         return time_left(left / self._done, self._when - self._began, now - self._when)
 
 
-def time_left(left: float, spent: float, since: float) -> Range:
-    """About how many seconds are left, if the rest goes on at the pace of what is done.
+def time_left(left: float, spent: float, since: float) -> Range | None:
+    """About how many seconds are left, if the rest goes on at the pace of what is done; None where
+    they should be over by now: the rest is then slower, and nothing says by how much.
 
     Args:
         left: the cost of the rest, as a multiple of that of what is done.
         spent: the seconds after which the last of that was done, and `since` those since then.
     """
-    return Range.about(max(0.0, left * spent - since), OFF)
+    seconds = left * spent - since
+    return Range.about(seconds, OFF) if seconds >= 1 else None
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
