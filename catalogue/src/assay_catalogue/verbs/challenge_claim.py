@@ -126,21 +126,24 @@ def read(experiment: Experiment, lab: Lab, number: int = 0, preset: str = "defau
 
 
 def words(past: Sequence[Contest]) -> Iterator[AnswerPart]:
-    """Report each contest: the arm, its estimate, and its effect."""
-    yield Table(
-        ("claim", "arm", "estimate", "effect"),
-        [
-            (
-                f"{SIGNS[c.after]} {c.number}. {c.text}",
-                [c.arm, c.note],
-                interval(c),
-                contests.WORDS[c.effect] + (f": {c.why}" if c.why else ""),
-            )
-            for c in past
-        ],
-        wide={"claim": 1, "arm": 1},
-        narrow={"effect": 30},
-    )
+    """Report the contests of each claim: the arm, its estimate, and the outcome."""
+    for number in sorted({c.number for c in past}):
+        of_claim = [c for c in past if c.number == number]
+        yield Line(f"{SIGNS[of_claim[-1].after]} {number}. {of_claim[0].text}")
+        yield Table(
+            ("arm", "what it is", "estimate", "outcome"),
+            [
+                (
+                    c.arm,
+                    c.note,
+                    interval(c),
+                    contests.WORDS[c.effect] + (f": {c.why}" if c.why else ""),
+                )
+                for c in of_claim
+            ],
+            wide={"what it is": 1},
+            narrow={"outcome": 22},
+        )
     yield from contests.lines(past)
 
 
@@ -178,21 +181,16 @@ def again(
 def compare(repeated: Repeated) -> Iterator[AnswerPart]:
     """Show a contest as it was recorded and as it came out again."""
     rows = [
-        (
-            side,
-            f"{tables.number(c.estimate)} [{tables.number(c.low)}, {tables.number(c.high)}]",
-            contests.WORDS[c.effect],
-        )
+        (side, interval(c), contests.WORDS[c.effect])
         for side, c in (("recorded", repeated.recorded), ("repeated", repeated.now))
     ]
-    yield Table(("", "the arm's estimate", "effect"), rows)
+    yield Table(("", "the arm's estimate", "outcome"), rows)
     yield "reproduced" if repeated.same else "not reproduced"
 
 
 def interval(contest: Contest) -> str:
     """Write the number of a contest's arm, with its interval."""
-    low, high = tables.number(contest.low), tables.number(contest.high)
-    return f"{tables.number(contest.estimate)} [{low}, {high}]"
+    return " ".join(tables.estimate(contest.estimate, contest.low, contest.high))
 
 
 def _challenger(experiment: Experiment, arm: str, sets: tuple[str, ...], why: str) -> Challenger:
