@@ -11,6 +11,7 @@ import torch
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
+from assay.checking.fingerprint import source
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 
 V = assay.direction(ACTS, LABELS)
@@ -631,3 +632,14 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
         "the 24 prompts are of 6 groups whose text says the same in different words" in n
         for n in v.remarks
     ), v
+
+
+def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path, monkeypatch):
+    """An editor saved half of a call: what is on disk now cannot be read as Python."""
+    path = tmp_path / "edited_since.py"
+    path.write_text("def measured(text):\n    return float(\n        len(text)\n    )\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import edited_since
+
+    path.write_text("def measured(text):\n    return float(\n        len(\n")
+    assert source(edited_since.measured) == ""

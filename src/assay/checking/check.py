@@ -3,9 +3,7 @@ place → a verdict."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import inspect
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited, refuse_unknown
-from assay.checking.fingerprint import Fingerprint
+from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
@@ -508,14 +506,12 @@ def _about(calls: Calls) -> dict[str, Any]:
     """What is kept of how it was measured: nothing of the machine."""
     from importlib import metadata
 
-    source = ""
-    with contextlib.suppress(OSError, TypeError):
-        source = inspect.getsource(calls.function)
+    text = source(calls.function)
     versions = {"python": platform.python_version(), "assay": metadata.version("interp-assay")}
     return {
         "function": calls.name,
-        "source": source,
-        "sha256": hashlib.sha256(source.encode()).hexdigest(),
+        "source": text,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "calls": calls.done,
         "seconds": round(calls.seconds, 1),
         "versions": versions,

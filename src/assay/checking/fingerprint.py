@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import math
 import sys
+import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -142,9 +143,17 @@ def numbers_of(x: Any, most: int = 0) -> np.ndarray:
     return np.asarray(flat.cpu().contiguous().view(torch.uint8).numpy())
 
 
+def source(function: Any) -> str:
+    """Read the text of a function; empty where there is none, or where its file has changed since
+    it was imported and what is there now breaks off."""
+    with contextlib.suppress(OSError, TypeError, SyntaxError, tokenize.TokenError):
+        return inspect.getsource(function)
+    return ""
+
+
 def _source(value: Any) -> bytes:
-    with contextlib.suppress(OSError, TypeError):
-        return inspect.getsource(value).encode()
+    if text := source(value):
+        return text.encode()
     code = getattr(value, "__code__", None)
     return b"" if code is None else code.co_code
 
