@@ -158,7 +158,7 @@ def probe(value: Any) -> Markup:
     lines = Markup("<br>").join([*first, f"{sign}{last}"])
     cells = [tuple(map(minus, row)) for row in value.cells()]
     return Markup("<p><b>{}</b></p>{}{}").format(
-        lines, table(value.HEADS, cells), noted(value.notes)
+        lines, table(value.HEADS, cells), noted((*value.notes, *value.reach))
     )
 
 

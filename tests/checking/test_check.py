@@ -118,7 +118,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
 
 def counted(v):
     """What a check says of the claims that were tried before."""
-    return [n for n in v.notes if "tried on" in n or n.startswith(("the same numbers", "others "))]
+    return [n for n in v.notes if "tried on" in n or n.startswith(("the same measure", "others "))]
 
 
 def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, monkeypatch):
@@ -126,7 +126,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     assert counted(check()) == counted(check()) == [], "the same claim twice is one"
     assert counted(check(holds="effect > 0.6")) == [
         "2 claims were tried on these prompts with this function",
-        "the same numbers were judged before: “effect > 0.5” (holds)",
+        "the same measure was judged before: “effect > 0.5” (holds)",
     ]
     turned = assay.direction(ACTS, np.roll(LABELS, 3))
     assert counted(check(vector=turned, prompts=ROWS[::-1][:16]))[0] == (

@@ -42,14 +42,14 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     assert "1 claim was tried on this table" in judged(TABLE)
     assert "1 claim was tried" in judged(TABLE)  # the same again is no other claim
     copy = judged(TABLE, "mine.loss - old.loss < -0.09", name="copy.csv")
-    assert "2 claims were tried on this table; the same numbers were judged before: “" in copy
+    assert "2 claims were tried on this table; the same measure was judged before: “" in copy
     assert f"“{CLAIM}”" in copy
     names = TABLE.rename(columns={"loss": "error"}).sample(frac=1, random_state=1)
     names["arm"], names["seed"] = names["arm"].replace("mine", "ours"), names["seed"] + 100
     assert "3 claims were tried" in judged(names, "ours.error - old.error < -0.07")
     turned = judged(TABLE, "old.loss - mine.loss > 0.02")
     assert "4 claims were tried" in turned
-    assert "the same numbers were judged before" in turned
+    assert "the same measure was judged before" in turned
     fewer = TABLE[TABLE["seed"] != 3]
     assert "5 claims were tried" in judged(fewer, "mine.loss - old.loss < -0.08")
     another = judged(TABLE, "again.loss - old.loss < -0.05")

@@ -16,7 +16,7 @@ from assay.checking import reading
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import Concluded
+from assay.checking.result import Concluded, aligned
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -109,8 +109,7 @@ class ProbeCheck(Concluded):
         lines = []
         for row in self.arms.to_dict("records"):
             numbers = [
-                f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]"
-                for m in (*MEASURES, "tpr")
+                f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in MEASURES
             ]
             ahead = ""
             if row["arm"] != PROBE:
@@ -122,7 +121,6 @@ class ProbeCheck(Concluded):
         "",
         "accuracy [95 %]",
         "AUROC",
-        "true positives at 1 % false",
         "probe's lead in AUROC",
         "alternative explanation",
     )
@@ -138,14 +136,14 @@ class ProbeCheck(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         return f"{given}{self.outcome}{why}: {self.judged.text}"
 
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what would decide the condition where that is open."""
+        return tuple(filter(None, [self.judged.remedy[0]] if self.judged else []))
+
     def __repr__(self) -> str:
-        table = [self.HEADS, *self.cells()]
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.HEADS) - 1)]
-        lines = [
-            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
-            for row in table
-        ]
-        return "\n".join([self.headline(), "", *lines, "", *(f"note: {n}" for n in self.notes)])
+        lines = [self.headline(), "", *aligned([self.HEADS, *self.cells()]), ""]
+        return "\n".join([*lines, *(f"note: {n}" for n in self.notes), *self.reach])
 
 
 def check_probe(
@@ -293,10 +291,7 @@ class _Rows:
         """Say how many rows are judged, and over what intervals are."""
         words = f"{len(self.held):,} rows of {len(np.unique(self.group[self.held])):,} groups"
         where = f", in {len(self.parts)} folds of whole groups" if self.unit == FOLD else ""
-        return [
-            f"{words} are judged{where}",
-            f"intervals are over {self.unit}s; those of the true positive rate resample the groups",
-        ]
+        return [f"{words} are judged{where}; intervals are over {self.unit}s"]
 
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
         """Read what the controls read that see words alone."""
@@ -377,16 +372,13 @@ def _compared(
         raise DataError("without one of the groups only one label is left; give more groups")
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
     lines = []
-    for arm, several in scored.items():
+    for arm in scored:
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
             x = of[arm][measure].to_numpy()
             line |= _estimated(measure, x, rows.unit)
             if rows.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(_tested(y, group)[measure], len(x))
-        rate = float(np.mean([reading.measures(s[held], y)[2] for s in several]))
-        low, high = _rate_limits(several[0][held], y, group)
-        line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead, rows.unit)
@@ -411,16 +403,6 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
-def _rate_limits(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> tuple[float, float]:
-    """The interval of the rate of true positives: resampled groups, and where every draw of them
-    gives the same 1 or 0, the exact limits (Clopper and Pearson) of groups with a positive row."""
-    low, high = reading.interval(score, y, group)
-    if low != high or low not in (0.0, 1.0):
-        return low, high
-    exact = bounded_mean([np.full(len(np.unique(group[y])), low)], low, (0.0, 1.0))
-    return exact.low, exact.high
-
-
 def _tested(y: np.ndarray, group: np.ndarray) -> dict[str, int]:
     """How many independent trials are behind a measure: groups, and pairs of a positive and a
     negative row from groups of their own."""
@@ -441,10 +423,9 @@ def _judged(
     parsed = parse(holds)
     columns = {c.name for c in parsed.columns}
     if wrong := sorted(columns - {*MEASURES}):
-        why_not = f"; {nearest(wrong[0], MEASURES)}"
-        if wrong[0] == "tpr":
-            why_not = ": the rate at 1 % false positives has no number for each group"
-        raise ClaimError(f"a condition names accuracy or auroc, got {wrong[0]!r}{why_not}")
+        raise ClaimError(
+            f"a condition names accuracy or auroc, got {wrong[0]!r}; {nearest(wrong[0], MEASURES)}"
+        )
     plain = parsed.plain and len(columns) == 1
     rows = rows[["arm", unit, *sorted(columns)]]  # the other measure says nothing of units
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))

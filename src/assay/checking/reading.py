@@ -13,15 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.ask.measure.probe_fits import RIDGES
-from assay.core import rng
 from assay.features.linear_probe import INNER, folds
 
 FOLDS = 5
 FROM_EACH_END = 8
 """So many words are placed, counted from the first and once more from the last."""
-FALSE_POSITIVES = 0.01
-"""The rate of false positives at which true positives are counted."""
-DRAWS = 2000
 LEAST = 0.03
 """The share of texts in which a character, an ending or a pair has to be, and in two of them at
 least: of a rarer one nothing is learned that would be right of another text."""
@@ -171,9 +167,9 @@ def _ridge(
 
 
 def measures(
-    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], times: np.ndarray | None = None
-) -> tuple[float, float, float]:
-    """Measure accuracy, AUROC, and the rate of true positives at 1 % false positives.
+    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"]
+) -> Float[np.ndarray, " measure"]:
+    """Measure accuracy and AUROC; the AUROC of rows of one label is not a number.
 
     Range: 0 to 1, each; of AUROC .5 is chance.
     Better: higher.
@@ -181,24 +177,19 @@ def measures(
     Args:
         score: above 0 for yes.
         y: what is true.
-        times: how often each row counts.
     """
-    times = np.ones(len(y)) if times is None else times
-    right = float(times @ ((score > 0) == y) / times.sum())
-    return right, *_curve(score, y, times)
+    return np.array([np.mean((score > 0) == y), _auroc(score, y)])
 
 
-def _curve(score: np.ndarray, y: np.ndarray, times: np.ndarray) -> tuple[float, float]:
+def _auroc(score: np.ndarray, y: np.ndarray) -> float:
     order = np.argsort(-score, kind="stable")
-    s, yes, no = score[order], (times * y)[order], (times * ~y)[order]
+    s, yes = score[order], y[order]
     ends = np.flatnonzero(np.append(np.diff(s) != 0, True))  # ties count as one step
     true = np.concatenate([[0.0], np.cumsum(yes)[ends]])
-    false = np.concatenate([[0.0], np.cumsum(no)[ends]])
+    false = np.concatenate([[0.0], np.cumsum(~yes)[ends]])
     if not (true[-1] and false[-1]):
-        return float("nan"), float("nan")
-    area = float(((true[1:] + true[:-1]) / 2 * np.diff(false)).sum() / (true[-1] * false[-1]))
-    allowed = false <= FALSE_POSITIVES * false[-1] + 1e-9
-    return area, float(true[allowed].max() / true[-1])
+        return float("nan")
+    return float(((true[1:] + true[:-1]) / 2 * np.diff(false)).sum() / (true[-1] * false[-1]))
 
 
 def pseudo_values(
@@ -210,11 +201,11 @@ def pseudo_values(
     Source: Tukey (1958), the jackknife's pseudo-values
     """
     names, count = np.unique(groups), len(np.unique(groups))
-    whole = np.array(measures(score, y)[:2])
+    whole = measures(score, y)
     values = []
     for name in names:
         rest = groups != name
-        values.append(count * whole - (count - 1) * np.array(measures(score[rest], y[rest])[:2]))
+        values.append(count * whole - (count - 1) * measures(score[rest], y[rest]))
     return np.round(np.array(values), 12)
 
 
@@ -223,18 +214,4 @@ def of_folds(
 ) -> Float[np.ndarray, "fold measure"]:
     """Measure accuracy and AUROC in each fold by itself."""
     names = np.unique(fold)
-    return np.array([measures(score[fold == k], y[fold == k])[:2] for k in names])
-
-
-def interval(
-    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], groups: Int[np.ndarray, " row"]
-) -> tuple[float, float]:
-    """Draw groups with replacement for a 95 % interval of the rate of true positives."""
-    names, index = np.unique(groups, return_inverse=True)
-    draws = rng.integers(np.array([0]), "check.groups", 0, (DRAWS, len(names)), len(names))[0]
-    rates = []
-    for some in draws[: max(200, min(DRAWS, 4_000_000 // len(y)))]:
-        times = np.bincount(some, minlength=len(names))[index].astype(float)
-        rates.append(_curve(score, y, times)[1])
-    low, high = np.nanquantile(rates, [0.025, 0.975])
-    return float(low), float(high)
+    return np.array([measures(score[fold == k], y[fold == k]) for k in names])

@@ -7,9 +7,10 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -33,6 +34,8 @@ CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
 HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
+GAP, WIDTH, LEAST = "  ", 100, 30
+"""Between two columns; the characters of a line; those of the last column at least."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +182,7 @@ class Check(Concluded):
             f"{q.holds}: {_number(j)}, {n}{self.base_rates}",
             "",
         ]
-        table = [HEADS]
-        table += [self.row(name) for name in self.controls]
-        widths = [max(len(row[i]) for row in table) for i in range(4)]
-        for row in table:
-            cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
-            lines.append("  ".join([*cells, row[4]]).rstrip())
+        lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
         lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
         return "\n".join(lines)
 
@@ -293,6 +291,21 @@ def told_apart(*numbers: float) -> list[str]:
     if gap > size * 1e-9:
         digits = max(digits, math.floor(math.log10(size)) - math.floor(math.log10(gap)) + 2)
     return [f"{x:.{digits}g}" for x in numbers]
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out rows as lines of columns, the last of which is broken where a line would be longer
+    than a terminal is wide."""
+    *columns, _ = zip(*table, strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    start = sum(widths) + len(GAP) * len(widths)
+    lines = []
+    for *cells, words in table:
+        first = GAP.join([*map(str.ljust, cells, widths), ""])
+        broken = wrap(words, max(WIDTH - start, LEAST), break_long_words=False) or [""]
+        blanks = [" " * start] * (len(broken) - 1)
+        lines += [(x + y).rstrip() for x, y in zip([first, *blanks], broken, strict=True)]
+    return lines
 
 
 def _plain(question: Question) -> dict[str, Any]:

@@ -53,6 +53,8 @@ DIMS, FEWEST, MOST = 6, 8, 2_000
 ALIKE, FAR = 1.645, 2.576
 """From how many standard errors of a correlation of neighbours on units follow each other: in an
 order that they surely have, and in that of any column of whole numbers."""
+ORDER = "order"
+"""The name of what units depend on where neighbours are alike."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
 FEW_PAIRS = 6
@@ -388,7 +390,7 @@ def _in_order(
     for how, of in every:
         groups = [of[place], *cells.others(unit)]
         yield Grouping(
-            "order",
+            ORDER,
             f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
             clustered(cells.terms, cells.statistic, groups, level),
             True,
@@ -397,7 +399,7 @@ def _in_order(
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
-            "order",
+            ORDER,
             f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
             serial(values[order], level),
             False,

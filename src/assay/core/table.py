@@ -325,6 +325,9 @@ def _weigh(
         limits = grouping.limits
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
+        wider = limits.low < judgement.low or judgement.high < limits.high
+        if grouping.name == dependence.ORDER and not wider:
+            continue  # what would make the interval narrower is no reason to doubt it
         grouping = replace(grouping, limits=limits, changes=changes if decided else "")
         against += [grouping] if decided and grouping.decides and not same else []
         said += [grouping] if grouping.carries or grouping in against else []

@@ -137,7 +137,7 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
     and which others there were, each once."""
     again = [x for x in others if x["question"] == question]
     for words, field, some in (
-        ("the same numbers were judged before:", condition, again),
+        ("the same measure was judged before:", condition, again),
         ("others were", "text", [x for x in others if x not in again]),
     ):
         if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in some)]:
