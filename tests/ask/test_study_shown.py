@@ -7,7 +7,10 @@ from html import unescape
 import pytest
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
+from assay.ask.contents import spoken_scope
 from assay.ask.part import at_levels
+from assay.ask.tables import Read
+from assay.ask.text import Study
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
@@ -148,3 +151,15 @@ def test_a_study_without_a_claim_says_what_it_is_about_and_what_its_plan_noted(
         assert note in text
         assert "over 24 prompts" in text and "24 prompts of capitals.csv" in text
     assert "scope: over 24 prompts" in ran and "An estimate is about this scope only" in page
+
+
+def test_the_scope_of_a_claim_names_the_sites_of_its_own_reads():
+    reads = (
+        Read(name="right", log_prob=" Paris"),
+        Read(name="size", norm=True, site="blocks.5.hook_resid_post"),
+    )
+    study = Study(question="?", read=reads)
+    words = "gpt2, 9 prompts, read at blocks.5.hook_resid_post"
+    assert spoken_scope(study, words, "main.right > 1") == "gpt2, 9 prompts"
+    assert spoken_scope(study, words, "main.size > 1") == words
+    assert spoken_scope(study, words, "mean(main.size) - main.right > 1") == words

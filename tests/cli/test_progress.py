@@ -63,7 +63,7 @@ def test_plain_lines_where_there_is_no_terminal():
     ]
 
 
-def test_what_is_waited_for_is_a_line_a_minute_or_redrawn(monkeypatch):
+def test_what_is_waited_for_is_a_line_a_minute_where_it_changes_or_redrawn(monkeypatch):
     clock, lines = [0.0], [f"waiting for a core; ahead of this one: {n}" for n in range(5)]
     monkeypatch.setattr("assay.cli.progress.time.monotonic", lambda: clock[0])
     log, screen = StringIO(), StringIO()
@@ -79,6 +79,8 @@ def test_what_is_waited_for_is_a_line_a_minute_or_redrawn(monkeypatch):
             clock[0] += 25.0
         live(EVENTS[1])
         assert not any("waiting" in text.plain for text in live.lines())
+        clock[0] += 900.0
+        display(Waiting(lines[3]))
     assert log.getvalue().splitlines() == [lines[0], lines[3]], "at 0 and 75 seconds"
 
 

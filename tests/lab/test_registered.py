@@ -233,6 +233,11 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
             Price("shuffled: about 1 more seed", "seed", 1),
             "shuffled: a new study on about 9 fresh seeds",
         ),
+        (
+            Price("about 81 more seeds", "seed", 81),  # ten times eight are not too many
+            "more seeds do not help in practice, as it would take about 89 fresh seeds; choose "
+            "another threshold for a new study, or units that vary less",
+        ),
         (Price("more units do not help: plant it"), "more units do not help: plant it"),
         (None, "a new study on fresh seeds"),
     ],

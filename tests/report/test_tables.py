@@ -371,3 +371,9 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     [at] = [i for i, line in enumerate(lines) if "in features per dimension" in line]
     assert "density 0.1:" in lines[at + 1] and "density 0.3" in lines[at + 3]
     assert sum("dimension" in line for line in lines) == 1
+
+
+def test_the_levels_that_are_farthest_from_zero_are_not_printed_as_zero():
+    assert tables.estimate(-0.31, -2.4, 2.6) == ("0", "[-2, 3]")
+    assert tables.estimate(-0.31, -2.4, 2.6, ranked=True) == ("-0.3", "[-2.4, 2.6]")
+    assert tables.estimate(-0.001, -2.4, 2.6, ranked=True) == ("0", "[-2, 3]")

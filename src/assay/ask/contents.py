@@ -266,7 +266,8 @@ class Contents:
 
 def spoken_scope(study: Study, words: str, said: str = "") -> str:
     """Say a scope of a study without slots, and of no trained runs where none was trained; of a
-    claim of which the condition is `said` with the levels that it names, where it names some."""
+    claim of which the condition is `said` with the sites of its own reads, and with the levels that
+    it names, where it names some."""
     if study.model and not study.train:
         asked = "these models" if study.model[1:] else "this model"
         words = words.replace(TRAINED, f"for {asked}, these prompts")
@@ -275,6 +276,10 @@ def spoken_scope(study: Study, words: str, said: str = "") -> str:
     for compared in (True, False):  # of a claim, or of an estimate
         with suppress(AssayError):
             columns = columns or condition(said, compared=compared).columns
+    used = {c.name for c in columns}
+    kept = {r.site for r in study.read if r.name in used or not columns}
+    for site in {r.site for r in study.read if r.site} - kept:  # only other claims read there
+        words = words.replace(f", read at {site}", "")
     for dim, level in (x for c in columns for x in c.levels):
         named.setdefault(dim, set()).add(str(level))
     every = {dim for c in columns for dim in c.over}

@@ -33,7 +33,7 @@ from assay.lab.work.events import (
 from assay.report.amounts import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
-STILL = 60.0  # seconds between two plain lines that say what is waited for
+STILL = 60.0  # seconds between two plain lines that say what is waited for, where that changes
 BAR = 24  # characters
 
 
@@ -88,7 +88,7 @@ class Display(LiveLines):
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
-        self.waiting = ""
+        self.waiting = self.last_wait = ""
         self.draws = False
         super().__init__(name, console)
         self.spoken = self.started
@@ -106,11 +106,14 @@ class Display(LiveLines):
             event = replace(
                 event, seeds=""
             )  # of no training, and so nothing that tells groups apart
-        waited, self.waiting = self.waiting, event.text if isinstance(event, Waiting) else ""
+        self.waiting = event.text if isinstance(event, Waiting) else ""
         match event:
             case Waiting():
-                due = not waited or time.monotonic() - self.spoken >= STILL
-                return event.text if due else ""
+                still = self.last_wait and time.monotonic() - self.spoken < STILL
+                if still or event.text == self.last_wait:
+                    return ""
+                self.last_wait = event.text
+                return event.text
             case Planned():
                 self.total = len(event.plan.rows)
                 self.stored = self.total - len(event.plan.missing)

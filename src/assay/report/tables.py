@@ -296,13 +296,17 @@ def estimate(
     low: float | None,
     high: float | None,
     thresholds: Sequence[float] = (),
+    *,
+    ranked: bool = False,
 ) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports, and a decimal more where
-    fewer than two digits of the estimate would be left: ("0.997", "[0.994, 1.000]")."""
+    fewer than two digits of the estimate would be left: ("0.997", "[0.994, 1.000]"). One that is
+    `ranked` by its size is not printed as 0 if a decimal more shows its first digit."""
     if number(value) == "not estimated":
         return "not estimated", ""
     places = decimals(low, high)
-    if places is not None and value and 10**-places / 2 <= abs(value) < 10 ** (1 - places):
+    least = 10.0 ** -((places or 0) + ranked) / 2
+    if places is not None and value and least <= abs(value) < 10 ** (1 - places):
         places += 1
     places = _choose_places(places, (low, high), thresholds)
     if not (_known(low) or _known(high)):
@@ -511,7 +515,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         point = Estimated(
             text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
         )
-        lines.append(f"{curve.in_words(k)}: {' '.join(estimate_of(point))}")
+        numbers = estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
+        lines.append(f"{curve.in_words(k)}: {' '.join(numbers)}")
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
     return tuple(lines)

@@ -17,6 +17,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
 from assay.core.reading import plural
+from assay.core.reasons import MOST_TIMES
 from assay.core.results import Judged, Price
 from assay.lab import catalogue
 from assay.lab.judge import contents, families, looks, questions, registered
@@ -292,6 +293,13 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
         return Price("a new study on fresh seeds")
     if price.factor is None or price.more is None or "of both" in price.text:
         return Price(price.text)
-    units = price.more + n.get(price.factor, 0)
+    have = n.get(price.factor, 0)
+    units = price.more + have
+    fresh = f"about {units:,} fresh {plural(price.factor, units)}"
     arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
-    return Price(f"{arm}a new study on about {units:,} fresh {plural(price.factor, units)}")
+    if price.more > MOST_TIMES * have:
+        return Price(
+            f"{arm}more {plural(price.factor, 2)} do not help in practice, as it would take "
+            f"{fresh}; choose another threshold for a new study, or units that vary less"
+        )
+    return Price(f"{arm}a new study on {fresh}")
