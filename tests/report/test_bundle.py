@@ -299,6 +299,43 @@ def test_claims_of_experiments_come_out_alike(arms, tmp_path, numpy_alone):
     assert "taken as stated: whether converged" in done.stdout  # a gate is code
 
 
+def test_claims_about_combinations_come_out_alike(arms, tmp_path, numpy_alone):
+    """Thirty prompts of five first names and six second ones, of which three have no second name:
+    each is a unit of its own, and so are the names, by themselves and crossed."""
+    first = {str(i): f"first {i % 5}" for i in range(30)}
+    second = {str(i): f"second {i // 5}" for i in range(27)}
+    for i, data in enumerate(arms.values()):
+        effect = np.random.default_rng(i).normal(size=5)[np.arange(30) % 5] * 0.03
+        data["error"] = data.error + effect * data.variance
+
+    def claims(groups):
+        every = [
+            made(
+                "a mean",
+                value=lambda a, arms: a.error.mean("run"),
+                units=("document",),
+                high=4,
+                groups=groups,
+            ),
+            made(
+                "two factors",
+                value=fvu_terms,
+                statistic=stats.ratio("error", "variance"),
+                units=("seed", "document"),
+                groups=groups,
+            ),
+        ]
+        return contents.carry_all(every, arms)
+
+    alone, grouped = claims({}), claims({"document": {"first": first, "second": second}})
+    for plain, wide in zip(alone, grouped, strict=True):
+        assert wide.judged.high - wide.judged.low > 1.2 * (plain.judged.high - plain.judged.low)
+    found = bundle(grouped, arms, told(grouped))
+    assert "first 0" not in found["claims.json"].decode()  # names may be texts
+    done = clean(numpy_alone, unpacked(found, tmp_path))
+    assert "2 of 2 claims judged again; all as stated" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_claim_that_cannot_be_carried_is_said_so(arms):
     def by_hand(m):
         return np.array([float(v) for v in m["value"]])

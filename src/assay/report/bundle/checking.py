@@ -34,6 +34,7 @@ EARLIER = frozenset(
         "f889734723f0852362dc0291f040e42516a73798da45fce4ebdfabba41899c37",
         "2fa148a6637ed4d426ed6569354e84419b8a59979c3f12cca05ade4baa00ca59",
         "b7e2f16397bb3907a27539da6af82849387c2dcb943e441bcbb46e3bc5a7d85b",
+        "01430d88b739cd18f5f8a2b9e585815d70a8e015d798ca1a224097cb2ce1bbcf",
     )
 )
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""

@@ -99,8 +99,6 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
 
 def _why_not(claim: Claim, judged: Judged) -> str:
     """Why the code of a bundle cannot judge a claim; "" where it can."""
-    if any(claim.groups.values()):
-        return "its prompts are combinations or copies, which its interval allows for"
     if isinstance(claim.statistic, OfMeans):
         return "it is taken over the levels of means, of which a bundle's code draws no band"
     if judged.verdict.reason == OUT_OF_REACH:
@@ -134,6 +132,16 @@ def _describe_claim(claim: Claim) -> Described:
         "natural": [_edge(x) for x in claim.natural] if claim.natural else None,
         "ratio": is_ratio(claim.statistic),
         "threshold_from": claim.threshold_since,
+        "groups": {unit: _numbered(groupings) for unit, groupings in claim.groups.items()},
+    }
+
+
+def _numbered(groupings: Mapping[str, Mapping[str, str]]) -> Described:
+    """Groups by number: their names may be texts that a bundle keeps to itself."""
+    numbers = {name: sorted(set(groups.values())) for name, groups in groupings.items()}
+    return {
+        name: {level: f"group {numbers[name].index(group)}" for level, group in groups.items()}
+        for name, groups in groupings.items()
     }
 
 
