@@ -51,6 +51,10 @@ def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(folder, capsys):
     assert main(["run", "own.py", "other.py", *SMOKE, *INLINE]) == 0
     words = capsys.readouterr().out
     assert words.index("own (smoke)") < words.index("other (smoke)") < words.index("question")
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out.partition("your own")[2].splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["other", "own"]
+    assert all("--preset smoke" in line and "exploratory" in line for line in listed)
 
 
 @pytest.mark.parametrize("more", [(), ("--verbose",)])

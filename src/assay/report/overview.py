@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.errors import DataError, StoreError
 from assay.core.experiment import PRESETS
-from assay.core.results import ResultData
+from assay.core.results import Inference, ResultData
 from assay.lab import catalogue
 from assay.lab.records import contests, records
 from assay.lab.store.origin import code
 from assay.report import tables
+
+CONTEST = "-contest-"
+"""What parts the name of an experiment from the digest of a contest of it."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,22 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A stored result of a study or an experiment of the user's own."""
+
+    name: str
+    preset: str
+    outcomes: Mapping[str, int]
+    """How many statements came out how."""
+    inference: Inference
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """Every experiment that can be found by its name."""
+    """Every experiment that can be found by its name, and what a store has besides them."""
 
     experiments: tuple[Listed, ...]
+    own: tuple[Own, ...] = ()
 
 
 def listed(root: Path) -> Catalogue:
@@ -86,7 +101,21 @@ def listed(root: Path) -> Catalogue:
                 local=find_stored(root, entry.name, entry.origin),
             )
         )
-    return Catalogue(tuple(rows))
+    return Catalogue(tuple(rows), tuple(_own(root, {row.name for row in rows})))
+
+
+def _own(root: Path, known: Collection[str]) -> Iterator[Own]:
+    """Read the results of a store that are of no experiment of the catalogue, nor a contest of
+    one."""
+    for path in sorted((root / "results").glob("*/*.json")):
+        name = path.parent.name
+        if name in known or name.partition(CONTEST)[0] in known:
+            continue
+        from assay.lab.store.atomic import unseal
+
+        with contextlib.suppress(StoreError, DataError):  # `assay doctor` reports what is damaged
+            result = ResultData.from_json(unseal(path))
+            yield Own(name, path.stem, tables.outcomes(result.statements), result.standing)
 
 
 def _recorded(name: str, origin: str) -> ResultData:

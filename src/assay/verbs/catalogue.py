@@ -10,7 +10,7 @@ from typing import Any
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.report import tables
-from assay.report.overview import Catalogue, Here, Listed, listed
+from assay.report.overview import Catalogue, Here, Listed, Own, listed
 from assay.report.questions import by_group, heading, of_group
 from assay.verbs.parts import AnswerPart, Line, Table
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
@@ -61,7 +61,8 @@ def command(
         raise AssayError("--arm, --preset and --set go with the name of one experiment")
     if name:
         listing = Catalogue(tuple(of_group(listing.experiments, name)))
-    return Answer(listing, words(listing.experiments, long, bool(name), door.width))
+    answer = words(listing.experiments, long, bool(name), door.width)
+    return Answer(listing, [*answer, *own(listing.own)])
 
 
 def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[AnswerPart]:
@@ -89,6 +90,22 @@ def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterato
         yield "assay list GROUP shows questions and verdicts, assay list NAME one entry."
     yield ""
     yield "assay plan NAME shows what would run; assay run NAME runs it."
+
+
+def own(results: Sequence[Own]) -> Iterator[AnswerPart]:
+    """List the results of the user's own studies and experiments."""
+    if results:
+        yield ""
+        yield Line("your own: what this store has of other studies and experiments")
+        rows = [
+            (
+                f"  {r.name}" + f" --preset {r.preset}" * (r.preset != "default"),
+                tables.signs(r.outcomes),
+                r.inference,
+            )
+            for r in results
+        ]
+        yield Table(("", "", ""), rows, headless=True)
 
 
 def questions(entries: Sequence[Listed]) -> Table:
