@@ -226,6 +226,13 @@ FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
 }
 
 
+def lines(name: str) -> Callable[..., None]:
+    """Give what prints the progress of a run as `assay run` does."""
+    from assay.cli.progress import Display
+
+    return Display(name)
+
+
 class Progress:
     """A bar under the cell: takes `progress(done, total)` of an evaluation, and the events of a
     lab's run."""

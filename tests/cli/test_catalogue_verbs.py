@@ -63,8 +63,8 @@ def ran(capsys, *words):
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (
             ("verify", "early", "--rerun"),
-            "early has no record; make one: assay run early.py, then assay verify early.py "
-            "--record",
+            "early has no record to compare with; assay verify early.py --record writes one, once "
+            "assay run early.py has stored its runs",
         ),
     ],
 )

@@ -270,6 +270,22 @@ def test_an_interval_plot_puts_every_number_at_its_place():
     assert all(0 <= float(x[:-1]) <= 100 for x in ends if x.endswith("%"))
 
 
+def test_every_unit_is_drawn_or_counted_at_the_edge():
+    claim = sample.result().verdicts[0]  # range and intervals are from 0.94 to 1.02
+    for points, drawn, beyond in (
+        ((0.85, 0.9, 1.0, 1.1), 4, ""),
+        ((0.2, 0.3, 1.0, 1.1), 2, "◂ 2 more"),
+        ((1.0, 9.0), 1, "1 more ▸"),
+    ):
+        root = _plot(structs.replace(claim, points=points))
+        method = next(g for g in root.iter("g") if g.get("class") == "method")
+        units = [e for e in method.iter("circle") if e.get("class") == "unit"]
+        assert len(units) == drawn
+        assert all(0 <= float(e.get("cx")[:-1]) <= 100 for e in units)
+        texts = ["".join(e.itertext()) for e in method.iter("text")]
+        assert [t for t in texts if "more" in t] == [beyond] * bool(beyond)
+
+
 @pytest.mark.parametrize("claim", sample.result().verdicts, ids=lambda c: c.text[:20])
 def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     drawn = interval_plot.interval_plot(claim)

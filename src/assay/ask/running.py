@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ import msgspec
 from assay.ask import text
 from assay.ask.measure import models as asked_models
 from assay.ask.text import read
+from assay.core.display import follower, lines
 from assay.core.errors import ExperimentError, nearest
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import ROOT, Plan
+from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override
+from assay.lab.work.events import Said
 from assay.subjects import live, pretrained
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -103,7 +106,7 @@ def run(
     device: str = "cpu",
 ) -> Result:
     """Run a study or an experiment in this process, and judge its claims; what is stored already is
-    not measured again.
+    not measured again. Progress is shown under a notebook's cell, or on standard error.
 
     Args:
         study: the path of its file, or the name of an experiment of the catalogue.
@@ -111,7 +114,8 @@ def run(
             in memory.
         preset: default, smoke or another of its own.
         set: fields that differ from the preset, such as "steps=50".
-        root: the store; None: as every command has it.
+        root: the store; None: the one that ASSAY_ROOT names, else ./assay-store, as every command
+            has it.
         device: of models that are not in memory yet.
     Raises: ExperimentError, with line and column, and whatever running raises.
     Example:
@@ -124,8 +128,15 @@ def run(
         asked_models.opened.cache_clear()
     experiment = catalogue.find(str(study))
     with live.standing(_in_memory(Path(study), models) if models else {}):
-        lab = Lab(str(root or ROOT.get()), Inline(), device)
-        return lab.run(experiment, override(experiment, preset, tuple(set)))
+        lab = Lab(_store(root), Inline(), device)
+        tell = follower() or lines(experiment.name)
+        tell(Said(f"{experiment.name}: the store is {lab.store.root}"))
+        return lab.run(experiment, override(experiment, preset, tuple(set)), tell)
+
+
+def _store(root: str | Path | None) -> Path:
+    """Name the store; of whoever names none that of every command."""
+    return Path(root or os.environ.get("ASSAY_ROOT") or "assay-store")
 
 
 def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +189,7 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def plan(self, path: str | Path = "study.toml", root: str | Path | None = None) -> Plan:
         """Say what running it would do; its file is written to `path`. Raises: ExperimentError."""
-        lab = Lab(str(root or ROOT.get()), Inline())
+        lab = Lab(_store(root), Inline())
         return lab.plan(catalogue.find(str(self.save(path))))
 
     def run(self, path: str | Path = "study.toml", **options: Any) -> Result:

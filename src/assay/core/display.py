@@ -15,7 +15,7 @@ _drawing: list[Callable[[], ModuleType]] = []
 
 def draw_with(module: Callable[[], ModuleType]) -> None:
     """Say what gives the module whose `html` and `text` draw what is shown, and whose `Progress`
-    follows long work."""
+    and `lines` follow long work."""
     _drawing[:] = [module]
 
 
@@ -47,3 +47,8 @@ def follower() -> Callable[..., None] | None:
     """Give what shows progress under a notebook's cell; None outside of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return _drawing[0]().Progress() if getattr(shell, "kernel", None) is not None else None
+
+
+def lines(name: str) -> Callable[..., None]:
+    """Give what prints the progress of a run of this name as lines on standard error."""
+    return _drawing[0]().lines(name)

@@ -261,8 +261,8 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     if stored_record is None:
         typed = f"{experiment.typed}{preset.options}"
         raise ExperimentError(
-            f"{records.name_of(experiment, preset.name)} has no record; "
-            f"make one: assay run {typed}, then assay verify {typed} --record"
+            f"{records.name_of(experiment, preset.name)} has no record to compare with; assay "
+            f"verify {typed} --record writes one, once assay run {typed} has stored its runs"
         )
     recorded_preset = str(stored_record.get("preset", preset.name)).partition("-")[
         0

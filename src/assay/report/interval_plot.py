@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -37,6 +37,9 @@ FITS = 46
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their
 spans gets an arrow."""
+FAR_UNITS = 2
+"""A unit further from all intervals and thresholds than so many of their spans is counted at the
+edge of the plot, and not drawn."""
 
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
@@ -91,7 +94,7 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     more = LINE if any(len(row.name) + len(row.words) > fits for row in rows) else 0
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
-    body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
+    body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
     title = axis_title(statement)
     body.append(_axis(span, to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
@@ -150,7 +153,8 @@ def _finite(*values: float) -> list[float]:
 
 
 def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, float] | None:
-    """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
+    """What the axis shows: the method and its thresholds, and other arms and units that are not too
+    far away."""
     method, *others = rows
     core = _finite(method.estimate, method.low, method.high, *thresholds)
     more = [v for o in others for v in _finite(o.estimate, o.low, o.high)]
@@ -161,6 +165,9 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     span = (high - low) or abs(high) / 2 or 1.0
     near = [v for v in more if low - FAR * span <= v <= high + FAR * span] + [low, high]
     low, high = min(near), max(near)
+    reach = FAR_UNITS * ((high - low) or span)
+    units = [v for row in rows for v in _finite(*row.points) if low - reach <= v <= high + reach]
+    low, high = min([low, *units]), max([high, *units])
     margin = 0.06 * ((high - low) or span)
     return low - margin, high + margin
 
@@ -197,23 +204,23 @@ def _anchor(x: float, margin: float) -> str:
     return "start" if x < margin else "end" if x > 100 - margin else "middle"
 
 
-def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int) -> Markup:
-    """One row: its name and numbers, lower where they need a line of their own; beneath them units
-    as faint points, the interval as a thin bar, the estimate as a mark."""
+def _line(
+    i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int, fits: int
+) -> Markup:
+    """One row: its name, and its numbers next to it or, where both do not fit on a line, below it;
+    beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     name, group, shape, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
-    text_y, y = top + NAME, top + BAR + more
+    numbers_y, y = top + NAME + more, top + BAR + more
+    name_y = numbers_y if len(name) + len(words) <= fits else top + NAME
     out = Markup(
         '<text class="name" x="3%" y="{}">{}</text><text class="numbers" x="97%" y="{}" '
         'text-anchor="end">{}</text>'
-    ).format(text_y, name, text_y + more, minus(words))
+    ).format(name_y, name, numbers_y, minus(words))
     if not math.isfinite(middle):
         return out
-    for p in _finite(*points):
-        if span[0] <= p <= span[1]:
-            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(
-                to_percent(p), y + 7
-            )
+    if span[0] <= middle <= span[1]:
+        out += _units(_finite(*points), to_percent, span, y + 7)
     if len(_finite(low, high)) == 2 and high >= span[0] and low <= span[1]:
         ends = to_percent(max(low, span[0])), to_percent(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(
@@ -227,6 +234,22 @@ def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: i
     else:
         out += _arrow(middle < span[0], y)
     return Markup('<g class="{}">{}</g>').format(group, out)
+
+
+def _units(points: Sequence[float], to_percent: Any, span: tuple[float, float], y: int) -> Markup:
+    """Units as faint points; how many lie beyond an end of the axis stands there."""
+    out = Markup("")
+    for p in points:
+        if span[0] <= p <= span[1]:
+            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(
+                to_percent(p), y
+            )
+    beyond = Markup('<text class="scale" x="{}%" y="{}" text-anchor="{}">{}</text>')
+    if below := sum(p < span[0] for p in points):
+        out += beyond.format(0, y + 5, "start", f"◂ {below} more")
+    if above := sum(p > span[1] for p in points):
+        out += beyond.format(100, y + 5, "end", f"{above} more ▸")
+    return out
 
 
 def _arrow(leftward: bool, y: int) -> Markup:
