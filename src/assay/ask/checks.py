@@ -180,7 +180,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             check = partial(check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
-            remarks += mean_ablation_in_words(task) if part.control is None else []
+            if part.control is None:
+                remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
     return remarks
 
 
@@ -319,6 +320,25 @@ def mean_ablation_in_words(task: Task) -> list[str]:
     )
     several = isinstance(place, tuple) and place == table.position
     return [f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"]
+
+
+def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say what a swap of two places does, and what its control swaps."""
+    table = task.intervention
+    if table is None:
+        return []
+    table = interventions.swept(table, interventions.points(table)[0])
+    if table.patch != interventions.SWAPPED or not prompts:
+        return []
+    p, text = prompts[0], prompts[0].folder.tokenizer.token_text
+    first, second = (
+        "".join(text([p.tokens[n] for n in places])) for places in interventions.swapped(table, p)
+    )
+    return [
+        f"{table.name}: each of two places gets what the unchanged model has at the other one, "
+        f"such as at {first!r} and {second!r} of {p.row.place}; the text stays as it is. The "
+        f"control token swaps the first place, {first!r}, with another token instead"
+    ]
 
 
 def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:

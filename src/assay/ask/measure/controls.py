@@ -35,6 +35,7 @@ from assay.controls.table import (
     LAYER,
     MEAN,
     NEURONS,
+    OTHER_SWAP,
     OWN,
     PERMUTED,
     PLACES,
@@ -77,6 +78,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
         taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
+        taken = (OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
         if how == "components":
             return (SUBSPACE, *taken)
         if how == "feature":
@@ -113,6 +115,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         place = ()  # another MLP may come behind what it leads to
     if table.top and table.top.within:
         return place  # for other texts nothing is chosen
+    if table.patch == interventions.SWAPPED:
+        return (*(c for c in place if c != TOKEN), OTHER_SWAP)
     own = (OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
     return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)
