@@ -165,7 +165,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         return probe_tasks.remarks(task)
     if part.control is None:
         remarks += [*prompts.remarks(task.prompts), *first_tokens(task, rows)]
-        remarks += means_in_words(task, rows)
+        remarks += [*means_in_words(task, rows), *sinks_of_texts(task, folder)]
         remarks += special_tokens(task, folder)
         remarks += ends_in_words(task, folder)
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
@@ -302,6 +302,25 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
         "activations are often a hundred times as large as any other's"
     ]
+
+
+def sinks_of_texts(task: Task, folder: ModelFolder) -> list[str]:
+    """Say that the activation of a text is read at the first token that the model reads."""
+    if folder.opening:
+        return []
+    remarks = []
+    for table in task.own_directions:
+        texts = (table.activation,) if isinstance(table.activation, str) else table.activation
+        most = max(len(folder.tokenizer.encode(text)) for text in texts)
+        if table.activation and table.position in ("all", 0, -most):
+            which = "its first vector is" if table.position == "all" else "this is"
+            remarks.append(
+                f"{table.name}: without a BOS, {which} read at the first token that the model "
+                "reads, whose activations are often many times as large as any other's, whatever "
+                "it says (an attention sink); write bos = true under [[model]], if the model has "
+                "such a token, or begin both texts with the same word"
+            )
+    return remarks
 
 
 def mean_ablation_in_words(task: Task) -> list[str]:

@@ -255,9 +255,10 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     dims |= {d for c in asking.read.columns for d in c.over}
     if not isinstance(table, Intervention):
         return
-    if isinstance(part.task, Task) and comparing.repeats(questions, part, asking.read):
+    task = part.task
+    if isinstance(task, Task) and (name := comparing.repeats(questions, part, asking.read)):
         yield (
-            f"{part.label}/layer makes nearly the same changes as the sweep, in another order, so "
+            f"{part.label}/{name} makes nearly the same changes as the sweep, in another order, so "
             f"their extreme is the same{LEFT_OUT}"
         )
         return

@@ -50,6 +50,9 @@ ANY_HEADS = Control(
 ANY_NEURONS = Control(
     "random-neurons", "as many random neurons of the whole model do it", drawn=True, named=True
 )
+ANY_DIMENSIONS = Control(
+    "random-neurons", "as many random dimensions of the site do it", drawn=True, named=True
+)
 NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it", drawn=True)
 LATENTS = Control("latents", "as many other latents, as large and as often on, do it", drawn=True)
 FEATURE = Control(

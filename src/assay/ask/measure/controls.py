@@ -17,6 +17,7 @@ from assay.controls.picks import pick
 from assay.controls.table import (
     ALIKE,
     ANSWERS,
+    ANY_DIMENSIONS,
     ANY_HEADS,
     ANY_NEURONS,
     ATTENTION,
@@ -106,9 +107,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,) if table.path else (HEADS, ANY_HEADS)
     elif table.neurons or table.top:
-        place = (NEURONS,)
-        if all(site == "" or site.endswith("mlp.hook_post") for site in sites):
-            place = (NEURONS, ANY_NEURONS)
+        of_mlps = all(site == "" or site.endswith("mlp.hook_post") for site in sites)
+        place = (NEURONS, ANY_NEURONS if of_mlps else ANY_DIMENSIONS)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
     elif table.path:

@@ -250,6 +250,11 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
             )
         layer, number = head_of(neuron) if isinstance(neuron, str) else (0, neuron)
         site = Site.parse(str(table.site)) if table.site else Site("mlp_post", layer)
+        if len(site.dims.split()) != 3:
+            raise DataError(
+                f"{table.name!r}: {site} has several rows of numbers for each token, so a neuron is "
+                'not one number there; change whole heads, with heads = ["9.1"]'
+            )
         by_site.setdefault(site, []).append(number)
     return by_site
 
