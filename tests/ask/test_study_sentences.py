@@ -129,7 +129,8 @@ def test_other_heads_are_no_control_of_the_extreme_of_a_sweep_that_has_them(fold
             ([0, 1, 2, 3], "changed.right[layer=1, head=2] < -1", False),
         ]
     ):
-        what = f'ablate = "zero"\nheads = ["{{layer}}.{{head}}"]\nsweep = {{ layer = [0, 1], head = {heads} }}\n'
+        what = 'ablate = "zero"\nheads = ["{layer}.{head}"]\n'
+        what += f"sweep = {{ layer = [0, 1], head = {heads} }}\n"
         experiment = catalogue.find(str(study(folder, f"heads {k}", capitals(what), holds)))
         assert ("changed/heads" in experiment.claims[0].must_fail) != left_out
         said = any("changed/heads makes nearly the same changes" in r for r in experiment.remarks)

@@ -202,10 +202,11 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
         if table and seconds > DEAR:
             level = ", ".join(f"{dim}={levels[0]}" for dim, levels in table.sweep.items())
             lines.append(
-                f"{', '.join(near)} repeat all levels of the sweep of {part.label}, which takes about "
-                f"{seconds / 60:.0f} CPU-minutes: controls are measured at one level alone where "
-                f"claims name it, as in {part.label}.READ[{level}], and an [[estimate]] of the "
-                f"whole curve needs none; or keep fewer of them, with controls under {table.name}"
+                f"{', '.join(near)} repeat{'' if near[1:] else 's'} all levels of the sweep of "
+                f"{part.label}, which takes about {seconds / 60:.0f} CPU-minutes: controls are "
+                f"measured at one level alone if claims name it, as in {part.label}.READ[{level}], "
+                "and an [[estimate]] of the whole curve needs none; or keep fewer of them, with "
+                f"controls under {table.name}"
             )
     return lines
 

@@ -252,8 +252,8 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
         site = Site.parse(str(table.site)) if table.site else Site("mlp_post", layer)
         if len(site.dims.split()) != 3:
             raise DataError(
-                f"{table.name!r}: {site} has several rows of numbers for each token, so a neuron is "
-                'not one number there; change whole heads, with heads = ["9.1"]'
+                f"{table.name!r}: {site} has several rows of numbers for each token, so a neuron "
+                'is not one number there; change whole heads, with heads = ["9.1"]'
             )
         by_site.setdefault(site, []).append(number)
     return by_site
