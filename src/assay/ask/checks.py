@@ -351,7 +351,7 @@ def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         return []
     p, text = prompts[0], prompts[0].folder.tokenizer.token_text
     first, second = (
-        "".join(text([p.tokens[n] for n in places])) for places in interventions.swapped(table, p)
+        "".join(text([p.tokens[n] for n in places])).strip() for places in interventions.swapped(table, p)
     )
     return [
         f"{table.name}: each of two places gets what the unchanged model has at the other one, "
