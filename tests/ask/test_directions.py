@@ -1,5 +1,6 @@
 """Directions by the plain formulas, and what stands in their place in controls."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -409,5 +410,9 @@ def test_a_plan_says_where_the_activation_of_a_text_is_that_of_a_first_token(
         Model(name="m"), rows_of({"t": "a"}, text="{t}"), (), intervention(add="d"), "", (table,)
     )
     said = checks.sinks_of_texts(task, folder)
+    if kind == "llama" and position == "all":
+        longer = direction(activation=(" a", "x y"), position="mean")
+        (line,) = checks.sinks_of_texts(replace(task, directions=(longer,)), folder)
+        assert "is filled up with spaces" in line
     assert len(said) == bool(which)
     assert all(line.startswith(f"d: without a BOS, {which}") for line in said)

@@ -305,14 +305,19 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
 
 
 def sinks_of_texts(task: Task, folder: ModelFolder) -> list[str]:
-    """Say that the activation of a text is read at the first token that the model reads."""
-    if folder.opening:
-        return []
+    """Say that the activation of a text is read at the first token that the model reads, or in part
+    at spaces that fill a shorter text up."""
     remarks = []
-    for table in task.own_directions:
+    for table in (t for t in task.own_directions if t.activation):
         texts = (table.activation,) if isinstance(table.activation, str) else table.activation
-        most = max(len(folder.tokenizer.encode(text)) for text in texts)
-        if table.activation and table.position in ("all", 0, -most):
+        counts = [len(folder.tokenizer.encode(text)) for text in texts]
+        if (most := max(counts)) > min(counts):
+            remarks.append(
+                f"{table.name}: {texts[0]!r} has {counts[0]} tokens and {texts[1]!r} {counts[1]}, "
+                "so the shorter one is filled up with spaces, whose activations may be far larger; "
+                "choose texts with equally many tokens"
+            )
+        if not folder.opening and table.position in ("all", 0, -most):
             which = "its first vector is" if table.position == "all" else "this is"
             remarks.append(
                 f"{table.name}: without a BOS, {which} read at the first token that the model "
@@ -351,7 +356,8 @@ def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         return []
     p, text = prompts[0], prompts[0].folder.tokenizer.token_text
     first, second = (
-        "".join(text([p.tokens[n] for n in places])).strip() for places in interventions.swapped(table, p)
+        "".join(text([p.tokens[n] for n in places])).strip()
+        for places in interventions.swapped(table, p)
     )
     return [
         f"{table.name}: each of two places gets what the unchanged model has at the other one, "
