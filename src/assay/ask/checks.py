@@ -309,7 +309,8 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> list[str]:
     at spaces that fill a shorter text up."""
     remarks = []
     for table in (t for t in task.own_directions if t.activation):
-        texts = (table.activation,) if isinstance(table.activation, str) else table.activation
+        one = isinstance(table.activation, str)
+        texts: Sequence[str] = [str(table.activation)] if one else [*table.activation]
         counts = [len(folder.tokenizer.encode(text)) for text in texts]
         if (most := max(counts)) > min(counts):
             remarks.append(
