@@ -439,6 +439,40 @@ def test_random_neurons_come_from_the_mlps_of_the_whole_model(tmp_path):
     np.testing.assert_allclose(numbers["one"][0], alone["one"][0], atol=1e-5)
 
 
+@pytest.mark.parametrize("site", ["blocks.0.mlp.hook_post", STREAM])
+def test_other_neurons_are_as_many_of_the_same_site_and_the_nearest_in_size(folder, site):
+    table = intervention(ablate="zero", site=site, neurons=[3, 5])
+    known = [c.name for c in controls.of_intervention(table, ())]
+    assert known == ["neurons", "damage"]
+    of = editing(folder, table, "neurons")
+    others = of.steering.other_neurons(table, 0)
+    assert others.site == site and len({*others.neurons} - {3, 5}) == 2
+    acts = of.source.around(Site.parse(site)).abs()
+    sizes, on = acts.mean(0).clamp_min(1e-30).log(), (acts > 0).float().mean(0)
+    alike = [n for n in range(acts.shape[1]) if n not in (3, 5) and on[n] == on[3]]
+    if on.std() == 0:  # nothing but the size tells them apart
+        gap = (sizes[alike] - sizes[3]).abs().min()
+        assert float((sizes[others.neurons[0]] - sizes[3]).abs()) == pytest.approx(float(gap))
+
+
+def test_random_dimensions_of_a_stream_are_of_this_stream(folder):
+    table = intervention(ablate="zero", site=STREAM, neurons=[3, 5], controls=("random-neurons",))
+    assert [c.name for c in controls.of_intervention(table, ())] == ["random-neurons"]
+    of = editing(folder, table, "random-neurons")
+    drawn = [of.steering.other_neurons(table, seed).neurons for seed in range(90)]
+    assert all(len({*some}) == 2 and not {3, 5} & {*some} for some in drawn)
+    assert {n for some in drawn for n in some} == {*range(24)} - {3, 5}
+    numbers, _ = measured(folder, LETTERS, table, control="random-neurons", seeds=(7,))
+    alone, _ = measured(folder, LETTERS, intervention(ablate="zero", site=STREAM, neurons=drawn[7]))
+    np.testing.assert_allclose(numbers["one"][0], alone["one"][0], atol=1e-5)
+
+
+def test_neurons_of_a_site_with_heads_are_refused(folder):
+    table = intervention(ablate="zero", site="blocks.1.attn.hook_z", neurons=[3])
+    with pytest.raises(DataError, match="a neuron is not one number there; change whole heads"):
+        measured(folder, LETTERS, table)
+
+
 def test_another_layer_for_each_of_several_is_as_many_others(tmp_path):
     """Also near the end of the model, where fewer come behind than are changed."""
     model = make(tmp_path / "deep", "llama", num_hidden_layers=9)

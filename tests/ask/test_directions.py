@@ -1,5 +1,6 @@
 """Directions by the plain formulas, and what stands in their place in controls."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -7,12 +8,16 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
+from assay.ask import checks
 from assay.ask.measure import activations, controls, directions, measuring, models
 from assay.ask.measure.directions import Learner
+from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
+from assay.ask.tables import Model
 from assay.ask.text import read
 from assay.controls import picks, vectors
 from assay.core.errors import DataError, ModelError
+from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 SITE = "blocks.1.hook_resid_pre"
@@ -383,3 +388,31 @@ def test_on_other_prompts_a_direction_is_that_of_the_first_ones(subject, tmp_pat
     vector = good.mean(0) - bad.mean(0)
     expected = acts(naive, task.prompts.rows) @ vector / vector.norm()
     np.testing.assert_allclose(numbers["along"][1][0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "position", "which"),
+    [
+        ("llama", (" a", " b"), "all", "its first vector is read at the first token"),
+        ("llama", (" a", " b"), -1, "this is read at the first token"),
+        ("llama", "x y", 0, "this is read at the first token"),
+        ("llama", ("x a", "x b"), -1, ""),
+        ("llama", ("x a", "x b"), "mean", ""),
+        ("gemma3_text", (" a", " b"), "all", ""),  # which reads a BOS
+    ],
+)
+def test_a_plan_says_where_the_activation_of_a_text_is_that_of_a_first_token(
+    tmp_path, kind, texts, position, which
+):
+    folder = find(str(make(tmp_path / kind, kind)))
+    table = direction(activation=texts, position=position)
+    task = Task(
+        Model(name="m"), rows_of({"t": "a"}, text="{t}"), (), intervention(add="d"), "", (table,)
+    )
+    said = checks.sinks_of_texts(task, folder)
+    if kind == "llama" and position == "all":
+        longer = direction(activation=(" a", "x y"), position="mean")
+        (line,) = checks.sinks_of_texts(replace(task, directions=(longer,)), folder)
+        assert "is filled up with spaces" in line
+    assert len(said) == bool(which)
+    assert all(line.startswith(f"d: without a BOS, {which}") for line in said)

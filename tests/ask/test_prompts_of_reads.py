@@ -169,6 +169,15 @@ def test_a_read_that_no_prompt_of_an_arm_can_have_is_left_out_where_it_is_not_ne
     assert note.startswith("copies is left out of main, where no claim needs it: prompts, row 1")
 
 
+def test_first_prompts_of_which_nothing_is_read_are_refused_with_both_ways_to_say_it(subject):
+    read = COPIES + 'prompts = "random"'
+    whole = STUDY.format(model=subject[0], read=read, holds="main.copies > 1")
+    whole = whole.replace('name = "good"', 'name = "good"\nprompts = "random"')
+    why = "every read names other prompts than prompts.* as its arm, as in random.copies"
+    with pytest.raises(ExperimentError, match=why):
+        _ = ModelStudy(parsed(subject[0] / "study.toml", whole)).parts
+
+
 def test_a_choice_that_other_prompts_cannot_make_is_refused(subject):
     read = 'rank = " {b}"\nprompts = "random"'
     whole = STUDY.format(model=subject[0], read=read, holds="cut.good - main.good > 1")

@@ -170,9 +170,12 @@ def _refuse_lost(study: ResolvedStudy) -> None:
             what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
             raise study.text.error(("read", i, "prompts"), what)
     if tables.read and not reads_of(tables.read, first, first=True):
+        named = f"{tables.read[0].prompts}.{tables.read[0].name}"
         what = (
-            f"every read names other prompts than {first}, which the arms measure; write those "
-            "[[prompts]] first, and leave out what no read is of"
+            f"every read names other prompts than {first}, which the arms measure by default: "
+            "write the [[prompts]] that you measure first, and those that are only learned from "
+            "after them; or leave out prompts under one read, and write the name of the other "
+            f"prompts as its arm, as in {named} (docs/asking-tables.md, Several tables of prompts)"
         )
         raise study.text.error(("prompts", 0), what)
 

@@ -165,7 +165,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         return probe_tasks.remarks(task)
     if part.control is None:
         remarks += [*prompts.remarks(task.prompts), *first_tokens(task, rows)]
-        remarks += means_in_words(task, rows)
+        remarks += [*means_in_words(task, rows), *sinks_of_texts(task, folder)]
         remarks += special_tokens(task, folder)
         remarks += ends_in_words(task, folder)
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
@@ -180,7 +180,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             check = partial(check_intervention, task, rows, folder, opened, code)
             study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
-            remarks += mean_ablation_in_words(task) if part.control is None else []
+            if part.control is None:
+                remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
     return remarks
 
 
@@ -303,6 +304,31 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     ]
 
 
+def sinks_of_texts(task: Task, folder: ModelFolder) -> list[str]:
+    """Say that the activation of a text is read at the first token that the model reads, or in part
+    at spaces that fill a shorter text up."""
+    remarks = []
+    for table in (t for t in task.own_directions if t.activation):
+        one = isinstance(table.activation, str)
+        texts: Sequence[str] = [str(table.activation)] if one else [*table.activation]
+        counts = [len(folder.tokenizer.encode(text)) for text in texts]
+        if (most := max(counts)) > min(counts):
+            remarks.append(
+                f"{table.name}: {texts[0]!r} has {counts[0]} tokens and {texts[1]!r} {counts[1]}, "
+                "so the shorter one is filled up with spaces, whose activations may be far larger; "
+                "choose texts with equally many tokens"
+            )
+        if not folder.opening and table.position in ("all", 0, -most):
+            which = "its first vector is" if table.position == "all" else "this is"
+            remarks.append(
+                f"{table.name}: without a BOS, {which} read at the first token that the model "
+                "reads, whose activations are often many times as large as any other's, whatever "
+                "it says (an attention sink); write bos = true under [[model]], if the model has "
+                "such a token, or begin both texts with the same word"
+            )
+    return remarks
+
+
 def mean_ablation_in_words(task: Task) -> list[str]:
     """Say whose mean an ablation puts there, and over what it is taken."""
     table = task.intervention
@@ -319,6 +345,26 @@ def mean_ablation_in_words(task: Task) -> list[str]:
     )
     several = isinstance(place, tuple) and place == table.position
     return [f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"]
+
+
+def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say what a swap of two places does, and what its control swaps."""
+    table = task.intervention
+    if table is None:
+        return []
+    table = interventions.swept(table, interventions.points(table)[0])
+    if table.patch != interventions.SWAPPED or not prompts:
+        return []
+    p, text = prompts[0], prompts[0].folder.tokenizer.token_text
+    first, second = (
+        "".join(text([p.tokens[n] for n in places])).strip()
+        for places in interventions.swapped(table, p)
+    )
+    return [
+        f"{table.name}: each of two places gets what the unchanged model has at the other one, "
+        f"such as at {first!r} and {second!r} of {p.row.place}; the text stays as it is. The "
+        f"control token swaps the first place, {first!r}, with another token instead"
+    ]
 
 
 def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:

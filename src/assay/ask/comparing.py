@@ -25,8 +25,6 @@ from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import (
     ANSWERS,
     BAG,
-    BLOCKED_LAYERS,
-    ELSEWHERE,
     EMBEDDING,
     FEATURE,
     PLACES,
@@ -116,8 +114,8 @@ def bearing(
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
         near = [p for p in near if p.control not in (ANSWERS, UNPAIRED)]
-    if part and isinstance(part.task, Task) and asked.frozen is None and repeats(asked, part, read):
-        return tuple(p for p in near if p.control not in (ELSEWHERE, BLOCKED_LAYERS))
+    if part and isinstance(part.task, Task) and asked.frozen is None:
+        near = [p for p in near if p.label.rpartition("/")[2] != repeats(asked, part, read)]
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
@@ -155,23 +153,28 @@ NEAR = 20
 """Blocks that are no more than the model's number of blocks over this apart are about the same."""
 
 
-def repeats(asked: ModelStudy, part: Part, read: Condition) -> bool:
-    """Whether an arm's control at other layers mostly repeats the changes of a sweep, of which a
-    statement takes an extreme: most blocks a third of the model away from those that are swept are
-    swept, too."""
+def repeats(asked: ModelStudy, part: Part, read: Condition) -> str:
+    """Name the control of an arm that mostly repeats the changes of a sweep, of which a statement
+    takes an extreme: `layer`, where most blocks a third of the model away from those that are swept
+    are swept, too, and `heads`, where most heads of the blocks are; "" where none does."""
     table, over = part.task.intervention, set[str]()
     for together in read.parsed.together:
         over |= {*together.over} if together.how in EXTREME else set()
     if table is None or not over & {*table.sweep} or table.controls is not None:
-        return False
-    points = interventions.points(table)
-    blocks = {n for p in points for n in interventions.blocks_of(interventions.swept(table, p))}
+        return ""
+    tables = [interventions.swept(table, p) for p in interventions.points(table)]
+    blocks = {n for t in tables for n in interventions.blocks_of(t)}
+    sizes = read_sizes(asked.shaped_as(part.task.model).config)
+    if table.heads:
+        heads = {head for t in tables for head in t.heads if len(t.heads) == 1}
+        return "heads" if len(heads) > len(blocks) * sizes["h"] / 2 else ""
     if len(blocks) < 2:
-        return False
-    layers = read_sizes(asked.shaped_as(part.task.model).config)["layers"]
+        return ""
+    layers = sizes["layers"]
     step = max(1, layers // 3)
     away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
-    return sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away) > len(away) / 2
+    swept = sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away)
+    return "layer" if swept > len(away) / 2 else ""
 
 
 def twins(

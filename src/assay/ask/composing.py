@@ -132,6 +132,7 @@ def _experiment(
     all_seeds = max(1, len(study.seeds))
     usual = min((s.of.seeds_per_group for s in study.sides), default=all_seeds)
     together = study.text.study.together or usual
+    times = _times(study, together)
     measure = study.sides[0].of.measure if study.sides else study.arms["main"].measure
     assert measure is not None
     by_class: dict[type, Side] = {type(s.of.default[0]): s for s in reversed(study.sides)}
@@ -141,7 +142,12 @@ def _experiment(
             measure=measure,
             claims=(*claims, *estimates),
             page=_page(study),
-            remarks=(*study.asked.remarks, *sides.remarks(study.sides), *_runs_in_words(study)),
+            remarks=(
+                *study.asked.remarks,
+                *sides.remarks(study.sides),
+                *_runs_in_words(study),
+                *_repeated_in_words(study, times),
+            ),
             draws=not study.sides and not study.text.study.train,
             seeds_per_group=together,
             smoke=study.first["smoke"],
@@ -151,7 +157,7 @@ def _experiment(
             materials=Contents(study.asked, study.columns),
             shared=study.asked.shared,
             cost=_cost(study, by_class),
-            expected=_times(study, together),
+            expected=times,
             version=sum(s.of.version for s in study.sides) or 1,
             measured=sum(s.of.measured for s in study.sides) or 1,
             scope=partial(_scope, study),
@@ -166,10 +172,43 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
     count = len(study.seeds)
     if study.sides or study.text.study.train or count < 2:
         return []
+    drawn = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
+    if drawn := [label for label in drawn if label in study.arms]:
+        return [
+            f"the {count} runs of each arm are {count} seeds: in {', '.join(drawn)} each seed "
+            "learns or draws anew, and in controls what they choose at random; all else is the "
+            "same for each"
+        ]
     return [
         f"the {count} runs of each arm are {count} draws of what controls choose at random; they "
         "share what the model itself computes, in which nothing is random"
     ]
+
+
+DEAR = 60.0
+"""CPU-seconds of controls that repeat a sweep, above which a plan says how to need fewer."""
+
+
+def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[str]:
+    """Say which controls repeat a whole sweep, where this takes long, and how to avoid it."""
+    lines = []
+    for part in study.asked.parts:
+        table, near = part.task.intervention, list[str]()
+        for p in study.asked.parts if table and table.sweep else ():
+            other = p.task.intervention
+            if p.of == part.label and p.label in study.arms and other:
+                near += [p.label] if table and other.sweep == table.sweep else []
+        seconds = len(study.seeds) * sum(times.get(label, 0.0) for label in near)
+        if table and seconds > DEAR:
+            level = ", ".join(f"{dim}={levels[0]}" for dim, levels in table.sweep.items())
+            lines.append(
+                f"{', '.join(near)} repeat{'' if near[1:] else 's'} all levels of the sweep of "
+                f"{part.label}, which takes about {seconds / 60:.0f} CPU-minutes: controls are "
+                f"measured at one level alone if claims name it, as in {part.label}.READ[{level}], "
+                "and an [[estimate]] of the whole curve needs none; or keep fewer of them, with "
+                f"controls under {table.name}"
+            )
+    return lines
 
 
 def _leave_out_unnamed(study: StudyDraft, named: Sequence[Statement]) -> None:

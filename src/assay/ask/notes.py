@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from assay.ask import comparing, selection
 from assay.ask.measure import controls, directions, interventions, prompts, reads
-from assay.ask.measure.interventions import sites_of
+from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
@@ -255,9 +255,10 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     dims |= {d for c in asking.read.columns for d in c.over}
     if not isinstance(table, Intervention):
         return
-    if isinstance(part.task, Task) and comparing.repeats(questions, part, asking.read):
+    task = part.task
+    if isinstance(task, Task) and (name := comparing.repeats(questions, part, asking.read)):
         yield (
-            f"{part.label}/layer makes nearly the same changes as the sweep, in another order, so "
+            f"{part.label}/{name} makes nearly the same changes as the sweep, in another order, so "
             f"their extreme is the same{LEFT_OUT}"
         )
         return
@@ -543,6 +544,11 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
         yield (
             f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
+        )
+    elif any(t.patch == SWAPPED and all(map(_is_stream, sites_of(t))) for t in some):
+        yield (
+            "in early blocks, the streams of two tokens have little but these tokens themselves, "
+            "so swapping them may be no more than swapping the words; compare several depths"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (

@@ -436,9 +436,10 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     scale: float | None = None
     """What the activation is multiplied by."""
     patch: str = ""
-    """What is put there: corrupted, what the pair's other text has; other, another prompt's; or
-    clean, what the untouched model has, where another change came before. At one `position` each
-    text has its own; at all both have as many tokens."""
+    """What is put there: corrupted, what the pair's other text has; other, another prompt's; clean,
+    what the untouched model has, where another change came before; or swapped, at each of the two
+    places of `position` what the other one has. At one `position` each text has its own; at all
+    both have as many tokens."""
     noise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Gaussian noise that is added, in standard deviations of what the site has over the
     prompts."""

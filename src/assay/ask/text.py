@@ -91,6 +91,7 @@ OTHERWISE = {
     ("read", "ce_spliced"): 'write [[intervene]] reconstruct = "sae.safetensors" and loss = true',
     ("intervene", "splice"): 'write reconstruct = "sae.safetensors"',
     ("intervene", "mean"): 'write ablate = "mean", and source for the mean over other prompts',
+    ("intervene", "swap"): 'write patch = "swapped" and position = ["{name}", "{other}"]',
     ("intervene", "from"): 'write source, the prompts of ablate = "mean" or patch = "other"',
     ("prompts", "filter"): 'write where = { label = "french" }',
     ("prompts", "only"): 'write where = { label = "french" }',

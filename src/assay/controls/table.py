@@ -50,6 +50,9 @@ ANY_HEADS = Control(
 ANY_NEURONS = Control(
     "random-neurons", "as many random neurons of the whole model do it", drawn=True, named=True
 )
+ANY_DIMENSIONS = Control(
+    "random-neurons", "as many random dimensions of the site do it", drawn=True, named=True
+)
 NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it", drawn=True)
 LATENTS = Control("latents", "as many other latents, as large and as often on, do it", drawn=True)
 FEATURE = Control(
@@ -70,6 +73,7 @@ BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does
 ELSEWHERE = Control("layer", "the same change a third of the model away does it", drawn=False)
 SITE = Control("site", "the same change at another site does it", drawn=False)
 TOKEN = Control("token", "the same change at another token does it", drawn=False)
+OTHER_SWAP = Control("token", "the first place swapped with another token does it", drawn=False)
 
 # in the place of what is put there
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it", drawn=True)
@@ -151,6 +155,7 @@ _WORDS = {
     BLOCKED_TOKENS: "blocking attention to equally many other tokens has the effect",
     BLOCKED_LAYERS: "blocking the same attention at other layers has the effect",
     ELSEWHERE: "the same change at another layer has the effect",
+    OTHER_SWAP: "swapping the first of the two with another token has the effect",
     UNRELATED: "the activations of an unrelated prompt have the effect",
     TWIN: "a model with random weights has the effect: prompts and architecture are enough",
     ANSWERS: "the answers are equally likely after the prompt of another row",

@@ -526,17 +526,20 @@ class Steering:
         return [int(k) for k in on.nonzero()[:, 0]]
 
     def other_neurons(self, table: Intervention, seed: int) -> Intervention:
-        """Change as many other neurons of each site, as large and as often on, or random ones of
-        the MLPs of the whole model."""
+        """Change as many other neurons of each site, as large and as often on, or random ones: of
+        the MLPs of the whole model, else of the same site."""
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
-        if self.control == "random-neurons":
+        if self.control == "random-neurons" and all(site.kind == "mlp_post" for site in by_site):
             ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
             pool = [(s.layer or 0, n) for s in sites for n in range(self.model.folder.width(s))]
             names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
         for site, named in by_site.items():
+            if self.control == "random-neurons":
+                others += picks.random_others(named, range(self.model.folder.width(site)), seed)
+                continue
             acts = self.source.around(site).flatten(1).abs()
             some = _matched(named, acts, range(acts.shape[1]), seed)
             others += some if table.site else [f"{site.layer}.{n}" for n in some]

@@ -17,6 +17,7 @@ from assay.controls.picks import pick
 from assay.controls.table import (
     ALIKE,
     ANSWERS,
+    ANY_DIMENSIONS,
     ANY_HEADS,
     ANY_NEURONS,
     ATTENTION,
@@ -35,6 +36,7 @@ from assay.controls.table import (
     LAYER,
     MEAN,
     NEURONS,
+    OTHER_SWAP,
     OWN,
     PERMUTED,
     PLACES,
@@ -77,6 +79,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
         taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
+        taken = (OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
         if how == "components":
             return (SUBSPACE, *taken)
         if how == "feature":
@@ -104,15 +107,16 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,) if table.path else (HEADS, ANY_HEADS)
     elif table.neurons or table.top:
-        place = (NEURONS,)
-        if all(site == "" or site.endswith("mlp.hook_post") for site in sites):
-            place = (NEURONS, ANY_NEURONS)
+        of_mlps = all(site == "" or site.endswith("mlp.hook_post") for site in sites)
+        place = (NEURONS, ANY_NEURONS if of_mlps else ANY_DIMENSIONS)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
     elif table.path:
         place = ()  # another MLP may come behind what it leads to
     if table.top and table.top.within:
         return place  # for other texts nothing is chosen
+    if table.patch == interventions.SWAPPED:
+        return (*(c for c in place if c != TOKEN), OTHER_SWAP)
     own = (OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
     return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)

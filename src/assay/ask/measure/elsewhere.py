@@ -138,17 +138,17 @@ class Elsewhere:
         that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
         has room."""
         some = self.prompts[:SIZED]
-        positions = [p.all_at(table.position) for p in self.prompts]
         spoiled = table.patch == "clean"
         there = self.source.spoiled(some, site) if spoiled else self.source.seen(some, [site])
         sizes: dict[int, float] = {}
-        for shift in self._free(positions):
+        for shift in self._free(table):
             zero = table.ablate == "zero"
             new = None if zero else self.source.rows(table, [site], seed, some, shift)
             shares = []
-            for i, (at, acts) in enumerate(zip(positions, there, strict=False)):
-                old = acts[site][[t + shift for t in at]].float()
-                value = 0 * old if new is None else new[i][site][[t + shift for t in at]].float()
+            for i, (p, acts) in enumerate(zip(some, there, strict=True)):
+                at = interventions.positions_of(table, p, shift)
+                old = acts[site][at].float()
+                value = 0 * old if new is None else new[i][site][at].float()
                 shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
             sizes[shift] = round(sum(shares), 4)
         if not sizes:
@@ -158,16 +158,23 @@ class Elsewhere:
             )
         return max(sizes, key=sizes.__getitem__)
 
-    def _free(self, positions: Sequence[Sequence[int]]) -> list[int]:
-        """By how many tokens positions may be moved so that every prompt has them, and none is one
-        of its own; the nearest first."""
-        pairs = [*zip(self.prompts, positions, strict=True)]
+    def _free(self, table: Intervention) -> list[int]:
+        """By how many tokens the change, or the second place of a swap, may be moved so that every
+        prompt has its new tokens, and none is one of the old ones; the nearest first."""
+        positions = [p.all_at(table.position) for p in self.prompts]
+        moving = positions
+        if table.patch == interventions.SWAPPED:
+            moving = [interventions.swapped(table, p)[1] for p in self.prompts]
+        pairs = [*zip(self.prompts, moving, strict=True)]
         least = max(max(1, p.opening) - min(at) for p, at in pairs)
         most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
         free = [
             n
             for n in range(least, most + 1)
-            if all({t + n for t in at}.isdisjoint(at) for at in positions)
+            if all(
+                {t + n for t in some}.isdisjoint(at)
+                for some, at in zip(moving, positions, strict=True)
+            )
         ]
         return sorted(free, key=lambda n: (abs(n), n))
 

@@ -45,7 +45,8 @@ CUTS = ("ablate", "scale", "patch")
 """Those that may be of heads and neurons."""
 ONE_DIRECTION = ("add", "project_out", "erase")
 ABLATIONS = ("zero", "mean", "resample")
-PATCHES = ("corrupted", "other", "clean")
+SWAPPED = "swapped"
+PATCHES = ("corrupted", "other", "clean", SWAPPED)
 TABLES = ("block",)
 """Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
@@ -110,6 +111,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 f'{table.name!r}: patch = "clean" restores what the unchanged model has; name the '
                 'intervention that comes before it with after = "…"'
             )
+        if swept_table.patch == SWAPPED:
+            _check_swapped(table, swept_table)
         several = table.neurons or not isinstance(table.site, str)
         _check_direction(table, swept_table, way, filled(direction, point) if direction else None)
         if table.path and (way != "patch" or several or table.after):
@@ -138,6 +141,21 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         ):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def _check_swapped(written: Intervention, table: Intervention) -> None:
+    """Refuse a swap that does not say which two places are swapped, or that is no change of the
+    unchanged model alone."""
+    if not isinstance(table.position, tuple) or len(table.position) != 2:
+        raise DataError(
+            f'{table.name!r}: patch = "swapped" swaps what a site has at two places of a prompt: '
+            f'write position = ["{{name}}", "{{other}}"], or two numbers; got {written.position!r}'
+        )
+    if table.after or table.path:
+        raise DataError(
+            f"{table.name!r}: a swap is of what the unchanged model has, along no path and after "
+            "no other change"
+        )
 
 
 def _check_direction(
@@ -232,6 +250,11 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
             )
         layer, number = head_of(neuron) if isinstance(neuron, str) else (0, neuron)
         site = Site.parse(str(table.site)) if table.site else Site("mlp_post", layer)
+        if len(site.dims.split()) != 3:
+            raise DataError(
+                f"{table.name!r}: {site} has several rows of numbers for each token, so a neuron "
+                'is not one number there; change whole heads, with heads = ["9.1"]'
+            )
         by_site.setdefault(site, []).append(number)
     return by_site
 
@@ -569,12 +592,28 @@ def positions_of(
     table: Intervention, prompt: Prompt, shift: int = 0, *, learned: bool = False
 ) -> slice | list[int] | None:
     """The positions that are changed; None for all, with those that a model writes on behind."""
+    if table.patch == SWAPPED:
+        return [n for place in swapped(table, prompt, shift) for n in place]
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
     # a first token, whose activations are many times larger, is none of those that are learned from
     learned = learned or bool(table.clamp or table.reconstruct or table.erase)
     first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
+
+
+def swapped(table: Intervention, prompt: Prompt, shift: int = 0) -> tuple[list[int], list[int]]:
+    """The tokens of the two places that are swapped, the second of them moved by so many. Raises:
+    DataError for places that cannot change places."""
+    assert isinstance(table.position, tuple)
+    first, second = map(prompt.all_at, table.position)
+    if len(first) != len(second) or {*first} & {*second}:
+        raise DataError(
+            f"{prompt.row.place}: {token_in_words(table.position[0])} and "
+            f"{token_in_words(table.position[1])} cannot be swapped: they are tokens {first} and "
+            f"{second}; give two places with equally many tokens, and none in common"
+        )
+    return first, [n + shift for n in second]
 
 
 def put(
@@ -629,7 +668,9 @@ def in_words(table: Intervention) -> str:
         "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
-        "patch": f"patched{f' along {table.along}' if table.along else ''} from "
+        "patch": "swapped"
+        if table.patch == SWAPPED
+        else f"patched{f' along {table.along}' if table.along else ''} from "
         f"{PATCHED.get(table.patch, table.patch)}{source}",
         "reconstruct": f"reconstructed by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",

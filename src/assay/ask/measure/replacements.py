@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from assay.ask.measure import own_code
+from assay.ask.measure import interventions, own_code
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.pairs import Rows, aligned, corrupted, misfit
 from assay.ask.measure.prompts import PromptSet
@@ -76,6 +76,11 @@ class Replacements:
             ]
         if table.ablate == "mean":
             return self._means(table, sites, some, shift)
+        if table.patch == interventions.SWAPPED:
+            return [
+                self._swapped(table, p, acts, shift)
+                for p, acts in zip(some, self.seen(some, sites), strict=True)
+            ]
         place = table.position
         measured = self.shown
         if self.control != "unrelated" and table.patch == "corrupted":
@@ -94,6 +99,16 @@ class Replacements:
             {s: aligned(s, values[s], p, other, place, measured, shift) for s in sites}
             for p, other, values in zip(some, partners, acts, strict=True)
         ]
+
+    def _swapped(
+        self, table: Intervention, p: Prompt, acts: Mapping[Site, Rows], shift: int
+    ) -> dict[Site, Rows]:
+        """What sites have, with that of two places of a prompt swapped."""
+        first, second = interventions.swapped(table, p, shift)
+        order = [*range(len(p.tokens))]
+        for one, other in zip(first, second, strict=True):
+            order[one], order[other] = other, one
+        return {site: x[order] for site, x in acts.items()}
 
     def own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
         """What a user's own function makes of a site at some tokens."""
