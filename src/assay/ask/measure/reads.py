@@ -21,7 +21,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
+from assay.ask.measure.seen import Context, Prompt, Ready, range_ends, texts_of, whole_slot
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.measures import taken_names
@@ -74,7 +74,9 @@ def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
 def _where(read: Read) -> str:
     """At which token, and where in the model, in words."""
     usual = read.position == -1 and isinstance(read.position, int)
-    several = isinstance(read.position, tuple) or whole_slot(read.position)
+    several = (
+        isinstance(read.position, tuple) or whole_slot(read.position) or range_ends(read.position)
+    )
     token = {"mean": ", mean over tokens", "all": ", highest over tokens"}.get(
         str(read.position), f" at token {read.position}"
     )
@@ -740,11 +742,12 @@ def _check_point(
         place: Any = getattr(read, field_name)
         several = place if isinstance(place, tuple) and field_name == "position" else (place,)
         several = () if field_name == "attends" and place == "" else several
-        single = [p for p in several if not (field_name == "position" and whole_slot(p))]
+        spans = field_name == "position"
+        single = [p for p in several if not (spans and (whole_slot(p) or range_ends(p)))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
             known = " or ".join(f'"{w}"' for w in words)
             more = (
-                ', a list of these, "4:10" or "-5:", "all of {city}"'
+                ', a list of these, "4:10" or "1:", "all of {city}"'
                 if field_name == "position"
                 else ""
             )
