@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
+from assay.ask.measure import similarity
 from assay.ask.measure.activations import own_site
 from assay.ask.measure.directions import label_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
@@ -22,6 +23,7 @@ _WORDS = {
     "participation_ratio": "participation ratio of",
     "explained": "share of the variance that {n} principal component{s} explain{v} of",
     "cosine": "mean cosine of every two of",
+    "cka": "linear CKA of",
     "distance": "distance between the means for {first} and {second} of",
 }
 
@@ -53,14 +55,25 @@ def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
 def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     """One number of the activations on all prompts, of which each prompt has a part: their mean is
     the number, and they vary as it does between samples of prompts."""
-    site = own_site(read, prompt)
+    site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
 
     def vectors(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " d"]]:
         return [seen.act(site, read.position).flatten().cpu().numpy() for seen in reading]
 
-    dealt = context.stands_in == "labels"
-    return Ready(vectors, sites=(site,), of_all=partial(_of_all, read, dealt))
+    if read.across != "cka":
+        return Ready(vectors, sites=(site,), of_all=partial(_of_all, read, dealt))
+    other, of = similarity.second(read, prompt, context)
+
+    def pairs(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " e"]]:
+        beside = (of(s).act(other, read.position).flatten().cpu().numpy() for s in reading)
+        return [np.concatenate(both) for both in zip(vectors(reading), beside, strict=True)]
+
+    def of_pairs(x: Float[np.ndarray, "n e"], rows: Sequence[PromptRow]) -> Float[np.ndarray, " n"]:
+        d = prompt.folder.width(site)
+        return spread.by_vector(lambda both: spread.cka(both[:, :d], both[:, d:]), x)
+
+    return Ready(pairs, sites=(site, other), of_all=of_pairs, compares=not read.other_site)
 
 
 def of_each(

@@ -5,7 +5,6 @@ all rows at once, for what is learned from them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -170,27 +169,6 @@ def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
         return spread.cosine(reading.rows(site, "mean").flatten(1).double().cpu().numpy())[0]
 
     return Ready(each(number), sites=(site,))
-
-
-def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the tokens of a prompt lie with and without a change.
-
-    Formula: ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖), X and Y [token, d] less their means, norms of all entries
-    Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019
-    """
-    site = own_site(read, prompt)
-    if len(prompt.own) < FEWEST:
-        raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
-
-    def number(reading: PassOutput) -> float:
-        both = (reading, replace(reading, acts=reading.before))
-        x, y = (seen.rows(site, "mean").flatten(1).double() for seen in both)
-        x, y = x - x.mean(0), y - y.mean(0)
-        ours, theirs = x @ x.T, y @ y.T
-        alike = float((ours * theirs).sum() / (ours.norm() * theirs.norm()).clamp_min(1e-300))
-        return min(1.0, alike)  # but for rounding it is no more
-
-    return Ready(each(number), sites=(site,), compares=True)
 
 
 def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:

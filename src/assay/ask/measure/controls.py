@@ -161,8 +161,9 @@ def of_model(
 
 
 def compares_texts(read: Read) -> bool:
-    """Whether a read compares the prompt with another text of its row."""
-    return bool(read.similarity) and not read.heads
+    """Whether a read compares the prompt with another text of its row, or two sites on it, one of
+    which another row's text may have."""
+    return bool(read.other_site or (read.similarity and not read.heads))
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
@@ -250,5 +251,5 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, P
         if not candidates:
             raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
         other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
-        partners[i] = replace(other, columns=row.columns, place=row.place)
+        partners[i] = replace(other, columns=row.columns, place=row.place, instead_of=row)
     return partners

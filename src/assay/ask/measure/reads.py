@@ -83,6 +83,7 @@ def _where(read: Read) -> str:
     if several:
         token = f" at {interventions.token_in_words(read.position)}"
     site = f" at {read.site}" if read.site else ""
+    site += f" and at {read.other_site}" if read.other_site else ""
     return f"{site}{'' if usual else token}"
 
 
@@ -427,20 +428,26 @@ KINDS: Mapping[str, Kind] = {
     ),
     "across": Kind(
         across_prompts.across,
-        lambda r: f"{across_prompts.words(r)} the activations{_where(r)} on all prompts",
+        lambda r: (
+            f"{across_prompts.words(r)} the activations{_where(r)} on all prompts"
+            f"{', with and without the change' if same(r) is not None else ''}"
+        ),
         "1",
         "",
-        fields=(*_AT, "components", "labels", "label"),
+        fields=(*_AT, "components", "labels", "label", "other_site"),
         places=("mean",),
         skips_first=True,
     ),
     "cka": Kind(
-        activations.cka,
-        lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
+        similarity.cka,
+        lambda r: (
+            f"linear CKA of its tokens{_where(r)}"
+            f"{'' if r.other_site else ' and without the change'}"
+        ),
         SHARE,
         "falls",
         _SHARE,
-        fields=("site",),
+        fields=("site", "other_site"),
         same=1.0,
     ),
     "jaccard": Kind(
@@ -459,7 +466,7 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         similarity.ends,
-        fields=(*_AT, "heads", "other_text"),
+        fields=(*_AT, "heads", "other_text", "other_site"),
         places=("mean", "all"),
         skips_first=True,
     ),
@@ -525,7 +532,15 @@ def worse(read: Read) -> str:
 
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
-    return KINDS[kind_of(read)].same is not None
+    return same(read) is not None
+
+
+def same(read: Read) -> float | None:
+    """Of what compares a changed model with the untouched one, or two models: the number of no
+    change; None of any other read."""
+    if read.other_site:
+        return None
+    return 1.0 if read.across == "cka" else KINDS[kind_of(read)].same
 
 
 def is_fixed(read: Read) -> bool:
@@ -606,6 +621,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(
             f'{read.name}: distance is of two groups of rows; write across = "distance" with '
             'labels = ["code", "prose"]'
+        )
+    if read.other_site and (read.across not in ("", "cka") or read.other_site == read.site):
+        raise DataError(
+            f"{read.name}: other_site is another site than {read.site}, for similarity, cka = true "
+            'or across = "cka"'
         )
     if read.weights:
         weights.check(read)
@@ -728,7 +748,7 @@ def _check_point(
     read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
     """Refuse what a level of a sweep makes no site, no head and no place."""
-    for text in (read.site, *read.sites, *(filled(d, point).site for d in along)):
+    for text in (read.site, read.other_site, *read.sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
             raise DataError(
                 f"{read.name}: site {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"

@@ -1,23 +1,27 @@
-"""Similarity: how alike the activations of two texts are, or how alike heads attend."""
+"""Similarity: how alike the activations of two texts or of two sites are, also with and without a
+change, or how alike heads attend."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
+from msgspec import structs
 
 from assay.ask.measure import replacements
-from assay.ask.measure.activations import own_site
+from assay.ask.measure.activations import FEWEST, own_site
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, prompt
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each
+from assay.ask.measure.seen import prompt as seen_prompt
 from assay.ask.tables import Read
-from assay.core import rng
+from assay.core import rng, spread
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
@@ -45,7 +49,68 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{read.name}: similarity is of two texts at a site, such as "
             '"blocks.9.hook_resid_post", or of two or more heads; give one of these'
         )
+    if read.other_site:
+        return _of_sites(read, prompt, context)
     return _of_heads(read, prompt, context) if read.heads else _of_texts(read, prompt, context)
+
+
+def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How alike the tokens of a prompt lie at two sites, or at one with and without a change
+    (`spread.cka`)."""
+    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    if len(prompt.own) < FEWEST:
+        raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
+
+    def number(reading: PassOutput) -> float:
+        pairs = ((reading, site), (of(reading), other))
+        x, y = (seen.rows(s, "mean").flatten(1).double().cpu().numpy() for seen, s in pairs)
+        n = min(len(x), len(y))  # of two texts, those that both have
+        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # but for rounding it is no more
+        return 0.0 if math.isnan(alike) else alike
+
+    return Ready(each(number), sites=(site, other), compares=not read.other_site)
+
+
+def second(
+    read: Read, prompt: Prompt, context: Context
+) -> tuple[Site, Callable[[PassOutput], PassOutput]]:
+    """With what a read compares its site, and where that is read: another site in the same pass,
+    in the control `unrelated` on the row's own text; or the same site without the change."""
+    if not read.other_site:
+        return own_site(read, prompt), lambda reading: replace(reading, acts=reading.before)
+    site = own_site(structs.replace(read, site=read.other_site), prompt)
+    if prompt.row.instead_of is None:
+        return site, lambda reading: reading
+    own = seen_prompt(prompt.folder, prompt.row.instead_of)
+    sites = _levels(read, site, prompt)
+    return site, lambda reading: PassOutput(
+        own, acts=_read_once(context.subject, own, sites, reading)
+    )
+
+
+def _of_sites(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The similarity of what two sites have on a prompt, each at `position`; where that is several
+    tokens, of the means over them."""
+    if read.other_text or read.position == "all":
+        raise DataError(
+            f"{read.name}: two sites are compared on the prompt itself, without other_text, at a "
+            'position that is a token, or several, or "mean"'
+        )
+    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    if len(widths := {prompt.folder.width(s) for s in (site, other)}) > 1:
+        raise DataError(
+            f"{read.name}: {site} and {other} have different numbers of dimensions, "
+            f"{' and '.join(map(str, sorted(widths)))}; linear CKA compares such: cka = true"
+        )
+    if read.position != "mean":
+        prompt.all_at(read.position)
+
+    def number(reading: PassOutput) -> float:
+        pairs = ((reading, site), (of(reading), other))
+        x, y = (seen.act(s, read.position).flatten().double() for seen, s in pairs)
+        return HOW[read.similarity](x, y)
+
+    return Ready(each(number), sites=(site, other))
 
 
 def _of_texts(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -58,8 +123,7 @@ def _of_texts(read: Read, prompt: Prompt, context: Context) -> Ready:
     site, other = own_site(read, prompt), other_text(read, prompt, context.shown)
     if read.position != "mean":
         prompt.all_at(read.position), other.all_at(read.position)
-    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
-    sites = [Site(site.kind, n) for n in layers] or [site]
+    sites = _levels(read, site, prompt)
 
     def number(reading: PassOutput) -> float:
         acts = _read_once(context.subject, other, sites, reading)
@@ -76,7 +140,13 @@ def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
     """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
-    return prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
+    return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
+
+
+def _levels(read: Read, site: Site, prompt: Prompt) -> list[Site]:
+    """A site of every block where a read sweeps, so that one pass is enough for all levels."""
+    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
+    return [Site(site.kind, n) for n in layers] or [site]
 
 
 def _read_once(
@@ -137,6 +207,8 @@ def words(read: Read, where: str) -> str:
         start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
         several = "every two of heads" if len(read.heads) > 2 else "heads"
         return f"{read.similarity} of the attention{start} of {several} {', '.join(read.heads)}"
+    if read.other_site:
+        return f"{read.similarity} of the activations{where} on the prompt"
     other = read.other_text or "the other text of its pair"
     return f"{read.similarity} of the activations{where} on the prompt and on {other}"
 
