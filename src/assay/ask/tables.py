@@ -244,7 +244,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weights: Literal["", "copying", "ov_cosine", "ov_rank"] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
-    unembedding of the token `onto`, or the rank of this."""
+    unembedding of the token `onto`, or the rank of this. With a `site`, such as
+    blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding."""
     token: str = ""
     """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
     onto: str = ""

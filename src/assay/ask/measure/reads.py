@@ -327,11 +327,12 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"{weights.WORDS[r.weights]} of {', '.join(map(str, r.heads))}"
             + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
+            + (f", which reads {r.site} of a token alone in place of its embedding" * bool(r.site))
         ),
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "token", "onto"),
+        fields=("heads", "token", "onto", "site"),
     ),
     "pattern": Kind(
         activations.pattern,
