@@ -201,10 +201,6 @@ def task_of(naive, read):
             {"site": SITE.format(n=1), "other_site": "blocks.1.mlp.hook_post"},
             "different numbers of dimensions.*linear CKA",
         ),
-        (
-            {"site": SITE.format(n=1), "other_site": SITE.format(n=2), "other_text": "x"},
-            "without other_text",
-        ),
     ],
 )
 def test_what_has_no_similarity_is_refused(llama, fields, words):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,19 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
     }.items():
         with pytest.raises(ClaimError, match=told):
             column.take(x, ("seed",))
+
+
+def test_an_order_of_two_columns_without_a_size_is_refused_with_one():
+    for text, other in {
+        "gated.fvu < relu.fvu": "gated.fvu - relu.fvu < -0.1",
+        "mean(a.x) >= mean(b.x)": "mean(a.x) - mean(b.x) >= 0.1",
+        "a.x[k=rare] > a.x[k=often]": "a.x[k=rare] - a.x[k=often] > 0.1",
+    }.items():
+        with pytest.raises(ClaimError, match=re.escape(f"that matters, as in {other}")):
+            parse(text).sized()
+        assert parse(other).sized().text == other
+    for text in ("a.x > 2 * b.x", "a.x < b.x - 0.1", "a.x - b.x > 0", "share(a.x > b.x) > 0.5"):
+        parse(text).sized()
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,20 @@ class Parsed:
     """What was read otherwise than it was typed, in words."""
     is_rate: bool = False
     """Whether it is a precision, a recall or an F1 by itself."""
+    unsized: str = field(default="", compare=False)
+    """Of an order of two columns without a number: how a smallest difference is written."""
+
+    def sized(self) -> Parsed:
+        """The same comparison. Raises: ClaimError where it names no smallest difference that
+        matters, so that one the size of rounding would do, and a control without any effect lies on
+        the threshold."""
+        if self.unsized:
+            raise ClaimError(
+                f"cannot judge {self.text!r}: any difference would satisfy it, however small, and "
+                f"a control without any effect could not be beaten; name the smallest difference "
+                f"that matters, as in {self.unsized}"
+            )
+        return self
 
     @property
     def kind(self) -> str:
@@ -331,6 +345,7 @@ class _Claim(Reader):
         # what is added up, whose mean is that of its parts; and how the text was read, in words
         self.summands: set[int] = set()
         self.meant: list[str] = []
+        self.unsized = ""
         # the dimensions over which something is taken of what is being read
         self.kept: tuple[str, ...] = ()
 
@@ -365,6 +380,7 @@ class _Claim(Reader):
             walk,
             tuple(self.meant),
             _how(_unmarked(body)) in across.RATES,
+            self.unsized,
         )
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
@@ -668,6 +684,10 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     text = _difference(reader.text, tree) if numbers == [None, None] else ""
     if text and isinstance(reader, _Claim):
         reader.meant.append(f"{reader.text} is judged as {text}")
+        sides = [_unmarked(part) for part in parts]
+        if all(isinstance(x, ast.expr) and reader._named(x) is not None for x in sides):
+            below = isinstance(tree.ops[0], ast.Lt | ast.LtE)
+            reader.unsized = f"{text.removesuffix('0')}{'-' if below else ''}0.1"
         reader.text = text
         return _range(reader, reader.tree())
     match numbers:

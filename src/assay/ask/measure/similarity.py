@@ -18,7 +18,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
 from assay.ask.measure.seen import prompt as seen_prompt
 from assay.ask.tables import Read
 from assay.core import rng, spread
@@ -49,9 +49,7 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{read.name}: similarity is of two texts at a site, such as "
             '"blocks.9.hook_resid_post", or of two or more heads; give one of these'
         )
-    if read.other_site:
-        return _of_sites(read, prompt, context)
-    return _of_heads(read, prompt, context) if read.heads else _of_texts(read, prompt, context)
+    return _of_heads(read, prompt, context) if read.heads else _of_two(read, prompt, context)
 
 
 def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -74,36 +72,41 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
 def second(
     read: Read, prompt: Prompt, context: Context
 ) -> tuple[Site, Callable[[PassOutput], PassOutput]]:
-    """With what a read compares its site, and where that is read: another site in the same pass,
-    in the control `unrelated` on the row's own text; or the same site without the change."""
-    if not read.other_site:
-        return own_site(read, prompt), lambda reading: replace(reading, acts=reading.before)
-    site = own_site(structs.replace(read, site=read.other_site), prompt)
-    if prompt.row.instead_of is None:
+    """With what a read compares its site, and in which pass that is: another site in the same pass,
+    or, in the control `unrelated`, on the row's own text; what a site has on another text; or the
+    same site without the change. Another text is read without the intervention of the arm."""
+    own = prompt.row.instead_of
+    site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
+    if read.similarity and (read.other_text or not read.other_site):
+        assert context.shown is not None
+        other = other_text(read, prompt, context.shown)
+    elif not read.other_site:
+        return site, lambda reading: replace(reading, acts=reading.before)
+    elif own is None:
         return site, lambda reading: reading
-    own = seen_prompt(prompt.folder, prompt.row.instead_of)
-    sites = _levels(read, site, prompt)
+    else:
+        other = seen_prompt(prompt.folder, own)
+    if read.position != "mean":
+        other.all_at(read.position)
+    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
+    sites = [Site(site.kind, n) for n in layers] or [site]
     return site, lambda reading: PassOutput(
-        own, acts=_read_once(context.subject, own, sites, reading)
+        other, acts=_read_once(context.subject, other, sites, reading)
     )
 
 
-def _of_sites(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The similarity of what two sites have on a prompt, each at `position`; where that is several
-    tokens, of the means over them."""
-    if read.other_text or read.position == "all":
-        raise DataError(
-            f"{read.name}: two sites are compared on the prompt itself, without other_text, at a "
-            'position that is a token, or several, or "mean"'
-        )
+def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The similarity of what a site has on the prompt and on its other text, or of what two sites
+    have, each at `position`; where that is several tokens, of the means over them."""
+    if read.position == "all":
+        raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
     site, (other, of) = own_site(read, prompt), second(read, prompt, context)
     if len(widths := {prompt.folder.width(s) for s in (site, other)}) > 1:
         raise DataError(
             f"{read.name}: {site} and {other} have different numbers of dimensions, "
             f"{' and '.join(map(str, sorted(widths)))}; linear CKA compares such: cka = true"
         )
-    if read.position != "mean":
-        prompt.all_at(read.position)
+    positions(read, prompt)
 
     def number(reading: PassOutput) -> float:
         pairs = ((reading, site), (of(reading), other))
@@ -113,40 +116,11 @@ def _of_sites(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=(site, other))
 
 
-def _of_texts(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The similarity of what a site has on the prompt and on its other text, each at `position`;
-    where that is several tokens, of the means over them. The other text is read without the
-    intervention of the arm."""
-    if read.position == "all":
-        raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
-    assert context.shown is not None
-    site, other = own_site(read, prompt), other_text(read, prompt, context.shown)
-    if read.position != "mean":
-        prompt.all_at(read.position), other.all_at(read.position)
-    sites = _levels(read, site, prompt)
-
-    def number(reading: PassOutput) -> float:
-        acts = _read_once(context.subject, other, sites, reading)
-        x, y = (
-            seen.act(site, read.position).flatten().double()
-            for seen in (reading, PassOutput(other, acts=acts))
-        )
-        return HOW[read.similarity](x, y)
-
-    return Ready(each(number), sites=(site,))
-
-
 def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
     """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
     return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
-
-
-def _levels(read: Read, site: Site, prompt: Prompt) -> list[Site]:
-    """A site of every block where a read sweeps, so that one pass is enough for all levels."""
-    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
-    return [Site(site.kind, n) for n in layers] or [site]
 
 
 def _read_once(
@@ -166,7 +140,7 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean similarity of every two of some heads: of what they pay from the tokens at
     `position` to all tokens that these see, as one vector; "all" leaves out the first token, which
     sees itself alone."""
-    if read.position == "mean" or read.other_text:
+    if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
     named, count = [head_of(head) for head in read.heads], read_sizes(prompt.folder.config)["h"]
     if len({*named}) < 2:
@@ -207,10 +181,9 @@ def words(read: Read, where: str) -> str:
         start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
         several = "every two of heads" if len(read.heads) > 2 else "heads"
         return f"{read.similarity} of the attention{start} of {several} {', '.join(read.heads)}"
-    if read.other_site:
-        return f"{read.similarity} of the activations{where} on the prompt"
-    other = read.other_text or "the other text of its pair"
-    return f"{read.similarity} of the activations{where} on the prompt and on {other}"
+    pair = "" if read.other_site else "the other text of its pair"
+    other = f" and on {text}" if (text := read.other_text or pair) else ""
+    return f"{read.similarity} of the activations{where} on the prompt{other}"
 
 
 def ends(read: Read) -> tuple[float | None, float | None]:
