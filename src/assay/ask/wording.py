@@ -95,7 +95,7 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0"; not `compared`, the
     value of an estimate, which has no threshold. Raises: ClaimError."""
     match = _EQUAL.search(text)
-    parsed = parse(text[: match.start()] if match else text, compared=compared).sized()
+    parsed = parse(text[: match.start()] if match else text, compared=compared)
     kind = "claim" if compared else "estimate"
     for whole in parsed.together:
         if sums := [c.name for c in whole.columns if c.name in QUANTITIES]:

@@ -133,7 +133,7 @@ def check(
         ('holds', ['opposite', 'random'])
     """
     refuse_unknown([*unknown])
-    parse(holds).sized()
+    parse(holds)
     given = Given.read(prompts)
     units, unit_notes = given.units(unit)
     things = {

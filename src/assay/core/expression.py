@@ -213,20 +213,6 @@ class Parsed:
     """What was read otherwise than it was typed, in words."""
     is_rate: bool = False
     """Whether it is a precision, a recall or an F1 by itself."""
-    unsized: str = field(default="", compare=False)
-    """Of an order of two columns without a number: how a smallest difference is written."""
-
-    def sized(self) -> Parsed:
-        """The same comparison. Raises: ClaimError where it names no smallest difference that
-        matters, so that one the size of rounding would do, and a control without any effect lies on
-        the threshold."""
-        if self.unsized:
-            raise ClaimError(
-                f"cannot judge {self.text!r}: any difference would satisfy it, however small, and "
-                f"a control without any effect could not be beaten; name the smallest difference "
-                f"that matters, as in {self.unsized}"
-            )
-        return self
 
     @property
     def kind(self) -> str:
@@ -239,15 +225,16 @@ class Parsed:
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))
 
 
-def parse(text: str, *, compared: bool = True) -> Parsed:
+def parse(text: str, *, compared: bool = True, sized: bool = True) -> Parsed:
     """The claim that a text like "gated.fvu - relu.fvu < -0.02" makes; not `compared`, the quantity
-    of an estimate, "gated.fvu - relu.fvu", whose range is everything.
+    of an estimate, "gated.fvu - relu.fvu", whose range is everything; not `sized`, a condition of
+    each unit, in which two columns may be compared without a number.
 
     A strict sign is kept: with < the threshold itself does not hold.
     Raises: ClaimError when it is no comparison with a number, or of an estimate is one, or uses
     anything beyond the language.
     """
-    reader = _Claim(text, "claim" if compared else "estimate")
+    reader = _Claim(text, "claim" if compared else "estimate", sized)
     try:
         return reader.parsed()
     except RecursionError as e:
@@ -334,8 +321,9 @@ class _Claim(Reader):
         '"no-aux".fvu, relu["dead share"]; levels too, as in fvu[kind="top-k"]'
     )
 
-    def __init__(self, text: str, kind: str) -> None:
+    def __init__(self, text: str, kind: str, sized: bool) -> None:
         super().__init__(text, kind)
+        self.sized = sized
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
@@ -345,7 +333,6 @@ class _Claim(Reader):
         # what is added up, whose mean is that of its parts; and how the text was read, in words
         self.summands: set[int] = set()
         self.meant: list[str] = []
-        self.unsized = ""
         # the dimensions over which something is taken of what is being read
         self.kept: tuple[str, ...] = ()
 
@@ -380,7 +367,6 @@ class _Claim(Reader):
             walk,
             tuple(self.meant),
             _how(_unmarked(body)) in across.RATES,
-            self.unsized,
         )
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
@@ -685,9 +671,13 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     if text and isinstance(reader, _Claim):
         reader.meant.append(f"{reader.text} is judged as {text}")
         sides = [_unmarked(part) for part in parts]
-        if all(isinstance(x, ast.expr) and reader._named(x) is not None for x in sides):
-            below = isinstance(tree.ops[0], ast.Lt | ast.LtE)
-            reader.unsized = f"{text.removesuffix('0')}{'-' if below else ''}0.1"
+        if reader.sized and all(isinstance(x, ast.expr) and reader._named(x) for x in sides):
+            less = "-" if isinstance(tree.ops[0], ast.Lt | ast.LtE) else ""
+            raise reader.no(
+                "any difference would satisfy it, however small, and a control without an effect "
+                "could not be beaten; name the smallest difference that matters, as in "
+                f"{text.removesuffix('0')}{less}0.1"
+            )
         reader.text = text
         return _range(reader, reader.tree())
     match numbers:

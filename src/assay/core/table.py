@@ -275,7 +275,7 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
 def _parse(text: str, *, compared: bool = True) -> Parsed:
     """Read a claim or a quantity. Raises: ClaimError, also for what has its interval by a band, of
     which dependent rows are not allowed for."""
-    parsed = parse(text, compared=compared).sized()
+    parsed = parse(text, compared=compared)
     if isinstance(parsed.statistic, OfMeans):
         raise ClaimError(f"{text!r}: of a table, claim each level by itself, or estimate over them")
     return parsed

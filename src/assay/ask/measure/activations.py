@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.ask.measure import dictionaries, directions, own_code
+from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions, prompt
@@ -40,14 +41,11 @@ FEWEST = 4
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    named, heads = [head_of(x) for x in read.heads or (read.pattern,)], 0
+    named = [head_of(x) for x in read.heads or (read.pattern,)]
+    heads = read_sizes(prompt.folder.config)["h"]
     for layer, head in named:
         prompt.folder.check(Site("pattern", layer))
-        if head >= (heads := read_sizes(prompt.folder.config)["h"]):
-            raise DataError(
-                f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to "
-                f"{heads - 1}; got {layer}.{head}"
-            )
+        check_heads(read.name, layer, [head], heads)
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
         raise DataError(

@@ -179,15 +179,8 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
-    every: list[str] = []
-    for name in reads.ANSWERS:
-        texts = getattr(read, name, ())
-        every += [
-            t
-            for answer in ((texts,) if isinstance(texts, str) else texts)
-            for t in texts_of(answer)
-        ]
-    return tuple(text for text in every if text)
+    every = [answer for name in reads.ANSWERS for answer in texts_of(getattr(read, name))]
+    return tuple(text for answer in every for text in texts_of(answer) if text)
 
 
 def varies(read: Read, prompts: PromptSet) -> bool:
