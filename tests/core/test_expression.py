@@ -178,6 +178,22 @@ def test_an_order_of_two_columns_without_a_size_is_refused_with_one():
         ("a.x[k=rare] > b.x - 2*c.x", "a.x[k=rare] - (b.x - 2*c.x) > 0", "is judged as"),
         ("a.x < (b.x + c.x) + 0.1", "a.x - (b.x + c.x) < 0.1", "is judged as"),
         ("share(a.x < b.x) > 0.5", "share(a.x - b.x < 0) > 0.5", ""),
+        (
+            "a.x / b.x < 1",
+            "a.x / b.x < 1",
+            "a.x / b.x is computed for each unit, and then averaged",
+        ),
+        (
+            "100 * (mean(a.x) - mean(b.x)) / mean(b.x) < 1",
+            "100 * (mean(a.x) - mean(b.x)) / mean(b.x) < 1",
+            "mean(b.x) is computed of the means over units",
+        ),
+        (
+            "mean(log(a.x + 9)) - log(mean(b.x) + 9) < 1",
+            "mean(log(a.x + 9)) - log(mean(b.x) + 9) < 1",
+            "log(a.x + 9), the natural logarithm, is computed for each unit, and then averaged "
+            "log(mean(b.x) + 9), the natural logarithm, is computed of the means over units",
+        ),
         ("2 * a.x - mean(b.x) < 1", "2 * mean(a.x) - mean(b.x) < 1", "a.x is taken as mean(a.x)"),
         ("share(a.x > 3) - mean(b.x) < 1", "mean(share(a.x > 3)) - mean(b.x) < 1", ""),
         ("a.x > 3 * abs(mean(b.x))", "mean(a.x) - 3 * abs(mean(b.x)) > 0", "is judged as"),

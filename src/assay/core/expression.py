@@ -365,7 +365,7 @@ class _Claim(Reader):
             isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
             walk,
-            tuple(self.meant),
+            (*self.meant, *dict.fromkeys(_computed(body, statistic is not mean))),
             _how(_unmarked(body)) in across.RATES,
         )
 
@@ -742,7 +742,10 @@ class _Both(ast.expr):
     """The smallest of the margins by which several comparisons are so: at least 0 where all are."""
 
     _fields = ("margins",)
-    margins: list[ast.expr]
+
+    def __init__(self, margins: list[ast.expr]) -> None:
+        super().__init__()
+        self.margins = margins
 
 
 def _margin(body: ast.expr, beyond: tuple[str, float]) -> ast.expr:
@@ -840,6 +843,18 @@ def _is_ratio(node: ast.expr) -> bool:
     """Whether a measure is divided by something that names one."""
     ratios = (n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div))
     return any(_has_column(n.right) for n in ratios)
+
+
+def _computed(node: ast.AST, of_means: bool) -> Iterator[str]:
+    """Of what ratios and logarithms of measures are computed, in words: of means, or of units."""
+    ratio = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _has_column(node.right)
+    bent = _how(node) in ("log", "log2", "exp", "sqrt")
+    if isinstance(node, ast.expr) and (ratio or (bent and _has_column(node))):
+        natural = ", the natural logarithm," if _how(node) == "log" else ""
+        of = "of the means over units" if of_means else "for each unit, and then averaged"
+        yield f"{_unparsed(node)}{natural} is computed {of}"
+    for child in ast.iter_child_nodes(node):
+        yield from _computed(child, of_means and _unmarked(node) is node)
 
 
 def _number(node: ast.expr) -> float | None:

@@ -57,23 +57,20 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     the number, and they vary as it does between samples of prompts."""
     site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
+    pairs = read.across == "cka"
+    other, of = similarity.second(read, prompt, context) if pairs else (site, None)
 
-    def vectors(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " d"]]:
-        return [seen.act(site, read.position).flatten().cpu().numpy() for seen in reading]
+    def vector(seen: PassOutput) -> Float[np.ndarray, " d"]:
+        acts = [seen.act(site, read.position)]
+        acts += [of(seen).act(other, read.position)] if of else []
+        return np.concatenate([x.flatten().cpu().numpy() for x in acts])
 
-    if read.across != "cka":
-        return Ready(vectors, sites=(site,), of_all=partial(_of_all, read, dealt))
-    other, of = similarity.second(read, prompt, context)
-
-    def pairs(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " e"]]:
-        beside = (of(s).act(other, read.position).flatten().cpu().numpy() for s in reading)
-        return [np.concatenate(both) for both in zip(vectors(reading), beside, strict=True)]
-
-    def of_pairs(x: Float[np.ndarray, "n e"], rows: Sequence[PromptRow]) -> Float[np.ndarray, " n"]:
-        d = prompt.folder.width(site)
-        return spread.by_vector(lambda both: spread.cka(both[:, :d], both[:, d:]), x)
-
-    return Ready(pairs, sites=(site, other), of_all=of_pairs, compares=not read.other_site)
+    return Ready(
+        lambda reading: [vector(seen) for seen in reading],
+        sites=(site, other),
+        compares=pairs and not read.other_site,
+        of_all=partial(_of_all, read, dealt, prompt.folder.width(site)),
+    )
 
 
 def of_each(
@@ -99,15 +96,16 @@ def of_each(
 
 
 def _of_all(
-    read: Read, dealt: bool, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
+    read: Read, dealt: bool, width: int, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
 ) -> Float[np.ndarray, " n"]:
     """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
-    are `dealt`."""
+    are `dealt`. Of two sites, the first `width` numbers of a vector are the first one's."""
     of: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
         "effective_rank": spread.effective_rank,
         "participation_ratio": spread.participation_ratio,
         "explained": partial(spread.explained, components=read.components),
         "cosine": spread.cosine,
+        "cka": lambda x: spread.cka(x[:, :width], x[:, width:]),
     }
     if read.labels is not None:
         labels = np.array([label_of(row.columns[read.label]) for row in rows])

@@ -185,6 +185,20 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
+
+
+def _of_written(how: str) -> Kind:
+    """Whether what the model writes contains, or begins with, one of some texts."""
+    return Kind(
+        next_tokens.generates,
+        lambda r: f"whether {_written_on(r)} {how} {_quoted(r.generates or r.begins)}",
+        SHARE,
+        "falls",
+        _SHARE,
+        fields=("tokens", "temperature"),
+    )
+
+
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
@@ -260,22 +274,8 @@ KINDS: Mapping[str, Kind] = {
         "lower",
         fields=("position",),
     ),
-    "generates": Kind(
-        next_tokens.generates,
-        lambda r: f"whether {_written_on(r)} contain {_quoted(r.generates)}",
-        SHARE,
-        "falls",
-        _SHARE,
-        fields=("tokens", "temperature"),
-    ),
-    "begins": Kind(
-        next_tokens.generates,
-        lambda r: f"whether {_written_on(r)} begin with {_quoted(r.begins)}",
-        SHARE,
-        "falls",
-        _SHARE,
-        fields=("tokens", "temperature"),
-    ),
+    "generates": _of_written("contain"),
+    "begins": _of_written("begin with"),
     "written": Kind(
         next_tokens.written,
         lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 from jaxtyping import Float
 
 from assay.ask.measure import heads, next_tokens
-from assay.ask.measure.activations import own_site
 from assay.ask.measure.seen import Behind, Context, PassOutput, Prompt, Ready, each
 from assay.ask.tables import Read
 from assay.controls import picks
@@ -53,10 +52,11 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         texts = [Behind(t, tuple(prompt.folder.tokenizer.encode(t))) for t in filled]
     tokens = [text.tokens[0] for text in texts]
     other, sizes = context.stands_in == "heads", read_sizes(prompt.folder.config)
-    if read.site and prompt.folder.width(own_site(read, prompt)) != (d := sizes["d"]):
+    width = prompt.folder.width(Site.parse(read.site)) if read.site else sizes["d"]
+    if width != sizes["d"]:
         raise DataError(
-            f"{read.name}: heads read {d} numbers, as the output of an MLP or the residual stream "
-            f"has, and {read.site} has {prompt.folder.width(own_site(read, prompt))}"
+            f"{read.name}: heads read {sizes['d']} numbers, as the output of an MLP or the "
+            f"residual stream has, and {read.site} has {width}"
         )
 
     def number(reading: PassOutput) -> float:
