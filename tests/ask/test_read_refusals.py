@@ -48,7 +48,7 @@ SHOWN = texts(
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ({"pattern": "1.4"}, r"it: blocks of .* have 4 heads, 0 to 3; got 1\.4"),
+        ({"pattern": "1.4"}, r"'it': block 1 has heads 0 to 3, got 1\.4"),
         ({"pattern": "3.0"}, r"it: blocks\.3\.attn\.hook_pattern does not exist: .* has 3 blocks"),
         ({"pattern": "3"}, r"a head is written LAYER\.HEAD"),
         ({"pattern": "1.0", "to": -1, "position": 0}, "token 0 does not attend to later tokens"),

@@ -18,6 +18,7 @@ ROWS = (
     {"a": "return", "b": "name", "c": "list"},
 )
 TEXT, PAIR, OTHER = "def {a} x", "in {b}: x y", "the {a} of {c}"
+LONG = "def {a} x in {b}: x y"
 SITE = "blocks.{n}.hook_resid_pre"
 
 
@@ -57,6 +58,84 @@ def test_two_texts_are_compared_at_each_block(naive, how):
             }
             for name, value in expected.items():
                 assert found[name][k, p] == pytest.approx(value, abs=2e-4), (name, n)
+
+
+@pytest.mark.parametrize("how", ["cosine", "correlation", "distance"])
+def test_two_sites_are_compared_on_the_same_prompt(naive, how):
+    about = {"similarity": how, "site": SITE, "other_site": SITE.replace("{n}", "{m}")}
+    levels = {"n": (0, 1, 2), "m": (1, 2)}
+    every = [
+        Read(name="last", sweep=levels, **about),
+        Read(name="slot", sweep=levels, position="{a}", **about),
+        Read(name="mean", sweep=levels, position="mean", **about),
+    ]
+    found = measured(naive, shown(), every)
+    begin = len(naive.opening) or 1
+    for p, row in enumerate(ROWS):
+        acts = naive.run(naive.ids(TEXT.format(**row)))[1]
+        end = len(naive.ids(f"def {row['a']}")) - 1
+        for i, j in np.ndindex(3, 2):
+            x, y = acts[i], acts[levels["m"][j]]
+            assert found["last"][i, j, p] == pytest.approx(of(how, x[-1], y[-1]), abs=2e-4)
+            assert found["slot"][i, j, p] == pytest.approx(of(how, x[end], y[end]), abs=2e-4)
+            mean = of(how, x[begin:].mean(0), y[begin:].mean(0))
+            assert found["mean"][i, j, p] == pytest.approx(mean, abs=2e-4)
+
+
+def cka(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    norm = np.linalg.norm
+    return norm(x.T @ y) ** 2 / norm(x.T @ x) / norm(y.T @ y)
+
+
+def test_the_cka_of_two_sites_is_over_tokens_or_over_prompts(naive):
+    """Also of sites of different widths, and of one site with and without a change."""
+    wide = "blocks.1.mlp.hook_post"
+    other = {"site": SITE.format(n=1), "other_site": SITE.format(n=2)}
+    rows = (*ROWS, {"a": "x", "b": "y", "c": "z"}, {"a": "list", "b": "b", "c": "c"})
+    prompts = texts(*rows, text=LONG)
+    some = [
+        Read(name="tokens", cka=True, **other),
+        Read(name="prompts", across="cka", **other),
+        Read(name="wide", across="cka", site=SITE.format(n=1), other_site=wide),
+        Read(name="means", across="cka", position="mean", **other),
+        Read(name="itself", across="cka", site=SITE.format(n=2)),
+    ]
+    ids = [naive.ids(LONG.format(**row)) for row in rows]
+    acts = [naive.run(x)[1] for x in ids]
+    begin = len(naive.opening) or 1
+    found = measured(naive, prompts, some)
+    for p, x in enumerate(acts):
+        assert found["tokens"][p] == pytest.approx(cka(x[1][begin:], x[2][begin:]), abs=2e-4)
+    x, y = (np.stack([a[n][-1] for a in acts]) for n in (1, 2))
+    assert found["prompts"].mean() == pytest.approx(cka(x, y), abs=1e-4)
+    x, y = (np.stack([a[n][begin:].mean(0) for a in acts]) for n in (1, 2))
+    assert found["means"].mean() == pytest.approx(cka(x, y), abs=1e-4)
+    assert 0 < found["wide"].mean() < 1 and found["itself"].mean() == pytest.approx(1)
+
+    def cut(x):  # what enters block 1 is set to zero at the last token
+        x[:, -1] = 0
+        return x
+
+    zero = Intervention(name="cut", ablate="zero", site=SITE.format(n=1), position=-1)
+    found = measured(naive, prompts, some[1:2] + some[-1:], zero)
+    changed = [naive.run(x, cut, 1)[1] for x in ids]
+    x, y = (np.stack([a[2][-1] for a in side]) for side in (changed, acts))
+    assert found["itself"].mean() == pytest.approx(cka(x, y), abs=1e-4)
+    assert np.isnan(found["prompts"]).all()  # nothing is left in front of block 1
+
+
+def test_in_the_control_of_two_sites_another_prompt_is_at_the_first(llama):
+    read = Read(
+        name="near", similarity="cosine", site=SITE.format(n=0), other_site=SITE.format(n=2)
+    )
+    about = replace(task_of(llama, read), stands_in="unrelated")
+    named, _ = measuring.measure(
+        about, np.array([1000]), llama.folder, "cpu", False, lambda *_: None
+    )
+    acts = [llama.run(llama.ids(TEXT.format(**row)))[1] for row in ROWS]
+    swapped = [of("cosine", acts[1 - p][0][-1], acts[p][2][-1]) for p in range(2)]
+    assert named["near"][1][0] == pytest.approx(swapped, abs=1e-4)
 
 
 def test_under_a_change_the_other_text_is_read_without_it(llama):
@@ -118,6 +197,10 @@ def task_of(naive, read):
         ({"heads": ("1.0", "1.1"), "position": 0}, "the first token attends to itself alone"),
         ({"heads": ("1.0", "1.1"), "position": "mean"}, 'or several, or "all"'),
         ({"site": SITE.format(n=1), "position": "all"}, 'or several, or "mean"'),
+        (
+            {"site": SITE.format(n=1), "other_site": "blocks.1.mlp.hook_post"},
+            "different numbers of dimensions.*linear CKA",
+        ),
     ],
 )
 def test_what_has_no_similarity_is_refused(llama, fields, words):
@@ -125,6 +208,15 @@ def test_what_has_no_similarity_is_refused(llama, fields, words):
     reads.check(read)
     with pytest.raises(DataError, match=words):
         measured(llama, shown(), [read])
+
+
+def test_other_sites_that_say_nothing_are_refused():
+    at = {"site": SITE.format(n=1), "other_site": SITE.format(n=1)}
+    for fields in ({"similarity": "cosine"}, {"cka": True}, {"across": "cka"}):
+        with pytest.raises(DataError, match="other_site is another site than"):
+            reads.check(Read(name="it", **fields, **at))
+    with pytest.raises(DataError, match="other_site is another site than"):
+        reads.check(Read(name="it", across="cosine", site="hook_embed", other_site=at["site"]))
 
 
 SIMILAR = """
@@ -138,6 +230,11 @@ name = "near"
 similarity = "cosine"
 site = "blocks.1.hook_resid_pre"
 [[read]]
+name = "layers"
+across = "cka"
+site = "blocks.0.hook_resid_pre"
+other_site = "blocks.2.hook_resid_pre"
+[[read]]
 name = "far"
 similarity = "distance"
 other_text = "{who} of {country}"
@@ -150,6 +247,8 @@ site = "blocks.1.hook_resid_pre"
     [
         ("main.near > 0.5", ["untrained", "unrelated"]),
         ("main.near < 0.5", ["untrained"]),
+        ("main.layers > 0.5", ["untrained", "unrelated"]),
+        ("main.layers < 0.5", ["untrained"]),
         ("main.far < 3", ["untrained", "unrelated"]),
         ("main.far > 3", ["untrained"]),
         ("main.near - 0.1 * main.far > 0", ["untrained"]),

@@ -70,6 +70,47 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
             assert got[i, j] == pytest.approx(np.full(3, score), abs=1e-4)
 
 
+@pytest.mark.parametrize("place", ["mlp", "stream"])
+def test_a_head_may_read_what_the_first_block_makes_of_a_token_alone(naive, place):
+    """The output of the first MLP, or the stream behind the first block, of a pass of
+    transformers over the token alone, in place of its embedding."""
+    by_hand, site = ByHand(naive), {"mlp": "hook_mlp_out", "stream": "hook_resid_post"}[place]
+    rows = [{"text": f"x{i} =", "one": one} for i, one in enumerate("abx")]
+    about = {"heads": ("1.2",), "token": " {one}", "site": f"blocks.0.{site}"}
+    every = [
+        Read(name="near", weights="ov_cosine", **about),
+        Read(name="place", weights="ov_rank", **about),
+        Read(name="copies", weights="copying", heads=("1.2",), site=about["site"]),
+    ]
+    got = measured(naive, texts(*rows), every)
+
+    def alone(token):
+        seen, block = {}, naive.blocks[0]
+        part = (
+            block
+            if place == "stream"
+            else getattr(block, "post_feedforward_layernorm", None) or block.mlp
+        )
+        handle = part.register_forward_hook(lambda module, args, out: seen.update(x=out))
+        naive.run([*naive.opening, token])
+        handle.remove()
+        x = seen["x"][0] if isinstance(seen["x"], tuple) else seen["x"]
+        return x.reshape(-1, x.shape[-1])[-1].detach().numpy()
+
+    v, o = by_hand.head(1, 2)
+    for p, row in enumerate(rows):
+        token = naive.tokenizer.encode(f" {row['one']}", add_special_tokens=False).ids[0]
+        x, u = alone(token) @ v @ o, by_hand.U[token]
+        cosine = x @ u / np.linalg.norm(x) / np.linalg.norm(u)
+        assert got["near"][p] == pytest.approx(cosine, abs=1e-4)
+        logits = by_hand.U @ x
+        assert got["place"][p] == 1 + (logits > logits[token]).sum()
+    X = np.stack([alone(token) for token in range(len(by_hand.E))])
+    values = np.linalg.eigvals(X @ v @ o @ by_hand.U.T)
+    score = values.real.sum() / np.abs(values).sum()
+    assert got["copies"] == pytest.approx(np.full(3, score), abs=1e-3)
+
+
 def test_what_an_ov_circuit_makes_of_the_token_of_each_prompt(naive):
     by_hand = ByHand(naive)
     rows = [{"text": f"x{i} =", "one": a, "two": b} for i, (a, b) in enumerate(["ab", "ba", "xa"])]
@@ -127,6 +168,9 @@ def test_parts_that_the_model_does_not_have_are_refused(tmp_path):
     read = Read(name="it", weights="copying", heads=("1.9",))
     with pytest.raises(DataError, match="heads 0 to 3"):
         measured(naive, texts(*SHOWN), [read])
+    wide = Read(name="it", weights="copying", heads=("1.2",), site="blocks.0.mlp.hook_post")
+    with pytest.raises(DataError, match=r"heads read \d+ numbers, as the output of an MLP"):
+        measured(naive, texts(*SHOWN), [wide])
 
 
 STUDY = """

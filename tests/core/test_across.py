@@ -144,6 +144,16 @@ def test_something_is_taken_of_arithmetic_over_levels():
         "first(main.x[head=1] - main.y[head=2] > 0.5, over=layer)": [
             next((2 * k for k in range(4) if row[k] > 0.5), 8) for row in x[:, :, 1] - y[:, :, 2]
         ],
+        "argmin(main.x[head=1] - main.y[head=2], over=layer)": [
+            2 * min(range(4), key=row.__getitem__) for row in x[:, :, 1] - y[:, :, 2]
+        ],
+        "first(main.x[head=1] >= 0 and main.y[head=2] < 0.5, over=layer)": [
+            next((2 * k for k in range(4) if a[k] >= 0 and b[k] < 0.5), 8)
+            for a, b in zip(x[:, :, 1], y[:, :, 2], strict=True)
+        ],
+        f"count(main.x > 0 and main.y > main.x and main.y < 1, {over})": (
+            ((x > 0) & (y > x) & (y < 1)).sum((1, 2))
+        ),
         "last(main.x[head=1] > 0.5, over=layer)": [
             max([-2, *(2 * k for k in range(4) if row[k] > 0.5)]) for row in x[:, :, 1]
         ],

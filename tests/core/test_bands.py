@@ -26,6 +26,11 @@ TAKEN = {
     "last(mean(x) <= -0.3, over=layer)": lambda m: max([-1, *np.flatnonzero(m <= -0.3)]),
     "x[layer=argmax(x - base)]": lambda m: m.max(),
     "(base - x)[layer=argmax(0 - mean(x), over=layer)]": lambda m: -m.min(),
+    "(x - base)[layer=argmin(x)]": lambda m: m.min(),
+    "argmin(mean(x), over=layer)": lambda m: m.argmin(),
+    "count(mean(x) > -0.3 and mean(x) - mean(base) <= 0.3, over=layer)": lambda m: (
+        (m > -0.3) & (m <= 0.3)
+    ).sum(),
     "2 * max(mean(x) - mean(base), over=layer) - mean(base) / 4": lambda m: 2 * m.max(),
 }
 
@@ -95,6 +100,28 @@ def test_a_curve_is_read_at_the_level_at_which_another_one_is_largest():
     at = max(range(LEVELS), key=lambda k: float(arm.y[:, k].mean()))
     found = interval_of(arrays, parsed.statistic, units=("prompt",), draws=1)
     assert found.estimate == pytest.approx(2 * means["x"][at])
+
+
+def test_a_correlation_of_units_is_taken_at_the_level_at_which_another_curve_is_smallest():
+    trough = np.where(np.arange(LEVELS) == 7, -3.0, 0.0)
+    arm = measured(np.random.default_rng(9), 40, x=0 * trough, y=trough)
+    arm["z"] = arm.x + np.random.default_rng(10).standard_normal(arm.x.shape)
+    i = taken("corr(x, z)[layer=argmin(y)]", arm)
+    assert i.estimate == pytest.approx(np.corrcoef(arm.x[:, 7], arm.z[:, 7])[0, 1])
+    assert i.low < i.estimate < i.high
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("apart", [0, 1, 4])
+def test_the_level_at_which_two_curves_are_both_high_is_contained(apart, monkeypatch):
+    """Also where both cross at the same level, so that the smaller margin is either's."""
+    monkeypatch.setattr(bands, "_MOST", 0)
+    steps, rng, hits = np.arange(LEVELS), np.random.default_rng(apart), 0
+    x, y = 0.35 * (steps - 3.5), 0.35 * (steps - 3.5 - apart)
+    for _ in range(200):
+        i = taken("first(mean(x) > 0 and mean(y) >= 0, over=layer)", measured(rng, 30, x=x, y=y))
+        hits += i.low <= 4 + apart <= i.high
+    assert hits >= 186
 
 
 def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -156,14 +157,43 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
             column.take(x, ("seed",))
 
 
+def test_an_order_of_two_columns_without_a_size_is_refused_with_one():
+    for text, other in {
+        "gated.fvu < relu.fvu": "gated.fvu - relu.fvu < -0.1",
+        "mean(a.x) >= mean(b.x)": "mean(a.x) - mean(b.x) >= 0.1",
+        "a.x[k=rare] > a.x[k=often]": "a.x[k=rare] - a.x[k=often] > 0.1",
+    }.items():
+        with pytest.raises(ClaimError, match=re.escape(f"that matters, as in {other}")):
+            parse(text)
+        assert parse(other).text == other
+    for text in ("a.x > 2 * b.x", "a.x < b.x - 0.1", "a.x - b.x > 0", "share(a.x > b.x) > 0.5"):
+        parse(text)
+
+
 @pytest.mark.parametrize(
     ("typed", "same", "meant"),
     [
-        ("gated.fvu < relu.fvu", "gated.fvu - relu.fvu < 0", "is judged as"),
+        ("gated.fvu < 0.9 * relu.fvu", "gated.fvu - 0.9 * relu.fvu < 0", "is judged as"),
         ('a.x >= "b-c"["d e"] + 0.5', 'a.x - "b-c"["d e"] >= 0.5', "is judged as"),
         ("a.x[k=rare] > b.x - 2*c.x", "a.x[k=rare] - (b.x - 2*c.x) > 0", "is judged as"),
         ("a.x < (b.x + c.x) + 0.1", "a.x - (b.x + c.x) < 0.1", "is judged as"),
         ("share(a.x < b.x) > 0.5", "share(a.x - b.x < 0) > 0.5", ""),
+        (
+            "a.x / b.x < 1",
+            "a.x / b.x < 1",
+            "a.x / b.x is computed for each unit, and then averaged",
+        ),
+        (
+            "100 * (mean(a.x) - mean(b.x)) / mean(b.x) < 1",
+            "100 * (mean(a.x) - mean(b.x)) / mean(b.x) < 1",
+            "mean(b.x) is computed of the means over units",
+        ),
+        (
+            "mean(log(a.x + 9)) - log(mean(b.x) + 9) < 1",
+            "mean(log(a.x + 9)) - log(mean(b.x) + 9) < 1",
+            "log(a.x + 9), the natural logarithm, is computed for each unit, and then averaged "
+            "log(mean(b.x) + 9), the natural logarithm, is computed of the means over units",
+        ),
         ("2 * a.x - mean(b.x) < 1", "2 * mean(a.x) - mean(b.x) < 1", "a.x is taken as mean(a.x)"),
         ("share(a.x > 3) - mean(b.x) < 1", "mean(share(a.x > 3)) - mean(b.x) < 1", ""),
         ("a.x > 3 * abs(mean(b.x))", "mean(a.x) - 3 * abs(mean(b.x)) > 0", "is judged as"),

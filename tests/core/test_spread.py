@@ -14,12 +14,22 @@ STATISTICS = {
     "participation_ratio": spread.participation_ratio,
     "explained": partial(spread.explained, components=2),
     "cosine": spread.cosine,
+    "cka": lambda x: spread.cka(x, seen_elsewhere(x)),
     "distance": partial(spread.distance, first=FIRST, second=~FIRST),
 }
 
 
+def seen_elsewhere(x):
+    """Vectors that have something to do with others, of another number of dimensions."""
+    return np.tanh(x[:, :4] @ np.random.default_rng(0).standard_normal((4, 7)))
+
+
 def naive(name, x):
     """A statistic in the plain way."""
+    if name == "cka":
+        a, b = (z - z.mean(0) for z in (x, seen_elsewhere(x)))
+        norm = np.linalg.norm
+        return norm(a.T @ b) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
     if name == "distance":
         return np.linalg.norm(x[FIRST].mean(0) - x[~FIRST].mean(0))
     if name == "cosine":
@@ -45,7 +55,7 @@ def test_the_mean_over_vectors_is_the_statistic(name):
         assert parts.mean() == pytest.approx(naive(name, x))
 
 
-@pytest.mark.parametrize("name", ["effective_rank", "participation_ratio", "explained"])
+@pytest.mark.parametrize("name", ["effective_rank", "participation_ratio", "explained", "cka"])
 def test_a_part_is_what_a_vector_with_more_weight_changes(name):
     x = vectors(2, 6)
     many = np.tile(x, (400, 1))

@@ -247,7 +247,8 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
         at = means.argmax([*over])
         levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
         what = "what chooses the level" if text.endswith("]") else "the mean over units"
-        yield f"{text}: {what} is highest at {levels}, {float(means.max()):.3g}"
+        sign, end = (-1, "lowest") if "=argmin(" in text else (1, "highest")
+        yield f"{text}: {what} is {end} at {levels}, {sign * float(means.max()):.3g}"
 
 
 def _curves(

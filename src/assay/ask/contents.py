@@ -378,7 +378,8 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
         at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
         around = interventions.window_in_words(intervention)
         phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
-    phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
+    read_at = ((r.site, r.other_site) for p in parts for r in p.task.reads)
+    phrases += [f"read at {site}" for some in read_at for site in some if site]
     return ", ".join(dict.fromkeys(phrases))
 
 

@@ -244,7 +244,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weights: Literal["", "copying", "ov_cosine", "ov_rank"] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
-    unembedding of the token `onto`, or the rank of this."""
+    unembedding of the token `onto`, or the rank of this. With a `site`, such as
+    blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding."""
     token: str = ""
     """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
     onto: str = ""
@@ -281,11 +282,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     anisotropy: bool = False
     """The mean cosine of the activations at `site` of each two tokens of the prompt."""
     across: Literal[
-        "", "effective_rank", "participation_ratio", "explained", "cosine", "distance"
+        "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "distance"
     ] = ""
     """One number of the activations at `site` on all prompts: how many dimensions they fill, as an
     effective rank or a participation ratio; which share of their variance the first `components`
-    principal components have; the mean cosine of every two; or how far the means of the rows of two
+    principal components have; the mean cosine of every two; linear CKA of this site and
+    `other_site`, or of it with and without a change; or how far the means of the rows of two
     `labels` are apart."""
     components: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Of explained: how many principal components."""
@@ -295,16 +297,19 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Of distance: the column of the labels."""
     cka: bool = False
     """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
-    models of a difference, from 0 to 1: linear CKA."""
+    models of a difference, or at `site` and `other_site`, from 0 to 1: linear CKA."""
     jaccard: str = ""
     """A dictionary's file or stored run: of the latents that are on with or without a change, or in
     either model of a difference, the share that are on in both; at a token, or with position =
     "all" anywhere in the prompt."""
     similarity: Literal["", "cosine", "correlation", "distance"] = ""
-    """How alike the activations at `site` are on the prompt and on its other text; or, with two or
-    more `heads`, how alike these attend from the tokens at `position`: the mean of every two."""
+    """How alike the activations at `site` are on the prompt and on its other text, or, on the
+    prompt, those at `site` and at `other_site`; or, with two or more `heads`, how alike these
+    attend from the tokens at `position`: the mean of every two."""
     other_text: str = ""
     """Of similarity: the other text, with slots; left out: `corrupted` of the prompts."""
+    other_site: str = ""
+    """Of similarity and CKA: the other site of the same model that is compared with `site`."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""

@@ -30,6 +30,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from assay.ask import ranges
 from assay.ask.tables import (
     Block,
     Diff,
@@ -57,10 +58,6 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
-_RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
-"""A range of whole numbers, without its end; and how many levels are written out at most."""
-_TOKENS, PLACED = re.compile(r"(-?\d{1,4})?:(-?\d{1,4})?"), ("position", "source_position")
-"""A range of tokens, without its end, and the fields that may be one."""
 MISTAKES = 9
 """So many mistakes of a file are reported at once."""
 HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -325,7 +322,7 @@ def parsed(path: Path, whole: str) -> Text:
         table = tomllib.loads(toml)
     except (ValueError, RecursionError) as e:  # a whole number may have more digits than Python's
         raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
-    _spell_ranges(table)
+    ranges.spell(path, table)
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
@@ -375,39 +372,6 @@ def _kinds() -> dict[str, type[msgspec.Struct]]:
     """The tables of a study that there may be several of."""
     fields = msgspec.structs.fields(Study)
     return {f.name: get_args(f.type)[0] for f in fields if get_origin(f.type) is tuple}
-
-
-def _spell_ranges(table: Any) -> None:
-    """Write the levels of a sweep that is a range, such as "0:30" or "0:30:5", one by one, and the
-    tokens of a position that is one."""
-    for kind in ("direction", "intervene", "read", "probe"):
-        entries = table.get(kind)
-        for entry in entries if isinstance(entries, list) else ():
-            entry = entry if isinstance(entry, dict) else {}
-            block = entry.get("block")
-            for held, field in (*((entry, f) for f in PLACED), (block, "to")):
-                if kind in ("intervene", "read") and isinstance(held, dict) and field in held:
-                    held[field] = _spelled_tokens(held[field])
-            sweep: Any = entry.get("sweep")
-            for name, levels in [*sweep.items()] if isinstance(sweep, dict) else ():
-                if isinstance(levels, str) and (match := _RANGE.fullmatch(levels)):
-                    first, end, step = (int(x) for x in match.groups("1"))
-                    some = range(first, end, step)[: LEVELS + 1] if step else range(0)
-                    sweep[name] = [*some]
-
-
-def _spelled_tokens(place: Any) -> Any:
-    """Write the tokens of a range, such as "4:10", ":4" or "-5:", one by one, also within a list;
-    any other place, and a range whose ends are not counted from the same end, as it is."""
-    if isinstance(place, list):
-        lists = [x if isinstance(x, list) else [x] for x in map(_spelled_tokens, place)]
-        return [n for some in lists for n in some]
-    ends = _TOKENS.fullmatch(place) if isinstance(place, str) else None
-    if not ends or place == ":":
-        return place
-    first, end = int(ends[1] or 0), int(ends[2] or 0)
-    same_end = (first < 0) == (end < 0 or not ends[2])
-    return [*range(first, end)] or place if same_end else place
 
 
 def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -52,7 +52,7 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
-_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|count|argmax)\(")
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|count|argmax|argmin)\(")
 """What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 

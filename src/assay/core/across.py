@@ -17,23 +17,23 @@ from assay.core.heavy import xr
 Rows = Float[np.ndarray, " unit"]
 
 
-def corr(x: Any, y: Any) -> Any:
+def corr(x: Any, y: Any, apart: Sequence[str] = ()) -> Any:
     """Pearson's correlation.
 
     Formula: r + z_x z_y − r (z_x² + z_y²) / 2 of each unit, z with mean 0 and variance 1
     Source: Devlin et al., Robust estimation and outlier detection with correlation coefficients,
     Biometrika 62 (1975)
     """
-    return _by_unit("corr", _corr, x, y)
+    return _by_unit("corr", _corr, x, y, apart)
 
 
-def spearman(x: Any, y: Any) -> Any:
+def spearman(x: Any, y: Any, apart: Sequence[str] = ()) -> Any:
     """Spearman's rank correlation, ties at their mean rank.
 
     Formula: r + (n − 1)(mean of r without one unit − r without this one)
     Source: Efron, The jackknife, the bootstrap and other resampling plans (1982)
     """
-    return _by_unit("spearman", _spearman, x, y)
+    return _by_unit("spearman", _spearman, x, y, apart)
 
 
 def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
@@ -60,7 +60,7 @@ def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
     return r + moved.mean([*over], skipna=False)
 
 
-def auroc(score: Any, label: Any) -> Any:
+def auroc(score: Any, label: Any, apart: Sequence[str] = ()) -> Any:
     """The probability that a unit of the higher label has the higher score, ties counting half.
 
     Formula: A + (V − A) / p of each unit, V the share of the other label that it is on the right
@@ -68,7 +68,7 @@ def auroc(score: Any, label: Any) -> Any:
     Source: DeLong et al., Comparing the areas under two or more correlated ROC curves, Biometrics
     44 (1988)
     """
-    return _by_unit("auroc", auroc_by_unit, score, label)
+    return _by_unit("auroc", auroc_by_unit, score, label, apart)
 
 
 RATES = {
@@ -130,18 +130,21 @@ def auroc_by_unit(score: Rows, label: Rows) -> Rows:
     return area + (share - area) / np.where(high, high.mean(), 1 - high.mean())
 
 
-def _by_unit(name: str, statistic: Callable[[Rows, Rows], Rows], x: Any, y: Any) -> Any:
-    """A statistic over the units that are no seeds, of each seed by itself; over seeds where there
-    are no others. Of single numbers, of which there is none, NaN. Raises: ClaimError for anything
-    that is no table of units."""
+def _by_unit(
+    name: str, statistic: Callable[[Rows, Rows], Rows], x: Any, y: Any, apart: Sequence[str]
+) -> Any:
+    """A statistic over the units that are no seeds, of each seed, and each level of the dimensions
+    `apart`, by itself; over seeds where there are no others. Of single numbers, of which there is
+    none, NaN. Raises: ClaimError for anything that is no table of units."""
     if np.ndim(x) == np.ndim(y) == 0 and not hasattr(x, "dims"):
         return np.nan
     if not all(isinstance(a, xr.DataArray) for a in (x, y)):
         raise ClaimError(f"{name}(…) takes measures over units")
     first, second = xr.broadcast(x, y)
     # what only one of them has, such as the level of a sweep, is taken by itself
-    units = [d for d in first.dims if d != "seed" and d in x.dims and d in y.dims]
-    units = units or [d for d in first.dims if d != "seed"] or [*first.dims]
+    known = [d for d in first.dims if d not in apart]
+    units = [d for d in known if d != "seed" and d in x.dims and d in y.dims]
+    units = units or [d for d in known if d != "seed"] or known
     if len(units) != 1:
         raise ClaimError(f"{name}(…) is over one kind of unit, got {', '.join(map(str, units))}")
     (unit,) = units
@@ -149,7 +152,7 @@ def _by_unit(name: str, statistic: Callable[[Rows, Rows], Rows], x: Any, y: Any)
     a, b = (z.transpose(*rest, unit).values for z in (first, second))
     whole = np.full(a.shape, np.nan)
     for i in np.ndindex(a.shape[:-1]):
-        known = np.isfinite(a[i]) & np.isfinite(b[i])
-        if known.any():
-            whole[(*i, known)] = statistic(a[i][known], b[i][known])
+        both = np.isfinite(a[i]) & np.isfinite(b[i])
+        if both.any():
+            whole[(*i, both)] = statistic(a[i][both], b[i][both])
     return first.transpose(*rest, unit).copy(data=whole).transpose(*first.dims)

@@ -11,7 +11,8 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     auroc[task=gender, probe=lr] > 0.5      of several
     mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
                                             of several: over=(kind, probe); so are sum, max,
-                                            min, median, and argmax, the level of the largest
+                                            min, median, and argmax and argmin, the level of the
+                                            largest and of the smallest
     max(a.x - b.x, over=layer) > 1          of arithmetic as well
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so; so is last
@@ -23,7 +24,9 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     max(mean(a.x), over=layer) > 1          the largest mean over units, where above it is the
                                             maximum of each unit; so are min, median, argmax,
                                             first(mean(a.x) > .9, over=layer), count and share
-    a.x[layer=argmax(b.y)] > 1              at the level at which another mean is largest
+    a.x[layer=argmax(b.y)] > 1              at the level at which another mean is largest, or,
+                                            with argmin, smallest
+    first(a.x > 1 and b.y < 2, over=layer)  where both are so; likewise in count, share and last
 
 Numbers, + - * /, log, log2, exp, sqrt, abs and these; nothing else. Nothing is averaged that the
 text does not name: a dimension that is neither a unit nor named is refused with its levels."""
@@ -37,7 +40,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
 
@@ -222,15 +225,16 @@ class Parsed:
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))
 
 
-def parse(text: str, *, compared: bool = True) -> Parsed:
+def parse(text: str, *, compared: bool = True, sized: bool = True) -> Parsed:
     """The claim that a text like "gated.fvu - relu.fvu < -0.02" makes; not `compared`, the quantity
-    of an estimate, "gated.fvu - relu.fvu", whose range is everything.
+    of an estimate, "gated.fvu - relu.fvu", whose range is everything; not `sized`, a condition of
+    each unit, in which two columns may be compared without a number.
 
     A strict sign is kept: with < the threshold itself does not hold.
     Raises: ClaimError when it is no comparison with a number, or of an estimate is one, or uses
     anything beyond the language.
     """
-    reader = _Claim(text, "claim" if compared else "estimate")
+    reader = _Claim(text, "claim" if compared else "estimate", sized)
     try:
         return reader.parsed()
     except RecursionError as e:
@@ -271,7 +275,7 @@ def range_of(parsed: Parsed, low: float, high: float) -> tuple[float, float] | N
     return None if math.isnan(sum(found)) else found
 
 
-HOW = ("sum", "max", "min", "median", "argmax", "first", "last", "count")
+HOW = ("sum", "max", "min", "median", "argmax", "argmin", "first", "last", "count")
 """Functions over the levels of a dimension, besides the mean."""
 PAIRED = ("corr", "spearman")
 """Functions of two measures, over units or over the levels of a dimension."""
@@ -284,6 +288,7 @@ _EXAMPLES = {
     "min": "min(main.slope, over=kind)",
     "median": "median(main.slope, over=kind)",
     "argmax": "argmax(main.effect, over=layer)",
+    "argmin": "argmin(main.loss, over=layer)",
     "count": "count(main.slope > 0.4, over=kind)",
     "first": "first(main.rank <= 10, over=layer)",
     "last": "last(main.rank > 10, over=layer)",
@@ -316,8 +321,9 @@ class _Claim(Reader):
         '"no-aux".fvu, relu["dead share"]; levels too, as in fvu[kind="top-k"]'
     )
 
-    def __init__(self, text: str, kind: str) -> None:
+    def __init__(self, text: str, kind: str, sized: bool) -> None:
         super().__init__(text, kind)
+        self.sized = sized
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
@@ -359,13 +365,16 @@ class _Claim(Reader):
             isinstance(body, ast.Call) and _how(body) == "share" and not body.keywords,
             tuple(self.together),
             walk,
-            tuple(self.meant),
+            (*self.meant, *dict.fromkeys(_computed(body, statistic is not mean))),
             _how(_unmarked(body)) in across.RATES,
         )
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         if isinstance(node, ast.Subscript) and _choosers(node.slice):
             return _at(self, node, inside)
+        if isinstance(node, _Both):
+            walks = [self.walk(margin, inside) for margin in node.margins]
+            return lambda names: reduce(np.minimum, (walk(names) for walk in walks))
         column = self._named(node)
         if column is None:
             return None
@@ -397,6 +406,10 @@ class _Claim(Reader):
             return _rate(self, rate, inside)
         if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
             return self._mean(node)
+        if _how(node) in (*PAIRED, "auroc") and (over := self.kept):
+            apply = self.FUNCTIONS[_how(node)][1]
+            first, second = (self.walk(x, inside) for x in self.values(node, 2, 2))
+            return lambda names: apply(first(names), second(names), over)
         if not _is_mean(node):
             return super().call(node, inside, more)
         (inner,) = self.values(node, 1, 1)
@@ -434,6 +447,8 @@ class _Claim(Reader):
         bodies = [*node.args]
         if how in _FOUND:
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
+        if how == "argmin":
+            how, bodies = "argmax", [_negated(bodies[0])]
         calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
         # the mean of what units give of it is the number of all units
         averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
@@ -507,7 +522,9 @@ class _Claim(Reader):
             body, beyond = node.args[0] if len(node.args) == 1 else node, None
             if how in ("first", "last"):
                 body, beyond = _compared(self, body, _EXAMPLES[how])
-            inner = self._named(body) if body is not node and how != "count" else None
+            inner = (
+                self._named(body) if body is not node and how not in ("count", "argmin") else None
+            )
             if inner is None or inner.over or inner.how == "each":
                 return None
             over = _dims(self, node)
@@ -594,12 +611,14 @@ def _at(reader: _Claim, node: ast.Subscript, inside: bool) -> Walk:
     if more or other or reader.kept or not inside or not isinstance(dim, str):
         raise reader.no(
             f"{_describe_node(node)} is of the means over units, at the level at which one of "
-            "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)]"
+            "them is largest or smallest: write it by itself, as in "
+            "main.right[layer=argmax(main.effect)]"
         )
     rest = [x for x in _parts(node.slice) if x is not chosen]
     curve = ast.Subscript(node.value, ast.Tuple(rest)) if rest else node.value
     chooser = ast.Call(chooser.func, args=chooser.args, keywords=[])
-    bodies = [_mean_of(curve), _mean_of(reader.values(chooser, 1, 1)[0])]
+    rival = _mean_of(reader.values(chooser, 1, 1)[0])
+    bodies = [_mean_of(curve), _negated(rival) if _how(chooser) == "argmin" else rival]
     return reader._of_means(node, AT, (dim,), None, bodies)
 
 
@@ -626,6 +645,11 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
         if isinstance(tree, ast.Compare):
             raise reader.no("an estimate has no threshold; leave it out, or make it a claim")
         return -math.inf, math.inf, tree
+    if isinstance(tree, ast.BoolOp):
+        raise reader.no(
+            "a claim is one comparison; make two claims of it, or say in which share of the units "
+            "both are so, as in share(main.right > 0 and main.known > 0.5) > 0.8"
+        )
     if not isinstance(tree, ast.Compare):
         raise reader.no(f"it compares nothing; {example}")
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
@@ -646,6 +670,14 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     text = _difference(reader.text, tree) if numbers == [None, None] else ""
     if text and isinstance(reader, _Claim):
         reader.meant.append(f"{reader.text} is judged as {text}")
+        sides = [_unmarked(part) for part in parts]
+        if reader.sized and all(isinstance(x, ast.expr) and reader._named(x) for x in sides):
+            less = "-" if isinstance(tree.ops[0], ast.Lt | ast.LtE) else ""
+            raise reader.no(
+                "any difference would satisfy it, however small, and a control without an effect "
+                "could not be beaten; name the smallest difference that matters, as in "
+                f"{text.removesuffix('0')}{less}0.1"
+            )
         reader.text = text
         return _range(reader, reader.tree())
     match numbers:
@@ -706,9 +738,35 @@ def _dims(reader: Reader, node: ast.Call) -> tuple[str, ...]:
     return names
 
 
+class _Both(ast.expr):
+    """The smallest of the margins by which several comparisons are so: at least 0 where all are."""
+
+    _fields = ("margins",)
+
+    def __init__(self, margins: list[ast.expr]) -> None:
+        super().__init__()
+        self.margins = margins
+
+
+def _margin(body: ast.expr, beyond: tuple[str, float]) -> ast.expr:
+    """By how much a comparison is so: 0 or more, also of a strict one."""
+    sign, edge = beyond
+    if sign in ("<", ">"):
+        edge = math.nextafter(edge, math.inf if sign == ">" else -math.inf)
+    sides = (body, ast.Constant(edge))
+    left, right = sides if sign in (">", ">=") else sides[::-1]
+    return ast.BinOp(left, ast.Sub(), right)
+
+
+def _negated(node: ast.expr) -> ast.expr:
+    return ast.UnaryOp(ast.USub(), node)
+
+
 def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
     """What is compared with a number within a function, the sign and the number; of two measures
-    their difference with 0."""
+    their difference with 0; of several comparisons the smallest margin."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        return _Both([_margin(*_compared(reader, x, example)) for x in node.values]), (">=", 0.0)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in WRITTEN:
         edge = _number(node.comparators[0])
         if edge is None and _has_column(node.left) and _has_column(node.comparators[0]):
@@ -785,6 +843,18 @@ def _is_ratio(node: ast.expr) -> bool:
     """Whether a measure is divided by something that names one."""
     ratios = (n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div))
     return any(_has_column(n.right) for n in ratios)
+
+
+def _computed(node: ast.AST, of_means: bool) -> Iterator[str]:
+    """Of what ratios and logarithms of measures are computed, in words: of means, or of units."""
+    ratio = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _has_column(node.right)
+    bent = _how(node) in ("log", "log2", "exp", "sqrt")
+    if isinstance(node, ast.expr) and (ratio or (bent and _has_column(node))):
+        natural = ", the natural logarithm," if _how(node) == "log" else ""
+        of = "of the means over units" if of_means else "for each unit, and then averaged"
+        yield f"{_unparsed(node)}{natural} is computed {of}"
+    for child in ast.iter_child_nodes(node):
+        yield from _computed(child, of_means and _unmarked(node) is node)
 
 
 def _number(node: ast.expr) -> float | None:
@@ -892,7 +962,8 @@ def _parts(node: ast.expr) -> list[ast.expr]:
 def _choosers(node: ast.expr) -> list[ast.Compare]:
     """The levels that are chosen, as in [layer=argmax(a.x)]."""
     pairs = (x for x in _parts(node) if isinstance(x, ast.Compare) and len(x.ops) == 1)
-    return [x for x in pairs if isinstance(x.ops[0], ast.Eq) and _how(x.comparators[0]) == "argmax"]
+    hows = ("argmax", "argmin")
+    return [x for x in pairs if isinstance(x.ops[0], ast.Eq) and _how(x.comparators[0]) in hows]
 
 
 def _level(node: ast.expr) -> Level | None:

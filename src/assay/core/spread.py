@@ -73,6 +73,21 @@ def cosine(x: Vectors) -> Moved:
     return float(each.mean()), 2 * (n - 1) ** 2 / (n * max(1, n - 2)) * (each - each.mean())
 
 
+def cka(x: Vectors, y: Float[np.ndarray, "n e"]) -> Moved:
+    """How alike two sets of vectors lie, vector i of one with vector i of the other: linear CKA.
+
+    Formula: ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖), X and Y less their means, norms of all entries
+    Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019
+    """
+    k, m = ((z - z.mean(0)) @ (z - z.mean(0)).T for z in (x, y))
+    both, own, other = ((a * b).mean(1) for a, b in ((k, m), (k, k), (m, m)))
+    with np.errstate(all="ignore"):
+        alike = both.mean() / np.sqrt(own.mean() * other.mean())
+        # how much of each product is a vector's, times two since it is in both of its factors
+        shares = [2 * (z / z.mean() - 1) for z in (both, own, other)]
+        return float(alike), alike * (shares[0] - shares[1] / 2 - shares[2] / 2)
+
+
 def distance(x: Vectors, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> Moved:
     """How far the mean of some vectors is from that of others.
 

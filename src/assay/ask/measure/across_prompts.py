@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
+from assay.ask.measure import similarity
 from assay.ask.measure.activations import own_site
 from assay.ask.measure.directions import label_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
@@ -22,6 +23,7 @@ _WORDS = {
     "participation_ratio": "participation ratio of",
     "explained": "share of the variance that {n} principal component{s} explain{v} of",
     "cosine": "mean cosine of every two of",
+    "cka": "linear CKA of",
     "distance": "distance between the means for {first} and {second} of",
 }
 
@@ -53,14 +55,22 @@ def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
 def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     """One number of the activations on all prompts, of which each prompt has a part: their mean is
     the number, and they vary as it does between samples of prompts."""
-    site = own_site(read, prompt)
+    site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
+    pairs = read.across == "cka"
+    other, of = similarity.second(read, prompt, context) if pairs else (site, None)
 
-    def vectors(reading: Sequence[PassOutput]) -> list[Float[np.ndarray, " d"]]:
-        return [seen.act(site, read.position).flatten().cpu().numpy() for seen in reading]
+    def vector(seen: PassOutput) -> Float[np.ndarray, " d"]:
+        acts = [seen.act(site, read.position)]
+        acts += [of(seen).act(other, read.position)] if of else []
+        return np.concatenate([x.flatten().cpu().numpy() for x in acts])
 
-    dealt = context.stands_in == "labels"
-    return Ready(vectors, sites=(site,), of_all=partial(_of_all, read, dealt))
+    return Ready(
+        lambda reading: [vector(seen) for seen in reading],
+        sites=(site, other),
+        compares=pairs and not read.other_site,
+        of_all=partial(_of_all, read, dealt, prompt.folder.width(site)),
+    )
 
 
 def of_each(
@@ -86,15 +96,16 @@ def of_each(
 
 
 def _of_all(
-    read: Read, dealt: bool, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
+    read: Read, dealt: bool, width: int, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
 ) -> Float[np.ndarray, " n"]:
     """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
-    are `dealt`."""
+    are `dealt`. Of two sites, the first `width` numbers of a vector are the first one's."""
     of: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
         "effective_rank": spread.effective_rank,
         "participation_ratio": spread.participation_ratio,
         "explained": partial(spread.explained, components=read.components),
         "cosine": spread.cosine,
+        "cka": lambda x: spread.cka(x[:, :width], x[:, width:]),
     }
     if read.labels is not None:
         labels = np.array([label_of(row.columns[read.label]) for row in rows])

@@ -5,7 +5,6 @@ all rows at once, for what is learned from them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.ask.measure import dictionaries, directions, own_code
+from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions, prompt
@@ -41,14 +41,11 @@ FEWEST = 4
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    named, heads = [head_of(x) for x in read.heads or (read.pattern,)], 0
+    named = [head_of(x) for x in read.heads or (read.pattern,)]
+    heads = read_sizes(prompt.folder.config)["h"]
     for layer, head in named:
         prompt.folder.check(Site("pattern", layer))
-        if head >= (heads := read_sizes(prompt.folder.config)["h"]):
-            raise DataError(
-                f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to "
-                f"{heads - 1}; got {layer}.{head}"
-            )
+        check_heads(read.name, layer, [head], heads)
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
         raise DataError(
@@ -170,27 +167,6 @@ def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
         return spread.cosine(reading.rows(site, "mean").flatten(1).double().cpu().numpy())[0]
 
     return Ready(each(number), sites=(site,))
-
-
-def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the tokens of a prompt lie with and without a change.
-
-    Formula: ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖), X and Y [token, d] less their means, norms of all entries
-    Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019
-    """
-    site = own_site(read, prompt)
-    if len(prompt.own) < FEWEST:
-        raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
-
-    def number(reading: PassOutput) -> float:
-        both = (reading, replace(reading, acts=reading.before))
-        x, y = (seen.rows(site, "mean").flatten(1).double() for seen in both)
-        x, y = x - x.mean(0), y - y.mean(0)
-        ours, theirs = x @ x.T, y @ y.T
-        alike = float((ours * theirs).sum() / (ours.norm() * theirs.norm()).clamp_min(1e-300))
-        return min(1.0, alike)  # but for rounding it is no more
-
-    return Ready(each(number), sites=(site,), compares=True)
 
 
 def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:

@@ -165,8 +165,9 @@ def of_model(
 
 
 def compares_texts(read: Read) -> bool:
-    """Whether a read compares the prompt with another text of its row."""
-    return bool(read.similarity) and not read.heads
+    """Whether a read compares the prompt with another text of its row, or two sites on it, one of
+    which another row's text may have."""
+    return bool(read.other_site or (read.similarity and not read.heads))
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
@@ -182,15 +183,8 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
-    every: list[str] = []
-    for name in reads.ANSWERS:
-        texts = getattr(read, name, ())
-        every += [
-            t
-            for answer in ((texts,) if isinstance(texts, str) else texts)
-            for t in texts_of(answer)
-        ]
-    return tuple(text for text in every if text)
+    every = [answer for name in reads.ANSWERS for answer in texts_of(getattr(read, name))]
+    return tuple(text for answer in every for text in texts_of(answer) if text)
 
 
 def varies(read: Read, prompts: PromptSet) -> bool:
@@ -254,5 +248,5 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, P
         if not candidates:
             raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
         other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
-        partners[i] = replace(other, columns=row.columns, place=row.place)
+        partners[i] = replace(other, columns=row.columns, place=row.place, instead_of=row)
     return partners

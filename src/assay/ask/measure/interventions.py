@@ -15,7 +15,7 @@ from jaxtyping import Float
 from assay.ask.measure import directions, edges
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Prompt, whole_slot
+from assay.ask.measure.seen import Prompt, range_ends, whole_slot
 from assay.ask.tables import (
     Block,
     Direction,
@@ -752,6 +752,8 @@ def token_in_words(place: Positions) -> str:
         return " and ".join(map(token_in_words, place))
     if slot := whole_slot(place):
         return f"every token of {slot.strip('{}')}"
+    if ends := range_ends(place):
+        return f"the tokens from {ends[0] or 0} to {'the last' if ends[1] is None else ends[1] - 1}"
     if place == -1 and not isinstance(place, str):
         return "the last token"
     if isinstance(place, str) and place.startswith("{"):

@@ -482,7 +482,9 @@ class Readings:
                     if base and was and apart:
                         less = np.array(base.ready[p][k].numbers(was), dtype=float)
                     if read.of_all:
-                        for of_base, x in enumerate([numbers, less] if base else [numbers]):
+                        for of_base, x in enumerate(
+                            [numbers, less] if base and apart else [numbers]
+                        ):
                             shape = (self.passes.count, len(self.ready), x.shape[1])
                             of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
                             of_read[variants.start : variants.stop, p] = x

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import SLOT, PromptSet, chat, filled
-from assay.ask.measure.seen import Prompt, prompt, whole_slot
+from assay.ask.measure.seen import Prompt, prompt, range_ends, whole_slot
 from assay.ask.tables import Position, Positions
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -102,6 +102,8 @@ def _sources(p: Prompt, other: Prompt, places: Positions, prompts: PromptSet) ->
         if any(part is None for part in parts):
             return None
         return [*dict.fromkeys(n for part in parts for n in part or ())]
+    if range_ends(places):
+        return other.all_at(places)
     slot = whole_slot(places)
     place = _stand_in(p, other, slot or places, prompts)
     if place is None:

@@ -50,6 +50,8 @@ class PromptRow:
     chat: Chat | None = None
     """Its messages, where it is a chat: `text` then is what these say, until a model's template
     has made a text of them."""
+    instead_of: PromptRow | None = None
+    """In a control: the row in whose place this one is read."""
 
     def fill(self, text: str) -> str:
         """Fill the slots of another text from this row. Raises: DataError for a slot that is no

@@ -21,7 +21,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready, texts_of, whole_slot
+from assay.ask.measure.seen import Context, Prompt, Ready, range_ends, texts_of, whole_slot
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.measures import taken_names
@@ -74,13 +74,16 @@ def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
 def _where(read: Read) -> str:
     """At which token, and where in the model, in words."""
     usual = read.position == -1 and isinstance(read.position, int)
-    several = isinstance(read.position, tuple) or whole_slot(read.position)
+    several = (
+        isinstance(read.position, tuple) or whole_slot(read.position) or range_ends(read.position)
+    )
     token = {"mean": ", mean over tokens", "all": ", highest over tokens"}.get(
         str(read.position), f" at token {read.position}"
     )
     if several:
         token = f" at {interventions.token_in_words(read.position)}"
     site = f" at {read.site}" if read.site else ""
+    site += f" and at {read.other_site}" if read.other_site else ""
     return f"{site}{'' if usual else token}"
 
 
@@ -182,6 +185,20 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
+
+
+def _of_written(how: str) -> Kind:
+    """Whether what the model writes contains, or begins with, one of some texts."""
+    return Kind(
+        next_tokens.generates,
+        lambda r: f"whether {_written_on(r)} {how} {_quoted(r.generates or r.begins)}",
+        SHARE,
+        "falls",
+        _SHARE,
+        fields=("tokens", "temperature"),
+    )
+
+
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
@@ -257,22 +274,8 @@ KINDS: Mapping[str, Kind] = {
         "lower",
         fields=("position",),
     ),
-    "generates": Kind(
-        next_tokens.generates,
-        lambda r: f"whether {_written_on(r)} contain {_quoted(r.generates)}",
-        SHARE,
-        "falls",
-        _SHARE,
-        fields=("tokens", "temperature"),
-    ),
-    "begins": Kind(
-        next_tokens.generates,
-        lambda r: f"whether {_written_on(r)} begin with {_quoted(r.begins)}",
-        SHARE,
-        "falls",
-        _SHARE,
-        fields=("tokens", "temperature"),
-    ),
+    "generates": _of_written("contain"),
+    "begins": _of_written("begin with"),
     "written": Kind(
         next_tokens.written,
         lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
@@ -324,11 +327,12 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"{weights.WORDS[r.weights]} of {', '.join(map(str, r.heads))}"
             + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
+            + (f", which reads {r.site} of a token alone in place of its embedding" * bool(r.site))
         ),
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "token", "onto"),
+        fields=("heads", "token", "onto", "site"),
     ),
     "pattern": Kind(
         activations.pattern,
@@ -425,20 +429,26 @@ KINDS: Mapping[str, Kind] = {
     ),
     "across": Kind(
         across_prompts.across,
-        lambda r: f"{across_prompts.words(r)} the activations{_where(r)} on all prompts",
+        lambda r: (
+            f"{across_prompts.words(r)} the activations{_where(r)} on all prompts"
+            f"{', with and without the change' if same(r) is not None else ''}"
+        ),
         "1",
         "",
-        fields=(*_AT, "components", "labels", "label"),
+        fields=(*_AT, "components", "labels", "label", "other_site"),
         places=("mean",),
         skips_first=True,
     ),
     "cka": Kind(
-        activations.cka,
-        lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
+        similarity.cka,
+        lambda r: (
+            f"linear CKA of its tokens{_where(r)}"
+            f"{'' if r.other_site else ' and without the change'}"
+        ),
         SHARE,
         "falls",
         _SHARE,
-        fields=("site",),
+        fields=("site", "other_site"),
         same=1.0,
     ),
     "jaccard": Kind(
@@ -457,7 +467,7 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         similarity.ends,
-        fields=(*_AT, "heads", "other_text"),
+        fields=(*_AT, "heads", "other_text", "other_site"),
         places=("mean", "all"),
         skips_first=True,
     ),
@@ -523,7 +533,15 @@ def worse(read: Read) -> str:
 
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
-    return KINDS[kind_of(read)].same is not None
+    return same(read) is not None
+
+
+def same(read: Read) -> float | None:
+    """Of what compares a changed model with the untouched one, or two models: the number of no
+    change; None of any other read."""
+    if read.other_site:
+        return None
+    return 1.0 if read.across == "cka" else KINDS[kind_of(read)].same
 
 
 def is_fixed(read: Read) -> bool:
@@ -604,6 +622,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(
             f'{read.name}: distance is of two groups of rows; write across = "distance" with '
             'labels = ["code", "prose"]'
+        )
+    if read.other_site and (read.across not in ("", "cka") or read.other_site == read.site):
+        raise DataError(
+            f"{read.name}: other_site is another site than {read.site}, for similarity, cka = true "
+            'or across = "cka"'
         )
     if read.weights:
         weights.check(read)
@@ -726,7 +749,7 @@ def _check_point(
     read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
     """Refuse what a level of a sweep makes no site, no head and no place."""
-    for text in (read.site, *read.sites, *(filled(d, point).site for d in along)):
+    for text in (read.site, read.other_site, *read.sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
             raise DataError(
                 f"{read.name}: site {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"
@@ -740,11 +763,12 @@ def _check_point(
         place: Any = getattr(read, field_name)
         several = place if isinstance(place, tuple) and field_name == "position" else (place,)
         several = () if field_name == "attends" and place == "" else several
-        single = [p for p in several if not (field_name == "position" and whole_slot(p))]
+        spans = field_name == "position"
+        single = [p for p in several if not (spans and (whole_slot(p) or range_ends(p)))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
             known = " or ".join(f'"{w}"' for w in words)
             more = (
-                ', a list of these, "4:10" or "-5:", "all of {city}"'
+                ', a list of these, "4:10" or "1:", "all of {city}"'
                 if field_name == "position"
                 else ""
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,8 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
 T = TypeVar("T")
+TOKENS = re.compile(r"(-?\d{1,4})?:(-?\d{1,4})?")
+"""A range of tokens, without its end."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Prompt:
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:
             slots = ", ".join(f"{{{s}}}" for s in self.row.spans) or "none"
-            hint = '; a range is "4:10", ":4" or "-5:", in a [[read]] or an [[intervene]]'
+            hint = '; a range is "4:10", ":4" or "1:", in a [[read]] or an [[intervene]]'
             raise DataError(
                 f"{self.row.place}: position {place!r} is neither a number nor a slot of the "
                 f"prompt; slots: {slots}{hint if ':' in place else ''}"
@@ -142,6 +145,10 @@ class Prompt:
             return [*dict.fromkeys(n for place in places for n in self.all_at(place))]
         if slot := whole_slot(places):
             return self.covered(slot)
+        if ends := range_ends(places):
+            if found := [*range(len(self.tokens))[slice(*ends)]]:
+                return found
+            raise DataError(f"{self.row.place} has {len(self.tokens)} tokens, none at {places}")
         return [self.at(places)]
 
     def covered(self, place: Position) -> list[int]:
@@ -172,6 +179,14 @@ def whole_slot(place: Position) -> str:
     """The slot of which a place is every token, as in "all of {city}"; "" of any other place."""
     slot = place.removeprefix("all of ") if isinstance(place, str) else ""
     return slot if slot != place and SLOT.fullmatch(slot) else ""
+
+
+def range_ends(place: Position) -> tuple[int | None, int | None] | None:
+    """The first token of a range such as "1:" or "2:-2" and that behind its last, None for an end
+    that is open; None of any other place."""
+    match = TOKENS.fullmatch(place) if isinstance(place, str) and place != ":" else None
+    first, end = (None if x is None else int(x) for x in match.groups()) if match else (None, None)
+    return (first, end) if match else None
 
 
 def texts_of(some: str | tuple[T, ...]) -> tuple[str | T, ...]:

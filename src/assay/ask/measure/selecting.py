@@ -65,7 +65,7 @@ def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
 def condition(text: str) -> Parsed:
     """The condition by which prompts are selected; of a name alone that its read is 1. Raises:
     ClaimError."""
-    return parse(f"{text} >= 1" if text.isidentifier() else text)
+    return parse(f"{text} >= 1" if text.isidentifier() else text, sized=False)
 
 
 def in_words(prompts: PromptSet, levels: int, measured: int | None = None) -> str:

@@ -1,23 +1,27 @@
-"""Similarity: how alike the activations of two texts are, or how alike heads attend."""
+"""Similarity: how alike the activations of two texts or of two sites are, also with and without a
+change, or how alike heads attend."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
+from msgspec import structs
 
 from assay.ask.measure import replacements
-from assay.ask.measure.activations import own_site
+from assay.ask.measure.activations import FEWEST, own_site
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, prompt
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
+from assay.ask.measure.seen import prompt as seen_prompt
 from assay.ask.tables import Read
-from assay.core import rng
+from assay.core import rng, spread
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
@@ -45,38 +49,78 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{read.name}: similarity is of two texts at a site, such as "
             '"blocks.9.hook_resid_post", or of two or more heads; give one of these'
         )
-    return _of_heads(read, prompt, context) if read.heads else _of_texts(read, prompt, context)
+    return _of_heads(read, prompt, context) if read.heads else _of_two(read, prompt, context)
 
 
-def _of_texts(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The similarity of what a site has on the prompt and on its other text, each at `position`;
-    where that is several tokens, of the means over them. The other text is read without the
-    intervention of the arm."""
-    if read.position == "all":
-        raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
-    assert context.shown is not None
-    site, other = own_site(read, prompt), other_text(read, prompt, context.shown)
-    if read.position != "mean":
-        prompt.all_at(read.position), other.all_at(read.position)
-    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
-    sites = [Site(site.kind, n) for n in layers] or [site]
+def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How alike the tokens of a prompt lie at two sites, or at one with and without a change
+    (`spread.cka`)."""
+    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    if len(prompt.own) < FEWEST:
+        raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
 
     def number(reading: PassOutput) -> float:
-        acts = _read_once(context.subject, other, sites, reading)
-        x, y = (
-            seen.act(site, read.position).flatten().double()
-            for seen in (reading, PassOutput(other, acts=acts))
+        pairs = ((reading, site), (of(reading), other))
+        x, y = (seen.rows(s, "mean").flatten(1).double().cpu().numpy() for seen, s in pairs)
+        n = min(len(x), len(y))  # of two texts, those that both have
+        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # but for rounding it is no more
+        return 0.0 if math.isnan(alike) else alike
+
+    return Ready(each(number), sites=(site, other), compares=not read.other_site)
+
+
+def second(
+    read: Read, prompt: Prompt, context: Context
+) -> tuple[Site, Callable[[PassOutput], PassOutput]]:
+    """With what a read compares its site, and in which pass that is: another site in the same pass,
+    or, in the control `unrelated`, on the row's own text; what a site has on another text; or the
+    same site without the change. Another text is read without the intervention of the arm."""
+    own = prompt.row.instead_of
+    site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
+    if read.similarity and (read.other_text or not read.other_site):
+        assert context.shown is not None
+        other = other_text(read, prompt, context.shown)
+    elif not read.other_site:
+        return site, lambda reading: replace(reading, acts=reading.before)
+    elif own is None:
+        return site, lambda reading: reading
+    else:
+        other = seen_prompt(prompt.folder, own)
+    if read.position != "mean":
+        other.all_at(read.position)
+    layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
+    sites = [Site(site.kind, n) for n in layers] or [site]
+    return site, lambda reading: PassOutput(
+        other, acts=_read_once(context.subject, other, sites, reading)
+    )
+
+
+def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The similarity of what a site has on the prompt and on its other text, or of what two sites
+    have, each at `position`; where that is several tokens, of the means over them."""
+    if read.position == "all":
+        raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
+    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    if len(widths := {prompt.folder.width(s) for s in (site, other)}) > 1:
+        raise DataError(
+            f"{read.name}: {site} and {other} have different numbers of dimensions, "
+            f"{' and '.join(map(str, sorted(widths)))}; linear CKA compares such: cka = true"
         )
+    positions(read, prompt)
+
+    def number(reading: PassOutput) -> float:
+        pairs = ((reading, site), (of(reading), other))
+        x, y = (seen.act(s, read.position).flatten().double() for seen, s in pairs)
         return HOW[read.similarity](x, y)
 
-    return Ready(each(number), sites=(site,))
+    return Ready(each(number), sites=(site, other))
 
 
 def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
     """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
-    return prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
+    return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
 
 
 def _read_once(
@@ -96,7 +140,7 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean similarity of every two of some heads: of what they pay from the tokens at
     `position` to all tokens that these see, as one vector; "all" leaves out the first token, which
     sees itself alone."""
-    if read.position == "mean" or read.other_text:
+    if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
     named, count = [head_of(head) for head in read.heads], read_sizes(prompt.folder.config)["h"]
     if len({*named}) < 2:
@@ -137,8 +181,9 @@ def words(read: Read, where: str) -> str:
         start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
         several = "every two of heads" if len(read.heads) > 2 else "heads"
         return f"{read.similarity} of the attention{start} of {several} {', '.join(read.heads)}"
-    other = read.other_text or "the other text of its pair"
-    return f"{read.similarity} of the activations{where} on the prompt and on {other}"
+    pair = "" if read.other_site else "the other text of its pair"
+    other = f" and on {text}" if (text := read.other_text or pair) else ""
+    return f"{read.similarity} of the activations{where} on the prompt{other}"
 
 
 def ends(read: Read) -> tuple[float | None, float | None]:

@@ -1,5 +1,5 @@
 """Reads of weights: how far a head copies, whatever a model reads, and what its OV circuit makes of
-a token's embedding.
+a token's embedding, or of what a site, such as the first MLP, has for a token that is read alone.
 
 The weights of the norms are multiplied in, as TransformerLens does it: that before a block's part
 into what the part reads, that behind it into what it writes, and the last one into the
@@ -36,6 +36,8 @@ RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None)}
 """Of what differs between prompts; any other number has no interval that could end there."""
 Part = tuple[int, int]
 """Block and number of a head."""
+AT_ONCE = 2048
+"""Tokens that are read alone, in one pass."""
 Matrix: TypeAlias = 'Float[torch.Tensor, "i j"]'
 
 
@@ -49,12 +51,17 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         filled = [prompt.row.fill(t) for t in (read.token, read.onto or read.token)]
         texts = [Behind(t, tuple(prompt.folder.tokenizer.encode(t))) for t in filled]
     tokens = [text.tokens[0] for text in texts]
-    other = context.stands_in == "heads"
-    count = read_sizes(prompt.folder.config)["h"]
+    other, sizes = context.stands_in == "heads", read_sizes(prompt.folder.config)
+    width = prompt.folder.width(Site.parse(read.site)) if read.site else sizes["d"]
+    if width != sizes["d"]:
+        raise DataError(
+            f"{read.name}: heads read {sizes['d']} numbers, as the output of an MLP or the "
+            f"residual stream has, and {read.site} has {width}"
+        )
 
     def number(reading: PassOutput) -> float:
-        some = [(n, picks.another(h, count, reading.seed) if other else h) for n, h in parts]
-        key = (read.weights, *some, *tokens)
+        some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
+        key = (read.weights, read.site, *some, *tokens)
         if key not in context.memo:  # prompts, and edits, have it in common
             context.memo[key] = _number(read, context, some, tokens)
         return float(context.memo[key])
@@ -92,8 +99,9 @@ def _number(read: Read, context: Context, parts: list[Part], tokens: list[int]) 
     model: Pretrained = context.subject
     circuits = [_circuit(model, part) for part in parts]
     if read.weights == "copying":
-        return float(torch.stack([_copying(model, v, o, context.memo) for v, o in circuits]).mean())
-    start = of_token(model, "embedding", tokens[0]).double()
+        table = _onto_itself(model, read.site, context.memo)
+        return float(torch.stack([_copying(v, o, table) for v, o in circuits]).mean())
+    start = _entering(model, read.site, tokens[:1])[0].double()
     written = torch.stack([start @ v @ o for v, o in circuits]).sum(0)
     if read.weights == "ov_cosine":
         onto = of_token(model, "unembedding", tokens[1]).double()
@@ -136,23 +144,40 @@ def _circuit(model: Pretrained, part: Part) -> tuple[Matrix, Matrix]:
     return values[:, head * values.shape[1] // len(outputs)], outputs[head]
 
 
-def _copying(model: Pretrained, v: Matrix, o: Matrix, memo: dict[Any, Any]) -> torch.Tensor:
+def _copying(v: Matrix, o: Matrix, table: Matrix) -> torch.Tensor:
     """How far the eigenvalues of a head's full OV circuit, of all tokens onto all, are positive.
 
-    Formula: Σ Re λ / Σ |λ|, from −1 to 1, λ of W_E W_V W_O W_U, which are those of W_O (W_U W_E)
-    W_V
+    Formula: Σ Re λ / Σ |λ|, from −1 to 1, λ of X W_V W_O W_U, which are those of W_O (W_U X) W_V, X
+    the embeddings, or what enters the head in their place
     Source: Elhage et al., A Mathematical Framework for Transformer Circuits, 2021
     """
-    if "tokens" not in memo:
-        E, U = (embeddings(model, way).weight.detach() for way in ("embedding", "unembedding"))
-        size = min(len(E), len(U))
-        pairs = zip(E[:size].split(ROWS), U[:size].split(ROWS), strict=True)
-        product = sum((u.float().T @ e.float()).double() for e, u in pairs)
+    values = torch.linalg.eigvals(o @ table @ v)
+    return values.real.sum() / values.abs().sum()
+
+
+def _onto_itself(model: Pretrained, site: str, memo: dict[Any, Any]) -> Matrix:
+    """W_U X, what enters a head of every token by its unembedding, worked out once."""
+    if (key := ("tokens", site)) not in memo:
+        U = embeddings(model, "unembedding").weight.detach()
+        size = min(len(U), len(embeddings(model, "embedding").weight))
+        some = torch.arange(size).split(AT_ONCE if site else ROWS)
+        pairs = ((U[t], _entering(model, site, t.tolist())) for t in some)
+        product = sum((u.float().T @ x).double() for u, x in pairs)
         product = model.gain.double()[:, None] * product
         layer_norm = isinstance(model.final_norm, torch.nn.LayerNorm)
-        memo["tokens"] = product - product.mean(0) if layer_norm else product
-    values = torch.linalg.eigvals(o @ memo["tokens"] @ v)
-    return values.real.sum() / values.abs().sum()
+        memo[key] = product - product.mean(0) if layer_norm else product
+    found: Matrix = memo[key]
+    return found
+
+
+def _entering(model: Pretrained, site: str, tokens: list[int]) -> Float[torch.Tensor, "v d"]:
+    """What heads read of tokens: their embeddings, or what a site has for each as a text of its
+    own, whose tokens attend to nothing but it and what the model puts before every text."""
+    if not site:
+        return embeddings(model, "embedding").weight[tokens].detach().float()
+    place = Site.parse(site)
+    texts = torch.tensor([[*model.folder.opening, token] for token in tokens], device=model.device)
+    return model.run(texts, capture=[place], logits=False).acts[place][:, -1].float()
 
 
 def embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Linear:

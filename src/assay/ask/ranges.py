@@ -1,0 +1,80 @@
+"""Ranges: the levels of a sweep, blocks and tokens that a study writes as a range, such as "0:30",
+"1:" or "-5:", written out one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assay.ask.measure import models
+from assay.ask.measure.seen import range_ends
+from assay.core.errors import AssayError, ExperimentError
+from assay.subjects.folder import find
+from assay.subjects.sizes import read_sizes
+
+_RANGE, LEVELS = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?(?::(\d{1,9}))?"), 10_000
+"""A range of whole numbers, without its end; and how many levels are written out at most."""
+
+
+def spell(path: Path, table: Mapping[str, Any]) -> None:
+    """Write out, in the tables of a study, the levels of each sweep that is a range, the blocks in
+    which attention is blocked, and the tokens of a position. Raises: ExperimentError for a range
+    without an end where it is not known how many blocks or heads there are."""
+    for kind in ("direction", "intervene", "read", "probe"):
+        entries = table.get(kind)
+        for entry in entries if isinstance(entries, list) else ():
+            held = entry if isinstance(entry, dict) else {}
+            block = held["block"] if isinstance(held.get("block"), dict) else {}
+            places = ((held, "position"), (held, "source_position"), (block, "to"))
+            for of, field in places if kind in ("intervene", "read") else ():
+                if field in of:
+                    of[field] = _spelled_tokens(of[field])
+            sweep = held["sweep"] if isinstance(held.get("sweep"), dict) else {}
+            words = json.dumps([held, table.get("direction")], default=str)
+            for of, name in ((block, "layers"), *((sweep, name) for name in sweep)):
+                if isinstance(levels := of.get(name), str) and _RANGE.fullmatch(levels):
+                    counted = "layers" if of is block else _counted(name, words)
+                    of[name] = _spelled(levels, name, counted, path, table)
+
+
+def _spelled(levels: str, name: str, of: str, path: Path, table: Mapping[str, Any]) -> list[int]:
+    """The numbers of a range, without its end that of all blocks or of all heads of one."""
+    first, end, step = (None if x is None else int(x) for x in _RANGE.fullmatch(levels).groups())  # type: ignore[union-attr]
+    start = first or 0
+    if end is None:
+        try:
+            model = table["model"][0]
+            place = model.get("name") or model.get("like") or model["checkpoints"][0]
+            end = read_sizes(find(models.located(path.parent, place)).config)[of]
+        except (AssayError, KeyError, IndexError, TypeError, AttributeError):
+            why = "the model is not known" if of else "it is of neither blocks nor heads"
+            raise ExperimentError(
+                f'{path}: {name} = "{levels}" has no end, and {why}; write the end, as in '
+                f'"{start}:{start + 4}"'
+            ) from None
+        start += end if start < 0 else 0
+    return [*range(start, end, step or 1)[: LEVELS + 1]] if step != 0 else []
+
+
+def _counted(slot: str, words: str) -> str:
+    """What a slot numbers in the texts of a table: blocks or the heads of one; "" for anything
+    else."""
+    if re.search(rf'blocks\.{{{slot}}}|"{{{slot}}}\.|"layers": \["{{{slot}}}"\]', words):
+        return "layers"
+    return "h" if re.search(rf'"(pattern|heads)": \[?"[^\]]*\.{{{slot}}}"', words) else ""
+
+
+def _spelled_tokens(place: Any) -> Any:
+    """The tokens of a range, such as "4:10", ":4" or "-5:", also within a list; any other place,
+    and a range whose ends are not counted from the same end, as it is: prompts differ in it."""
+    if isinstance(place, list):
+        lists = [x if isinstance(x, list) else [x] for x in map(_spelled_tokens, place)]
+        return [n for some in lists for n in some]
+    if (ends := range_ends(place)) is None:
+        return place
+    first, end = (x or 0 for x in ends)
+    same_end = (first < 0) == (end < 0 or ends[1] is None)
+    return [*range(first, end)] or place if same_end else place
