@@ -186,8 +186,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
     text alone, where it is what the model writes, the likeliest token each time. A list in place of
     a text is any of its texts."""
-    rank: str = ""
-    """The rank of the text's first token among all that could follow, 1 the most probable."""
+    rank: str | bool = ""
+    """The rank of the text's first token among all that could follow, 1 the most probable; true:
+    that of the token that the untouched model, or the first model of a difference, finds most
+    probable there."""
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False

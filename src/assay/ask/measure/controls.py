@@ -183,7 +183,7 @@ def answers(read: Read) -> tuple[str, ...]:
         texts = getattr(read, name, ())
         every += [
             t
-            for answer in ((texts,) if isinstance(texts, str) else texts)
+            for answer in (() if texts is True else (texts,) if isinstance(texts, str) else texts)
             for t in texts_of(answer)
         ]
     return tuple(text for text in every if text)

@@ -211,11 +211,17 @@ KINDS: Mapping[str, Kind] = {
     ),
     "rank": Kind(
         next_tokens.rank,
-        lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
+        lambda r: (
+            f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable"
+            if isinstance(r.rank, str)
+            else f"rank{_lens(r)} of the next token that the untouched model predicts, 1 the first"
+        ),
         "rank",
         "rises",
         lambda r: (1.0, None),
         fields=_AT,
+        places=("mean",),
+        same=1.0,
     ),
     "entropy": Kind(
         next_tokens.entropy,
@@ -523,7 +529,14 @@ def worse(read: Read) -> str:
 
 def compares(read: Read) -> bool:
     """Whether a read is between a changed model and the untouched one, or between two models."""
-    return KINDS[kind_of(read)].same is not None
+    return same(read) is not None
+
+
+def same(read: Read) -> float | None:
+    """Of a read that compares, the number of no change; None of any other, such as the rank of a
+    text."""
+    kind = kind_of(read)
+    return None if kind == "rank" and isinstance(read.rank, str) else KINDS[kind].same
 
 
 def is_fixed(read: Read) -> bool:
@@ -534,7 +547,7 @@ def is_fixed(read: Read) -> bool:
 def uses_lens(read: Read) -> bool:
     """Whether a read compares the logit lens at a site with the prediction of the untouched model,
     from which it differs even where nothing is done."""
-    return bool(read.site) and kind_of(read) in ("kl", "agrees")
+    return bool(read.site) and kind_of(read) in ("kl", "agrees", "rank") and compares(read)
 
 
 def describe(read: Read) -> str:
@@ -586,7 +599,9 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
-    if name in ANSWERS and name not in read.sweep:
+    if read.rank is False:
+        raise DataError(f"{read.name}: rank is a text, or true for the model's own best token")
+    if name in ANSWERS and name not in read.sweep and texts is not True:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
