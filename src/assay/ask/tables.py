@@ -274,6 +274,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
     "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
     "all" the highest over the prompt's tokens."""
+    active: float | None = None
+    """The share of the numbers at `site`, such as the neurons of blocks.9.mlp.hook_post, that are
+    above this one, such as 0; of several tokens the mean."""
     l0: str = ""
     """A dictionary's file or stored run: how many of its latents are on at a token; with position =
     "mean" the mean over the prompt's tokens."""

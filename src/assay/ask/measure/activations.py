@@ -156,6 +156,17 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=tuple(by_site))
 
 
+def active(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The share of a site's numbers that are above a bound, the mean of it over tokens."""
+    site, bound = own_site(read, prompt), read.active
+
+    def number(reading: PassOutput) -> float:
+        return float((reading.rows(site, read.position) > bound).double().mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
 def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean cosine of each two tokens of a prompt.
 

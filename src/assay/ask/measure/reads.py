@@ -214,7 +214,7 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable"
             if isinstance(r.rank, str)
-            else f"rank{_lens(r)} of the next token that the untouched model predicts, 1 the first"
+            else f"rank of the next token that the untouched model predicts{_lens(r)}, 1 the first"
         ),
         "rank",
         "rises",
@@ -400,6 +400,19 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
+        skips_first=True,
+    ),
+    "active": Kind(
+        activations.active,
+        lambda r: (
+            "share of the neurons that are above "
+            f"{'each level' if r.active is None else f'{r.active:g}'}{_where(r)}"
+        ),
+        SHARE,
+        "",
+        _SHARE,
+        fields=_AT,
+        places=("mean",),
         skips_first=True,
     ),
     "l0": Kind(
