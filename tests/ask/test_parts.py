@@ -161,6 +161,39 @@ def test_the_control_of_neurons_takes_as_many_others(subject, shown):
     assert min(pairs) < 0.1 * np.abs(effect).max() + 1e-3
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"score": "weights"}, {"score": "weights", "lowest": True}, {"position": -1}]
+)
+def test_neurons_are_chosen_by_what_they_write_onto_a_token(subject, shown, how):
+    """In all blocks: the row of the output matrix along the unembedding, times the activation or
+    not."""
+    folder, naive = subject
+    along = Direction(name="along", unembedding=" a")
+    top = Top(n=3, of="neurons", by="along", **how)
+    by_weights = top.score == "weights"  # which leaves all prompts to be measured
+    got, _ = measured(
+        folder, shown, intervention(ablate="zero", top=top), tables=(along,), chooses=not by_weights
+    )
+    unit = naive.model.lm_head.weight[naive.tokenizer.encode(" a", add_special_tokens=False)[0]]
+    unit = (unit * naive.model.model.norm.weight).detach()
+    blocks = naive.model.model.layers
+    rows = torch.cat([b.mlp.down_proj.weight.T.detach() @ unit / unit.norm() for b in blocks])
+    if not by_weights:
+        tokens = slice(1, None) if top.position == "" else [-1]
+        posts = [
+            torch.cat([kept(naive, text, n)["post"][tokens].mean(0) for n in range(3)])
+            for text in halves(shown)[0]
+        ]
+        rows = rows * torch.stack(posts).mean(0)
+    best = rows.argsort(descending=not top.lowest)[:3].tolist()
+    assert sorted(got["chosen_parts"][0].astype(int)) == sorted(best)
+    width = len(rows) // 3
+    named = intervention(ablate="zero", neurons=tuple(f"{n // width}.{n % width}" for n in best))
+    same = measured(folder, shown, named)[0]["one"][0]
+    same = same if by_weights else same[shown.halves()[1]]
+    np.testing.assert_allclose(got["one"][0], same, **CLOSE)
+
+
 @pytest.mark.parametrize("by", ["norm", "sink", "along"])
 def test_heads_are_chosen_by_what_they_write_or_look_at(subject, shown, by):
     folder, naive = subject

@@ -478,7 +478,7 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     done = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
-        source_place = interventions.top_in_words(direction.top)
+        source_place = interventions.top_in_words(direction.top, "", direction.position)
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
         f"{source_place}; {label}: {done} at {acts}{there}"

@@ -146,6 +146,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How many, or a slot of a sweep."""
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
+    lowest: bool = False
+    """Whether those are chosen that have least of it, in place of most."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""
@@ -155,11 +157,14 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
     lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
     much higher."""
-    score: Literal["difference", "auroc", "gradient", "attribution"] = "difference"
+    score: Literal["difference", "auroc", "gradient", "attribution", "weights"] = "difference"
     """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
     difference runs the model without each part, gradient estimates what this does by activation
     times gradient, in one pass, and attribution what a patch from the pair's other text does, by
-    the difference of the activations times the gradient (attribution patching)."""
+    the difference of the activations times the gradient (attribution patching). Of a direction, for
+    neurons and latents: weights, what one writes along it at an activation of 1, on no prompts."""
+    position: Positions = ""
+    """At which tokens parts are compared; left out: where they are changed or read."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """Of gradient and attribution: as of a read's gradient, integrated over so many steps."""
     within: str = ""

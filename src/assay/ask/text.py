@@ -383,8 +383,8 @@ def _spell_ranges(table: Any) -> None:
         entries = table.get(kind)
         for entry in entries if isinstance(entries, list) else ():
             entry = entry if isinstance(entry, dict) else {}
-            block = entry.get("block")
-            for held, field in (*((entry, f) for f in PLACED), (block, "to")):
+            inner = (entry.get("block"), "to"), (entry.get("top"), "position")
+            for held, field in (*((entry, f) for f in PLACED), *inner):
                 if kind in ("intervene", "read") and isinstance(held, dict) and field in held:
                     held[field] = _spelled_tokens(held[field])
             sweep: Any = entry.get("sweep")

@@ -102,7 +102,8 @@ def _answer_falls(read: Read) -> str:
 
 def _parts(read: Read, named: str) -> str:
     """The parts that a read is of, by name or as they are chosen."""
-    return interventions.top_in_words(read.top, read.site) if read.top else named
+    place = "all" if read.position == "mean" else read.position
+    return interventions.top_in_words(read.top, read.site, place) if read.top else named
 
 
 def _named_parts(read: Read) -> str:

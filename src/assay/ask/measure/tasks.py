@@ -182,8 +182,7 @@ class Task:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
         own = ("", self.prompts.table.name)
-        tops = [r.top for r in self.reads if r.top and not r.top.within]
-        tops += [d.top for d in self.directions if d.top]
+        tops = [t.top for t in (*self.reads, *self.directions) if t.top and choosing.learns(t.top)]
         if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
             return True
         return self.chooses or any(
