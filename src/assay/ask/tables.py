@@ -248,12 +248,16 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patch: Literal["", "corrupted"] = ""
     """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
     the difference of the activations times the gradient (attribution patching)."""
-    weights: Literal["", "copying", "ov_cosine", "ov_rank"] = ""
+    weights: Literal["", "copying", "ov_cosine", "ov_rank", "logit", "rank"] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
-    unembedding of the token `onto`, or the rank of this."""
+    unembedding of the token `onto`, or the rank of this. Or of a `direction`: the logit or the rank
+    that the unembedding makes of it for a `token`."""
+    direction: str = ""
+    """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
     token: str = ""
-    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
+    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to; of
+    logit and rank that of which they are."""
     onto: str = ""
     """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
@@ -350,10 +354,13 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heads: Texts = ()
     """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
     learned; with `mean` that is a function vector."""
+    neurons: Texts = ()
+    """Neurons as "LAYER.NEURON": what they write to the stream together at an activation of 1, the
+    sum of their rows of the output matrix (value vectors)."""
     top: Top | None = None
-    """In place of heads by number: those that have most of something, such as { n = 10, of =
-    "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it falls
-    where a head alone is patched from the pair's other text, or, without one, set to its mean."""
+    """In place of heads or neurons by number: those that have most of something, such as { n = 10,
+    of = "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it
+    falls where a head alone is patched from the pair's other text, or, without one, set to its mean."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""

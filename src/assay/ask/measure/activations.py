@@ -158,7 +158,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def active(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The share of a site's numbers that are above a bound, the mean of it over tokens."""
-    site, bound = own_site(read, prompt), read.active
+    site, bound = own_site(read, prompt), read.active or 0.0
 
     def number(reading: PassOutput) -> float:
         return float((reading.rows(site, read.position) > bound).double().mean())
@@ -307,6 +307,8 @@ def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) 
     if not place and table.feature:
         name = table.feature[0]
         place = str(directions.site_of(name, context.dictionary(name)))
+    if not read.site and isinstance(read.cosine, tuple) and directions.is_of_stream(table):
+        place = place or "blocks.0.hook_resid_post"
     if not (read.site or place):
         raise DataError(
             f"{read.name} is along {table.name!r}, which has no site of its own; write "

@@ -461,6 +461,11 @@ class Steering:
             else:
                 drawn = learner.tokens(table, seed)
             return vectors.as_long_as(drawn, true)
+        if self.control == "neurons":
+            named = Intervention(name=table.name, neurons=table.neurons)
+            rivals = tuple(map(str, self.other_neurons(named, seed).neurons))
+            other = msgspec.structs.replace(table, neurons=rivals)
+            return vectors.as_long_as(learner.vector(other, learned_at, seed), true)
         if self.control in ("heads", "random-heads"):
             others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
             return vectors.as_long_as(learner.vector(others, learned_at, seed), true)

@@ -279,14 +279,14 @@ def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
 
 
 def of_direction(table: Direction, known: Known) -> Direction:
-    """Name the heads that are chosen for a direction in the place of the choice. Raises: DataError,
+    """Name the parts that are chosen for a direction in the place of the choice. Raises: DataError,
     ModelError."""
     if table.top is None:
         return table
     learner = known.learner
     source, _ = source_of(table.top, learner.measured, learner.sources, known.reads)
     named = chosen(change_of(table, source), table.top, known)
-    return msgspec.structs.replace(table, top=None, heads=named.heads)
+    return msgspec.structs.replace(table, top=None, heads=named.heads, neurons=named.neurons)
 
 
 def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
@@ -299,10 +299,13 @@ def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
 
 
 def change_of(table: Direction, source: PromptSet) -> Intervention:
-    """The change of single heads by whose effect those of a direction are chosen: each is patched
-    from the pair's other text, or, of prompts without one, set to its mean."""
+    """The change of single parts by whose effect those of a direction are chosen: each head is
+    patched from the pair's other text, or, of prompts without one, set to its mean; each neuron is
+    set to zero."""
     paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
     how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
+    if table.top and table.top.of == "neurons":
+        how = {"ablate": "zero"}
     return Intervention(name=table.name, top=table.top, position=table.position, **how)
 
 

@@ -82,7 +82,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
-            return (RANDOM, TOKENS, *taken)
+            return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
         known += (HEADS, ANY_HEADS) if direction.heads or direction.top else ()

@@ -69,7 +69,7 @@ def numbers(
             begin += b - a
             before = [next(firsts) for _ in _untouched(rows[i], a, b)]
             held = before[0] if len(before) == 1 else held
-            bases = before if len(before) == b - a else [held] * (b - a)
+            bases: Any = before if len(before) == b - a else [held] * (b - a)
             for k, want in enumerate(rows[i].wants):
                 if want.what == "log_prob":
                     value = some[:, want.token] - total

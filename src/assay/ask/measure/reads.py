@@ -328,14 +328,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "weights": Kind(
         weights.weights,
-        lambda r: (
-            f"{weights.WORDS[r.weights]} of {', '.join(map(str, r.heads))}"
-            + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
-        ),
+        weights.words,
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "token", "onto"),
+        fields=("heads", "direction", "token", "onto"),
     ),
     "pattern": Kind(
         activations.pattern,
@@ -526,7 +523,7 @@ def directions_of(read: Read) -> tuple[str, ...]:
     """The names of the directions that a read is along."""
     if isinstance(read.cosine, tuple):
         return read.cosine
-    name = read.projection or read.cosine
+    name = read.projection or read.cosine or read.direction
     return (name,) if name else ()
 
 
@@ -555,6 +552,8 @@ def same(read: Read) -> float | None:
 
 def is_fixed(read: Read) -> bool:
     """Whether a read is a number of the weights alone, the same for every prompt."""
+    if read.direction:
+        return not SLOT.search(read.token)
     return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
