@@ -143,7 +143,10 @@ KNOWN = {
     },
     "rank of the next token that the untouched model predicts, by the logit lens at blocks.{layer}."
     "hook_resid_post, 1 the first (1 or more); for layer 0, 1, 2": {"rank": True, **AT},
-    "share of the neurons that are above 0.1 at blocks.1.mlp.hook_post, mean over tokens (0 to 1)": {"active": 0.1, "site": "blocks.1.mlp.hook_post", "position": "mean"},
+    "share of the neurons that are above 0.1 at blocks.1.mlp.hook_post, mean over tokens "
+    "(0 to 1)": {
+        "active": 0.1, "site": "blocks.1.mlp.hook_post", "position": "mean"
+    },
     "entropy of the next token, mean over tokens (nats, 0 or more)": {
         "entropy": True, "position": "mean"
     },

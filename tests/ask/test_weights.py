@@ -140,7 +140,9 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     both = both + blocks[2].mlp.down_proj.weight[:, 0].detach()
     assert found["pair"] == pytest.approx([float(value @ both / both.norm())] * 2, abs=1e-5)
 
-    table = Intervention(name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1)
+    table = Intervention(
+        name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
+    )
     steered = measured(naive, shown, every[4:], table, tables)["nll"]
 
     def change(x):

@@ -725,7 +725,8 @@ def unembedded(read: Read, tokens: float) -> float:
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     """Refuse a sweep of what is nowhere in the read."""
-    written = json.dumps([_plain(read), [d.site for d in along]], ensure_ascii=False)
+    places = [[d.site, *d.neurons] for d in along]
+    written = json.dumps([_plain(read), places], ensure_ascii=False)
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
         known = name in _USUAL and name not in ("name", "sweep")

@@ -188,7 +188,11 @@ class Task:
         the other half of them is."""
         own = ("", self.prompts.table.name)
         tops = [*(r.top for r in self.reads), *(d.top for d in self.directions)]
-        some = [choosing.prompts_of(t, self.choosers or self.reads) for t in tops if t and choosing.learns(t)]
+        some = [
+            choosing.prompts_of(t, self.choosers or self.reads)
+            for t in tops
+            if t and choosing.learns(t)
+        ]
         if any(name in own for name in some):
             return True
         return self.chooses or any(

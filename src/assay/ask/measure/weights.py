@@ -57,10 +57,10 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def of_direction(reading: PassOutput) -> float:
         (table,) = context.directions
-        key = (read.weights, repr(table), reading.seed)
-        if key not in context.memo:  # all tokens have it in common
-            site = Site("resid_post", prompt.folder.layers - 1)
-            vector = context.vector(table, site, reading.seed).flatten()
+        site = Site("resid_post", prompt.folder.layers - 1)
+        vector = context.vector(table, site, reading.seed).flatten()
+        key = ("promotes", repr(table), id(vector))
+        if key not in context.memo:  # all tokens have it in common, and seeds that learn nothing
             context.memo[key] = _logits(context.subject, vector)
         logits = context.memo[key]
         own = logits[tokens[0]]
