@@ -360,7 +360,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     top: Top | None = None
     """In place of heads or neurons by number: those that have most of something, such as { n = 10,
     of = "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it
-    falls where a head alone is patched from the pair's other text, or, without one, set to its mean."""
+    falls where a head alone is patched from the pair's other text, or, without one, set to its
+    mean."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""

@@ -175,6 +175,11 @@ def check(
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
     _check_weights(table, top, tables)
+    if top.position != "" and of_heads(top, some):
+        raise DataError(
+            f"{table.name!r}: {top.by} is read of each head at its own position; write position "
+            "there, and none in top"
+        )
     for i in rows if top.position not in ("", "all") else ():
         prompt(folder, source.rows[i]).all_at(top.position)
     if top.within:

@@ -670,8 +670,10 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
         return f"{most} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
-    place = place if top.position == "" else top.position
-    return f"{most}, compared at {token_in_words(place)} and chosen on {on}"
+    # a read of each head may have a position of its own
+    by_read = top.of == "heads" and by == top.by != "norm" and top.position == ""
+    at = token_in_words(place if top.position == "" else top.position)
+    return f"{most}, {'' if by_read else f'compared at {at} and '}chosen on {on}"
 
 
 def window_in_words(table: Intervention) -> str:
