@@ -1,6 +1,8 @@
 """Numbers of weights, against NumPy: every circuit from all tokens onto all, and what a head's OV
 circuit makes of a token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,38 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     for p, row in enumerate(shown.rows):
         ids = naive.ids(row.text)
         assert steered[p] == pytest.approx(naive.log_prob(row.text, " b", change), rel=1e-4)
+
+
+def test_another_neuron_of_the_block_stands_in_for_a_value_vector(tmp_path):
+    naive = Naive(tmp_path / "llama", "llama")
+    value = Direction(name="value", neurons=("1.3",))
+    table = Intervention(
+        name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
+    )
+    shown = texts("def add(a, b):")
+    steered = task(naive, shown, [Read(name="b", log_prob=" b")], table, [value])
+    numbers, _ = measuring.measure(
+        replace(steered, control="neurons"),
+        np.array([0, 1]),
+        tmp_path,
+        "cpu",
+        False,
+        lambda *_: None,
+    )
+    rows = naive.blocks[1].mlp.down_proj.weight.detach().T
+    last = len(naive.ids("def add(a, b):")) - 1
+
+    def added(row):
+        def change(x):
+            x[:, last] += 4 * row / row.norm()
+            return x
+
+        return naive.log_prob("def add(a, b):", " b", change)
+
+    every = np.array([added(row) for row in rows])
+    for number in numbers["b"][1].ravel():
+        nearest = int(np.abs(every - number).argmin())
+        assert nearest != 3 and number == pytest.approx(every[nearest], rel=1e-5)
 
 
 def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_half(tmp_path):
