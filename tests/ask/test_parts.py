@@ -11,7 +11,7 @@ import transformers
 import xarray as xr
 from naive_asking import intervention, measured, rows_of
 
-from assay.ask.measure import measuring
+from assay.ask.measure import choosing, interventions, measuring
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Model, Read, Top
 from assay.ask.text import ClaimEntry
@@ -20,6 +20,7 @@ from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from assay.subjects.folder import find
 
 POST, SITE = "blocks.1.mlp.hook_post", "blocks.1.hook_resid_pre"
 ROWS = tuple(
@@ -161,6 +162,39 @@ def test_the_control_of_neurons_takes_as_many_others(subject, shown):
     assert min(pairs) < 0.1 * np.abs(effect).max() + 1e-3
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"score": "weights"}, {"score": "weights", "lowest": True}, {"position": -1}]
+)
+def test_neurons_are_chosen_by_what_they_write_onto_a_token(subject, shown, how):
+    """In all blocks: the row of the output matrix along the unembedding, times the activation or
+    not."""
+    folder, naive = subject
+    along = Direction(name="along", unembedding=" a")
+    top = Top(n=3, of="neurons", by="along", **how)
+    by_weights = top.score == "weights"  # which leaves all prompts to be measured
+    got, _ = measured(
+        folder, shown, intervention(ablate="zero", top=top), tables=(along,), chooses=not by_weights
+    )
+    unit = naive.model.lm_head.weight[naive.tokenizer.encode(" a", add_special_tokens=False)[0]]
+    unit = (unit * naive.model.model.norm.weight).detach()
+    blocks = naive.model.model.layers
+    rows = torch.cat([b.mlp.down_proj.weight.T.detach() @ unit / unit.norm() for b in blocks])
+    if not by_weights:
+        tokens = slice(1, None) if top.position == "" else [-1]
+        posts = [
+            torch.cat([kept(naive, text, n)["post"][tokens].mean(0) for n in range(3)])
+            for text in halves(shown)[0]
+        ]
+        rows = rows * torch.stack(posts).mean(0)
+    best = rows.argsort(descending=not top.lowest)[:3].tolist()
+    assert sorted(got["chosen_parts"][0].astype(int)) == sorted(best)
+    width = len(rows) // 3
+    named = intervention(ablate="zero", neurons=tuple(f"{n // width}.{n % width}" for n in best))
+    same = measured(folder, shown, named)[0]["one"][0]
+    same = same if by_weights else same[shown.halves()[1]]
+    np.testing.assert_allclose(got["one"][0], same, **CLOSE)
+
+
 @pytest.mark.parametrize("by", ["norm", "sink", "along"])
 def test_heads_are_chosen_by_what_they_write_or_look_at(subject, shown, by):
     folder, naive = subject
@@ -269,10 +303,53 @@ def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(fields, why):
-    from assay.ask.measure import interventions
-
     with pytest.raises(DataError, match=why):
         interventions.check(intervention(**fields), [Direction(name="x", unembedding="a")])
+
+
+@pytest.mark.parametrize(
+    ("fields", "site", "why"),
+    [
+        ({"of": "heads", "by": "along", "score": "weights"}, "", "chooses neurons or latents"),
+        ({"of": "neurons", "score": "weights"}, "", r"the name of a \[\[direction\]\] in by"),
+        ({"of": "neurons", "by": "along"}, "blocks.1.mlp.hook_pre", "from mlp.hook_post"),
+        ({"of": "heads", "by": "sink", "position": 0}, "", "each head at its own position"),
+        ({"of": "neurons", "position": 99}, "", "so none at position 99"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(subject, shown, fields, site, why):
+    table = intervention(ablate="zero", site=site, top=Top(n=1, **fields))
+    along, sink = Direction(name="along", unembedding=" a"), Read(name="sink", pattern="0.0", to=0)
+    rows = (shown, [0, 1])
+    with pytest.raises(DataError, match=why):
+        choosing.check(table, table.top, rows, [along], [sink], find(str(subject[0])))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"of": "neurons", "lowest": True},
+            "lowest norm, compared at the last token and chosen on the prompts that are not "
+            "measured",
+        ),
+        (
+            {"of": "neurons", "by": "along", "score": "weights"},
+            "highest along by their output weights alone",
+        ),
+        (
+            {"of": "heads", "position": 0, "prompts": "others"},
+            "highest norm, compared at token 0 and chosen on others",
+        ),
+    ],
+)
+def test_how_parts_are_chosen_is_said_with_the_token(fields, words):
+    table = intervention(ablate="zero", position=-1, top=Top(n=2, **fields))
+    of = table.top.of
+    assert (
+        interventions.in_words(table)
+        == f"zero ablation at the 2 {of} with the {words}, at the last token"
+    )
 
 
 def test_neurons_of_all_blocks_are_chosen_cut_and_swept(subject, shown):

@@ -70,7 +70,7 @@ SHOWN = texts(
         ({}, "got none of them"),
         ({"accuracy": (" a", " a")}, "the right text first"),
         ({"rank": " a", "position": 40}, r"row 1 has \d tokens, so none at position 40"),
-        ({"rank": " a", "position": "mean"}, "position is a number, a slot"),
+        ({"logit": " a", "position": "mean"}, "position is a number, a slot"),
         ({"entropy": True, "position": "{who}"}, r"row 1: position '\{who\}' is neither"),
         ({"generates": ("a",), "tokens": 60}, r"row 1: its \d tokens and 60 .*write tokens = 5\d"),
         ({"loss": True}, "row 2 is one token, which nothing predicts"),
@@ -140,6 +140,12 @@ KNOWN = {
     'whether " a" is the most probable text (0 to 1, higher is better)': {"accuracy": (" a",)},
     'rank of the first token of " a" at token -2, 1 the most probable (1 or more)': {
         "rank": " a", "position": -2
+    },
+    "rank of the next token that the untouched model predicts, by the logit lens at blocks.{layer}."
+    "hook_resid_post, 1 the first (1 or more); for layer 0, 1, 2": {"rank": True, **AT},
+    "share of the neurons that are above 0.1 at blocks.1.mlp.hook_post, mean over tokens "
+    "(0 to 1)": {
+        "active": 0.1, "site": "blocks.1.mlp.hook_post", "position": "mean"
     },
     "entropy of the next token, mean over tokens (nats, 0 or more)": {
         "entropy": True, "position": "mean"

@@ -66,6 +66,11 @@ def at(change, naive, text):
     return change
 
 
+def ranks(logs, clean):
+    """At each token, the rank that the likeliest token of other logits has."""
+    return np.array([1 + (x > x[y.argmax()]).sum() for x, y in zip(logs, clean, strict=True)])
+
+
 NEXT = (
     Read(name="one", log_prob=" a"),
     Read(name="several", log_prob=" return a + b"),
@@ -81,6 +86,8 @@ NEXT = (
     Read(name="written", accuracy=((" return a", " the sum"),)),
     Read(name="agree", agrees=True),
     Read(name="agrees", agrees=True, position="mean"),
+    Read(name="best", rank=True),
+    Read(name="bests", rank=True, position="mean"),
 )
 
 
@@ -114,6 +121,8 @@ def test_numbers_of_next_tokens_are_those_of_single_passes(naive, done):
             ),
             "agree": float(logs[-1].argmax() == clean[-1].argmax()),
             "agrees": (logs.argmax(-1) == clean.argmax(-1))[own].mean(),
+            "best": ranks(logs, clean)[-1],
+            "bests": ranks(logs, clean)[own].mean(),
         }
         got = {name: float(array[p]) for name, array in found.items()}
         assert got == pytest.approx(expected, rel=1e-4, abs=2e-5), text
@@ -171,6 +180,7 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         Read(name="model", log_prob=" a"),
         Read(name="kl", kl=True, site=site, sweep={"layer": (0, 1, 2)}),
         Read(name="agrees", agrees=True, site=site, sweep={"layer": (0, 1, 2)}, position="mean"),
+        Read(name="best", rank=True, site=site, sweep={"layer": (0, 1, 2)}, position="mean"),
     ]
     found = measured(naive, texts(*SHOWN), every, table, [ALONG])
     first, other = (
@@ -189,6 +199,8 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         alike = [(x.argmax(-1) == clean[own].argmax(-1)).mean() for x in lenses]
         assert found["kl"][:, p] == pytest.approx(kls, rel=1e-3, abs=1e-5)
         assert found["agrees"][:, p] == pytest.approx(alike)
+        bests = [ranks(x, clean[own]).mean() for x in lenses]
+        assert found["best"][:, p] == pytest.approx(bests)
         start = naive.lens(stream[2, 0])
         assert found["rank"][p] == 1 + (start > start[first]).sum()
     assert found["end"] == pytest.approx(found["model"], rel=1e-5)  # nothing comes behind it

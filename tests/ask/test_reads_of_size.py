@@ -121,6 +121,8 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         Read(name="most", neurons=some, site=site, position="all"),
         Read(name="each", neurons=(3,), site=site, sweep={"neurons": some}),
         Read(name="named", neurons=("1.3", "1.0", "1.5")),
+        Read(name="on", active=0, site=site),
+        Read(name="much", site=site, position="mean", sweep={"active": (0, 0.001)}),
     ]
     found, kept = measured(naive, texts(*SHOWN), every), []
     handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
@@ -135,6 +137,12 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         assert found["named"][p] == pytest.approx(x[-1].mean(), rel=1e-4, abs=1e-7)
         assert found["most"][p] == pytest.approx(x.mean(1).max(), rel=1e-4, abs=1e-7)
         assert found["each"][:, p] == pytest.approx(x[-1], rel=1e-4, abs=1e-7)
+        every = kept[-1][1:] if len(x) > 1 else kept[-1]
+        assert found["on"][p] == pytest.approx(float((every[-1] > 0).double().mean()), abs=1e-6)
+        shares = [np.mean([float((row > b).sum()) / len(row) for row in every]) for b in (0, 1e-3)]
+        assert 0 < shares[1] <= shares[0] < 1
+        assert found["much"][:, p] == pytest.approx(shares, abs=1e-6)
+    assert (found["much"][1] < found["much"][0]).any()
     handle.remove()
 
 

@@ -1,6 +1,8 @@
 """Numbers of weights, against NumPy: every circuit from all tokens onto all, and what a head's OV
 circuit makes of a token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from naive_models import Naive, measured, task, texts
 from assay.ask import composing
 from assay.ask.measure import measuring, reads
 from assay.ask.model_study import ModelStudy
-from assay.ask.tables import Read
+from assay.ask.tables import Direction, Intervention, Read, Top
 from assay.ask.text import parsed
 from assay.core.errors import DataError, ExperimentError
 
@@ -149,6 +151,103 @@ def test_other_heads_stand_in_and_an_untrained_model_has_other_weights(tmp_path)
     got, _ = measuring.measure(twin, np.arange(2), tmp_path, "cpu", False, lambda *_: None)
     first, second = got["it"][1][:, 0]
     assert first != pytest.approx(second) and first != pytest.approx(true["h2"][0])
+
+
+def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp_path):
+    """A row of the output matrix, of one neuron by its number, and of the one of a block that is
+    largest on the other half."""
+    naive = Naive(tmp_path / "llama", "llama")
+    blocks, unembedding = naive.blocks, naive.model.get_output_embeddings().weight.detach()
+    value = blocks[1].mlp.down_proj.weight.detach()[:, 3]
+    value = value / value.norm()
+    token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+    logits = unembedding @ (value * naive.gain)
+    tables = (
+        Direction(name="value", neurons=("1.3",)),
+        Direction(name="a", unembedding=" a"),
+        Direction(name="both", neurons=("1.3", "2.0")),
+    )
+    every = [
+        Read(name="rank", weights="rank", direction="value", token=" a"),
+        Read(name="logit", weights="logit", direction="value", token=" a"),
+        Read(name="cosine", cosine=("value", "a")),
+        Read(name="pair", cosine=("value", "both")),
+        Read(name="nll", log_prob=" b"),
+    ]
+    shown = texts("def add(a, b):", "class Point:\n    x")
+    found = measured(naive, shown, every, directions=tables)
+    assert found["rank"] == pytest.approx([1 + int((logits > logits[token]).sum())] * 2)
+    assert found["logit"] == pytest.approx([float(logits[token])] * 2, rel=1e-4)
+    assert found["cosine"] == pytest.approx([float(value @ naive.read_by(" a"))] * 2, abs=1e-5)
+    both = value * blocks[1].mlp.down_proj.weight[:, 3].norm().detach()
+    both = both + blocks[2].mlp.down_proj.weight[:, 0].detach()
+    assert found["pair"] == pytest.approx([float(value @ both / both.norm())] * 2, abs=1e-5)
+
+    table = Intervention(
+        name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
+    )
+    steered = measured(naive, shown, every[4:], table, tables)["nll"]
+
+    def change(x):
+        x[:, len(ids) - 1] += 4 * value
+        return x
+
+    for p, row in enumerate(shown.rows):
+        ids = naive.ids(row.text)
+        assert steered[p] == pytest.approx(naive.log_prob(row.text, " b", change), rel=1e-4)
+
+
+def test_another_neuron_of_the_block_stands_in_for_a_value_vector(tmp_path):
+    naive = Naive(tmp_path / "llama", "llama")
+    value = Direction(name="value", neurons=("1.3",))
+    table = Intervention(
+        name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
+    )
+    shown = texts("def add(a, b):")
+    steered = task(naive, shown, [Read(name="b", log_prob=" b")], table, [value])
+    numbers, _ = measuring.measure(
+        replace(steered, control="neurons"),
+        np.array([0, 1]),
+        tmp_path,
+        "cpu",
+        False,
+        lambda *_: None,
+    )
+    rows = naive.blocks[1].mlp.down_proj.weight.detach().T
+    last = len(naive.ids("def add(a, b):")) - 1
+
+    def added(row):
+        def change(x):
+            x[:, last] += 4 * row / row.norm()
+            return x
+
+        return naive.log_prob("def add(a, b):", " b", change)
+
+    every = np.array([added(row) for row in rows])
+    for number in numbers["b"][1].ravel():
+        nearest = int(np.abs(every - number).argmin())
+        assert nearest != 3 and number == pytest.approx(every[nearest], rel=1e-5)
+
+
+def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_half(tmp_path):
+    naive = Naive(tmp_path / "llama", "llama")
+    shown = texts(*(f"{word} = {n}" for n, word in enumerate("abcdefgh")))
+    top = Top(n=1, of="neurons", layers=(1,))
+    most = Direction(name="most", top=top, position=-1)
+    read = Read(name="rank", weights="rank", direction="most", token=" a")
+    found = measured(naive, shown, [read], directions=[most])["rank"]
+    kept, weight = [], naive.blocks[1].mlp.down_proj.weight.detach()
+    handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
+        lambda module, args: kept.append(args[0][0, -1].detach())
+    )
+    for i in shown.halves()[0]:
+        naive.run(naive.ids(shown.rows[i].text))
+    handle.remove()
+    value = weight[:, int(torch.stack(kept).abs().mean(0).argmax())]
+    logits = naive.model.get_output_embeddings().weight.detach() @ (value * naive.gain)
+    token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+    assert len(found) == len(shown.halves()[1])
+    assert found == pytest.approx(1 + int((logits > logits[token]).sum()))
 
 
 @pytest.mark.parametrize(

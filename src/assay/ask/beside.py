@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import damage, selecting
+from assay.ask.measure import choosing, damage, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
@@ -302,8 +302,9 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
             x = arm[measure].isel(run=0)
             numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
             names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
-            where = top.prompts or "the other half"
-            yield f"{name}: {top.of} chosen on {where}: {', '.join(names)}"
+            how = "on the other half" if choosing.learns(top) else "by their output weights"
+            how = f"on {top.prompts}" if top.prompts else how
+            yield f"{name}: {top.of} chosen {how}: {', '.join(names)}"
 
 
 def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:

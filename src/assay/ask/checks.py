@@ -503,7 +503,12 @@ def check_projection(read: Read, task: Task, folder: ModelFolder) -> None:
         level = interventions.swept(read, point)
         for name in reads.directions_of(level):
             direction = reads.filled(directions.find(task.directions, name), point)
-            if site := level.site or direction.site:
+            free = level.direction or isinstance(level.cosine, tuple)
+            stream = "blocks.0.hook_resid_post"
+            site = stream if level.direction else level.site or direction.site
+            if not site and free and directions.is_of_stream(direction):
+                site = stream
+            if site:
                 _direction(direction, Site.parse(site), task, folder)
             elif not direction.feature:
                 raise DataError(
@@ -599,6 +604,12 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     folder.check(place)
     for layer, numbers in heads_by_layer(table.heads):
         _site(f"direction {table.name}", Site("result", layer), numbers, folder)
+    for layer, numbers in heads_by_layer(table.neurons):
+        if max(numbers) >= (width := folder.width(Site("mlp_post", layer))):
+            raise DataError(
+                f"direction {table.name!r}: block {layer} has neurons 0 to {width - 1:,}, got "
+                f"{max(numbers):,}"
+            )
     directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(

@@ -575,8 +575,8 @@ def is_of_nothing(
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
         return False
-    same = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
-    compares = {name: number for name, number in same.items() if number is not None}
+    unchanged = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
+    compares = {name: number for name, number in unchanged.items() if number is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:
             return False

@@ -78,7 +78,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
         )
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
-        notes += [*_places(part.task, part.label), *_learned_again(part)]
+        notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
     return list(dict.fromkeys(notes))
 
 
@@ -479,11 +479,19 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     done = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
-        source_place = interventions.top_in_words(direction.top)
+        source_place = interventions.top_in_words(direction.top, "", direction.position)
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
         f"{source_place}; {label}: {done} at {acts}{there}"
     )
+
+
+def _value_vectors(part: Part) -> Iterator[str]:
+    """Tell of a direction that neurons write which are chosen how."""
+    for table in part.task.own_directions if isinstance(part.task, Task) else ():
+        if table.top and table.top.of == "neurons":
+            chosen = interventions.top_in_words(table.top, "", table.position)
+            yield f"{table.name} is what {chosen}, write to the stream at an activation of 1"
 
 
 def _learned_again(part: Part) -> Iterator[str]:

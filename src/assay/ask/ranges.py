@@ -28,7 +28,11 @@ def spell(path: Path, table: Mapping[str, Any]) -> None:
         for entry in entries if isinstance(entries, list) else ():
             held = entry if isinstance(entry, dict) else {}
             block = held["block"] if isinstance(held.get("block"), dict) else {}
-            places = ((held, "position"), (held, "source_position"), (block, "to"))
+            top = held["top"] if isinstance(held.get("top"), dict) else {}
+            places = (
+                *((held, "position"), (held, "source_position")),
+                *((block, "to"), (top, "position")),
+            )
             for of, field in places if kind in ("intervene", "read") else ():
                 if field in of:
                     of[field] = _spelled_tokens(of[field])

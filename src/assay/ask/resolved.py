@@ -173,7 +173,7 @@ class ResolvedStudy:
             first=interventions.before(table, study.intervene) if table else None,
             chooses=any(
                 t.top
-                and not t.top.within
+                and choosing.learns(t.top)
                 and self.prompts.get(t.prompts, self.first) is measured
                 and choosing.prompts_of(t.top, study.read) in ("", measured.table.name)
                 for t in study.intervene

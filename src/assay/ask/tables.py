@@ -146,6 +146,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How many, or a slot of a sweep."""
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
+    lowest: bool = False
+    """Whether those are chosen that have least of it, in place of most."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""
@@ -155,11 +157,14 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
     lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
     much higher."""
-    score: Literal["difference", "auroc", "gradient", "attribution"] = "difference"
+    score: Literal["difference", "auroc", "gradient", "attribution", "weights"] = "difference"
     """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
     difference runs the model without each part, gradient estimates what this does by activation
     times gradient, in one pass, and attribution what a patch from the pair's other text does, by
-    the difference of the activations times the gradient (attribution patching)."""
+    the difference of the activations times the gradient (attribution patching). Of a direction, for
+    neurons and latents: weights, what one writes along it at an activation of 1, on no prompts."""
+    position: Positions = ""
+    """At which tokens parts are compared; left out: where they are changed or read."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """Of gradient and attribution: as of a read's gradient, integrated over so many steps."""
     within: str = ""
@@ -186,8 +191,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
     text alone, where it is what the model writes, the likeliest token each time. A list in place of
     a text is any of its texts."""
-    rank: str = ""
-    """The rank of the text's first token among all that could follow, 1 the most probable."""
+    rank: str | bool = ""
+    """The rank of the text's first token among all that could follow, 1 the most probable; true:
+    that of the token that the untouched model, or the first model of a difference, finds most
+    probable there."""
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
@@ -241,13 +248,17 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patch: Literal["", "corrupted"] = ""
     """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
     the difference of the activations times the gradient (attribution patching)."""
-    weights: Literal["", "copying", "ov_cosine", "ov_rank"] = ""
+    weights: Literal["", "copying", "ov_cosine", "ov_rank", "logit", "rank"] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
     unembedding of the token `onto`, or the rank of this. With a `site`, such as
-    blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding."""
+    blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding.
+    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`."""
+    direction: str = ""
+    """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
     token: str = ""
-    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to."""
+    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to; of
+    logit and rank that of which they are."""
     onto: str = ""
     """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
@@ -273,6 +284,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
     "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
     "all" the highest over the prompt's tokens."""
+    active: float | None = None
+    """The share of the numbers at `site`, such as the neurons of blocks.9.mlp.hook_post, that are
+    above this one, such as 0; of several tokens the mean."""
     l0: str = ""
     """A dictionary's file or stored run: how many of its latents are on at a token; with position =
     "mean" the mean over the prompt's tokens."""
@@ -345,10 +359,14 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heads: Texts = ()
     """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
     learned; with `mean` that is a function vector."""
+    neurons: Texts = ()
+    """Neurons as "LAYER.NEURON": what they write to the stream together at an activation of 1, the
+    sum of their rows of the output matrix (value vectors)."""
     top: Top | None = None
-    """In place of heads by number: those that have most of something, such as { n = 10, of =
-    "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it falls
-    where a head alone is patched from the pair's other text, or, without one, set to its mean."""
+    """In place of heads or neurons by number: those that have most of something, such as { n = 10,
+    of = "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it
+    falls where a head alone is patched from the pair's other text, or, without one, set to its
+    mean."""
     position: Position = -1
     """Where activations are read that it is learned from."""
     prompts: str = ""

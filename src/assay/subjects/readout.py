@@ -264,6 +264,13 @@ def output_matrix(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
     return _output(model, layer)[0]
 
 
+def written_by_neurons(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
+    """Gives what each neuron of a block writes to the stream at an activation of 1, the weight of a
+    norm behind the MLP multiplied in. Raises: ModelError as `output_matrix`."""
+    W, after = _output(model, layer)
+    return W if after is None else W * gain(after).cpu()
+
+
 def _output(model: Pretrained, layer: int) -> tuple[torch.Tensor, Any]:
     """The matrix [m, d], and the norm behind it or None."""
     model.folder.check(Site("mlp_out", layer))
@@ -305,7 +312,7 @@ def readout(model: Pretrained, layer: int) -> Readout:
         raise ModelError(f"{model.name} caps its logits: they are not linear in the last norm")
     norm, bias = final_norm(model), getattr(_matrix(model, layer), "bias", None)
     return Readout(
-        W_out=W if after is None else W * gain(after).cpu(),
+        W_out=written_by_neurons(model, layer),
         b_out=torch.zeros(len(model.gain)) if bias is None else bias.detach().float().cpu(),
         gain=model.gain.cpu(),
         centres=norm.centres,

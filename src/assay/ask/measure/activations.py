@@ -153,6 +153,17 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=tuple(by_site))
 
 
+def active(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The share of a site's numbers that are above a bound, the mean of it over tokens."""
+    site, bound = own_site(read, prompt), read.active or 0.0
+
+    def number(reading: PassOutput) -> float:
+        return float((reading.rows(site, read.position) > bound).double().mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
 def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean cosine of each two tokens of a prompt.
 
@@ -272,6 +283,8 @@ def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) 
     if not place and table.feature:
         name = table.feature[0]
         place = str(directions.site_of(name, context.dictionary(name)))
+    if not read.site and isinstance(read.cosine, tuple) and directions.is_of_stream(table):
+        place = place or "blocks.0.hook_resid_post"
     if not (read.site or place):
         raise DataError(
             f"{read.name} is along {table.name!r}, which has no site of its own; write "

@@ -110,13 +110,13 @@ class Changes:
 
     def learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
-        some = self.task.choosers or self.task.reads
-        known = choosing.Known(self.learner, self.task.directions, some, self.effects)
-        table = choosing.of_direction(table, known)
-        place = self.learner.site(table, site)
-        key = (repr(table), place, seed)
+        place, way = self.learner.site(table, site), directions.way_of(table)
+        key = (repr(table), place, seed if way in directions.LEARNED else 0)
         if key not in self._vectors:
-            self._vectors[key] = self.learner.vector(table, place, seed)
+            some = self.task.choosers or self.task.reads
+            known = choosing.Known(self.learner, self.task.directions, some, self.effects)
+            chosen = choosing.of_direction(table, known)
+            self._vectors[key] = self.learner.vector(chosen, place, seed)
         return self._vectors[key]
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
@@ -461,6 +461,11 @@ class Steering:
             else:
                 drawn = learner.tokens(table, seed)
             return vectors.as_long_as(drawn, true)
+        if self.control == "neurons":
+            named = Intervention(name=table.name, neurons=table.neurons)
+            rivals = tuple(map(str, self.other_neurons(named, seed).neurons))
+            other = msgspec.structs.replace(table, neurons=rivals)
+            return vectors.as_long_as(learner.vector(other, learned_at, seed), true)
         if self.control in ("heads", "random-heads"):
             others = learner.other_heads(table, seed, anywhere=self.control == "random-heads")
             return vectors.as_long_as(learner.vector(others, learned_at, seed), true)

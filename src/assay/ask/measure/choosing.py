@@ -31,6 +31,7 @@ from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.features import effects
+from assay.subjects import readout
 from assay.subjects.batches import run_many
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
@@ -121,6 +122,11 @@ def prompts_of(top: Top, some: Sequence[Read]) -> str:
     return top.prompts or next((r.prompts for r in some if r.name == top.by), "")
 
 
+def learns(top: Top) -> bool:
+    """Whether it chooses on prompts that are then not measured."""
+    return not top.within and top.score != "weights"
+
+
 def source_of(
     top: Top, measured: PromptSet, sources: Mapping[str, PromptSet], some: Sequence[Read]
 ) -> tuple[PromptSet, list[int]]:
@@ -168,6 +174,14 @@ def check(
         if int(top.n) + top.skip >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
+    _check_weights(table, top, tables)
+    if top.position != "" and of_heads(top, some):
+        raise DataError(
+            f"{table.name!r}: {top.by} is read of each head at its own position; write position "
+            "there, and none in top"
+        )
+    for i in rows if top.position not in ("", "all") else ():
+        prompt(folder, source.rows[i]).all_at(top.position)
     if top.within:
         groups = source.column(top.within, rows)
         if (
@@ -201,7 +215,7 @@ def _check_by(
 ) -> None:
     """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
     known = ["norm"]
-    known += [d.name for d in tables if top.of != "neurons" and directions.is_one(d) and not d.top]
+    known += [d.name for d in tables if directions.is_one(d) and not d.top]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
     known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
@@ -220,6 +234,26 @@ def _check_by(
             )
         raise DataError(
             f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}{more}"
+        )
+
+
+def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -> None:
+    """Refuse a direction along which parts do not write, and weights of what has none. Raises:
+    DataError."""
+    along = top.by in [d.name for d in tables]
+    site = str(table.site)
+    if top.of == "neurons" and along and site and not site.endswith("mlp.hook_post"):
+        raise DataError(
+            f"{table.name!r}: neurons write along a direction from mlp.hook_post; leave out site, "
+            f"or write one such as blocks.9.mlp.hook_post, got {site}"
+        )
+    if top.score == "weights" and (
+        not along or top.of == "heads" or top.within or top.prompts or top.position != ""
+    ):
+        raise DataError(
+            f'{table.name!r}: score = "weights" chooses neurons or latents by what they write '
+            "along a direction, the same for all prompts and tokens: write the name of a "
+            "[[direction]] in by, without within, prompts and position"
         )
 
 
@@ -250,14 +284,14 @@ def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
 
 
 def of_direction(table: Direction, known: Known) -> Direction:
-    """Name the heads that are chosen for a direction in the place of the choice. Raises: DataError,
+    """Name the parts that are chosen for a direction in the place of the choice. Raises: DataError,
     ModelError."""
     if table.top is None:
         return table
     learner = known.learner
     source, _ = source_of(table.top, learner.measured, learner.sources, known.reads)
     named = chosen(change_of(table, source), table.top, known)
-    return msgspec.structs.replace(table, top=None, heads=named.heads)
+    return msgspec.structs.replace(table, top=None, heads=named.heads, neurons=named.neurons)
 
 
 def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
@@ -270,10 +304,13 @@ def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
 
 
 def change_of(table: Direction, source: PromptSet) -> Intervention:
-    """The change of single heads by whose effect those of a direction are chosen: each is patched
-    from the pair's other text, or, of prompts without one, set to its mean."""
+    """The change of single parts by whose effect those of a direction are chosen: each head is
+    patched from the pair's other text, or, of prompts without one, set to its mean; each neuron is
+    set to zero."""
     paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
     how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
+    if table.top and table.top.of == "neurons":
+        how = {"ablate": "zero"}
     return Intervention(name=table.name, top=table.top, position=table.position, **how)
 
 
@@ -341,6 +378,8 @@ def _sized(
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """The parts that there are, and how much each has on each of these rows."""
     prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
+    if top.position != "":
+        table = msgspec.structs.replace(table, position=top.position)
     read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
     if read is not None and (graded := by_gradient(top, known.reads)) is not None:
         return _slopes(table, top, known, graded, source, prompts)
@@ -352,8 +391,9 @@ def _sized(
 def _named(
     table: Intervention, top: Top, names: Names, score: Float[torch.Tensor, " part"]
 ) -> Intervention:
-    """An intervention on the parts of the highest score in the place of the choice."""
-    order = score.argsort(descending=True, stable=True)[top.skip :][: int(top.n)].tolist()
+    """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
+    ranked = score.argsort(descending=not top.lowest, stable=True)
+    order = ranked[top.skip :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
     if top.of == "heads":
@@ -506,18 +546,26 @@ def _slopes(
 def _neurons(
     table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
-    """How large each neuron is; of labels its activation itself."""
+    """How large each neuron is, or how much it writes along a direction; of labels its activation
+    itself."""
     model = known.learner.model
     layers = top.layers or range(model.layers)
     sites = [Site.parse(str(table.site))] if table.site else [Site("mlp_post", n) for n in layers]
+    widths = [(site.layer or 0, model.folder.width(site)) for site in sites]
+    names = [(layer, n) for layer, width in widths for n in range(width)]
+    weights: Any = 1.0
+    if (along := _along(top, known, Site("resid_post", sites[0].layer))) is not None:
+        each = [readout.written_by_neurons(model, layer).to(along) @ along for layer, _ in widths]
+        weights = torch.cat(each)
+        if top.score == "weights":
+            return names, weights[None]
     rows = []
     for p, acts in _seen(model, prompts, sites):
         each = [_at(acts[site], p, table.position).flatten(1) for site in sites]
-        if isinstance(top.by, str):
+        if top.by == "norm" and along is None:
             each = [x.abs() for x in each]
         rows.append(torch.cat([x.mean(0) for x in each]))
-    widths = [(site.layer or 0, model.folder.width(site)) for site in sites]
-    return [(layer, n) for layer, width in widths for n in range(width)], torch.stack(rows)
+    return names, torch.stack(rows) * weights
 
 
 def _latents(
@@ -527,14 +575,17 @@ def _latents(
     assert table.clamp is not None
     coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.learner.model.device)
     site = site_of_latents(table, coder, known.learner.model.folder)
+    names = [(site.layer or 0, n) for n in range(coder.width)]
+    weights: Any = 1.0
+    if (along := _along(top, known, site)) is not None:
+        weights = effects.directions(coder, [*range(coder.width)]).float() @ along
+        if top.score == "weights":
+            return names, weights[None]
     rows = []
     for p, acts in _seen(known.learner.model, prompts, [site]):
         x = _at(acts[site], p, table.position, first=1).flatten(1)
         rows.append(coder.encode(x)[0].mean(0))
-    sizes = torch.stack(rows)
-    if (along := _along(top, known, site)) is not None:
-        sizes = sizes * (effects.directions(coder, [*range(coder.width)]).float() @ along)
-    return [(site.layer or 0, n) for n in range(coder.width)], sizes
+    return names, torch.stack(rows) * weights
 
 
 _Sizes = Callable[[Intervention, Top, Known, Sequence[Prompt]], "tuple[Names, torch.Tensor]"]

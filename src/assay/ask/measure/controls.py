@@ -85,7 +85,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
-            return (RANDOM, TOKENS, *taken)
+            return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
         known += (HEADS, ANY_HEADS) if direction.heads or direction.top else ()
@@ -183,7 +183,8 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
-    every = [answer for name in reads.ANSWERS for answer in texts_of(getattr(read, name))]
+    stated = [x for name in reads.ANSWERS if (x := getattr(read, name)) is not True]
+    every = [answer for some in stated for answer in texts_of(some)]
     return tuple(text for answer in every for text in texts_of(answer) if text)
 
 

@@ -23,6 +23,7 @@ from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.features import effects
+from assay.subjects import readout
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -30,7 +31,7 @@ from assay.subjects.sizes import read_sizes
 
 LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
-WAYS = (*LEARNED, "feature", "unembedding", "embedding", "activation")
+WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "activation")
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 KEPT = 64
@@ -40,11 +41,17 @@ _trained: dict[tuple[object, ...], torch.Tensor] = {}
 
 def way_of(table: Direction) -> str:
     """How a direction is got. Raises: DataError where it says no way or several."""
-    ways = [w for w in WAYS if getattr(table, w) not in (None, "", False)]
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "", False, ())]
+    ways += ["neurons"] if table.top and table.top.of == "neurons" else []
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of {', '.join(WAYS)} for direction {table.name!r}, got {got}")
     return ways[0]
+
+
+def is_of_stream(table: Direction) -> bool:
+    """Whether weights give it in the residual stream, so that it needs no site."""
+    return way_of(table) in ("neurons", "unembedding", "embedding")
 
 
 def is_one(table: Direction) -> bool:
@@ -74,16 +81,16 @@ def check(table: Direction) -> None:
     way = way_of(table)
     if table.site and not SLOT.search(table.site):
         _check_site(table.name, Site.parse(table.site))
-    of_heads = bool(table.heads or table.top)
+    of_heads = bool(table.heads) or (table.top is not None and table.top.of == "heads")
     if of_heads and (table.site or way not in LEARNED[:-1] or table.position == "mean"):
         raise DataError(
             f"{table.name!r}: heads are in place of a site, at one token, of a direction that is "
             f"learned ({', '.join(LEARNED[:-1])})"
         )
-    if table.top and (table.heads or table.top.of != "heads" or table.top.within):
+    if table.top and (table.heads or table.top.of == "latents" or table.top.within):
         raise DataError(
-            f"{table.name!r}: top of a direction chooses heads, the same for all prompts, in place "
-            'of heads by number: write of = "heads", without within'
+            f"{table.name!r}: top of a direction chooses heads or neurons, the same for all "
+            'prompts, in place of numbers: write of = "heads" or "neurons", without within'
         )
     if way in (*LEARNED, "activation") and not (table.site or of_heads):
         raise DataError(
@@ -238,6 +245,12 @@ class Learner:
         if way == "feature":
             assert table.feature is not None
             direction = self._row(*table.feature)
+        elif way == "neurons":
+            some = [
+                readout.written_by_neurons(self.model, n)[numbers].sum(0)
+                for n, numbers in heads_by_layer(table.neurons)
+            ]
+            direction = torch.stack(some).sum(0).to(self.model.device)
         else:
             direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
         return _unit(table, direction, site)

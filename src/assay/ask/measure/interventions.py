@@ -683,7 +683,7 @@ def in_words(table: Intervention) -> str:
             f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))} of {place}"
         )
     if table.top and table.top.of != "latents":
-        place = top_in_words(table.top, place)
+        place = top_in_words(table.top, place, table.position)
     place += window_in_words(table) if place else ""
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     if table.path:
@@ -695,20 +695,26 @@ def in_words(table: Intervention) -> str:
 
 def _latents_in_words(table: Intervention) -> str:
     if table.top:
-        return top_in_words(table.top)
+        return top_in_words(table.top, "", table.position)
     latents = latents_of(table)
     return f"latent{'s' * bool(latents[1:])} {', '.join(map(str, latents))}"
 
 
-def top_in_words(top: Top, site: str = "") -> str:
-    """Say which parts are chosen."""
+def top_in_words(top: Top, site: str, place: Positions) -> str:
+    """Say which parts are chosen of a change, or a read, that is made at a place."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
+    most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    if top.score == "weights":
+        return f"{most} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
-    return f"the {top.n} {top.of}{where} with the highest {by}, chosen on {on}"
+    # a read of each head may have a position of its own
+    by_read = top.of == "heads" and by == top.by != "norm" and top.position == ""
+    at = token_in_words(place if top.position == "" else top.position)
+    return f"{most}, {'' if by_read else f'compared at {at} and '}chosen on {on}"
 
 
 def window_in_words(table: Intervention) -> str:

@@ -173,10 +173,13 @@ def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> 
 
 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 + how many tokens are more probable than the first one of the text."""
+    """1 + how many tokens are more probable than the first one of the text, or than the most
+    probable one of the untouched model, or of the first of two models."""
+    site, tokens = _stream(read, prompt), positions(read, prompt)
+    if not isinstance(read.rank, str):
+        return _of_next(read, prompt, [Want("rank", n, site=site) for n in tokens])
     text = prompt.behind(read.rank)
-    site, token = _stream(read, prompt), text.tokens[0]
-    wants = [Want("rank", n, token, site=site) for n in prompt.all_at(read.position)]
+    wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
     return _of_next(read, prompt, wants, notes=notes(prompt, [[text]], FIRST))
 
 

@@ -68,20 +68,19 @@ def numbers(
             some, total = logits[begin : begin + b - a].float(), totals[begin : begin + b - a]
             begin += b - a
             before = [next(firsts) for _ in _untouched(rows[i], a, b)]
+            held = before[0] if len(before) == 1 else held
+            bases: Any = before if len(before) == b - a else [held] * (b - a)
             for k, want in enumerate(rows[i].wants):
                 if want.what == "log_prob":
                     value = some[:, want.token] - total
                 elif want.what == "logit":
                     value = some[:, want.token]
                 elif want.what == "rank":
-                    value = 1 + (some > some[:, want.token, None]).sum(-1)
+                    value = 1 + (some > _of_token(some, want.token, bases)).sum(-1)
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
                     logs = (x.double().log_softmax(-1) for x in some)
                     value = torch.stack([-(x.exp() * x).sum() for x in logs])
                 elif want.what == "kl" or want.what == "agrees":
-                    held = before[0] if len(before) == 1 else held
-                    assert held is not None or len(before) == b - a
-                    bases = before if len(before) == b - a else [held] * (b - a)
                     how = _divergence if want.what == "kl" else _same
                     value = torch.stack([how(x, y) for x, y in zip(bases, some, strict=True)])
                 else:
@@ -101,6 +100,16 @@ def _untouched(rows: Rows, a: int, b: int) -> torch.Tensor:
     if not any(want.compares for want in rows.wants):
         return rows.first[:0]
     return rows.first[a:b] if len(rows.first) > 1 else rows.first[: int(a == 0)]
+
+
+def _of_token(
+    logits: Float[torch.Tensor, "v token"], token: int, bases: Sequence[torch.Tensor]
+) -> Float[torch.Tensor, "v 1"]:
+    """The logit of a token, or, of none, of the most probable one of untouched logits."""
+    if token >= 0:
+        return logits[:, token, None]
+    best = torch.stack([x.argmax() for x in bases])
+    return logits.gather(1, best[:, None])
 
 
 def _divergence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -105,7 +105,8 @@ def _answer_falls(read: Read) -> str:
 
 def _parts(read: Read, named: str) -> str:
     """The parts that a read is of, by name or as they are chosen."""
-    return interventions.top_in_words(read.top, read.site) if read.top else named
+    place = "all" if read.position == "mean" else read.position
+    return interventions.top_in_words(read.top, read.site, place) if read.top else named
 
 
 def _named_parts(read: Read) -> str:
@@ -228,11 +229,17 @@ KINDS: Mapping[str, Kind] = {
     ),
     "rank": Kind(
         next_tokens.rank,
-        lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
+        lambda r: (
+            f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable"
+            if isinstance(r.rank, str)
+            else f"rank of the next token that the untouched model predicts{_lens(r)}, 1 the first"
+        ),
         "rank",
         "rises",
         lambda r: (1.0, None),
         fields=_AT,
+        places=("mean",),
+        same=1.0,
     ),
     "entropy": Kind(
         next_tokens.entropy,
@@ -324,15 +331,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "weights": Kind(
         weights.weights,
-        lambda r: (
-            f"{weights.WORDS[r.weights]} of {', '.join(map(str, r.heads))}"
-            + (f", of {_quoted(r.token)} onto {_quoted(r.onto or r.token)}" if r.token else "")
-            + (f", which reads {r.site} of a token alone in place of its embedding" * bool(r.site))
-        ),
+        weights.words,
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "token", "onto", "site"),
+        fields=("heads", "direction", "token", "onto", "site"),
     ),
     "pattern": Kind(
         activations.pattern,
@@ -398,6 +401,19 @@ KINDS: Mapping[str, Kind] = {
         "",
         fields=(*_AT, "top"),
         places=("mean", "all"),
+        skips_first=True,
+    ),
+    "active": Kind(
+        activations.active,
+        lambda r: (
+            "share of the neurons that are above "
+            f"{'each level' if r.active is None else f'{r.active:g}'}{_where(r)}"
+        ),
+        SHARE,
+        "",
+        _SHARE,
+        fields=_AT,
+        places=("mean",),
         skips_first=True,
     ),
     "l0": Kind(
@@ -516,7 +532,7 @@ def directions_of(read: Read) -> tuple[str, ...]:
     """The names of the directions that a read is along."""
     if isinstance(read.cosine, tuple):
         return read.cosine
-    name = read.projection or read.cosine
+    name = read.projection or read.cosine or read.direction
     return (name,) if name else ()
 
 
@@ -538,21 +554,24 @@ def compares(read: Read) -> bool:
 
 def same(read: Read) -> float | None:
     """Of what compares a changed model with the untouched one, or two models: the number of no
-    change; None of any other read."""
-    if read.other_site:
+    change; None of any other read, such as the rank of a text."""
+    kind = kind_of(read)
+    if read.other_site or (kind == "rank" and isinstance(read.rank, str)):
         return None
-    return 1.0 if read.across == "cka" else KINDS[kind_of(read)].same
+    return 1.0 if read.across == "cka" else KINDS[kind].same
 
 
 def is_fixed(read: Read) -> bool:
     """Whether a read is a number of the weights alone, the same for every prompt."""
+    if read.direction:
+        return not SLOT.search(read.token)
     return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
 def uses_lens(read: Read) -> bool:
     """Whether a read compares the logit lens at a site with the prediction of the untouched model,
     from which it differs even where nothing is done."""
-    return bool(read.site) and kind_of(read) in ("kl", "agrees")
+    return bool(read.site) and kind_of(read) in ("kl", "agrees", "rank") and compares(read)
 
 
 def describe(read: Read) -> str:
@@ -604,7 +623,9 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
-    if name in ANSWERS and name not in read.sweep:
+    if read.rank is False:
+        raise DataError(f"{read.name}: rank is a text, or true for the model's own best token")
+    if name in ANSWERS and name not in read.sweep and texts is not True:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
@@ -720,7 +741,8 @@ def unembedded(read: Read, tokens: float) -> float:
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     """Refuse a sweep of what is nowhere in the read."""
-    written = json.dumps([_plain(read), [d.site for d in along]], ensure_ascii=False)
+    places = [[d.site, *d.neurons] for d in along]
+    written = json.dumps([_plain(read), places], ensure_ascii=False)
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
         known = name in _USUAL and name not in ("name", "sweep")

@@ -37,7 +37,8 @@ class Want:
     position: int
     """Behind which token of the prompt and its continuation."""
     token: int = -1
-    """The token that log_prob, logit and rank are about."""
+    """The token that log_prob, logit and rank are about; -1: of rank, the untouched model's most
+    probable one."""
     continuation: tuple[int, ...] = ()
     """What is read behind the prompt, up to that position."""
     site: Site | None = None
@@ -47,7 +48,7 @@ class Want:
     @property
     def compares(self) -> bool:
         """Whether it is about the untouched model's next token as well."""
-        return self.what in ("kl", "agrees")
+        return self.what in ("kl", "agrees") or (self.what == "rank" and self.token < 0)
 
 
 @dataclass(frozen=True)

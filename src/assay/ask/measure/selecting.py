@@ -54,7 +54,8 @@ def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
         hint = nearest(name, by_name)
         raise DataError(f"where = {table.where!r}: there is no read {name!r}; {hint}")
     read = by_name[name]
-    if reads.kind_of(read) not in OF_ONE_PASS or read.sweep or read.top or read.temperature:
+    changes = read.sweep or read.top or read.temperature or reads.compares(read)
+    if reads.kind_of(read) not in OF_ONE_PASS or changes:
         raise DataError(
             f"where = {table.where!r}: {name} has levels, is drawn by a seed, or is compared with "
             f"something; name a read of one number, of {', '.join(OF_ONE_PASS)}"

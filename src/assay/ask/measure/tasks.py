@@ -20,6 +20,9 @@ OTHERS, STANDING = "other_heads", "other_head"
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention that says which parts were chosen for it, and its dimension."""
 
+NEWER = {"lowest": False, "position": ""}
+"""Fields of `top` that were added later, as they are where nothing is said."""
+
 
 def chosen_for(read: Read) -> str:
     """Name the measure that says which parts were chosen for a read."""
@@ -33,6 +36,8 @@ def stated(table: Any) -> dict[str, Any]:
         _defaults[kind.__name__] = {f.name: f.default for f in msgspec.structs.fields(kind)}
     usual = _defaults[kind.__name__]
     whole: dict[str, Any] = msgspec.to_builtins(table)
+    if top := whole.get("top"):  # without what it did not have when the first runs were stored
+        whole["top"] = {k: v for k, v in top.items() if NEWER.get(k, top) != v}
     return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
 
 
@@ -182,9 +187,13 @@ class Task:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
         own = ("", self.prompts.table.name)
-        tops = [r.top for r in self.reads if r.top and not r.top.within]
-        tops += [d.top for d in self.directions if d.top]
-        if any(choosing.prompts_of(top, self.choosers or self.reads) in own for top in tops):
+        tops = [*(r.top for r in self.reads), *(d.top for d in self.directions)]
+        some = [
+            choosing.prompts_of(t, self.choosers or self.reads)
+            for t in tops
+            if t and choosing.learns(t)
+        ]
+        if any(name in own for name in some):
             return True
         return self.chooses or any(
             directions.way_of(d) in directions.LEARNED and d.prompts in own for d in self.directions

@@ -8,6 +8,7 @@ x W_V, of a row x, and it writes x W_V W_O."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeAlias
 
 from jaxtyping import Float
@@ -25,14 +26,16 @@ from assay.subjects.readout import ROWS
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-OF_TOKENS = ("ov_cosine", "ov_rank")
-"""The kinds that differ between prompts: what a head makes of a token's embedding."""
+OF_DIRECTIONS = ("logit", "rank")
+"""The kinds that are of a direction: what the unembedding makes of it for a token."""
+OF_TOKENS = ("ov_cosine", "ov_rank", *OF_DIRECTIONS)
+"""The kinds that differ between prompts, those of heads by what they make of an embedding."""
 WORDS = {
     "copying": "how far the eigenvalues of the OV circuit are positive",
     "ov_cosine": "cosine of what the OV circuit writes with an unembedding",
     "ov_rank": "rank of a token in what the OV circuit writes",
 }
-RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None)}
+RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None), "rank": (1.0, None)}
 """Of what differs between prompts; any other number has no interval that could end there."""
 Part = tuple[int, int]
 """Block and number of a head."""
@@ -42,7 +45,7 @@ Matrix: TypeAlias = 'Float[torch.Tensor, "i j"]'
 
 
 def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number of the weights of heads.
+    """A number of the weights of heads, or of a direction.
 
     Raises: DataError for heads that the model does not have."""
     parts = _parts(read, prompt.folder)
@@ -59,6 +62,17 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"residual stream has, and {read.site} has {width}"
         )
 
+    def of_direction(reading: PassOutput) -> float:
+        (table,) = context.directions
+        site = Site("resid_post", prompt.folder.layers - 1)
+        vector = context.vector(table, site, reading.seed).flatten()
+        key = ("promotes", vector.cpu().numpy().tobytes())
+        if key not in context.memo:  # all tokens have it in common, and seeds that learn nothing
+            context.memo[key] = _logits(context.subject, vector)
+        logits = context.memo[key]
+        own = logits[tokens[0]]
+        return float(own if read.weights == "logit" else 1 + (logits > own).sum())
+
     def number(reading: PassOutput) -> float:
         some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
         key = (read.weights, read.site, *some, *tokens)
@@ -68,17 +82,40 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     distinct = [[text] for text in dict.fromkeys(texts)]
     notes = next_tokens.notes(prompt, distinct, next_tokens.FIRST) if distinct else ()
-    return Ready(each(number), notes=notes)
+    return Ready(each(of_direction if read.direction else number), notes=notes)
+
+
+def words(read: Read) -> str:
+    """What the number is, in words."""
+    named = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
+    if read.direction:
+        return f"{read.weights} of {named[0]} in what the unembedding makes of {read.direction}"
+    tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
+    of = f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))}{tokens}"
+    if not read.site:
+        return of
+    return f"{of}, which reads {read.site} of a token alone in place of its embedding"
 
 
 def check(read: Read) -> None:
     """Refuse fields that a kind of weights does not have. Raises: DataError."""
     kind = read.weights
+    if bool(read.direction) != (kind in OF_DIRECTIONS) or (read.direction and read.heads):
+        raise DataError(
+            f"{read.name}: {' and '.join(OF_DIRECTIONS)} are of a direction, by its name, and "
+            "other weights of heads"
+        )
+    if read.direction and (not read.token or read.onto or read.site):
+        raise DataError(
+            f'{read.name}: weights = "{kind}" is of one token = " {{country}}", and of no site'
+        )
+    if read.direction:
+        return
     if not read.heads:
         raise DataError(f'{read.name}: weights = "{kind}" is of heads = ["9.1"]')
     if bool(read.token) != (kind in OF_TOKENS) or (read.onto and not read.token):
         raise DataError(
-            f'{read.name}: {" and ".join(OF_TOKENS)} are of a token = " {{country}}", and onto '
+            f'{read.name}: {" and ".join(OF_TOKENS[:2])} are of a token = " {{country}}", and onto '
             "another one if it is not written onto itself"
         )
 
@@ -106,11 +143,16 @@ def _number(read: Read, context: Context, parts: list[Part], tokens: list[int]) 
     if read.weights == "ov_cosine":
         onto = of_token(model, "unembedding", tokens[1]).double()
         return float(torch.cosine_similarity(written, onto, dim=0))
+    logits = _logits(model, written)
+    return float(1 + (logits > logits[tokens[1]]).sum())
+
+
+def _logits(model: Pretrained, written: Float[torch.Tensor, " d"]) -> Float[torch.Tensor, " v"]:
+    """What the weight of the final norm and the unembedding make of a vector in the stream."""
     rows = embeddings(model, "unembedding").weight.detach()
     if isinstance(model.final_norm, torch.nn.LayerNorm):
         written = written - written.mean()
-    logits = rows.float() @ (written * model.gain).float()
-    return float(1 + (logits > logits[tokens[1]]).sum())
+    return rows.float() @ (written * model.gain).float()
 
 
 def _stored(model: Pretrained, layer: int, kind: str) -> tuple[Any, Matrix]:
