@@ -25,14 +25,17 @@ from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import (
     ANSWERS,
     BAG,
+    BLOCKED_HEADS,
     BLOCKED_LAYERS,
     ELSEWHERE,
     EMBEDDING,
     FEATURE,
+    HEADS,
     PLACES,
     RANDOM,
     TOKENS,
     UNPAIRED,
+    Control,
 )
 from assay.core import apart
 from assay.core.bands import AT, MIDDLE, OfMeans
@@ -111,13 +114,14 @@ def bearing(
 ) -> tuple[Part, ...]:
     """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
     change where the claim is that less can be read, which chance satisfies; else those of the
-    probe. Of a sweep no other layers, where these are swept as well. Of two texts that are not
-    claimed to be alike no other row's text, which is less alike anyway."""
+    probe. Of a sweep no other layers or heads, where these are swept as well. Of two texts that are
+    not claimed to be alike no other row's text, which is less alike anyway."""
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
         near = [p for p in near if p.control not in (ANSWERS, UNPAIRED)]
-    if part and isinstance(part.task, Task) and asked.frozen is None and repeats(asked, part, read):
-        return tuple(p for p in near if p.control not in (ELSEWHERE, BLOCKED_LAYERS))
+    if part and isinstance(part.task, Task) and asked.frozen is None:
+        idle = repeated(asked, part, read)
+        near = [p for p in near if p.control not in idle]
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
@@ -155,23 +159,31 @@ NEAR = 20
 """Blocks that are no more than the model's number of blocks over this apart are about the same."""
 
 
-def repeats(asked: ModelStudy, part: Part, read: Condition) -> bool:
-    """Whether an arm's control at other layers mostly repeats the changes of a sweep, of which a
-    statement takes an extreme: most blocks a third of the model away from those that are swept are
-    swept, too."""
+def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, ...]:
+    """Give the controls of an arm that mostly repeat the changes of a sweep, of which a statement
+    takes an extreme: those at other layers, where most blocks a third of the model away from those
+    that are swept are swept, too; and other heads, where most heads of the same blocks are."""
     table, over = part.task.intervention, set[str]()
     for together in read.parsed.together:
         over |= {*together.over} if together.how in EXTREME else set()
     if table is None or not over & {*table.sweep} or table.controls is not None:
-        return False
+        return ()
+    sizes = read_sizes(asked.shaped_as(part.task.model).config)
     points = interventions.points(table)
-    blocks = {n for p in points for n in interventions.blocks_of(interventions.swept(table, p))}
+    fixed = [(d, level) for d, level in points[0].items() if d not in over]
+    some = [interventions.swept(table, p) for p in points if {*fixed} <= {*p.items()}]
+    heads = {head for t in some for head in (t.block.heads if t.block else t.heads)}
+    if heads:
+        count = sizes.get("h", math.inf) * len({head.partition(".")[0] for head in heads})
+        return (HEADS, BLOCKED_HEADS) if len(heads) > count / 2 else ()
+    blocks = {n for t in some for n in interventions.blocks_of(t)}
     if len(blocks) < 2:
-        return False
-    layers = read_sizes(asked.shaped_as(part.task.model).config)["layers"]
+        return ()
+    layers = sizes["layers"]
     step = max(1, layers // 3)
     away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
-    return sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away) > len(away) / 2
+    swept = sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away)
+    return (ELSEWHERE, BLOCKED_LAYERS) if swept > len(away) / 2 else ()
 
 
 def twins(

@@ -3,10 +3,13 @@ much else would satisfy, prompts that are fewer than they look, and where things
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from assay.ask import comparing, selection
 from assay.ask.measure import controls, directions, interventions, prompts, reads
@@ -20,10 +23,11 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
+from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
-from assay.core.expression import HOW
+from assay.core.expression import HOW, PAIRED, Together
 from assay.core.reading import plural
 
 LEAST = 1e-300
@@ -91,6 +95,7 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _each_by_itself(asking)
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
+    yield from _general(questions, part, asking)
     yield from _habit(part, asking)
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
@@ -160,10 +165,27 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
         return
     worst = comparing.worked_out(walk, lambda c: WORST[kinds[0]])
     if asking.read.parsed.low < worst < asking.read.parsed.high:
+        sides = [f"{asking.main}.easy", str(columns[0])]
+        first, second = sides[::-1] if WORST[kinds[0]] else sides
+        less = f"compare it with a read that the model does well, as in {first} - {second} > 0.2"
         yield (
-            "a model that learned nothing satisfies it too, which makes it unspecific: write "
-            "controls = [] under the model, and as control a model that does it well"
+            "a model that learned nothing satisfies it too, which makes it unspecific: "
+            f"{_both_ends(task, columns[0]) or less}"
         )
+
+
+def _both_ends(task: Task, column: Column) -> str:
+    """How the first level at which something is so is said to be late, not never; "" of all
+    else."""
+    levels = reads.by_name(task.reads, column.name).sweep.get(column.over[0]) if column.over else ()
+    numbers = [x for x in levels or () if isinstance(x, int | float)]
+    if column.how != "first" or len(numbers) < 2:
+        return ""
+    never, middle = 2 * numbers[-1] - numbers[-2], numbers[len(numbers) // 2]
+    return (
+        f"write both ends, since {never:g} means that it never is so, as in "
+        f"{middle:g} < median({column}) < {never:g}"
+    )
 
 
 def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
@@ -250,26 +272,65 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of what is taken over all levels of a place, which its control changes in turn."""
-    table = part.task.intervention
-    dims = {d for t in asking.read.parsed.together for d in t.over}
-    dims |= {d for c in asking.read.columns for d in c.over}
-    if not isinstance(table, Intervention):
+    table, parsed = part.task.intervention, asking.read.parsed
+    if not isinstance(table, Intervention) or not isinstance(part.task, Task):
         return
-    if isinstance(part.task, Task) and comparing.repeats(questions, part, asking.read):
+    idle = [f"{part.label}/{c.name}" for c in comparing.repeated(questions, part, asking.read)]
+    if there := [label for label in dict.fromkeys(idle) if label in questions.by_label]:
         yield (
-            f"{part.label}/layer makes nearly the same changes as the sweep, in another order, so "
-            f"their extreme is the same{LEFT_OUT}"
+            f"{there[0]} makes nearly the same changes as the sweep, in another order, so their "
+            f"extreme is the same{LEFT_OUT}"
         )
         return
+    dims = {d for t in parsed.together if not _in_order(questions, part, t) for d in t.over}
+    dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
-    for name in ("heads", "layer"):
-        label = f"{part.label}/{name}"
-        if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:
-            yield (
-                f"{label} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-                "level, which the sweep may have, too: if it has all of them, write controls = "
-                f'["damage"] under {part.label}, because {name} then always satisfies the claim'
-            )
+    swept = dims & {*SLOT.findall(" ".join(places))}
+    same = [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
+    for name in same:
+        yield (
+            f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
+            f"level, which the sweep may have, too: if it has all of them, write "
+            f"{_without(questions, table, *same)}, because {name} then always satisfies the claim"
+        )
+
+
+def _in_order(questions: ModelStudy, part: Part, whole: Together) -> bool:
+    """Whether it is a correlation with what no control changes, at each level by itself."""
+    fixed = {r.name: {*r.sweep} for r in part.task.reads} if isinstance(part.task, Task) else {}
+    stay = (c for c in whole.columns if c.arm and c.arm not in questions.done)
+    return whole.how in PAIRED and any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
+
+
+def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
+    """What is written for an intervention to have its usual controls, and not these."""
+    usual = msgspec.structs.replace(table, controls=None)
+    known = controls.of_intervention(usual, questions.text.study.direction)
+    rest = [c.name for c in known if c.name not in names]
+    more = "" if rest else f" and {NAMED}"
+    return f"controls = {json.dumps(rest)} under {table.name}{more}"
+
+
+NAMED = 'under the claim control = ["…"], an arm for which it should fail'
+"""What a claim needs that has no automatic control."""
+
+
+def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Of a change that raises the loss on whole texts, as it does on those of its control."""
+    table, task = part.task.intervention, part.task
+    if not isinstance(task, Task) or table is None or table.controls is not None:
+        return
+    if comparing.is_of_nothing(part, asking.read):
+        return  # which has other controls
+    near = questions.controls_of(part.label, [c.name for c in asking.read.columns])
+    usual = Read(name="").position
+    whole = all(r.loss and r.position == usual for r in _asked(task, asking))
+    if whole and any(p.control == DAMAGE for p in near):
+        yield (
+            f"{part.label}/damage is what the same change does to the loss on other text, of which "
+            "a claim about text in general is true as well: if this is one, write "
+            f"{_without(questions, table, DAMAGE.name)}"
+        )
 
 
 def _lowered(asking: Asking) -> Iterator[str]:

@@ -542,7 +542,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if unknown[1] == "controls":
             return (
                 f"{field_path}: automatic controls are removed in the table that they come "
-                "from: write controls = [] under the model, intervention, probe or diff"
+                "from: write controls = [] under the model, intervention, probe or diff, and here "
+                'control = ["…"], an arm for which the claim should fail'
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
