@@ -163,14 +163,18 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     """Give the controls of an arm that mostly repeat the changes of a sweep, of which a statement
     takes an extreme: those at other layers, where most blocks a third of the model away from those
     that are swept are swept, too; and other heads, where most heads of the same blocks are."""
-    table, over = part.task.intervention, set[str]()
-    for together in read.parsed.together:
-        over |= {*together.over} if together.how in EXTREME else set()
+    table, parsed = part.task.intervention, read.parsed
+    over = {d for x in (*parsed.together, *parsed.columns) if x.how in EXTREME for d in x.over}
+    ranges = {part for c in parsed.columns for part in c.ranges}
     if table is None or not over & {*table.sweep} or table.controls is not None:
         return ()
     sizes = read_sizes(asked.shaped_as(part.task.model).config)
     points = interventions.points(table)
-    fixed = [(d, level) for d, level in points[0].items() if d not in over]
+    for dim, low, high in ranges:
+        points = [
+            p for p in points if not isinstance(x := p.get(dim, low), str) and low <= x < high
+        ]
+    fixed = [(d, level) for p in points[:1] for d, level in p.items() if d not in over]
     some = [interventions.swept(table, p) for p in points if {*fixed} <= {*p.items()}]
     heads = {head for t in some for head in (t.block.heads if t.block else t.heads)}
     if heads:

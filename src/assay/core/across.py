@@ -71,6 +71,15 @@ def auroc(score: Any, label: Any) -> Any:
     return _by_unit("auroc", auroc_by_unit, score, label)
 
 
+def std(x: Any) -> Any:
+    """The standard deviation over units, of all of them as they are.
+
+    Formula: s + s (z² − 1) / 2 of each unit, z with mean 0 and variance 1
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982), chapter 6
+    """
+    return _by_unit("std", lambda rows, _: _spread(rows), x, x)
+
+
 RATES = {
     "precision": lambda both, guessed, labelled: both / guessed,
     "recall": lambda both, guessed, labelled: both / labelled,
@@ -101,6 +110,13 @@ def _corr(x: Rows, y: Rows) -> Rows:
     a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     r = float((a * b).mean())
     return r + a * b - r * (a**2 + b**2) / 2
+
+
+def _spread(x: Rows) -> Rows:
+    spread = x.std()
+    if not spread > 0:
+        return np.full(len(x), spread)
+    return spread + spread * (((x - x.mean()) / spread) ** 2 - 1) / 2
 
 
 def _spearman(x: Rows, y: Rows) -> Rows:
