@@ -42,7 +42,7 @@ from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import LOCATING, Column
 from assay.core.errors import ClaimError, ExperimentError
-from assay.core.expression import is_linear
+from assay.core.expression import PAIRED, Together, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
@@ -164,7 +164,9 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     takes an extreme: those at other layers, where most blocks a third of the model away from those
     that are swept are swept, too; and other heads, where most heads of the same blocks are."""
     table, parsed = part.task.intervention, read.parsed
-    over = {d for x in (*parsed.together, *parsed.columns) if x.how in EXTREME for d in x.over}
+    free = [t for t in parsed.together if not in_order(asked, part, t)]
+    over = {d for t in free if t.how in EXTREME for d in t.over}
+    over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
     ranges = {part for c in parsed.columns for part in c.ranges}
     if table is None or not over & {*table.sweep} or table.controls is not None:
         return ()
@@ -188,6 +190,15 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
     swept = sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away)
     return (ELSEWHERE, BLOCKED_LAYERS) if swept > len(away) / 2 else ()
+
+
+def in_order(asked: ModelStudy, part: Part, whole: Together) -> bool:
+    """Whether levels are compared, or one of them is chosen, by a curve that no control changes, so
+    that a control with the same changes at other levels is another one."""
+    fixed = {r.name: {*r.sweep} for r in part.task.reads} if isinstance(part.task, Task) else {}
+    stay = (c for c in whole.columns if c.arm and c.arm not in asked.done)
+    named = any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
+    return named and whole.how in (AT, *PAIRED)
 
 
 def twins(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -115,6 +116,14 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
         default = f"{', '.join(idle)} are left out, because no claim or estimate needs them"
         assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
+    written = tomllib.loads(questions.text.toml).get("intervene", ())
+    silent = [
+        t["name"] for t in written if t.get("add") and "strength" not in {*t, *t.get("sweep", ())}
+    ]
+    for name in (n for n in silent if n in whole.arms):
+        default = "1: the direction is added once, as long as it is"
+        how = "write strength = 4, say, or sweep = { strength = [1, 2, 4] }"
+        assumptions.append(Gap(f"{name}: strength", how, default))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]

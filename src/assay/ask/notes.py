@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.ask import comparing, selection
-from assay.ask.measure import controls, directions, interventions, prompts, reads
+from assay.ask.measure import choosing, controls, directions, interventions, prompts, reads
 from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -27,7 +27,7 @@ from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
-from assay.core.expression import HOW, PAIRED, Together
+from assay.core.expression import HOW
 from assay.core.reading import plural
 
 LEAST = 1e-300
@@ -282,7 +282,9 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
             f"extreme is the same{LEFT_OUT}"
         )
         return
-    dims = {d for t in parsed.together if not _in_order(questions, part, t) for d in t.over}
+    dims = {
+        d for t in parsed.together if not comparing.in_order(questions, part, t) for d in t.over
+    }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
     swept = dims & {*SLOT.findall(" ".join(places))}
@@ -293,13 +295,6 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
             f"level, which the sweep may have, too: if it has all of them, write "
             f"{_without(questions, table, *same)}, because {name} then always satisfies the claim"
         )
-
-
-def _in_order(questions: ModelStudy, part: Part, whole: Together) -> bool:
-    """Whether it is a correlation with what no control changes, at each level by itself."""
-    fixed = {r.name: {*r.sweep} for r in part.task.reads} if isinstance(part.task, Task) else {}
-    stay = (c for c in whole.columns if c.arm and c.arm not in questions.done)
-    return whole.how in PAIRED and any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
 
 
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
@@ -540,9 +535,13 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
         source_place = interventions.top_in_words(direction.top)
+    more = ""
+    if direction.prompts and direction.top and not choosing.prompts_of(direction.top, task.reads):
+        own = direction.prompts
+        more = f'; to choose on {own} as well, write prompts = "{own}" in top'
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
-        f"{source_place}; {label}: {done} at {acts}{there}"
+        f"{source_place}; {label}: {done} at {acts}{there}{more}"
     )
 
 

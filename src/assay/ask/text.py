@@ -561,6 +561,12 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             f"{field_path}: a latent is a whole number from 0; write sweep = {{ {keys[2]} = "
             '"0:30" } for several in turn, or top = { n = 3, of = "latents" } for the best ones'
         )
+    if keys[-3:-1] == ("top", "layers") and "`int`" in error:
+        return (
+            f"{field_path}: layers of top are the numbers of the blocks to choose from; to choose "
+            'in each block of a sweep, leave layers out and write site = "blocks.{layer}.'
+            'mlp.hook_post" and sweep = { layer = "0:30" }'
+        )
     words = {
         "`str`": "a string",
         "`int`": "an integer",

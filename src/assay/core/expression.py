@@ -410,7 +410,9 @@ class _Claim(Reader):
         if _is_median(node) and inside:
             return _median(self, node)
         if _how(node) == "std" and node.keywords:
-            raise self.no(f"{_describe_node(node)}: the spread over units is std(x), without over=…")
+            raise self.no(
+                f"{_describe_node(node)}: std(x) is the spread over units; leave out over=…"
+            )
         if _how(node) in HOW:
             raise self.no(_without_over(node))
         if _how(rate := _unmarked(node)) in across.RATES and isinstance(rate, ast.Call):
@@ -748,12 +750,10 @@ def _ranges(reader: Reader, node: ast.expr) -> tuple[tuple[str, float, float], .
     axes = [k.value for n in ast.walk(node) if isinstance(n, ast.Call) for k in n.keywords]
     found = []
     for part in (x for axis in axes for x in _parts(axis) if _is_range(x)):
-        lower, upper, step = part.slice.lower, part.slice.upper, part.slice.step
-        low, high = (
-            -math.inf if lower is None else _number(lower),
-            math.inf if upper is None else _number(upper),
-        )
-        if step is not None or low is None or high is None:
+        assert isinstance(part.slice, ast.Slice)
+        ends = [(part.slice.lower, -math.inf), (part.slice.upper, math.inf)]
+        low, high = (end if x is None else _number(x) for x, end in ends)
+        if part.slice.step is not None or low is None or high is None:
             raise reader.no(f"levels from 4 to 13 are layer[4:14], got {_describe_node(part)}")
         found.append((str(_level(part.value)), low, high))
     return tuple(found)

@@ -663,6 +663,7 @@ def top_in_words(top: Top, site: str = "") -> str:
     """Say which parts are chosen."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
+    by += " by AUROC" if top.score == "auroc" else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
     on = top.prompts or "the prompts that are not measured"

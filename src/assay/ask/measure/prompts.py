@@ -284,7 +284,9 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         what = " and ".join(ways) or "none of them"
         raise DataError(f"give file, rows or slots for prompts {table.name}, got {what}")
     if ways:
-        given = [(f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)]
+        given: list[Record] = [
+            (f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)
+        ]
         records = _with_slots(table, read_file(folder / table.file) if table.file else given)
     elif table.slots:
         combinations = enumerate(_with_slots(table, [("", {})]), 1)
