@@ -1,6 +1,8 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
+import re
+
 import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
@@ -193,6 +195,83 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert any(note in remark for remark in remarks) == there, remarks
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
+
+
+EVERY_HEAD = 'heads = ["1.{head}"]\nsweep = { head = [0, 1, 2, 3] }\n'
+EVERY_MLP = 'site = "blocks.{layer}.hook_mlp_out"\nsweep = { layer = [0, 1, 2, 3] }\n'
+COUNTED = "count(main.right - changed.right > 2, over={}) > 0.5"
+LOSS = '\n[[read]]\nname = "nats"\nloss = true\n'
+PROPOSED = {
+    "ablated heads": (capitals('ablate = "zero"\n' + EVERY_HEAD), COUNTED.format("head")),
+    "patched heads": (
+        capitals('patch = "corrupted"\nposition = -1\n' + EVERY_HEAD),
+        COUNTED.format("head"),
+    ),
+    "patched MLPs": (
+        capitals('patch = "corrupted"\nposition = -1\n' + EVERY_MLP),
+        COUNTED.format("layer"),
+    ),
+    "blocked layers": (
+        capitals(
+            'block = { from = -1, to = "{country}", layers = ["{layer}"] }\n'
+            "sweep = { layer = [0, 1, 2, 3] }\n"
+        ),
+        COUNTED.format("layer"),
+    ),
+    "the loss of a change of every token": (
+        capitals('scale = 0.5\nsite = "hook_embed"\n') + LOSS + BREAKS,
+        "changed.nats - main.nats > 0.1",
+    ),
+    "the loss of an ablation": (CUT + LOSS, "changed.nats - main.nats > 0.1"),
+    "a probe at chance": (
+        PROBED + PROBED[PROBED.index("[[probe]]") :].replace('"p"', '"own"').replace("1.", "2."),
+        "p.accuracy < 0.99",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROPOSED)
+def test_the_controls_that_a_note_proposes_are_accepted_there(case, folder):  # noqa: F811
+    tables, holds = PROPOSED[case]
+    remarks = catalogue.find(str(study(folder, f"proposes {case}", tables, holds))).remarks
+    (note,) = [r for r in remarks if "write controls = " in r or "or write controls" in r]
+    words, name = re.search(r"(controls = \[.*?\]) under (\w+)", note).groups()
+    tables = tables.replace(f'name = "{name}"\n', f'name = "{name}"\n{words}\n')
+    if "under the claim" in note:
+        own = "own" if "own" in note else "broken"
+        holds += f'"\ncontrol = ["{own}"]  # "'
+    experiment = catalogue.find(str(study(folder, f"follows {case}", tables, holds)))
+    assert note not in experiment.remarks and experiment.claims[0].must_fail
+
+
+@pytest.mark.parametrize(
+    ("holds", "proposed"),
+    [
+        ("main.known < 0.6", "main.easy - main.known > 0.2"),
+        ("main.place > 3", "main.place - main.easy > 0.2"),
+        (
+            "first(main.lens <= 10, over=layer) > 1",
+            "1 < median(first(main.lens <= 10, over=layer)) < 3",
+        ),
+    ],
+)
+def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
+    folder,  # noqa: F811
+    holds,
+    proposed,
+):
+    ranks = '\n[[read]]\nname = "{}"\nrank = " {{city}}"\n'
+    tables = (
+        CUT
+        + ranks.format("place")
+        + ranks.format("lens")
+        + ('site = "blocks.{layer}.hook_resid_post"\nsweep = { layer = [0, 1, 2] }\n')
+    )
+    tables += '[[read]]\nname = "easy"\naccuracy = [" {city}", " {other}"]\n'
+    remarks = catalogue.find(str(study(folder, "late", tables, holds))).remarks
+    assert any(CANNOT in r and proposed in r for r in remarks), remarks
+    remarks = catalogue.find(str(study(folder, "both ends", tables, proposed))).remarks
+    assert not any(CANNOT in r for r in remarks)
 
 
 def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
