@@ -79,7 +79,7 @@ def test_the_interval_of_a_spread_has_the_spread_of_the_population_in_most_sampl
 
 def test_levels_that_there_are_not_are_refused_with_those_that_there_are():
     table = {"arm": ["a"] * 4, "prompt": [0, 0, 1, 1], "layer": [3, 5, 3, 5], "x": [1.0, 2, 3, 4]}
-    with pytest.raises(ClaimError, match=r"no level of layer from 8 to before 10 \(3, 5\)"):
+    with pytest.raises(ClaimError, match=r"no level in layer\[8:10\] \(3, 5\)"):
         assay.estimate(table, value="max(a.x, over=layer[8:10])", unit="prompt")
 
 

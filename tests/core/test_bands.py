@@ -62,7 +62,7 @@ def test_it_is_taken_of_the_means_and_not_of_each_unit(text):
 def test_a_share_of_units_is_taken_at_a_chosen_level_and_an_extreme_of_each_unit_over_some():
     arm = measured(np.random.default_rng(1), 30, x=np.zeros(LEVELS), y=np.arange(LEVELS) % 7)
     x, level = arm.x.values, int(arm.y.mean("prompt").argmax())
-    found = taken("share(x[layer=argmax(y)] > 0.2)", arm)
+    found = taken("share(x > 0.2)[layer=argmax(y)]", arm)
     assert found.estimate == pytest.approx((x[:, level] > 0.2).mean())
     found = taken("max(x - base, over=layer[:5]) - max(x - base, over=layer[5:])", arm)
     assert found.estimate == pytest.approx((x[:, :5].max(1) - x[:, 5:].max(1)).mean())
@@ -134,9 +134,10 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
         "max(median(a.x), over=layer) > 1": "nothing is taken of it over levels",
         "share(median(a.x) > 2) > 0.5": "nothing is taken of it unit by unit",
         "median(2) > 1": "names no column",
-        "share(std(a.x) > 1) > 0.5": "one number of all units, and no unit has one",
+        "share(std(a.x) > 1) > 0.5": "is of one number of all units, not of each",
         "std(a.x, over=prompt) > 1": r"std\(x\) is the spread over units; leave out over",
         "max(a.x, over=layer[4:14:2]) > 1": r"levels from 4 to 13 are layer\[4:14\]",
+        "share(a.x[layer=argmax(a.y)] > 1) > 0.5": r"share\(main.right > 0.5\)\[layer=argmax",
         "mean(a.x[layer=argmax(a.y)]) > 1": "is of the means over units",
         "a.x[layer=argmax(a.y, over=head)] > 1": "is of the means over units",
         "a.x[layer=argmax(a.y), head=argmax(a.y)] > 1": "is of the means over units",

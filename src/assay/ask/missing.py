@@ -121,9 +121,8 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
         t["name"] for t in written if t.get("add") and "strength" not in {*t, *t.get("sweep", ())}
     ]
     for name in (n for n in silent if n in whole.arms):
-        default = "1: the direction is added once, as long as it is"
         how = "write strength = 4, say, or sweep = { strength = [1, 2, 4] }"
-        assumptions.append(Gap(f"{name}: strength", how, default))
+        assumptions.append(Gap(f"{name}: strength", how, "1: the direction as long as it is"))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]

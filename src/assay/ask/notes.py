@@ -166,26 +166,22 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
     worst = comparing.worked_out(walk, lambda c: WORST[kinds[0]])
     if asking.read.parsed.low < worst < asking.read.parsed.high:
         sides = [f"{asking.main}.easy", str(columns[0])]
-        first, second = sides[::-1] if WORST[kinds[0]] else sides
-        less = f"compare it with a read that the model does well, as in {first} - {second} > 0.2"
-        yield (
-            "a model that learned nothing satisfies it too, which makes it unspecific: "
-            f"{_both_ends(task, columns[0]) or less}"
-        )
+        less = " - ".join(sides[::-1] if WORST[kinds[0]] else sides)
+        how = f"compare it with a read that the model does well, as in {less} > 0.2"
+        how = _both_ends(task, columns[0]) or how
+        yield f"a model that learned nothing satisfies it too, which makes it unspecific: {how}"
 
 
 def _both_ends(task: Task, column: Column) -> str:
-    """How the first level at which something is so is said to be late, not never; "" of all
+    """How the first level at which something is so is said to be late, and not never; "" of all
     else."""
-    levels = reads.by_name(task.reads, column.name).sweep.get(column.over[0]) if column.over else ()
-    numbers = [x for x in levels or () if isinstance(x, int | float)]
+    sweep = reads.by_name(task.reads, column.name).sweep
+    numbers = [x for d in column.over for x in sweep.get(d, ()) if isinstance(x, int | float)]
     if column.how != "first" or len(numbers) < 2:
         return ""
-    never, middle = 2 * numbers[-1] - numbers[-2], numbers[len(numbers) // 2]
-    return (
-        f"write both ends, since {never:g} means that it never is so, as in "
-        f"{middle:g} < median({column}) < {never:g}"
-    )
+    never = f"{2 * numbers[-1] - numbers[-2]:g}"
+    ends = f"{numbers[len(numbers) // 2]:g} < median({column}) < {never}"
+    return f"write both ends, since {never} means that it never is so, as in {ends}"
 
 
 def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
@@ -275,10 +271,10 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     table, parsed = part.task.intervention, asking.read.parsed
     if not isinstance(table, Intervention) or not isinstance(part.task, Task):
         return
-    idle = [f"{part.label}/{c.name}" for c in comparing.repeated(questions, part, asking.read)]
-    if there := [label for label in dict.fromkeys(idle) if label in questions.by_label]:
+    idle = {f"{part.label}/{c.name}" for c in comparing.repeated(questions, part, asking.read)}
+    for label in idle & {*questions.by_label}:
         yield (
-            f"{there[0]} makes nearly the same changes as the sweep, in another order, so their "
+            f"{label} makes nearly the same changes as the sweep, in another order, so their "
             f"extreme is the same{LEFT_OUT}"
         )
         return
@@ -302,28 +298,20 @@ def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
     usual = msgspec.structs.replace(table, controls=None)
     known = controls.of_intervention(usual, questions.text.study.direction)
     rest = [c.name for c in known if c.name not in names]
-    more = "" if rest else f" and {NAMED}"
-    return f"controls = {json.dumps(rest)} under {table.name}{more}"
-
-
-NAMED = 'under the claim control = ["…"], an arm for which it should fail'
-"""What a claim needs that has no automatic control."""
+    more = ' and under the claim control = ["…"], an arm for which it should fail'
+    return f"controls = {json.dumps(rest)} under {table.name}{'' if rest else more}"
 
 
 def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of a change that raises the loss on whole texts, as it does on those of its control."""
-    table, task = part.task.intervention, part.task
+    table, task, label = part.task.intervention, part.task, f"{part.label}/{DAMAGE.name}"
     if not isinstance(task, Task) or table is None or table.controls is not None:
         return
-    if comparing.is_of_nothing(part, asking.read):
-        return  # which has other controls
-    near = questions.controls_of(part.label, [c.name for c in asking.read.columns])
-    usual = Read(name="").position
-    whole = all(r.loss and r.position == usual for r in _asked(task, asking))
-    if whole and any(p.control == DAMAGE for p in near):
+    whole = all(r.loss and r.position == Read(name="").position for r in _asked(task, asking))
+    if whole and label in questions.by_label and not comparing.is_of_nothing(part, asking.read):
         yield (
-            f"{part.label}/damage is what the same change does to the loss on other text, of which "
-            "a claim about text in general is true as well: if this is one, write "
+            f"{label} is what the same change does to the loss on other text, of which a claim "
+            "about text in general is true as well: if this is one, write "
             f"{_without(questions, table, DAMAGE.name)}"
         )
 

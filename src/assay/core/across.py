@@ -74,10 +74,13 @@ def auroc(score: Any, label: Any) -> Any:
 def std(x: Any) -> Any:
     """The standard deviation over units, of all of them as they are.
 
-    Formula: s + s (z² − 1) / 2 of each unit, z with mean 0 and variance 1
-    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982), chapter 6
+    Formula: (s² + (x − x̄)²) / 2s of each unit, as Efron (1982) has the influence of one
     """
-    return _by_unit("std", lambda rows, _: _spread(rows), x, x)
+
+    def spread(a: Rows, _: Rows) -> Rows:
+        return (a.var() + (a - a.mean()) ** 2) / max(2 * a.std(), 1e-300)
+
+    return _by_unit("std", spread, x, x)
 
 
 RATES = {
@@ -110,13 +113,6 @@ def _corr(x: Rows, y: Rows) -> Rows:
     a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     r = float((a * b).mean())
     return r + a * b - r * (a**2 + b**2) / 2
-
-
-def _spread(x: Rows) -> Rows:
-    spread = x.std()
-    if not spread > 0:
-        return np.full(len(x), spread)
-    return spread + spread * (((x - x.mean()) / spread) ** 2 - 1) / 2
 
 
 def _spearman(x: Rows, y: Rows) -> Rows:

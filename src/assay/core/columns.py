@@ -46,7 +46,9 @@ class Column:
 
     def __str__(self) -> str:
         levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
-        some = {dim: f"[{_end(low)}:{_end(high)}]" for dim, low, high in self.ranges}
+        some = {
+            d: f"[{a:g}:{b:g}]".replace("-inf", "").replace("inf", "") for d, a, b in self.ranges
+        }
         over = ", ".join(f"{_written(dim)}{some.get(dim, '')}" for dim in self.over)
         text = f"{self.plain}[{levels}]" if levels else self.plain
         text += f" {self.beyond[0]} {self.beyond[1]:g}" if self.beyond else ""
@@ -90,10 +92,8 @@ class Column:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
         for dim, low, high in self.ranges:
             if len(axes.get(dim, ())) and not _between(axes[dim], low, high):
-                raise ClaimError(
-                    f"{self.plain} has no level of {dim} from {_end(low)} to before {_end(high)}"
-                    f"{_listed(axes[dim])}"
-                )
+                what = f"no level in {dim}[{low:g}:{high:g}]{_listed(axes[dim])}"
+                raise ClaimError(f"{self.plain} has {what}")
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
         if unnamed:
             description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
@@ -214,10 +214,6 @@ def _between(levels: Sequence[Any], low: float, high: float) -> list[int]:
     """The places of the levels that are numbers from one on and before another."""
     numbers = enumerate(map(_plain, levels))
     return [i for i, x in numbers if not isinstance(x, str) and low <= x < high]
-
-
-def _end(number: float) -> str:
-    return f"{number:g}" if math.isfinite(number) else ""
 
 
 def _same(level: Level, requested: Level) -> bool:

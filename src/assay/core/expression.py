@@ -345,7 +345,9 @@ class _Claim(Reader):
             raise ClaimError(f"the {self.kind} is empty; write {example}")
         low, high, body = _range(self, self.tree())
         self.summands = set(map(id, _summands(body)))
-        if any(map(_marks, ast.walk(body))) or self._bends(body):
+        # what is computed of one number of all units is not the mean of what units have of it
+        bends = any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
+        if bends or any(map(_marks, ast.walk(body))):
             outer = self.walk(body, inside=True)
             statistic, walk = _of_terms(self, outer)
         else:
@@ -368,11 +370,6 @@ class _Claim(Reader):
             _how(_unmarked(body)) in across.RATES,
         )
 
-    def _bends(self, body: ast.expr) -> bool:
-        """Whether something is computed of one number of all units, so that its mean over what
-        units have of it would be another number."""
-        return any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
-
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         if isinstance(node, ast.Subscript) and _choosers(node.slice):
             return _at(self, node, inside)
@@ -388,10 +385,9 @@ class _Claim(Reader):
                 "mean(…), every column has to be"
             )
         over = tuple(dim for dim in self.kept if dim not in column.named)
-        if over and not column.over:
-            ranges = tuple(part for part in self.ranges if part[0] in over)
-            column = replace(column, over=over, how="each", ranges=ranges)
-        kept = column
+        ranges = tuple(part for part in self.ranges if part[0] in over)
+        kept = replace(column, over=over, how="each", ranges=ranges)
+        kept = kept if over and not column.over else column
         self.columns.append(kept)
         return lambda names: names(kept)
 
@@ -399,11 +395,8 @@ class _Claim(Reader):
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
             return self._together(node, inside)
         if _how(node) == "share":
-            if at := _share_at(node):
-                return self.walk(at, inside)
-            if of_units := next(filter(_is_of_units, ast.walk(node)), None):
-                what = f"{_unparsed(of_units)} is one number of all units, and no unit has one"
-                raise self.no(what)
+            if any(map(_is_of_units, ast.walk(node))):
+                raise self.no(f"{_describe_node(node)} is of one number of all units, not of each")
             if inside and id(node) in self.summands:
                 return self._mean(node)
             return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
@@ -586,17 +579,6 @@ def _median(reader: _Claim, node: ast.Call) -> Walk:
     return lambda names: names(term)
 
 
-def _share_at(node: ast.Call) -> ast.expr | None:
-    """The share of units of what is compared at a chosen level, as the curve of shares at this
-    level; None of any other share."""
-    body = node.args[0] if len(node.args) == 1 else node
-    at = body.left if isinstance(body, ast.Compare) else body
-    if not (isinstance(body, ast.Compare) and isinstance(at, ast.Subscript) and _marks(at)):
-        return None
-    curve = ast.Compare(at.value, body.ops, body.comparators)
-    return ast.Subscript(ast.Call(node.func, args=[curve], keywords=[]), at.slice)
-
-
 def _rate(reader: _Claim, node: ast.Call, inside: bool) -> Walk:
     """A precision, a recall or an F1 of a comparison as a guess of a label."""
     if not inside:
@@ -627,7 +609,8 @@ def _at(reader: _Claim, node: ast.Subscript, inside: bool) -> Walk:
     if more or other or reader.kept or not inside or not isinstance(dim, str):
         raise reader.no(
             f"{_describe_node(node)} is of the means over units, at the level at which one of "
-            "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)]"
+            "them is largest: write it by itself, as in main.right[layer=argmax(main.effect)] or "
+            "share(main.right > 0.5)[layer=argmax(main.effect)]"
         )
     rest = [x for x in _parts(node.slice) if x is not chosen]
     curve = ast.Subscript(node.value, ast.Tuple(rest)) if rest else node.value
