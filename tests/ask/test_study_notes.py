@@ -10,7 +10,7 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401
 from assay.ask.measure.prompts import load, remarks, spellings
 from assay.ask.missing import find_gaps
 from assay.ask.tables import Prompts
-from assay.core.errors import ExperimentError
+from assay.core.errors import DataError, ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -306,6 +306,40 @@ def test_what_is_hard_to_see_in_prompts_is_said(text, value, remark):
     assert said == ([f"prompts: 1 of 1 prompts has {remark} (prompts, row 1)"] if remark else [])
 
 
+def test_slots_stand_next_to_the_columns_of_each_row():
+    rows = ({"who": "anna"}, {"who": "ben"})
+
+    def texts(**slots):
+        table = Prompts(text="{who} is {how} {when}", rows=rows, slots={"when": ("now",), **slots})
+        return [row.text for row in load(table, None).rows]
+
+    assert texts(how=("here",)) == ["anna is here now", "ben is here now"]
+    both = ["anna is in now", "anna is out now", "ben is in now", "ben is out now"]
+    assert texts(how=("in", "out")) == both
+    with pytest.raises(DataError, match="row 1 has a column who, which is one of slots, too"):
+        texts(who=("carla",), how=("in",))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("", True), ("strength = 1", False), ("sweep = { strength = [1, 2] }", False)],
+)
+def test_a_strength_that_is_not_given_is_told_with_what_it_is(folder, more, told):  # noqa: F811
+    tables = MOOD.replace('add = "mood"', f'add = "mood"\n{more}')
+    holds = "steered.good" if "sweep" not in more else "max(steered.good, over=strength)"
+    path = study(folder, f"strength {more[:3]}", tables, f"{holds} > 0.5")
+    gaps = find_gaps(path, catalogue.find(str(path))).gaps
+    assert [g.default[:2] for g in gaps if g.where == "steered: strength"] == ["1:"] * told
+
+
+def test_layers_of_top_are_numbers_and_a_sweep_over_blocks_is_of_the_site(folder):  # noqa: F811
+    top = 'top = {{ n = 1, of = "neurons", by = ["nice", "nasty"]{} }}'
+    read = '[[read]]\nname = "best"\n%s\nsweep = { layer = [0, 1] }\n'
+    wrong = read % top.format(', layers = ["{layer}"]')
+    with pytest.raises(ExperimentError, match=r'write site = "blocks.{layer}.mlp.hook_post" and'):
+        catalogue.find(str(study(folder, "layers", PROBED + wrong, "p.accuracy > 0.7")))
+
+
 def test_a_unit_that_says_what_another_says_is_one_with_it():
     asked = ("Is it Rome?", "is it  rome", "Is it Bonn?", "Is it Rome?")
     rows = tuple({"q": q, "id": f"{i}", "city": "abba"[i]} for i, q in enumerate(asked))
@@ -369,6 +403,14 @@ def probe(test, folder):  # noqa: F811
     (folder / "known.csv").write_text("\n".join(["who,thing,label", *whole]))
     tables = PROBE.format(rows=rows, test=test).replace("speakers.csv", "known.csv")
     return study(folder, "probe", tables, "speaker.accuracy > 0.9")
+
+
+def test_prompts_that_are_judged_need_no_column_by_which_others_are_split(folder):  # noqa: F811
+    path = probe('test = "new"', folder)
+    path.write_text(re.sub(r'{ who = "(\w+)", ', r'{ name = "\1", ', path.read_text()))
+    path.write_text(path.read_text().replace("{who} says so", "{name} says so"))
+    experiment = catalogue.find(str(path))
+    assert experiment.arms["speaker"].levels == {"prompt": 6}
 
 
 def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):  # noqa: F811
