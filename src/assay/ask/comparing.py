@@ -167,22 +167,18 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     free = [t for t in parsed.together if not in_order(asked, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
-    ranges = {part for c in parsed.columns for part in c.ranges}
-    if table is None or not over & {*table.sweep} or table.controls is not None:
+    some = any(c.ranges for c in parsed.columns)  # next to which there are other levels
+    if table is None or not over & {*table.sweep} or table.controls is not None or some:
         return ()
     sizes = read_sizes(asked.shaped_as(part.task.model).config)
     points = interventions.points(table)
-    for dim, low, high in ranges:
-        points = [
-            p for p in points if not isinstance(x := p.get(dim, low), str) and low <= x < high
-        ]
-    fixed = [(d, level) for p in points[:1] for d, level in p.items() if d not in over]
-    some = [interventions.swept(table, p) for p in points if {*fixed} <= {*p.items()}]
-    heads = {head for t in some for head in (t.block.heads if t.block else t.heads)}
+    fixed = {(d, level) for d, level in points[0].items() if d not in over}
+    tables = [interventions.swept(table, p) for p in points if fixed <= {*p.items()}]
+    heads = {head for t in tables for head in (t.block.heads if t.block else t.heads)}
     if heads:
         count = sizes.get("h", math.inf) * len({head.partition(".")[0] for head in heads})
         return (HEADS, BLOCKED_HEADS) if len(heads) > count / 2 else ()
-    blocks = {n for t in some for n in interventions.blocks_of(t)}
+    blocks = {n for t in tables for n in interventions.blocks_of(t)}
     if len(blocks) < 2:
         return ()
     layers = sizes["layers"]

@@ -587,7 +587,9 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
-    elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, sites_of(t)))]:
+    elif whole := [
+        t for t in some if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
+    ]:
         yield (
             f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
@@ -616,14 +618,10 @@ def _unmixed(table: Intervention) -> bool:
     return not table.heads and all(site in early for site in sites_of(table))
 
 
-def _is_stream(site: str) -> bool:
-    return ".hook_resid_" in site
-
-
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     """Whether the token of a patch is one that differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
-    if not slot or not all(_is_stream(site) for site in sites_of(table)):
+    if not slot or not all(controls.is_stream(site) for site in sites_of(table)):
         return False
     differ = 0
     for row in prompts.rows:
