@@ -336,7 +336,9 @@ def test_layers_of_top_are_numbers_and_a_sweep_over_blocks_is_of_the_site(folder
     top = 'top = {{ n = 1, of = "neurons", by = ["nice", "nasty"]{} }}'
     read = '[[read]]\nname = "best"\n%s\nsweep = { layer = [0, 1] }\n'
     wrong = read % top.format(', layers = ["{layer}"]')
-    with pytest.raises(ExperimentError, match=r'write site = "blocks.{layer}.mlp.hook_post" and'):
+    with pytest.raises(
+        ExperimentError, match=r'write site = "blocks.{layer}.mlp.hook_post", sweep'
+    ):
         catalogue.find(str(study(folder, "layers", PROBED + wrong, "p.accuracy > 0.7")))
 
 
