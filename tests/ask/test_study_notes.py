@@ -1,6 +1,8 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
+import re
+
 import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
@@ -8,7 +10,7 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401
 from assay.ask.measure.prompts import load, remarks, spellings
 from assay.ask.missing import find_gaps
 from assay.ask.tables import Prompts
-from assay.core.errors import ExperimentError
+from assay.core.errors import DataError, ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -195,6 +197,83 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert len(set(remarks)) == len(remarks)
 
 
+EVERY_HEAD = 'heads = ["1.{head}"]\nsweep = { head = [0, 1, 2, 3] }\n'
+EVERY_MLP = 'site = "blocks.{layer}.hook_mlp_out"\nsweep = { layer = [0, 1, 2, 3] }\n'
+COUNTED = "count(main.right - changed.right > 2, over={}) > 0.5"
+LOSS = '\n[[read]]\nname = "nats"\nloss = true\n'
+PROPOSED = {
+    "ablated heads": (capitals('ablate = "zero"\n' + EVERY_HEAD), COUNTED.format("head")),
+    "patched heads": (
+        capitals('patch = "corrupted"\nposition = -1\n' + EVERY_HEAD),
+        COUNTED.format("head"),
+    ),
+    "patched MLPs": (
+        capitals('patch = "corrupted"\nposition = -1\n' + EVERY_MLP),
+        COUNTED.format("layer"),
+    ),
+    "blocked layers": (
+        capitals(
+            'block = { from = -1, to = "{country}", layers = ["{layer}"] }\n'
+            "sweep = { layer = [0, 1, 2, 3] }\n"
+        ),
+        COUNTED.format("layer"),
+    ),
+    "the loss of a change of every token": (
+        capitals('scale = 0.5\nsite = "hook_embed"\n') + LOSS + BREAKS,
+        "changed.nats - main.nats > 0.1",
+    ),
+    "the loss of an ablation": (CUT + LOSS, "changed.nats - main.nats > 0.1"),
+    "a probe at chance": (
+        PROBED + PROBED[PROBED.index("[[probe]]") :].replace('"p"', '"own"').replace("1.", "2."),
+        "p.accuracy < 0.99",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROPOSED)
+def test_the_controls_that_a_note_proposes_are_accepted_there(case, folder):  # noqa: F811
+    tables, holds = PROPOSED[case]
+    remarks = catalogue.find(str(study(folder, f"proposes {case}", tables, holds))).remarks
+    (note,) = [r for r in remarks if "write controls = " in r or "or write controls" in r]
+    words, name = re.search(r"(controls = \[.*?\]) under (\w+)", note).groups()
+    tables = tables.replace(f'name = "{name}"\n', f'name = "{name}"\n{words}\n')
+    if "under the claim" in note:
+        own = "own" if "own" in note else "broken"
+        holds += f'"\ncontrol = ["{own}"]  # "'
+    experiment = catalogue.find(str(study(folder, f"follows {case}", tables, holds)))
+    assert note not in experiment.remarks and experiment.claims[0].must_fail
+
+
+@pytest.mark.parametrize(
+    ("holds", "proposed"),
+    [
+        ("main.known < 0.6", "main.easy - main.known > 0.2"),
+        ("main.place > 3", "main.place - main.easy > 0.2"),
+        (
+            "first(main.lens <= 10, over=layer) > 1",
+            "1 < median(first(main.lens <= 10, over=layer)) < 3",
+        ),
+    ],
+)
+def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
+    folder,  # noqa: F811
+    holds,
+    proposed,
+):
+    ranks = '\n[[read]]\nname = "{}"\nrank = " {{city}}"\n'
+    tables = (
+        CUT
+        + ranks.format("place")
+        + ranks.format("lens")
+        + ('site = "blocks.{layer}.hook_resid_post"\nsweep = { layer = [0, 1, 2] }\n')
+    )
+    tables += '[[read]]\nname = "easy"\naccuracy = [" {city}", " {other}"]\n'
+    remarks = catalogue.find(str(study(folder, "late", tables, holds))).remarks
+    assert any(CANNOT in r and proposed in r for r in remarks), remarks
+    remarks = catalogue.find(str(study(folder, "both ends", tables, proposed))).remarks
+    assert not any(CANNOT in r for r in remarks)
+
+
 def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     """Of six pairs three are measured, so that six are of twelve."""
     words = ["lovely", "great", "kind", "happy", "bright", "warm"]
@@ -225,6 +304,42 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
 def test_what_is_hard_to_see_in_prompts_is_said(text, value, remark):
     said = remarks(load(Prompts(text=text, rows=({"city": value, "x": "y"},)), None))
     assert said == ([f"prompts: 1 of 1 prompts has {remark} (prompts, row 1)"] if remark else [])
+
+
+def test_slots_stand_next_to_the_columns_of_each_row():
+    rows = ({"who": "anna"}, {"who": "ben"})
+
+    def texts(**slots):
+        table = Prompts(text="{who} is {how} {when}", rows=rows, slots={"when": ("now",), **slots})
+        return [row.text for row in load(table, None).rows]
+
+    assert texts(how=("here",)) == ["anna is here now", "ben is here now"]
+    both = ["anna is in now", "anna is out now", "ben is in now", "ben is out now"]
+    assert texts(how=("in", "out")) == both
+    with pytest.raises(DataError, match="row 1 has a column who, which is one of slots, too"):
+        texts(who=("carla",), how=("in",))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("", True), ("strength = 1", False), ("sweep = { strength = [1, 2] }", False)],
+)
+def test_a_strength_that_is_not_given_is_told_with_what_it_is(folder, more, told):  # noqa: F811
+    tables = MOOD.replace('add = "mood"', f'add = "mood"\n{more}')
+    holds = "steered.good" if "sweep" not in more else "max(steered.good, over=strength)"
+    path = study(folder, f"strength {more[:3]}", tables, f"{holds} > 0.5")
+    gaps = find_gaps(path, catalogue.find(str(path))).gaps
+    assert [g.default[:2] for g in gaps if g.where == "steered: strength"] == ["1:"] * told
+
+
+def test_layers_of_top_are_numbers_and_a_sweep_over_blocks_is_of_the_site(folder):  # noqa: F811
+    top = 'top = {{ n = 1, of = "neurons", by = ["nice", "nasty"]{} }}'
+    read = '[[read]]\nname = "best"\n%s\nsweep = { layer = [0, 1] }\n'
+    wrong = read % top.format(', layers = ["{layer}"]')
+    with pytest.raises(
+        ExperimentError, match=r'write site = "blocks.{layer}.mlp.hook_post", sweep'
+    ):
+        catalogue.find(str(study(folder, "layers", PROBED + wrong, "p.accuracy > 0.7")))
 
 
 def test_a_unit_that_says_what_another_says_is_one_with_it():
@@ -290,6 +405,14 @@ def probe(test, folder):  # noqa: F811
     (folder / "known.csv").write_text("\n".join(["who,thing,label", *whole]))
     tables = PROBE.format(rows=rows, test=test).replace("speakers.csv", "known.csv")
     return study(folder, "probe", tables, "speaker.accuracy > 0.9")
+
+
+def test_prompts_that_are_judged_need_no_column_by_which_others_are_split(folder):  # noqa: F811
+    path = probe('test = "new"', folder)
+    path.write_text(re.sub(r'{ who = "(\w+)", ', r'{ name = "\1", ', path.read_text()))
+    path.write_text(path.read_text().replace("{who} says so", "{name} says so"))
+    experiment = catalogue.find(str(path))
+    assert experiment.arms["speaker"].levels == {"prompt": 6}
 
 
 def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):  # noqa: F811

@@ -60,7 +60,12 @@ LITTLE = "'changed/heads'.right - 0.7 * main.right > 0"
 CASES = {
     "one of the heads": (swept([0, 1, 2, 3], 'controls = ["damage"]'), MOST, "holds"),
     "none of the heads": (swept([0, 2, 3], 'controls = ["damage"]'), MOST, "undecided"),
-    "any head": (swept([0, 1, 2, 3]), MOST, "unspecific"),
+    "any head": (swept([0, 1, 2, 3]), MOST, "holds"),
+    "heads on average": (
+        swept([0, 1, 2, 3]),
+        "mean(main.right - changed.right, over=head) > 0.3",
+        "unspecific",
+    ),
     "where accuracy falls most": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_MOST, "holds"),
     "where it falls least": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_LEAST, "fails"),
     "at least one head looks": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 0.7", "holds"),
@@ -79,7 +84,9 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F8
     [judged] = Lab(tmp_path, Inline()).run(experiment).judged
     assert judged.outcome == outcome, judged
     note = any("changed/heads changes other heads" in r for r in experiment.remarks)
-    assert note == (case == "any head")
+    assert note == (case == "heads on average")
+    idle = any("changed/heads makes nearly the same changes" in r for r in experiment.remarks)
+    assert idle == (case == "any head")
 
 
 def test_an_intervention_that_does_not_reach_what_is_read_is_reported(folder, tmp_path):  # noqa: F811

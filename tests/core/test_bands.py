@@ -32,6 +32,10 @@ TAKEN = {
         (m > -0.3) & (m <= 0.3)
     ).sum(),
     "2 * max(mean(x) - mean(base), over=layer) - mean(base) / 4": lambda m: 2 * m.max(),
+    "max(mean(x), over=layer[4:9])": lambda m: m[4:9].max(),
+    "first(mean(x) > 0.3, over=layer[:9])": lambda m: next(i for i in range(10) if m[i] > 0.3),
+    "min(mean(x), over=layer[6:]) - mean(x[layer=2])": lambda m: m[6:].min() - m[2],
+    "x[layer=argmax(0 - x, over=layer[3:])]": lambda m: m[3:].min(),
 }
 
 
@@ -47,7 +51,7 @@ def measured(rng, n, **means):
 
 def taken(text, arm, **more):
     parsed = parse(text, compared=False)
-    terms = {t: walk(lambda c: arm[c.name]) for t, walk in parsed.terms.items()}
+    terms = {t: w(lambda c: c.take(arm[c.name], ["prompt"])) for t, w in parsed.terms.items()}
     arrays = {t: x.transpose("prompt", ...).values for t, x in terms.items()}
     return interval_of(arrays, parsed.statistic, units=("prompt",), draws=1, **more)
 
@@ -58,6 +62,15 @@ def test_it_is_taken_of_the_means_and_not_of_each_unit(text):
     i = taken(text, arm)
     assert i.estimate == pytest.approx(TAKEN[text](arm.x.mean("prompt").values))
     assert i.low <= i.estimate <= i.high and i.limits(0.8)[0] >= i.low
+
+
+def test_a_share_of_units_is_taken_at_a_chosen_level_and_an_extreme_of_each_unit_over_some():
+    arm = measured(np.random.default_rng(1), 30, x=np.zeros(LEVELS), y=np.arange(LEVELS) % 7)
+    x, level = arm.x.values, int(arm.y.mean("prompt").argmax())
+    found = taken("share(x > 0.2)[layer=argmax(y)]", arm)
+    assert found.estimate == pytest.approx((x[:, level] > 0.2).mean())
+    found = taken("max(x - base, over=layer[:5]) - max(x - base, over=layer[5:])", arm)
+    assert found.estimate == pytest.approx((x[:, :5].max(1) - x[:, 5:].max(1)).mean())
 
 
 def test_what_all_levels_have_in_common_does_not_widen_where_the_largest_is():
@@ -148,7 +161,10 @@ def test_rank_correlations_are_scipys_over_prompts_and_over_levels_of_means():
         "max(median(a.x), over=layer) > 1": "nothing is taken of it over levels",
         "share(median(a.x) > 2) > 0.5": "nothing is taken of it unit by unit",
         "median(2) > 1": "names no column",
-        "share(a.x[layer=argmax(a.y)] > 1) > 0.5": "is of the means over units",
+        "share(std(a.x) > 1) > 0.5": "is of one number of all units, not of each",
+        "std(a.x, over=prompt) > 1": r"std\(x\) is the spread over units; leave out over",
+        "max(a.x, over=layer[4:14:2]) > 1": r"levels from 4 to 13 are layer\[4:14\]",
+        "share(a.x[layer=argmax(a.y)] > 1) > 0.5": r"share\(main.right > 0.5\)\[layer=argmax",
         "mean(a.x[layer=argmax(a.y)]) > 1": "is of the means over units",
         "a.x[layer=argmax(a.y, over=head)] > 1": "is of the means over units",
         "a.x[layer=argmax(a.y), head=argmax(a.y)] > 1": "is of the means over units",

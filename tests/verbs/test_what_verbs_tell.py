@@ -3,6 +3,7 @@ function gives in Python."""
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -22,7 +23,7 @@ from assay.report.overview import Catalogue
 from assay.report.stored import Pages
 from assay.verbs.doctor import Removed
 from assay.verbs.new import New, write_experiment
-from assay.verbs.plan import assumed, outlined
+from assay.verbs.plan import assumed, counted, outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -114,3 +115,9 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
         "Forecast: it holds; 100% of such experiments would decide it, controls included."
     )
     assert need == "6 seeds are enough to decide it."
+
+
+def test_a_plan_names_the_controls_of_each_claim():
+    same = {"cut/heads": "24 prompts", "cut/damage": "24 prompts"}
+    said = counted(SimpleNamespace(judged={"cut": "24 prompts"}, controls=same))
+    assert said.endswith("in its own arm and in each control: cut/heads and cut/damage.")

@@ -25,19 +25,24 @@ from assay.ask.wording import Condition, claim, natural
 from assay.controls.table import (
     ANSWERS,
     BAG,
+    BLOCKED_HEADS,
+    BLOCKED_LAYERS,
+    ELSEWHERE,
     EMBEDDING,
     FEATURE,
+    HEADS,
     PLACES,
     RANDOM,
     TOKENS,
     UNPAIRED,
+    Control,
 )
 from assay.core import apart
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import LOCATING, Column
 from assay.core.errors import ClaimError, ExperimentError
-from assay.core.expression import is_linear
+from assay.core.expression import PAIRED, Together, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
@@ -109,13 +114,14 @@ def bearing(
 ) -> tuple[Part, ...]:
     """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
     change where the claim is that less can be read, which chance satisfies; else those of the
-    probe. Of a sweep no other layers, where these are swept as well. Of two texts that are not
-    claimed to be alike no other row's text, which is less alike anyway."""
+    probe. Of a sweep no other layers or heads, where these are swept as well. Of two texts that are
+    not claimed to be alike no other row's text, which is less alike anyway."""
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
         near = [p for p in near if p.control not in (ANSWERS, UNPAIRED)]
     if part and isinstance(part.task, Task) and asked.frozen is None:
-        near = [p for p in near if p.label.rpartition("/")[2] != repeats(asked, part, read)]
+        idle = repeated(asked, part, read)
+        near = [p for p in near if p.control not in idle]
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
@@ -153,28 +159,42 @@ NEAR = 20
 """Blocks that are no more than the model's number of blocks over this apart are about the same."""
 
 
-def repeats(asked: ModelStudy, part: Part, read: Condition) -> str:
-    """Name the control of an arm that mostly repeats the changes of a sweep, of which a statement
-    takes an extreme: `layer`, where most blocks a third of the model away from those that are swept
-    are swept, too, and `heads`, where most heads of the blocks are; "" where none does."""
-    table, over = part.task.intervention, set[str]()
-    for together in read.parsed.together:
-        over |= {*together.over} if together.how in EXTREME else set()
-    if table is None or not over & {*table.sweep} or table.controls is not None:
-        return ""
-    tables = [interventions.swept(table, p) for p in interventions.points(table)]
-    blocks = {n for t in tables for n in interventions.blocks_of(t)}
+def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, ...]:
+    """Give the controls of an arm that mostly repeat the changes of a sweep, of which a statement
+    takes an extreme: those at other layers, where most blocks a third of the model away from those
+    that are swept are swept, too; and other heads, where most heads of the same blocks are."""
+    table, parsed = part.task.intervention, read.parsed
+    free = [t for t in parsed.together if not in_order(asked, part, t)]
+    over = {d for t in free if t.how in EXTREME for d in t.over}
+    over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
+    some = any(c.ranges for c in parsed.columns)  # next to which there are other levels
+    if table is None or not over & {*table.sweep} or table.controls is not None or some:
+        return ()
     sizes = read_sizes(asked.shaped_as(part.task.model).config)
-    if table.heads:
-        heads = {head for t in tables for head in t.heads if len(t.heads) == 1}
-        return "heads" if len(heads) > len(blocks) * sizes["h"] / 2 else ""
+    points = interventions.points(table)
+    fixed = {(d, level) for d, level in points[0].items() if d not in over}
+    tables = [interventions.swept(table, p) for p in points if fixed <= {*p.items()}]
+    heads = {head for t in tables for head in (t.block.heads if t.block else t.heads)}
+    if heads:
+        count = sizes.get("h", math.inf) * len({head.partition(".")[0] for head in heads})
+        return (HEADS, BLOCKED_HEADS) if len(heads) > count / 2 else ()
+    blocks = {n for t in tables for n in interventions.blocks_of(t)}
     if len(blocks) < 2:
-        return ""
+        return ()
     layers = sizes["layers"]
     step = max(1, layers // 3)
     away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
     swept = sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away)
-    return "layer" if swept > len(away) / 2 else ""
+    return (ELSEWHERE, BLOCKED_LAYERS) if swept > len(away) / 2 else ()
+
+
+def in_order(asked: ModelStudy, part: Part, whole: Together) -> bool:
+    """Whether levels are compared, or one of them is chosen, by a curve that no control changes, so
+    that a control with the same changes at other levels is another one."""
+    fixed = {r.name: {*r.sweep} for r in part.task.reads} if isinstance(part.task, Task) else {}
+    stay = (c for c in whole.columns if c.arm and c.arm not in asked.done)
+    named = any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
+    return named and whole.how in (AT, *PAIRED)
 
 
 def twins(

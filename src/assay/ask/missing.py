@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -115,6 +116,11 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
         default = f"{', '.join(idle)} are left out, because no claim or estimate needs them"
         assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
+    for t in tomllib.loads(questions.text.toml).get("intervene", ()):
+        if t["name"] in whole.arms and "add" in t and "strength" not in {*t, *t.get("sweep", ())}:
+            how = "write strength = 4, say, or sweep = { strength = [1, 2, 4] }"
+            default = "1: the direction as long as it is"
+            assumptions.append(Gap(f"{t['name']}: strength", how, default))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]

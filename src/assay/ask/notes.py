@@ -3,13 +3,16 @@ much else would satisfy, prompts that are fewer than they look, and where things
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from assay.ask import comparing, selection
-from assay.ask.measure import controls, directions, interventions, prompts, reads
+from assay.ask.measure import choosing, controls, directions, interventions, prompts, reads
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -20,6 +23,7 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
+from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
@@ -91,6 +95,7 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _each_by_itself(asking)
     yield from _lowered(asking)
     yield from _same_places(questions, part, asking)
+    yield from _general(questions, part, asking)
     yield from _habit(part, asking)
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
@@ -160,10 +165,23 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
         return
     worst = comparing.worked_out(walk, lambda c: WORST[kinds[0]])
     if asking.read.parsed.low < worst < asking.read.parsed.high:
-        yield (
-            "a model that learned nothing satisfies it too, which makes it unspecific: write "
-            "controls = [] under the model, and as control a model that does it well"
-        )
+        sides = [f"{asking.main}.easy", str(columns[0])]
+        less = " - ".join(sides[::-1] if WORST[kinds[0]] else sides)
+        how = f"compare it with a read that the model does well, as in {less} > 0.2"
+        how = _both_ends(task, columns[0]) or how
+        yield f"a model that learned nothing satisfies it too, which makes it unspecific: {how}"
+
+
+def _both_ends(task: Task, column: Column) -> str:
+    """How the first level at which something is so is said to be late, and not never; "" of all
+    else."""
+    sweep = reads.by_name(task.reads, column.name).sweep
+    numbers = [x for d in column.over for x in sweep.get(d, ()) if isinstance(x, int | float)]
+    if column.how != "first" or len(numbers) < 2:
+        return ""
+    never = f"{2 * numbers[-1] - numbers[-2]:g}"
+    ends = f"{numbers[len(numbers) // 2]:g} < median({column}) < {never}"
+    return f"write both ends, since {never} means that it never is so, as in {ends}"
 
 
 def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
@@ -250,27 +268,52 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of what is taken over all levels of a place, which its control changes in turn."""
-    table = part.task.intervention
-    dims = {d for t in asking.read.parsed.together for d in t.over}
-    dims |= {d for c in asking.read.columns for d in c.over}
-    if not isinstance(table, Intervention):
+    table, parsed = part.task.intervention, asking.read.parsed
+    if not isinstance(table, Intervention) or not isinstance(part.task, Task):
         return
-    task = part.task
-    if isinstance(task, Task) and (name := comparing.repeats(questions, part, asking.read)):
+    idle = {f"{part.label}/{c.name}" for c in comparing.repeated(questions, part, asking.read)}
+    for label in idle & {*questions.by_label}:
         yield (
-            f"{part.label}/{name} makes nearly the same changes as the sweep, in another order, so "
-            f"their extreme is the same{LEFT_OUT}"
+            f"{label} makes nearly the same changes as the sweep, in another order, so their "
+            f"extreme is the same{LEFT_OUT}"
         )
         return
+    dims = {
+        d for t in parsed.together if not comparing.in_order(questions, part, t) for d in t.over
+    }
+    dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
-    for name in ("heads", "layer"):
-        label = f"{part.label}/{name}"
-        if dims & {*SLOT.findall(" ".join(places))} and label in questions.by_label:
-            yield (
-                f"{label} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-                "level, which the sweep may have, too: if it has all of them, write controls = "
-                f'["damage"] under {part.label}, because {name} then always satisfies the claim'
-            )
+    swept = dims & {*SLOT.findall(" ".join(places))}
+    same = [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
+    for name in same:
+        yield (
+            f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
+            f"level, which the sweep may have, too: if it has all of them, write "
+            f"{_without(questions, table, *same)}, because {name} then always satisfies the claim"
+        )
+
+
+def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
+    """What is written for an intervention to have its usual controls, and not these."""
+    usual = msgspec.structs.replace(table, controls=None)
+    known = controls.of_intervention(usual, questions.text.study.direction)
+    rest = [c.name for c in known if c.name not in names]
+    more = ' and under the claim control = ["…"], an arm for which it should fail'
+    return f"controls = {json.dumps(rest)} under {table.name}{'' if rest else more}"
+
+
+def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Of a change that raises the loss on whole texts, as it does on those of its control."""
+    table, task, label = part.task.intervention, part.task, f"{part.label}/{DAMAGE.name}"
+    if not isinstance(task, Task) or table is None or table.controls is not None:
+        return
+    whole = all(r.loss and r.position == Read(name="").position for r in _asked(task, asking))
+    if whole and label in questions.by_label and not comparing.is_of_nothing(part, asking.read):
+        yield (
+            f"{label} is what the same change does to the loss on other text, of which a claim "
+            "about text in general is true as well: if this is one, write "
+            f"{_without(questions, table, DAMAGE.name)}"
+        )
 
 
 def _lowered(asking: Asking) -> Iterator[str]:
@@ -480,9 +523,13 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
         source_place = interventions.top_in_words(direction.top, "", direction.position)
+    more = ""
+    if direction.prompts and direction.top and not choosing.prompts_of(direction.top, task.reads):
+        own = direction.prompts
+        more = f'; to choose on {own} as well, write prompts = "{own}" in top'
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
-        f"{source_place}; {label}: {done} at {acts}{there}"
+        f"{source_place}; {label}: {done} at {acts}{there}{more}"
     )
 
 
@@ -548,12 +595,14 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
-    elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, sites_of(t)))]:
+    elif whole := [
+        t for t in some if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
+    ]:
         yield (
             f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
         )
-    elif any(t.patch == SWAPPED and all(map(_is_stream, sites_of(t))) for t in some):
+    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in some):
         yield (
             "in early blocks, the streams of two tokens have little but these tokens themselves, "
             "so swapping them may be no more than swapping the words; compare several depths"
@@ -582,14 +631,10 @@ def _unmixed(table: Intervention) -> bool:
     return not table.heads and all(site in early for site in sites_of(table))
 
 
-def _is_stream(site: str) -> bool:
-    return ".hook_resid_" in site
-
-
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     """Whether the token of a patch is one that differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
-    if not slot or not all(_is_stream(site) for site in sites_of(table)):
+    if not slot or not all(controls.is_stream(site) for site in sites_of(table)):
         return False
     differ = 0
     for row in prompts.rows:

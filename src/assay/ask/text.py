@@ -507,7 +507,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if unknown[1] == "controls":
             return (
                 f"{field_path}: automatic controls are removed in the table that they come "
-                "from: write controls = [] under the model, intervention, probe or diff"
+                "from: write controls = [] under the model, intervention, probe or diff, and here "
+                'control = ["…"], an arm for which the claim should fail'
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
@@ -520,11 +521,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
         return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     message = re.sub(r"\s*- at `[^`]*`", "", error)
-    if {*keys} & {"clamp", "feature"} and "`int`" in error:
-        return (
-            f"{field_path}: a latent is a whole number from 0; write sweep = {{ {keys[2]} = "
-            '"0:30" } for several in turn, or top = { n = 3, of = "latents" } for the best ones'
-        )
+    if "`int`" in error and (how := _in_turn(keys)):
+        return f"{field_path}: {how}"
     words = {
         "`str`": "a string",
         "`int`": "an integer",
@@ -550,6 +548,21 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             'slots, such as "… {other} …", or give each row a column corrupted'
         )
     return f"{field_path}: {message[:1].lower()}{message[1:]}{hint}"
+
+
+def _in_turn(keys: tuple[str | int, ...]) -> str:
+    """How several latents, or all blocks, are said where one number is written; "" elsewhere."""
+    if {*keys} & {"clamp", "feature"}:
+        return (
+            f"a latent is a whole number from 0; write sweep = {{ {keys[2]} = "
+            '"0:30" } for several in turn, or top = { n = 3, of = "latents" } for the best ones'
+        )
+    if keys[-3:-1] != ("top", "layers"):
+        return ""
+    return (
+        "the layers of top are numbers of blocks to choose from; to choose in each block by itself "
+        'write site = "blocks.{layer}.mlp.hook_post", sweep = { layer = "0:30" } and no layers'
+    )
 
 
 # what was frozen of a study -----------------------------------------------------------------------

@@ -71,6 +71,18 @@ def auroc(score: Any, label: Any, apart: Sequence[str] = ()) -> Any:
     return _by_unit("auroc", auroc_by_unit, score, label, apart)
 
 
+def std(x: Any) -> Any:
+    """The standard deviation over units, of all of them as they are.
+
+    Formula: (s² + (x − x̄)²) / 2s of each unit, as Efron (1982) has the influence of one
+    """
+
+    def spread(a: Rows, _: Rows) -> Rows:
+        return (a.var() + (a - a.mean()) ** 2) / max(2 * a.std(), 1e-300)
+
+    return _by_unit("std", spread, x, x, ())
+
+
 RATES = {
     "precision": lambda both, guessed, labelled: both / guessed,
     "recall": lambda both, guessed, labelled: both / labelled,

@@ -41,14 +41,21 @@ class Column:
     arithmetic over which something is taken."""
     beyond: tuple[str, float] | None = None
     """A sign and a number, of first and last."""
+    ranges: tuple[tuple[str, float, float], ...] = ()
+    """Of some dimensions from which level on, and before which one, it is taken."""
 
     def __str__(self) -> str:
         levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
-        over = ", ".join(map(_written, self.over))
+        some = {
+            d: f"[{a:g}:{b:g}]".replace("-inf", "").replace("inf", "") for d, a, b in self.ranges
+        }
+        over = ", ".join(f"{_written(dim)}{some.get(dim, '')}" for dim in self.over)
         text = f"{self.plain}[{levels}]" if levels else self.plain
         text += f" {self.beyond[0]} {self.beyond[1]:g}" if self.beyond else ""
         of = f"({over})" if self.over[1:] else over
-        return f"{self.how}({text}, over={of})" if over and self.how != "each" else text
+        if over and self.how != "each":
+            return f"{self.how}({text}, over={of})"
+        return text + "".join(f" at {_written(dim)}{part}" for dim, part in some.items())
 
     @property
     def plain(self) -> str:
@@ -71,7 +78,9 @@ class Column:
     def within(self, dims: Collection[str]) -> Column:
         """Leave out what it names of other dimensions than these."""
         levels = tuple((dim, level) for dim, level in self.levels if dim in dims)
-        return replace(self, levels=levels, over=tuple(dim for dim in self.over if dim in dims))
+        ranges = tuple(part for part in self.ranges if part[0] in dims)
+        over = tuple(dim for dim in self.over if dim in dims)
+        return replace(self, levels=levels, over=over, ranges=ranges)
 
     def check(self, axes: Axes, units: Collection[str]) -> None:
         """Hold it to the dimensions of its measure.
@@ -81,6 +90,10 @@ class Column:
         for dim in (d for d, _ in self.levels) if self.how == "each" else self.named:
             if dim not in axes:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
+        for dim, low, high in self.ranges:
+            if len(axes.get(dim, ())) and not _between(axes[dim], low, high):
+                what = f"no level in {dim}[{low:g}:{high:g}]{_listed(axes[dim])}"
+                raise ClaimError(f"{self.plain} has {what}")
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
         if unnamed:
             description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
@@ -119,7 +132,8 @@ class Column:
             str(d): x[d].values.tolist() if d in x.coords else range(x.sizes[d]) for d in x.dims
         }
         self.check(axes, units)
-        x = x.isel(
+        ranges = {d: _between(axes[d], low, high) for d, low, high in self.ranges if d in axes}
+        x = x.isel(ranges).isel(
             {dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True
         )
         if not self.over or self.how == "each":
@@ -194,6 +208,12 @@ def _written(name: Level) -> str:
 def _plain(level: Any) -> Level:
     value = level.item() if isinstance(level, np.generic) else level
     return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _between(levels: Sequence[Any], low: float, high: float) -> list[int]:
+    """The places of the levels that are numbers from one on and before another."""
+    numbers = enumerate(map(_plain, levels))
+    return [i for i, x in numbers if not isinstance(x, str) and low <= x < high]
 
 
 def _same(level: Level, requested: Level) -> bool:

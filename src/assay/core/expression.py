@@ -9,6 +9,7 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     "no-aux".loss < relu["dead share"]      names that are no Python names are quoted
     main.slope[kind=rare] < -0.9            one level of a dimension;
     auroc[task=gender, probe=lr] > 0.5      of several
+    max(main.right, over=layer[4:14])       of the levels from 4 to 13
     mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
                                             of several: over=(kind, probe); so are sum, max,
                                             min, median, and argmax and argmin, the level of the
@@ -17,7 +18,7 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
     first(main.rank <= 10, over=layer) < 12 the first level at which it is so; so is last
     share(main.loss > 3) < 0.1              in which share of units it is so
-    median(main.x) > 2                      the median over units
+    median(main.x) > 2                      the median over units; std is their standard deviation
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
     f1(main.x > 0, main.label) > 0.8        of a guess, over units; precision and recall as well
     corr(a.x, b.x, over=head) > 0.9         over levels, of the means over units; spearman as well
@@ -279,6 +280,8 @@ HOW = ("sum", "max", "min", "median", "argmax", "argmin", "first", "last", "coun
 """Functions over the levels of a dimension, besides the mean."""
 PAIRED = ("corr", "spearman")
 """Functions of two measures, over units or over the levels of a dimension."""
+OF_UNITS = (*PAIRED, "auroc", "std")
+"""Functions that may be of all units, as one number."""
 _FOUND = ("first", "last", "count", "share")
 """Functions of a comparison."""
 _EXAMPLES = {
@@ -313,6 +316,7 @@ class _Claim(Reader):
         "corr": (2, across.corr),
         "auroc": (2, across.auroc),
         "spearman": (2, across.spearman),
+        "std": (1, across.std),
     }
     MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW, *across.RATES)
     ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
@@ -333,8 +337,9 @@ class _Claim(Reader):
         # what is added up, whose mean is that of its parts; and how the text was read, in words
         self.summands: set[int] = set()
         self.meant: list[str] = []
-        # the dimensions over which something is taken of what is being read
+        # the dimensions over which something is taken of what is being read, and parts of these
         self.kept: tuple[str, ...] = ()
+        self.ranges: tuple[tuple[str, float, float], ...] = ()
 
     def parsed(self) -> Parsed:
         """The whole claim, or the whole quantity."""
@@ -345,8 +350,10 @@ class _Claim(Reader):
             }[self.kind]
             raise ClaimError(f"the {self.kind} is empty; write {example}")
         low, high, body = _range(self, self.tree())
-        if any(map(_marks, ast.walk(body))):
-            self.summands = set(map(id, _summands(body)))
+        self.summands = set(map(id, _summands(body)))
+        # what is computed of one number of all units is not the mean of what units have of it
+        bends = any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
+        if bends or any(map(_marks, ast.walk(body))):
             outer = self.walk(body, inside=True)
             statistic, walk = _of_terms(self, outer)
         else:
@@ -387,7 +394,9 @@ class _Claim(Reader):
                 "mean(…), every column has to be"
             )
         over = tuple(dim for dim in self.kept if dim not in column.named)
-        kept = replace(column, over=over, how="each") if over and not column.over else column
+        ranges = tuple(part for part in self.ranges if part[0] in over)
+        kept = replace(column, over=over, how="each", ranges=ranges)
+        kept = kept if over and not column.over else column
         self.columns.append(kept)
         return lambda names: names(kept)
 
@@ -395,16 +404,22 @@ class _Claim(Reader):
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
             return self._together(node, inside)
         if _how(node) == "share":
+            if any(map(_is_of_units, ast.walk(node))):
+                raise self.no(f"{_describe_node(node)} is of one number of all units, not of each")
             if inside and id(node) in self.summands:
                 return self._mean(node)
             return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
         if _is_median(node) and inside:
             return _median(self, node)
+        if _how(node) == "std" and node.keywords:
+            raise self.no(
+                f"{_describe_node(node)}: std(x) is the spread over units; leave out over=…"
+            )
         if _how(node) in HOW:
             raise self.no(_without_over(node))
         if _how(rate := _unmarked(node)) in across.RATES and isinstance(rate, ast.Call):
             return _rate(self, rate, inside)
-        if inside and _how(node) in (*PAIRED, "auroc"):  # one number of all units, as a mean is
+        if inside and _how(node) in OF_UNITS:  # one number of all units, as a mean is
             return self._mean(node)
         if _how(node) in (*PAIRED, "auroc") and (over := self.kept):
             apply = self.FUNCTIONS[_how(node)][1]
@@ -428,7 +443,7 @@ class _Claim(Reader):
     def _term(self, term: str, walk: Walk) -> Walk:
         """A term of the statistic, which is computed of each unit."""
         if over := self.kept:
-            term = f"{term} over {', '.join(over)}"
+            term = f"{term} over {', '.join(map(str, (*over, *self.ranges)))}"
             self.terms[term] = lambda names: _with_axes(walk(names), over)
         else:
             self.plain.append(term)
@@ -453,7 +468,7 @@ class _Claim(Reader):
         # the mean of what units give of it is the number of all units
         averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
         for n in calls:
-            if _how(n) in (*PAIRED, "auroc") and id(n) not in averaged:
+            if _how(n) in OF_UNITS and id(n) not in averaged:
                 raise self.no(
                     f"{_describe_node(n)} is one number of all units, of which a unit has no "
                     f"{how}; write mean({_describe_node(n)}), which is this number at each level"
@@ -484,9 +499,9 @@ class _Claim(Reader):
         self, node: ast.expr, over: tuple[str, ...], bodies: Sequence[ast.expr], inside: bool
     ) -> tuple[list[Walk], tuple[Column, ...]]:
         """What computes some expressions at all levels of dimensions, and the columns in them."""
-        before, self.kept = len(self.columns), over
+        before, self.kept, self.ranges = len(self.columns), over, _ranges(self, node)
         walks = [self.walk(body, inside) for body in bodies]
-        self.kept = ()
+        self.kept = self.ranges = ()
         some = tuple(c for c in self.columns[before:] if c.how == "each")
         if not some:
             raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
@@ -530,7 +545,7 @@ class _Claim(Reader):
             over = _dims(self, node)
             return _once(
                 self,
-                replace(inner, over=over, how=how, beyond=beyond),
+                replace(inner, over=over, how=how, beyond=beyond, ranges=_ranges(self, node)),
                 len(inner.levels) + len(over),
             )
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
@@ -612,7 +627,8 @@ def _at(reader: _Claim, node: ast.Subscript, inside: bool) -> Walk:
         raise reader.no(
             f"{_describe_node(node)} is of the means over units, at the level at which one of "
             "them is largest or smallest: write it by itself, as in "
-            "main.right[layer=argmax(main.effect)]"
+            "main.right[layer=argmax(main.effect)] or "
+            "share(main.right > 0.5)[layer=argmax(main.effect)]"
         )
     rest = [x for x in _parts(node.slice) if x is not chosen]
     curve = ast.Subscript(node.value, ast.Tuple(rest)) if rest else node.value
@@ -728,7 +744,7 @@ def _spelled(text: str, node: ast.expr) -> str:
 def _dims(reader: Reader, node: ast.Call) -> tuple[str, ...]:
     """The dimensions that a function is over."""
     axes = node.keywords[0].value
-    over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
+    over = [_level(n.value if _is_range(n) else n) for n in _parts(axes)]
     names = tuple(x for x in over if isinstance(x, str))
     if [k.arg for k in node.keywords] != ["over"] or not names or len({*names}) < len(over):
         raise reader.no(
@@ -760,6 +776,26 @@ def _margin(body: ast.expr, beyond: tuple[str, float]) -> ast.expr:
 
 def _negated(node: ast.expr) -> ast.expr:
     return ast.UnaryOp(ast.USub(), node)
+
+
+def _is_range(node: ast.expr) -> TypeGuard[ast.Subscript]:
+    """Whether a node names some levels of a dimension, as layer[4:14] does."""
+    return isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)
+
+
+def _ranges(reader: Reader, node: ast.expr) -> tuple[tuple[str, float, float], ...]:
+    """From which level on, and before which one, a function over levels is taken of each dimension
+    that says so."""
+    axes = [k.value for n in ast.walk(node) if isinstance(n, ast.Call) for k in n.keywords]
+    found = []
+    for part in (x for axis in axes for x in _parts(axis) if _is_range(x)):
+        assert isinstance(part.slice, ast.Slice)
+        ends = [(part.slice.lower, -math.inf), (part.slice.upper, math.inf)]
+        low, high = (end if x is None else _number(x) for x, end in ends)
+        if part.slice.step is not None or low is None or high is None:
+            raise reader.no(f"levels from 4 to 13 are layer[4:14], got {_describe_node(part)}")
+        found.append((str(_level(part.value)), low, high))
+    return tuple(found)
 
 
 def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
@@ -934,6 +970,10 @@ def _arm(node: ast.expr) -> str | None:
 
 def _is_median(node: ast.Call) -> bool:
     return _how(node) == "median" and not node.keywords
+
+
+def _is_of_units(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and _how(node) in OF_UNITS and not node.keywords
 
 
 def _is_mean(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -12,6 +12,7 @@ from assay.core.compute import in_bytes
 from assay.core.errors import ExperimentError
 from assay.core.power import CHANCE
 from assay.core.reading import plural
+from assay.core.scopes import listed
 from assay.lab.catalogue import entry
 from assay.lab.forecast import UNMEASURED, Prospect
 from assay.lab.plan.plan import uncollected
@@ -174,7 +175,9 @@ def counted(c: Expected) -> str:
     """Say how many units the judged arm and its controls bring; in one number where they agree."""
     (judged,) = c.judged.values()
     if {*c.controls.values()} <= {judged}:
-        each = ", in its own arm and in each control" if c.controls else ""
+        each = (
+            f", in its own arm and in each control: {listed([*c.controls])}" if c.controls else ""
+        )
         return f"Judged on {judged}{each}."
-    listed = ", ".join(f"{arm} on {count}" for arm, count in c.controls.items())
-    return f"Judged on {judged}; its controls: {listed}."
+    on = ", ".join(f"{arm} on {count}" for arm, count in c.controls.items())
+    return f"Judged on {judged}; its controls: {on}."

@@ -109,7 +109,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     elif table.neurons or table.top:
         of_mlps = all(site == "" or site.endswith("mlp.hook_post") for site in sites)
         place = (NEURONS, ANY_NEURONS if of_mlps else ANY_DIMENSIONS)
-    elif table.position != "all" and all(map(_is_stream, sites)):
+    elif table.position != "all" and all(map(is_stream, sites)):
         place = (TOKEN,)
     elif table.path:
         place = ()  # another MLP may come behind what it leads to
@@ -122,7 +122,7 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)
 
 
-def _is_stream(site: str) -> bool:
+def is_stream(site: str) -> bool:
     """Whether a site is the residual stream itself, which hands on what it has to the next block,
     so that the same site of another block is no other place."""
     return ".hook_resid_" in site or site == "hook_embed"

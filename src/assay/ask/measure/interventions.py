@@ -704,6 +704,7 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     """Say which parts are chosen of a change, or a read, that is made at a place."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
+    by += " by AUROC" if top.score == "auroc" else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
     most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"

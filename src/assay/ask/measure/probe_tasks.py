@@ -429,8 +429,8 @@ def _check_leaks(task: ProbeTask) -> None:
             )
     split = task.source.table.split
     if task.test and split:
-        shared = set(task.source.column(split)) & set(task.test.column(split))
-        if shared:
+        tested = {row.columns[split] for row in task.test.rows if split in row.columns}
+        if shared := tested & {*task.source.column(split)}:
             raise DataError(
                 f"{split} {sorted(shared)[0]!r} is both among the prompts that {table.name!r} "
                 f"learns from and among those of {table.test!r}; a group can be in one of them"

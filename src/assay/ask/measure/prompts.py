@@ -280,21 +280,19 @@ def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
 def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     """Read the rows of a table of prompts; files lie beside the study, whose text says which
     columns are used. Raises: DataError, with file and line."""
-    ways = [w for w in ("file", "rows", "slots") if getattr(table, w)]
+    ways = [w for w in ("file", "rows") if getattr(table, w)]
     _check_chat(table)
-    if len(ways) > 1 or not (ways or table.text or table.messages):
+    if len(ways) > 1 or not (ways or table.slots or table.text or table.messages):
         what = " and ".join(ways) or "none of them"
-        raise DataError(f"give one of file, rows and slots for prompts {table.name}, got {what}")
-    if table.file:
-        records = read_file(folder / table.file)
-    elif table.rows:
-        records = [(f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)]
-    elif table.slots:
-        combinations = itertools.product(*table.slots.values())
-        records = [
-            (f"{table.name}, combination {i + 1}", dict(zip(table.slots, c, strict=True)))
-            for i, c in enumerate(combinations)
+        raise DataError(f"give file, rows or slots for prompts {table.name}, got {what}")
+    if ways:
+        given: list[Record] = [
+            (f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)
         ]
+        records = _with_slots(table, read_file(folder / table.file) if table.file else given)
+    elif table.slots:
+        combinations = enumerate(_with_slots(table, [("", {})]), 1)
+        records = [(f"{table.name}, combination {i}", values) for i, (_, values) in combinations]
     elif table.messages:
         records = [(f"{table.name}, messages", {})]
     else:  # texts without slots are prompts themselves
@@ -335,6 +333,20 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     made = PromptSet(table, tuple(rows), tuple(_numbered(table, rows, study)))
     _check_levels(made)
     return made
+
+
+def _with_slots(table: Prompts, records: Sequence[Record]) -> list[Record]:
+    """Give each record with every combination of the slots. Raises: DataError for a slot that is a
+    column, too."""
+    combinations = [
+        dict(zip(table.slots, c, strict=True)) for c in itertools.product(*table.slots.values())
+    ]
+    for place, record in records:
+        if both := {*table.slots} & {*record}:
+            raise DataError(
+                f"{place} has a column {min(both)}, which is one of slots, too; rename one"
+            )
+    return [(place, {**record, **values}) for place, record in records for values in combinations]
 
 
 def _taken(

@@ -262,7 +262,7 @@ def reading(text: str, main_arm: str, index: Mapping[str, Any]) -> Described:
 
     def column(c: Column, name: str) -> str:
         """Note what a column reads, and give its key."""
-        if c.how != "mean":  # which a bundle carries as numbers
+        if c.how != "mean" or c.ranges:  # which a bundle carries as numbers
             raise ClaimError(f"{c} is not read from measures")
         levels, key = index[c.arm or main_arm]["levels"], str(replace(c, name=name))
         found_levels = [(dim, x, levels[dim]) for dim, x in c.levels if dim in levels]
