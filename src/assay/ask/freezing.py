@@ -43,7 +43,7 @@ class Registered:
     stored."""
     files: tuple[Path, ...]
     anchor: str = ""
-    """The time stamp or the git note that was made of it."""
+    """The time stamp that was made of it."""
 
 
 def preregister(

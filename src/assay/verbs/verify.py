@@ -149,7 +149,7 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
         return of_check(path)
     if path.name.endswith(REGISTRATION):
         registration = registered.read(foreign.regular(path))
-        found = tuple(anchors.found(registration, authority))
+        found = tuple(anchors.stamps(registration, authority))
         frozen = Frozen(path, registration.hash, registration.time, found)
         wrong = any(anchor.wrong for anchor in found)
         return Answer(frozen, written("verify_frozen", f=frozen), int(wrong))
