@@ -94,7 +94,7 @@ class Estimated:
     text: str
     over: str
     """Of a curve: the field over whose levels it goes."""
-    crosses: float | str | None
+    crosses: float | None
     reads: tuple[str, ...]
 
 

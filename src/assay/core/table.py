@@ -643,7 +643,7 @@ def estimate(
     value: str,
     unit: str | Sequence[str],
     over: str = "",
-    crosses: float | str | None = None,
+    crosses: float | None = None,
     natural: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
@@ -660,7 +660,7 @@ def estimate(
         value: what is estimated, without a threshold.
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
-        crosses: a value, to find where the curve crosses it; or "half".
+        crosses: a value, to find where the curve crosses it.
         natural: the least and the greatest possible number; 0 and 1 for a column of only these.
         level: of the interval, 0 to 1.
         scope: what the number is about, in words.
