@@ -284,17 +284,6 @@ def test_matched_at_given_budgets():
     assert np.isnan(at_matched("l0", "fvu", at=(5.0,))(m)[0])  # below b's sweep
 
 
-def test_matched_in_plain_y_is_linear_in_log_x():
-    m = at_sides(
-        a={"l0": np.array([[1.0, math.e]]), "g": np.array([[0.0, 1.0]])},
-        b={"l0": np.array([[1.0, math.e]]), "g": np.zeros((1, 2))},
-    )
-    assert at_matched("l0", "g", log_y=False)(m)[0] == pytest.approx(0.5, rel=1e-12)
-    assert at_matched("l0", "g", at=(math.exp(0.25),), log_y=False)(m)[0] == pytest.approx(
-        0.25, rel=1e-12
-    )
-
-
 def test_sweeps_without_overlap_are_undefined_never_extrapolated():
     m = at_sides(a=power(0.3, 0.2, [1, 2]), b=power(0.3, 0.2, [3, 4]))
     for statistic in (at_matched("l0", "fvu"), lead_at_own("l0", "fvu")):

@@ -205,7 +205,7 @@ def test_steps_do_what_the_function_does():
     m = {name: rng.uniform(1, 2, (61, 4)) for name in ("a.x", "a.y", "b.x", "b.y")}
     for statistic in (
         stats.at_matched("x", "y"),
-        stats.lead_at_own("x", "y", log_y=False),
+        stats.lead_at_own("x", "y"),
         lambda m: np.stack([m["a.x"], m["b.x"]]).max(0).min(1),
         lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
         lambda m: np.where(m["a.x"] > m["b.x"], 0.0, m["a.y"]) @ np.arange(4.0),
