@@ -10,18 +10,8 @@ from typing import Any, TypeAlias
 
 from assay.core.results import ResultData
 
-
-@dataclass(frozen=True)
-class Shaded:
-    """A text in parts, each shaded by a share from 0 to 1: how strongly something is on there."""
-
-    parts: Sequence[str]
-    shares: Sequence[float]
-
-
-Cell: TypeAlias = str | tuple[str, str] | Shaded | Sequence["Cell"]
-"""What stands in a table: a text; one with what comes after it and matters less; or several, below
-each other."""
+Cell: TypeAlias = str | tuple[str, str]
+"""What stands in a table: a text, or one with what comes after it and matters less."""
 
 
 @dataclass(frozen=True)
