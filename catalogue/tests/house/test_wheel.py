@@ -94,7 +94,7 @@ def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
 
 def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empty: Path) -> None:
     """Both read the records: outcomes and costs."""
-    assert said(wheel, empty, "list", "--long") == said(forks, empty, "list", "--long")
+    assert said(wheel, empty, "list", "catalogue") == said(forks, empty, "list", "catalogue")
     plans = [
         json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, forks)
     ]
