@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
 
+from assay.core.plain import plural
 from assay.core.results import ResultData
 
 Cell: TypeAlias = str | tuple[str, str]
@@ -58,8 +59,6 @@ AnswerPart: TypeAlias = str | Line | Aside | Table | ResultData | InFull
 @cache
 def _templates() -> Any:
     from jinja2 import Environment, PackageLoader  # which `assay show` does without
-
-    from assay.core.reading import plural  # which loads NumPy
 
     env = Environment(
         loader=PackageLoader("assay.verbs"),
