@@ -142,16 +142,6 @@ def test_the_skew_correction_is_halls_transformation():
     assert (got.low, got.high) == (min(got.t_low, got.skew_low), max(got.t_high, got.skew_high))
 
 
-def test_variance_of_a_crossed_mean_is_the_closed_form():
-    x = crossed(6, 9)["err"]
-    s_a, s_b, s_cell = x.mean(1).var(ddof=1), x.mean(0).var(ddof=1), x.var(ddof=1)
-    got = interval({"x": x}, mean, factors=2)
-    assert got.parts == pytest.approx((s_a / 6, s_b / 9), rel=1e-10)
-    assert got.variance == pytest.approx(
-        max(s_a / 6 + s_b / 9 - s_cell / 54, s_a / 6, s_b / 9), rel=1e-10
-    )
-
-
 def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_and_cells():
     terms = crossed(6, 7, seed=3)
 
