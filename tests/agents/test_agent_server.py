@@ -152,8 +152,6 @@ def test_an_open_input_that_ends_ends_the_server(tmp_path, forks):
         (["--allow-code"], "--workspace"),
         (["--workspace", "nowhere"], "not a folder"),
         (["--http", "0", "--host", "0.0.0.0"], "this machine only"),
-        (["--http", "0", "--host", "192.0.2.1"], "this machine only"),
-        (["--http", "0", "--host", "example.org"], "this machine only"),
         (["--host", "::1"], "--http PORT"),
         (["--http", "70000"], "0 to 65535"),
         (["--jobs", "0"], "at least 1"),

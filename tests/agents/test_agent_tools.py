@@ -384,11 +384,6 @@ def test_what_cannot_be_answered_is_refused_in_one_line(refusal, caplog, name, g
     assert not [r for r in caplog.records if r.levelname == "ERROR"], "nothing came upon a mistake"
 
 
-def test_a_study_names_nothing_outside_its_own_folder(ask):
-    found = ask("write_study", **{**TINY, "experiment": "gated-sae", "fields": {"corpus": "/etc"}})
-    assert not found["ready"] and "lies outside" in found["wrong"]
-
-
 @pytest.mark.parametrize(
     ("said", "given"),
     {

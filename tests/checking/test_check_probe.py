@@ -176,19 +176,6 @@ def test_perfect_probes_hold_though_groups_tie():
         assert p.outcome == "holds" and p.arms.loc[0, "auroc"] == 1, p
 
 
-def test_under_a_shift_what_is_learned_on_short_texts_is_judged_on_long_ones():
-    """A feature that means the opposite in long texts."""
-    texts = [f"{t} {'more words here' if i % 4 > 1 else ''}" for i, t in enumerate(TEXTS)]
-    long = np.arange(N) % 4 > 1
-    X = PLANTED * np.where(long, -1.0, 1.0)[:, None]
-    p = assay.check_probe(X, Y, texts=texts, shift="length", holds="auroc > 0.8")
-    assert p.outcome == "fails" and any("judged on longer" in n for n in p.notes)
-    assert p.rows["group"].nunique() == long.sum()
-    p = assay.check_probe(X, Y, texts=texts, shift=long, holds="auroc > 0.8")
-    assert p.outcome == "fails" and p.rows["group"].nunique() == N
-    assert assay.check_probe(PLANTED, Y, shift=long, holds="auroc > 0.8").outcome == "holds"
-
-
 def test_folds_are_judged_with_the_variance_of_nadeau_and_bengio():
     """(1/k + n_test/n_train) s² of the folds' own AUROCs, each by what learned from the others."""
     X = EMPTY + np.outer(Y, np.eye(12)[0])
@@ -278,11 +265,8 @@ def test_without_a_condition_it_is_a_table():
         ({"groups": [1] * N}, "one group"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
         ({"texts": ["a"]}, "1 entries"),
-        ({"shift": "size"}, "'length'"),
-        ({"shift": [1, 2]}, "2 values"),
         ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),
         ({"folds": 5, "groups": np.arange(N) % 3}, "groups, 3; got 5"),
-        ({"folds": 5, "shift": Y}, "not both"),
         ({"folds": 5, "y": np.arange(N) < 3}, "one label alone"),
         ({"embeddings": PLANTED[:3]}, "120 rows"),
         ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),

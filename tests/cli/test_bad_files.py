@@ -258,14 +258,6 @@ CASES = {
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("{")),
         "cfg.json is not readable JSON",
     ),
-    "settings without end": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)),
-        "cfg.json is not readable JSON",
-    ),
-    "settings of 20 MiB": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
-        ("cfg.json has 20,971,520 bytes; at most 16,777,216 are read: ASSAY_LIMITS=2 raises that"),
-    ),
     "unknown architecture": Case(
         copied(STANDARD, {"architecture": "standart"}), "did you mean standard"
     ),
@@ -280,9 +272,6 @@ CASES = {
     "a lost scale": Case(
         copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
         "give the factor: .assay export it --format assay --hint scale=NUMBER",
-    ),
-    "a scale without a place": Case(
-        copied(STANDARD), "so scale=2.0 has no place", ("--hint", "scale=2")
     ),
     "a lost whitening": Case(
         copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
@@ -325,9 +314,6 @@ CASES = {
         copied(STANDARD, weights=changed(W_enc=turned)),
         r"W_enc is \[32, 8\], expected .* it looks transposed",
     ),
-    "mismatched width": Case(
-        copied(STANDARD, {"d_in": 16}), r"W_enc is \[8, 32\], expected \[d_in 16, d_sae 32\]"
-    ),
     "NaN": Case(
         copied(STANDARD, weights=changed(W_dec=nan)),
         "1 of 256 numbers of W_dec are NaN or infinite",
@@ -344,12 +330,6 @@ CASES = {
     "topk or batchtopk": Case(
         copied("dictionary_learning/topk_no_config"), "--hint architecture=AutoEncoderTopK --out"
     ),
-    "both orientations fit": Case(
-        copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"
-    ),
-    "threshold never set": Case(
-        copied("dictionary_learning/batchtopk_unset"), "training never set it"
-    ),
     "threshold without end": Case(
         copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))),
         "threshold must be one number, got",
@@ -357,30 +337,8 @@ CASES = {
     "square npz": Case(
         alone(lambda: gemma(8, 8)), "W_enc is square, so both orientations fit", path="params.npz"
     ),
-    "swapped npz": Case(
-        alone(lambda: gemma(W_dec=np.zeros((8, 32), np.float32))),
-        r"W_dec is \[8, 32\], expected \[N 32",
-        path="params.npz",
-    ),
-    "npz without threshold": Case(
-        alone(lambda: arrays(W_enc=np.zeros((8, 32), np.float32))),
-        "lacks the tensor b_enc",
-        path="params.npz",
-    ),
     # broken files
-    "truncated safetensors": Case(
-        cut(STANDARD, "sae_weights.safetensors", 0.6), "is not a readable safetensors file"
-    ),
     "huge header": Case(written(HEADER), "is not a readable safetensors file"),
-    "header that lies": Case(
-        written(
-            lambda: (
-                (h := b'{"W_enc":{"dtype":"F32","shape":[8,32],"data_offsets":[0,1024]}}')
-                and struct.pack("<Q", len(h)) + h + b"\0" * 8
-            )
-        ),
-        "is not a readable safetensors file",
-    ),
     "truncated pickle": Case(cut(DL, "ae.pt", 0.5), "is not a readable torch file"),
     "zip without a pickle": Case(
         alone(zip_with({"a": b"x"})), "is not a readable torch file", path="it.pt"

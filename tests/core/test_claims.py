@@ -250,14 +250,13 @@ def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"near": {"contrl": "luck"}}, "contrl"),
         ({"also": {"control": "why not"}}, "also names 'control'"),
         ({"bounds": (1, 0)}, "the smaller first"),
         ({"bounds": (0, 1), "scale": "log", "low": 0.5}, "drop the statistic and the scale"),
         ({"bounds": (0, 0.5)}, "within its bounds, 0 to 0.5, lie on one side of the threshold"),
     ],
 )
-def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
+def test_other_arms_and_bounds_are_checked(changes, says):
     with pytest.raises(ClaimError, match=says):
         claim(**changes)
 
@@ -652,7 +651,6 @@ def test_others_do_not_list_the_arm_under_judgement():
             {"must_fail": "flat"},
             "must_fail takes a tuple of names, got the text 'flat'; write must_fail=('flat',)",
         ),
-        ({"must_hold": "flat"}, "must_hold takes a tuple"),
         ({"gates": Gate("long", lambda arm: True)}, "gates takes a tuple, got one gate"),
         (
             {"must_fail": ("flta",), "near": {"flat": "why"}},
@@ -661,11 +659,8 @@ def test_others_do_not_list_the_arm_under_judgement():
         ({"must_fail": ("main",)}, "cannot also be its own control"),
         ({"low": -math.inf}, "has no threshold"),
         ({"low": 2.0, "high": 1.0}, "needs fail_low ≤ low ≤ high ≤ fail_high, got 2, 2, 1, 1"),
-        ({"low": 1.0, "fail_low": 2.0}, "got 2, 1, inf, inf"),
-        ({"low": math.nan}, "needs fail_low"),
         ({"units": ()}, "one or two different units"),
         ({"units": ("seed", "seed")}, "one or two different units"),
-        ({"units": ("a", "b", "c")}, "one or two different units"),
         ({"scale": "log", "statistic": ratio("a", "b")}, "maps the units of a mean"),
         ({"scale": "log", "low": -1.0}, "the threshold -1 is outside the domain of scale='log'"),
     ],
@@ -686,7 +681,6 @@ def test_claims_that_cannot_be_judged_are_refused_when_made(changes, says):
         ({"value": lambda arm, arms: arm["xx"]}, "no measure 'xx' in main; did you mean x?"),
         ({"value": lambda arm, arms: arm.x.mean()}, "no unit 'seed'"),
         ({"value": lambda arm, arms: 3.0}, "a value is a DataArray or a dict of them, got float"),
-        ({"value": lambda arm, arms: arm}, "got Dataset"),
         ({"units": ("sed",)}, "no unit 'sed'"),
     ],
 )

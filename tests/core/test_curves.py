@@ -99,22 +99,6 @@ def test_the_interval_of_a_crossing_contains_that_of_fieller():
     assert got.high - got.low < 1.3 * (high - low)
 
 
-def test_half_way_between_the_ends_is_found_with_what_the_ends_are_unsure_of():
-    # All units alike but for a constant: the ends move with the curve, and the place is certain.
-    got = curve(lines((0, 1, 2), (0.9, 0.7, 0.1)), [0, 1, 2], mean, over="k", crosses="half")
-    assert got.crossing is not None and got.crossing.value == pytest.approx(0.5)
-    ends = (got.crossing.low, got.crossing.estimate, got.crossing.high)
-    assert ends == pytest.approx((1 + 0.2 / 0.6,) * 3, abs=1e-3)
-    words = "crosses 0.5, half way, between k 1 and 2; on a straight line between them, at 1.33"
-    assert got.crossing.words.startswith(words)
-    # Fieller's interval, of θ(w) − (θ(0) + θ(1))/2 = (½ − w)(θ(0) − θ(1)): ½ alone, or everything.
-    two = np.stack([1 + UNITS, -UNITS], 1)
-    sure = curve({"x": two}, [0, 1], mean, over="k", crosses="half").crossing
-    assert sure is not None and sure.low == pytest.approx(0.5, abs=1e-3)
-    unsure = curve({"x": two * [0.001, 1]}, [0, 1], mean, over="k", crosses="half").crossing
-    assert unsure is not None and (unsure.low, unsure.high) == (-math.inf, math.inf)
-
-
 def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     def crossing(y, value, units=UNITS):
         c = curve(lines((1, 2, 3), y, units), [1, 2, 3], mean, over="depth", crosses=value)
@@ -219,8 +203,7 @@ def test_seeds_that_diverged_leave_the_whole_curve():
         (swept(), {"over": "width"}, "no swept field 'width'"),
         (swept(), {"over": "seed"}, "seed is a unit"),
         (swept(), {"over": "", "crosses": 0.5}, "and needs over=FIELD"),
-        (swept(), {"crosses": math.nan}, 'crosses is a number or "half"'),
-        (swept(), {"crosses": "hlaf"}, 'crosses is a number or "half", and needs over=FIELD'),
+        (swept(), {"crosses": math.nan}, "crosses is a number, and needs over=FIELD"),
         (swept(), {"where": {"density": 0.1}}, "over density needs two levels or more; it has one"),
         (
             swept().assign(x=lambda d: d.x.where(d.density < 1)),
@@ -261,11 +244,10 @@ def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_d
         {"over": "density"},
         {"over": "density", "crosses": 0.5},
         {"over": "density", "crosses": 0.4},
-        {"over": "density", "crosses": "half"},
         {"over": "width"},
     ]
     keys = [key(**fields) for fields in curves]
-    assert len({key(), *keys}) == 6
+    assert len({key(), *keys}) == 5
     # Of the statement as it was hashed when it was called a finding.
     entry = '{"kind": "Finding", "text": "x", "unit": "1", "units": ["seed"], "where": {}}'
     ordered = json.dumps([json.loads(entry)], sort_keys=True)

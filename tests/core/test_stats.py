@@ -142,16 +142,6 @@ def test_the_skew_correction_is_halls_transformation():
     assert (got.low, got.high) == (min(got.t_low, got.skew_low), max(got.t_high, got.skew_high))
 
 
-def test_variance_of_a_crossed_mean_is_the_closed_form():
-    x = crossed(6, 9)["err"]
-    s_a, s_b, s_cell = x.mean(1).var(ddof=1), x.mean(0).var(ddof=1), x.var(ddof=1)
-    got = interval({"x": x}, mean, factors=2)
-    assert got.parts == pytest.approx((s_a / 6, s_b / 9), rel=1e-10)
-    assert got.variance == pytest.approx(
-        max(s_a / 6 + s_b / 9 - s_cell / 54, s_a / 6, s_b / 9), rel=1e-10
-    )
-
-
 def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_and_cells():
     terms = crossed(6, 7, seed=3)
 
@@ -282,17 +272,6 @@ def test_matched_at_given_budgets():
     exact = np.mean([0.30 * x**-0.2 - 0.35 * x**-0.1 for x in (7, 20)])
     assert at_matched("l0", "fvu", at=(7.0, 20.0))(m)[0] == pytest.approx(exact, rel=1e-12)
     assert np.isnan(at_matched("l0", "fvu", at=(5.0,))(m)[0])  # below b's sweep
-
-
-def test_matched_in_plain_y_is_linear_in_log_x():
-    m = at_sides(
-        a={"l0": np.array([[1.0, math.e]]), "g": np.array([[0.0, 1.0]])},
-        b={"l0": np.array([[1.0, math.e]]), "g": np.zeros((1, 2))},
-    )
-    assert at_matched("l0", "g", log_y=False)(m)[0] == pytest.approx(0.5, rel=1e-12)
-    assert at_matched("l0", "g", at=(math.exp(0.25),), log_y=False)(m)[0] == pytest.approx(
-        0.25, rel=1e-12
-    )
 
 
 def test_sweeps_without_overlap_are_undefined_never_extrapolated():

@@ -298,25 +298,7 @@ def other_levels():
             )
             for control in ("b", "c")
         ),
-        (
-            lambda: {"method": ["a-b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 2, "v": [0.0] * 16},
-            {"claim": "a-b.v < 1", "unit": "seed", "control": "c", "arm_column": "method"},
-            ClaimError,
-            "no arm 'b' in column method of the table; did you mean \"a-b\".v? Quote",
-        ),
-        (
-            frame,
-            {"control": "shufled"},
-            ClaimError,
-            "no arm 'shufled' in column arm of the table; did you mean shuffled?",
-        ),
         (frame, {"control": "gated"}, ClaimError, "arm 'gated' is in the claim itself"),
-        (
-            frame,
-            {"control": "relu"},
-            ClaimError,
-            "would compare it with itself; a control is another arm",
-        ),
         (
             frame,
             {"unit": ()},
@@ -368,12 +350,6 @@ def other_levels():
             "the table has no column 'arm', which says which variant each row belongs to",
         ),
         (
-            lambda: without("arm").rename(columns={"norm": "Arm"}),
-            {},
-            DataError,
-            "did you mean Arm?",
-        ),
-        (
             lambda: changed("fvu", 6, "n/a?!"),
             {},
             DataError,
@@ -389,14 +365,6 @@ def other_levels():
             DataError,
             "expected a DataFrame, or columns of one length, got dict",
         ),
-        (lambda: 3, {}, DataError, "expected a DataFrame, or columns of one length, got int"),
-        (
-            lambda: "nowhere.csv",
-            {},
-            DataError,
-            "no file nowhere.csv; expected a CSV file",
-        ),
-        (lambda: ".", {}, DataError, ". is a folder; expected a CSV file"),
     ],
 )
 def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, says):
@@ -412,7 +380,6 @@ def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, 
         (b"arm,seed\n", "has no rows"),
         (b'arm,seed,fvu\n"a,1,2\nb,1,3\n', "is not a comma-separated table"),
         (b"\x00\x00\x00", None),
-        (b"arm,seed,fvu,fvu\na,1,2,3\n", "several columns called 'fvu'"),
         (b"arm,seed,fvu, fvu \na,1,2,3\n", "several columns called 'fvu'"),
     ],
 )
@@ -460,16 +427,9 @@ def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim
     assert not recwarn.list, "one line is all that is told"
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"])
 @pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\x1f\x8b\x08\x00broken",
-        b"PK\x03\x04broken",
-        b"\x28\xb5\x2f\xfdbroken",
-        b"\xfd7zXZ\x00broken",
-    ],
+    ("suffix", "content"),
+    [(".gz", b"\x1f\x8b\x08\x00broken"), (".zip", b"PK\x03\x04broken"), (".tar", b"")],
 )
 def test_packed_tables_are_not_unpacked(tmp_path, suffix, content):
     """Whatever they hold: an archive of a few bytes may be larger than the machine."""

@@ -1,5 +1,5 @@
-"""Time stamps of a stand-in authority that openssl signs for, and git notes: what is of this hash
-and signed by an authority that is trusted is verified, and nothing else."""
+"""Time stamps of a stand-in authority that openssl signs for: what is of this hash and signed by an
+authority that is trusted is verified, and nothing else."""
 
 import contextlib
 import http.server
@@ -85,9 +85,8 @@ def serving(folder, garbage=b""):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with an experiment, which is no git repository."""
+    """A folder with an experiment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     write_experiment("own", tmp_path)
     return tmp_path
 
@@ -150,17 +149,3 @@ def test_what_gives_no_time_stamp_is_one_line_and_what_is_frozen_stays(here, aut
             err = capsys.readouterr().err
             assert "gives no time stamp" in err and why in err and err.count("\n") == 1
     assert frozen_in(here) and not list(here.glob("*.tsr"))
-
-
-def test_a_git_note_names_the_hash_and_is_stated_only(here, monkeypatch, capsys):
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "a name")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.org")
-    assert main([*FREEZE, "--anchor", "git"]) == 2
-    assert "is in no git repository with a commit" in capsys.readouterr().err
-    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
-        subprocess.run(["git", *words], check=True)
-    assert main([*FREEZE, "--anchor", "git"]) == 0
-    (noted,) = anchors.found(frozen_in(here))
-    assert (noted.kind, noted.checked, noted.wrong) == ("git note", False, "")
-    assert list(anchors.stamps(frozen_in(here))) == []

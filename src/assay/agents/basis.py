@@ -11,7 +11,7 @@ from typing import Any, Literal
 from assay.ask.freezing import about, kin
 from assay.ask.planned import Planned, frozen
 from assay.core.experiment import Experiment
-from assay.core.reading import plural
+from assay.core.plain import plural
 from assay.core.results import Inference, ResultData
 from assay.lab import catalogue
 from assay.lab.judge import looks, registered

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from assay.agents import answers, basis
 from assay.agents.answers import Answer
@@ -85,7 +85,7 @@ class OwnTables(Opening):
         value: Line,
         unit: Names = ("seed",),
         over: Name = "",
-        crosses: float | Literal["half"] | None = None,
+        crosses: float | None = None,
         scope: Scope = "",
         arm_column: ArmColumn = "arm",
     ) -> Answer:
@@ -97,7 +97,7 @@ class OwnTables(Opening):
             value: A quantity without a threshold, such as mine.loss - old.loss.
             unit: Columns over whose levels you generalise: seed, document.
             over: A column that was swept: a curve over its levels.
-            crosses: A value of the curve, or half: at which level it has it.
+            crosses: A value of the curve: at which level it has it.
         """
         with self._one, _table(rows) as (table, source):
             number = estimate(

@@ -14,8 +14,8 @@ from assay.core.claims import Claim, Estimate
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
+from assay.core.plain import plural
 from assay.core.power import FEWEST, decidable
-from assay.core.reading import plural
 from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
@@ -43,7 +43,7 @@ class Registered:
     stored."""
     files: tuple[Path, ...]
     anchor: str = ""
-    """The time stamp or the git note that was made of it."""
+    """The time stamp that was made of it."""
 
 
 def preregister(

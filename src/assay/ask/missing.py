@@ -25,7 +25,7 @@ from assay.core.compute import duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.intervals import FEWEST_FOLDS, FOLD
-from assay.core.reading import plural
+from assay.core.plain import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.lab import catalogue

@@ -28,7 +28,7 @@ from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
-from assay.core.reading import plural
+from assay.core.plain import plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""

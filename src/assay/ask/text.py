@@ -195,8 +195,8 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     over: str | tuple[str, ...] = ""
     """A field in which runs differ, or a dimension of the measures: a curve over its levels; of
     several every combination of their levels."""
-    crosses: float | str | None = None
-    """A value of the curve: at which level it has it; or "half"."""
+    crosses: float | None = None
+    """A value of the curve: at which level it has it."""
     units: tuple[str, ...] = ()
     """What is generalised over, as in a claim."""
     where: Mapping[str, Plain] = {}

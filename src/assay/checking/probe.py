@@ -57,7 +57,6 @@ IN_TEXTS: Mapping[Control, str] = {
     PLACES: "the words, each at its position, predict it",
 }
 """What controls of a study would explain here, where whole texts are read, and no embeddings."""
-LENGTH = "length"
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
@@ -152,7 +151,6 @@ def check_probe(
     *,
     groups: Sequence[Any] | None = None,
     texts: Sequence[str] | None = None,
-    shift: str | Sequence[Any] = "",
     folds: int = 0,
     holds: str = "",
     embeddings: Array | None = None,
@@ -179,8 +177,6 @@ def check_probe(
         y: one of two labels for each row; the larger one, such as True or 1, is the positive.
         groups: which rows belong together, so that none is both trained on and judged.
         texts: of each row, for the controls that read words.
-        shift: "length", to train on the shorter half of the texts and judge the longer one; or a
-            value for each row: each value is judged by a probe trained on the others.
         folds: such as 5, to judge the folds of a cross-validation instead of groups. The interval
             is then also about probes that learn from other rows, and it is wide, because folds
             share training data (Nadeau and Bengio 2003).
@@ -207,7 +203,7 @@ def check_probe(
         >>> p.outcome, p.controls
         ('holds', ('permuted',))
     """
-    rows = _Rows.read(X, y, groups, texts, shift, folds)
+    rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
     if model is not None:
         from assay.checking import of_model
@@ -256,7 +252,6 @@ class _Rows:
         y: Any,
         groups: Any,
         texts: Sequence[str] | None,
-        shift: str | Sequence[Any],
         folds: int,
     ) -> _Rows:
         """Read and check them. Raises: DataError."""
@@ -275,11 +270,13 @@ class _Rows:
         joined = [*same, *joined, *_suspicious(x, positive)]
         notes = [f"positive is {names[1]!r}, negative {names[0]!r}"]
         if folds:
-            units = _folds(folds, shift, group, positive)
+            units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
             return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
-        parts, shifted = _parts(shift, group, texts, positive)
-        return cls(x, positive, group, parts, GROUP, group, [*notes, *shifted, *joined])
+        if len(np.unique(group)) < 2:
+            raise DataError("all rows are of one group; whole groups are judged by others")
+        parts = reading.parts_of(list(group))
+        return cls(x, positive, group, parts, GROUP, group, [*notes, *joined])
 
     @property
     def held(self) -> np.ndarray:
@@ -503,48 +500,9 @@ def _with_near_copies(
     return together, [f"{sets.words}: rows of one set are taken as one group, {left} in all"]
 
 
-def _parts(
-    shift: Any, group: np.ndarray, texts: Sequence[str] | None, y: np.ndarray
-) -> tuple[Parts, list[str]]:
-    """What is learned from and what is judged by it. Raises: DataError."""
-    if isinstance(shift, str) and not shift:
-        if len(np.unique(group)) < 2:
-            raise DataError("all rows are of one group; whole groups are judged by others")
-        return reading.parts_of(list(group)), []
-    if isinstance(shift, str):
-        if shift != LENGTH or texts is None:
-            raise DataError(
-                f"shift= is {LENGTH!r}, with texts=, or a value for each row; got {shift!r}"
-            )
-        size = reading.lengths(texts)[:, 0]
-        longest = np.array([size[group == g].mean() for g in group])
-        later = longest > np.median(longest)
-        parts = [(np.flatnonzero(~later), np.flatnonzero(later))]
-        note = (
-            f"learned from texts up to {size[~later].max():.0f} characters, judged on longer ones"
-        )
-    else:
-        values = np.array([str(v) for v in shift])
-        if len(values) != len(y) or len(np.unique(values)) < 2:
-            kinds = len(np.unique(values))
-            raise DataError(f"shift= has {len(values)} values of {kinds} kinds for {len(y)} rows")
-        parts = []
-        for value in np.unique(values):
-            held = values == value
-            train = ~held & ~np.isin(group, group[held])
-            parts.append((np.flatnonzero(train), np.flatnonzero(held)))
-        note = f"each of {len(parts)} values of shift= is judged by a probe of the others"
-    for train, held in parts:
-        if len(np.unique(y[train])) < 2 or not len(held):
-            raise DataError("under this shift a part has rows of one label, or none, to learn from")
-    return parts, [note]
-
-
-def _folds(count: int, shift: str | Sequence[Any], group: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _folds(count: int, group: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The fold of each row, by whole groups, with as many groups of each label in each. Raises:
     DataError."""
-    if not (isinstance(shift, str) and not shift):
-        raise DataError("give folds= or shift=, not both: each says which rows are judged by what")
     if (groups := len(np.unique(group))) < count or count < FEWEST_FOLDS:
         raise DataError(
             f"folds= is a number from {FEWEST_FOLDS}, since fewer folds decide nothing, to the "
@@ -608,7 +566,7 @@ def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
     if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y):
         notes.append(
             "rows of one label come in a row, and among them X drifts along the rows: order or "
-            "batches may tell the labels; compute X in mixed order, or name batches with shift="
+            "batches may tell the labels; compute X in mixed order, or name batches with groups="
         )
     return notes
 

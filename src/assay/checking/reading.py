@@ -117,10 +117,10 @@ def places(texts: Sequence[str]) -> Kernel:
     return lambda train: same + of_lengths(train)
 
 
-def parts_of(groups: Sequence[object], seed: int = 0) -> Parts:
+def parts_of(groups: Sequence[object]) -> Parts:
     """Deal whole groups out to folds, each judged by what is learned from the others."""
     names = np.unique(np.array([str(g) for g in groups]), return_inverse=True)[1]
-    fold = folds(names, min(FOLDS, int(names.max()) + 1), seed)
+    fold = folds(names, min(FOLDS, int(names.max()) + 1))
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 

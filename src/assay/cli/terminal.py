@@ -20,7 +20,7 @@ from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.parts import AnswerPart, Aside, Cell, InFull, Line, Shaded, Table
+from assay.verbs.parts import AnswerPart, Aside, Cell, InFull, Line, Table
 from assay.verbs.verb import Answer, Call
 
 if TYPE_CHECKING:
@@ -122,8 +122,6 @@ MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
 ALIKE = 0.6
 """How alike two options are, from 0 to 1, of which one may be meant by the other."""
-ORANGE = (255, 140, 0)
-"""The colour of what is on most strongly, as in pages."""
 
 
 def emit(data: Any) -> None:
@@ -161,7 +159,6 @@ def draw(table: Table) -> None:
     from rich.table import Table as Grid
 
     console = Console(highlight=False, markup=False, emoji=False)
-    coloured = console.is_terminal and console.color_system is not None
     console.width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
     grid = Grid(
         box=None,
@@ -180,42 +177,21 @@ def draw(table: Table) -> None:
             max_width=table.narrow.get(name),
         )
     for row in table.rows:
-        grid.add_row(*(_text(cell, coloured) for cell in row))
+        grid.add_row(*map(_text, row))
     with console.capture() as capture:
         console.print(grid)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _text(cell: Cell, coloured: bool) -> Text | str:
+def _text(cell: Cell) -> Text | str:
     """A cell as text; what it shows may come from anybody's files, and is never markup or a
     terminal's code."""
     from rich.text import Text
 
     if isinstance(cell, str):
         return plain(cell)
-    if isinstance(cell, Shaded):
-        return shaded(cell)
-    if isinstance(cell, tuple):
-        words, more = map(plain, cell)
-        return Text.assemble((words, "bold"), (more, "bright_black"))
-    lines = [c for c in cell if coloured or not isinstance(c, Shaded)]
-    return Text("\n").join(Text.assemble(_text(c, coloured)) for c in lines)
-
-
-def shaded(text: Shaded) -> Text:
-    """Shade each part from white to orange, linear in its share."""
-    from rich.style import Style
-    from rich.text import Text
-
-    out = Text()
-    for part, share in zip(text.parts, text.shares, strict=True):
-        out.append(plain(part), Style(color="#1f2328", bgcolor=colour(share)) if share > 0 else "")
-    return out
-
-
-def colour(share: float) -> str:
-    """The colour of a share from 0, white, to 1, orange."""
-    return "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
+    words, more = map(plain, cell)
+    return Text.assemble((words, "bold"), (more, "bright_black"))
 
 
 def meant(text: str, words: Sequence[str]) -> str:

@@ -509,9 +509,8 @@ class Estimate:
     over: str = ""
     """A swept field, per run or a dim of the value: the statistic at each of its levels, with a
     band that covers all of them together; "" for a single number."""
-    crosses: float | str | None = None
-    """A value of the curve: at which level of the field it has it, with an interval; "half": where
-    it is half way between its ends."""
+    crosses: float | None = None
+    """A value of the curve: at which level of the field it has it, with an interval."""
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed."""
@@ -532,12 +531,9 @@ class Estimate:
                 f"estimate {self.text!r}: {self.over} is a unit, over whose levels it generalises; "
                 "a curve goes over another field"
             )
-        known = self.crosses in (None, "half") or (
-            not isinstance(self.crosses, str) and math.isfinite(self.crosses)
-        )
-        if not known or (self.crosses is not None and not self.over):
+        if self.crosses is not None and not (math.isfinite(self.crosses) and self.over):
             raise ClaimError(
-                f'estimate {self.text!r}: crosses is a number or "half", and needs over=FIELD, '
+                f"estimate {self.text!r}: crosses is a number, and needs over=FIELD, "
                 f"which makes it a curve; got crosses={self.crosses!r}, over={self.over!r}"
             )
 
@@ -595,7 +591,7 @@ def statement_to_json(s: Claim | Exact | Estimate) -> dict[str, Any]:
         entry |= {"distance": True} if s.distance else {}
         entry |= {"empty": repr(float(s.empty))} if s.empty is not None else {}
     elif s.over:
-        number = repr(float(s.crosses)) if isinstance(s.crosses, int | float) else s.crosses
+        number = None if s.crosses is None else repr(float(s.crosses))
         entry |= {"over": s.over, "crosses": number}
     return entry | ({"condition": s.condition} if s.condition else {})
 

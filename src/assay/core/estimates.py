@@ -27,15 +27,14 @@ from assay.core.judging import (
     grouped,
     groups_in_words,
 )
-from assay.core.reading import Others, Table, plural, run_unit, tabulate
+from assay.core.plain import plural
+from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.results import Crossing, Curve, Estimated, Verified
 from assay.core.schema import to_json
 
 _HALVINGS = 12
 """Of a stretch between two levels, to find where an interval begins to contain what is crossed."""
 
-HALF = "half"
-"""In place of a value: half way between the curve's two ends, wherever these lie."""
 Terms = Mapping[str, np.ndarray]
 """Terms by name, [unit, (unit,) level, ...]."""
 
@@ -53,7 +52,7 @@ def curve(
     *,
     over: str,
     factors: int = 1,
-    crosses: float | str | None = None,
+    crosses: float | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
     natural: Bounds | None = None,
@@ -71,7 +70,7 @@ def curve(
         statistic: means of the terms at one level → [draw].
         over: the field's name.
         factors: 1 or 2.
-        crosses: a value of the curve, to find where it has it; or "half".
+        crosses: a value of the curve, to find where it has it.
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
         draws: of the bootstrap behind each interval.
         natural: the least and the greatest number that there can be; where all units have the
@@ -83,7 +82,7 @@ def curve(
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
     leaving out each unit gives, all r times √((m ν − 1)/((ν − 1) m)), m their mean square, as few
     units overstate it. A crossing has the interval of all points of the field at which the interval
-    of the interpolated curve, less the value or half the sum of its ends, contains 0.
+    of the interpolated curve, less the value, contains 0.
     Raises: ClaimError for fewer than two levels, where no unit has a number at every level, and for
     a crossing over a field that has no numbers.
     Source: Hothorn, Bretz and Westfall, Simultaneous Inference in General Parametric Models, 2008
@@ -143,7 +142,7 @@ def curve(
     )
 
 
-def _check_levels(levels: Sequence[Any], over: str, crosses: float | str | None) -> bool:
+def _check_levels(levels: Sequence[Any], over: str, crosses: float | None) -> bool:
     """Whether all levels are numbers. Raises: ClaimError for fewer than two, and for a crossing
     over levels that are no numbers."""
     if len(levels) < 2:
@@ -214,37 +213,32 @@ def _between(
     statistic: Statistic,
     factors: int,
     by_units: Callable[[Terms, Statistic], Interval],
-    crosses: float | str,
+    crosses: float,
     k: int,
     share: float,
 ) -> Interval:
     """The interval of the interpolated curve less what it is to cross, this share of the way from
     level k to the next."""
-    which = [k, k + 1, *((0, -1) if crosses == HALF else ())]
 
     def off(m: Means) -> np.ndarray:
-        at = [statistic({n: x[:, i] for n, x in m.items()}) for i in range(len(which))]
-        value = (at[2] + at[3]) / 2 if crosses == HALF else float(crosses)
-        return (1 - share) * at[0] + share * at[1] - value
+        before, after = (statistic({n: x[:, i] for n, x in m.items()}) for i in (0, 1))
+        return (1 - share) * before + share * after - crosses
 
-    return by_units({name: x.take(which, factors) for name, x in terms.items()}, off)
+    return by_units({name: x.take([k, k + 1], factors) for name, x in terms.items()}, off)
 
 
 def _crossing(
     curve_points: Sequence[Interval],
     swept: Sequence[Any],
     over: str,
-    crosses: float | str,
+    crosses: float,
     between: Callable[[int, float], Interval],
     *,
     log: bool,
 ) -> Crossing:
-    """Where a curve has a value, or is half way between its ends."""
+    """Where a curve has a value."""
     places = np.log(swept) if log else np.asarray(swept, dtype=float)
     back: Callable[[float], float] = math.exp if log else float
-    ends = (curve_points[0].estimate + curve_points[-1].estimate) / 2
-    value = ends if crosses == HALF else float(crosses)
-    label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
 
     def place(k: int, share: float) -> float:
         return back(float(places[k] + share * (places[k + 1] - places[k])))
@@ -281,9 +275,9 @@ def _crossing(
         high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
     estimate = met[0] if len(met) == 1 else math.nan
     levels = [back(float(x)) for x in places]
-    words = _words(label, over, met, low, high, levels, None in sides)
+    words = _words(f"{crosses:g}", over, met, low, high, levels, None in sides)
     return Crossing(
-        value=value, estimate=estimate, low=low, high=high, points=tuple(met), words=words
+        value=float(crosses), estimate=estimate, low=low, high=high, points=tuple(met), words=words
     )
 
 

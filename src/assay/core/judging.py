@@ -27,6 +27,7 @@ from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared
 from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
+from assay.core.plain import plural
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
     LEARNED,
@@ -35,7 +36,6 @@ from assay.core.reading import (
     Levels,
     Others,
     Table,
-    plural,
     run_unit,
     tabulate,
 )

@@ -201,7 +201,6 @@ def at_matched(
     b: str = "b",
     *,
     at: Sequence[float] | None = None,
-    log_y: bool = True,
 ) -> Statistic:
     """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of
     both sweeps or over x = `at`.
@@ -212,18 +211,16 @@ def at_matched(
         a: name of the first side.
         b: name of the second.
         at: budgets to compare at; None: the whole overlap.
-        log_y: interpolate log y; needs y above 0.
-    Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the
-    overlap is averaged in log x.
+    Formula: log y is piecewise linear in log x along the sweep; the overlap is averaged in log x.
     Never extrapolates: a draw without overlap, or with a point of `at` outside one sweep, is NaN.
     A control is compared where all four sweeps overlap.
     Example:
         >>> import numpy as np
         >>> import assay
-        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
-        >>> a = {"a.l0": np.array([[10.0, 40.0]]), "a.fvu": np.array([[0.2, 0.1]])}
-        >>> assay.stats.at_matched("l0", "fvu", at=[20.0], log_y=False)(a | b)
-        array([-0.15])
+        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.1]])}  # 0.2 at 20
+        >>> a = {"a.l0": np.array([[10.0, 40.0]]), "a.fvu": np.array([[0.2, 0.05]])}
+        >>> assay.stats.at_matched("l0", "fvu", at=[20.0])(a | b).round(12)
+        array([-0.1])
     """
 
     steps = np.linspace(0, 1, 65)
@@ -244,7 +241,7 @@ def at_matched(
             )
             weights = np.full(len(at), 1 / len(at))
         return [
-            (_interpolate(xa, ya, points, log_y) - _interpolate(xb, yb, points, log_y)) @ weights
+            (_interpolate(xa, ya, points) - _interpolate(xb, yb, points)) @ weights
             for (xa, ya), (xb, yb) in swept
         ]
 
@@ -255,9 +252,7 @@ def at_matched(
     return Compared(lambda m: differences(m)[0], contrast)
 
 
-def lead_at_own(
-    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: bool = True
-) -> Statistic:
+def lead_at_own(x: Quantity, y: Quantity, a: str = "a", b: str = "b") -> Statistic:
     """A statistic: by how much y of side a lies below side b's sweep, at a's own budget x; the mean
     over a's points.
 
@@ -269,43 +264,30 @@ def lead_at_own(
         y: what it buys, likewise.
         a: name of the first side.
         b: name of the second.
-        log_y: interpolate log y; needs y above 0.
     Example:
         >>> import numpy as np
         >>> import assay
-        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
-        >>> a = {"a.l0": np.array([[20.0]]), "a.fvu": np.array([[0.1]])}
-        >>> assay.stats.lead_at_own("l0", "fvu", log_y=False)(a | b)
-        array([0.2])
+        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.1]])}  # 0.2 at 20
+        >>> a = {"a.l0": np.array([[20.0]]), "a.fvu": np.array([[0.15]])}
+        >>> assay.stats.lead_at_own("l0", "fvu")(a | b).round(12)
+        array([0.05])
     """
 
     def statistic(m: Means) -> np.ndarray:
         xa, ya = _sweep(m, a, x, y)
         xb, yb = _sweep(m, b, x, y)
-        return (_interpolate(xb, yb, xa, log_y) - ya).mean(1)
+        return (_interpolate(xb, yb, xa) - ya).mean(1)
 
     return statistic
 
 
-def share_closed(
-    x: Quantity,
-    y: Quantity,
-    best: str = "best",
-    base: str = "base",
-    repaired: str = "repaired",
-    *,
-    log_y: bool = True,
-) -> Statistic:
-    """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at
-    best's own budget x.
+def share_closed(x: Quantity, y: Quantity) -> Statistic:
+    """A statistic: the share of the gap in y between the sides `base` and `best` that the side
+    `repaired` closes, at best's own budget x.
 
     Args:
         x: the budget, a term or statistic [draw, point], above 0.
         y: what it buys, likewise.
-        best: side with the least y.
-        base: side to be repaired.
-        repaired: side after the repair.
-        log_y: interpolate log y; needs y above 0.
     Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed,
     1: all, above 1: overtaken. Meaningless where the gap itself is near 0: judge the difference
     there. NaN where base is no worse than best: nothing is to be closed.
@@ -313,17 +295,17 @@ def share_closed(
         >>> import numpy as np
         >>> import assay
         >>> x = np.array([[10.0, 40.0]])
-        >>> m = {"base.l0": x, "base.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
-        >>> m |= {"repaired.l0": x, "repaired.fvu": np.array([[0.25, 0.15]])}  # 0.2 at 20
+        >>> m = {"base.l0": x, "base.fvu": np.array([[0.6, 0.15]])}  # 0.3 at 20
+        >>> m |= {"repaired.l0": x, "repaired.fvu": np.array([[0.4, 0.1]])}  # 0.2 at 20
         >>> m |= {"best.l0": np.array([[20.0]]), "best.fvu": np.array([[0.1]])}
-        >>> assay.stats.share_closed("l0", "fvu", log_y=False)(m)
+        >>> assay.stats.share_closed("l0", "fvu")(m).round(12)
         array([0.5])
     """
 
     def statistic(m: Means) -> np.ndarray:
-        own_x, own_y = _sweep(m, best, x, y)
+        own_x, own_y = _sweep(m, "best", x, y)
         base_y, repaired_y = (
-            _interpolate(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired)
+            _interpolate(*_sweep(m, side, x, y), own_x) for side in ("base", "repaired")
         )
         gap = (base_y - own_y).mean(1)
         return (base_y - repaired_y).mean(1) / np.where(
@@ -338,23 +320,21 @@ def at_best(
     score: xr.DataArray,
     k: int,
     better: Literal["high", "low"] = "low",
-    dim: str = "seed",
 ) -> xr.DataArray:
-    """What x is at the unit with the best score, for every disjoint group of k units: dim `group`
-    in place of `dim`.
+    """What x is at the unit with the best score, for every disjoint group of k seeds: dim `group`
+    in place of `seed`.
 
     For claims about what the optimum looks like: k seeds train, the one with the lowest held-out
     loss speaks for them, the group is the unit. `score` may have fewer dims than x (one score for
-    all features of a run) but must have `dim`. The first of equal scores is taken, a unit whose
-    score is NaN never, and a group without any score is NaN. Groups follow the order of `dim`; an
-    incomplete last group is left out.
+    all features of a run) but must have `seed`. The first of equal scores is taken, a unit whose
+    score is NaN never, and a group without any score is NaN. Groups follow the order of the seeds;
+    an incomplete last group is left out.
 
     Args:
-        x: what is reported, with the dim `dim`.
-        score: what selects, with `dim` and no dim that x lacks.
-        k: units in a group.
+        x: what is reported, with the dim `seed`.
+        score: what selects, with `seed` and no dim that x lacks.
+        k: seeds in a group.
         better: which end of the score is best.
-        dim: the units.
     Example:
         >>> import xarray as xr
         >>> import assay
@@ -363,9 +343,9 @@ def at_best(
         >>> assay.stats.at_best(angle, loss, k=2).values
         array([20., 30.])
     """
-    if dim not in score.dims or k < 1 or score.sizes[dim] < k:
+    if "seed" not in score.dims or k < 1 or score.sizes["seed"] < k:
         raise ClaimError(
-            f"at_best needs at least k={k} levels of dim {dim!r} in the score, got "
+            f"at_best needs at least k={k} levels of dim 'seed' in the score, got "
             f"{dict(score.sizes)}"
         )
     extra = [str(d) for d in score.dims if x.sizes.get(d) != score.sizes[d]]
@@ -379,20 +359,20 @@ def at_best(
             f"at_best: x and score have other levels of {(extra or other)[0]!r}: "
             f"{dict(x.sizes)}, {dict(score.sizes)}"
         )
-    groups = score.sizes[dim] // k
-    axis = score.get_axis_num(dim)
+    groups = score.sizes["seed"] // k
+    axis = score.get_axis_num("seed")
     values = np.moveaxis(score.values.astype(float), axis, 0)[: groups * k]
     values = values.reshape(groups, k, *values.shape[1:]) * (1 if better == "low" else -1)
     values = np.where(np.isnan(values), np.inf, values)
     # From a place within the group to one among all units.
     indices = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
-    rest = [d for d in score.dims if d != dim]
+    rest = [d for d in score.dims if d != "seed"]
     where = xr.DataArray(indices, dims=("group", *rest), coords={"group": np.arange(groups)})
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
     best = (
-        x.isel({dim: where})
-        .drop_vars(dim, errors="ignore")
-        .transpose("group", *(d for d in x.dims if d != dim))
+        x.isel({"seed": where})
+        .drop_vars("seed", errors="ignore")
+        .transpose("group", *(d for d in x.dims if d != "seed"))
     )
     return best if bool(scored.all()) else best.where(scored)
 
@@ -519,15 +499,15 @@ def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, n
     return log_x, ys
 
 
-def _interpolate(x: np.ndarray, y: np.ndarray, points: np.ndarray, log_y: bool) -> np.ndarray:
-    """y at `points` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
-    node]; points [draw, point]."""
+def _interpolate(x: np.ndarray, y: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """y at `points` along each draw's sweep, straight lines of log y between nodes; NaN outside. x,
+    y [draw, node]; points [draw, point]."""
     # Not np.interp: x differs from draw to draw. One pass over stretches does all draws at once.
     order = np.argsort(x, axis=1)
-    x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)
+    x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y), order, 1)
     out = np.where(np.abs(points - x[:, :1]) <= _SAME, y[:, :1], np.nan)
     for i in range(x.shape[1] - 1):
         x0, x1, y0, y1 = x[:, i : i + 1], x[:, i + 1 : i + 2], y[:, i : i + 1], y[:, i + 1 : i + 2]
         part = np.clip((points - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
         out = np.where((points >= x0 - _SAME) & (points <= x1 + _SAME), y0 + part * (y1 - y0), out)
-    return np.exp(out) if log_y else out
+    return np.exp(out)

@@ -29,7 +29,8 @@ from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
-from assay.core.reading import LEARNED, Others, Table, plural, tabulate
+from assay.core.plain import plural
+from assay.core.reading import LEARNED, Others, Table, tabulate
 from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
@@ -646,7 +647,7 @@ def estimate(
     value: str,
     unit: str | Sequence[str],
     over: str = "",
-    crosses: float | str | None = None,
+    crosses: float | None = None,
     natural: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
@@ -663,7 +664,7 @@ def estimate(
         value: what is estimated, without a threshold.
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
-        crosses: a value, to find where the curve crosses it; or "half".
+        crosses: a value, to find where the curve crosses it.
         natural: the least and the greatest possible number; 0 and 1 for a column of only these.
         level: of the interval, 0 to 1.
         scope: what the number is about, in words.

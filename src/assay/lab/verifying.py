@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,7 +24,6 @@ from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records import contests, records
-from assay.lab.store import groups
 from assay.lab.work.events import OnEvent
 
 JSON = Mapping[str, Any]
@@ -80,11 +78,6 @@ class Reproduction:
     environment: Mapping[str, Mapping[str, Any]]
     """Machine and versions, recorded and reproduced; no host names, no paths."""
     numbers: Numbers
-
-    @property
-    def equal(self) -> bool:
-        """Whether every statement came out as recorded, of numbers that are all equal."""
-        return self.same and self.same_runs and not self.numbers.unequal
 
 
 def reproduction(result: Result, record: JSON) -> Reproduction:
@@ -280,55 +273,16 @@ def reproduce(
     experiment: Experiment,
     preset: Preset,
     make_lab: Callable[[Path], Lab],
-    root: Path | None = None,
     on_event: OnEvent | None = None,
-    *,
-    record: bool = False,
 ) -> Reproduction:
-    """Run an experiment from an empty store and compare with its record, claim by claim; with
-    `record` the record takes over what this run cost, if every number is equal.
+    """Run an experiment from an empty store, in a temporary folder, and compare with its record,
+    claim by claim; `make_lab` makes the lab on a store.
 
-    `make_lab` makes the lab on a store; the store is at `root` and kept, or in a temporary folder.
-
-    Raises: ExperimentError without a record of this preset; StoreError where the store holds
-    anything of the experiment."""
+    Raises: ExperimentError without a record of this preset."""
     known = recorded(experiment, preset)
-    with empty_store(root) as folder:
-        lab = make_lab(folder)
-        require_unused(lab, experiment)
-        result = lab.run(experiment, preset, on_event)
-        outcome = reproduction(result, known)
-        if record and outcome.equal:
-            recording.take_cost(experiment, known, result, lab.plan(experiment, preset))
-        return outcome
-
-
-@contextmanager
-def empty_store(root: Path | None) -> Iterator[Path]:
-    """A folder for the store: the one that was named, or a temporary one."""
-    if root is not None:
-        yield root
-        return
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        yield Path(folder) / "store"
-
-
-def require_unused(lab: Lab, experiment: Experiment) -> None:
-    """Refuse a store that holds anything of the experiment, which would be read and not reproduced.
-    Raises: StoreError."""
-    root = lab.store.root
-    held = [
-        p
-        for p in (root / "runs" / experiment.name, root / "results" / experiment.name)
-        if p.exists() and any(p.iterdir())
-    ]
-    held += [g.folder for g in groups.unfinished(lab.store, experiment.name)]
-    if held:
-        raise StoreError(
-            f"{root} already contains {experiment.name} ({held[0].relative_to(root)}), "
-            "which would be read instead of being reproduced; leave --keep out, or name an "
-            "empty folder"
-        )
+        result = make_lab(Path(folder) / "store").run(experiment, preset, on_event)
+        return reproduction(result, known)
 
 
 def every(progress: Callable[[int, int], None]) -> Compared:

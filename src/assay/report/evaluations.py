@@ -15,8 +15,7 @@ from jinja2 import Environment, PackageLoader
 from assay.core import foreign
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
-from assay.core.plain import as_json
-from assay.core.reading import plural
+from assay.core.plain import as_json, plural
 from assay.dictionaries.measuring import measures
 from assay.evaluation.result import Evaluation
 from assay.report import draw, export, pages, tables

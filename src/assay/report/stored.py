@@ -16,14 +16,11 @@ from assay.lab import catalogue
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.records import contests, records
+from assay.lab.records import contests
 from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.report import pages
-
-NOTE = "this is the committed record: nothing of this experiment is stored here"
-"""What such a page says first."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +31,17 @@ class Pages:
     index: Path
     left_out: tuple[str, ...] = field(default=(), metadata=BESIDE)
     """Why stored results with a page are missing from the index, a sentence for each."""
-    recorded: tuple[str, ...] = field(default=(), metadata=BESIDE)
-    """What is said of pages of committed records, a sentence for each."""
 
 
 def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
     """Write a page of each result into `out`, with an index over all pages there."""
     written: list[Path] = []
-    notes: list[str] = []
     for experiment, preset in selection:
-        page, data = _page(lab, experiment, preset)
+        page, _ = page_of(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
-        notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(NOTE)]
     entries, left_out = _entries(lab, out)
     index = pages.write(out, {"index.html": pages.index(entries)})[0]
-    return Pages(tuple(written), index, tuple(left_out), tuple(notes))
-
-
-def _page(lab: Lab, experiment: Experiment, preset: Preset) -> tuple[str, ResultData]:
-    """Make one experiment's page with what it shows: of what is stored, or of a catalogue
-    experiment of which nothing is the committed record. Raises: StoreError."""
-    try:
-        page, result = page_of(lab, experiment, preset)
-    except StoreError:
-        name, title = experiment.name, preset.title
-        results = (lab.store.root / "results" / name).glob("*.json")
-        known = name in {entry.name for entry in catalogue.entries()}
-        if not known or any(lab.store.list(name)) or any(results):
-            raise
-        if (record := read_record(name, title)) is None:
-            raise
-        return record_page(record, name, title), ResultData.from_json(record)
-    return page, result.data
+    return Pages(tuple(written), index, tuple(left_out))
 
 
 def page_of(
@@ -123,8 +99,8 @@ def stored(root: Path) -> list[str]:
 
 
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page lies in `out`, as it was written,
-    and each record; and why others are left out."""
+    """Read what the index lists: each stored result whose page lies in `out`, as it was written;
+    and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []
@@ -141,50 +117,7 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
                 continue
             listed = {"data": data, "href": href, "header": entry and entry.header()}
             index_entries.append(listed | {"turned": contests.turned(past or ())})
-    for name, entry in headers.items():
-        path = out / f"{slug(name, 'default')}.html"
-        stored_too = (lab.store.root / "results" / name / "default.json") in results
-        said = NOTE[1:]  # a page begins it with a capital
-        if path.exists() and not stored_too and said in path.read_text(encoding="utf-8"):
-            try:
-                data = ResultData.from_json(read_record(name) or {})
-                now = turned(name, "default")
-            except (DataError, ExperimentError) as e:
-                left_out.append(str(e))
-                continue
-            listed = {"data": data, "href": path.name, "header": entry.header()}
-            index_entries.append(listed | {"turned": now})
     return index_entries, left_out
-
-
-def read_record(name: str, title: str = "default") -> dict[str, Any] | None:
-    """Read the record of a catalogue experiment's preset, with a note of what would run it; None
-    where there is none. Raises: ExperimentError for a file that is no record."""
-    usual = title == "default"
-    origin = catalogue.entry(name).origin
-    record = records.read(name if usual else f"{name}.{title}", origin)
-    if record is None:
-        return None
-    run = f"assay run {name}" if usual else f"assay run {name} --preset {title}"
-    notes = [*record.get("notes", ()), f"{NOTE}; run it with: {run}"]
-    whole = {key: value for key, value in record.items() if key != "arms"}  # megabytes of measures
-    return {**whole, "notes": notes}
-
-
-def record_page(record: Mapping[str, Any], name: str, title: str) -> str:
-    """Make the page of a record."""
-    return pages.page(
-        ResultData.from_json(record),
-        header=catalogue.entry(name).header(),
-        home="index.html",
-        turned=turned(name, title),
-    )
-
-
-def turned(name: str, title: str) -> Mapping[str, str]:
-    """Tell the outcome now of each claim of a catalogue experiment's preset that a contest
-    turned."""
-    return contests.turned(contests.of_preset(name, title, catalogue.entry(name).origin))
 
 
 def slug(name: str, title: str) -> str:

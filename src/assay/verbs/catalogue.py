@@ -13,7 +13,7 @@ from assay.report import tables
 from assay.report.overview import Catalogue, Here, Listed, Own, listed
 from assay.report.questions import by_group, heading, of_group
 from assay.verbs.parts import AnswerPart, Line, Table
-from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
 
 
 def results() -> Any:
@@ -29,7 +29,6 @@ def command(
     /,
     *,
     arm: str = "",
-    long: Flag = False,
     choice: Choice = DEFAULT,
     place: Place = HERE,
     door: Door,
@@ -44,8 +43,6 @@ def command(
         experiment or study.
     arm
         For an experiment: show only what this arm changes and measures.
-    long
-        For a group: show claims and costs as well.
 
     Examples
     --------
@@ -61,20 +58,17 @@ def command(
         raise AssayError("--arm, --preset and --set go with the name of one experiment")
     if name:
         listing = Catalogue(tuple(of_group(listing.experiments, name)))
-    answer = words(listing.experiments, long, bool(name), door.width)
+    answer = words(listing.experiments, bool(name), door.width)
     return Answer(listing, [*answer, *own(listing.own)])
 
 
-def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[AnswerPart]:
-    """List the names of every group; of one group, or all of them at length, a line for each
-    experiment."""
+def words(rows: Sequence[Listed], full: bool, width: int) -> Iterator[AnswerPart]:
+    """List the names of every group, or a line for each experiment of one group."""
     if not rows:
         yield catalogue.MISSING
         return
     members = by_group(rows)
-    if long:
-        yield claims(rows)
-    elif full:
+    if full:
         for group, entries in members.items():
             yield Line(heading(group))
             yield questions(entries)
@@ -122,23 +116,6 @@ def questions(entries: Sequence[Listed]) -> Table:
             again = "the same claims elsewhere"
             rows.append((f"  --preset {preset}", again, tables.signs(outcomes, ""), stored))
     return Table(("name", "question", "recorded", "here"), rows)
-
-
-def claims(entries: Sequence[Listed]) -> Table:
-    """Tell each experiment's claim and cost, what is recorded, and what is stored here."""
-    rows = [
-        (
-            e.name,
-            e.claim,
-            e.cost,
-            tables.signs(e.recorded) or e.board or "–",
-            stored_in_words(e.local),
-        )
-        for e in entries
-    ]
-    return Table(
-        ("name", "claim", "cost", "recorded", "here"), rows, wide={"claim": 1}, narrow={"cost": 24}
-    )
 
 
 def stored_in_words(local_state: Here) -> str:

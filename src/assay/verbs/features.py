@@ -15,7 +15,7 @@ from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.machine import device_here
-from assay.verbs.parts import Cell, Shaded, Table, written
+from assay.verbs.parts import Table, written
 from assay.verbs.verb import HERE, Answer, Device, Door, Flag, Model, More, Place, verb
 
 
@@ -106,28 +106,17 @@ def tokens_table(tokens: Sequence[Mapping[str, Any]], second: str) -> Table:
 
 def features_table(looked: Look) -> Table:
     """List each feature with its effect, where it is on, and what it promotes."""
-    rows = [
-        (str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(looked, f)) for f in looked.features
-    ]
+    rows = [(str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(f)) for f in looked.features]
     return Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
 
 
-def feature_cell(looked: Look, feature: Mapping[str, Any]) -> list[Cell]:
-    """Write where a feature is on: the text shaded by its activation over its maximum, its
-    strongest tokens, and what it adds to logits."""
-    largest = feature["maximum"]
-    shares = [abs(a) / largest if largest else 0.0 for a in feature["activations"]]
+def feature_cell(feature: Mapping[str, Any]) -> str:
+    """Write where a feature is on, and what it adds to logits."""
     strongest = ", ".join(
         f"{evaluations.quoted(s['token'])} {s['activation']:.3g}" for s in feature["strongest"]
     )
-    cell: list[Cell] = [
-        Shaded([evaluations.plain(t) for t in looked.tokens], shares),
-        f"on {strongest}",
-    ]
-    if feature["promoted"]:
-        promoted, suppressed = (
-            evaluations.logits(feature["promoted"]),
-            evaluations.logits(feature["suppressed"][:3]),
-        )
-        cell.append(("", f"promoted {promoted}; suppressed {suppressed}"))
-    return cell
+    if not feature["promoted"]:
+        return f"on {strongest}"
+    promoted = evaluations.logits(feature["promoted"])
+    suppressed = evaluations.logits(feature["suppressed"][:3])
+    return f"on {strongest}\npromoted {promoted}; suppressed {suppressed}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import structs
 
@@ -29,7 +29,7 @@ def judge(
     control: Several = (),
     estimate: str = "",
     over: str = "",
-    crosses: float | Literal["half"] | None = None,
+    crosses: float | None = None,
     must_hold: Annotated[Several, More] = (),
     also: Several = (),
     unlearned: Annotated[Several, More] = (),
@@ -64,8 +64,7 @@ def judge(
     over
         With --estimate: a column that was swept. The result is a curve over its values.
     crosses
-        With --over: report where the curve crosses this value, with an interval; half is half way
-        between its ends.
+        With --over: report where the curve crosses this value, with an interval.
     must_hold
         An arm with a planted effect, for which the claim should hold.
     also

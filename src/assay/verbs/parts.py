@@ -8,20 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
 
+from assay.core.plain import plural
 from assay.core.results import ResultData
 
-
-@dataclass(frozen=True)
-class Shaded:
-    """A text in parts, each shaded by a share from 0 to 1: how strongly something is on there."""
-
-    parts: Sequence[str]
-    shares: Sequence[float]
-
-
-Cell: TypeAlias = str | tuple[str, str] | Shaded | Sequence["Cell"]
-"""What stands in a table: a text; one with what comes after it and matters less; or several, below
-each other."""
+Cell: TypeAlias = str | tuple[str, str]
+"""What stands in a table: a text, or one with what comes after it and matters less."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +59,6 @@ AnswerPart: TypeAlias = str | Line | Aside | Table | ResultData | InFull
 @cache
 def _templates() -> Any:
     from jinja2 import Environment, PackageLoader  # which `assay show` does without
-
-    from assay.core.reading import plural  # which loads NumPy
 
     env = Environment(
         loader=PackageLoader("assay.verbs"),

@@ -10,8 +10,8 @@ from assay.ask.planned import Arm, Expected, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
 from assay.core.compute import in_bytes
 from assay.core.errors import ExperimentError
+from assay.core.plain import plural
 from assay.core.power import CHANCE
-from assay.core.reading import plural
 from assay.core.scopes import listed
 from assay.lab.catalogue import entry
 from assay.lab.forecast import UNMEASURED, Prospect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 from assay.ask.freezing import Registered, preregister
 from assay.lab.judge import anchors, registered
@@ -33,8 +32,8 @@ def command(
     anyway
         Also freeze claims that no data could decide, such as a claim with five seeds.
     anchor
-        git: write the hash as a note on the current commit, for you to push; or the http(s) address
-        of an RFC 3161 time stamp authority, which is asked to sign it. assay verify checks both.
+        The http(s) address of an RFC 3161 time stamp authority, which is asked to sign the hash.
+        assay verify checks it.
 
     Examples
     --------
@@ -45,16 +44,8 @@ def command(
     experiment, preset = choice.of(name)
     registration = preregister(place.lab(), experiment, preset, anyway=anyway)
     if anchor:
-        registration = replace(registration, anchor=anchored(registration.files[0], anchor))
+        stamp = anchors.stamp(registered.read(registration.files[0]), anchor)
+        registration = replace(registration, anchor=str(stamp))
     typed = f"{shlex.quote(name)}{preset.options}{place.options}"
     words = written("preregister", r=registration, typed=typed, digits=DIGITS)
     return Answer(registration, words)
-
-
-def anchored(path: Path, anchor: str) -> str:
-    """Have a git note or a time stamp made of what was frozen, and say where it is. Raises:
-    AssayError."""
-    frozen = registered.read(path)
-    if anchor == "git":
-        return f"a git note ({anchors.NOTES}) on commit {anchors.note(frozen)}; push it"
-    return str(anchors.stamp(frozen, anchor))

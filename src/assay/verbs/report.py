@@ -44,6 +44,4 @@ def report(
         door.open(page.absolute().as_uri())
     for why in written.left_out:
         door.aside(f"left out of the index: {why}")
-    for note in written.recorded:
-        door.aside(note)
     return Answer(written, [Line(str(file)) for file in (*written.pages, written.index)])

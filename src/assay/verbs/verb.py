@@ -121,7 +121,7 @@ class Choice:
     set: Several = ()
     """field=value: change a field. The result is stored next to the default one. Repeatable. Some
     fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016); assay list NAME shows
-    the fields. without=ARM leaves out an arm that no claim names."""
+    the fields."""
     each: Annotated[Flag, More] = False
     """Judge each claim of a study by itself. By default, if several claims ask for the same
     quantity along a sweep, their intervals hold for all of them at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +40,6 @@ def command(
     /,
     *,
     rerun: Flag = False,
-    keep: Path | None = None,
     record: Flag = False,
     authority: Path | None = None,
     choice: Choice = DEFAULT,
@@ -62,12 +60,8 @@ def command(
         .assay file).
     rerun
         Run the experiment from an empty store first, and compare that.
-    keep
-        With --rerun: the folder of that store, which must not contain the experiment; by default a
-        temporary folder.
     record
-        Write the stored result as the record: commit, keys, small measures, verdicts, seconds. With
-        --rerun: if every number is equal, update the cost, date and machine of the record.
+        Write the stored result as the record: commit, keys, small measures, verdicts, seconds.
     authority
         For a bundle or a frozen study: a PEM file with the certificates of the time stamp
         authorities that you trust; by default those of the system.
@@ -78,8 +72,10 @@ def command(
     assay export superposition --format bundle --out superposition.zip
     assay verify superposition.zip
     """
-    if keep is not None and not rerun:
-        raise AssayError("--keep names the store of --rerun; add --rerun, or use --root")
+    if rerun and record:
+        raise AssayError(
+            "--record writes what is stored, and --rerun stores nothing; leave one out"
+        )
     if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
         if rerun or record or choice != DEFAULT:
             what = "--rerun, --record, --preset and --set"
@@ -90,7 +86,7 @@ def command(
             return report(verifying.every(bar))
     experiment, preset = choice.of(name)
     if rerun:
-        return of_rerun(name, experiment, preset, machine, keep, door, record)
+        return of_rerun(experiment, preset, machine, door)
     if record:
         record_file = verifying.write(place.lab(), experiment, preset)
         return Answer(record_file, [Line(str(record_file.path))])
@@ -107,30 +103,16 @@ def report(compared: Compared) -> Answer[Compared]:
 
 
 def of_rerun(
-    name: str,
-    experiment: Experiment,
-    preset: Preset,
-    machine: Machine,
-    keep: Path | None,
-    door: Door,
-    record: bool,
+    experiment: Experiment, preset: Preset, machine: Machine, door: Door
 ) -> Answer[Reproduction]:
     """Run an experiment from an empty store, and report how each claim compares with its record."""
-    try:
-        with door.run(experiment.name) as display:
-            outcome = verifying.reproduce(
-                experiment, preset, machine.lab, keep, display, record=record
-            )
-    except KeyboardInterrupt:
-        if keep is not None:
-            where = f"{shlex.quote(name)}{preset.options} --root {shlex.quote(str(keep))}"
-            door.aside(f"to resume: assay run {where}, then assay verify {where}")
-        raise
+    with door.run(experiment.name) as display:
+        outcome = verifying.reproduce(experiment, preset, machine.lab, display)
     heads, sides = ("claim", *reproduced.SIDES, ""), ("", *reproduced.SIDES)
     claims = Table(heads, reproduced.claims(outcome), wide={"claim": 1})
     tables = {"claims": claims, "sides": Table(sides, reproduced.costs(outcome))}
-    words = written("verify_rerun", r=outcome, record=record, **tables)
-    return Answer(outcome, words, int(not (outcome.equal if record else outcome.same)))
+    words = written("verify_rerun", r=outcome, **tables)
+    return Answer(outcome, words, int(not outcome.same))
 
 
 # a file by itself ---------------------------------------------------------------------------------
@@ -149,7 +131,7 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
         return of_check(path)
     if path.name.endswith(REGISTRATION):
         registration = registered.read(foreign.regular(path))
-        found = tuple(anchors.found(registration, authority))
+        found = tuple(anchors.stamps(registration, authority))
         frozen = Frozen(path, registration.hash, registration.time, found)
         wrong = any(anchor.wrong for anchor in found)
         return Answer(frozen, written("verify_frozen", f=frozen), int(wrong))

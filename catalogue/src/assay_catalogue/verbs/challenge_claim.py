@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.records import contests, records
 from assay.lab.records.contests import Contest
-from assay.lab.verifying import empty_store
 from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.tables import SIGNS
@@ -163,8 +163,8 @@ def again(
             f"{experiment.name} has no contest {name!r}; "
             f"{nearest(name, [c.name for c in past_contests])}"
         )
-    with empty_store(None) as folder:
-        lab = make_lab(folder)
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        lab = make_lab(Path(folder) / "store")
         now, _ = contest.contest(
             lab,
             experiment,

@@ -1,8 +1,6 @@
 """Anchors: what says from outside when something was frozen: an RFC 3161 time stamp of its hash, in
-a file next to it, or a note in a git repository.
-
-A time stamp is asked for only by a command that names its authority, and is read by the program
-openssl. A note has the clock of its author: the host that it is pushed to says when it came."""
+a file next to it. It is asked for only by a command that names its authority, and is read by the
+program openssl."""
 
 from __future__ import annotations
 
@@ -23,8 +21,6 @@ from assay.lab.store.atomic import write
 
 SUFFIX = ".tsr"
 """How the file of a time stamp ends, next to what was frozen."""
-NOTES = "refs/notes/assay"
-"""Where git keeps the notes."""
 LARGEST = 2**20
 """Bytes of a reply that is read."""
 SECONDS = 60
@@ -32,13 +28,12 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Anchor:
-    """A time stamp or a note, and what came of it."""
+    """A time stamp, and what came of it."""
 
-    kind: str
     time: str
-    """When the hash existed, as the anchor says."""
+    """When the hash existed, as the authority says."""
     by: str
-    """Who says so: the authority of a time stamp, or the commit of a note."""
+    """The authority."""
     checked: bool
     """Whether the signature of an authority that is trusted was verified."""
     wrong: str = ""
@@ -46,11 +41,9 @@ class Anchor:
 
 
 def require(anchor: str) -> None:
-    """Refuse what is neither git nor the address of an authority. Raises: AssayError."""
-    if anchor != "git" and not re.match(r"https?://", anchor):
-        raise AssayError(
-            f"--anchor takes git, or the http(s) address of an authority, got {anchor}"
-        )
+    """Refuse what is no address of an authority. Raises: AssayError."""
+    if not re.match(r"https?://", anchor):
+        raise AssayError(f"--anchor takes the http(s) address of an authority, got {anchor}")
 
 
 def place(path: Path) -> Path:
@@ -82,36 +75,6 @@ def stamp(frozen: Registration, address: str) -> Path:
     return place(frozen.path)
 
 
-def note(frozen: Registration) -> str:
-    """Write what was frozen as a git note on the commit at hand, and give that commit. Raises:
-    AssayError outside of a repository."""
-    text = f"assay registration {frozen.hash} {frozen.content['experiment']} {frozen.time}"
-    folder = str(frozen.path.parent)
-    done, head = _run("git", "-C", folder, "rev-parse", "HEAD")
-    if not done:
-        raise AssayError(f"{folder} is in no git repository with a commit; commit something first")
-    ok, said = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "append", "-m", text, "HEAD")
-    if not ok:
-        raise AssayError(f"git could not write a note: {said[:200]}")
-    return head.strip()
-
-
-def found(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
-    """Give the anchors of what was frozen, the time stamp next to its file and git notes of its
-    folder, and verify them. Not for a folder that came from elsewhere: git obeys what is in it."""
-    yield from stamps(frozen, trusted)
-    folder = str(frozen.path.parent)
-    done, listed = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "list")
-    written = _run("git", "-C", folder, "cat-file", "-p", NOTES)[1] if done else ""
-    when = re.search(r"^committer .* (\d+) [-+]\d{4}$", written, re.MULTILINE)
-    for line in listed.splitlines() if done else ():
-        blob, _, commit = line.partition(" ")
-        shown, text = _run("git", "-C", folder, "cat-file", "-p", blob)
-        if shown and f"assay registration {frozen.hash} " in text:
-            moment = datetime.datetime.fromtimestamp(int(when[1]) if when else 0, datetime.UTC)
-            yield Anchor("git note", moment.isoformat(), f"commit {commit[:12]}", checked=False)
-
-
 def stamps(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
     """Give the time stamp that is next to what was frozen, if there is one, and verify it."""
     if (path := place(frozen.path)).exists():
@@ -123,20 +86,20 @@ def _read(path: Path, digest: str, trusted: Path | None) -> Anchor:
     trusted, by the system unless a file of certificates is named."""
     read, text = _openssl("-reply", "-in", str(path), "-text")
     if not read:
-        return Anchor("time stamp", "", "", checked=False, wrong="it cannot be read by openssl")
+        return Anchor("", "", checked=False, wrong="it cannot be read by openssl")
     stamped = re.search(r"^Time stamp: (.*)", text, re.MULTILINE)
     by = re.search(r"^TSA: (.*)", text, re.MULTILINE)
     about = (_when(stamped[1]) if stamped else "", by[1] if by else "an unnamed authority")
     dump = re.findall(r"^ {4}[0-9a-f]{4} - (.{47})", text, re.MULTILINE)
     if re.sub(r"[^0-9a-f]", "", "".join(dump)) != digest:
-        return Anchor("time stamp", *about, checked=False, wrong="it is of another hash")
+        return Anchor(*about, checked=False, wrong="it is of another hash")
     authorities = str(trusted or ssl.get_default_verify_paths().cafile or "")
     asks = ("-verify", "-digest", digest, "-in", str(path), "-CAfile", authorities)
     verified, said = _openssl(*asks)
     if verified or (trusted is None and "certificate verify error" in said):
-        return Anchor("time stamp", *about, checked=verified)
+        return Anchor(*about, checked=verified)
     wrong = f"no authority in {trusted} signed it" if trusted else "its signature is not valid"
-    return Anchor("time stamp", *about, checked=False, wrong=wrong)
+    return Anchor(*about, checked=False, wrong=wrong)
 
 
 def _when(text: str) -> str:

@@ -109,20 +109,6 @@ def write_record(
     return record_path
 
 
-COST = ("seconds", "cpu_seconds", "cost", "bytes", "commit", "provenance")
-"""What a record says of the run that it was made by, next to what came out."""
-
-
-def take_cost(
-    experiment: Experiment, record: Mapping[str, Any], result: Result, plan: Plan
-) -> None:
-    """Give a record what another run of the same numbers cost, with that run's date and machine;
-    what was frozen, looked at and judged stays."""
-    again = make(experiment, result, plan)
-    record_path = catalogue.record_path(name_of(experiment, plan.preset.name), experiment.origin)
-    save(record_path, {**record, **{key: again[key] for key in COST}})
-
-
 def save(record_path: Path, record: Mapping[str, Any]) -> None:
     """Write both files of a record, that with the measures first; equal records give equal bytes.
     In the JSON each statement and each arm has a line: a diff shows which moved."""

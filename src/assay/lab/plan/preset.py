@@ -27,8 +27,6 @@ class Preset:
     name: str
     specs: tuple[Spec, ...]
     sets: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    """Arms that do not run; among the sets as well."""
 
     @property
     def title(self) -> str:
@@ -63,8 +61,6 @@ class Preset:
         )
 
 
-WITHOUT = "without="
-"""The prefix of an arm's name among the sets, which says that the arm does not run."""
 MOST = 100_000
 """Runs of one arm that a command takes; asked for more, it would hold the machine long before
 anything is trained."""
@@ -74,8 +70,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     """The preset with fields set by texts `field=value`; equal specs are asked for once.
 
     A per-run field also takes several values, `penalty=0.1,0.3`, or a range of integers,
-    `seed=1000:1016`: each spec is then repeated with each of them. `without=ARM` leaves out an arm
-    that no claim names.
+    `seed=1000:1016`: each spec is then repeated with each of them.
 
     Raises: ExperimentError for an unknown preset; SpecError for an unknown field, a wrong type or
     an impossible value."""
@@ -83,20 +78,14 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     if not specs:
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
     experiment = experiment.designed(specs[:1])
-    without = tuple(
-        dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT))
-    )
-    for text in (text for text in sets if not text.startswith(WITHOUT)):
+    for text in sets:
         specs = _set(specs, text)
     chosen = Preset(
         preset,
         specs,
         tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))),
-        without,
     )
-    for arm in (
-        name for name, a in _drop_arms(experiment, chosen).arms.items() if a.train is not None
-    ):
+    for arm in (name for name, a in experiment.arms.items() if a.train is not None):
         try:
             if arm_specs := experiment.specs_of(arm, chosen.specs):
                 Runs(arm_specs)  # all runs of an arm share their static fields
@@ -143,29 +132,9 @@ def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
 
 
 def apply_preset(experiment: Experiment, preset: Preset) -> Experiment:
-    """Give the experiment with the arms that a preset runs, and its sizes in every sentence.
-
-    Raises: SpecError for an arm that there is not, or that a claim or an arm needs, and for sizes
+    """Give the experiment with the sizes of a preset in every sentence. Raises: SpecError for sizes
     that a sentence lacks."""
-    return _drop_arms(experiment.sized(preset.specs) if preset.specs else experiment, preset)
-
-
-def _drop_arms(experiment: Experiment, preset: Preset) -> Experiment:
-    if not preset.without:
-        return experiment
-    for arm in preset.without:
-        if arm not in experiment.arms:
-            raise SpecError(
-                f"without={arm}: {experiment.name} has no arm {arm!r}; "
-                f"{nearest(arm, experiment.arms)}"
-            )
-    try:
-        return replace(
-            experiment,
-            arms={name: arm for name, arm in experiment.arms.items() if name not in preset.without},
-        )
-    except ExperimentError as e:
-        raise SpecError(f"without={', '.join(preset.without)}: {e}") from e
+    return experiment.sized(preset.specs) if preset.specs else experiment
 
 
 def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
@@ -207,7 +176,6 @@ def scope(
     experiment = apply_preset(experiment, preset)
     rest = unspoken(experiment, preset.name, preset.specs, read)
     parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in rest.items())}"] if rest else []
-    parts += [f"without {', '.join(preset.without)}"] if preset.without else []
     words = experiment.scope_of(preset.name, preset.specs, read, where)
     if parts or preset.name != "default":
         return "; ".join(filter(None, (words, ", ".join([f"preset {preset.name}", *parts]))))
