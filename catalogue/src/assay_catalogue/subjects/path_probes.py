@@ -25,8 +25,9 @@ from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.readout import Norm, Readout
+from assay.subjects.readout import Norm
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import Readout
 
 Linear = Literal["frozen", "jacobian"]
 NORMS: tuple[Linear, ...] = ("frozen", "jacobian")
