@@ -27,8 +27,9 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
-from assay.features import card, statistics
+from assay.features import statistics
 from assay.subjects.site import Site
+from assay_catalogue.features import card
 
 
 def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]:
