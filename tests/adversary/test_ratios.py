@@ -12,7 +12,7 @@ from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures, metrics, rarity, recovery, redundancy
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import kernel_probe, statistics
+from assay.features import statistics
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 VALUES = (0.1, 0.3, 1 / 3, 7.7, -1e-3, 1234.567, 1e9 + 0.1)
@@ -131,8 +131,6 @@ def of_nothing():
     for measure in (redundancy.nearest_cosine, redundancy.effective_dimensions):
         yield measure.__name__, measure(np.zeros((3, 2)))
     yield "nearest_cosine of one", redundancy.nearest_cosine(np.eye(2)[:1])
-    for label in (LABELS | True, LABELS & False):
-        yield "auc", kernel_probe.auc(torch.tensor(NOISE), torch.tensor(label))
     yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))
     yield "purity of no examples", statistics.purity(np.full((1, 20), -1))
     yield "density of no rows", statistics.density(statistics.start(2))

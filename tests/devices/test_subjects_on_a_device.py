@@ -81,12 +81,6 @@ READ = {
         ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1),
         keep=KEEP,
     ),
-    "recovered loss": lambda m, d: ablation.reconstruction_losses(
-        m, SITE, passage(m), dictionary(d, runs=2)
-    ),
-    "reference losses": lambda m, d: ablation.reference_losses(
-        m, SITE, passage(m), drawn("mean", D).to(d)
-    ),
     "importance": lambda m, d: importance.importance_sums(
         m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP
     ),
