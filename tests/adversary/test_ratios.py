@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import splicing
 from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures, metrics, rarity, recovery, redundancy
@@ -100,22 +99,6 @@ def of_nothing():
             )
     for ablated in (0.0, -1e-9):
         yield f"kl_recovered of {ablated}", metrics.kl_recovered(ablated, ablated)
-    sums = {
-        f"{kind}_{name}": np.ones((1, 2))
-        for kind in ("ce", "kl")
-        for name in ("clean", "spliced", "zero", "mean", "resample")
-    }
-    done = splicing.finish(
-        {
-            **sums,
-            "predictions": np.zeros((1, 2)),
-            **{f"kl_{a}": np.zeros((1, 2)) for a in measures.ABLATIONS},
-        }
-    )
-    yield (
-        "what splicing costs",
-        [v for k, v in done.items() if k != "kl_clean" or np.isfinite(v).all()],
-    )
     for m in measures.TABLE:
         yield (
             f"{m.name} of nothing",

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import splicing
 import tiny_models
 from assay.ask.measure import gradients, prompts, reads
 from assay.ask.measure.seen import Context, PassOutput, prompt
@@ -70,16 +69,6 @@ READ = {
         .final.square()
         .sum(),
         x,
-    ),
-    "splicing": lambda m, d: splicing.splice_sums(
-        m,
-        SITE,
-        dictionary(d),
-        TOKENS,
-        DOCUMENT,
-        2,
-        ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1),
-        keep=KEEP,
     ),
     "importance": lambda m, d: importance.importance_sums(
         m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP

@@ -35,48 +35,6 @@ class Norm:
         """
         return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
 
-    def frozen(
-        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
-    ) -> Float[torch.Tensor, "... d"]:
-        """A part of x after the norm, its divisor held at that of x.
-
-        Formula: P part / σ(x)
-        """
-        return self.project(part) / self.sigma(x)
-
-    def exact(
-        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
-    ) -> Float[torch.Tensor, "... d"]:
-        """What x is after the norm, less x without the part after it.
-
-        Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ')
-        with σ' = σ(x − part), so that a short part is not lost in the rounding of x
-        """
-        sigma, after, whole, left_out = (
-            self.sigma(x),
-            self.sigma(x - part),
-            self.project(x),
-            self.project(part),
-        )
-        # σ'² − σ² = mean of (c − P x)² − (P x)² = mean of c (c − 2 P x), with c = P part; over σ' +
-        # σ it is σ' − σ, without the difference of two near numbers.
-        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (
-            after + sigma
-        )  # σ' − σ
-        return left_out / after + whole * longer / (sigma * after)
-
-    def jacobian(
-        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
-    ) -> Float[torch.Tensor, "... d"]:
-        """`exact` to first order in the part.
-
-        Formula: (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
-        """
-        sigma = self.sigma(x)
-        unit, centred = self.project(x) / sigma, self.project(part)
-        projection = (unit * centred).mean(-1, keepdim=True)
-        return (centred - unit * projection) / sigma
-
 
 def final_norm(model: Pretrained) -> Norm:
     """The model's norm before the unembedding, without its gain. Raises: ModelError where it is

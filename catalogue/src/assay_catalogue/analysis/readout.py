@@ -66,6 +66,53 @@ def null_projector(W_out: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m 
     return torch.eye(len(W), dtype=torch.float64, device=W.device) - W @ torch.linalg.pinv(W)
 
 
+@dataclass(frozen=True)
+class LinearisedNorm(Norm):
+    """A norm without its gain, and what a part of its input is worth after it."""
+
+    def frozen(
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
+        """A part of x after the norm, its divisor held at that of x.
+
+        Formula: P part / σ(x)
+        """
+        return self.project(part) / self.sigma(x)
+
+    def exact(
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
+        """What x is after the norm, less x without the part after it.
+
+        Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ')
+        with σ' = σ(x − part), so that a short part is not lost in the rounding of x
+        """
+        sigma, after, whole, left_out = (
+            self.sigma(x),
+            self.sigma(x - part),
+            self.project(x),
+            self.project(part),
+        )
+        # σ'² − σ² = mean of (c − P x)² − (P x)² = mean of c (c − 2 P x), with c = P part; over σ' +
+        # σ it is σ' − σ, without the difference of two near numbers.
+        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (
+            after + sigma
+        )  # σ' − σ
+        return left_out / after + whole * longer / (sigma * after)
+
+    def jacobian(
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
+        """`exact` to first order in the part.
+
+        Formula: (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
+        """
+        sigma = self.sigma(x)
+        unit, centred = self.project(x) / sigma, self.project(part)
+        projection = (unit * centred).mean(-1, keepdim=True)
+        return (centred - unit * projection) / sigma
+
+
 @dataclass(frozen=True, eq=False)
 class Effects:
     """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is
@@ -150,9 +197,9 @@ class Readout:
         return self.scaled(h) @ self.W_out + self.b_out
 
     @property
-    def norm(self) -> Norm:
+    def norm(self) -> LinearisedNorm:
         """The final norm without its gain."""
-        return Norm(self.centres, self.eps)
+        return LinearisedNorm(self.centres, self.eps)
 
     def project(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
