@@ -68,7 +68,6 @@ CASES = {
         f(X.to(d), GUESS.to(d), MEAN.to(d)) for f in (metrics.shrinkage, metrics.norm_ratio)
     ],
     "density": lambda d: [metrics.density(CODES.to(d)), metrics.dead(CODES.to(d))],
-    "purity": lambda d: metrics.purity(CODES.to(d), (torch.arange(B) % 5).to(d)),
     "recovered": lambda d: [
         metrics.ce_recovered(*X.to(d)[:3].abs()),
         metrics.kl_recovered(*X.to(d)[:2].abs()),

@@ -35,7 +35,7 @@ class World:
     centre: np.ndarray
     codes: np.ndarray  # of the planted features
     true: np.ndarray
-    ids: np.ndarray
+
     losses: np.ndarray  # clean, spliced, ablated, KL of both
     label: np.ndarray
     dtype: type = np.float64
@@ -82,7 +82,6 @@ def world(seed):
         x.mean(0) + 0.1,
         codes,
         true,
-        own.integers(0, 4, B),
         losses,
         own.random(B) < 0.4,
     )
@@ -93,9 +92,7 @@ def support(w):
 
 
 def classes(w):
-    found = rarity.density_classes(
-        (w.features > 0).sum(0), B, {"ultra_rare": 0.05, "rare": 0.2, "ordinary": 0.6}
-    )
+    found = rarity.density_classes((w.features > 0).sum(0), B)
     return np.array([found[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")])
 
 
@@ -113,7 +110,6 @@ METRICS = {
     "norm_ratio, centred": lambda w: metrics.norm_ratio(w.rows, w.x_hat, w.mean),
     "density": lambda w: metrics.density(w.features),
     "dead": lambda w: metrics.dead(w.features),
-    "purity": lambda w: metrics.purity(w.features, w.ids, 7),
     "ce_recovered": lambda w: metrics.ce_recovered(*w.losses[:3].astype(w.dtype).sum(1)),
     "kl_recovered": lambda w: metrics.kl_recovered(*w.losses[3:].astype(w.dtype).sum(1)),
     "density_classes": classes,
@@ -132,15 +128,13 @@ METRICS = {
     "importance, spill": lambda w: delta(w)["spill"],
     "importance, hit share": lambda w: delta(w)["hit_share"],
 }
-PER_LATENT = {"density", "purity", "nearest_cosine"}
+PER_LATENT = {"density", "nearest_cosine"}
 """One number a latent: these move with it, and are compared sorted."""
 
 
 def reorder(w, own):
     p = own.permutation(B)
-    return replace(
-        w, x=w.x[p], codes=w.codes[p], ids=w.ids[p], losses=w.losses[:, p], label=w.label[p]
-    )
+    return replace(w, x=w.x[p], codes=w.codes[p], losses=w.losses[:, p], label=w.label[p])
 
 
 def single(w, own):
