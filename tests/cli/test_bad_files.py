@@ -273,6 +273,10 @@ CASES = {
         copied("saelens/matching_pursuit"), "goes on until the residual is small"
     ),
     "temporal": Case(copied("saelens/temporal"), "attends to earlier tokens"),
+    "whitened inputs": Case(
+        copied(STANDARD, {"normalize_activations": "covariance_whitening"}),
+        "normalize_activations 'covariance_whitening' is not known",
+    ),
     "unknown normalisation": Case(
         copied(STANDARD, {"normalize_activations": "batch_norm"}),
         "normalize_activations 'batch_norm' is not known",
@@ -283,10 +287,6 @@ CASES = {
     ),
     "a scale without a place": Case(
         copied(STANDARD), "so scale=2.0 has no place", ("--hint", "scale=2")
-    ),
-    "a lost whitening": Case(
-        copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
-        "inputs were whitened, and activation_whitening",
     ),
     "a scale of 0": Case(
         copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")
