@@ -265,6 +265,10 @@ CASES = {
         copied("saelens/matching_pursuit"), "goes on until the residual is small"
     ),
     "temporal": Case(copied("saelens/temporal"), "attends to earlier tokens"),
+    "whitened inputs": Case(
+        copied(STANDARD, {"normalize_activations": "covariance_whitening"}),
+        "normalize_activations 'covariance_whitening' is not known",
+    ),
     "unknown normalisation": Case(
         copied(STANDARD, {"normalize_activations": "batch_norm"}),
         "normalize_activations 'batch_norm' is not known",
@@ -272,10 +276,6 @@ CASES = {
     "a lost scale": Case(
         copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
         "give the factor: .assay export it --format assay --hint scale=NUMBER",
-    ),
-    "a lost whitening": Case(
-        copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
-        "inputs were whitened, and activation_whitening",
     ),
     "a scale of 0": Case(
         copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")

@@ -37,7 +37,6 @@ TABLE = {
     "norm_ratio": (assay.metrics.norm_ratio, X, X_HAT),
     "density": (assay.metrics.density, F),
     "dead": (assay.metrics.dead, F),
-    "purity": (assay.metrics.purity, F, torch.arange(12) % 3),
     "ce_recovered": (assay.metrics.ce_recovered, *LOSSES),
     "kl_recovered": (assay.metrics.kl_recovered, *LOSSES[1:]),
     "document_sums": (

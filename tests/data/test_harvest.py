@@ -347,26 +347,16 @@ def test_no_room_is_said_before_the_model_runs(world, bench, monkeypatch):
 
 
 def test_batches_cover_each_kept_row_once_in_an_epoch_in_another_order_each_time(made):
-    rows = {tuple(x) for x in made.rows(made.kept).numpy().tolist()}
+    rows = Counter(tuple(x) for x in made.rows(made.kept).tolist())  # equal contexts, equal rows
     batches, n = made.batches(np.array([5]), 50), len(made.kept) // 50
     epochs = [torch.cat([batches(e * n + i) for i in range(n)]) for e in range(2)]
     for epoch in epochs:
         assert epoch.shape == (50 * n, 24)
-        assert {tuple(x) for x in epoch.tolist()} <= rows
+        assert Counter(tuple(x) for x in epoch.tolist()) <= rows  # none twice
     assert not torch.equal(epochs[0], epochs[1])
     index = {tuple(x): i for i, x in enumerate(made.rows(made.kept).tolist())}
     documents = [made.document[made.kept[index[tuple(x)]]] for x in batches(0).tolist()]
     assert len(set(documents)) > 10  # shuffled across documents
-
-
-def test_no_row_comes_twice_in_an_epoch(made):
-    batches, n = made.batches(np.array([1]), 7), len(made.kept) // 7
-    seen = Counter(tuple(x) for i in range(n) for x in batches(i).tolist())
-    there = Counter(
-        tuple(x) for x in made.rows(made.kept).tolist()
-    )  # equal contexts give equal vectors: count them
-    assert seen <= there
-    assert there.total() - seen.total() == len(made.kept) % 7
 
 
 def test_a_run_gets_the_same_batches_alone_and_in_any_group(made):

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
-from assay.data.lm import shape_of, start
 from assay.data.lm_text import batches
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects.folder import find
@@ -118,22 +116,6 @@ def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_ben
         11,
         12,
     ]  # the sixth step was the last one saved
-
-
-def started(spec):
-    return start(Runs([spec.lm()]), shape_of(spec.lm(), 300))
-
-
-def test_the_seed_draws_the_start_and_the_order(text, bench):
-    a, b = (started(small(text, seed=s)) for s in (1, 2))
-    assert float(a["W_E"].std()) == pytest.approx(0.02, rel=0.05)
-    assert not torch.equal(a["W_E"], b["W_E"])
-    assert torch.equal(a["gain"], torch.ones(1, 16)) and not a["bias"].any()
-    tokens = np.arange(20 * 32).reshape(20, 32) % 300
-    batch = batches(np.array([1]), tokens, 300, 8)
-    epoch = torch.cat([batch(0)[0], batch(1)[0]])
-    assert len(np.unique(epoch.numpy()[:, 0])) == 16  # each window once before any comes again
-    assert not torch.equal(batch(0), batch(2))
 
 
 def test_repeats_are_random_tokens_twice(text):

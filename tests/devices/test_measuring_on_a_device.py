@@ -60,18 +60,7 @@ NONLINEARITIES = {
 }
 
 
-def questions(d):
-    label = (drawn("label", 2, 30) > 0).to(d)
-    train = torch.arange(12).repeat(2, 1).to(d)
-    return kernel_probe.Questions(
-        label,
-        label,
-        train,
-        torch.arange(12, 20).repeat(2, 1).to(d),
-        (torch.arange(20, 30).repeat(2, 1).to(d),),
-    )
-
-
+GRAM = drawn("p", 2, 12, 5) @ drawn("p", 2, 12, 5).mT
 CASES = {
     "l0": lambda d: metrics.l0(CODES.to(d)),
     "fvu": lambda d: metrics.fvu(X.to(d), GUESS.to(d)),
@@ -79,7 +68,6 @@ CASES = {
         f(X.to(d), GUESS.to(d), MEAN.to(d)) for f in (metrics.shrinkage, metrics.norm_ratio)
     ],
     "density": lambda d: [metrics.density(CODES.to(d)), metrics.dead(CODES.to(d))],
-    "purity": lambda d: metrics.purity(CODES.to(d), (torch.arange(B) % 5).to(d)),
     "recovered": lambda d: [
         metrics.ce_recovered(*X.to(d)[:3].abs()),
         metrics.kl_recovered(*X.to(d)[:2].abs()),
@@ -119,11 +107,8 @@ CASES = {
         for f in (repair.rescale_and_shift, repair.refit_decoder)
     ],
     "shrunk": lambda d: repair.shrunk(of(ReLU())(d), 0.5).reconstruct(X.to(d)),
-    "regressions": lambda d: kernel_probe.best(
-        kernel_probe.all_regression_scores(
-            [kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d))], questions(d)
-        )[0],
-        questions(d),
+    "regressions": lambda d: kernel_probe.logistic(
+        GRAM.to(d), (drawn("label", 2, 12) > 0).to(d), (0.1, 1.0)
     ),
 }
 

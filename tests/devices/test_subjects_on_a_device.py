@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import splicing
 import tiny_models
 from assay.ask.measure import gradients, prompts, reads
 from assay.ask.measure.seen import Context, PassOutput, prompt
@@ -70,22 +69,6 @@ READ = {
         .final.square()
         .sum(),
         x,
-    ),
-    "splicing": lambda m, d: splicing.splice_sums(
-        m,
-        SITE,
-        dictionary(d),
-        TOKENS,
-        DOCUMENT,
-        2,
-        ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1),
-        keep=KEEP,
-    ),
-    "recovered loss": lambda m, d: ablation.reconstruction_losses(
-        m, SITE, passage(m), dictionary(d, runs=2)
-    ),
-    "reference losses": lambda m, d: ablation.reference_losses(
-        m, SITE, passage(m), drawn("mean", D).to(d)
     ),
     "importance": lambda m, d: importance.importance_sums(
         m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP
@@ -187,9 +170,7 @@ def test_small_language_models_train(device, bench_on, near):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "auto"])
-def test_activations_are_harvested_and_spliced_alike(
-    dtype, folder, device, bench_on, near, tmp_path
-):
+def test_activations_are_harvested_alike(dtype, folder, device, bench_on, near, tmp_path):
     texts = tmp_path / "texts"
     texts.mkdir()
     for i in range(12):
@@ -207,11 +188,6 @@ def test_activations_are_harvested_and_spliced_alike(
             shard=4,
             dtype=dtype,
         )
-        bench = bench_on(where, root=tmp_path / str(where))
-        data = harvest(spec, bench)
-        losses = ablation.cross_entropy(
-            dictionary(where, runs=2), data, 3, bench, np.array([True, False])
-        )[1]
-        return data.rows(np.arange(20)), losses
+        return harvest(spec, bench_on(where, root=tmp_path / str(where))).rows(np.arange(20))
 
     near(told(device), told("cpu"), 1e-3 if dtype == "float32" else 0.1)

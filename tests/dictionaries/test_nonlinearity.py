@@ -38,10 +38,6 @@ def test_relu_and_identity():
     assert torch.equal(Identity()(Z, B, {}), each(lambda r, b, f: (Z[r, b, f] + B[r, f]).item()))
 
 
-def test_gated_opens_by_one_path_and_measures_by_the_other():
-    torch.testing.assert_close(Gated()(Z, B, {"r_mag": R, "b_mag": M}), each(gated))
-
-
 def test_a_tied_gate_is_a_jump_at_its_threshold():
     """z scalar, r = ln 2, b_gate = −1, b_mag = .5: magnitude 2z + .5 above z = 1, strictly; as a
     jump the threshold is 2.5."""
@@ -69,35 +65,6 @@ def test_topk_keeps_the_k_largest_and_none_below_zero(k):
         return max(pre[r, b, f].item(), 0.0) if larger < k else 0.0
 
     assert torch.equal(TopK(k)(Z, B, {}), each(one))
-
-
-def test_the_ablations_of_gated_each_change_one_thing():
-    pre, own = Z + B[:, None], {"r_mag": R, "b_mag": M}
-
-    def at(value, r, b, f):
-        return value[r, b, f].item()
-
-    def shift(r, b, f):
-        return max(at(Z, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0
-
-    def scaled(r, b, f):
-        return math.exp(R[r, f]) * max(at(pre, r, b, f), 0.0)
-
-    def soft(r, b, f):
-        return max(math.exp(R[r, f]) * at(Z, r, b, f) + M[r, f].item(), 0.0) / (
-            1 + math.exp(-at(pre, r, b, f))
-        )
-
-    torch.testing.assert_close(GatedShift()(Z, B, own), each(shift))
-    torch.testing.assert_close(ScaledReLU()(Z, B, own), each(scaled))
-    torch.testing.assert_close(GatedSigmoid()(Z, B, own), each(soft))
-    other = torch.randn(2, 7, 5, dtype=torch.float64)  # the magnitude path's own projections
-    untied = each(
-        lambda r, b, f: (
-            max(at(other, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0
-        )
-    )
-    torch.testing.assert_close(GatedUntied()(torch.cat([Z, other], -1), B, own), untied)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

@@ -351,15 +351,6 @@ def test_auxks_gradient_is_a_finite_difference_of_the_term_with_its_target_fixed
 # --- Matryoshka, asking by name -------------------------------------------------------------------
 
 
-def test_matryoshka_with_one_prefix_is_the_plain_loss():
-    params, x, penalty, _ = make(BatchTopK(2))
-    nested = losses.Matryoshka((F,), alpha=0.3, dead_after=50)(
-        params, x, BatchTopK(2), penalty, idle=DEAD
-    )
-    plain = losses.TopKAux(alpha=0.3, dead_after=50)(params, x, BatchTopK(2), penalty, idle=DEAD)
-    torch.testing.assert_close(nested, plain)
-
-
 def test_what_losses_ask_for():
     assert losses.wants(losses.l1) == {"y"}
     assert losses.wants(losses.topk_aux) == {"y", "idle"}

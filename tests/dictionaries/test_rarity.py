@@ -23,11 +23,9 @@ def test_shares_are_counted_by_hand(kind):
         "rare": 0.2,
         "ordinary": 0.2,
         "dense": 0.2,
-        "resolution": 1e-6,
     }
     assert {name: float(got[name]) for name in wanted} == pytest.approx(wanted)
     assert isinstance(got["dead"], np.floating | np.ndarray if kind is np.asarray else torch.Tensor)
-    assert float(got["dead_below"]) == pytest.approx(2.9957e-6, rel=1e-3)
 
 
 def test_small_densities_are_not_lost_as_printed_percentages_lose_them():
@@ -45,18 +43,9 @@ def test_a_class_below_the_floor_is_unknown():
     got = density_classes(np.array([0, 1, 30, 5000]), 20_000)
     assert math.isnan(got["ultra_rare"])
     assert got["rare"] == 0.25
-    assert got["resolution"] == 5e-5
     assert sum(got[name] for name in ("dead", "rare", "ordinary", "dense")) == 1
     assert math.isnan(density_classes(np.array([0, 1]), 100)["rare"])
     assert all(math.isnan(value) for value in density_classes(np.zeros(3), 0).values())
-
-
-def test_what_is_called_dead_may_fire_up_to_the_stated_density():
-    """A feature of density `dead_below` stays silent in all rows with probability 5 %."""
-    for tokens in (10, 1000):
-        assert (1 - density_classes(np.zeros(1), tokens)["dead_below"]) ** tokens == pytest.approx(
-            0.05
-        )
 
 
 def test_runs_keep_their_axis_and_counts_add_up():
@@ -68,8 +57,6 @@ def test_runs_keep_their_axis_and_counts_add_up():
             assert got[name][r] == pytest.approx(value, nan_ok=True)
 
 
-def test_impossible_counts_and_bounds_are_refused():
+def test_impossible_counts_are_refused():
     with pytest.raises(DataError, match="in 0 to 10 of 10 rows, got counts from 0 to 11"):
         density_classes(np.array([0, 11]), 10)
-    with pytest.raises(DataError, match="bounds must rise"):
-        density_classes(np.zeros(2), 10, {"ultra_rare": 0.1, "rare": 0.01, "ordinary": 0.2})

@@ -183,18 +183,6 @@ def test_normalisation_travels_with_the_dictionary(bench):
     )
 
 
-def test_a_loss_without_a_kernel_trains_by_autograd(bench):
-    def half(params, x, nonlinearity, penalty):
-        return losses.l1(params, x, nonlinearity, penalty)
-
-    by_hand = train("relu", bench)
-    plain = fit_dictionaries(
-        [(RUNS, replace(method("relu"), loss=half))], batches, d=D, steps=50, bench=bench
-    )[0]
-    for key, value in by_hand.tensors.items():
-        torch.testing.assert_close(plain.tensors[key], value, rtol=1e-2, atol=1e-3)
-
-
 def test_a_method_has_a_rate_and_a_penalty_for_each_run(bench):
     with pytest.raises(
         SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"

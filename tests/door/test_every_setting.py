@@ -117,7 +117,6 @@ FORMATS = {
                 "layer_norm",
                 "constant_norm_rescale",
                 "expected_average_only_in",
-                "covariance_whitening",
                 "nobodys",
                 None,
             ],

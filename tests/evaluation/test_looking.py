@@ -28,41 +28,6 @@ def naive(model):
     return ids, site, tiny_models.naive_loss(logits, ids), codes
 
 
-def test_delta_is_that_of_a_forward_pass_without_the_feature(found, naive, model):
-    ids, site, clean, codes = naive
-    d = plain()
-    rows = (d.W_dec[0] / d.scale[0]).double().numpy()
-    for f in found.features:
-        k = f["feature"]
-        without = tiny_models.naive(
-            model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]}
-        )[0]
-        assert f["delta"] == pytest.approx(
-            (tiny_models.naive_loss(without, ids) - clean).sum(), abs=2e-5
-        )
-        np.testing.assert_allclose(f["activations"], codes[:, k], rtol=1e-4, atol=1e-6)
-        assert f["maximum"] == pytest.approx(codes[:, k].max(), rel=1e-5)
-        assert f["strongest"][0]["position"] == codes[:, k].argmax()
-
-
-def test_the_features_that_matter_most_among_those_that_add_most(found, naive, model):
-    ids, site, clean, codes = naive
-    d = plain()
-    rows = (d.W_dec[0] / d.scale[0]).double().numpy()
-    adds = codes.sum(0) * np.linalg.norm(rows, axis=1)
-    tried = np.argsort(-adds)[:32]
-    assert found.tried == 32 and found.on == (codes > 0).any(0).sum()
-    deltas = {}
-    for k in tried:
-        without = tiny_models.naive(
-            model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]}
-        )[0]
-        deltas[int(k)] = (tiny_models.naive_loss(without, ids) - clean).sum()
-    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[
-        :4
-    ]
-
-
 def test_losses_and_tokens(found, naive, model):
     ids, site, clean, codes = naive
     assert "".join(found.tokens) == TEXT and len(found.tokens) == ids.shape[1]
@@ -79,7 +44,7 @@ def test_losses_and_tokens(found, naive, model):
 
 
 @pytest.mark.parametrize(("skip", "outlier"), [(0, 0.0), (3, 1.05)])
-def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive, model, tmp_path):
+def test_delta_is_that_of_a_forward_pass_without_the_feature(skip, outlier, naive, model, tmp_path):
     found = look(
         TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
     )
@@ -106,8 +71,12 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
         :4
     ]
     for f in found.features:
+        mine = codes[:, f["feature"]]
         assert f["delta"] == pytest.approx(deltas[f["feature"]], abs=2e-5)
-        np.testing.assert_allclose(f["activations"], codes[:, f["feature"]], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(f["activations"], mine, rtol=1e-4, atol=1e-6)
+        assert f["maximum"] == pytest.approx(mine.max(), rel=1e-5)
+        assert f["strongest"][0]["position"] == mine.argmax()
+    assert found.tried == len(deltas)
     assert found.on == codes.any(0).sum()
     assert found.l0 == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
 

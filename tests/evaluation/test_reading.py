@@ -62,9 +62,7 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     whole = attribute(reader, reading, len(reading) - 2)
     stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
     assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
-    top = matters(reader, reading, len(reading) - 2, count=8, unit="firing")
-    assert top.agreement.correlation > 0.5
-    assert top.agreement.same_sign > 0.5
+    top = matters(reader, reading, len(reading) - 2, count=8)
     assert np.abs(top.delta).max() > 0.01
     out = change(reader, reading, [Change.out(int(k)) for k in top.feature])
     view = outlook(reader, reading, out, len(reading) - 2, 3)

@@ -96,11 +96,6 @@ READ = {
         "final.safetensors",
         "../hyperparams.json",
     ),
-    "saelens/checkpoint_topk_whitened": (
-        "sae_weights.safetensors",
-        "activation_whitening.safetensors",
-        "cfg.json",
-    ),
 }
 """A dictionary's folder: what of it is named, and files that are read with that."""
 

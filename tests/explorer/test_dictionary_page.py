@@ -137,18 +137,6 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
     assert 'href="/model/wide"' in svg and "elsewhere" not in svg
 
 
-def test_the_name_that_was_typed_leads_to_the_dictionary(tmp_path):
-    made = simulated.made(tmp_path / "made")
-    shelve(tmp_path / "s", "a" * 16, made, name="study/8a38-arm-s3", source="study/arm")
-    reader = client(tmp_path / "s")
-    moved = reader.get("/model/study/arm")
-    assert (moved.status_code, moved.headers["location"]) == (303, "/model/study-8a38-arm-s3")
-    assert reader.get("/model/study/8a38-arm-s3").status_code == 303
-    assert reader.get("/model/study/leg").status_code == 404
-    assert reader.get("/other/study/arm").status_code == 404
-    assert "study/arm</code>" in reader.get("/model/study-8a38-arm-s3").text
-
-
 def measured(estimate, half):
     limits = {"low": estimate - half, "high": estimate + half, "t_low": None, "t_high": None}
     return {"estimate": estimate, **limits, "n": {"document": 30}, "why": ""}

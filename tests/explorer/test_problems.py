@@ -168,7 +168,7 @@ def test_an_index_of_another_width_than_its_dictionary_is_told(store):
         "where=density>=inf",
         "column=density",
         "column=density&compare=~&value=1",
-        "sort=quantiles",
+        "sort=histogram",
         "where=density>=1;DROP TABLE features",
         "&".join(["where=density>=0.1"] + [f"where=density>={i}" for i in range(30)]),
     ],

@@ -15,9 +15,9 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses, train
 from assay.dictionaries.training.train import Method
 from assay.subjects import decoder
-from assay.subjects import readout as ro
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.analysis import readout as ro
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
 from assay_catalogue.dictionaries.cross_layer import CrossLayer

@@ -15,7 +15,7 @@ from assay.core.spec import Spec
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method
-from assay.subjects import readout as ro
+from assay_catalogue.analysis import readout as ro
 from assay_catalogue.dictionaries import cell_measures as of
 from assay_catalogue.dictionaries.cells import Cell, dictionaries, fit_cells
 from assay_catalogue.dictionaries.concentration import gini

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from assay.subjects import readout as ro
+from assay_catalogue.analysis import readout as ro
 from assay_catalogue.dictionaries import linear_effects as le
 from assay_catalogue.dictionaries.cell_measures import binned_median, linear_errors
 from seeded import drawn

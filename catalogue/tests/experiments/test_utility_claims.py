@@ -17,7 +17,6 @@ from assay.core import Runs, SpecError
 from assay.core.measures import measures
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import kernel_probe as probe
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay_catalogue.experiments.utility import experiment
@@ -48,6 +47,7 @@ from assay_catalogue.experiments.utility.texts import (
     wordings,
     wrong_docstrings,
 )
+from assay_catalogue.features import kernel_probe as probe
 from assay_catalogue.features.probing import auroc
 
 SHIFT = {

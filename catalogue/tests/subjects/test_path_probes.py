@@ -8,8 +8,8 @@ import torch
 from assay.core.errors import ModelError
 from assay.core.rng import normal
 from assay.subjects.pretrained import load
-from assay.subjects.readout import readout
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import readout
 from assay_catalogue.subjects.path_probes import ablated, metrics, probe
 from tiny_models import make
 

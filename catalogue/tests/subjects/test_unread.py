@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from assay.subjects.pretrained import load
-from assay.subjects.readout import null_projector, readout
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import null_projector, readout
 from assay_catalogue.subjects.unread import OUTLIER, unread
 from tiny_models import make
 

@@ -128,7 +128,7 @@ def varied(
         after: the arm that it builds on.
         measure: how it is measured, where otherwise than the others.
         learned: the parts that are learned, where not all are.
-        **variation: what `variant` takes: fields, or `seeds`, `where`, `times`, `over`.
+        **variation: what `variant` takes: fields, or arguments of its own such as `seeds`.
     Example:
         >>> from assay import Spec, Trained
         >>> from assay.core import varied

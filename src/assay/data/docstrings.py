@@ -13,11 +13,9 @@ import csv
 import functools
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -65,18 +63,6 @@ _NOTE = ".about.json"
 _SOURCE = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Package:
-    """A package whose documentation is read: its licence as its metadata says it, and how much
-    prose it holds."""
-
-    name: str
-    version: str
-    licence: str
-    documents: int
-    words: int
-
-
 def folder() -> Path:
     """The folder of the corpus in the cache, one text file a module; made first where it is not
     there, which takes minutes once.
@@ -84,11 +70,6 @@ def folder() -> Path:
     Raises: DataError where a package is missing, where the packages hold too little prose, or where
     the cache cannot be written."""
     return _folder(cache.folder(), PACKAGES, None, LEAST)
-
-
-def packages() -> tuple[Package, ...]:
-    """What the corpus was made of. Raises: DataError as `folder` does."""
-    return tuple(Package(**p) for p in json.loads((folder() / _NOTE).read_text())["packages"])
 
 
 @functools.lru_cache(maxsize=4)
@@ -188,20 +169,16 @@ def _make(
         corpus_folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f"{NAME}.partial-", dir=corpus_folder.parent))
         try:
-            about = []
+            total = 0
             for name, distribution in distributions.items():
-                documents = words = 0
                 for path, text in _documents(
                     distribution, [path for path, _ in listed[name]], wordings
                 ):
                     target = scratch / Path(path).with_suffix(".txt")
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_text(text, encoding="utf-8", newline="\n")
-                    documents, words = documents + 1, words + len(text.split())
-                about.append(
-                    Package(name, distribution.version, _licence(distribution), documents, words)
-                )
-            if (total := sum(p.words for p in about)) < least:
+                    total += len(text.split())
+            if total < least:
                 complaint = (
                     f"the packages hold {total:,} words of prose, and the corpus {NAME} needs "
                     f"{least:,}"
@@ -209,9 +186,7 @@ def _make(
                 raise DataError(
                     f"{complaint}: their documentation was stripped; install them with pip"
                 )
-            (scratch / _NOTE).write_text(
-                json.dumps({"rule": prose.RULE, "packages": [asdict(p) for p in about]}, indent=1)
-            )
+            (scratch / _NOTE).write_text(json.dumps({"rule": prose.RULE, "words": total}))
             try:
                 scratch.rename(corpus_folder)
             except OSError:
@@ -246,19 +221,3 @@ def _documents(
                 fresh.append(paragraph)
         if sum(len(p.split()) for p in fresh) >= DOCUMENT:
             yield path, "\n\n".join(fresh) + "\n"
-
-
-def _licence(distribution: metadata.Distribution) -> str:
-    """The licence by its metadata: the expression, else the classifiers, else the first line of
-    what it says."""
-    about = distribution.metadata
-    classes = [
-        c.rpartition(" :: ")[2]
-        for c in about.get_all("Classifier") or ()
-        if c.startswith("License ::")
-    ]
-    expression, text = (
-        (about.get_all(name) or [""])[0] for name in ("License-Expression", "License")
-    )
-    licence = expression or ", ".join(classes) or text.strip().partition("\n")[0]
-    return re.sub(r"\s+", " ", licence) or "not stated"

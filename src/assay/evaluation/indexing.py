@@ -484,11 +484,9 @@ class _Work:
         from assay.features.index.build import Directions
 
         dictionary, site = self.source.dictionary, Site.parse(self.place.site_out)
-        same = self.place.site == self.place.site_out
         unembedding = self.subject.unembed().cpu().numpy() if site.kind in STREAM else None
         return Directions(
             decoder=_raw_decoder(dictionary),
-            encoder=dictionary.W_enc[0].T.cpu().float().numpy() if same else None,
             unembedding=unembedding,
             seeds={other.name: _raw_decoder(other.dictionary) for other in other_sources},
         )

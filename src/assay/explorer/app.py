@@ -52,7 +52,6 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
-    Address("/{model}/{first}/{second}", dictionary.typed),
 )
 """In the order in which they are tried: the particular before the general."""
 

@@ -89,7 +89,6 @@ def made(
         decoder[copy] = 3 * decoder[of] if what == "decoder" else decoder[copy]
     directions = build.Directions(
         decoder=decoder,
-        encoder=decoder + 0.1 * rng.normal(size=decoder.shape).astype(np.float32),
         unembedding=rng.normal(size=(d, VOCABULARY)).astype(np.float32),
         seeds={
             "other": decoder[: width // 2] + 0.01,

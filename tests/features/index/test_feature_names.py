@@ -97,21 +97,3 @@ def test_a_rule_that_is_precise_though_seldom_is_not_mixed(made, index):
     weak = names.Names(zeros + 0.1, zeros.astype(int) + 1, zeros + 0.2)
     weakly = names.named(index, weak, {}, range(len(zeros)))
     assert {name.kind for name in weakly.values()} <= {"rule", ""}, "often is said of firings"
-
-
-def test_namesakes_are_those_whose_whole_name_is_one_token(made):
-    index = Index(made.folder, {3: Name("given", words="mine")})
-    width = made.acts.shape[-1]
-    whole = np.arange(width) % 3 > 0
-    known = names.Names(np.full(width, 0.5), np.where(whole, 1, 2), np.zeros(width))
-    index.__dict__["all_names"] = known
-    said = [
-        name.tokens[0]
-        for name in index.names(range(width)).values()
-        if name.kind == "rule" and len(name.tokens) == 1
-    ]
-    found = names.namesakes(index)
-    assert found["namesakes"] == max(map(said.count, said)) > 1
-    assert said.count(found["namesake"]["text"]) == found["namesakes"]
-    index.__dict__["all_names"] = names.Names(np.full(width, 0.1), known.size, known.promoted)
-    assert names.namesakes(index)["namesakes"] == 0, "a mixed name is none"

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.data.planted import Seeds
+from assay_catalogue.data.planted_mixture import Seeds
 
 
 @dataclass(frozen=True)

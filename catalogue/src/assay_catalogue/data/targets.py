@@ -27,8 +27,8 @@ from assay.data.corpus import Part
 from assay.data.harvest import Harvest, HarvestSpec, harvests
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
-from assay.subjects.readout import Readout, readout
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import Readout, readout
 
 Target = Literal["act", "update", "post", "logit", "logit-exact", "attn", "resid"]
 
@@ -46,7 +46,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 `act` is the MLP's activations h, `update` what the MLP adds to the stream, o, `post` the stream x
 after it. `logit` is o in logit coordinates with the final norm's divisor taken from x,
 `logit-exact` the logits with o less those without it; both have the squared error of centred logits
-in as many numbers as the stream has (`subjects/readout.py`), and for a block that is not the last
+in as many numbers as the stream has (`analysis/readout.py`), and for a block that is not the last
 one they are its direct path. `attn` is what the attention adds, `resid` the stream before the
 block. """
 

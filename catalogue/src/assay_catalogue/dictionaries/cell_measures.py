@@ -11,7 +11,7 @@ from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.sums import by_document
-from assay.subjects.readout import Readout
+from assay_catalogue.analysis.readout import Readout
 from assay_catalogue.data.targets import Target, Targets
 from assay_catalogue.dictionaries.cells import Batch, Cell
 

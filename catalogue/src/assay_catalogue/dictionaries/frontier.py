@@ -6,11 +6,13 @@ never a mean of ratios."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from assay.core.arrays import ratio_or_nan
 from assay.core.experiment import Arm, Arms
 from assay.core.figures import Channel, Figure, Mark, figure, summary
 from assay.core.heavy import torch, xr
@@ -31,7 +33,17 @@ FRONTIER = (*measures.FVU.terms, *measures.L0.terms)
 FVU: Statistic = measures.FVU.statistic
 L0: Statistic = measures.L0.statistic
 GAMMA: Statistic = measures.GAMMA.statistic
-EARLIER: Statistic = measures.EARLIER.statistic
+EARLIER: Statistic = measures.Measure(
+    "gamma_v1",
+    "earlier form of γ",
+    "1",
+    "E[(x̂ − x̄)·(x − x̄)] / E‖x − x̄‖²",
+    "neither",
+    ("dot", "variance"),
+    ratio_or_nan,
+    -math.inf,
+).statistic
+"""An earlier, wrong form of γ, which takes any error for shrinkage."""
 norm_ratio: Statistic = measures.NORM_RATIO.statistic
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.core.rng import normal
-from assay.subjects.readout import Readout
+from assay_catalogue.analysis.readout import Readout
 from assay_catalogue.dictionaries.cell_measures import binned, linear_errors
 
 SIZES = np.geomspace(0.01, 1.0, 9)

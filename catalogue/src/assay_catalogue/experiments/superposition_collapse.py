@@ -30,6 +30,7 @@ from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.core.stats import at_best, ratio
 from assay.data import planted
+from assay_catalogue.data.present_features import present_features
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = (
@@ -127,7 +128,7 @@ def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
     groups = toy.models(runs.seeds // GROUP, s.densities)
     # Groups are compared by differences that all-zero inputs would drown: these are counted
     # exactly.
-    x = planted.present_features(groups, s.features, s.test, stream="test").to(bench.device)
+    x = present_features(groups, s.features, s.test, stream="test").to(bench.device)
     blank = (1 - torch.tensor(s.densities, device=bench.device)) ** s.features
     held_out, at_blank = (
         toy.density_losses(trained.tensors, inputs, weight.to(bench.device), s.relu)

@@ -10,8 +10,8 @@ import numpy as np
 from assay.core.bench import Bench
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.features import card
-from assay.features.card import Text
+from assay_catalogue.features import card
+from assay_catalogue.features.card import Text
 
 
 def card_measures(

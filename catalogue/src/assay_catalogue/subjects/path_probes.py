@@ -25,8 +25,8 @@ from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.readout import Norm, Readout
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import LinearisedNorm, Readout
 
 Linear = Literal["frozen", "jacobian"]
 NORMS: tuple[Linear, ...] = ("frozen", "jacobian")
@@ -101,7 +101,10 @@ def _adding(more: torch.Tensor):  # type: ignore[no-untyped-def]
 
 
 def pulled_back(
-    w: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"], norm: Norm, kind: Linear
+    w: Float[torch.Tensor, "... d"],
+    x: Float[torch.Tensor, "... d"],
+    norm: LinearisedNorm,
+    kind: Linear,
 ) -> Float[torch.Tensor, "... d"]:
     """The final norm's derivative at x, transposed, on w: it is symmetric, so that the norm's own
     linear versions serve."""

@@ -21,14 +21,16 @@ from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
-from assay.dictionaries.measuring.ablation import Passage, reference_losses, spliced_loss
+from assay.dictionaries.measuring.ablation import Passage
 from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
-from assay.features import card, statistics
+from assay.features import statistics
 from assay.subjects.site import Site
+from assay_catalogue.dictionaries.splicing import reference_losses, spliced_loss
+from assay_catalogue.features import card
 
 
 def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""dictionary_learning: `ae.pt`, a state dict or a backup in the middle of training, with
-`config.json` beside it."""
+"""dictionary_learning: `ae.pt`, a state dict with `config.json` beside it."""
 
 from __future__ import annotations
 
@@ -57,28 +56,18 @@ _KEYS = {
 
 
 def open_file(weight_file: Source) -> Source:
-    """A weight file with the settings of its run: those in a backup, beside the file, or above
-    `checkpoints`."""
-    values, folder = weight_file.values, weight_file.file.absolute().parent
+    """A weight file with the settings of its run, beside it or above `checkpoints`."""
+    folder = weight_file.file.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
-    if is_backup(values) and isinstance(values.get("config"), dict):
-        config = {"trainer": values["config"]} | config
     return replace(weight_file, config=config)
-
-
-def is_backup(values: Mapping[str, Any]) -> bool:
-    """Whether a file is what training writes while it goes on: the state dict lies one level down,
-    with unscaled biases."""
-    return isinstance(values.get("ae"), dict) and "step" in values
 
 
 def fits(weight_file: Source) -> bool:
     """Whether the names are those of one of the classes. Two linear layers of a state dict have the
     names of one of them as well, so that these count in a file with its settings or its name
     alone."""
-    names = set(weight_file.values["ae"] if is_backup(weight_file.values) else weight_file.values)
-    known = is_backup(weight_file.values) or weight_file.file.name.startswith("ae")
+    names, known = set(weight_file.values), weight_file.file.name.startswith("ae")
     if names == _KEYS["AutoEncoderNew"] and not known and not open_file(weight_file).config:
         return False
     return any(names == keys for keys in _KEYS.values())
@@ -89,8 +78,7 @@ def read(source: Source, hints: Hints) -> Reading:
 
     Raises: DataError for what is missing, unknown or contradictory, and where the file alone leaves
     two readings."""
-    backup = is_backup(source.values)
-    values = source.values["ae"] if backup else source.values
+    values = source.values
     trainer = source.config.get("trainer") or {}
     if not isinstance(trainer, dict):
         raise DataError(f"{source.place / CONFIG}: trainer must be an object, got {trainer!r}")
@@ -105,18 +93,6 @@ def read(source: Source, hints: Hints) -> Reading:
     # what goes into a module is another place than what comes out of it
     named = trainer.get("submodule_name") if buffer.get("io", "out") == "out" else None
     weights.end(f"a dictionary_learning {name} file")
-    if backup:
-        norm = source.values.get("norm_factor")
-        if norm is not None:
-            if (
-                isinstance(norm, bool)
-                or not isinstance(norm, int | float)
-                or not 0 < norm < float("inf")
-            ):
-                raise DataError(
-                    f"{source.file}: norm_factor must be a positive number, got {norm!r}"
-                )
-            coder = coder.times(norm)
     return Reading(
         coder=coder,
         architecture=name,
@@ -216,5 +192,5 @@ FORMAT = Format(
     fits=fits,
     open=open_file,
     read=read,
-    unscaled="finished files take raw activations, backups hold their factor",
+    unscaled="its files take raw activations",
 )

@@ -53,20 +53,6 @@ class Coder:
             b_dec=self.b_dec.double() / s,
         )
 
-    def times(self, factor: float) -> Self:
-        """The coder for x·factor of one that was made for x: biases and thresholds, and so
-        features, grow by the factor."""
-        parameters = {
-            name: value if name == "r_mag" else value.double() * factor
-            for name, value in self.own.items()
-        }
-        return replace(
-            self,
-            b_enc=self.b_enc.double() * factor,
-            b_dec=self.b_dec.double() * factor,
-            own=parameters,
-        )
-
     def unit_rows(self) -> Self:
         """The coder with decoder rows of length 1 and features times the lengths; thresholds are
         left, as being in these units."""
@@ -78,18 +64,6 @@ class Coder:
             b_enc=self.b_enc.double() * norm,
             W_dec=self.W_dec.double() / norm[:, None],
         )
-
-    def whitened(self, mean: torch.Tensor, matrix: torch.Tensor, inverse: torch.Tensor) -> Self:
-        """The coder for raw x, of one that was made for (x − mean)·matrix."""
-        mean, matrix, inverse = mean.double(), matrix.double(), inverse.double()
-        W_enc = matrix @ self.W_enc.double()
-        turned = replace(
-            self,
-            W_enc=W_enc,
-            W_dec=self.W_dec.double() @ inverse,
-            b_dec=self.b_dec.double() @ inverse + mean,
-        )
-        return turned if self.centred else turned.shifted(mean @ W_enc)
 
     def shifted(self, by: Float[torch.Tensor, " f"]) -> Self:
         """The coder whose projections are smaller by this much before any bias."""

@@ -26,7 +26,6 @@ from assay.dictionaries.formats.weights import (
     Weights,
     command_for,
     one_of,
-    safetensors,
     settings,
     whole,
 )
@@ -35,7 +34,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.rows import PerToken
 from assay.dictionaries.selection import AbsTopK, TopK
 
-SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
+SCALER = "activation_scaler.json"
 ROW = "sae_lens.json"
 """What SAELens' table of published dictionaries says of this one and the file itself does not:
 `config_overrides` and `norm_scaling_factor`. Lies beside what was fetched by a name of that
@@ -65,7 +64,7 @@ _PER_TOKEN: Mapping[str, PerToken] = {
     "layer_norm": "layer-norm",
     "constant_norm_rescale": "length",
 }
-_FOLDED = ("expected_average_only_in", "covariance_whitening")
+_FOLDED = "expected_average_only_in"
 _OLD_NAMES = {
     "hook_point": "hook_name",
     "hook_point_head_index": "hook_head_index",
@@ -284,7 +283,7 @@ def _config(path: Path, stored: Mapping[str, Any]) -> tuple[dict[str, Any], list
         )
     one_of(
         config["normalize_activations"],
-        dict.fromkeys((*_PER_TOKEN, *_FOLDED)),
+        dict.fromkeys((*_PER_TOKEN, _FOLDED)),
         "normalize_activations",
         path,
     )
@@ -326,24 +325,6 @@ def _folded(
         "abstopk",
         "batchtopk",
     )
-    if config["normalize_activations"] == "covariance_whitening":
-        file = source.place / WHITENING
-        if not file.exists():
-            raise DataError(
-                f"{source.place}: its inputs were whitened, and {WHITENING} is not next to it"
-            )
-        white = Weights(file, safetensors(file)[0], d_in=coder.W_enc.shape[0])
-        mean, matrix, inverse = (
-            white.take("mean", "d_in"),
-            white.take("matrix", "d_in", "d_in"),
-            white.take("inverse_matrix", "d_in", "d_in"),
-        )
-        if coder.W_skip is not None:
-            raise DataError(
-                f"{source.place}: whitened inputs with a skip connection, which takes raw "
-                "ones, are not supported"
-            )
-        return (coder.unit_rows() if by_norm else coder).whitened(mean, matrix, inverse)
     if config["normalize_activations"] == "expected_average_only_in":
         s = _scale(source.place, hints)
         coder = coder.scaled(s)
@@ -388,7 +369,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=(WEIGHTS,),
     settings=CONFIG,
-    beside=(CONFIG, SCALER, WHITENING, ROW),
+    beside=(CONFIG, SCALER, ROW),
     open=open_file,
     read=read,
     prepare=prepare,

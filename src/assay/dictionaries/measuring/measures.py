@@ -187,19 +187,6 @@ NORM_RATIO_RAW = Measure(
     ("norm_raw", "square_raw"),
     root,
 )
-EARLIER = Measure(
-    "gamma_v1",
-    "earlier form of γ",
-    "1",
-    "E[(x̂ − x̄)·(x − x̄)] / E‖x − x̄‖²",
-    "neither",
-    ("dot", "variance"),
-    ratio_or_nan,
-    -math.inf,
-)
-"""An earlier, wrong form of γ, which takes any error for shrinkage. Not in the table: nobody is to
-measure it by default."""
-
 TABLE: tuple[Measure, ...] = (
     L0,
     FVU,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from assay.core.arrays import Array, as_numpy, float64, is_tensor, less
 from assay.core.errors import DataError
@@ -33,7 +33,6 @@ __all__ = [
     "kl_recovered",
     "l0",
     "norm_ratio",
-    "purity",
     "shrinkage",
     "switched_on",
 ]
@@ -162,35 +161,6 @@ def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     return float64(on == 0).mean(-1) if _rows(features).shape[-2] else on.sum(-1) * float("nan")
 
 
-def purity(
-    features: Float[Array, "b f"], tokens: Int[Array, " b"], top: int = 20
-) -> Float[np.ndarray, " f"]:
-    """Share of the commonest token among the rows where a feature is strongest: how lexical it is.
-
-    Args:
-        features: [b, f]; one is on where it is above 0.
-        tokens: the token of each row, [b].
-        top: strongest rows that count.
-    Formula: max over tokens of #{of the `top` rows of largest f > 0 that hold the token} / #{those
-    rows}
-    Range: 1/top to 1; NaN for a feature that is never on
-    Better: neither
-    Example:
-        >>> import assay
-        >>> features = [[0.9, 0.0], [0.8, 0.0], [0.7, 0.1], [0.6, 0.0]]
-        >>> assay.metrics.purity(features, tokens=[7, 7, 7, 3], top=4).tolist()  # 3 of 4; 1 of 1
-        [0.75, 1.0]
-    """
-    values, tokens = as_numpy(features), as_numpy(tokens)
-    result = np.full(values.shape[1], np.nan)
-    for i in range(values.shape[1]):
-        strongest = np.argsort(-values[:, i], kind="stable")[:top]
-        strongest = strongest[values[strongest, i] > 0]
-        if len(strongest):
-            result[i] = np.unique(tokens[strongest], return_counts=True)[1].max() / len(strongest)
-    return result
-
-
 def ce_recovered(clean: Array, spliced: Array, ablated: Array) -> Array:
     """Share of an ablation's loss that the reconstruction wins back, from cross-entropies in nats
     (or sums over equal tokens).
@@ -244,7 +214,7 @@ def finish(
 
     Args:
         sums: by name, [run, document]; `firings` is [run, feature].
-    Formula: those of `measures`: l0, fvu, gamma (centred), gamma_raw, gamma_v1 (centred),
+    Formula: those of `measures`: l0, fvu, gamma (centred), gamma_raw,
     norm_ratio (centred); dead
     Example:
         >>> import torch
@@ -262,7 +232,6 @@ def finish(
         measures.FVU,
         measures.GAMMA,
         measures.GAMMA_RAW,
-        measures.EARLIER,
         measures.NORM_RATIO,
     )
     return {m.name: m.statistic(total) for m in of_sums} | {

@@ -14,7 +14,6 @@ from starlette.datastructures import QueryParams
 from assay.explorer import commands, figures, query_args, shading
 from assay.explorer.library import Library
 from assay.explorer.pages.home import entry_to_row
-from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.index import names
 from assay.features.index.names import Name
@@ -53,7 +52,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = {**index.summary, **names.legible(index), **names.namesakes(index)}
+    summary = {**index.summary, **names.legible(index)}
     start = dict(index.start)
     values = {
         "address": entry.address,
@@ -94,16 +93,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             else None,
         },
     )
-
-
-def typed(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Moved:
-    """Go to the dictionary whose name was typed with its slash, such as gated-sae/showcase. Raises:
-    Problem."""
-    model, name = path_params["model"], f"{path_params['first']}/{path_params['second']}"
-    for entry in sorted(library.look()[0], key=lambda entry: -entry.made):
-        if entry.address.startswith(f"{model}/") and name in (entry.about.source, entry.about.name):
-            return Moved(f"/{entry.address}")
-    raise Problem(UNKNOWN, "there is no page at this address")
 
 
 def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

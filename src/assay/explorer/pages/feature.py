@@ -285,14 +285,13 @@ def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]
 
 
 def _seeds(n: Row, index: Index) -> list[dict[str, Any]]:
-    """The other dictionaries, each with the best cosine and the share of this feature that it
-    spans."""
+    """The other dictionaries, each with the best cosine."""
     names = index.about.seeds
     if not names or n["seed_cosines"] is None:
         return []
     return [
-        {"name": name, "cosine": cosine, "span": span, "recurs": cosine >= MATCHED}
-        for name, cosine, span in zip(names, n["seed_cosines"], n["seed_spans"], strict=True)
+        {"name": name, "cosine": cosine, "recurs": cosine >= MATCHED}
+        for name, cosine in zip(names, n["seed_cosines"], strict=True)
     ]
 
 

@@ -263,15 +263,10 @@ def _mattering(p: Prediction) -> list[dict[str, Any]]:
 
 
 def _found(p: Prediction, ablated: Ablated) -> dict[str, Any]:
-    """What ablating says beyond each feature: agreement with the first order, chance, and all
-    together."""
-    n = ablated.agreement.n
+    """What ablating says beyond each feature: chance, and all together."""
     return {
-        "correlation": ablated.agreement.correlation,
-        "same_sign": ablated.agreement.same_sign,
-        "n": n,
         "chance": ablated.chance,
-        "random": DRAWS * n,
+        "random": DRAWS * len(ablated.delta),
         "together": ablated.together,
         "probability_together": float(np.exp(-p.first.loss - ablated.together)),
     }

@@ -103,12 +103,8 @@ def _by_token(
     known = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
-        near = searching.tokens_like(index, text.strip(), LIKE) if text.strip() else []
-        near = near or searching.tokens_near(index, text, LIKE)
         return {
-            "note": "No token of this model's vocabulary holds these letters."
-            + (" The nearest ones:" if near else ""),
-            "tokens": _choices(base, by, text, _counted(index, by, near)),
+            "note": "No token of this model's vocabulary holds these letters.",
             "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
         }
     word = known.get(chosen) or index.words([chosen])[chosen]

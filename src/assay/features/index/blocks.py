@@ -12,7 +12,7 @@ from assay.core.heavy import scipy
 from assay.dictionaries.measuring.rarity import BOUNDS
 from assay.features import statistics
 from assay.features.index.firings import Block
-from assay.features.index.schema import AFTER, BEFORE, BINS, COMPANIONS, EVEN, QUANTILES, TOP
+from assay.features.index.schema import AFTER, BEFORE, BINS, COMPANIONS, EVEN, TOP
 
 Arrays = dict[str, np.ndarray]
 LEAST = 6
@@ -39,8 +39,7 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     """The columns of `features` that follow from firings alone, for features `first` to `first +
     features − 1`.
 
-    Formula: quantiles by linear interpolation between order statistics (NumPy's default);
-    `gradient_total` = Σ effect / tokens"""
+    Formula: `gradient_total` = Σ effect / tokens"""
     f, value, rows = block.feature - first, block.value.astype(np.float64), text.rows
     firings = np.bincount(f, minlength=features)
     total = np.bincount(f, value, features)
@@ -49,8 +48,6 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     maximum = np.zeros(features)
     some = firings > 0
     maximum[some] = falling[starts[:-1][some]]
-    sums = statistics.start(features)
-    statistics.update(sums, f, value, rows)
     bins = np.minimum((value / np.where(some, maximum, 1)[f] * BINS).astype(int), BINS - 1)
     documents = int(text.document.max(initial=0)) + 1
     begins = _windows(f, block.row // text.tokens.shape[1])
@@ -66,11 +63,9 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
             ),
             "maximum": maximum,
             "mean": np.where(some, total / firings, np.nan),
-            "quantiles": _quantiles(falling, starts),
             "histogram": np.bincount(f * BINS + bins, minlength=features * BINS)
             .reshape(features, BINS)
             .astype(np.int32),
-            "log_histogram": sums.histogram.astype(np.int32),
         }
         if block.effect is not None:
             effect = np.bincount(f, block.effect.astype(np.float64), features)
@@ -122,20 +117,6 @@ def _distinct(keys: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
     them."""
     keys = np.sort(keys)
     return keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
-
-
-def _quantiles(
-    falling: Float[np.ndarray, " n"], starts: Int[np.ndarray, " f+1"]
-) -> Float[np.ndarray, "f q"]:
-    count = np.diff(starts)
-    place = (count[:, None] - 1) * np.array(QUANTILES)
-    low = np.floor(place).clip(0).astype(int)
-    high = np.minimum(low + 1, (count[:, None] - 1).clip(0))
-    padded, end = np.append(falling, np.nan), starts[1:, None] - 1
-    a, b = (
-        padded[np.where(count[:, None] > 0, end - index, len(falling))] for index in (low, high)
-    )
-    return np.where(count[:, None] > 0, a + (b - a) * (place - low), np.nan)
 
 
 def classes(density: Float[np.ndarray, " f"]) -> list[str]:

@@ -36,8 +36,6 @@ class Directions:
     activations."""
 
     decoder: Float[np.ndarray, "f d"]
-    encoder: Float[np.ndarray, "f d_in"] | None = None
-    """Encoder columns where they lie in the decoder's space, else None."""
     unembedding: Float[np.ndarray, "d vocabulary"] | None = None
     """The final norm's weight folded in; None where the decoder does not write to the residual
     stream."""
@@ -156,10 +154,6 @@ class _Whole:
         columns["class"] = np.array(blocks.classes(columns["density"]))
         decoder = self.directions.decoder[first:end].astype(np.float64)
         columns["decoder_norm"] = np.linalg.norm(decoder, axis=1)
-        if self.directions.encoder is not None:
-            encoder = relations.unit(self.directions.encoder[first:end])
-            cosine = np.einsum("fd,fd->f", encoder, unit[first:end])
-            columns["encoder_cosine"] = cosine.astype(np.float64)
         near = [relations.correlated(self.acts, first, end)]
         if len(unit) <= relations.LARGEST:
             rows, nearest = relations.by_direction(unit, first, end)

@@ -215,22 +215,6 @@ def legible(index: _Index) -> dict[str, int]:
     }
 
 
-def namesakes(index: _Index) -> dict[str, Any]:
-    """Find the token that is the whole name of most features, and count these."""
-    known = index.all_names
-    first = index.arrays("SELECT feature, token FROM feature_tokens WHERE rank = 0")
-    k = first["feature"]
-    rule = known.rule[k]
-    whole = (known.size[k] == 1) & (rule >= MIXED) & (rule >= known.promoted[k])
-    whole &= ~np.isin(k, list(index.given_names))
-    tokens, counts = np.unique(first["token"][whole], return_counts=True)
-    if not len(tokens):
-        return {"namesakes": 0, "namesake": None}
-    token = int(tokens[counts.argmax()])
-    words = index.words([token])[token]
-    return {"namesakes": int(counts.max()), "namesake": {"token": token, "text": words}}
-
-
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, " f"]:
     """Tell which other features write nearly the same direction, of rows of length 1."""
     similar = unit @ unit[feature] > THRESHOLD

@@ -16,8 +16,6 @@ from assay.features.index.firings import Firings
 from assay.features.index.schema import ANTIPODAL, COMPANIONS
 
 Arrays = dict[str, np.ndarray]
-SPAN = 8
-"""Rows of another dictionary whose span is asked how much of a feature it holds."""
 LARGEST = 200_000
 """A wider dictionary's rows are not all compared with each other: the work grows with the square of
 the width."""
@@ -75,23 +73,14 @@ def of_seeds(
 ) -> Arrays:
     """How far features recur in other dictionaries; all rows of length 1.
 
-    Formula: `seed_cosines` max_j cos(d, e_j); `seed_spans` ‖P d‖², P the projector on the span of
-    the eight rows e_j nearest by
-    |cos|; `seeds` the number of dictionaries with a cosine of at least `threshold`
+    Formula: `seed_cosines` max_j cos(d, e_j); `seeds` the number of dictionaries with a cosine of
+    at least `threshold`
     """
-    cosines, spans = np.zeros((2, len(decoder), len(other_decoders)))
+    cosines = np.zeros((len(decoder), len(other_decoders)))
     for i, other in enumerate(other_decoders):
-        for some in _chunks(0, len(decoder), max(len(other), SPAN * decoder.shape[1])):
-            cosine = decoder[some] @ other.T
-            cosines[some, i] = cosine.max(1)
-            near = largest(np.abs(cosine), SPAN)
-            basis = np.linalg.qr(np.swapaxes(other[near], 1, 2).astype(np.float64))[0]
-            spans[some, i] = (np.einsum("fd,fdk->fk", decoder[some], basis) ** 2).sum(1)
-    return {
-        "seeds": (cosines >= threshold).sum(1).astype(np.int32),
-        "seed_cosines": cosines,
-        "seed_spans": spans,
-    }
+        for some in _chunks(0, len(decoder), len(other)):
+            cosines[some, i] = (decoder[some] @ other.T).max(1)
+    return {"seeds": (cosines >= threshold).sum(1).astype(np.int32), "seed_cosines": cosines}
 
 
 @dataclass(frozen=True, eq=False)

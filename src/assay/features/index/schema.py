@@ -28,8 +28,6 @@ RANKS = 10
 """Tokens listed as promoted, and as suppressed."""
 COMPANIONS = 5
 """Neighbours of each kind, and tokens that a feature fires on most."""
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-"""Of a feature's activations where it is on."""
 BINS = 50
 """Bars of the linear histogram, from 0 to the maximum."""
 MATCHED = 0.7

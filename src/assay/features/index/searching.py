@@ -79,19 +79,6 @@ def tokens_like(index: Index, text: str, limit: int = 20) -> list[Row]:
     )
 
 
-def tokens_near(index: Index, text: str, limit: int = 20) -> list[Row]:
-    """Tokens of two letters or more with which this text begins, the longest first, whatever
-    their case and with a space before them or not."""
-    return list(
-        index.query(
-            "SELECT token, text, count FROM tokens WHERE length(trim(text)) > 1 AND "
-            "starts_with(lower(trim(?)), lower(trim(text))) "
-            "ORDER BY length(trim(text)) DESC, count DESC, token LIMIT ?",
-            [text, limit],
-        )
-    )
-
-
 def by_context(index: Index, ids: Sequence[int], limit: int = 50, offset: int = 0) -> Page:
     """Features with a kept context in which these tokens follow each other and at whose last
     one they are on, by activation share."""

@@ -88,30 +88,6 @@ def predicts(reading: Reading, position: int) -> int:
     return position
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How far two measures of the same features agree."""
-
-    n: int
-    correlation: float
-    """Pearson's; NaN for fewer than two, or where one of them never varies."""
-    same_sign: float
-    """Share of those with the same sign in both; NaN for none."""
-
-
-def agreement(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> Agreement:
-    """Compare two measures of the same features, such as attribution and ablation."""
-    a, b = (np.asarray(x, dtype=np.float64) for x in (first, second))
-    if a.shape != b.shape or a.ndim != 1:
-        raise DataError(
-            "two measures of the same features have one number each for every feature, got "
-            f"{a.shape} and {b.shape}"
-        )
-    varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
-    same = float((np.sign(a) == np.sign(b)).mean()) if len(a) else float("nan")
-    return Agreement(len(a), float(np.corrcoef(a, b)[0, 1]) if varies else float("nan"), same)
-
-
 BATCH = 2048
 """Tokens in one pass of the model."""
 
@@ -204,8 +180,6 @@ class Matters:
     """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first,
     and none that is exactly 0."""
     ablation: Ablation
-    agreement: Agreement
-    """Of attribution and ablation, among those chosen."""
     tried: int
     """Features that there are before the prediction."""
 
@@ -237,8 +211,7 @@ def matters(
     features, sums = (x[:count] for x in first.by_feature())
     value = sums[sums != 0]
     exact = ablate_features(reader, reading, [int(k) for k in features[sums != 0]])
-    agreed = agreement(value, exact.on(position))
-    return Matters(position, first.loss, value, exact, agreed, len(reading.on))
+    return Matters(position, first.loss, value, exact, len(reading.on))
 
 
 def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, " s-1"]:

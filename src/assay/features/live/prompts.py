@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import DataError
-from assay.features.live.ablation import Agreement, Attribution, ablate_features, attribute, matters
+from assay.features.live.ablation import Attribution, ablate_features, attribute, matters
 from assay.features.live.edits import Chance, Change, Changed, Outlook, change, likely, outlook
 from assay.features.live.reader import Reader, Reading
 
@@ -44,8 +44,6 @@ class Ablated:
     """What ablating features, each alone and all together, does to the loss of a prediction."""
 
     delta: Float[np.ndarray, " n"]
-    agreement: Agreement
-    """Of these and the first order."""
     together: float
     chance: float
     """The largest effect of random directions in their places."""
@@ -86,7 +84,7 @@ def ablate_each(reader: Reader, p: Prediction) -> Ablated:
     text = p.reading.cut(p.position + 1)
     together = float(ablate_features(reader, text, [features]).on(before)[0])
     random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
-    return Ablated(found.delta, found.agreement, together, float(np.abs(random).max()))
+    return Ablated(found.delta, together, float(np.abs(random).max()))
 
 
 def change_features(

@@ -14,7 +14,7 @@ from assay.core.rng import permutation
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.pretrained import load
-from assay.subjects.readout import Readout, readout
+from assay_catalogue.analysis.readout import Readout, readout
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions
 

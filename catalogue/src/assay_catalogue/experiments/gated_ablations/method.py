@@ -12,7 +12,6 @@ from jaxtyping import Float
 from assay.core import Bench, PerRun, Runs, Spec, Trained, probes, rng
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.data.planted import Mixture
 from assay.dictionaries import gates
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import cosines, mcc
@@ -20,6 +19,7 @@ from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.losses import Loss
+from assay_catalogue.data.planted_mixture import Mixture
 from assay_catalogue.dictionaries import frontier
 
 Method = Literal[

@@ -13,7 +13,6 @@ from assay.core import Arms, Claim, Estimate, Figure, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
-from assay.features import card
 from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.frontier import (
     CORNERS,
@@ -26,6 +25,7 @@ from assay_catalogue.dictionaries.frontier import (
     sums,
     worst,
 )
+from assay_catalogue.features import card
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders, section 2.3"

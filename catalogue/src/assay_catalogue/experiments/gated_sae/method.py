@@ -15,11 +15,11 @@ from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
-from assay.dictionaries.measuring.ablation import cross_entropy
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay_catalogue.dictionaries import frontier, on_text
 from assay_catalogue.dictionaries.on_text import HeldOutDictionary, activations, fit_on, joint, topk
+from assay_catalogue.dictionaries.splicing import cross_entropy
 from assay_catalogue.features.showcase import card_measures
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from assay.data import corpus as corpora
 from assay.data.corpus import Windows
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import cross_entropy
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
@@ -26,6 +25,7 @@ from assay.subjects.folder import find
 from assay.subjects.untrained import untrained
 from assay_catalogue.dictionaries.frontier import document_measures
 from assay_catalogue.dictionaries.on_text import activations, both_parts, fit_on, method, topk
+from assay_catalogue.dictionaries.splicing import cross_entropy
 from assay_catalogue.experiments.metric_audit.panel import (
     COPIES,
     MetricAudit,

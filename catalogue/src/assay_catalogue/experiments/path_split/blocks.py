@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.readout import readout
 from assay.subjects.site import Site
+from assay_catalogue.analysis.readout import readout
 from assay_catalogue.subjects.path_probes import NORMS, probe
 
 AT_ONCE = 4

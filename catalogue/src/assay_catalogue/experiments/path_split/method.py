@@ -19,10 +19,10 @@ from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.losses import EffectPenalty, priced
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
+from assay_catalogue.dictionaries.effect_penalty import EffectPenalty, priced
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary, joint, topk
 from assay_catalogue.dictionaries.path_shares import PATHS, effect_sums, halves
 

@@ -19,8 +19,8 @@ from assay.data.names import model_in_words, text_in_words
 from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.pretrained import fast_dtype, load
-from assay.subjects.readout import readout
 from assay.subjects.untrained import redrawn
+from assay_catalogue.analysis.readout import readout
 from assay_catalogue.data.targets import Target, Targets, TargetSpec, targets
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary, topk
 from assay_catalogue.subjects.unread import unread as unread_of

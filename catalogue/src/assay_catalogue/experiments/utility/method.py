@@ -19,7 +19,6 @@ from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.features.kernel_probe import Questions, auc, best
 from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay_catalogue.experiments.utility.probes import (
@@ -52,6 +51,7 @@ from assay_catalogue.experiments.utility.texts import (
     fingerprint,
     texts_spec,
 )
+from assay_catalogue.features.kernel_probe import Questions, auc, best
 from assay_catalogue.features.probing import random_directions
 
 QUESTIONS = 24

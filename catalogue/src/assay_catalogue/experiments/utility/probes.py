@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.features import kernel_probe as probe
-from assay.features.kernel_probe import Questions, Tuned, best
+from assay_catalogue.features import kernel_probe as probe
+from assay_catalogue.features.kernel_probe import Questions, Tuned, best
 
 FEW = 16
 """Columns that a sparse probe reads."""

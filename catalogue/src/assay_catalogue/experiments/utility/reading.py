@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from assay.core import Bench, Spec, rng
 from assay.core.heavy import torch
 from assay.data.harvest import Harvest, HarvestSpec
-from assay.features.kernel_probe import Questions
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay_catalogue.experiments.utility.texts import Concept, TextsSpec
 from assay_catalogue.features import answers
+from assay_catalogue.features.kernel_probe import Questions
 
 TOKENS = 16
 """Tokens at the end of a passage whose streams are read."""

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from assay.core.errors import DataError
-from assay.data.planted import Mixture
+from assay_catalogue.data.planted_mixture import Mixture
 
 SUPERPOSED, ORTHONORMAL = Mixture(), Mixture(features=32, orthonormal=True)
 

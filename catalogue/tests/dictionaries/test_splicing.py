@@ -7,11 +7,12 @@ import torch
 import tiny_models
 from assay.data.harvest import HarvestSpec, harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import (
-    cross_entropy,
-)
+from assay.dictionaries.measuring.ablation import Passage
 from assay.dictionaries.measuring.metrics import ce_recovered
 from assay.dictionaries.nonlinearity import ReLU
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+from assay_catalogue.dictionaries.splicing import cross_entropy, reference_losses
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -66,3 +67,17 @@ def test_passages_come_one_from_a_document_and_losses_only_where_asked(world, be
     assert ce_recovered(total["clean"], total["spliced"], total["mean"]) == pytest.approx(
         wanted, nan_ok=True
     )
+
+
+def test_losses_of_windows_are_those_of_runs_with_the_site_replaced(world):
+    folder, _ = world
+    model, site = load(str(folder)), Site.parse("blocks.1.hook_resid_pre")
+    tokens = torch.arange(24).view(2, 12) * 7 % 100
+    acts = model.run(tokens, capture=[site], logits=False).acts[site]
+    keep = torch.arange(12).expand(2, 12) > 0
+    passage, mean = Passage(tokens, acts, keep), acts[:, 1:].mean((0, 1))
+    found = reference_losses(model, site, passage, mean)
+    for name, value in (("clean", acts), ("mean", mean), ("zero", torch.zeros_like(mean))):
+        edit = {site: lambda x, value=value: torch.where(keep[..., None], value, x)}
+        wanted = model.losses(tokens, edits=edit).double().mean(1)
+        torch.testing.assert_close(found[name], wanted, rtol=1e-6, atol=1e-6)

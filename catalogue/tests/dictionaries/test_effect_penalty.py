@@ -7,8 +7,8 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.dictionaries.selection import TopK
-from assay.dictionaries.training.losses import EffectPenalty, priced
 from assay.dictionaries.training.train import Method, start
+from assay_catalogue.dictionaries.effect_penalty import EffectPenalty, priced
 
 RUNS, D, F, B = 3, 7, 12, 20
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from assay.core.errors import ModelError
-from assay.subjects import readout as ro
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.analysis import readout as ro
 from tiny_models import make
 
 W_U = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
