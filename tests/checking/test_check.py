@@ -145,7 +145,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
     off = check(ledger=False)
     assert counted(off) == [
-        "how many claims were tried on these prompts is not counted: the ledger is off"
+        "not counted (the ledger is off): how many claims were tried on these prompts"
     ]
     off.save(tmp_path / "x.assay")
     assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
@@ -285,11 +285,11 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
         ),
         ({"holds": "effect"}, ClaimError, "compares nothing"),
         ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
-        ({"prompts": ["a"]}, DataError, "has 1 prompts"),
+        ({"prompts": ["a"]}, DataError, "has 1 prompt;"),
         ({"unit": "colour"}, DataError, "no column 'colour'"),
         ({"draws": 0}, DataError, "1 or more"),
         ({"vector": None, "training": "a"}, ClaimError, "no control here"),
-        ({"vector": None, "source": ["a"]}, DataError, "1 entries for 24 prompts"),
+        ({"vector": None, "source": ["a"]}, DataError, "1 entry for 24 prompts"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, why):

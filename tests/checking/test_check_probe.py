@@ -279,7 +279,7 @@ def test_without_a_condition_it_is_a_table():
         ({"groups": [1, 2]}, "2 entries"),
         ({"groups": [1] * N}, "one group"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
-        ({"texts": ["a"]}, "1 entries"),
+        ({"texts": ["a"]}, "1 entry"),
         ({"shift": "size"}, "'length'"),
         ({"shift": [1, 2]}, "2 values"),
         ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),

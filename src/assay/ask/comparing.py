@@ -43,7 +43,8 @@ from assay.core.expression import is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
-from assay.core.reading import LazyArms, plural
+from assay.core.nouns import plural
+from assay.core.reading import LazyArms
 from assay.subjects.sizes import read_sizes
 
 

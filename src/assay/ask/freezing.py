@@ -14,8 +14,8 @@ from assay.core.claims import Claim, Estimate
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
+from assay.core.nouns import plural
 from assay.core.power import FEWEST, decidable
-from assay.core.reading import plural
 from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.lab import Lab

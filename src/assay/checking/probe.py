@@ -37,6 +37,7 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
+from assay.core.nouns import counted
 from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
@@ -271,7 +272,7 @@ class _Rows:
                 f"others, which takes three, and a verdict takes {FEWEST}"
             )
         if texts is not None and len(texts) != len(x):
-            raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
+            raise DataError(f"texts has {counted(len(texts), 'entry')} for {len(x)} rows of X")
         group, same = _with_same_texts(group, texts)
         group, joined = _with_near_copies(x, positive, group)
         joined = [*same, *joined, *_suspicious(x, positive)]
@@ -485,12 +486,13 @@ def _labels(y: Any, count: int) -> tuple[np.ndarray, list[Any]]:
     names = labels_of(y)
     if len(names) != count:
         raise DataError(
-            f"y has {len(names)} labels for {count} rows; X has a row for each label: [row, column]"
+            f"y has {counted(len(names), 'label')} for {counted(count, 'row')}; "
+            "X has a row for each label: [row, column]"
         )
     if empty := [i for i, name in enumerate(names) if name is None or name != name]:
         raise DataError(f"y has no label for row {empty[0]}; leave such rows out")
     if len(kinds := sorted(set(names))) != 2:
-        raise DataError(f"y has {len(names)} labels of {len(kinds)} kinds; give two kinds")
+        raise DataError(f"y has {counted(len(kinds), 'kind')} of labels; give two kinds")
     return np.array([n == kinds[1] for n in names]), kinds
 
 
@@ -499,7 +501,7 @@ def _groups(groups: Any, count: int) -> np.ndarray:
         return np.arange(count)
     names = [str(g) for g in groups]
     if len(names) != count:
-        raise DataError(f"groups has {len(names)} entries for {count} rows of X")
+        raise DataError(f"groups has {counted(len(names), 'entry')} for {count} rows of X")
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
 
 
@@ -546,7 +548,8 @@ def _parts(
         values = np.array([str(v) for v in shift])
         if len(values) != len(y) or len(np.unique(values)) < 2:
             kinds = len(np.unique(values))
-            raise DataError(f"shift= has {len(values)} values of {kinds} kinds for {len(y)} rows")
+            has = f"{counted(len(values), 'value')} of {counted(kinds, 'kind')}"
+            raise DataError(f"shift= has {has} for {len(y)} rows")
         parts = []
         for value in np.unique(values):
             held = values == value

@@ -13,6 +13,7 @@ from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
+from assay.core.nouns import counted
 from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.lab.judge import tried
@@ -38,7 +39,8 @@ class Given:
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:
-            raise DataError(f"prompts= has {len(value)} prompts; a claim needs {FEWEST} or more")
+            have = counted(len(value), "prompt")
+            raise DataError(f"prompts= has {have}; a claim needs {FEWEST} or more")
         return cls(value)
 
     def __len__(self) -> int:
@@ -82,7 +84,9 @@ class Given:
             function: a hash of the function that was asked.
         """
         if not ledger:
-            return [f"how many claims were tried on these {what} is not counted: the ledger is off"]
+            return [
+                f"not counted, as the ledger is off: how many claims were tried on these {what}"
+            ]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
         return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)

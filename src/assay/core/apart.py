@@ -16,8 +16,8 @@ from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
+from assay.core.nouns import plural
 from assay.core.power import FEWEST
-from assay.core.reading import plural
 
 UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"
 """What is said where units of independent groups lie between bounds."""

@@ -27,7 +27,8 @@ from assay.core.judging import (
     grouped,
     groups_in_words,
 )
-from assay.core.reading import Others, Table, plural, run_unit, tabulate
+from assay.core.nouns import plural
+from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.results import Crossing, Curve, Estimated, Verified
 from assay.core.schema import to_json
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
+from assay.core.nouns import plural
 
 Levels = frozenset
 MADE_OF = "derived from"
@@ -295,17 +296,6 @@ def run_unit(units: tuple[str, ...], arm_reader: Others) -> str:
         if c.dims == ("run",)
     }
     return next((u for u in units if u in coords), "seed" if "seed" in coords else "run")
-
-
-def plural(unit: str, n: int) -> str:
-    """The name of n units: 1 seed, 6 seeds, 6 densities."""
-    return (
-        unit
-        if n == 1
-        else f"{unit[:-1]}ies"
-        if unit.endswith("y") and unit[-2:-1] not in "aeiou"
-        else f"{unit}s"
-    )
 
 
 def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:

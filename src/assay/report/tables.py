@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
+from assay.core.nouns import counted, plural
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
@@ -352,7 +353,7 @@ def clipped(s: Verdict | Estimated) -> str:
     factor, n = min(s.n.items(), key=lambda item: item[1])
     return (
         f"the interval is clipped at the bounds of the measure; up to {1 - 0.025 ** (1 / n):.0%} "
-        f"of all {several(factor)} may be of a kind that is not among these {n}"
+        f"of all {plural(factor, 2)} may be of a kind that is not among these {n}"
     )
 
 
@@ -379,16 +380,7 @@ def _choose_places(
 
 def units(n: Mapping[str, int]) -> str:
     """How many independent units of each factor: "6 seeds × 49 documents"."""
-    return " × ".join(
-        f"{count} {name if count == 1 else several(name)}" for name, count in n.items()
-    )
-
-
-def several(name: str) -> str:
-    """The plural of a unit's name: seeds, passages, theories."""
-    if name.endswith("s"):
-        return name
-    return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
+    return " × ".join(counted(count, name) for name, count in n.items())
 
 
 def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> list[Row]:

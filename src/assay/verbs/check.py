@@ -39,13 +39,13 @@ class Credited:
     around: Annotated[Numbers, More] = None
     """Activations that show which dimensions a random vector should fill."""
     heads: str = ""
-    """What the claim is about: heads as LAYER.HEAD, with commas; needs --of."""
+    """What the claim is about: heads as LAYER.HEAD, separated by commas; needs --of."""
     neurons: Annotated[str, More] = ""
     """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
     latents: Annotated[str, More] = ""
     """What the claim is about: numbers of latents; needs --of."""
     layer: int | None = None
-    """What the claim is about: a layer; needs --others, a list or how many layers there are."""
+    """What the claim is about: a layer. Needs --others: other layers, or how many there are."""
     site: Annotated[str, More] = ""
     """What the claim is about: a site; needs --others."""
     position: Annotated[str, More] = ""
@@ -59,14 +59,14 @@ class Credited:
     edge: Annotated[str, More] = ""
     """What the claim is about: an edge as SOURCE.TARGET; needs --of."""
     of: str = ""
-    """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a list with
-    commas."""
+    """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a
+    comma-separated list."""
     norms: Annotated[Numbers, More] = None
     """A size for each member of the pool, by which controls are matched; an .npy file."""
     rates: Annotated[Numbers, More] = None
     """How often each member of the pool is active, by which controls are matched; an .npy file."""
     others: str = ""
-    """Other layers, sites or positions, with commas."""
+    """Other layers, sites or positions, separated by commas."""
     other_text: Annotated[Several, More] = ()
     """Another text, cut or repeated to the length of --text."""
     paraphrase: Annotated[Several, More] = ()
@@ -163,8 +163,8 @@ def check(
     save: Annotated[Path | None, More] = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
-    """Judge a claim about what your own function measures, in any library. Assay calls it with and
-    without the thing that the claim is about, and with controls.
+    """Judge a claim about what your own function measures, in any library. Assay calls the function
+    with the thing that the claim is about, without it, and with controls.
 
     Parameters
     ----------

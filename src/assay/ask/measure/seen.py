@@ -15,6 +15,7 @@ from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.core.nouns import counted
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats
 from assay.subjects.chats import Chat
@@ -112,7 +113,8 @@ class Prompt:
         n = len(self.tokens)
         if isinstance(place, int):
             if not -n <= place < n:
-                raise DataError(f"{self.row.place} has {n} tokens, so none at position {place}")
+                tokens = counted(n, "token")
+                raise DataError(f"{self.row.place} has {tokens}, so none at position {place}")
             return place % n
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:
