@@ -104,7 +104,7 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(llama):
     notes = told(llama, shown, log_prob=("{right}", "{wrong}"))
     assert notes == [
         "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added, "
-        "up, such as ' return' (prompts, row 1)",
+        "such as ' return' (prompts, row 1)",
         "it: 1 of 2 prompts has answers that begin with the same token, such as ' return' "
         "(prompts, row 1)",
         "it: 1 of 2 prompts has an answer that follows a letter or number without a space, such "

@@ -3,6 +3,7 @@
 import json
 import math
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
+from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 
 V = assay.direction(ACTS, LABELS)
@@ -54,6 +56,9 @@ def test_what_a_direction_is_and_where_it_points():
     np.testing.assert_allclose(own.vector, wanted / 2)
     with pytest.raises(DataError, match="two labels, got 3"):
         assay.direction(ACTS[:3], [1, 2, 3])
+    narrow = ACTS[:, :-1]
+    with pytest.raises(DataError, match=rf"elsewhere= has rows of {narrow.shape[1]} numbers"):
+        assay.direction(ACTS, LABELS, elsewhere=[ACTS, narrow])
 
 
 def test_tensors_come_back_as_tensors():
@@ -631,3 +636,33 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
         "the 24 prompts are of 6 groups whose text says the same in different words" in n
         for n in v.remarks
     ), v
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--acts", "acts.npy", "--labels", "labels.npy", "--elsewhere", "narrow.npy"], "rows of"),
+        (["--vector", "labels.npy", "--elsewhere", "acts.npy"], "needs --acts and --labels"),
+        (["--vector", "none.npy"], "no file none.npy"),
+        (["--vector", "labels.npy", "--prompts", "none.csv"], "no file none.csv"),
+        (["--vector", "labels.npy", "--holds", "effect"], "compares nothing"),
+    ],
+)
+def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
+    tmp_path, monkeypatch, capsys, words, why
+):
+    """The file may load a model, which takes minutes."""
+    monkeypatch.chdir(tmp_path)
+    Path("hook.py").write_text("raise RuntimeError('this file was run')\n")
+    Path("prompts.csv").write_text("text\n" + "".join(f"{'a' * n}\n" for n in range(1, 25)))
+    for name, x in {
+        "acts": ACTS,
+        "narrow": ACTS[:, :-1],
+        "labels": np.array(LABELS, float),
+    }.items():
+        np.save(f"{name}.npy", x)
+    asked = {"--prompts": "prompts.csv", "--holds": "effect > 1"} | dict(
+        zip(words[::2], words[1::2], strict=True)
+    )
+    assert main(["check", "hook.py:f", *(w for pair in asked.items() for w in pair)]) == 2
+    assert why in " ".join(capsys.readouterr().err.split())

@@ -149,11 +149,17 @@ def direction(
         return x[np.flatnonzero(mask)], x[np.flatnonzero(~mask)]
 
     several = elsewhere if isinstance(elsewhere, list | tuple) else [elsewhere]
-    acts_of = pair(acts)
+    acts_of, others = pair(acts), [pair(x) for x in several if x is not None]
+    d = acts_of[0].shape[1]
+    if wrong := [x.shape[1] for x, _ in others if x.shape[1] != d]:
+        raise DataError(
+            f"elsewhere= has rows of {wrong[0]} numbers, and acts has rows of {d}; give the "
+            "activations of the same rows at a layer of the same width"
+        )
     vector = (learn or vectors.difference)(*acts_of)
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
-    return Direction(vector, acts_of, learn, tuple(pair(x) for x in several if x is not None))
+    return Direction(vector, acts_of, learn, tuple(others))
 
 
 def labels_of(labels: Any) -> list[Any]:

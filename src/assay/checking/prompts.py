@@ -84,9 +84,7 @@ class Given:
             function: a hash of the function that was asked.
         """
         if not ledger:
-            return [
-                f"not counted, as the ledger is off: how many claims were tried on these {what}"
-            ]
+            return [f"not counted (the ledger is off): how many claims were tried on these {what}"]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
         return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)

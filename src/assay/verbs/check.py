@@ -99,6 +99,8 @@ class Credited:
         from assay.checking.credited import direction
 
         if self.acts is None and self.labels is None:
+            if self.elsewhere is not None:
+                raise DataError("--elsewhere needs --acts and --labels, which the vector is from")
             return None if self.vector is None else _array(self.vector)
         if self.acts is None or self.labels is None or self.vector is not None:
             raise DataError("a vector is read from --vector, or learned from --acts and --labels")
@@ -204,23 +206,27 @@ def check(
     """
     from assay.ask.measure import own_code
     from assay.checking.check import check as checked
+    from assay.checking.prompts import Given
+    from assay.core.expression import parse
 
     if not own_code.is_written(function):
         raise DataError(
             f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; to "
             f"compare a record or a bundle with what is stored: assay verify {function}"
         )
-    module, name = own_code.module_of(function)
-    own = own_code.named(module, name, function)
     if prompts is None or not holds.strip():
         lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
         raise DataError(f"check needs {lacking}; assay check --help has an example")
+    parse(holds)
+    given, things = Given.read(prompts), credited.read()
+    module, name = own_code.module_of(function)  # last, because it may load a model
+    own = own_code.named(module, name, function)
     result = checked(
         sentence or holds,
         own,
-        prompts=prompts,
+        prompts=given.value,
         holds=holds,
-        **credited.read(),
+        **things,
         also=None if not also else own_code.named(module, also, function),
         controls=list(control) or None,
         draws=draws,
