@@ -69,7 +69,7 @@ SHOWN = texts(
         ({"log_prob": "y = 10 " * 20}, r"row 1: prompt and .* tokens, .* reads 64"),
         ({}, "got none of them"),
         ({"accuracy": (" a", " a")}, "the right text first"),
-        ({"rank": " a", "position": 40}, r"row 1 has \d tokens, so none at position 40"),
+        ({"rank": " a", "position": 40}, r"row 1 has no position 40: its length is \d"),
         ({"rank": " a", "position": "mean"}, "position is a number, a slot"),
         ({"entropy": True, "position": "{who}"}, r"row 1: position '\{who\}' is neither"),
         ({"generates": ("a",), "tokens": 60}, r"row 1: its \d tokens and 60 .*write tokens = 5\d"),

@@ -92,4 +92,4 @@ def test_a_run_that_is_not_as_it_was_stored_is_not_taken(copy, capsys):
     runs = len(measured(copy, "carries"))
     (copy / "again.toml").write_text(ASKED)
     assert command("run", copy, "again") == 0
-    assert f"{runs - 1} runs taken from carries" in capsys.readouterr().err
+    assert f"runs taken from carries, which measured the same: {runs - 1}" in capsys.readouterr().err

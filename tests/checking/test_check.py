@@ -290,11 +290,11 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
         ),
         ({"holds": "effect"}, ClaimError, "compares nothing"),
         ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
-        ({"prompts": ["a"]}, DataError, "has 1 prompt;"),
+        ({"prompts": ["a"]}, DataError, "has length 1;"),
         ({"unit": "colour"}, DataError, "no column 'colour'"),
         ({"draws": 0}, DataError, "1 or more"),
         ({"vector": None, "training": "a"}, ClaimError, "no control here"),
-        ({"vector": None, "source": ["a"]}, DataError, "1 entry for 24 prompts"),
+        ({"vector": None, "source": ["a"]}, DataError, "has length 1 for 24 prompts"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, why):

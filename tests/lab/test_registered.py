@@ -99,7 +99,7 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
     with pytest.raises(
         StoreError,
-        match=r"already stored on these seeds, with measures: 18 runs, drift/.* seed 100",
+        match=r"already measured on these seeds: drift/.* seed 100",
     ):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"

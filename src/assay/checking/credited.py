@@ -38,7 +38,6 @@ from assay.controls.table import (
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
-from assay.core.nouns import counted
 
 Learn = Callable[[Any, Any], Any]
 
@@ -143,8 +142,8 @@ def direction(
         x = x if is_tensor(x) else np.asarray(as_numpy(x), dtype=float)
         if x.ndim != 2 or len(x) != len(names):
             raise DataError(
-                f"activations have the shape {tuple(x.shape)}, with "
-                f"{counted(len(names), 'label')}; give one row for each"
+                f"activations have the shape {tuple(x.shape)}, and labels the length {len(names)}; "
+                "give one row for each"
             )
         return x[np.flatnonzero(mask)], x[np.flatnonzero(~mask)]
 
@@ -303,8 +302,7 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
     else:
         numbers = as_numpy(given).reshape(-1)
         if len(numbers) != len(pool):
-            have = counted(len(numbers), "number")
-            raise DataError(f"{name}= has {have} for a pool of {len(pool)}")
+            raise DataError(f"{name}= has length {len(numbers)} for a pool of {len(pool)}")
         sizes = dict(zip(pool, map(float, numbers), strict=True))
     if wrong := [item for item, size in sizes.items() if not 0 <= size < math.inf]:
         raise DataError(f"{name}= has {sizes[wrong[0]]:g} for {wrong[0]}; sizes are 0 or more")
@@ -338,8 +336,7 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
     """What is patched in: that of other rows, or of prompts that the author names."""
     own = prompts.column(value) if isinstance(value, str) else list(value)
     if len(own) != len(prompts):
-        entries = counted(len(own), "entry")
-        raise DataError(f"source= has {entries} for {len(prompts)} prompts; give one each")
+        raise DataError(f"source= has length {len(own)} for {len(prompts)} prompts; give one each")
     credited = Credited("source", lambda: ByRow(tuple(own)))
     names = [repr(x) for x in own]
     if options.others is None and (kinds := len({*names})) < FEW:
@@ -424,8 +421,7 @@ def training(
     """
     for x, y in ((examples, labels), *([other] if other else [])):
         if len(x) != len(y) or not len(x):
-            both = f"{counted(len(x), 'example')} and {counted(len(y), 'label')}"
-            raise DataError(f"a training has {both}; give as many")
+            raise DataError(f"a training has examples: {len(x)}, labels: {len(y)}; give as many")
     return Training(train, examples, labels, other)
 
 

@@ -37,7 +37,6 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
-from assay.core.nouns import counted
 from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
@@ -272,7 +271,7 @@ class _Rows:
                 f"others, which takes three, and a verdict takes {FEWEST}"
             )
         if texts is not None and len(texts) != len(x):
-            raise DataError(f"texts has {counted(len(texts), 'entry')} for {len(x)} rows of X")
+            raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
         group, same = _with_same_texts(group, texts)
         group, joined = _with_near_copies(x, positive, group)
         joined = [*same, *joined, *_suspicious(x, positive)]
@@ -486,13 +485,13 @@ def _labels(y: Any, count: int) -> tuple[np.ndarray, list[Any]]:
     names = labels_of(y)
     if len(names) != count:
         raise DataError(
-            f"y has {counted(len(names), 'label')} for {counted(count, 'row')}; "
-            "X has a row for each label: [row, column]"
+            f"y has length {len(names)}, and X has length {count}; X is [row, column], with a row "
+            "for each label"
         )
     if empty := [i for i, name in enumerate(names) if name is None or name != name]:
         raise DataError(f"y has no label for row {empty[0]}; leave such rows out")
     if len(kinds := sorted(set(names))) != 2:
-        raise DataError(f"y has {counted(len(kinds), 'kind')} of labels; give two kinds")
+        raise DataError(f"y must have labels of two kinds, got {len(kinds)}")
     return np.array([n == kinds[1] for n in names]), kinds
 
 
@@ -501,7 +500,7 @@ def _groups(groups: Any, count: int) -> np.ndarray:
         return np.arange(count)
     names = [str(g) for g in groups]
     if len(names) != count:
-        raise DataError(f"groups has {counted(len(names), 'entry')} for {count} rows of X")
+        raise DataError(f"groups has length {len(names)} for {count} rows of X")
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
 
 
@@ -548,8 +547,7 @@ def _parts(
         values = np.array([str(v) for v in shift])
         if len(values) != len(y) or len(np.unique(values)) < 2:
             kinds = len(np.unique(values))
-            has = f"{counted(len(values), 'value')} of {counted(kinds, 'kind')}"
-            raise DataError(f"shift= has {has} for {len(y)} rows")
+            raise DataError(f"shift= has length {len(values)} and {kinds} kinds, for {len(y)} rows")
         parts = []
         for value in np.unique(values):
             held = values == value

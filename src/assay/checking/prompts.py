@@ -13,7 +13,6 @@ from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
-from assay.core.nouns import counted
 from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.lab.judge import tried
@@ -39,8 +38,7 @@ class Given:
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:
-            have = counted(len(value), "prompt")
-            raise DataError(f"prompts= has {have}; a claim needs {FEWEST} or more")
+            raise DataError(f"prompts= has length {len(value)}; a claim needs {FEWEST} or more")
         return cls(value)
 
     def __len__(self) -> int:

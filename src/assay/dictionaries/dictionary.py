@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from assay.core.arrays import as_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.nouns import counted
 from assay.dictionaries.nonlinearity import from_json, projections
 from assay.dictionaries.rows import divide, multiply, per_token
 from assay.dictionaries.tensors import DictionaryTensors
@@ -212,9 +211,8 @@ class Dictionary(DictionaryTensors):
             )
         if x.ndim == 3 and len(x) not in (1, runs):
             raise DataError(
-                f"activations [run, b, d_in] must have {counted(runs, 'run')} as the "
-                f"dictionary has, got {list(x.shape)}; "
-                "of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
+                f"activations [run, b, d_in] must have as many runs as the dictionary, {runs}; "
+                f"got {list(x.shape)}; of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
             )
         return (x if x.ndim == 3 else x[None]).to(
             self.W_enc.dtype

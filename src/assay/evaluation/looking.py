@@ -251,7 +251,7 @@ def _ids(text: str, folder: models.ModelFolder, bos: bool, skip_first: int) -> l
     ids = [*folder.beginning(bos), *folder.tokenizer.encode(text)]
     if len(ids) < skip_first + 2:
         raise DataError(
-            f"the text has {counted(len(ids), 'token')}; give at least {skip_first + 2}, so that "
+            f"the text has length {len(ids)} in tokens; give at least {skip_first + 2}, so that "
             "there is a token to predict"
         )
     check_context(folder, len(ids), explicit=True)

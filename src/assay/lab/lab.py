@@ -11,7 +11,6 @@ from typing import Any
 from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
-from assay.core.nouns import counted
 from assay.core.results import ResultData
 from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, kept, looks, questions
@@ -103,7 +102,7 @@ class Lab:
         if first.missing and frozen.declared is None:  # what was frozen is measured for itself
             taken = take(self.store, experiment, first)
             for name, count in taken.items():
-                tell(Said(f"{counted(count, 'run')} taken from {name}, which measured the same"))
+                tell(Said(f"runs taken from {name}, which measured the same: {count}"))
             first = self.plan(experiment, chosen) if taken else first
         if first.missing:
             if experiment.materials is not None:

@@ -13,7 +13,6 @@ from assay.ask.measure.seen import Prompt, prompt, whole_slot
 from assay.ask.tables import Position, Positions
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.nouns import counted
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -83,7 +82,7 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
     sources = _sources(p, other, place, prompts)
     if sources is not None and len(sources) != len(p.all_at(place)):
         return (
-            f"its pair has {counted(len(sources), 'token')} at {place}, and it has "
+            f"at {place}, its pair has another number of tokens: {len(sources)}, and it has "
             f"{len(p.all_at(place))}; write pairs that have as many, or one token, such as the "
             "last of a slot"
         )
@@ -147,7 +146,7 @@ def aligned(
     if "q" in site.dims.split():
         if n != m:
             raise DataError(
-                f"{p.row.place} has {counted(n, 'token')}, and the text that is patched in has "
+                f"{p.row.place} has the length {n}, and the text that is patched in has "
                 f"{m}; {site} has a number for each pair of tokens, so both must have as many"
             )
         return rows

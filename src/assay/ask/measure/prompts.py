@@ -370,8 +370,7 @@ def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, 
     if table.levels or table.messages or table.corrupted:
         raise DataError(f"{name} has shots, and so no levels, messages or corrupted texts")
     if len({*table.shots}) < len(table.shots) or max(table.shots) >= len(rows):
-        fewer = f"fewer than the {counted(len(rows), 'row')}"
-        raise DataError(f"{name}: each number of shots once, and {fewer}")
+        raise DataError(f"{name}: each number of shots once, and fewer than the {len(rows)} rows")
     made = []
     for i, row in enumerate(rows):
         if both := {"shots", "row"} & {*row.columns}:
@@ -575,8 +574,7 @@ def _of_csv(name: str, text: str) -> Iterator[Record]:
             header = cells
             _check_header(place, header)
         elif len(cells) != len(header):
-            some = counted(len(cells), "cell")
-            raise DataError(f"{place} has {some}, and the header has {len(header)}")
+            raise DataError(f"{place}: cells here: {len(cells)}, in the header: {len(header)}")
         else:
             yield place, dict(zip(header, cells, strict=True))
 

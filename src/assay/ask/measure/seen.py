@@ -15,7 +15,6 @@ from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.tables import Answer, Direction, Position, Positions, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.nouns import counted
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats
 from assay.subjects.chats import Chat
@@ -113,8 +112,7 @@ class Prompt:
         n = len(self.tokens)
         if isinstance(place, int):
             if not -n <= place < n:
-                tokens = counted(n, "token")
-                raise DataError(f"{self.row.place} has {tokens}, so none at position {place}")
+                raise DataError(f"{self.row.place} has no position {place}: its length is {n}")
             return place % n
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:

@@ -11,7 +11,6 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import DataError
-from assay.core.nouns import counted
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import LONGEST, TOKENS, Loaded, Writing
@@ -108,8 +107,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         if room < q.new:
             raise Problem(
                 ASKED,
-                f"the prompt leaves room for {counted(max(0, room), 'new token')} of the "
-                f"{loaded.reader.limit} that are read; shorten it",
+                f"the prompt leaves room for {max(0, room)} more of the "
+                f"{loaded.reader.limit} tokens that are read; shorten it",
             )
         writing = _writing(loaded, q, room)
         if "stop" in query:

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.nouns import counted
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Passage, capture
 from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
@@ -230,7 +229,7 @@ class Reader:
         whole = [*(int(i) for i in ids), *([] if next_id is None else [int(next_id)])]
         if len(whole) < self.skip_first + 2:
             raise DataError(
-                f"the text has {counted(len(whole), 'token')}; give at least "
+                f"the text has length {len(whole)} in tokens; give at least "
                 f"{self.skip_first + 2}, so that there is something to predict"
             )
         if len(whole) > self.limit:

@@ -19,7 +19,6 @@ from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_j
 from assay.core.errors import AssayError, ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
-from assay.core.nouns import counted
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.judge import contents, families, looks, questions
@@ -422,8 +421,7 @@ def _seen(
     if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         of = "prompts" if by_rows else "seeds"
-        stored = f"already stored on these {of}, with measures: {counted(len(runs), 'run')}"
-        yield f"{stored}, {', '.join(runs[:3])}{more}", fresh
+        yield f"already measured on these {of}: {', '.join(runs[:3])}{more}", fresh
     for why in _find_begun_runs(store, experiment, preset, by_rows=by_rows):
         yield why, fresh
     ledger = Ledger(store)

@@ -25,7 +25,6 @@ from msgspec.structs import replace
 from assay.core.compute import Range, in_bytes
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
-from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
@@ -304,10 +303,9 @@ class _Shelf:
         # what a study says of training is in specs
         if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
-                f"made by another text of {self.experiment.name}'s file: "
-                f"{counted(len(other), 'cached run')}; if the change "
-                "affects training or measuring, raise version= or measured= in its Experiment, "
-                "so that they are made again"
+                f"cached runs made by another text of {self.experiment.name}'s file: {len(other)}; "
+                "if the change affects training or measuring, raise version= or measured= in its "
+                "Experiment, so that they are made again"
             )
         messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [
