@@ -113,7 +113,7 @@ REFUSED = {
     "a column without a name": ("csv", "a,,b\n1,2,3\n", r"line 1: column 2 of 3 has no name"),
     "a comma behind the header": ("csv", "a,b,\n1,2,\n", r"column 3 of 3 has no name"),
     "too few cells": ("csv", "a,b\n1,2\n3\n", r"line 3: cells here: 1, in the header: 2"),
-    "too many cells": ("csv", "a,b\n1,2,3\n", r"line 2 has 3 cells, and the header has 2"),
+    "too many cells": ("csv", "a,b\n1,2,3\n", r"line 2: cells here: 3, in the header: 2"),
     "an open quote": ("csv", 'a\n1\n"2\n3\n', r"line 3 is not CSV: a quote that opens in it"),
     "a letter behind a quote": ("csv", 'a\n"1"2\n', r"line 2 is not CSV"),
     "a header alone": ("csv", "a,b\n", r"has no prompts"),
