@@ -11,6 +11,7 @@ from msgspec import structs
 
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.expression import parse
 from assay.core.results import Judged
 from assay.report.statements import unexpected
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
@@ -207,7 +208,6 @@ def check(
     from assay.ask.measure import own_code
     from assay.checking.check import check as checked
     from assay.checking.prompts import Given
-    from assay.core.expression import parse
 
     if not own_code.is_written(function):
         raise DataError(
@@ -217,8 +217,7 @@ def check(
     if prompts is None or not holds.strip():
         lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
         raise DataError(f"check needs {lacking}; assay check --help has an example")
-    parse(holds)
-    given, things = Given.read(prompts), credited.read()
+    _, given, things = parse(holds), Given.read(prompts), credited.read()
     module, name = own_code.module_of(function)  # last, because it may load a model
     own = own_code.named(module, name, function)
     result = checked(
