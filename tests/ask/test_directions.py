@@ -351,7 +351,7 @@ def test_too_few_rows_of_a_label_are_counted(subject):
     here = rows_of(*ROWS[:2], text="{word} is {end}")
     table = direction(label="tone", difference=("good", "bad"))
     with pytest.raises(
-        DataError, match=r"none of the 1 prompts .* the 1 that have it are measured"
+        DataError, match=r"no prompt to learn from has .*: all that have it, 1, are measured"
     ):
         measured(subject[0], here, intervention(add="d"), tables=(table,))
 

@@ -69,7 +69,7 @@ SHOWN = texts(
         ({"log_prob": "y = 10 " * 20}, r"row 1: prompt and .* tokens, .* reads 64"),
         ({}, "got none of them"),
         ({"accuracy": (" a", " a")}, "the right text first"),
-        ({"rank": " a", "position": 40}, r"row 1 has \d tokens, so none at position 40"),
+        ({"rank": " a", "position": 40}, r"row 1 has no position 40: its length is \d"),
         ({"logit": " a", "position": "mean"}, "position is a number, a slot"),
         ({"entropy": True, "position": "{who}"}, r"row 1: position '\{who\}' is neither"),
         ({"generates": ("a",), "tokens": 60}, r"row 1: its \d tokens and 60 .*write tokens = 5\d"),
@@ -103,8 +103,8 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(llama):
     )
     notes = told(llama, shown, log_prob=("{right}", "{wrong}"))
     assert notes == [
-        "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
-        "up, such as ' return' (prompts, row 1)",
+        "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added, "
+        "such as ' return' (prompts, row 1)",
         "it: 1 of 2 prompts has answers that begin with the same token, such as ' return' "
         "(prompts, row 1)",
         "it: 1 of 2 prompts has an answer that follows a letter or number without a space, such "

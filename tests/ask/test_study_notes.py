@@ -303,7 +303,7 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
 )
 def test_what_is_hard_to_see_in_prompts_is_said(text, value, remark):
     said = remarks(load(Prompts(text=text, rows=({"city": value, "x": "y"},)), None))
-    assert said == ([f"prompts: 1 of 1 prompts has {remark} (prompts, row 1)"] if remark else [])
+    assert said == ([f"prompts: 1 of 1 prompt has {remark} (prompts, row 1)"] if remark else [])
 
 
 def test_slots_stand_next_to_the_columns_of_each_row():

@@ -93,7 +93,7 @@ def test_no_paper_and_no_training_are_spoken_of(page):
     said = visible(page)
     assert "New: no paper" not in said and ">published</th>" not in page
     assert "a study of" not in page
-    assert "trained runs" not in said and "for this model, these prompts" in said
+    assert "trained runs" not in said and "for this model and prompts like these" in said
 
 
 def test_a_paper_that_a_study_names_is_compared(folder, tmp_path):  # noqa: F811
@@ -149,8 +149,11 @@ def test_a_study_without_a_claim_says_what_it_is_about_and_what_its_plan_noted(
     page = " ".join(visible((tmp_path / "number.html").read_text()).split())
     for text in (ran, shown, page):
         assert note in text
-        assert "over 24 prompts" in text and "24 prompts of capitals.csv" in text
-    assert "scope: over 24 prompts" in ran and "An estimate is about this scope only" in page
+        assert "over 24 prompts;" not in text and "24 prompts of capitals.csv" in text
+    assert (
+        "scope: for this model and prompts like these; " in ran
+        and "An estimate is about this scope only" in page
+    )
 
 
 def test_the_scope_of_a_claim_names_the_sites_of_its_own_reads():

@@ -3,6 +3,7 @@
 import json
 import math
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
 from assay.checking.fingerprint import source
+from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 
 V = assay.direction(ACTS, LABELS)
@@ -55,6 +57,9 @@ def test_what_a_direction_is_and_where_it_points():
     np.testing.assert_allclose(own.vector, wanted / 2)
     with pytest.raises(DataError, match="two labels, got 3"):
         assay.direction(ACTS[:3], [1, 2, 3])
+    narrow = ACTS[:, :-1]
+    with pytest.raises(DataError, match=rf"elsewhere= has rows of {narrow.shape[1]} numbers"):
+        assay.direction(ACTS, LABELS, elsewhere=[ACTS, narrow])
 
 
 def test_tensors_come_back_as_tensors():
@@ -146,7 +151,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
     off = check(ledger=False)
     assert counted(off) == [
-        "how many claims were tried on these prompts is not counted: the ledger is off"
+        "not counted (the ledger is off): how many claims were tried on these prompts"
     ]
     off.save(tmp_path / "x.assay")
     assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
@@ -286,11 +291,11 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
         ),
         ({"holds": "effect"}, ClaimError, "compares nothing"),
         ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
-        ({"prompts": ["a"]}, DataError, "has 1 prompts"),
+        ({"prompts": ["a"]}, DataError, "has length 1;"),
         ({"unit": "colour"}, DataError, "no column 'colour'"),
         ({"draws": 0}, DataError, "1 or more"),
         ({"vector": None, "training": "a"}, ClaimError, "no control here"),
-        ({"vector": None, "source": ["a"]}, DataError, "1 entries for 24 prompts"),
+        ({"vector": None, "source": ["a"]}, DataError, "has length 1 for 24 prompts"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, why):
@@ -643,3 +648,33 @@ def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path
 
     path.write_text("def measured(text):\n    return float(\n        len(\n")
     assert source(edited_since.measured) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--acts", "acts.npy", "--labels", "labels.npy", "--elsewhere", "narrow.npy"], "rows of"),
+        (["--vector", "labels.npy", "--elsewhere", "acts.npy"], "needs --acts and --labels"),
+        (["--vector", "none.npy"], "no file none.npy"),
+        (["--vector", "labels.npy", "--prompts", "none.csv"], "no file none.csv"),
+        (["--vector", "labels.npy", "--holds", "effect"], "compares nothing"),
+    ],
+)
+def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
+    tmp_path, monkeypatch, capsys, words, why
+):
+    """The file may load a model, which takes minutes."""
+    monkeypatch.chdir(tmp_path)
+    Path("hook.py").write_text("raise RuntimeError('this file was run')\n")
+    Path("prompts.csv").write_text("text\n" + "".join(f"{'a' * n}\n" for n in range(1, 25)))
+    for name, x in {
+        "acts": ACTS,
+        "narrow": ACTS[:, :-1],
+        "labels": np.array(LABELS, float),
+    }.items():
+        np.save(f"{name}.npy", x)
+    asked = {"--prompts": "prompts.csv", "--holds": "effect > 1"} | dict(
+        zip(words[::2], words[1::2], strict=True)
+    )
+    assert main(["check", "hook.py:f", *(w for pair in asked.items() for w in pair)]) == 2
+    assert why in " ".join(capsys.readouterr().err.split())

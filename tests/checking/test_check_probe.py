@@ -257,14 +257,14 @@ def test_without_a_condition_it_is_a_table():
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"y": Y[:5]}, "5 labels for 120 rows"),
+        ({"y": Y[:5]}, "y has length 5, and X has length 120"),
         ({"y": np.where(np.arange(N) == 3, np.nan, Y)}, "no label for row 3"),
         ({"X": np.ones((N, 3))}, "same numbers in every row"),
-        ({"y": [0, 1, 2] * 40}, "3 kinds"),
-        ({"groups": [1, 2]}, "2 entries"),
+        ({"y": [0, 1, 2] * 40}, "labels of two kinds, got 3"),
+        ({"groups": [1, 2]}, "groups has length 2"),
         ({"groups": [1] * N}, "one group"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
-        ({"texts": ["a"]}, "1 entries"),
+        ({"texts": ["a"]}, "has length 1"),
         ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),
         ({"folds": 5, "groups": np.arange(N) % 3}, "groups, 3; got 5"),
         ({"folds": 5, "y": np.arange(N) < 3}, "one label alone"),

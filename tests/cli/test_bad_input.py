@@ -109,7 +109,7 @@ CASES = {
         f"run superposition --set steps={10**20}", r"steps must be less than 2\^63"
     ),
     "plan all at once": Case("plan catalogue", "which only assay series and assay verify"),
-    "no such device": Case("run own.py --device cuda:99", "this machine has cpu"),
+    "no such device": Case("run own.py --device cuda:99", "on this machine; it has cpu"),
     "nothing stored": Case("show own.py", "has not been run; .* run: assay run"),
     "damaged run": Case(
         "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged

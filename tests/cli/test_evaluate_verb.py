@@ -78,7 +78,7 @@ REFUSED = {
     "no such part": (("evaluate", "d.safetensors", *ON, "--part", "tset"), '"test"'),
     "no such device": (
         ("evaluate", "d.safetensors", *ON, "--device", "cuda:9"),
-        "this machine has cpu",
+        "on this machine; it has cpu",
     ),
     "nothing to look at": (
         ("features", "", "--dictionary", "d.safetensors", "--model", "model"),

@@ -124,10 +124,12 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     assert (flat.low, flat.high) == (-math.inf, math.inf) and "anywhere" in flat.words
     whole = crossing((1.0, 0.5, 0.0), 0.5)
     assert whole.words == f"crosses 0.5 at depth 2 [{whole.low:.3g}, {whole.high:.3g}]"
-    # A straight line lies near 2.5, whatever the curve does where nobody measured.
+    # A straight line lies near 2.5; a curve that jumps may do so anywhere between the levels.
     jump = crossing((1.0, 1.0, 0.0), 0.5)
     where = "between depth 2 and 3; on a straight line between them, at 2.5 ["
     assert jump.words.startswith(f"crosses 0.5 {where}")
+    assert jump.words.endswith("]; if the curve jumps, anywhere between them")
+    assert "jumps" not in near.words + twice.words + whole.words
     # Half of the units lie above 0 at the first level, and the sweep does not show what was before.
     first, last = crossing((0.0, -0.5, -1), 0), crossing((1.0, 0.5, 0.0), 0)
     assert first.words == f"crosses 0 at or before depth 1 [{first.high:.3g} or less]"

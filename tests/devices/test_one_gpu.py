@@ -27,4 +27,4 @@ def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_a_gpu_that_is_not_there_is_one_line(name, capsys, tmp_path):
     assert main(["run", "superposition", "--device", name, "--root", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.strip() == f"--device {name} is not here; this machine has cpu"
+    assert capsys.readouterr().err.strip() == f"no device {name} on this machine; it has cpu"

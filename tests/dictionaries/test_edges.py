@@ -39,7 +39,9 @@ def one(nonlinearity=None, own=None, **more):
 
 def test_windows_in_place_of_rows_are_refused_with_what_to_do():
     for read in (one().encode, one().reconstruct):
-        with pytest.raises(DataError, match=r"must have 1 runs .*got \[3, 4, 6\].*flatten\(0, 1\)"):
+        with pytest.raises(
+            DataError, match=r"as many runs as the dictionary, 1; got \[3, 4, 6\].*flatten\(0, 1\)"
+        ):
             read(drawn(3, 4, D))
     assert one().reconstruct(drawn(1, 4, D)).shape == (1, 4, D)
 

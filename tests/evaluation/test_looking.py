@@ -132,7 +132,7 @@ def test_what_cannot_be_looked_at(model, tmp_path):
         DataError, match="make it with: assay run gated-sae, or name one with --dictionary"
     ):
         look(TEXT, model=model, root=tmp_path)
-    with pytest.raises(DataError, match="the text has 1 tokens; give at least 3"):
+    with pytest.raises(DataError, match="the text has length 1 in tokens; give at least 3"):
         look("x", plain(), model=model, root=tmp_path)
     with pytest.raises(DataError, match="give at least 92, so that"):
         look(TEXT, plain(), model=model, skip_first=90, root=tmp_path)

@@ -21,7 +21,7 @@ def test_bars_are_as_high_as_their_counts_and_an_empty_bin_has_none():
     assert re.findall("<title>(.*?)</title>", svg) == [
         "0 to 1: 4 tokens",
         "1 to 2: 0 tokens",
-        "2 to 3: 1 tokens",
+        "2 to 3: 1 token",
         "3 to 4: 2 tokens",
     ]
     assert "tokens in each: 4, 0, 1, 2" in svg

@@ -83,7 +83,7 @@ def test_one_without_specs_or_scope_is_refused(both):
 
 def test_an_unknown_preset_names_all_of_them(both):
     with pytest.raises(
-        ExperimentError, match="no preset 'tiny'; presets: smoke, default, full, hill"
+        ExperimentError, match="no preset 'tiny'; known: default, full, hill, smoke"
     ):
         override(both[0], "tiny")
     with pytest.raises(ExperimentError, match="not every experiment has a preset 'hill'"):

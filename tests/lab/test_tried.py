@@ -93,7 +93,7 @@ def test_a_claim_on_another_column_counts_for_the_table(judged):
 
 
 def test_without_the_ledger_nothing_is_noted_and_the_output_says_so(judged):
-    assert "is not counted: --no-ledger" in judged(TABLE, CLAIM, "--no-ledger")
+    assert "not counted (the ledger is off): how many" in judged(TABLE, CLAIM, "--no-ledger")
     assert not tried.file().exists()
     tried.file().parent.parent.mkdir(parents=True, exist_ok=True)
     tried.file().parent.write_text("no folder")

@@ -63,6 +63,17 @@ def edited(path, change):
     path.write_text(json.dumps(data))
 
 
+def test_a_bundle_reports_the_challenges_to_its_record(folder):
+    """The committed contest says that random directions satisfy claim 1 of superposition too."""
+    code, out = said("verify", str(folder))
+    readme = (folder / "README.md").read_text()
+    assert code == 0
+    for words in (out, readme):
+        assert "claim 1 is unspecific by a contest (2026-11): by-hand (random directions" in words
+        assert "claim 2 still holds after a contest" in words
+    assert "● holds, later unspecific" in readme
+
+
 def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(written, folder):
     for path in (written, folder):
         code, out = said("verify", str(path))

@@ -108,7 +108,7 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
         "Forecast: it holds. With its controls, only 0% of such experiments would decide it: it "
         "is underpowered.",
         "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
-        "6 seeds are enough to decide it without its controls.",
+        "Without its controls, 6 seeds would decide it.",
     ]
     first, *_, need = outlined(replace(prospect, power=1.0))
     assert first == (

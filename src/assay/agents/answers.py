@@ -16,6 +16,7 @@ from assay.ask.planned import Gap, Planned
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
+from assay.core.nouns import counted
 from assay.core.reasons import COMMAND, explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.jobs.folder import Job, State
@@ -51,7 +52,7 @@ def planned(key: str, plan: Planned, gaps: Sequence[Gap], looks: Looks, rests: S
     runs = plan.cached + plan.missing
     return {
         "told": (
-            f"{plan.missing} of {runs} runs are missing, {takes}"
+            f"{plan.missing} of {counted(runs, 'run')} are missing, {takes}"
             if plan.missing
             else "Everything is stored already"
         ),
@@ -174,7 +175,7 @@ def submitted(
         if experiment and preset
         else "not known: the experiment is not here, or may not run here"
     )
-    stored = f"; {done:,} of {asked['runs']:,} runs are stored" if done is not None else ""
+    stored = f"; {done:,} of {counted(asked['runs'], 'run')} are stored" if done is not None else ""
     said = last_line(job.path / "log") if state.status == "running" else ""
     if said.startswith(WAITING):
         stored += f"; {said}"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from assay.ask.freezing import about, kin
 from assay.ask.planned import Planned, frozen
 from assay.core.experiment import Experiment
-from assay.core.plain import plural
+from assay.core.nouns import counted, plural
 from assay.core.results import Inference, ResultData
 from assay.lab import catalogue
 from assay.lab.judge import looks, registered
@@ -122,7 +122,7 @@ def exact(data: ResultData) -> tuple[str, ...]:
 def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     facts = _run_facts(record["provenance"], record.get("commit"))
-    sentence = f"{facts['runs']} runs, which were not made on this machine for you"
+    sentence = f"{counted(facts['runs'], 'run')}, not made on this machine for you"
     return Source(kind="committed record", told=sentence, **facts)
 
 
@@ -139,7 +139,7 @@ def of_store(data: ResultData, cached: int | None) -> Source:
     facts = _run_facts(data.provenance)
     new = None if cached is None else facts["runs"] - cached
     split = "" if cached is None else f", {new} of them made for this question"
-    sentence = f"{facts['runs']} runs in this store{split}"
+    sentence = f"{counted(facts['runs'], 'run')} in this store{split}"
     return Source(kind="store", told=sentence, cached=cached, new=new, **facts)
 
 
@@ -148,7 +148,7 @@ def of_plan(plan: Planned) -> Source:
     runs = plan.cached + plan.missing
     return Source(
         kind="nothing yet",
-        told=f"{plan.cached} of {runs} runs are stored, and {plan.missing} would be made",
+        told=f"{plan.cached} of {counted(runs, 'run')} are stored; {plan.missing} would be made",
         runs=runs,
         cached=plan.cached,
         new=0,
@@ -162,8 +162,8 @@ def of_table(rows: int, text: str) -> Source:
     return Source(
         kind="your table",
         told=(
-            f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
-            "they were looked at"
+            f"{counted(rows, 'row')} that you gave; Assay does not know how they were measured, or "
+            "how often they were looked at"
         ),
         runs=rows,
         keys=provenance.digest(text),

@@ -45,7 +45,7 @@ from assay.ask.text import measures_named
 from assay.core import compute
 from assay.core.errors import AssayError, DataError, ModelError, nearest
 from assay.core.intervals import FOLD
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT

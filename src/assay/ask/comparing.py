@@ -46,7 +46,7 @@ from assay.core.expression import PAIRED, Together, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
 from assay.core.judging import FEWEST_ALONE
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reading import LazyArms
 from assay.subjects.sizes import read_sizes
 

@@ -180,8 +180,8 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
             "same for each"
         ]
     return [
-        f"the {count} runs of each arm are {count} draws of what controls choose at random; they "
-        "share what the model itself computes, in which nothing is random"
+        f"each arm has {count} runs because the controls make random choices; the model's own "
+        f"computation is not random, and is done once for all {count}"
     ]
 
 

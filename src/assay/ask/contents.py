@@ -6,6 +6,7 @@ scope: for which models, prompts and sites the verdicts speak."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ from assay.ask.wording import condition
 from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment, Rows
+from assay.core.nouns import counted
 from assay.data import corpus as corpora
 from assay.lab.plan.plan import ROOT
 from assay.subjects import chats
@@ -270,7 +272,10 @@ def spoken_scope(study: Study, words: str, said: str = "") -> str:
     it names, where it names some."""
     if study.model and not study.train:
         asked = "these models" if study.model[1:] else "this model"
-        words = words.replace(TRAINED, f"for {asked}, these prompts")
+        words = words.replace(TRAINED, f"for {asked} and prompts like these")
+        over, _, others = words.partition("; ")
+        if re.search(rf"\b{re.escape(over.removeprefix('over '))} of ", others):
+            words = others  # how many prompts there are is said with their file
     named: dict[str, set[str]] = {}
     columns: Sequence[Column] = ()
     for compared in (True, False):  # of a claim, or of an estimate
@@ -361,7 +366,7 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
                 name = some.table.file or (some.table.name if part.task.than else "")
                 of = f" of {name}" if name else ""
                 which = f" where {some.selection.condition}" if some.selection else ""
-                in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}{which}"
+                in_words[some.table.name] = f"{counted(len(part.task.rows), 'prompt')}{of}{which}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)

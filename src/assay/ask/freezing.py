@@ -14,7 +14,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.power import FEWEST, decidable
 from assay.lab import catalogue
 from assay.lab.judge import registered

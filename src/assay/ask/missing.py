@@ -25,7 +25,7 @@ from assay.core.compute import duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.intervals import FEWEST_FOLDS, FOLD
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.lab import catalogue
@@ -112,7 +112,7 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
     few for a verdict."""
     assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
-        how = "name one in a claim or an estimate to have it measured"
+        how = "name one in a claim or an estimate"
         default = f"{', '.join(idle)} are left out, because no claim or estimate needs them"
         assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
@@ -247,7 +247,7 @@ def _unnamed(text: Text) -> list[Gap]:
             continue
         named = sides.named_arms(text, arms)
         if idle := [a for a in arms if named and a not in named]:
-            how = 'name one in a claim or an estimate, or list it in arms = ["…"], to have it run'
+            how = 'name one in a claim or an estimate, or list it in arms = ["…"]'
             default = f"{', '.join(idle)} left out, as no claim or estimate names them"
             assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
     return assumptions

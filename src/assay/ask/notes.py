@@ -28,7 +28,7 @@ from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
-from assay.core.plain import plural
+from assay.core.nouns import counted, plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -569,7 +569,7 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
         column = source.column(direction.label)
         count = sum(column.count(str(label)) for label in labels)
     split = f", by whole values of {source.table.split}" if source.table.split else ""
-    return f"from {count} prompts of {source.table.name}{split}, "
+    return f"from {counted(count, 'prompt')} of {source.table.name}{split}, "
 
 
 # what a colleague would say -----------------------------------------------------------------------
@@ -609,8 +609,8 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
-            f"the two texts differ at {there[0].position} itself, so the patch may be no more than "
-            "a change of the input; patch a later token"
+            f"the two prompts differ at {there[0].position} itself, so the patch may amount to "
+            "editing the prompt; patch a later token instead"
         )
 
 

@@ -14,7 +14,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.measures import sizes
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab.catalogue import entry

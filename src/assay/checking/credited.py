@@ -142,17 +142,23 @@ def direction(
         x = x if is_tensor(x) else np.asarray(as_numpy(x), dtype=float)
         if x.ndim != 2 or len(x) != len(names):
             raise DataError(
-                f"activations have the shape {tuple(x.shape)}, and there are {len(names)} labels; "
+                f"activations have the shape {tuple(x.shape)}, and labels the length {len(names)}; "
                 "give one row for each"
             )
         return x[np.flatnonzero(mask)], x[np.flatnonzero(~mask)]
 
     several = elsewhere if isinstance(elsewhere, list | tuple) else [elsewhere]
-    acts_of = pair(acts)
+    acts_of, others = pair(acts), [pair(x) for x in several if x is not None]
+    d = acts_of[0].shape[1]
+    if wrong := [x.shape[1] for x, _ in others if x.shape[1] != d]:
+        raise DataError(
+            f"elsewhere= has rows of {wrong[0]} numbers, and acts has rows of {d}; give the "
+            "activations of the same rows at a layer of the same width"
+        )
     vector = (learn or vectors.difference)(*acts_of)
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
-    return Direction(vector, acts_of, learn, tuple(pair(x) for x in several if x is not None))
+    return Direction(vector, acts_of, learn, tuple(others))
 
 
 def labels_of(labels: Any) -> list[Any]:
@@ -296,7 +302,7 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
     else:
         numbers = as_numpy(given).reshape(-1)
         if len(numbers) != len(pool):
-            raise DataError(f"{name}= has {len(numbers)} numbers for a pool of {len(pool)}")
+            raise DataError(f"{name}= has length {len(numbers)} for a pool of {len(pool)}")
         sizes = dict(zip(pool, map(float, numbers), strict=True))
     if wrong := [item for item, size in sizes.items() if not 0 <= size < math.inf]:
         raise DataError(f"{name}= has {sizes[wrong[0]]:g} for {wrong[0]}; sizes are 0 or more")
@@ -330,7 +336,7 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
     """What is patched in: that of other rows, or of prompts that the author names."""
     own = prompts.column(value) if isinstance(value, str) else list(value)
     if len(own) != len(prompts):
-        raise DataError(f"source= has {len(own)} entries for {len(prompts)} prompts; give one each")
+        raise DataError(f"source= has length {len(own)} for {len(prompts)} prompts; give one each")
     credited = Credited("source", lambda: ByRow(tuple(own)))
     names = [repr(x) for x in own]
     if options.others is None and (kinds := len({*names})) < FEW:
@@ -366,7 +372,8 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
     for seed in range(options.draws):
         credited.add(WORDS, picks.reordered(value, seed))
     if options.others is None:
-        credited.missing(LENGTH, "give others=[other texts], cut or repeated to its length")
+        how = "others= (--other-text in a shell), which are cut or repeated to the length of yours"
+        credited.missing(LENGTH, f"give other texts with {how}")
     else:
         texts = [options.others] if isinstance(options.others, str) else options.others
         credited.add(LENGTH, *(picks.with_as_many_words(x, value) for x in texts))
@@ -414,7 +421,7 @@ def training(
     """
     for x, y in ((examples, labels), *([other] if other else [])):
         if len(x) != len(y) or not len(x):
-            raise DataError(f"a training has {len(x)} examples and {len(y)} labels; give as many")
+            raise DataError(f"a training has examples: {len(x)}, labels: {len(y)}; give as many")
     return Training(train, examples, labels, other)
 
 

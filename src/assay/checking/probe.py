@@ -264,7 +264,7 @@ class _Rows:
                 f"others, which takes three, and a verdict takes {FEWEST}"
             )
         if texts is not None and len(texts) != len(x):
-            raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
+            raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
         group, same = _with_same_texts(group, texts)
         group, joined = _with_near_copies(x, positive, group)
         joined = [*same, *joined, *_suspicious(x, positive)]
@@ -463,12 +463,13 @@ def _labels(y: Any, count: int) -> tuple[np.ndarray, list[Any]]:
     names = labels_of(y)
     if len(names) != count:
         raise DataError(
-            f"y has {len(names)} labels for {count} rows; X has a row for each label: [row, column]"
+            f"y has length {len(names)}, and X has length {count}; X is [row, column], with a row "
+            "for each label"
         )
     if empty := [i for i, name in enumerate(names) if name is None or name != name]:
         raise DataError(f"y has no label for row {empty[0]}; leave such rows out")
     if len(kinds := sorted(set(names))) != 2:
-        raise DataError(f"y has {len(names)} labels of {len(kinds)} kinds; give two kinds")
+        raise DataError(f"y must have labels of two kinds, got {len(kinds)}")
     return np.array([n == kinds[1] for n in names]), kinds
 
 
@@ -477,7 +478,7 @@ def _groups(groups: Any, count: int) -> np.ndarray:
         return np.arange(count)
     names = [str(g) for g in groups]
     if len(names) != count:
-        raise DataError(f"groups has {len(names)} entries for {count} rows of X")
+        raise DataError(f"groups has length {len(names)} for {count} rows of X")
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
 
 

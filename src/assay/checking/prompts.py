@@ -38,7 +38,7 @@ class Given:
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:
-            raise DataError(f"prompts= has {len(value)} prompts; a claim needs {FEWEST} or more")
+            raise DataError(f"prompts= has length {len(value)}; a claim needs {FEWEST} or more")
         return cls(value)
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class Given:
             function: a hash of the function that was asked.
         """
         if not ledger:
-            return [f"how many claims were tried on these {what} is not counted: the ledger is off"]
+            return [f"not counted (the ledger is off): how many claims were tried on these {what}"]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
         return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)

@@ -30,6 +30,7 @@ from assay import verbs
 from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
+from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.core.schema import schema
 from assay.verbs.verb import MORE, Call, Described
@@ -57,7 +58,7 @@ class Help(DefaultFormatter):
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print a panel."""
         if panel.title == MORE.name and not self.whole:
-            console.print(f"    {len(panel.entries)} more options: --help-all")
+            console.print(f"    {counted(len(panel.entries), 'more option')}: --help-all")
         else:
             entries = [evolve(e, default=None) if e.default == '""' else e for e in panel.entries]
             super().__call__(console, options, panel.copy(entries=entries))

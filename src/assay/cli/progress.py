@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from assay.core.compute import Range
+from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.evaluation.watching import Begun, Remaining, Warned
 from assay.lab.work.events import (
@@ -127,12 +128,12 @@ class Display(LiveLines):
                 each = max(Counter(r.job.arm for r in event.plan.rows).values(), default=0)
                 what = f" ({each} draws of the controls in each arm)" if self.draws else ""
                 return (
-                    f"{self.name}: {self.total} runs{what}, {self.stored} stored, {missing} to "
-                    f"run{took}"
+                    f"{self.name}: {counted(self.total, 'run')}{what}, {self.stored} stored, "
+                    f"{missing} to run{took}"
                 )
             case Started():
                 self.stages[event.group] = event
-                runs = f"{event.runs} {'run' if event.runs == 1 else 'runs'}"
+                runs = counted(event.runs, "run")
                 return f"{batch(event.arms, event.seeds)}: {runs} started"
             case Progress():
                 self.stages[event.group] = event
@@ -142,8 +143,8 @@ class Display(LiveLines):
                 self.stages.pop(event.group, None)
                 self.stored, self.total, self.eta = event.done, event.total, event.eta
                 return (
-                    f"{', '.join(event.arms)}: stored, {self.stored} of {self.total} "
-                    f"runs{self.left()}"
+                    f"{', '.join(event.arms)}: stored, {self.stored} of "
+                    f"{counted(self.total, 'run')}{self.left()}"
                 )
             case Failed():
                 self.stages.pop(event.group, None)
@@ -161,7 +162,7 @@ class Display(LiveLines):
     def lines(self) -> Sequence[Text]:
         """The lines shown on a terminal now."""
         spent = duration(time.monotonic() - self.started)
-        state = f"{self.stored} of {self.total} runs stored, {spent} so far{self.left()}"
+        state = f"{self.stored} of {counted(self.total, 'run')} stored, {spent} so far{self.left()}"
         stages = (bar(event, stage(event)) for event in self.stages.values())
         waits = map(Text, wrap(self.waiting, self.console.width - 1))
         return [Text(f"{self.name}  {state}"), *waits, *stages]

@@ -16,7 +16,7 @@ from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.power import FEWEST
 
 UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"

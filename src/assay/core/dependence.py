@@ -18,7 +18,7 @@ from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, s
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import Statistic
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
 from assay.core.wordings import spelling, wordings

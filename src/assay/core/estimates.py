@@ -27,7 +27,7 @@ from assay.core.judging import (
     grouped,
     groups_in_words,
 )
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.results import Crossing, Curve, Estimated, Verified
 from assay.core.schema import to_json
@@ -327,7 +327,10 @@ def _words(
         return f"crosses {value}{times} {at} {over} {places}{limits_text}"
     between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
     line = "on a straight line between them, at"
-    return f"crosses {value}{times} between {over} {between}; {line} {places}{limits_text}"
+    a, b = stretches[0] or (math.nan, math.nan)
+    # nothing was measured between them, so the interval is only as good as the straight line
+    jump = "; if the curve jumps, anywhere between them" if a < low <= high < b else ""
+    return f"crosses {value}{times} between {over} {between}; {line} {places}{limits_text}{jump}"
 
 
 def _stretch(x: float, levels: Sequence[float]) -> tuple[float, float] | None:

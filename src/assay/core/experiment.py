@@ -398,7 +398,7 @@ class Experiment(Generic[S]):
     def preset(self, name: str) -> tuple[S, ...]:
         """Give the specs of a preset. Raises: ExperimentError for an unknown one."""
         if name not in self.presets:
-            raise ExperimentError(f"no preset {name!r}; presets: {', '.join(self.presets)}")
+            raise ExperimentError(f"no preset {name!r}; {nearest(name, self.presets)}")
         other = self.elsewhere.get(name)
         return other.specs if other else getattr(self, name)
 

@@ -26,8 +26,8 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared_training
 from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
+from assay.core.nouns import plural
 from assay.core.outlying_units import warning
-from assay.core.plain import plural
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
     LEARNED,
@@ -216,8 +216,8 @@ def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
-        "more units do not help: it is about at the threshold itself; claim a larger effect, with "
-        f"a threshold nearer to the estimate, {ours:.3g}"
+        "more units do not help: it lies almost exactly on the threshold; claim a larger effect, "
+        f"with a threshold nearer to the estimate, {ours:.3g}"
     )
 
 
@@ -1061,7 +1061,7 @@ def describe_method(
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
         return f"{words}{apart}; exact for values between {bounds[0]:g} and {bounds[1]:g}"
     few = min(n, default=FEWEST) < FEWEST
-    both = "contains Student's t interval and the one corrected for skew"
+    both = "the smallest that contains Student's t interval and the skew-corrected one"
     words += "; Student's t interval" if few else f"; {both}"
     if FOLD in units:
         return f"{words}, widened for the training data that folds share (Nadeau and Bengio)"

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from assay.core.claims import Claim, unscale
 from assay.core.intervals import Interval
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.rng import normal
 
 RATE = 0.01

@@ -64,14 +64,3 @@ _write = json.JSONEncoder(
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
     return _write(value)
-
-
-def plural(unit: str, n: int) -> str:
-    """The name of n units: 1 seed, 6 seeds, 6 densities."""
-    return (
-        unit
-        if n == 1 or unit.endswith("s")
-        else f"{unit[:-1]}ies"
-        if unit.endswith("y") and unit[-2:-1] not in "aeiou"
-        else f"{unit}s"
-    )

@@ -22,7 +22,7 @@ from assay.core.claims import Claim, unscale
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.results import Price, control_level
 from assay.core.rng import normal
 

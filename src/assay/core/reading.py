@@ -13,7 +13,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.plain import plural
+from assay.core.nouns import plural
 
 Levels = frozenset
 MADE_OF = "derived from"

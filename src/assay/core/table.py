@@ -29,7 +29,7 @@ from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reading import LEARNED, Others, Table, tabulate
 from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price

@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.heavy import xr
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.core.rows import EMPTY, Names, is_text, places

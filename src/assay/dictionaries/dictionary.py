@@ -211,9 +211,8 @@ class Dictionary(DictionaryTensors):
             )
         if x.ndim == 3 and len(x) not in (1, runs):
             raise DataError(
-                f"activations [run, b, d_in] must have {runs} runs as the dictionary, got "
-                f"{list(x.shape)}; "
-                "of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
+                f"activations [run, b, d_in] must have as many runs as the dictionary, {runs}; "
+                f"got {list(x.shape)}; of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
             )
         return (x if x.ndim == 3 else x[None]).to(
             self.W_enc.dtype

@@ -12,6 +12,7 @@ import numpy as np
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.core.nouns import counted
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.sums import outlier_limit
 from assay.evaluation import file_statements, sources
@@ -88,8 +89,9 @@ class Look:
     def __repr__(self) -> str:
         features = ", ".join(f"{f['feature']} ({f['delta']:+.3f})" for f in self.features[:3])
         return (
-            f"<Look at {len(self.tokens)} tokens: {len(self.features)} features, first "
-            f"{features}; to_pandas() has the activations>"
+            f"<Look at {counted(len(self.tokens), 'token')}: "
+            f"{counted(len(self.features), 'feature')}, first {features}; "
+            "to_pandas() has the activations>"
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -249,7 +251,7 @@ def _ids(text: str, folder: models.ModelFolder, bos: bool, skip_first: int) -> l
     ids = [*folder.beginning(bos), *folder.tokenizer.encode(text)]
     if len(ids) < skip_first + 2:
         raise DataError(
-            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that "
+            f"the text has length {len(ids)} in tokens; give at least {skip_first + 2}, so that "
             "there is a token to predict"
         )
     check_context(folder, len(ids), explicit=True)

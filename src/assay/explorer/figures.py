@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from assay.core.nouns import counted, plural
 from assay.explorer.render import number
 
 HIGH = 96
@@ -15,16 +16,16 @@ HIGH = 96
 
 
 def histogram(
-    counts: Sequence[int], edges: Sequence[float], subject: str, unit: str = "tokens"
+    counts: Sequence[int], edges: Sequence[float], subject: str, unit: str = "token"
 ) -> Markup:
     """Bars of counts between edges, drawn equally wide; hovering tells a bar's bounds and count.
-    `of` says what is counted."""
+    `unit` is the noun of what is counted."""
     if not counts or len(edges) != len(counts) + 1:
         return Markup()
     highest, width = max(counts) or 1, 100 / len(counts)
     unit_text = escape(unit)
     bars = "".join(
-        f"<g><title>{number(low)} to {number(high)}: {count:,} {unit_text}</title><rect "
+        f"<g><title>{number(low)} to {number(high)}: {counted(count, unit_text)}</title><rect "
         'class="hit" '
         f'x="{i * width:.3f}%" y="0" '
         f'width="{width:.3f}%" '
@@ -32,9 +33,8 @@ def histogram(
         for i, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     )
     label = (
-        f"{subject}, from {number(edges[0])} to {number(edges[-1])} in {len(counts)} bins; {unit} "
-        "in "
-        f"each: {', '.join(map(str, counts))}"
+        f"{subject}, from {number(edges[0])} to {number(edges[-1])} in {len(counts)} bins; "
+        f"{plural(unit, 2)} in each: {', '.join(map(str, counts))}"
     )
     return Markup(
         '<svg class="histogram" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'

@@ -28,7 +28,7 @@ def folds(group: Int[np.ndarray, " row"], k: int, seed: int = 0) -> Int[np.ndarr
     if not 2 <= k <= len(names):
         raise DataError(
             f"{k} folds of whole groups need at least as many groups, and at least 2 of both; "
-            f"got {len(names)} groups"
+            f"got {len(names)}"
         )
     place = np.empty(len(names), dtype=np.int64)
     order = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]

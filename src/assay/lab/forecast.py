@@ -21,8 +21,8 @@ from assay.core.heavy import xr
 from assay.core.intervals import Interval
 from assay.core.judging import controls_of, standing
 from assay.core.memo import remembering
+from assay.core.nouns import plural
 from assay.core.outlying_units import warning
-from assay.core.plain import plural
 from assay.core.power import CHANCE, FEWEST, beaten, chance, enough, half_width, placed, with_units
 from assay.lab.judge.recording import arms as recorded
 from assay.lab.judge.result import common_seeds, with_derived

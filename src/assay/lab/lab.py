@@ -102,7 +102,7 @@ class Lab:
         if first.missing and frozen.declared is None:  # what was frozen is measured for itself
             taken = take(self.store, experiment, first)
             for name, count in taken.items():
-                tell(Said(f"{count} runs taken from {name}, which measured the same"))
+                tell(Said(f"runs taken from {name}, which measured the same: {count}"))
             first = self.plan(experiment, chosen) if taken else first
         if first.missing:
             if experiment.materials is not None:

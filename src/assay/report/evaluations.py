@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader
 from assay.core import foreign
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
-from assay.core.plain import as_json, plural
+from assay.core.nouns import counted, plural
+from assay.core.plain import as_json
 from assay.dictionaries.measuring import measures
 from assay.evaluation.result import Evaluation
 from assay.report import draw, export, pages, tables
@@ -57,7 +58,7 @@ def _sentences() -> Any:
     env = Environment(loader=PackageLoader("assay.report"), trim_blocks=True, lstrip_blocks=True)
     env.filters |= {
         "count": "{:,}".format,
-        "several": lambda n, noun: f"{n:,} {plural(noun, n)}",
+        "several": counted,
         "digits": lambda x, n: f"{x:.{n}g}",
         "percent": percent,
     }

@@ -25,7 +25,8 @@ from assay.controls.table import in_words
 from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
-from assay.core.plain import as_json, plain, plural
+from assay.core.nouns import plural
+from assay.core.plain import as_json, plain
 from assay.core.results import Estimated, Judged, Published, ResultData
 from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
@@ -71,6 +72,7 @@ def environment() -> Environment:
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "several": lambda name: plural(name, 2),
+        "plural": plural,
         "sentence": lambda text: (
             text[:1].upper() + text[1:] if text[:1].isascii() else text
         ),  # γ stays γ

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
-from assay.core.plain import plain, plain_all, plural
+from assay.core.nouns import counted, plural
+from assay.core.plain import plain, plain_all
 from assay.core.results import (
     Estimated,
     Judged,
@@ -383,7 +384,7 @@ def _choose_places(
 
 def units(n: Mapping[str, int]) -> str:
     """How many independent units of each factor: "6 seeds × 49 documents"."""
-    return " × ".join(f"{count} {plural(name, count)}" for name, count in n.items())
+    return " × ".join(counted(count, name) for name, count in n.items())
 
 
 def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> list[Row]:

@@ -51,10 +51,11 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
     if not folder.is_dir():
         if (hub_name := hub.parse(name)) is None:
             near = nearest(name, fetch.MODELS)
-            near = f"{near} Otherwise " if near.startswith("did you mean") else ""
+            near = f"{near} You can also give" if near.startswith("did you mean") else "give"
+            others = ", ".join(m for m in fetch.MODELS if f" {m}?" not in near)
             raise ModelError(
-                f"no model {name!r}; {near}give {', '.join(fetch.MODELS)}, a folder with "
-                "config.json, tokenizer.json and *.safetensors, or a hub's OWNER/NAME"
+                f"no model {name!r}; {near} {others}, a folder with config.json, tokenizer.json "
+                "and *.safetensors, or OWNER/NAME on a hub"
             )
         folder = hub.find(hub_name)
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]

@@ -28,6 +28,7 @@ from assay.core import cache as model_cache
 from assay.core import foreign
 from assay.core.compute import in_bytes
 from assay.core.errors import ModelError
+from assay.core.nouns import counted
 from assay.subjects import sizes
 from assay.subjects.sizes import told_of_a_model
 
@@ -213,7 +214,7 @@ def _download(
     total, free = sum(file.size for file in files), shutil.disk_usage(folder.parent).free
     arrived = sum(_size(work / file.name) for file in files)
     progress(
-        f"{name}: {in_bytes(total)} in {len(files)} files, commit {commit[:12]}"
+        f"{name}: {in_bytes(total)} in {counted(len(files), 'file')}, commit {commit[:12]}"
         + (f", {in_bytes(arrived)} of them here" if arrived else "")
         + f"; {in_bytes(free)} are free in {folder.parent}"
     )

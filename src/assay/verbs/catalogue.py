@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import AssayError
+from assay.core.nouns import counted
 from assay.lab import catalogue
 from assay.report import tables
 from assay.report.overview import Catalogue, Here, Listed, Own, listed
@@ -108,7 +109,7 @@ def questions(entries: Sequence[Listed]) -> Table:
     rows = []
     for e in entries:
         recorded = tables.signs(e.recorded, "") or e.board or "–"
-        many = f"{len(e.contests)} claim{'s' * (len(e.contests) > 1)}"
+        many = counted(len(e.contests), "claim")
         contested = f" · {many} contested: assay challenge-claim {e.name}" * bool(e.contests)
         rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
@@ -124,4 +125,4 @@ def stored_in_words(local_state: Here) -> str:
         return "–"
     other = " (by another text of its file)" if "default" in local_state.other_text else ""
     signs = tables.signs(local_state.results.get("default", {}))
-    return (signs or f"{local_state.runs} runs") + other
+    return (signs or counted(local_state.runs, "run")) + other

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.expression import parse
 from assay.core.results import Judged
 from assay.report.statements import unexpected
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
@@ -39,13 +40,13 @@ class Credited:
     around: Annotated[Numbers, More] = None
     """Activations that show which dimensions a random vector should fill."""
     heads: str = ""
-    """What the claim is about: heads as LAYER.HEAD, with commas; needs --of."""
+    """What the claim is about: heads as LAYER.HEAD, separated by commas; needs --of."""
     neurons: Annotated[str, More] = ""
     """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
     latents: Annotated[str, More] = ""
     """What the claim is about: numbers of latents; needs --of."""
     layer: int | None = None
-    """What the claim is about: a layer; needs --others, a list or how many layers there are."""
+    """What the claim is about: a layer. Needs --others: other layers, or how many there are."""
     site: Annotated[str, More] = ""
     """What the claim is about: a site; needs --others."""
     position: Annotated[str, More] = ""
@@ -59,14 +60,14 @@ class Credited:
     edge: Annotated[str, More] = ""
     """What the claim is about: an edge as SOURCE.TARGET; needs --of."""
     of: str = ""
-    """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a list with
-    commas."""
+    """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a
+    comma-separated list."""
     norms: Annotated[Numbers, More] = None
     """A size for each member of the pool, by which controls are matched; an .npy file."""
     rates: Annotated[Numbers, More] = None
     """How often each member of the pool is active, by which controls are matched; an .npy file."""
     others: str = ""
-    """Other layers, sites or positions, with commas."""
+    """Other layers, sites or positions, separated by commas."""
     other_text: Annotated[Several, More] = ()
     """Another text, cut or repeated to the length of --text."""
     paraphrase: Annotated[Several, More] = ()
@@ -99,6 +100,8 @@ class Credited:
         from assay.checking.credited import direction
 
         if self.acts is None and self.labels is None:
+            if self.elsewhere is not None:
+                raise DataError("--elsewhere needs --acts and --labels, which the vector is from")
             return None if self.vector is None else _array(self.vector)
         if self.acts is None or self.labels is None or self.vector is not None:
             raise DataError("a vector is read from --vector, or learned from --acts and --labels")
@@ -163,8 +166,8 @@ def check(
     save: Annotated[Path | None, More] = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
-    """Judge a claim about what your own function measures, in any library. Assay calls it with and
-    without the thing that the claim is about, and with controls.
+    """Judge a claim about what your own function measures, in any library. Assay calls the function
+    with the thing that the claim is about, without it, and with controls.
 
     Parameters
     ----------
@@ -204,23 +207,25 @@ def check(
     """
     from assay.ask.measure import own_code
     from assay.checking.check import check as checked
+    from assay.checking.prompts import Given
 
     if not own_code.is_written(function):
         raise DataError(
             f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; to "
             f"compare a record or a bundle with what is stored: assay verify {function}"
         )
-    module, name = own_code.module_of(function)
-    own = own_code.named(module, name, function)
     if prompts is None or not holds.strip():
         lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
         raise DataError(f"check needs {lacking}; assay check --help has an example")
+    _, given, things = parse(holds), Given.read(prompts), credited.read()
+    module, name = own_code.module_of(function)  # last, because it may load a model
+    own = own_code.named(module, name, function)
     result = checked(
         sentence or holds,
         own,
-        prompts=prompts,
+        prompts=given.value,
         holds=holds,
-        **credited.read(),
+        **things,
         also=None if not also else own_code.named(module, also, function),
         controls=list(control) or None,
         draws=draws,

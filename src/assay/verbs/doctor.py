@@ -42,7 +42,7 @@ def doctor(
     door: Door,
 ) -> Answer[Health | Removed]:
     """Check the installation, devices, models, disk and store, and say how to fix what is wrong;
-    also cleans the store.
+    --clean also cleans the store.
 
     Parameters
     ----------

@@ -58,8 +58,8 @@ def evaluate(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Evaluated]:
-    """Measure the sparsity, the reconstruction and the loss recovered of dictionaries (SAEs,
-    transcoders) on a model and a text, with intervals. Several dictionaries give one table and
+    """Measure sparsity, reconstruction and loss recovered for dictionaries (SAEs, transcoders) on
+    a model and a text, with intervals. Several dictionaries give one table and
     one plot.
 
     Parameters

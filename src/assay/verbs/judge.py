@@ -16,7 +16,7 @@ from assay.report.statements import known, unexpected
 from assay.verbs.parts import Aside
 from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
 
-UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
+UNCOUNTED = "not counted (the ledger is off): how many claims were tried on this table"
 
 
 @verb("the verdict on a table of your own numbers, or an estimate from it")

@@ -32,7 +32,7 @@ class Machine:
     after the other; or another engine of assay.lab.engines."""
     threads: int | None = None
     """Threads per worker, or of this process with --executor inline. The default is 1, because more
-    help only a single large dictionary; on a GPU, a single worker has all threads."""
+    threads only help with a single large dictionary; on a GPU, a single worker gets all of them."""
     device: str = "cpu"
     """The device to compute on: cpu, cuda, cuda:1."""
 
@@ -78,9 +78,7 @@ def device_here(name: str) -> str:
         [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
     if name not in [*gpus, *(["cuda"] if gpus else [])]:
-        raise AssayError(
-            f"--device {name} is not here; this machine has {', '.join(['cpu', *gpus])}"
-        )
+        raise AssayError(f"no device {name} on this machine; it has {', '.join(['cpu', *gpus])}")
     return name
 
 

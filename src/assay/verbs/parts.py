@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
 
-from assay.core.plain import plural
+from assay.core.nouns import counted, plural
 from assay.core.results import ResultData
 
 Cell: TypeAlias = str | tuple[str, str]
@@ -73,7 +73,7 @@ def _templates() -> Any:
         "fixed": lambda x, n: f"{x:,.{n}f}",
         "digits": lambda x, n: f"{x:.{n}g}",
         "noun": lambda n, noun: plural(noun, n),
-        "several": lambda n, noun: f"{n:,} {plural(noun, n)}",
+        "several": counted,
     }
     return env
 

@@ -10,7 +10,7 @@ from assay.ask.planned import Arm, Expected, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
 from assay.core.compute import in_bytes
 from assay.core.errors import ExperimentError
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.power import CHANCE
 from assay.core.scopes import listed
 from assay.lab.catalogue import entry
@@ -145,9 +145,10 @@ def outlined(c: Prospect) -> list[str]:
         lines.append(f"{c.why[:1].upper()}{c.why[1:]}." if c.why else "")
     else:
         # what these units decide of the claim by itself, they need not decide of its controls
-        alone = " without its controls" if few and c.expected in ("holds", "fails") else ""
-        need = f"{c.fewest:,} {plural(c.factor, 2)} are enough to decide it{alone}{spent}."
-        lines.append(need)
+        units = f"{c.fewest:,} {plural(c.factor, 2)}"
+        alone = few and c.expected in ("holds", "fails")
+        need = f"Without its controls, {units} would" if alone else f"{units} are enough to"
+        lines.append(f"{need} decide it{spent}.")
     return [*filter(None, lines), *([f"Warning: {c.warning}."] if c.warning else [])]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from assay.core.errors import AssayError
+from assay.core.nouns import counted
 from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.judge import kept
@@ -105,9 +106,9 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         yield Line(
-            f"{data.provenance['runs']} runs, {data.cpu_seconds:.0f} CPU-second"
-            f"{'s' * (round(data.cpu_seconds) != 1)}; {duration(data.seconds)} in all, with any "
-            "wait for a core"
+            f"{counted(data.provenance['runs'], 'run')}, "
+            f"{counted(round(data.cpu_seconds), 'CPU-second')}; {duration(data.seconds)} "
+            "in all, including any wait for a core"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

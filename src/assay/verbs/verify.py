@@ -48,7 +48,7 @@ def command(
     door: Door,
 ) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen | Judged]:
     """Compare a result with its committed record, judge a bundle or a saved check again, or check a
-    frozen study. Exits with 1 if they differ.
+    frozen study. Exits with 1 if anything differs.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 

@@ -74,8 +74,8 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Series]:
-    """Run every experiment of the catalogue, or those whose names match a pattern, and report their
-    results. `assay report` writes them as pages, claim by claim.
+    """Run every experiment of the catalogue, or those whose names match a pattern, and summarise
+    their results. (`assay report` writes them as pages, claim by claim.)
 
     Examples
     --------

@@ -307,9 +307,8 @@ class Learner:
                 lacks = f"no prompt has {table.label} = {name!r}; {nearest(name, sorted({*every}))}"
                 if name in every:
                     lacks = (
-                        f"none of the {len(rows)} prompts to learn from has {table.label} = "
-                        f"{name!r}, and the {every.count(name)} that have it are measured; write "
-                        "more of them"
+                        f"no prompt to learn from has {table.label} = {name!r}: all that have it, "
+                        f"{every.count(name)}, are measured; write more of them"
                     )
                 raise DataError(f"direction {table.name!r}: {lacks}")
             rows = [i for i, x in zip(rows, column, strict=True) if x in names]

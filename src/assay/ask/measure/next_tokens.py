@@ -67,7 +67,7 @@ def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> 
     return tuple(dict.fromkeys(known))
 
 
-ALL, FIRST = "whose log-probabilities are added up", "of which only the first is used"
+ALL, FIRST = "whose log-probabilities are added", "of which only the first is used"
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:

@@ -82,7 +82,7 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
     sources = _sources(p, other, place, prompts)
     if sources is not None and len(sources) != len(p.all_at(place)):
         return (
-            f"its pair has {len(sources)} tokens at {place}, and it has "
+            f"at {place}, its pair has another number of tokens: {len(sources)}, and it has "
             f"{len(p.all_at(place))}; write pairs that have as many, or one token, such as the "
             "last of a slot"
         )
@@ -148,8 +148,8 @@ def aligned(
     if "q" in site.dims.split():
         if n != m:
             raise DataError(
-                f"{p.row.place} has {n} tokens, and the text that is patched in has {m}; {site} "
-                "has a number for each pair of tokens, so both must have the same number"
+                f"{p.row.place} has the length {n}, and the text that is patched in has "
+                f"{m}; {site} has a number for each pair of tokens, so both must have as many"
             )
         return rows
     if place == "all":

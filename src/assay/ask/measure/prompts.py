@@ -24,6 +24,7 @@ import numpy as np
 from assay.ask.tables import Message, Model, Prompts, Read
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
+from assay.core.nouns import counted
 from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
 
@@ -438,7 +439,7 @@ def remarks(prompts: PromptSet) -> list[str]:
             if not SLOT.fullmatch(text) and {*re.findall(r"\w+", text)} & {*row.columns}:
                 kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
-        f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts "
+        f"{prompts.table.name}: {len(rows)} of {counted(len(prompts.rows), 'prompt')} "
         f"{'has' if len(rows) == 1 else 'have'} {what} ({rows[0].place})"
         for what, rows in kinds.items()
     ]
@@ -587,7 +588,7 @@ def _of_csv(name: str, text: str) -> Iterator[Record]:
             header = cells
             _check_header(place, header)
         elif len(cells) != len(header):
-            raise DataError(f"{place} has {len(cells)} cells, and the header has {len(header)}")
+            raise DataError(f"{place}: cells here: {len(cells)}, in the header: {len(header)}")
         else:
             yield place, dict(zip(header, cells, strict=True))
 

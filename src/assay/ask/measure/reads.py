@@ -25,6 +25,7 @@ from assay.ask.measure.seen import Context, Prompt, Ready, range_ends, texts_of,
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.measures import taken_names
+from assay.core.nouns import counted
 from assay.subjects.site import Site
 
 
@@ -137,8 +138,10 @@ def _listed(levels: Sequence[object]) -> str:
 def _written_on(read: Read) -> str:
     """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
-        return f"the next {read.tokens} tokens, sampled at temperature {read.temperature:g}"
-    return f"the next {read.tokens} likeliest tokens"
+        return (
+            f"the next {counted(read.tokens, 'token')}, sampled at temperature {read.temperature:g}"
+        )
+    return f"the next {counted(read.tokens, 'likeliest token')}"
 
 
 def _pattern_words(read: Read) -> str:

@@ -116,7 +116,7 @@ class Prompt:
         n = len(self.tokens)
         if isinstance(place, int):
             if not -n <= place < n:
-                raise DataError(f"{self.row.place} has {n} tokens, so none at position {place}")
+                raise DataError(f"{self.row.place} has no position {place}: its length is {n}")
             return place % n
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:

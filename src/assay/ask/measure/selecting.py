@@ -10,7 +10,7 @@ from assay.ask.measure.prompts import PromptSet, Selection
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import DataError, nearest
 from assay.core.expression import Parsed, parse
-from assay.core.plain import plural
+from assay.core.nouns import plural
 
 YES_OR_NO = ("accuracy", "generates", "begins", "column")
 """Kinds of reads that are 1 or 0, so that a name alone is a condition."""

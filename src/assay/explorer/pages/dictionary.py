@@ -145,7 +145,7 @@ def _densities(index: Index) -> tuple[Markup, float, float]:
     first, last = int(bins.min()), int(bins.max()) + 1
     edges = [10 ** (i / PER_DECADE) for i in range(first, last + 1)]
     counts = np.bincount(bins - first, minlength=last - first).tolist()
-    return figures.histogram(counts, edges, "densities", "features"), edges[0], edges[-1]
+    return figures.histogram(counts, edges, "densities", "feature"), edges[0], edges[-1]
 
 
 class _View:

@@ -318,7 +318,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
             n["logit_histogram"] or [],
             feature.logit_edges,
             "logits of the vocabulary's tokens per unit of activation",
-            "tokens of the vocabulary",
+            "vocabulary token",
         ),
         "logit_edges": feature.logit_edges,
         "first_order": ""

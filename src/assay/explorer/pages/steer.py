@@ -107,8 +107,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         if room < q.new:
             raise Problem(
                 ASKED,
-                f"the prompt leaves room for {max(0, room)} new tokens of the "
-                f"{loaded.reader.limit} that are read; shorten it",
+                f"the prompt leaves room for {max(0, room)} more of the "
+                f"{loaded.reader.limit} tokens that are read; shorten it",
             )
         writing = _writing(loaded, q, room)
         if "stop" in query:

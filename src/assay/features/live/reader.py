@@ -229,8 +229,8 @@ class Reader:
         whole = [*(int(i) for i in ids), *([] if next_id is None else [int(next_id)])]
         if len(whole) < self.skip_first + 2:
             raise DataError(
-                f"the text has {len(whole)} tokens; give at least {self.skip_first + 2}, so "
-                "that there is something to predict"
+                f"the text has length {len(whole)} in tokens; give at least "
+                f"{self.skip_first + 2}, so that there is something to predict"
             )
         if len(whole) > self.limit:
             raise DataError(

@@ -16,7 +16,7 @@ from msgspec import structs
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reasons import MOST_TIMES
 from assay.core.results import Judged, Price
 from assay.lab import catalogue

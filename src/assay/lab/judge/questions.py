@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
 from assay.lab.store.journal import (

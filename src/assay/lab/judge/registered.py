@@ -421,8 +421,7 @@ def _seen(
     if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         of = "prompts" if by_rows else "seeds"
-        stored = f"{len(runs)} runs on these {of} are already stored with their measures"
-        yield f"{stored}: {', '.join(runs[:3])}{more}", fresh
+        yield f"already measured on these {of}: {', '.join(runs[:3])}{more}", fresh
     for why in _find_begun_runs(store, experiment, preset, by_rows=by_rows):
         yield why, fresh
     ledger = Ledger(store)

@@ -24,7 +24,7 @@ from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack_stored
 from assay.core.memo import remembering
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.reading import LEARNED, MADE_OF, Others
 from assay.core.results import (
     Estimated,

@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.core import rows
 from assay.core.expression import parse
-from assay.core.plain import plural
+from assay.core.nouns import plural
 from assay.core.results import Judged
 from assay.lab.judge.questions import JUDGED, Questions, key, known_units
 from assay.lab.store.journal import QUESTIONS, Line, digest

@@ -303,9 +303,9 @@ class _Shelf:
         # what a study says of training is in specs
         if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
-                f"{len(other)} cached runs were made by another text of {self.experiment.name}'s "
-                "file; if the change affects training or measuring, raise version= or measured= "
-                "in its Experiment, so that they are made again"
+                f"cached runs made by another text of {self.experiment.name}'s file: {len(other)}; "
+                "if the change affects training or measuring, raise version= or measured= in its "
+                "Experiment, so that they are made again"
             )
         messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [

@@ -15,6 +15,7 @@ from typing import Literal
 
 from assay.core.compute import in_bytes
 from assay.core.errors import AssayError, StoreError
+from assay.core.nouns import counted
 from assay.lab.store import groups, journal, origin
 from assay.lab.store.atomic import NewerError, explained, unseal
 from assay.lab.store.folder import mend_header, size
@@ -184,7 +185,7 @@ def of_store(root: Path) -> Iterator[Check]:
         yield Check("store", "well", f"{root} does not exist yet; the first `assay run` makes it")
         return
     whole = sum(1 for _ in run_store.list())
-    yield Check("store", "well", f"{root}: {whole} runs, {in_bytes(run_store.size())}")
+    yield Check("store", "well", f"{root}: {counted(whole, 'run')}, {in_bytes(run_store.size())}")
     if run_store.older:
         lacks = f"{root} was written by an older Assay, and is only read"
         yield Check("older store", "missing", lacks, "name another --root for new runs")
@@ -210,7 +211,7 @@ def of_store(root: Path) -> Iterator[Check]:
         yield Check(
             "leftovers",
             "missing",
-            f"{len(leftovers)} temporary files or folders in {root / 'tmp'}",
+            f"temporary files or folders ({len(leftovers)}) in {root / 'tmp'}",
             "assay doctor --clean deletes old ones",
         )
 

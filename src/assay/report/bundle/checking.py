@@ -22,7 +22,7 @@ from assay.core import foreign
 from assay.core.errors import AssayError, DataError
 from assay.report.bundle import judge, standing
 from assay.report.bundle.contents import reading
-from assay.report.bundle.files import SUMS
+from assay.report.bundle.files import CONTESTS, SUMS
 from assay.report.bundle.standing import Standing
 
 EARLIER = frozenset(
@@ -81,6 +81,8 @@ class CheckedBundle:
     """
     judge_sha256: str
     standing: Standing
+    contests: tuple[str, ...]
+    """What came of challenges to the record of its claims, as the bundle states it."""
 
 
 def released() -> str:
@@ -144,6 +146,7 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
         found = standing.derive(folder, trusted)
+        stated = json.loads(read(CONTESTS))["contests"] if CONTESTS in present else ()
     kind, every = _kind(digest), (*claims, *exact)
     sound = not changed and kind in ("released", "earlier") and found.follows
     return CheckedBundle(
@@ -156,6 +159,7 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         judge=kind,
         judge_sha256=digest,
         standing=found,
+        contests=tuple(str(line) for line in stated),
     )
 
 
@@ -165,7 +169,8 @@ def _require_plain(folder: Path) -> None:
     for array in folder.rglob("*.npz"):
         with zipfile.ZipFile(array) as archive:
             _bounded(archive, array)
-    for name in ("claims.json", "verdicts.json", "measures/index.json", "environment.json"):
+    names = ["claims.json", "verdicts.json", "measures/index.json", "environment.json"]
+    for name in (*names, *([CONTESTS] if (folder / CONTESTS).exists() else [])):
         foreign.json_object(folder / name)
 
 

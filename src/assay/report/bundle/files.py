@@ -19,6 +19,8 @@ from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
+from assay.lab.records import contests
+from assay.lab.records.contests import Contest
 from assay.report import tables
 from assay.report.bundle import contents, judge
 from assay.report.bundle.contents import Carried
@@ -26,6 +28,8 @@ from assay.report.bundle.contents import Carried
 MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
 SUMS = "SHA256SUMS"
+CONTESTS = "contests.json"
+"""A sentence for each recorded claim that was challenged by an arm that somebody else wrote."""
 ENVIRONMENT = (
     *("software", "machine", "device", "runs", "diverged"),
     *("inputs", "code", "keys", "begun", "finished"),
@@ -57,6 +61,8 @@ class Whole:
     prompts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """The rows of all prompts in order: what each says, or its digest."""
     left_out: Sequence[str] = ()
+    contests: Sequence[Contest] = ()
+    """The committed challenges to the record of its claims."""
 
     @functools.cached_property
     def result(self) -> ResultData:
@@ -70,6 +76,7 @@ def write(whole: Whole) -> dict[str, bytes]:
     index, array_files = _measures(whole)
     claims_json, number_files = _claims(whole, judge.Measures(index, array_files.__getitem__))
     internal = ("provenance", "stamp", "evidence", "figures")  # older results have a stamp
+    contested = contests.lines(whole.contests)
     files = {
         "claims.json": _json(claims_json),
         "measures/index.json": _json(index),
@@ -77,6 +84,7 @@ def write(whole: Whole) -> dict[str, bytes]:
         **{name: npz(arrays) for name, arrays in (array_files | number_files).items()},
         "environment.json": _json({**_environment(whole.data), "read": whole.read}),
         **({"prompts.json": _json(whole.prompts)} if whole.prompts else {}),
+        **({CONTESTS: _json({"contests": contested})} if contested else {}),
         "judge.py": Path(judge.__file__).read_bytes(),
         **{f"source/{name}": content for name, content in whole.source.items()},
         **{f"looks/{name}": content for name, content in whole.registration.items()},
@@ -208,7 +216,8 @@ def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[s
         paper=getattr(whole.header, "paper", ""),
         data=whole.result,
         claims=claims,
-        rows=tables.rows(whole.result)[: len(claims)],
+        rows=tables.rows(whole.result, contests.turned(whole.contests))[: len(claims)],
+        contests=contests.lines(whole.contests),
         lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
         worded=any("terms" in c for c in claims),
         numbered=any("file" in c for c in claims),

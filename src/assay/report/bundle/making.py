@@ -25,7 +25,7 @@ from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.lab.store import journal
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
@@ -153,7 +153,14 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     except Exception as e:  # a record has no large measures, which figures may show
         left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
     whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms)
-    page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
+    page = pages.page(
+        today,
+        figures=figures,
+        header=whole.header,
+        text=experiment.page,
+        home="",
+        turned=contests.turned(whole.contests),
+    )
     whole = replace(whole, data=data, left_out=left_out)
     return replace(whole, origin=RECORDED, page=page)
 
@@ -182,6 +189,7 @@ def _whole(
         header=catalogue.entry(known).header(),
         source=_source(experiment),
         registration=_registration_files(lab, experiment),
+        contests=contests.of_preset(experiment.name, preset.title, experiment.origin),
     )
 
 

@@ -1,0 +1,15 @@
+"""Nouns: how many of what, in words."""
+
+from __future__ import annotations
+
+
+def plural(noun: str, n: int) -> str:
+    """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes."""
+    if n == 1 or noun.endswith("s"):
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things with their noun: 1 seed, 6 seeds, 6 densities."""
+    return f"{n:,} {plural(noun, n)}"
