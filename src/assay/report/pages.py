@@ -71,7 +71,6 @@ def environment() -> Environment:
         "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
-        "several": lambda name: plural(name, 2),
         "plural": plural,
         "sentence": lambda text: (
             text[:1].upper() + text[1:] if text[:1].isascii() else text

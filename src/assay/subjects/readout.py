@@ -56,7 +56,7 @@ def norm_of(model: Pretrained, norm: Any) -> Norm:
     return Norm(layer_norm, float(eps))
 
 
-def mlp_output(model: Pretrained, layer: int) -> tuple[torch.nn.Module, Any]:
+def mlp_output(model: Pretrained, layer: int) -> tuple[Any, Any]:
     """Find the last matrix of a block's MLP, and the norm between it and the stream, or None.
     Raises: ModelError for a block that the model lacks."""
     model.folder.check(Site("mlp_out", layer))
