@@ -95,7 +95,7 @@ def test_its_two_files_are_python_in_their_places(thing):
     compile(asks, test, "exec")
     assert file.startswith("src/assay/") and test.startswith("tests/")
     # but for the metric, which is a value in a file that is there, it is new
-    assert (ROOT / file).exists() == (thing == "A metric")
+    assert (ROOT / file).exists() == (thing == "A worked example: a metric")
 
 
 @pytest.mark.thorough

@@ -464,15 +464,7 @@ class _Claim(Reader):
             bodies[0], beyond = _compared(self, bodies[0], _EXAMPLES[how])
         if how == "argmin":
             how, bodies = "argmax", [_negated(bodies[0])]
-        calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
-        # the mean of what units give of it is the number of all units
-        averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
-        for n in calls:
-            if _how(n) in OF_UNITS and id(n) not in averaged:
-                raise self.no(
-                    f"{_describe_node(n)} is one number of all units, of which a unit has no "
-                    f"{how}; write mean({_describe_node(n)}), which is this number at each level"
-                )
+        _refuse_of_units(self, how, bodies)
         if how == "spearman":
             bodies = [*map(_mean_of, bodies)]
         if inside:
@@ -561,6 +553,19 @@ class _Claim(Reader):
             return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
+
+
+def _refuse_of_units(reader: Reader, how: str, bodies: Sequence[ast.expr]) -> None:
+    """Refuse what is taken for each unit of a number that all units have together."""
+    calls = [n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call)]
+    # the mean of what units give of it is the number of all units
+    averaged = {id(inner) for n in calls if _marks(n) for inner in n.args}
+    for n in calls:
+        if _how(n) in OF_UNITS and id(n) not in averaged:
+            raise reader.no(
+                f"{_describe_node(n)} is one number of all units, of which a unit has no {how}; "
+                f"write mean({_describe_node(n)}), which is this number at each level"
+            )
 
 
 def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
