@@ -1,5 +1,7 @@
 """Estimates of a study: planned, frozen, run and shown as claims are, and judged by nothing."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,6 +12,7 @@ from assay.ask.wording import condition, estimate
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.estimates import estimate as estimated
+from assay.core.figures import figures_of
 from assay.core.results import Curve, Estimated, ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -17,6 +20,7 @@ from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.report import export, pages, tables
+from assay.report.vega import vega
 
 STUDY = """question = "At what density are features dropped?"
 seeds = "1000000:1000006"
@@ -191,8 +195,31 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
     assert shown[at + 1].split() == ["0", "1", "2", "3", "4"]
     rows = [line.split() for line in shown[at + 2 : at + 5]]
     assert [row[0] for row in rows] == ["2", "4", "9"]
-    drawn = [[float(x.replace("·", "0")) for x in row[1:]] for row in rows]
+    drawn = [[float(x.rstrip("*").replace("·", "0")) for x in row[1:]] for row in rows]
     assert np.allclose(drawn, means, atol=0.06)
+
+
+def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
+    levels = tuple(f"{layer}, {head}" for layer in (0, 1) for head in (0, 1))
+    curve = Curve(
+        over="layer, head",
+        axis="plain",
+        levels=levels,
+        wider=1.0,
+        estimate=(2.0, 3.0, -1.0, 0.5),
+        low=(1.0, -1.0, -2.0, 0.0),
+        high=(3.0, 7.0, -0.5, 1.0),
+        band_low=(0.5, -2.0, -3.0, -1.0),
+        band_high=(3.5, 8.0, -0.1, 2.0),
+    )
+    found = Estimated(text="each", curve=curve)
+    shown = tables.text(ResultData(findings=(found,))).splitlines()
+    at = shown.index("each: layer (down) by head (across)")
+    assert "* its interval, of the 95 % for all cells together, does not contain 0" in shown[at + 1]
+    cells = [line.split()[1:] for line in shown[at + 3 : at + 5]]
+    assert cells == [["2.0*", "3.0"], ["-1.0*", "0.5"]]
+    heat, _ = figures_of([found])
+    assert "A dot: its interval" in heat.note and "point" in json.dumps(vega(heat))
 
 
 @pytest.mark.parametrize(
@@ -206,8 +233,9 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
 def test_a_map_shows_small_numbers_in_their_unit_and_next_to_none_as_a_dot(most, legend, cell):
     levels = tuple(f"{layer}, {head}" for layer in (0, 1) for head in (0, 1))
     numbers = (most, most / 1000, 0.0, -most)
-    ends = dict.fromkeys(("estimate", "low", "high", "band_low", "band_high"), numbers)
-    curve = Curve(over="layer, head", axis="plain", levels=levels, wider=1.0, **ends)
+    ends = dict.fromkeys(("estimate", "low", "high"), numbers)
+    band = {"band_low": (-1e9,) * 4, "band_high": (1e9,) * 4}
+    curve = Curve(over="layer, head", axis="plain", levels=levels, wider=1.0, **ends, **band)
     shown = tables.text(ResultData(findings=(Estimated(text="each", curve=curve),))).splitlines()
     at = shown.index("each: layer (down) by head (across)")
     assert shown[at + 1] == legend

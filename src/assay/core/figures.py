@@ -316,10 +316,13 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
 
 
 def _heat_map(e: Estimated, c: Curve) -> Figure:
-    """The estimate at every pair of levels, in the order of their numbers."""
+    """The estimate at every pair of levels, in the order of their numbers, with the band."""
     places = sorted(range(len(c.levels)), key=lambda k: c.order(k))
     rows = [(*c.at(k), c.estimate[k], *e.limits(k)) for k in places]
     first, second = c.dims
-    name = e.measured
-    table = columns((first, second, name, "low", "high"), rows)
-    return Figure(e.text, table, "heatmap", x=second, y=first, color=name)
+    name, ends = e.measured, ("low", "high")
+    table = columns((first, second, name, *ends), rows)
+    note = ""
+    if any(low > 0 or high < 0 for low, high in c.band):
+        note = "A dot: its interval, of the 95 % for all cells together, does not contain 0."
+    return Figure(e.text, table, "heatmap", x=second, y=first, color=name, band=ends, note=note)

@@ -237,7 +237,8 @@ def _marks(
 
 
 def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
-    """Cells by shade, and the word none where there is no number."""
+    """Cells by shade, a dot where the interval does not contain 0, and the word none where there is
+    no number."""
     name = figure.color or figure.y
     numbers = [v for v in map(_plain, figure.columns[name]) if v is not None]
     place = {
@@ -253,10 +254,16 @@ def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
     cells = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
     none = {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}
     missing = [{"filter": f"!isValid(datum[{json.dumps(name)}])"}]
-    return [
+    layers: list[dict[str, Any]] = [
         {"mark": cells, "encoding": place | {"color": shade}},
         {"mark": none, "encoding": place, "transform": missing},
     ]
+    if figure.band:
+        low, high = (f"datum[{json.dumps(end)}]" for end in figure.band)
+        clear = [{"filter": f"{low} > 0 || {high} < 0 && isValid({high})"}]
+        dot = {"type": "point", "filled": True, "size": 20, "color": LIGHT["ink"], "opacity": 1}
+        layers.append({"mark": dot, "encoding": place, "transform": clear})
+    return layers
 
 
 def _shades(values: Sequence[float]) -> dict[str, Any]:
