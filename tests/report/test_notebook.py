@@ -69,7 +69,7 @@ def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys
         found = (estimate if option == "--estimate" else judge)(
             tmp_path / "t.csv", unit="seed", **how
         )
-        lines = [line for line in shown.splitlines() if "--no-ledger" not in line]
+        lines = [line for line in shown.splitlines() if "the ledger is off" not in line]
         assert str(found).splitlines() == [line for line in lines if line]
         assert repr(found).startswith(f"<{type(found).__name__} {text!r}: ")
 
