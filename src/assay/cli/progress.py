@@ -230,7 +230,9 @@ class Bar(LiveLines):
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
         r = self.remaining
-        left = "" if r.seconds is None else f", about {duration(r.seconds)} left"
+        left = ""
+        if r.seconds is not None and r.done < r.total:
+            left = f", about {duration(r.seconds)} left"
         return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
 
     def lines(self) -> Sequence[Text]:
