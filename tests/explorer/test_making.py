@@ -66,13 +66,12 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert (
         'id="features"' in page and "the start of the text" in page
     ) or "checks whether it is complete" in page
-    assert "names are provisional until the index is whole" in page
-    assert "Once their effect on the loss is known" in page
+    assert "Names are provisional until the index is whole" in page
     assert "are measured as well, once the whole text has been read." in page
     assert "No random dictionary" not in page
     making.progress = Progress(finished=True)
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
-    assert "names are provisional" not in reader(tmp_path, making).get(HOME).text
+    assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
     assert "is indexed whole" in reader(tmp_path, making).get("/making").text
     assert "is indexed whole" not in client(tmp_path).get(HOME).text
     assert client(tmp_path).get("/making").text.strip() == ""

@@ -288,6 +288,6 @@ class Stages:
         if self.bar is None or self.bar.unit != what or not completed:
             self.__exit__()
             self.bar = Bar(self.name, what).__enter__()
-            if not completed and self.bar.console.is_terminal:
+            if not completed:
                 self.bar.say(f"{self.name}: loading the model, then {total:,} {what}")
         self.bar(completed, total)

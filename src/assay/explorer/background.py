@@ -84,13 +84,13 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
     whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
-    start = max(1, min(FIRST, whole["tokens"] // 4))
-    quick = whole | {"tokens": start, "gradients": False, "ablate": 0}
+    light = whole | {"gradients": False, "ablate": 0}
+    quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
     first = whole | {"tokens": INDEX_SHARD, "ablate": 0}
     steps = [
         step
         for step, needed in (
-            (quick, quick != whole and not address_abouts),
+            (quick, (light != whole or whole["tokens"] > FIRST) and not address_abouts),
             (
                 first,
                 whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts),
