@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo            set up, fetch SmolLM2-135M (93 MB), ask it about capitals, write the page of the answer"
-	@echo "make showcase        train a dictionary on SmolLM2 and open the explorer: seven minutes on two cores"
+	@echo "make showcase        train a dictionary on SmolLM2 and open the explorer: about 20 minutes on one core"
 	@echo "make test            set up, run the device's tests; make test-catalogue, make test-referee: the others"
 	@echo "make test-thorough   what takes minutes, of all three projects"
 	@echo "make check           a minute while writing: what the change touches, see docs/tests.md"

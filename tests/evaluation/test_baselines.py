@@ -92,7 +92,11 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     )
     draw = torch.Generator().manual_seed(3)
     wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])
-    assert "less than random directions do" in sentences(found(wrong))
+    compared = found(wrong)
+    assert "less than random directions do" in sentences(compared)
+    left = compared["dictionary"]["fvu"]["estimate"]
+    assert left > 1
+    assert f"tokens it leaves {left:#.3g} times the variance; a random" in sentences(compared)
 
 
 def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts, tmp_path):

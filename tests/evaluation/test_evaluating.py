@@ -20,7 +20,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate, summary
-from assay.report.evaluations import baselines
+from assay.report.evaluations import baselines, setting
 
 SAELENS = Path(__file__).parent / "saelens"
 SITES = {
@@ -254,6 +254,9 @@ def test_together_equals_alone(model, texts, tmp_path):
     # baselines, at two sites
     first = both.dictionaries[0]
     read = first["tokens_read"] + 3 * first["tokens_ablated"] // 2
+    ablated = first["tokens_ablated"] // 12
+    said = f"the site ablated in {ablated} of {first['tokens_read'] // 12} windows"
+    assert said in setting(both.to_json())[0]
     assert told[-1] == (read, read)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     for name, d in (("dictionary 1", a), ("dictionary 2", b)):

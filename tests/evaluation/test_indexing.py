@@ -202,7 +202,7 @@ def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "what", ["windows with features taken out", "windows with the reconstruction in place"]
+    "what", ["windows with features ablated", "windows with the reconstruction in place"]
 )
 def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
     found, model, texts, saved, tmp_path, monkeypatch, what

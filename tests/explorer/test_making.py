@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import httpx
 import pytest
@@ -66,10 +66,9 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert (
         'id="features"' in page and "the start of the text" in page
     ) or "checks whether it is complete" in page
-    assert "Names are provisional" in page
+    assert "Names are provisional until the index is whole" in page
     assert "are measured as well, once the whole text has been read." in page
     assert "No random dictionary" not in page
-    assert "Names are provisional" in reader(tmp_path, making).get(f"{HOME}/3").text
     making.progress = Progress(finished=True)
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
     assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
@@ -151,6 +150,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and out == "" and "Traceback" not in err
+        assert "one is indexed completely" in err
     again = background.locate_index(
         str(world / "one.safetensors"), str(world / "llama"), "stdlib", tmp_path
     )
@@ -182,11 +182,10 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
     assert whole["ablate"] == 32
     assert {step["site"] for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
-    assert [step["tokens"] for step in located(tokens=6000).steps] == [background.FIRST, 6000]
-    few = located(tokens=2000).steps  # as early as it can be, however few are asked for
+    few = located(tokens=4096).steps  # little is read twice
     assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
-        (2000, False, False),
-        (2000, True, True),
+        (1024, False, False),
+        (4096, True, True),
     ]
     assert len(located(tokens=2000, gradients=False, ablate=0).steps) == 1
     (source,) = background.sources.find(
@@ -235,10 +234,16 @@ def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
     file, model = str(world / "one.safetensors"), str(world / "llama")
     wanted = background.locate_index(file, model, "nowhere", tmp_path)
     making, until = Making(wanted.address, wanted.name), time.monotonic() + 120
-    with background.index_in_background(making, wanted):
+    said = []
+    with background.index_in_background(making, wanted, nullcontext(print), said.append):
         while not making.progress.failed:
             assert time.monotonic() < until
             time.sleep(0.1)
+        until = time.monotonic() + 120
+        while not said:
+            assert time.monotonic() < until
+            time.sleep(0.1)
     assert "start assay serve again" in making.progress.failed
+    assert said == [f"the index of {wanted.name} was not finished: {making.progress.failed}"]
     page = reader(tmp_path, making).get(f"/{wanted.address}").text
     assert making.progress.failed in page.replace("&#39;", "'")

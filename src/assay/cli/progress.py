@@ -234,7 +234,9 @@ class Bar(LiveLines):
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
         r = self.remaining
-        left = "" if r.seconds is None else f", about {duration(r.seconds)} left"
+        left = ""
+        if r.seconds is not None and r.done < r.total:
+            left = f", about {duration(r.seconds)} left"
         return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
 
     def lines(self) -> Sequence[Text]:
@@ -290,6 +292,6 @@ class Stages:
         if self.bar is None or self.bar.unit != what or not completed:
             self.__exit__()
             self.bar = Bar(self.name, what).__enter__()
-            if not completed and self.bar.console.is_terminal:
+            if not completed:
                 self.bar.say(f"{self.name}: loading the model, then {total:,} {what}")
         self.bar(completed, total)

@@ -191,6 +191,8 @@ def harvests(
 
     def run(first: int, folders: Mapping[Site, Path]) -> None:
         _room((count - first) * size, bench.root)
+        if not first:  # loading comes next, and takes a while
+            bench.report(0, count, unit="windows")
         with unnoted():  # loaded by the first shard that is missing, if any is
             model = model_in(spec.subject, str(bench.device), dtype, folder.fingerprint)
         _run(

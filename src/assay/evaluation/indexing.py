@@ -347,7 +347,7 @@ class _Work:
             sample,
             whole.ablate,
             whole.ablate_windows,
-            functools.partial(self.tell, "windows with features taken out"),
+            functools.partial(self.tell, "windows with features ablated"),
             path / "parts" / "sample",
         )
         totals = _totals(shards)

@@ -152,27 +152,35 @@ class Evaluation(Shown):
                 _pareto(self.dictionaries, recovered, "share of the loss recovered", title)
             )
         for e in self.dictionaries[:4]:
-            dead = e["measures"]["dead"]["estimate"]
             # no share is above 1
             bars = [(x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0]
-            columns = {"density": [x for x, _ in bars], "features": [n for _, n in bars]}
+            columns = {
+                "share": [f"{100 * 10**x:.2g} %" for x, _ in bars],
+                "density": [x for x, _ in bars],
+                "features": [n for _, n in bars],
+            }
             if sum(columns["features"]):
                 figure_list.append(
                     Figure(
                         f"How often the features of {e['name']} fire",
                         columns,
-                        "line",
-                        x="density",
+                        "bars",
+                        x="share",
                         y="features",
-                        x_title="log10 of the share of tokens",
+                        x_title="share of tokens, middle of each bin",
                         y_title="features",
-                        note=(
-                            f"{round(dead * e['width'])} of {e['width']} fire on none of the "
-                            f"{e['tokens']:,} tokens and are left out."
-                        ),
+                        note=_never_firing(e),
                     )
                 )
         return tuple(figure_list)
+
+
+def _never_firing(entry: Mapping[str, Any]) -> str:
+    """How many features a histogram of firing leaves out."""
+    width, tokens = entry["width"], f"{entry['tokens']:,} tokens"
+    if not (dead := round(entry["measures"]["dead"]["estimate"] * width)):
+        return f"All {width:,} features fire on these {tokens}."
+    return f"{dead:,} of {width:,} features never fire on these {tokens} and are left out."
 
 
 def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: str) -> Figure:

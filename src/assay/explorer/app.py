@@ -94,9 +94,7 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
                 return Response(
                     await run_in_threadpool(render.data, shown), media_type="application/json"
                 )
-            page = await run_in_threadpool(
-                render.html, shown, path, library.shelf(), library.growing
-            )
+            page = await run_in_threadpool(render.html, shown, path, library.shelf())
             return Response(page, media_type="text/html")
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = home.waiting(error.making)

@@ -9,12 +9,12 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
@@ -29,10 +29,16 @@ from assay.lab.store.store import Store
 from assay.subjects.folder import find
 
 FIRST = 4096
-"""Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
+"""Tokens of the first index, at most, and at most a quarter of all; it needs no gradients: half a
+minute earlier than with them."""
 YIELDS = 5
 """How far the process steps back (`nice`), so that pages are answered at once."""
+LAST_WORDS = 5.0
+"""Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
+
+Stages: TypeAlias = "AbstractContextManager[Callable[[str, int, int], None]]"
+"""Shows what is being done, and how much of how much is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +84,13 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
     whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
-    quick = whole | {"tokens": min(FIRST, whole["tokens"]), "gradients": False, "ablate": 0}
+    light = whole | {"gradients": False, "ablate": 0}
+    quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
     first = whole | {"tokens": INDEX_SHARD, "ablate": 0}
     steps = [
         step
         for step, needed in (
-            (quick, quick != whole and not address_abouts),
+            (quick, (light != whole or whole["tokens"] > FIRST) and not address_abouts),
             (
                 first,
                 whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts),
@@ -118,9 +125,11 @@ def _is_start(about: About) -> bool:
 
 
 @contextmanager
-def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
-    """Make an index while the body runs, and tell `making` how far it is; at the body's end, the
-    process ends."""
+def index_in_background(
+    making: Making, request: Wanted, stages: Stages, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Make an index while the body runs, and report to `making` and `stages` how far it is, and to
+    `say` how it ended; at the body's end, the process ends."""
     if not request.make:
         yield
         return
@@ -129,19 +138,32 @@ def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
     process = context.Process(target=_make, args=(theirs, request), daemon=True)
     process.start()
     theirs.close()
-    threading.Thread(
-        target=_listen,
-        args=(ours, process, making, len(request.steps) > 1 and not making.there),
-        daemon=True,
-    ).start()
+
+    def follow() -> None:
+        with stages as show:
+            _listen(ours, process, making, len(request.steps) > 1 and not making.there, show)
+        if making.progress.finished:
+            say(f"{request.name} is indexed completely")
+        elif process.exitcode != -signal.SIGTERM:  # which is how the server ends it
+            say(f"the index of {request.name} was not finished: {making.progress.failed}")
+
+    listener = threading.Thread(target=follow, daemon=True)
+    listener.start()
     try:
         yield
     finally:
         process.terminate()
         process.join()
+        listener.join(LAST_WORDS)
 
 
-def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool) -> None:
+def _listen(
+    pipe: Connection,
+    process: SpawnProcess,
+    making: Making,
+    first: bool,
+    show: Callable[[str, int, int], None],
+) -> None:
     """Hear of the process's progress until it ends."""
     remaining, stage = Remaining(), ""
     making.progress = Progress(first=first)
@@ -168,6 +190,7 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
             case (str(what), int(done), int(total)):
                 remaining, stage = (remaining if what == stage else Remaining()), what
                 remaining(done, total)
+                show(what, done, total)
                 making.progress = Progress(
                     words="making the index" if done else "loading the model",
                     done=done,

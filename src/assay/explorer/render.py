@@ -79,12 +79,10 @@ def environment() -> Environment:
     return env
 
 
-def html(
-    view: Shown, path: str = "/", shelf: Mapping[str, Any] | None = None, growing: str = ""
-) -> str:
+def html(view: Shown, path: str = "/", shelf: Mapping[str, Any] | None = None) -> str:
     """A page as HTML; `path` is its address, without what it was asked, `shelf` the dictionaries
-    that can be gone over to, by model, `growing` the one whose index is not whole yet."""
-    drawings = dict(view.drawn) | {"path": path, "shelf": shelf or {}, "growing": growing}
+    that can be gone over to, by model."""
+    drawings = dict(view.drawn) | {"path": path, "shelf": shelf or {}}
     return environment().get_template(view.template).render(**{**view.values, **drawings})
 
 
@@ -95,7 +93,7 @@ def data(view: Shown) -> str:
 
 def problem(error: Problem, path: str = "/") -> str:
     """The page that says why there is none."""
-    around = {"path": path, "shelf": {}, "growing": ""}
+    around = {"path": path, "shelf": {}}
     return environment().get_template("problem.html").render(problem=error, **around)
 
 

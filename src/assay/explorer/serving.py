@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import AssayError
 from assay.explorer import background
-from assay.explorer.background import Wanted
+from assay.explorer.background import Stages, Wanted
 from assay.explorer.library import Library, Making
 from assay.features.index.names import read
 
@@ -38,11 +38,14 @@ def serve(
     names: Path | None = None,
     *,
     ready: Callable[[Served], None],
+    stages: Stages,
+    say: Callable[[str], None],
 ) -> Served:
     """Answer at an address until interrupted; `ready` gets the address as soon as it can be opened:
     that of the dictionary that `request` names.
 
-    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
+    Its index is made meanwhile, where that is asked for; `stages` shows how far it is, and `say`
+    how it ended. Beyond this machine it asks for a token,
     which is made up where none is given. `names` is a file of names for the dictionary's
     features.
 
@@ -63,7 +66,7 @@ def serve(
     meanwhile = (
         nullcontext()
         if making is None or request is None
-        else background.index_in_background(making, request)
+        else background.index_in_background(making, request, stages, say)
     )
     path = "" if request is None else request.address
     return _run(

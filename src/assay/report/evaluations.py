@@ -61,6 +61,7 @@ def _sentences() -> Any:
         "several": counted,
         "digits": lambda x, n: f"{x:.{n}g}",
         "percent": percent,
+        "times": lambda x: f"{x:#.3g} times",
     }
     return env.get_template("evaluation.txt").module
 
@@ -123,9 +124,9 @@ def baselines(compared: JSON) -> str:
     and what its baselines do on the same tokens, in sentences."""
     names = [name for name in BASELINES if name in compared]
 
-    def shares(measure: str) -> dict[str, str]:
+    def shares(measure: str) -> dict[str, float]:
         values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
-        return {name: percent(v) for name, v in values.items() if v is not None}
+        return {name: v for name, v in values.items() if v is not None}
 
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
@@ -200,7 +201,7 @@ def without_interval(entries: Sequence[JSON]) -> list[str]:
 
 def shown_figures(figures: Sequence[Figure], dictionaries: int) -> list[Figure]:
     """The figures of a report; of one dictionary, a point against another says nothing."""
-    return [f for f in figures if dictionaries > 1 or f.mark == "line"]
+    return [f for f in figures if dictionaries > 1 or f.mark == "bars"]
 
 
 def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:

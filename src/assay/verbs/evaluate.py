@@ -147,7 +147,8 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     for title, names in evaluations.grouped(entry["measures"]).items():
         rows.append(((title, ""), "", "", ""))
         for r in (evaluations.row(name, entry["measures"][name]) for name in names):
-            rows.append((f"  {r.label}", r.estimate, r.interval, r.unit))
+            last = r.why if r.estimate == "not estimated" else r.unit
+            rows.append((f"  {r.label}", r.estimate, r.interval, last))
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
 

@@ -77,7 +77,9 @@ def serve(
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
         done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
-        meanwhile = f"{wanted.name} {done}; the pages show the progress, and Ctrl-C ends both"
+        meanwhile = f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
     ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
-    serving.serve(place.root, host, port, token, wanted, names, ready=ready)
+    where = place.root, host, port, token
+    stages = door.stages("index")
+    serving.serve(*where, wanted, names, ready=ready, stages=stages, say=door.aside)
     return Answer(None)

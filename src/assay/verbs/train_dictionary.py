@@ -3,11 +3,9 @@ best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from assay.core.errors import AssayError
 from assay.data.harvest import HarvestSpec
@@ -88,8 +86,8 @@ def command(
     out
         The folder to write. If it exists, the same command resumes there.
     showcase
-        Train the example dictionary of smollm2 or gemma3-270m, in five minutes on one core. It is
-        called showcase/MODEL and takes no other settings.
+        Train the example dictionary of smollm2 or gemma3-270m, in about 20 minutes on one core. It
+        is called showcase/MODEL and takes no other settings.
 
     Examples
     --------
@@ -116,8 +114,8 @@ def command(
         bos=reading.bos,
     )
     writable(out, "--out")
-    with bars(door) as report:
-        desk = Desk(Store(place.root), device_here(device), report)
+    with door.stages("train-dictionary") as bars:
+        desk = Desk(Store(place.root), device_here(device), lambda n, of, what: bars(what, n, of))
         trained = train(spec, out, asdict(method), desk)
     return Answer(trained, written("dictionary_trained", t=trained))
 
@@ -127,21 +125,6 @@ def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase
     without a recipe."""
     spec, store = recipe(model), Store(place.root)
     found = store.built(artefact(spec)) is not None
-    with bars(door) as report:
-        file = make(spec, Desk(store, device, report))
+    with door.stages("train-dictionary") as bars:
+        file = make(spec, Desk(store, device, lambda n, of, what: bars(what, n, of)))
     return shown(model, spec, file, found)
-
-
-@contextmanager
-def bars(door: Door) -> Iterator[Callable[[int, int, str], None]]:
-    """Show one bar after the other: of the windows that are harvested, and of the steps."""
-    with ExitStack() as shown_bars:
-        begun: dict[str, Any] = {}
-
-        def report(done: int, total: int, unit: str) -> None:
-            if unit not in begun:
-                shown_bars.close()
-                begun[unit] = shown_bars.enter_context(door.bar("train-dictionary", unit))
-            begun[unit](done, total)
-
-        yield report
