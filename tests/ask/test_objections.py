@@ -33,4 +33,4 @@ def test_patches_that_are_changes_of_the_input(site, position, is_input):
     table = Intervention(name="p", patch="corrupted", site=site, position=position)
     said = list(notes.of_input(Part("p", Task(Model(name="m"), PAIRS, (), table))))
     assert bool(said) == is_input
-    assert all("a change of the input" in note for note in said)
+    assert all("change of the input" in n or "editing the prompt" in n for n in said)

@@ -314,7 +314,7 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
         ({"of": "neurons", "score": "weights"}, "", r"the name of a \[\[direction\]\] in by"),
         ({"of": "neurons", "by": "along"}, "blocks.1.mlp.hook_pre", "from mlp.hook_post"),
         ({"of": "heads", "by": "sink", "position": 0}, "", "each head at its own position"),
-        ({"of": "neurons", "position": 99}, "", "so none at position 99"),
+        ({"of": "neurons", "position": 99}, "", "has no position 99: its length is 8"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(subject, shown, fields, site, why):

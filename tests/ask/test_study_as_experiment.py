@@ -288,7 +288,7 @@ def test_what_exceeds_its_budget_is_not_begun(own, capsys):
     )
     assert main(["run", path.name, "--executor", "inline"]) == 2
     told = capsys.readouterr().err
-    assert "dear.toml line 6 column 10: the missing runs would take" in told
+    assert "dear.toml line 7 column 10: the missing runs would take" in told
     assert "nothing was run" in told
     assert not (own / "assay-store" / "runs" / "dear").exists()
 
