@@ -530,7 +530,10 @@ def test_another_prompts_activations_come_from_the_source(llama, three):
         ({"add": "d", "sweep": {"strengh": (1, 2)}}, "sweeps 'strengh', no field or slot of it"),
         ({"add": "d", "sweep": {"strength": ()}}, "each level once"),
         ({"ablate": "zero", "heads": ["1.0"], "sweep": {"heads": (1.1, 1.2)}}, "heads are texts"),
-        ({"ablate": "zero", "site": SITE, "position": 40}, "prompts, row 1 has no position 40: its length is "),
+        (
+            {"ablate": "zero", "site": SITE, "position": 40},
+            "prompts, row 1 has no position 40: its length is ",
+        ),
         ({"ablate": "zero", "site": SITE, "position": "{that}"}, "prompts, row 1: .*{who}, {what}"),
         ({"ablate": "mean", "site": "blocks.1.attn.hook_pattern"}, "no vector for a token"),
         ({"add": "d", "site": "blocks.1.mlp.hook_post"}, "'d' has 24 numbers, .* has 40"),

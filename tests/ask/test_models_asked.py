@@ -524,5 +524,5 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
     rows = find_gaps(path, catalogue.find(str(path))).gaps
     assert [(r.where, r.default) for r in rows] == [
-        ("arms", "cut, cut/layer, cut/damage are left out, because no claim or estimate needs them")
+        ("arms", "cut, cut/layer, cut/damage: left out, because no claim or estimate needs them")
     ]

@@ -183,7 +183,7 @@ def test_directions_that_cannot_be_are_refused():
         "top of a direction chooses heads": {
             "mean": True,
             "site": "",
-            "top": Top(n=1, of="neurons"),
+            "top": Top(n=1, of="latents"),
         },
     }.items():
         with pytest.raises(DataError, match=why):

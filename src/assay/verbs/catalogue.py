@@ -82,7 +82,7 @@ def words(rows: Sequence[Listed], full: bool, width: int) -> Iterator[AnswerPart
             yield from (Line(f"  {line}") for line in lines)
         yield ""
         yield from ["* has results here."] * any(e.local.results for e in rows)
-        yield "assay list GROUP shows questions and verdicts, assay list NAME one entry."
+        yield "assay list GROUP shows questions and verdicts, and assay list NAME shows one entry."
     yield ""
     yield "assay plan NAME shows what would run; assay run NAME runs it."
 
@@ -91,7 +91,7 @@ def own(results: Sequence[Own]) -> Iterator[AnswerPart]:
     """List the results of the user's own studies and experiments."""
     if results:
         yield ""
-        yield Line("your own: what this store has of other studies and experiments")
+        yield Line("your own: results of other studies and experiments in this store")
         rows = [
             (
                 f"  {r.name}" + f" --preset {r.preset}" * (r.preset != "default"),
