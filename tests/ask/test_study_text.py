@@ -64,6 +64,30 @@ def test_places_are_those_that_an_editor_shows(keys, place):
     assert GOOD.splitlines()[line - 1][column - 1] not in " ="
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('written = "loops"', 'written = "uppercase"', "read[1].written: expected one of loss, "),
+        ('of = "neurons"', 'of = "neuron"', "top.of: expected one of heads, neurons, latents, got"),
+    ],
+)
+def test_a_name_that_is_none_of_several_is_refused_with_all_of_them(tmp_path, old, new, says):
+    text = """question = "?"
+[[model]]
+name = "gpt2"
+[[prompts]]
+text = "a"
+[[read]]
+name = "up"
+written = "loops"
+[[intervene]]
+name = "cut"
+ablate = "zero"
+top = { n = 2, of = "neurons" }
+"""
+    assert says in refused(tmp_path, text.replace(old, new))
+
+
 def test_in_markdown_lines_are_those_of_the_file(tmp_path):
     path = tmp_path / "asks.md"
     path.write_text(f"+++\n{GOOD}+++\n\n# Why\nBecause.\n")

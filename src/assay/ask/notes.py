@@ -268,7 +268,7 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of what is taken over all levels of a place, which its control changes in turn."""
-    table, parsed = part.task.intervention, asking.read.parsed
+    table = part.task.intervention
     if not isinstance(table, Intervention) or not isinstance(part.task, Task):
         return
     idle = {f"{part.label}/{c.name}" for c in comparing.repeated(questions, part, asking.read)}
@@ -278,19 +278,28 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
             f"extreme is the same{LEFT_OUT}"
         )
         return
+    same = _swept_too(questions, part, asking)
+    for name in same:
+        yield (
+            f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
+            f"level, which the sweep may have, too: if it has all of them, write "
+            f"{_without(questions, table, *same, *_of_any_text(questions, part, asking))}, because "
+            f"{name} then always satisfies the claim"
+        )
+
+
+def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
+    """The controls that change in turn what a statement takes over all levels."""
+    table, parsed = part.task.intervention, asking.read.parsed
+    if not isinstance(table, Intervention):
+        return []
     dims = {
         d for t in parsed.together if not comparing.in_order(questions, part, t) for d in t.over
     }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
     swept = dims & {*SLOT.findall(" ".join(places))}
-    same = [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
-    for name in same:
-        yield (
-            f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-            f"level, which the sweep may have, too: if it has all of them, write "
-            f"{_without(questions, table, *same)}, because {name} then always satisfies the claim"
-        )
+    return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
 
 
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
@@ -304,16 +313,26 @@ def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
 
 def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     """Of a change that raises the loss on whole texts, as it does on those of its control."""
+    table, names = part.task.intervention, _of_any_text(questions, part, asking)
+    if table is None:
+        return
+    for name in names:
+        others = _swept_too(questions, part, asking)
+        yield (
+            f"{part.label}/{name} is what the same change does to the loss on other text, of which "
+            "a claim about text in general is true as well: if this is one, write "
+            f"{_without(questions, table, *names, *others)}"
+        )
+
+
+def _of_any_text(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
+    """The control that has the same loss as a change whose loss on whole texts is asked for."""
     table, task, label = part.task.intervention, part.task, f"{part.label}/{DAMAGE.name}"
     if not isinstance(task, Task) or table is None or table.controls is not None:
-        return
+        return []
     whole = all(r.loss and r.position == Read(name="").position for r in _asked(task, asking))
-    if whole and label in questions.by_label and not comparing.is_of_nothing(part, asking.read):
-        yield (
-            f"{label} is what the same change does to the loss on other text, of which a claim "
-            "about text in general is true as well: if this is one, write "
-            f"{_without(questions, table, DAMAGE.name)}"
-        )
+    meant = label in questions.by_label and not comparing.is_of_nothing(part, asking.read)
+    return [DAMAGE.name] if whole and meant else []
 
 
 def _lowered(asking: Asking) -> Iterator[str]:

@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -58,6 +58,8 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
+NESTED: dict[str, Any] = {"top": Top, "block": Block, "weights": Weights}
+"""The tables that a field of another table holds, by its name."""
 MISTAKES = 9
 """So many mistakes of a file are reported at once."""
 HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -497,8 +499,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         struct = Literature if "published" in keys[:-1] else struct
-        nested: dict[str, Any] = {"top": Top, "block": Block, "weights": Weights}
-        struct = nested.get(str(keys[-2]), struct) if len(keys) > 3 else struct
+        struct = NESTED.get(str(keys[-2]), struct) if len(keys) > 3 else struct
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
                 f"{field_path} belongs to the study: write {unknown[1]} above the first [[…]], as "
@@ -521,6 +522,10 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
         return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     message = re.sub(r"\s*- at `[^`]*`", "", error)
+    if wrong := re.search(r"[Ii]nvalid enum value (.*)", message):
+        holder, field = [k for k in ("", *keys) if isinstance(k, str)][-2:]
+        known = _names_of(NESTED.get(holder, kinds.get(str(keys[0]), Study)), field)
+        return f"{field_path}: expected one of {', '.join(known)}, got {wrong[1]}"
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     words = {
@@ -548,6 +553,16 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             'slots, such as "… {other} …", or give each row a column corrupted'
         )
     return f"{field_path}: {message[:1].lower()}{message[1:]}{hint}"
+
+
+def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
+    """The names of which a field takes one."""
+    (kind,) = (f.type for f in msgspec.structs.fields(struct) if f.encode_name == field)
+    every = [kind]
+    for part in every:
+        every.extend(x for x in get_args(part) if get_origin(x) is not None)
+    literals = (get_args(part) for part in every if get_origin(part) is Literal)
+    return [name for names in literals for name in names if name]
 
 
 def _in_turn(keys: tuple[str | int, ...]) -> str:
