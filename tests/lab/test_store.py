@@ -157,3 +157,10 @@ def test_parameters_watched_along_the_way_are_stored_too():
     assert set(again.history) == {"loss"}
     assert again.steps.tolist() == [1, 2, 3, 4]
     torch.testing.assert_close(again.tensors["W/at"], tensors["W/at"])
+
+
+def test_a_store_that_nobody_names_is_that_of_every_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSAY_ROOT", str(tmp_path / "mine"))
+    assert Store().root == tmp_path / "mine" and Store(tmp_path).root == tmp_path
+    monkeypatch.delenv("ASSAY_ROOT")
+    assert str(Store().root) == "assay-store"

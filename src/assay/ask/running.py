@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -128,15 +127,10 @@ def run(
         asked_models.opened.cache_clear()
     experiment = catalogue.find(str(study))
     with live.standing(_in_memory(Path(study), models) if models else {}):
-        lab = Lab(_store(root), Inline(), device)
+        lab = Lab(root, Inline(), device)
         tell = follower() or lines(experiment.name)
         tell(Said(f"{experiment.name}: the store is {lab.store.root}"))
         return lab.run(experiment, override(experiment, preset, tuple(set)), tell)
-
-
-def _store(root: str | Path | None) -> Path:
-    """Name the store; of whoever names none that of every command."""
-    return Path(root or os.environ.get("ASSAY_ROOT") or "assay-store")
 
 
 def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +183,7 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def plan(self, path: str | Path = "study.toml", root: str | Path | None = None) -> Plan:
         """Say what running it would do; its file is written to `path`. Raises: ExperimentError."""
-        lab = Lab(_store(root), Inline())
+        lab = Lab(root, Inline())
         return lab.plan(catalogue.find(str(self.save(path))))
 
     def run(self, path: str | Path = "study.toml", **options: Any) -> Result:

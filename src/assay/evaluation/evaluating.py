@@ -46,7 +46,7 @@ def evaluate(
     model: str | Path | None = None,
     text: str | Path | None = None,
     setting: Setting | None = None,
-    root: str | Path = "assay-store",
+    root: str | Path | None = None,
     device: str = "cpu",
     batch: int | None = None,
     progress: Progress | None = None,
@@ -70,7 +70,7 @@ def evaluate(
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         setting: how to measure.
-        root: the store.
+        root: the store; None: the one that ASSAY_ROOT names, else ./assay-store.
         device: as torch names it.
         batch: tokens in one pass.
         progress: called with the numbers of tokens.

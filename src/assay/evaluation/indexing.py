@@ -155,7 +155,7 @@ def index(
     text: str | Path = "stdlib",
     also: Sequence[str | Path] = (),
     setting: IndexSetting | None = None,
-    root: str | Path = "assay-store",
+    root: str | Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     **options: Any,

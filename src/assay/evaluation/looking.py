@@ -125,7 +125,7 @@ def look(
     bos: bool | None = None,
     skip_first: int = 1,
     outlier: float = 6.0,
-    root: str | Path = "assay-store",
+    root: str | Path | None = None,
     device: str = "cpu",
     watch: Watch = warn,
 ) -> Look:
@@ -156,7 +156,7 @@ def look(
         bos: by default as in the dictionary's file, otherwise as the model's tokenizer does.
         skip_first: positions left out.
         outlier: longest activation, in medians.
-        root: the store.
+        root: the store; None: the one that ASSAY_ROOT names, else ./assay-store.
         device: as torch names it.
         watch: called with warnings.
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text

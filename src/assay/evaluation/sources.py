@@ -95,7 +95,7 @@ def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
 
 
 def open_dictionary(
-    name: str | Path, *, root: str | Path = "assay-store", **hints: str | float
+    name: str | Path, *, root: str | Path | None = None, **hints: str | float
 ) -> Dictionary:
     """Open a dictionary: a file or folder of any known library, a published one
     by its name once it was fetched, a stored run such as "gated-sae/showcase", or a showcase such
@@ -103,7 +103,8 @@ def open_dictionary(
 
     Args:
         name: its path or name; ~ is your home.
-        root: the store in which runs are looked for.
+        root: the store in which runs are looked for; None: the one that ASSAY_ROOT names, else
+            ./assay-store.
         **hints: what a file leaves open, as `assay export --hint` takes it: format, site, site_out,
             scale, architecture, k, threshold.
     Raises: DataError, one line, for what is none, cannot be read, or has two readings.

@@ -61,7 +61,7 @@ class Lab:
 
     def __init__(
         self,
-        root: Path | str,
+        root: Path | str | None = None,
         executor: Executor | None = None,
         device: str = "cpu",
         together: bool = False,

@@ -679,9 +679,8 @@ def in_words(table: Intervention) -> str:
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
-        place = (
-            f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))} of {place}"
-        )
+        named = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"
+        place = f"{named} of {place}" if place else named
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place, table.position)
     place += window_in_words(table) if place else ""

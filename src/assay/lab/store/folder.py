@@ -4,6 +4,7 @@ that processes share, and the space that it takes."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -29,7 +30,8 @@ class Folder:
     Raises: StoreError when `root` is newer than this version, is no store, or is not a folder.
     """
 
-    def __init__(self, root: Path | str):
+    def __init__(self, root: Path | str | None = None):
+        root = root or os.environ.get("ASSAY_ROOT") or "assay-store"  # as every command has it
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)):
             raise StoreError(
                 f"a store is a folder, got the URL {root}",
