@@ -485,3 +485,33 @@ def test_each_point_says_which_prompt_it_is(shared, tmp_path, monkeypatch):
     assert turned["points"] == pytest.approx(verdict["points"][::-1])
     assert [unit["label"] for unit in turned["rows"]] == texts[::-1]
     assert verdict["controls"]["main/untrained"]["rows"] == verdict["rows"]
+
+
+def test_a_sweep_hides_no_level_that_was_measured(shared, tmp_path, monkeypatch):
+    """A change at block 1 was run; a sweep with this block, or a claim about it after a sweep, asks
+    for what may have been seen, and a sweep of other blocks does not."""
+    shutil.copytree(shared, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+    plain = Path("patch.toml").read_text()
+    swept = plain.replace("blocks.1.hook", "blocks.{layer}.hook")
+    swept = swept.replace("position = -1", "position = -1\nsweep = {{ layer = [{}] }}")
+    swept = swept.replace("patched.right >", "patched.right[layer={}] >").replace(
+        "log_prob", "logit"
+    )
+    names = {}
+    for levels in ("1", "0, 1", "0"):
+        names[levels] = f"swept-{levels.replace(', ', '-')}.toml"
+        first = levels.partition(",")[0]
+        text = swept.replace("layer = [{}]", f"layer = [{levels}]").replace("{{", "{")
+        Path(names[levels]).write_text(
+            text.replace("}}", "}").replace("layer={}", f"layer={first}")
+        )
+    typed("run", "patch.toml", *RUN, "--root", "first")
+    for levels in ("1", "0, 1"):
+        why = refused("preregister", names[levels], "--root", "first")
+        assert "12 of 12 prompts" in why and "were measured in patch on" in why
+    typed("preregister", names["0"], "--root", "first")
+    typed("run", names["0, 1"], *RUN, "--root", "second")
+    assert "were measured in swept-0-1 on" in refused(
+        "preregister", "patch.toml", "--root", "second"
+    )

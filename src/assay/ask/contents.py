@@ -67,6 +67,10 @@ def asked_in(study: Experiment) -> ModelStudy:
     return study.materials.asked
 
 
+POINTS = 1000
+"""Points of a sweep at which a measure is known as it would be without the sweep."""
+
+
 class Contents:
     """What a study asks of models and of experiments, by content."""
 
@@ -145,10 +149,12 @@ class Contents:
         if self.asked.parts:
             rehearse(self.asked, arms, seeds, device)
 
-    def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any, list[Any]] | None:
+    def quantity(
+        self, arm: str, measure: str
+    ) -> tuple[dict[str, str], Any, list[Any], list[Any]] | None:
         """Return the content hashes of what a measure of an arm is read from, what it is, as
-        JSON values without names, and which others are functions of the same numbers; None of an
-        arm of an experiment. Raises: AssayError."""
+        JSON values without names, which others are functions of the same numbers, and what it is
+        at each point of a sweep; None of an arm of an experiment. Raises: AssayError."""
         if (part := self._part(arm)) is None:
             return None
         task = part.task
@@ -172,11 +178,36 @@ class Contents:
             of = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
             what |= {"of": of, "measure": measure}
             what |= {"change": self._bare(task.intervention)} if task.intervention else {}
-        others = [what | {"read": read} for read in self._same(task, what.get("read"))]
+        every, of_points = self._with_same(task, what), list[Any]()
+        for point in self._points(task, measure):
+            of_points += self._with_same(task, what | point)
         bare = [
-            json.loads(self._slots(task, json.dumps(x, sort_keys=True))) for x in (what, *others)
+            json.loads(self._slots(task, json.dumps(x, sort_keys=True)))
+            for x in (*every, *of_points)
         ]
-        return inputs, bare[0], bare[1:]
+        return inputs, bare[0], bare[1 : len(every)], bare[len(every) :]
+
+    def _points(self, task: Any, measure: str) -> Iterator[dict[str, Any]]:
+        """What a measure is at each point of its sweep: the same as without a sweep, at one level
+        of each."""
+        if not isinstance(task, Task) or isinstance(task, DamageTask):
+            return
+        table = next((r for r in task.reads if r.name == measure), None)
+        if table is None or not (table.sweep or (task.intervention and task.intervention.sweep)):
+            return
+        first = interventions.points(task.intervention) if task.intervention else [{}]
+        then = interventions.points(table)
+        for i, k in interventions.together(first, then)[:POINTS]:
+            at = replace(
+                task,
+                intervention=task.intervention and interventions.swept(task.intervention, first[i]),
+                reads=(interventions.swept(table, then[k]),),
+            )
+            yield {"read": self._read(at, measure), "change": self._change(at)}
+
+    def _with_same(self, task: Any, what: dict[str, Any]) -> list[dict[str, Any]]:
+        """A quantity, and others that are functions of the same numbers."""
+        return [what, *(what | {"read": x} for x in self._same(task, what.get("read")))]
 
     def _part(self, arm: str) -> Part | None:
         return self.asked.by_label.get(arm)

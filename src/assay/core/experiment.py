@@ -209,10 +209,12 @@ class Materials(Protocol):
         """Measure a little of these arms where all of them take long. Raises: ExperimentError for
         what would be refused later."""
 
-    def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any, list[Any]] | None:
+    def quantity(
+        self, arm: str, measure: str
+    ) -> tuple[Mapping[str, str], Any, list[Any], list[Any]] | None:
         """Return the content hashes of what a measure of an arm is read from, what it is as
-        JSON values without names, and which others are functions of the same numbers; None for an
-        arm whose settings say all. Raises: AssayError."""
+        JSON values without names, which others are functions of the same numbers, and what it is
+        at each point of a sweep; None for an arm whose settings say all. Raises: AssayError."""
 
 
 @dataclass(frozen=True)

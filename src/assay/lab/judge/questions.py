@@ -73,11 +73,14 @@ class Part:
     """How many rows there are, where each is known by several texts, as a pair or a chat is."""
     others: Sequence[str] = field(default=(), compare=False)
     """The keys of measures that are functions of the same numbers: with one, all are seen."""
+    points: Sequence[str] = field(default=(), compare=False)
+    """The keys of the same measure at each point of a sweep: with one of them, some of it is seen.
+    Frozen files do not hold them."""
 
     @property
     def keys(self) -> set[str]:
         """The keys under which it may have been seen."""
-        return {self.key, *self.others}
+        return {self.key, *self.others, *self.points}
 
     @property
     def named(self) -> list[str | int | list[str]]:
@@ -186,12 +189,13 @@ def _part(
     if (known := materials.quantity(arm, measure)) is None:
         specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
         fields = sorted({seedless(s.to_json()) for s in specs})
-        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], []
+        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], [], []
     units = tuple(dict.fromkeys(known_units(texts)))
     name, count = (rows.unit, len({*rows.texts})) if rows else ("seed", 0)
-    inputs, quantity, others = known
-    keys = [key(inputs, x)[:_SHORT] for x in (quantity, *others)]
-    return Part(keys[0], units, name, count, tuple(keys[1:]))
+    inputs, quantity, others, points = known
+    first, *same = (key(inputs, x)[:_SHORT] for x in (quantity, *others))
+    at = tuple(dict.fromkeys(key(inputs, x)[:_SHORT] for x in points))
+    return Part(first, units, name, count, tuple(same), at)
 
 
 class Questions(Journal):
@@ -242,7 +246,7 @@ class Questions(Journal):
         OSError."""
         by_units: dict[tuple[str, ...], list[str]] = {}
         for part in parts:
-            by_units.setdefault(part.units, []).append(part.key)
+            by_units.setdefault(part.units, []).extend((part.key, *part.points))
         for units, keys in by_units.items():
             noted = {"experiment": experiment, "parts": sorted({*keys}), "units": [*units]}
             self._note_once({"what": MEASURED, **noted})

@@ -120,7 +120,7 @@ def freeze(
             "a file of Assay was written since this command began, so nobody can say which "
             "code would judge; run it again"
         )
-    asked = questions.read(content.get("questions", {}))
+    asked = questions.asked(experiment, preset)  # with the points of sweeps, which no file has
     with groups.running(store, experiment.name, preset.title) as is_idle:
         for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
             raise TooLate(f"cannot freeze {experiment.name}: {why}; {fresh}")
