@@ -492,26 +492,17 @@ def test_a_sweep_hides_no_level_that_was_measured(shared, tmp_path, monkeypatch)
     for what may have been seen, and a sweep of other blocks does not."""
     shutil.copytree(shared, tmp_path / "x")
     monkeypatch.chdir(tmp_path / "x")
-    plain = Path("patch.toml").read_text()
-    swept = plain.replace("blocks.1.hook", "blocks.{layer}.hook")
-    swept = swept.replace("position = -1", "position = -1\nsweep = {{ layer = [{}] }}")
-    swept = swept.replace("patched.right >", "patched.right[layer={}] >").replace(
-        "log_prob", "logit"
-    )
-    names = {}
-    for levels in ("1", "0, 1", "0"):
-        names[levels] = f"swept-{levels.replace(', ', '-')}.toml"
-        first = levels.partition(",")[0]
-        text = swept.replace("layer = [{}]", f"layer = [{levels}]").replace("{{", "{")
-        Path(names[levels]).write_text(
-            text.replace("}}", "}").replace("layer={}", f"layer={first}")
-        )
+    for name, levels in (("one", "1"), ("two", "1, 0"), ("other", "0")):
+        text = Path("patch.toml").read_text().replace("blocks.1.hook", "blocks.{layer}.hook")
+        text = text.replace("position = -1", f"position = -1\nsweep = {{ layer = [{levels}] }}")
+        text = text.replace("patched.right >", f"patched.right[layer={levels[0]}] >")
+        Path(f"{name}.toml").write_text(text)
     typed("run", "patch.toml", *RUN, "--root", "first")
-    for levels in ("1", "0, 1"):
-        why = refused("preregister", names[levels], "--root", "first")
+    for name in ("one", "two"):
+        why = refused("preregister", f"{name}.toml", "--anyway", "--root", "first")
         assert "12 of 12 prompts" in why and "were measured in patch on" in why
-    typed("preregister", names["0"], "--root", "first")
-    typed("run", names["0, 1"], *RUN, "--root", "second")
-    assert "were measured in swept-0-1 on" in refused(
-        "preregister", "patch.toml", "--root", "second"
-    )
+    why = refused("preregister", "other.toml", "--anyway", "--root", "first")
+    assert "were measured in patch on" not in why  # but runs of the unchanged model are there
+    typed("run", "two.toml", *RUN, "--root", "second")
+    why = refused("preregister", "patch.toml", "--anyway", "--root", "second")
+    assert "were measured in two on" in why
