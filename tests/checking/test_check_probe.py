@@ -369,3 +369,20 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     assert p.outcome == "undecided"
     assert repr(p).endswith("to decide it: about 24 more groups, 36 in all")
     assert max(map(len, repr(p).split("\n"))) <= 110
+
+
+def test_a_control_of_a_perfect_probe_is_not_beaten_by_cutting_off_its_parts():
+    """A control with one group of each label on the wrong side. Its jackknife parts reach above 1:
+    cut off there, their mean would be lower than its AUROC, and their interval narrower."""
+    groups = np.repeat(np.arange(20), 3)
+    y = groups % 2 == 0
+    score = np.where(y, 1.0, -1.0) + 0.01 * np.arange(60)
+    score[groups == 2], score[groups == 5] = -1.5, 1.2  # one group of each label on the other side
+    X = np.random.default_rng(0).normal(size=(60, 6)) + 9 * y[:, None]
+    p = assay.check_probe(X, y, groups=groups, asked=score, holds="auroc > 0.8", ledger=False)
+    row = p.arms.set_index("arm").loc["asked"]
+    assert row["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-9)
+    control = p.judged.controls["asked"]
+    assert control.estimate == pytest.approx(row["auroc"], abs=1e-9)
+    assert row["auroc_low"] < 0.8 < row["auroc_high"]
+    assert p.outcome == "undecided" and p.reason == "control asked is not beaten"

@@ -437,7 +437,29 @@ def _judged(
         return judged
     # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
-    return decide(clipped, bounds=(0.0, 1.0))
+    return _with_controls_of(judged, decide(clipped, bounds=(0.0, 1.0)))
+
+
+def _with_controls_of(whole: Judged, exact: Judged) -> Judged:
+    """An exact verdict on parts that were cut off at 0 and 1, with the controls as they are: cut
+    off, they would have less than their AUROC, and be beaten too easily."""
+    exact = structs.replace(exact, controls=whole.controls)
+    if exact.outcome == "fails" or (exact.outcome == "undecided" and "control" not in exact.reason):
+        return exact
+    too = [name for name, v in whole.controls.items() if v.outcome == "holds"]
+    beaten = {
+        name
+        for name, v in whole.controls.items()
+        if v.outcome == "fails" and v.contrast and (v.contrast.low > 0 or v.contrast.high < 0)
+    }
+    left = [name for name in whole.controls if name not in beaten]
+    if too:
+        reason = f"control {', '.join(too)} satisfies it too"
+        return structs.replace(exact, outcome="unspecific", reason=reason, price=None)
+    if left:
+        reason = f"control {left[0]} not beaten"
+        return structs.replace(exact, outcome="undecided", reason=reason, price=None)
+    return structs.replace(exact, outcome="holds", reason="", price=None)
 
 
 def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:
