@@ -169,11 +169,12 @@ def noted(notes: Iterable[str]) -> Markup:
 
 
 def evaluation(value: Any) -> Markup:
-    """The measures of every dictionary side by side, and below them the trade-off."""
+    """The measures of every dictionary side by side, and below them notes and the trade-off."""
     entries = value.dictionaries
     lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
     measures = table(("measure", *(e["name"] for e in entries)), lines)
-    return measures + noted(without_interval(entries)) + figure(value.figure)
+    notes = dict.fromkeys((*without_interval(entries), *value.notes))
+    return measures + noted(notes) + figure(value.figure)
 
 
 def dictionary(value: Any) -> Markup:

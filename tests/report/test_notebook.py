@@ -83,6 +83,7 @@ def evaluation():
             "fvu": measure,
         },
         "width": 4,
+        "notes": ["the clean loss is that of a guess"],
     }
     histogram = {"log10": [], "features": []}
     dead = {"dead": {**measure, "estimate": 0.0}}
@@ -137,6 +138,7 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "<b>yours</b>" in said.text
     assert "b" not in said.tags
     assert "0.25 [0.20, 0.30]" in said.text
+    assert "mine, <b>yours</b>: the clean loss is that of a guess" in said.text
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
