@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from splicing import finish, splice_sums
 
 import tiny_models
 from assay.core import rng
@@ -28,7 +29,6 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay_catalogue.dictionaries.endtoend import Through, fit_end_to_end
 from killed import Killed, dies_at
-from splicing import finish, splice_sums
 
 
 @dataclass(frozen=True, kw_only=True)
