@@ -459,7 +459,7 @@ def _with_controls_of(whole: Judged, exact: Judged) -> Judged:
     if left:
         reason = f"control {left[0]} not beaten"
         return structs.replace(exact, outcome="undecided", reason=reason, price=None)
-    return structs.replace(exact, outcome="holds", reason="", price=None)
+    return exact  # never better than by itself: what else speaks against it was asked of it alone
 
 
 def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:

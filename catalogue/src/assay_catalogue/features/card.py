@@ -1,6 +1,6 @@
 """The measures that feature cards are made of, and the cards from these measures.
 
-`measurements` runs beside the model and returns arrays; they are stored with the arm. `cards`
+`measurements` runs next to the model and returns arrays; they are stored with the arm. `cards`
 rebuilds the cards from those measures alone, so a report needs no model. Which features have
 examples is settled by lot before anyone has looked at them: `draw` orders all features that fire
 often enough by seed, the first twenty are the drawn cards, the next are for browsing."""
