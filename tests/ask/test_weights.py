@@ -43,20 +43,46 @@ class ByHand:
     def head(self, layer, head):
         """W_V [d, e] and W_O [e, d]."""
         block = self.naive.blocks[layer]
-        if self.centred:
-            attention, norm, behind = block.attn, block.ln_1, 1.0
-            v = np.split(array(attention.c_attn.weight), 3, axis=1)[2]
-            o = array(attention.c_proj.weight)
-        else:
-            attention, norm, behind = block.self_attn, block.input_layernorm, 1.0
-            v = array(attention.v_proj.weight).T
-            o = array(attention.o_proj.weight).T
-            if "Gemma" in type(norm).__name__:
-                behind = self.gain(block.post_attention_layernorm)
+        o = (
+            array(block.attn.c_proj.weight)
+            if self.centred
+            else array(block.self_attn.o_proj.weight).T
+        )
+        behind = (
+            self.gain(block.post_attention_layernorm)
+            if "Gemma" in type(self.naive.norm).__name__
+            else 1.0
+        )
         e = len(o) // self.count
-        shared = head * (v.shape[1] // e) // self.count
-        v = v[:, shared * e : (shared + 1) * e]
-        return self.through(v.T, norm).T, o[head * e : (head + 1) * e] * behind
+        return self.input(layer, head, "v"), o[head * e : (head + 1) * e] * behind
+
+    def input(self, layer, head, kind):
+        """W_Q, W_K or W_V, [d, e]."""
+        block = self.naive.blocks[layer]
+        if self.centred:
+            norm = block.ln_1
+            W = np.split(array(block.attn.c_attn.weight), 3, axis=1)["qkv".index(kind)]
+        else:
+            norm = block.input_layernorm
+            W = array(getattr(block.self_attn, f"{kind}_proj").weight).T
+            rows = block.self_attn.q_proj.weight.shape[0]
+        e = (W.shape[1] if self.centred else rows) // self.count
+        shared = head * (W.shape[1] // e) // self.count
+        return self.through(W[:, shared * e : (shared + 1) * e].T, norm).T
+
+
+@pytest.mark.parametrize("kind", ["q", "k", "v"])
+def test_composition_is_what_of_one_circuit_another_reads(naive, kind):
+    by_hand = ByHand(naive)
+    read = Read(name="it", weights=f"{kind}_composition", heads=("0.1", "1.3"), to="2.2")
+    v, o = by_hand.head(2, 2)
+    q, k = (by_hand.input(2, 2, x) for x in "qk")
+    later = {"q": q @ k.T, "k": k @ q.T, "v": v @ o}[kind]
+    size = np.linalg.norm
+    circuits = [np.matmul(*by_hand.head(*part)) for part in ((0, 1), (1, 3))]
+    score = np.mean([size(c @ later) / size(c) / size(later) for c in circuits])
+    got = measured(naive, texts(*SHOWN), [read])["it"]
+    assert got == pytest.approx(np.full(3, score), rel=1e-6)
 
 
 def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive):
@@ -255,6 +281,7 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     [
         ({"weights": "copying"}, "is of heads"),
         ({"weights": "ov_rank", "heads": ("1.2",)}, "are of a token"),
+        ({"weights": "q_composition", "heads": ("1.2",)}, "are of heads and of a later head"),
     ],
 )
 def test_weights_that_there_cannot_be_are_refused(fields, why):
@@ -267,6 +294,9 @@ def test_parts_that_the_model_does_not_have_are_refused(tmp_path):
     read = Read(name="it", weights="copying", heads=("1.9",))
     with pytest.raises(DataError, match="heads 0 to 3"):
         measured(naive, texts(*SHOWN), [read])
+    late = Read(name="it", weights="v_composition", heads=("2.1",), to="1.2")
+    with pytest.raises(DataError, match=r"heads of earlier blocks write, and 2.1 is not in one"):
+        measured(naive, texts(*SHOWN), [late])
     wide = Read(name="it", weights="copying", heads=("1.2",), site="blocks.0.mlp.hook_post")
     with pytest.raises(DataError, match=r"heads read \d+ numbers, as the output of an MLP"):
         measured(naive, texts(*SHOWN), [wide])

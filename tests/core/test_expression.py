@@ -222,6 +222,8 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
             "argmax(mean(a.x), over=layer) != argmax(mean(b.x), over=layer)",
             "as in argmax(mean(a.x), over=layer) - argmax(mean(b.x), over=layer) >= 1",
         ),
+        ("argmax(mean(a.x), over=(layer, head)) > 1", "argmax is over one dimension"),
+        ("first(a.x > 1, over=(layer, head)) > 1", "first is over one dimension"),
         ("0 < gated.fvu < 1 < 2", "one side must be a number"),
         ("0 < gated.fvu > 1", "both signs must point the same way"),
         ("1 < gated.fvu < 0", "no number is between 1 and 0"),

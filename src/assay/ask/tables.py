@@ -248,12 +248,23 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patch: Literal["", "corrupted"] = ""
     """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
     the difference of the activations times the gradient (attribution patching)."""
-    weights: Literal["", "copying", "ov_cosine", "ov_rank", "logit", "rank"] = ""
+    weights: Literal[
+        "",
+        "copying",
+        "ov_cosine",
+        "ov_rank",
+        "logit",
+        "rank",
+        "q_composition",
+        "k_composition",
+        "v_composition",
+    ] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
     unembedding of the token `onto`, or the rank of this. With a `site`, such as
     blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding.
-    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`."""
+    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`. Or
+    how much of what `heads` write the queries, keys or values of a later head, `to`, read."""
     direction: str = ""
     """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
     token: str = ""
@@ -266,7 +277,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     their OV circuits make of it; left out: as they attend."""
     to: Position = 0
     """To which token; or "previous", the one before; "self"; "induction", the one behind the last
-    earlier occurrence of the token that attends."""
+    earlier occurrence of the token that attends. Of a composition: the later head, "17.4"."""
     projection: str = ""
     """The name of a direction: what the activation has along it, x · v / ‖v‖."""
     feature: tuple[str, int | tuple[int, ...]] | None = None

@@ -756,6 +756,12 @@ def _dims(reader: Reader, node: ast.Call) -> tuple[str, ...]:
             f"cannot tell what {_describe_node(node)} is over; each dimension is named once, "
             f"as in {_EXAMPLES.get(_how(node), _EXAMPLES['mean'])}"
         )
+    if names[1:] and (_how(node) == "argmin" or _how(node) in LOCATING):
+        raise reader.no(
+            f"{_describe_node(node)}: a pair of levels is no number, so {_how(node)} is over one "
+            "dimension; the largest value of the grid is max(…, over=(…)), and an estimate over "
+            "both dimensions shows where it is"
+        )
     return names
 
 

@@ -1,5 +1,6 @@
 """Reads of weights: how far a head copies, whatever a model reads, and what its OV circuit makes of
-a token's embedding, or of what a site, such as the first MLP, has for a token that is read alone.
+a token's embedding, or of what a site, such as the first MLP, has for a token that is read alone;
+and how much of what a head writes a later head reads.
 
 The weights of the norms are multiplied in, as TransformerLens does it: that before a block's part
 into what the part reads, that behind it into what it writes, and the last one into the
@@ -9,6 +10,7 @@ x W_V, of a row x, and it writes x W_V W_O."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from jaxtyping import Float
@@ -30,7 +32,10 @@ OF_DIRECTIONS = ("logit", "rank")
 """The kinds that are of a direction: what the unembedding makes of it for a token."""
 OF_TOKENS = ("ov_cosine", "ov_rank", *OF_DIRECTIONS)
 """The kinds that differ between prompts, those of heads by what they make of an embedding."""
+COMPOSITIONS = ("q_composition", "k_composition", "v_composition")
+"""The kinds that are of a later head too, `to`, by the input that reads what the heads write."""
 WORDS = {
+    **{kind: f"{kind[0].upper()}-composition" for kind in COMPOSITIONS},
     "copying": "how far the eigenvalues of the OV circuit are positive",
     "ov_cosine": "cosine of what the OV circuit writes with an unembedding",
     "ov_rank": "rank of a token in what the OV circuit writes",
@@ -48,7 +53,8 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     """A number of the weights of heads, or of a direction.
 
     Raises: DataError for heads that the model does not have."""
-    parts = _parts(read, prompt.folder)
+    parts = _parts(read.heads, read, prompt.folder)
+    later = _later(read, parts, prompt.folder) if read.weights in COMPOSITIONS else None
     texts: list[Behind] = []
     if read.weights in OF_TOKENS:
         filled = [prompt.row.fill(t) for t in (read.token, read.onto or read.token)]
@@ -75,9 +81,13 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def number(reading: PassOutput) -> float:
         some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
-        key = (read.weights, read.site, *some, *tokens)
+        key = (read.weights, read.site, read.to, *some, *tokens)
         if key not in context.memo:  # prompts, and edits, have it in common
-            context.memo[key] = _number(read, context, some, tokens)
+            context.memo[key] = (
+                _number(read, context, some, tokens)
+                if later is None
+                else _composition(read, context.subject, some, later)
+            )
         return float(context.memo[key])
 
     distinct = [[text] for text in dict.fromkeys(texts)]
@@ -91,6 +101,8 @@ def words(read: Read) -> str:
     if read.direction:
         return f"{read.weights} of {named[0]} in what the unembedding makes of {read.direction}"
     tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
+    if read.weights in COMPOSITIONS:
+        return f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))} with {read.to}"
     of = f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))}{tokens}"
     if not read.site:
         return of
@@ -113,6 +125,11 @@ def check(read: Read) -> None:
         return
     if not read.heads:
         raise DataError(f'{read.name}: weights = "{kind}" is of heads = ["9.1"]')
+    if (kind in COMPOSITIONS) != isinstance(read.to, str) or (read.site and kind in COMPOSITIONS):
+        raise DataError(
+            f"{read.name}: {', '.join(COMPOSITIONS)} are of heads and of a later head "
+            'to = "17.4", without a site'
+        )
     if bool(read.token) != (kind in OF_TOKENS) or (read.onto and not read.token):
         raise DataError(
             f'{read.name}: {" and ".join(OF_TOKENS[:2])} are of a token = " {{country}}", and onto '
@@ -120,16 +137,27 @@ def check(read: Read) -> None:
         )
 
 
-def _parts(read: Read, folder: ModelFolder) -> list[Part]:
-    """The heads of a read, by block and number. Raises: DataError, ModelError."""
+def _parts(names: Iterable[str], read: Read, folder: ModelFolder) -> list[Part]:
+    """The heads of these names, by block and number. Raises: DataError, ModelError."""
     count, found = read_sizes(folder.config)["h"], list[Part]()
-    for name in read.heads:
+    for name in names:
         layer, number = heads.head_of(str(name))
-        for kind in ("v", "z"):
+        for kind in ("v", "z") if read.weights not in COMPOSITIONS else ("q", "k", "v", "z"):
             folder.check(Site(kind, layer))
         heads.check(read.name, layer, [number], count)
         found.append((layer, number))
     return found
+
+
+def _later(read: Read, parts: Sequence[Part], folder: ModelFolder) -> Part:
+    """The head that reads what others write. Raises: DataError, ModelError."""
+    (later,) = _parts([str(read.to)], read, folder)
+    if late := [part for part in parts if part[0] >= later[0]]:
+        raise DataError(
+            f"{read.name}: head {read.to} reads what heads of earlier blocks write, and "
+            f"{late[0][0]}.{late[0][1]} is not in one"
+        )
+    return later
 
 
 def _number(read: Read, context: Context, parts: list[Part], tokens: list[int]) -> float:
@@ -174,16 +202,53 @@ def output_of_heads(model: Pretrained, layer: int, norm: str = "") -> Float[torc
 def _circuit(model: Pretrained, part: Part) -> tuple[Matrix, Matrix]:
     """W_V, [d, e], and W_O, [e, d], of a head; several may share values."""
     layer, head = part
-    place, W = _stored(model, layer, "v")
-    shape = model.folder.shape(Site("v", layer))
-    values = W.unflatten(-1, shape) if place.pick is None else place.pick(W, shape)
+    outputs = output_of_heads(model, layer, "ln1_post_scale")
+    return _input(model, part, "v", len(outputs)), outputs[head]
+
+
+def _input(model: Pretrained, part: Part, kind: str, count: int) -> Matrix:
+    """W_Q, W_K or W_V of one of so many heads, [d, e], with the weight of the norm before it."""
+    layer, head = part
+    place, W = _stored(model, layer, kind)
+    shape = model.folder.shape(Site(kind, layer))
+    maps = W.unflatten(-1, shape) if place.pick is None else place.pick(W, shape)
     if "ln1_scale" in model.places:
         before = model.blocks[layer].get_submodule(model.places["ln1_scale"].module)
-        values = values * gain(before).double()[:, None, None]
+        maps = maps * gain(before).double()[:, None, None]
         if isinstance(before, torch.nn.LayerNorm):
-            values = values - values.mean(0)
-    outputs = output_of_heads(model, layer, "ln1_post_scale")
-    return values[:, head * values.shape[1] // len(outputs)], outputs[head]
+            maps = maps - maps.mean(0)
+    return maps[:, head * maps.shape[1] // count]
+
+
+def _composition(read: Read, model: Pretrained, parts: Sequence[Part], later: Part) -> float:
+    """How much of what heads write a later head reads, the mean over these heads.
+
+    Formula: ‖A B‖ / (‖A‖ ‖B‖), norms of all entries, of A = W_V W_O of a head and B = W_Q W_Kᵀ, or
+    W_K W_Qᵀ, or W_V W_O of the later one; what rotates queries and keys by their positions is left
+    out
+    Source: Elhage et al., A Mathematical Framework for Transformer Circuits, 2021, on composition
+    """
+    count = len(output_of_heads(model, later[0]))
+    if (kind := read.weights[0]) == "v":
+        first, second = _circuit(model, later)
+    else:
+        other = {"q": "k", "k": "q"}[kind]
+        first, second = (_input(model, later, k, count) for k in (kind, other))
+        second = second.T
+    found = []
+    for v, o in (_circuit(model, part) for part in parts):
+        both = _length(v, o @ first, second)
+        found.append(both / (_length(v, o) * _length(first, second)))
+    return float(torch.stack(found).mean())
+
+
+def _length(*maps: Matrix) -> torch.Tensor:
+    """The norm of all entries of a product of matrices, the first tall and the last wide, of which
+    the whole is never built: tr(Aᵀ A B Bᵀ) of A B."""
+    tall, *middle, wide = maps
+    for M in middle:
+        tall = tall @ M
+    return ((tall.T @ tall) * (wide @ wide.T)).sum().sqrt()
 
 
 def _copying(v: Matrix, o: Matrix, table: Matrix) -> torch.Tensor:
