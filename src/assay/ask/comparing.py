@@ -33,6 +33,7 @@ from assay.controls.table import (
     HEADS,
     PLACES,
     RANDOM,
+    TOKEN,
     TOKENS,
     UNPAIRED,
     Control,
@@ -211,6 +212,8 @@ def twins(
         moved = dict.fromkeys((*rivals(asked, main, read, controls), *_origins(asked, main, read)))
         for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
+            if part.control == TOKEN and _does_as_much(asked, main, other, read):
+                continue
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(asked, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
@@ -219,6 +222,25 @@ def twins(
     others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})
+
+
+def _does_as_much(asked: ModelStudy, main: str, other: str, read: Condition) -> bool:
+    """Whether a claim says of one change at two places that it does at least so much at the first
+    as at the second. At two tokens that are neither it may do equally much, which satisfies the
+    claim: so the control moves the first alone."""
+    tables = [asked.by_label[arm].task.intervention for arm in (main, other)]
+    alike = [
+        t and msgspec.structs.replace(t, name="", position="all", controls=None) for t in tables
+    ]
+    if asked.frozen is not None or alike[0] is None or alike[0] != alike[1]:
+        return False
+
+    def holds(own: float, others: float) -> bool:
+        numbers = {main: own, other: others}
+        x = worked_out(read.parsed.walk, lambda c: numbers.get(c.arm or main, 1.0))
+        return read.parsed.low < x < read.parsed.high
+
+    return any(holds(x, x) and not holds(1.0, x) for x in (0.0, 2.0))
 
 
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
