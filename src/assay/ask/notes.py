@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,10 +28,13 @@ from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
+from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
+HARDLY = "no interval is narrow enough to decide much"
+"""What a note has of units that are too few."""
 SOME = 20
 """Answers of other rows with which one is compared."""
 
@@ -442,8 +445,7 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            "units, and with any two crossed; write unit = the one that you generalise over, or "
-            'unit = "prompt" if prompts are independent'
+            f"units, and with any two crossed; {_few_values(of)}"
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)
@@ -462,6 +464,22 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
             f"{count} prompts are made of few values ({each}): write unit = the one that "
             f"you generalise over, or they count as {count} units"
         )
+
+
+def _few_values(of: Mapping[str, Sequence[str]]) -> str:
+    """Say what to write of prompts that are combinations, and which slots have too few values."""
+    counts = {name: len({*x}) for name, x in sorted(of.items())}
+    if few := {name: n for name, n in counts.items() if n < FEWEST}:
+        each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
+        return (
+            f"with {each} as units {HARDLY}: write "
+            'unit = "prompt" under prompts, and it is about other prompts with the same values '
+            f"of {' and '.join(few)}, or write prompts with more values"
+        )
+    return (
+        'write unit = the one that you generalise over, or unit = "prompt" if prompts are '
+        "independent"
+    )
 
 
 def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:

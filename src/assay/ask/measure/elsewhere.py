@@ -234,7 +234,9 @@ def nowhere(table: Intervention, avoids: tuple[Positions, ...]) -> str:
     """Say that the control `token` has no token to move a change to."""
     rival = ""
     if avoids:
-        rival = f", but for {interventions.token_in_words(avoids)}, which the claim compares it with"
+        rival = (
+            f", but for {interventions.token_in_words(avoids)}, which the claim compares it with"
+        )
     return (
         f"{table.name!r}: the control `token` moves the change to another token, and there "
         f"is none that all prompts have around {interventions.token_in_words(table.position)}"
