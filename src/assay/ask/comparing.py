@@ -288,7 +288,7 @@ def pairs_in_words(
         yield f"{where}: it compares two {kind}, so one control replaces both: {', '.join(pairs)}"
 
 
-def of_control(part: Part, entry: Any, read: Condition) -> Any:
+def of_control(asked: ModelStudy, part: Part, entry: Any, read: Condition) -> Any:
     """Complete a claim about a control: that it does nothing, what it is the control of must break.
     Raises: ExperimentError where it is to do something, and nobody says what must fail then."""
     entry = msgspec.structs.replace(entry, credits=entry.credits or ())
@@ -297,7 +297,7 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
     low, high, task = read.parsed.low, read.parsed.high, part.task
     nothing = task.chance if isinstance(task, ProbeTask) else 0.0
     is_none = isinstance(task, ProbeTask) and low < nothing < high
-    is_none = is_none or is_of_nothing(part, read, or_nearly=True)
+    is_none = is_none or is_of_nothing(asked, part, read, or_nearly=True)
     if part.of in read.parsed.arms or not is_none:
         raise ExperimentError(
             f"{part.label} is a control of {part.of}, and a claim that it has an effect needs a "
@@ -610,13 +610,24 @@ def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> fl
 
 
 def is_of_nothing(
-    part: Part, read: Condition, *, of_trained: bool = False, or_nearly: bool = False
+    asked: ModelStudy,
+    part: Part,
+    read: Condition,
+    *,
+    of_trained: bool = False,
+    or_nearly: bool = False,
 ) -> bool:
     """Whether a claim about what is done to a model, or about a difference, also holds where
-    nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
-    where that lies on its edge."""
+    nothing happens, as far as that is known: of other prompts a model has other numbers.
+    `of_trained`, also one about a model that the study trains; `or_nearly`, also where that lies on
+    its edge."""
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
+        return False
+    arms = (c.arm or part.label for c in columns)
+    others = [asked.by_label[arm].task for arm in arms if arm in asked.by_label]
+    texts = {t.prompts.digest for t in (task, *others) if isinstance(t, Task)}
+    if asked.frozen is None and len(texts) > 1:
         return False
     unchanged = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
     compares = {name: number for name, number in unchanged.items() if number is not None}

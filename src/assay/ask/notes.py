@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -118,9 +118,10 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
-        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
+        rivals = [p for p in probes if p not in (part, None) and p.of != part.label]
+        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if rivals else 0.5)
         true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
-        if true and len(probes) > 1:
+        if true and rivals:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
@@ -132,14 +133,19 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             and not (own and asking.controls)
         ):
             without = ", such as the same one without test" if task.test else ""
+            label = part.label
+            more = _more_elsewhere(part, asking) or f"q.accuracy - {label}.accuracy > 0.1"
             yield (
                 "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "
-                "write what the probe can read, as in p.accuracy > 0.7, or less than another "
-                "probe reads, as in q.accuracy - p.accuracy > 0.1; or write controls = [] under "
+                f"write what the probe can read, as in {label}.accuracy > 0.7, or less than "
+                f"another probe reads, as in {more}; or write controls = [] under "
                 f'{task.table.name}, and under the claim control = ["own"], where own is a '
-                f"probe that reads it{without}"
+                f"probe that reads there what is known to be there, such as the last token, "
+                f"or the same at a site where it can be read{without}"
             )
-    done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    done_by_none = (
+        comparing.is_of_nothing(questions, part, asking.read, of_trained=trained) and not part.of
+    )
     if table := getattr(task, "intervention", None):  # as little may be claimed of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
@@ -152,6 +158,18 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             "the claim is also true if nothing happens: name under violations an arm with an "
             "effect less than twice as large as the claim allows; it is then the control"
         )
+
+
+def _more_elsewhere(part: Part, asking: Asking) -> str:
+    """Write that a probe reads more at another level of its sweep; "" where it has none."""
+    column = asking.read.columns[0]
+    sweep = part.task.table.sweep if isinstance(part.task, ProbeTask) else {}
+    for dim, level in column.levels:
+        if others := [x for x in sweep.get(dim, ()) if str(x) != str(level)]:
+            other = replace(column, levels=tuple({**dict(column.levels), dim: others[-1]}.items()))
+            sides = (f"{part.label}.{replace(c, arm=None)}" for c in (other, column))
+            return f"{' - '.join(sides)} > 0.1"
+    return ""
 
 
 WORST = {"accuracy": 0.0, "generates": 0.0, "begins": 0.0, "rank": 1e4, "loss": 20.0}
@@ -334,7 +352,9 @@ def _of_any_text(questions: ModelStudy, part: Part, asking: Asking) -> list[str]
     if not isinstance(task, Task) or table is None or table.controls is not None:
         return []
     whole = all(r.loss and r.position == Read(name="").position for r in _asked(task, asking))
-    meant = label in questions.by_label and not comparing.is_of_nothing(part, asking.read)
+    meant = label in questions.by_label and not comparing.is_of_nothing(
+        questions, part, asking.read
+    )
     return [DAMAGE.name] if whole and meant else []
 
 

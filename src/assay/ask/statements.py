@@ -129,7 +129,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     part = study.asked.by_label.get(s.main)
     if part is not None and part.of and study.asked.frozen is None:
         with study.text.located(s.table, s.i):
-            return comparing.of_control(part, s.entry, s.read)
+            return comparing.of_control(study.asked, part, s.entry, s.read)
     credited = s.entry.credits or (s.main if s.main in study.asked.by_label else ())
     entry = msgspec.structs.replace(s.entry, credits=credited)
     measures = [c.name for c in s.read.columns]
@@ -142,7 +142,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     # about a share of what the model does, a violation of any size would stand in for the controls.
     sized = s.read.parsed.low < 0 < s.read.parsed.high or study.asked.frozen is not None
     violations = entry.violations if sized else ()
-    if violations and comparing.is_of_nothing(study.asked.by_label[s.main], s.read):
+    if violations and comparing.is_of_nothing(study.asked, study.asked.by_label[s.main], s.read):
         entry = msgspec.structs.replace(entry, control=entry.control or violations)
     if near and not (entry.control and violations):
         control = tuple(dict.fromkeys((*entry.control, *near)))

@@ -547,6 +547,10 @@ def _with_others(
     # well if they had an interval, and none would tell them from a control that passes.
     tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
     if verdict.outcome != "holds" and not (tied and passing):
+        within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
+        if verdict.reason == STRADDLES and passing and within:
+            too = f"{passing[0]} satisfies the claim too, which would make it unspecific"
+            return structs.replace(verdict, price=Price(f"more units do not help: {too}"))
         return verdict
 
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
