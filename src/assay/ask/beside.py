@@ -322,6 +322,10 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
             x = arm[measure].isel(run=0)
             numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
             names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
+            every = range(count * size["layers"])
+            if of_blocks and 2 * len(numbers) > len(every):
+                rest = [n for n in every if n not in numbers]
+                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in rest)}"]
             how = "on the other half" if choosing.learns(top) else "by their output weights"
             how = f"on {top.prompts}" if top.prompts else how
             yield f"{name}: {top.of} chosen {how}: {', '.join(names)}"

@@ -169,11 +169,16 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     free = [t for t in parsed.together if not in_order(asked, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
-    some = any(c.ranges for c in parsed.columns)  # next to which there are other levels
-    if table is None or not over & {*table.sweep} or table.controls is not None or some:
+    ranges = {x for c in parsed.columns for x in c.ranges}
+    beside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
+    if table is None or not over & {*table.sweep} or table.controls is not None or beside:
         return ()
     sizes = read_sizes(asked.shaped_as(part.task.model).config)
-    points = interventions.points(table)
+    points = [
+        point
+        for point in interventions.points(table)
+        if all(d not in point or a <= float(point[d]) < b for d, a, b in ranges)
+    ]
     fixed = {(d, level) for d, level in points[0].items() if d not in over}
     tables = [interventions.swept(table, p) for p in points if fixed <= {*p.items()}]
     heads = {head for t in tables for head in (t.block.heads if t.block else t.heads)}
@@ -446,6 +451,14 @@ def unlike(
         bear = asked.controls_of(main, [c.name for c in read.columns])
         idle = (p for p in asked.parts if p.of == main and p not in bear)
         labels += tuple(p.label for p in idle if p.label not in (*asked.at_chance, *controls))
+    if asked.frozen is None:  # on other prompts
+        sets = {p.label: p.task.sets for p in asked.parts}
+        own = {x.digest for arm in (main, *read.parsed.arms) for x in sets.get(arm, ())[:1]}
+        labels += tuple(
+            label
+            for label, of in sets.items()
+            if of and label not in (main, *controls) and own.isdisjoint({of[0].digest})
+        )
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
 
 

@@ -54,6 +54,8 @@ class Asking:
     """Those that its author names."""
     over: tuple[str, ...] = ()
     """Of an estimate: the dimensions over which it is a curve."""
+    idle: tuple[str, ...] = ()
+    """The controls that say nothing of this claim, or of others about the same arm."""
 
     @property
     def compared(self) -> bool:
@@ -64,7 +66,7 @@ class Asking:
 def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
-    for asking in askings:
+    for asking in _with_idle(questions, askings):
         notes += _tokens(questions, asking)
         notes += [f"{asking.where}: {words}" for words in asking.read.parsed.meant]
         if part := questions.by_label.get(asking.main):
@@ -87,6 +89,17 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
     return list(dict.fromkeys(notes))
+
+
+def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
+    """The askings with the controls that say nothing of one about the same arm, since controls are
+    written once for all of them."""
+    idle: dict[str, list[str]] = {}
+    for asking in askings:
+        if asking.compared and (part := questions.by_label.get(asking.main)):
+            some = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
+            idle.setdefault(asking.main, []).extend(some)
+    return [replace(a, idle=tuple(dict.fromkeys(idle.get(a.main, ())))) for a in askings]
 
 
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -303,9 +316,9 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     for name in same:
         yield (
             f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-            f"level, which the sweep may have, too: if it has all of them, write "
-            f"{_without(questions, table, *same, *_of_any_text(questions, part, asking))}, because "
-            f"{name} then always satisfies the claim"
+            "level, which the sweep may have, too: if it has all of them, write "
+            f"{_without(questions, table, *asking.idle)}, because {name} then always satisfies the "
+            "claim"
         )
 
 
@@ -319,6 +332,7 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
+    dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # next to which there are others
     swept = dims & {*SLOT.findall(" ".join(places))}
     return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
 
@@ -338,11 +352,10 @@ def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     if table is None:
         return
     for name in names:
-        others = _swept_too(questions, part, asking)
         yield (
             f"{part.label}/{name} is what the same change does to the loss on other text, of which "
             "a claim about text in general is true as well: if this is one, write "
-            f"{_without(questions, table, *names, *others)}"
+            f"{_without(questions, table, *asking.idle)}"
         )
 
 
