@@ -276,7 +276,11 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("slope[kind=rare < 1", "it is not arithmetic"),
         ("gated['a']['b'] < 1", "is not allowed"),
         ("gated.fvu\x00 < 1", "it is not arithmetic"),
-        ("a + " * 200 + "a < 1", "at most 500 are read"),
+        ("a + " * 1000 + "a < 1", "at most 4,000 are read"),
+        ("a" + " + a" * 300 + " < 1", "it nests too deep"),
+        ("abs(corr(a.x, b.x, over=head)) > 0.3", "corr(a.x, b.x, over=head) > 0.5, or < -0.5"),
+        ("share(corr(a.x, b.x, over=head) > 0) > 0.3", "is one number of the means over units"),
+        ("max(min(a.x - b.x, over=kind), over=head) > 1", "is of a single measure, as in min(main"),
         ("(" * 240 + "a" + ")" * 240 + " < 1", "cannot read the claim"),
         ("-" * 480 + "a < 1", None),
     ],
@@ -332,3 +336,32 @@ def test_random_arithmetic_equals_pythons(text):
 )
 def test_a_sum_of_multiples_of_shares_has_a_least_and_a_greatest_value(text, ends):
     assert range_of(parse(text, compared=False), 0.0, 1.0) == ends
+
+
+def test_what_is_taken_over_levels_may_have_another_such_within_it():
+    draw = np.random.default_rng(0)
+    place, each, spread, size = (
+        xr.DataArray(draw.normal(size=shape), dims=dims)
+        for shape, dims in (
+            ((40, 3, 2), ("unit", "block", "head")),
+            ((40, 3, 2, 4), ("unit", "block", "head", "member")),
+            ((40, 3, 5), ("unit", "block", "kind")),
+            ((40, 3), ("unit", "block")),
+        )
+    )
+    known = {"place": place, "each": each, "spread": spread, "size": size}
+
+    def number(text):
+        p = parse(text)
+        terms = {k: walk(lambda c: c.take(known[c.name], ["unit"])) for k, walk in p.terms.items()}
+        return float(p.statistic({k: x.mean("unit").values[None] for k, x in terms.items()})[0])
+
+    lower = place.values <= each.values.min(-1)
+    text = "max(share(a.place <= min(a.each, over=member)), over=(block, head)) > 0.5"
+    assert number(text) == pytest.approx(lower.mean(0).max())
+    means = spread.values.mean(2)
+    at = size.values.mean(0).argmax()
+    text = "mean(a.spread, over=kind)[block=argmax(a.size)] > 0"
+    assert number(text) == pytest.approx(means[:, at].mean())
+    text = "max(mean(a.spread, over=kind) - a.size, over=block) > 0"
+    assert number(text) == pytest.approx((means - size.values).max(1).mean())

@@ -34,7 +34,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Diff, Intervention, Model, Probe, Train
+from assay.ask.tables import Diff, Intervention, Model, Positions, Probe, Train
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
@@ -379,7 +379,45 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
             _add_unrelated(study, name, control, task, table.damage)
             continue
         changed = dataclasses.replace(task, control=control.name)
+        if control.name.endswith("heads") and _too_many(study, changed):
+            why = "the model does not have as many other heads; name fewer, or other controls"
+            _leave_out(study, label, why)
+            continue
+        if control.name == "token":
+            changed = dataclasses.replace(changed, avoids=_rivals_places(study, name, table, label))
         study.parts.append(Part(label, changed, control, name))
+
+
+def _too_many(study: ResolvedStudy, task: Task) -> bool:
+    """Whether the model of a control is known to have fewer other heads than stand in."""
+    if study.frozen is not None or (task.intervention and task.intervention.block):
+        return False
+    with suppress(AssayError):
+        sizes = read_sizes(study.shaped_as(task.model).config)
+        return 2 * task.standing > sizes["h"] * sizes["layers"]
+    return False
+
+
+def _rivals_places(
+    study: ResolvedStudy, arm: str, table: Intervention, label: str
+) -> tuple[Positions, ...]:
+    """The other positions that arms of the same claims change, on the same prompts; none of what
+    was frozen without them."""
+    if study.frozen is not None and "avoids" not in (frozen_words(study.text.path, label) or {}):
+        return ()
+    named: set[str] = set()
+    for entry in study.text.study.claim:
+        with suppress(AssayError):  # reported where it is read
+            arms = {*condition(entry.holds).parsed.arms}
+            named |= arms if arm in arms else set()
+    prefix = arm.removesuffix(table.name)
+    rivals = [
+        interventions.swept(t, point).position
+        for t in study.text.study.intervene
+        if t.prompts == table.prompts and f"{prefix}{t.name}" in named
+        for point in interventions.points(interventions.expanded(t, study.text.study.direction))
+    ]
+    return tuple(p for p in dict.fromkeys(rivals) if p not in ("all", table.position))
 
 
 def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask.measure import choosing, damage, selecting
+from assay.ask.measure import choosing, damage, interventions, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.tasks import CHOSEN, OTHERS, Task, chosen_for
+from assay.ask.measure.seen import prompt
+from assay.ask.measure.tasks import CHOSEN, MOVED, OTHERS, Task, chosen_for
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
@@ -30,6 +31,7 @@ from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import unmade
+from assay.core.nouns import plural
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
@@ -88,6 +90,8 @@ def _of_claim(
             yield from _damage(part.label, part.task, arms[name])
         elif part.control.name in ("heads", "random-heads"):
             yield from _heads(questions, claim, part, arms)
+        elif isinstance(part.task, Task) and MOVED in arms[name]:
+            yield from _moved(questions, part, arms[name])
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -227,6 +231,22 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     yield f"{label}: the loss on unrelated text{of} changes by {by} nats/token, from {was:.3g}"
 
 
+def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
+    """Tell at which tokens of the first prompt the control `token` made the change."""
+    table, task = part.task.intervention, part.task
+    shifts = {int(n) for n in np.ravel(arm[MOVED].values) if np.isfinite(n)}
+    if table is None or not isinstance(task, Task) or "position" in table.sweep:
+        return
+    with contextlib.suppress(AssayError):  # the model is no longer here
+        row = task.prompts.rows[task.rows[0]]
+        p, at = prompt(questions.found_of(part), row), interventions.points(table)[0]
+        swept = interventions.swept(table, at)
+        for n in sorted(shifts):
+            by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
+            where = interventions.tokens_in_words(swept, p, n)
+            yield f"{part.label}: the change is made {by}, in {row.place} at {where}"
+
+
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
     """Tell how many of the draws of a control would satisfy the claim by themselves, where any
     does: a mean of draws of opposite effect is near 0 whatever they do."""
@@ -302,6 +322,10 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
             x = arm[measure].isel(run=0)
             numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
             names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
+            every = range(count * size["layers"])
+            if of_blocks and 2 * len(numbers) > len(every):
+                rest = [n for n in every if n not in numbers]
+                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in rest)}"]
             how = "on the other half" if choosing.learns(top) else "by their output weights"
             how = f"on {top.prompts}" if top.prompts else how
             yield f"{name}: {top.of} chosen {how}: {', '.join(names)}"

@@ -16,6 +16,7 @@ from assay.ask.measure import (
     dictionaries,
     directions,
     edges,
+    elsewhere,
     interventions,
     measuring,
     models,
@@ -38,7 +39,7 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.measure.tasks import Task
-from assay.ask.part import Part
+from assay.ask.part import LEFT_OUT, Part
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
 from assay.ask.text import measures_named
@@ -182,6 +183,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
+            elif task.moves:
+                remarks += moved_in_words(part.label, task, rows)
     return remarks
 
 
@@ -364,6 +367,28 @@ def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         f"{table.name}: each of two places gets what the unchanged model has at the other one, "
         f"such as at {first!r} and {second!r} of {p.row.place}; the text stays as it is. The "
         f"control token swaps the first place, {first!r}, with another token instead"
+    ]
+
+
+SOME = 3
+"""Places of a control that are written out."""
+
+
+def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say which tokens the control `token` may change, or that there are none."""
+    assert task.intervention is not None
+    if "position" in task.intervention.sweep or not prompts:
+        return []
+    table = interventions.swept(task.intervention, interventions.points(task.intervention)[0])
+    if not (free := elsewhere.free_shifts(table, prompts, task.avoids)):
+        return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
+    some = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
+    rest = f", or {len(free) - SOME} other places" if free[SOME:] else ""
+    which = "at whichever the change is largest of" if free[1:] else "at"
+    kept = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
+    return [
+        f"{label} makes the same change at another token of each prompt{kept}: in "
+        f"{prompts[0].row.place} {which} {', or '.join(some)}{rest}"
     ]
 
 

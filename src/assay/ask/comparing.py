@@ -33,6 +33,7 @@ from assay.controls.table import (
     HEADS,
     PLACES,
     RANDOM,
+    TOKEN,
     TOKENS,
     UNPAIRED,
     Control,
@@ -168,11 +169,16 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     free = [t for t in parsed.together if not in_order(asked, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
-    some = any(c.ranges for c in parsed.columns)  # next to which there are other levels
-    if table is None or not over & {*table.sweep} or table.controls is not None or some:
+    ranges = {x for c in parsed.columns for x in c.ranges}
+    beside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
+    if table is None or not over & {*table.sweep} or table.controls is not None or beside:
         return ()
     sizes = read_sizes(asked.shaped_as(part.task.model).config)
-    points = interventions.points(table)
+    points = [
+        point
+        for point in interventions.points(table)
+        if all(d not in point or a <= float(point[d]) < b for d, a, b in ranges)
+    ]
     fixed = {(d, level) for d, level in points[0].items() if d not in over}
     tables = [interventions.swept(table, p) for p in points if fixed <= {*p.items()}]
     heads = {head for t in tables for head in (t.block.heads if t.block else t.heads)}
@@ -211,6 +217,8 @@ def twins(
         moved = dict.fromkeys((*rivals(asked, main, read, controls), *_origins(asked, main, read)))
         for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
+            if part.control == TOKEN and _does_as_much(asked, main, other, read):
+                continue
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(asked, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
@@ -219,6 +227,25 @@ def twins(
     others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
     return pairs | ({own: untrained} if untrained and own in controls else {})
+
+
+def _does_as_much(asked: ModelStudy, main: str, other: str, read: Condition) -> bool:
+    """Whether a claim says of one change at two places that it does at least so much at the first
+    as at the second. At two tokens that are neither it may do equally much, which satisfies the
+    claim: so the control moves the first alone."""
+    tables = [asked.by_label[arm].task.intervention for arm in (main, other)]
+    alike = [
+        t and msgspec.structs.replace(t, name="", position="all", controls=None) for t in tables
+    ]
+    if asked.frozen is not None or alike[0] is None or alike[0] != alike[1]:
+        return False
+
+    def holds(own: float, others: float) -> bool:
+        numbers = {main: own, other: others}
+        x = worked_out(read.parsed.walk, lambda c: numbers.get(c.arm or main, 1.0))
+        return read.parsed.low < x < read.parsed.high
+
+    return any(holds(x, x) and not holds(1.0, x) for x in (0.0, 2.0))
 
 
 def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
@@ -266,7 +293,7 @@ def pairs_in_words(
         yield f"{where}: it compares two {kind}, so one control replaces both: {', '.join(pairs)}"
 
 
-def of_control(part: Part, entry: Any, read: Condition) -> Any:
+def of_control(asked: ModelStudy, part: Part, entry: Any, read: Condition) -> Any:
     """Complete a claim about a control: that it does nothing, what it is the control of must break.
     Raises: ExperimentError where it is to do something, and nobody says what must fail then."""
     entry = msgspec.structs.replace(entry, credits=entry.credits or ())
@@ -275,7 +302,7 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
     low, high, task = read.parsed.low, read.parsed.high, part.task
     nothing = task.chance if isinstance(task, ProbeTask) else 0.0
     is_none = isinstance(task, ProbeTask) and low < nothing < high
-    is_none = is_none or is_of_nothing(part, read, or_nearly=True)
+    is_none = is_none or is_of_nothing(asked, part, read, or_nearly=True)
     if part.of in read.parsed.arms or not is_none:
         raise ExperimentError(
             f"{part.label} is a control of {part.of}, and a claim that it has an effect needs a "
@@ -424,6 +451,14 @@ def unlike(
         bear = asked.controls_of(main, [c.name for c in read.columns])
         idle = (p for p in asked.parts if p.of == main and p not in bear)
         labels += tuple(p.label for p in idle if p.label not in (*asked.at_chance, *controls))
+    if asked.frozen is None:  # on other prompts
+        sets = {p.label: p.task.sets for p in asked.parts}
+        own = {x.digest for arm in (main, *read.parsed.arms) for x in sets.get(arm, ())[:1]}
+        labels += tuple(
+            label
+            for label, of in sets.items()
+            if of and label not in (main, *controls) and own.isdisjoint({of[0].digest})
+        )
     return labels + tuple(p.label for p in asked.parts if p.of in compared)
 
 
@@ -588,13 +623,24 @@ def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> fl
 
 
 def is_of_nothing(
-    part: Part, read: Condition, *, of_trained: bool = False, or_nearly: bool = False
+    asked: ModelStudy,
+    part: Part,
+    read: Condition,
+    *,
+    of_trained: bool = False,
+    or_nearly: bool = False,
 ) -> bool:
     """Whether a claim about what is done to a model, or about a difference, also holds where
-    nothing happens; `of_trained`, also one about a model that the study trains; `or_nearly`, also
-    where that lies on its edge."""
+    nothing happens, as far as that is known: of other prompts a model has other numbers.
+    `of_trained`, also one about a model that the study trains; `or_nearly`, also where that lies on
+    its edge."""
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
+        return False
+    arms = (c.arm or part.label for c in columns)
+    others = [asked.by_label[arm].task for arm in arms if arm in asked.by_label]
+    texts = {t.prompts.digest for t in (task, *others) if isinstance(t, Task)}
+    if asked.frozen is None and len(texts) > 1:
         return False
     unchanged = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
     compares = {name: number for name, number in unchanged.items() if number is not None}

@@ -15,6 +15,7 @@ from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
+from assay.ask.notes import HARDLY
 from assay.ask.planned import Gap, StudyGaps
 from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.ask.text import Text, read
@@ -323,6 +324,11 @@ def unused(study: Experiment) -> list[str]:
     """Say which prompts of a study nothing uses, and what to write."""
     idle = unused_prompts(asked_in(study).text, tuple(study.arms))
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
+
+
+def scarce(study: Experiment) -> list[str]:
+    """Say which slots of the prompts have too few values to be units."""
+    return [remark for remark in study.remarks if HARDLY in remark]
 
 
 def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -28,10 +28,13 @@ from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
+from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
+HARDLY = "no interval is narrow enough to decide much"
+"""What a note has of units that are too few."""
 SOME = 20
 """Answers of other rows with which one is compared."""
 
@@ -51,6 +54,8 @@ class Asking:
     """Those that its author names."""
     over: tuple[str, ...] = ()
     """Of an estimate: the dimensions over which it is a curve."""
+    idle: tuple[str, ...] = ()
+    """The controls that say nothing of this claim, or of others about the same arm."""
 
     @property
     def compared(self) -> bool:
@@ -61,7 +66,7 @@ class Asking:
 def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
-    for asking in askings:
+    for asking in _with_idle(questions, askings):
         notes += _tokens(questions, asking)
         notes += [f"{asking.where}: {words}" for words in asking.read.parsed.meant]
         if part := questions.by_label.get(asking.main):
@@ -84,6 +89,17 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
     return list(dict.fromkeys(notes))
+
+
+def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
+    """The askings with the controls that say nothing of one about the same arm, since controls are
+    written once for all of them."""
+    idle: dict[str, list[str]] = {}
+    for asking in askings:
+        if asking.compared and (part := questions.by_label.get(asking.main)):
+            some = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
+            idle.setdefault(asking.main, []).extend(some)
+    return [replace(a, idle=tuple(dict.fromkeys(idle.get(a.main, ())))) for a in askings]
 
 
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -115,9 +131,10 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
-        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
+        rivals = [p for p in probes if p not in (part, None) and p.of != part.label]
+        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if rivals else 0.5)
         true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
-        if true and len(probes) > 1:
+        if true and rivals:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
                 "first of them is right, as in p.accuracy > 0.7"
@@ -129,14 +146,19 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             and not (own and asking.controls)
         ):
             without = ", such as the same one without test" if task.test else ""
+            label = part.label
+            more = _more_elsewhere(part, asking) or f"q.accuracy - {label}.accuracy > 0.1"
             yield (
                 "a probe at chance satisfies it too, as its controls are, so that it cannot hold: "
-                "write what the probe can read, as in p.accuracy > 0.7, or less than another "
-                "probe reads, as in q.accuracy - p.accuracy > 0.1; or write controls = [] under "
+                f"write what the probe can read, as in {label}.accuracy > 0.7, or less than "
+                f"another probe reads, as in {more}; or write controls = [] under "
                 f'{task.table.name}, and under the claim control = ["own"], where own is a '
-                f"probe that reads it{without}"
+                f"probe that reads there what is known to be there, such as the last token, "
+                f"or the same at a site where it can be read{without}"
             )
-    done_by_none = comparing.is_of_nothing(part, asking.read, of_trained=trained) and not part.of
+    done_by_none = (
+        comparing.is_of_nothing(questions, part, asking.read, of_trained=trained) and not part.of
+    )
     if table := getattr(task, "intervention", None):  # as little may be claimed of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
@@ -149,6 +171,18 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             "the claim is also true if nothing happens: name under violations an arm with an "
             "effect less than twice as large as the claim allows; it is then the control"
         )
+
+
+def _more_elsewhere(part: Part, asking: Asking) -> str:
+    """Write that a probe reads more at another level of its sweep; "" where it has none."""
+    column = asking.read.columns[0]
+    sweep = part.task.table.sweep if isinstance(part.task, ProbeTask) else {}
+    for dim, level in column.levels:
+        if others := [x for x in sweep.get(dim, ()) if str(x) != str(level)]:
+            other = replace(column, levels=tuple({**dict(column.levels), dim: others[-1]}.items()))
+            sides = (f"{part.label}.{replace(c, arm=None)}" for c in (other, column))
+            return f"{' - '.join(sides)} > 0.1"
+    return ""
 
 
 WORST = {"accuracy": 0.0, "generates": 0.0, "begins": 0.0, "rank": 1e4, "loss": 20.0}
@@ -282,9 +316,9 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     for name in same:
         yield (
             f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-            f"level, which the sweep may have, too: if it has all of them, write "
-            f"{_without(questions, table, *same, *_of_any_text(questions, part, asking))}, because "
-            f"{name} then always satisfies the claim"
+            "level, which the sweep may have, too: if it has all of them, write "
+            f"{_without(questions, table, *asking.idle)}, because {name} then always satisfies the "
+            "claim"
         )
 
 
@@ -298,6 +332,7 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
+    dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # next to which there are others
     swept = dims & {*SLOT.findall(" ".join(places))}
     return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
 
@@ -317,11 +352,10 @@ def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     if table is None:
         return
     for name in names:
-        others = _swept_too(questions, part, asking)
         yield (
             f"{part.label}/{name} is what the same change does to the loss on other text, of which "
             "a claim about text in general is true as well: if this is one, write "
-            f"{_without(questions, table, *names, *others)}"
+            f"{_without(questions, table, *asking.idle)}"
         )
 
 
@@ -331,7 +365,9 @@ def _of_any_text(questions: ModelStudy, part: Part, asking: Asking) -> list[str]
     if not isinstance(task, Task) or table is None or table.controls is not None:
         return []
     whole = all(r.loss and r.position == Read(name="").position for r in _asked(task, asking))
-    meant = label in questions.by_label and not comparing.is_of_nothing(part, asking.read)
+    meant = label in questions.by_label and not comparing.is_of_nothing(
+        questions, part, asking.read
+    )
     return [DAMAGE.name] if whole and meant else []
 
 
@@ -442,8 +478,7 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            "units, and with any two crossed; write unit = the one that you generalise over, or "
-            'unit = "prompt" if prompts are independent'
+            f"units, and with any two crossed; {_few_values(of)}"
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)
@@ -462,6 +497,22 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
             f"{count} prompts are made of few values ({each}): write unit = the one that "
             f"you generalise over, or they count as {count} units"
         )
+
+
+def _few_values(of: Mapping[str, Sequence[str]]) -> str:
+    """Say what to write of prompts that are combinations, and which slots have too few values."""
+    counts = {name: len({*x}) for name, x in sorted(of.items())}
+    if few := {name: n for name, n in counts.items() if n < FEWEST}:
+        each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
+        return (
+            f"with {each} as units {HARDLY}: write "
+            'unit = "prompt" under prompts, and it is about other prompts with the same values '
+            f"of {' and '.join(few)}, or write prompts with more values"
+        )
+    return (
+        'write unit = the one that you generalise over, or unit = "prompt" if prompts are '
+        "independent"
+    )
 
 
 def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:

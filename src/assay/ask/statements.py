@@ -20,6 +20,7 @@ import numpy as np
 from assay.ask import comparing, wording
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Prompts
@@ -129,7 +130,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     part = study.asked.by_label.get(s.main)
     if part is not None and part.of and study.asked.frozen is None:
         with study.text.located(s.table, s.i):
-            return comparing.of_control(part, s.entry, s.read)
+            return comparing.of_control(study.asked, part, s.entry, s.read)
     credited = s.entry.credits or (s.main if s.main in study.asked.by_label else ())
     entry = msgspec.structs.replace(s.entry, credits=credited)
     measures = [c.name for c in s.read.columns]
@@ -142,7 +143,7 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     # about a share of what the model does, a violation of any size would stand in for the controls.
     sized = s.read.parsed.low < 0 < s.read.parsed.high or study.asked.frozen is not None
     violations = entry.violations if sized else ()
-    if violations and comparing.is_of_nothing(study.asked.by_label[s.main], s.read):
+    if violations and comparing.is_of_nothing(study.asked, study.asked.by_label[s.main], s.read):
         entry = msgspec.structs.replace(entry, control=entry.control or violations)
     if near and not (entry.control and violations):
         control = tuple(dict.fromkeys((*entry.control, *near)))
@@ -296,6 +297,34 @@ def _refuse_column(
             )
 
 
+def _refuse_other_unit(study: StudyDraft, s: Statement, c: Column, units: Sequence[str]) -> None:
+    """Refuse an arm whose units are others than those of the statement, such as one of few-shot
+    prompts, of which a row is a unit."""
+    part, main = study.asked.by_label.get(c.arm or ""), study.asked.by_label.get(s.main)
+    if part is None or main is None or isinstance(part.task, SaeTask):
+        return
+    unit, table = part.task.unit, part.task.prompts.table.name
+    axes = study.measured[part.label].axes.get(c.name, {})
+    if unit not in axes or unit in (*c.named, *units) or isinstance(main.task, SaeTask):
+        return
+    sets = [part.task.prompts, main.task.prompts]
+    shared = [x for x in sets[0].rows[0].columns if x in sets[1].rows[0].columns]
+    same = next((x for x in shared if _are_same_units(sets, x)), "")
+    how = f'unit = "{same}"' if same else "unit = the column of a name that both have"
+    raise s.error(
+        s.key,
+        f"{part.label} is measured on each {unit} of {table}, and {s.main} on each "
+        f"{main.task.unit} of {main.task.prompts.table.name}, so they cannot be compared one by "
+        f"one: write {how} under both [[prompts]]",
+    )
+
+
+def _are_same_units(sets: Sequence[PromptSet], column: str) -> bool:
+    """Whether a column has the same values in two tables of prompts, several of them."""
+    first, second = ({row.columns.get(column) for row in p.rows} for p in sets)
+    return first == second and len(first) > 1
+
+
 OF_LABELS = "auroc|f1|precision|recall"
 """Functions of which each unit has a label, as a pattern."""
 FEW = 12
@@ -339,6 +368,7 @@ def hold_to(
                     for m, a in measured[arm].axes.items()
                 }
                 _refuse_column(study, s, c, axes)
+                _refuse_other_unit(study, s, dataclasses.replace(c, arm=arm), dims.get("units", ()))
                 with study.text.located(s.table, s.i, s.key):
                     hold(
                         dataclasses.replace(c, arm=arm),

@@ -68,6 +68,10 @@ FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 
 
+EDITED = (
+    "save the changed weights, or a LoRA adapter, to a folder, and name that folder as a model "
+    "(docs/models.md, Adapters)"
+)
 OTHERWISE = {
     ("intervene", "layer"): 'write site = "blocks.9.hook_resid_pre", say',
     ("intervene", "mask"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
@@ -105,6 +109,23 @@ OTHERWISE = {
     ): 'to put a dictionary\'s reconstruction into the model, write reconstruct = "./my-sae" under '
     "[[intervene]]; to measure or compare dictionaries, use `assay evaluate` (docs/evaluate.md, "
     "Compare dictionaries)",
+    ("read", "kurtosis"): 'write function = "mine.py:kurtosis", which gets what a site has',
+    ("read", "variance"): 'write function = "mine.py:variance", which gets what a site has',
+    ("read", "sparsity"): 'write function = "mine.py:sparsity", which gets what a site has',
+    ("read", "cka"): 'write across = "cka"',
+    ("read", "rsa"): 'write across = "cka", which compares how prompts lie to each other',
+    ("weights", "rank_one"): EDITED,
+    ("weights", "lora"): EDITED,
+    ("weights", "rome"): EDITED,
+    ("weights", "edit"): EDITED,
+    ("model", "lora"): EDITED,
+    ("model", "adapter"): EDITED,
+    ("intervene", "rank_one"): EDITED,
+    ("intervene", "rome"): EDITED,
+    ("intervene", "inlp"): "write erase, the name of a direction with difference (LEACE)",
+    ("intervene", "leace"): "write erase, the name of a direction with difference",
+    ("intervene", "causal_scrubbing"): 'write function = "mine.py:scrub", an edit of your own',
+    ("direction", "inlp"): "write difference, and erase under [[intervene]] (LEACE)",
     ("diff", "arms"): "write the difference in the condition, as in a.right - b.right",
 }
 """Fields that there are not, by their table, and another way to say what they mean."""
@@ -513,7 +534,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
-        other = OTHERWISE.get((str(keys[0]), unknown[1])) if len(keys) < 4 else ""
+        holder = keys[-2] if len(keys) > 3 else keys[0]
+        other = OTHERWISE.get((str(holder), unknown[1]))
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         where = f" S{where[3:]}" if hint.endswith("?") and where else where
         return f"{place or 'a study'} has no field {unknown[1]}; {hint}{where}"
@@ -547,6 +569,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":
             hint = "; leave it out, and name the heads by heads = [ … ] or choose them by top"
+    if message.endswith("got a string") and len(keys) > 2 and keys[0] in kinds:
+        hint = _swept(keys)
     if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "
@@ -563,6 +587,20 @@ def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
         every.extend(x for x in get_args(part) if get_origin(x) is not None)
     literals = (get_args(part) for part in every if get_origin(part) is Literal)
     return [name for names in literals for name in names if name]
+
+
+def _swept(keys: tuple[str | int, ...]) -> str:
+    """Say how a number that is no slot is swept, or that it cannot be."""
+    top = NESTED.get(str(keys[2])) if len(keys) == 4 else None
+    if top is not None:
+        some = [
+            f.encode_name for f in msgspec.structs.fields(top) if {int, str} <= {*get_args(f.type)}
+        ]
+        return f"; it takes no slot of a sweep, as {', '.join(some)} of {keys[2]} do"
+    own = _kinds().get(str(keys[0]))
+    if len(keys) == 3 and own is not None and "sweep" in own.__struct_fields__:
+        return f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
+    return ""
 
 
 def _in_turn(keys: tuple[str | int, ...]) -> str:

@@ -78,8 +78,10 @@ class Reader:
     """What there is, in words."""
     EXAMPLE: ClassVar[str]
     """What a text that is no expression is told."""
-    LONGEST: ClassVar[int] = 500
-    """Characters a text may have; also bounds how deep it can nest."""
+    LONGEST: ClassVar[int] = 4000
+    """Characters a text may have."""
+    DEEPEST: ClassVar[int] = 250
+    """So deep it may nest: each level is a call when it is computed."""
     ERROR: ClassVar[type[AssayError]] = ClaimError
 
     def __init__(self, text: str, kind: str = "") -> None:
@@ -97,7 +99,6 @@ class Reader:
                 tree = syntax.expression(_parsable(self.text))
                 if isinstance(tree, ast.Tuple):
                     raise SyntaxError("a comma outside of brackets")
-                return tree
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             words = [w for w in re.findall(r"(?<![\w\"'])[a-z]+(?=\.)", self.text) if iskeyword(w)]
             hint = f'a name such as "{words[0]}" is quoted: "{words[0]}".x' if words else ""
@@ -108,6 +109,12 @@ class Reader:
                 point = comma[0].replace(",", ".")
                 hint = f"{comma[0]!r} is not a number; write a decimal point: {point}"
             raise self.no(hint or self.EXAMPLE) from e
+        nodes: list[ast.AST] = [tree]
+        for _ in range(self.DEEPEST):
+            nodes = [inner for node in nodes for inner in ast.iter_child_nodes(node)]
+        if nodes:
+            raise self.deep()
+        return tree
 
     def walk(self, node: ast.expr, inside: bool = False) -> Walk:
         """A function that computes this node; `inside` some part of the text where the language
@@ -351,9 +358,10 @@ class _Claim(Reader):
             raise ClaimError(f"the {self.kind} is empty; write {example}")
         low, high, body = _range(self, self.tree())
         self.summands = set(map(id, _summands(body)))
+        _refuse_bent(self, body)
         # what is computed of one number of all units is not the mean of what units have of it
         bends = any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
-        if bends or any(map(_marks, ast.walk(body))):
+        if bends or any(map(_marks, ast.walk(body))) or _has_shares(body):
             outer = self.walk(body, inside=True)
             statistic, walk = _of_terms(self, outer)
         else:
@@ -394,11 +402,26 @@ class _Claim(Reader):
                 "mean(…), every column has to be"
             )
         over = tuple(dim for dim in self.kept if dim not in column.named)
+        if not over:
+            self.columns.append(column)
+            return lambda names: names(column)
         ranges = tuple(part for part in self.ranges if part[0] in over)
-        kept = replace(column, over=over, how="each", ranges=ranges)
-        kept = kept if over and not column.over else column
+        every, beyond = (*over, *column.over), column.beyond
+        kept = replace(
+            column, over=every, how="each", beyond=None, ranges=(*ranges, *column.ranges)
+        )
         self.columns.append(kept)
-        return lambda names: names(kept)
+        if not column.over:
+            return lambda names: names(kept)
+        text = _unparsed(node)
+
+        def taken(names: Any) -> Any:
+            x = names(kept)
+            if not hasattr(x, "dims"):  # tried on numbers
+                return _of_number(column.how, beyond, [x])
+            return over_levels(x, column.how, column.over, beyond, text)
+
+        return taken
 
     def call(self, node: ast.Call, inside: bool, more: Sequence[str] = MORE) -> Walk:
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
@@ -406,7 +429,7 @@ class _Claim(Reader):
         if _how(node) == "share":
             if any(map(_is_of_units, ast.walk(node))):
                 raise self.no(f"{_describe_node(node)} is of one number of all units, not of each")
-            if inside and id(node) in self.summands:
+            if inside and (id(node) in self.summands or self.kept):
                 return self._mean(node)
             return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
         if _is_median(node) and inside:
@@ -455,7 +478,12 @@ class _Claim(Reader):
         how, over, beyond = _how(node), _dims(self, node), None
         count = 2 if how in PAIRED else 1
         if self.kept or len(node.args) != count:
-            one = "cannot stand within another over=…" if self.kept else f"takes {count}"
+            one = (
+                "within another over=… is of a single measure, as in min(main.x, over=kind): "
+                "give a difference or the like a measure of its own"
+                if self.kept
+                else f"takes {count}"
+            )
             raise self.no(f"{_describe_node(node)}: {how}(…, over=…) {one}")
         if how == "corr" and inside:
             raise self.no("corr(…, over=…) is of the means over units: write it without mean(…)")
@@ -565,6 +593,19 @@ def _refuse_of_units(reader: Reader, how: str, bodies: Sequence[ast.expr]) -> No
             raise reader.no(
                 f"{_describe_node(n)} is one number of all units, of which a unit has no {how}; "
                 f"write mean({_describe_node(n)}), which is this number at each level"
+            )
+
+
+def _refuse_bent(reader: _Claim, body: ast.expr) -> None:
+    """Refuse what is computed of a correlation over levels, which no unit has by itself."""
+    alone = reader.summands | {id(_unmarked(n)) for n in _summands(body)}
+    for n in ast.walk(body):
+        if _how(n) == "corr" and isinstance(n, ast.Call) and n.keywords and id(n) not in alone:
+            text = _unparsed(n)
+            raise reader.no(
+                f"{text} is one number of the means over units, and only + and -, and numbers to "
+                f"multiply and to divide by, are around it: that it is far from 0 is {text} > 0.5, "
+                f"or < -0.5, and that it is near is -0.2 < {text} < 0.2"
             )
 
 
@@ -870,6 +911,13 @@ def _marks(node: ast.AST) -> bool:
     called = isinstance(node, ast.Call) and bool(node.keywords)
     marks = ("mean", "median", *across.RATES)
     return _how(node) == "spearman" if called else _how(node) in marks
+
+
+def _has_shares(node: ast.expr) -> bool:
+    """Whether something is taken over levels of shares of units, which are means over units."""
+    over = (n for n in ast.walk(node) if isinstance(n, ast.Call) and n.keywords)
+    inside = (n for call in over for body in call.args for n in ast.walk(body))
+    return any(_how(n) == "share" and not getattr(n, "keywords", ()) for n in inside)
 
 
 def _mean_of(node: ast.expr) -> ast.expr:

@@ -64,6 +64,8 @@ from assay.core.stats import Statistic, mean
 USUAL = 0.95
 _MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
 """The level of an interval that is looked at once."""
+WIDER = 1.5
+"""So many times as wide an interval is only because of groups of units."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""
@@ -343,7 +345,7 @@ def _judge_arm(
     arm_reader, data, bad, survived = _survivors(claim, name, arms)
     unit = run_unit(claim.units, arm_reader)
     data = _scaled(claim, name, data)
-    i = _interval(claim, data, level, draws=1 if brief else DRAWS)
+    i = alone = _interval(claim, data, level, draws=1 if brief else DRAWS)
     if name == claim.of:
         i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
     outcome = _outcome(claim, i)
@@ -362,6 +364,8 @@ def _judge_arm(
     reason, price = _reason(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
+    if reason == STRADDLES and price is not None:
+        price = _price_of_groups(claim, data, i, alone) or price
     if not reason and name == claim.of and (tie_text := _describe_ties(claim, data, i)):
         reason, price = TIES, _price_of_ties(claim, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
@@ -447,6 +451,28 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
     return arm_reader, data, bad, survived
 
 
+def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) -> Price | None:
+    """What decides a claim that its groups leave open, of which more units bring no more: None
+    where the interval is hardly wider with groups as units."""
+    if not i.high - i.low > WIDER * (alone.high - alone.low):
+        return None
+    for unit, groupings in claim.groups.items():
+        levels = [str(level) for level in data.levels[unit]]
+        counts = {name: len({of.get(x, x) for x in levels}) for name, of in groupings.items()}
+        each = ", ".join(
+            f"{n} of {name}" for n, name in sorted((n, name) for name, n in counts.items())
+        )
+        outcome, whole = _outcome(claim, alone), plural(unit, 2)
+        words = {"holds": ", with which it would hold", "fails": ", with which it would fail"}
+        return Price(
+            f"more {whole} do not help: the interval is this wide because those that share a value "
+            f"count as one unit, too ({each}); use more values where there are few, or write "
+            f'unit = "{unit}" under the prompts{words.get(outcome, "")}: the verdict is then about '
+            f"other {whole} with the same values"
+        )
+    return None
+
+
 def _price_of_ties(claim: Claim, i: Interval, tie_text: str) -> Price:
     return Price(
         f"{tie_text}: ask of something on which they differ, as by harder prompts"
@@ -521,6 +547,10 @@ def _with_others(
     # well if they had an interval, and none would tell them from a control that passes.
     tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
     if verdict.outcome != "holds" and not (tied and passing):
+        within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
+        if verdict.reason == STRADDLES and passing and within:
+            too = f"{passing[0]} satisfies the claim too, which would make it unspecific"
+            return structs.replace(verdict, price=Price(f"more units do not help: {too}"))
         return verdict
 
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:

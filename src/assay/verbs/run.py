@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
-    """Say which claims of a study no data could decide, and which of its prompts nothing uses."""
+    """Say which claims of a study no data could decide, or hardly any, and which of its prompts
+    nothing uses."""
     if name.endswith(STUDIES):
-        from assay.ask.missing import undecidable, unused
+        from assay.ask.missing import scarce, undecidable, unused
 
         lines = undecidable(experiment)
-        for line in (*lines, *unused(experiment)):
+        for line in (*lines, *scarce(experiment), *unused(experiment)):
             door.aside(f"! {line}")
         if lines:
             door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")

@@ -29,7 +29,7 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Direction, Intervention, Plain, Read
+from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
 from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -95,6 +95,7 @@ class Changes:
             self.task.first,
             self.effects,
             self.sites,
+            self.task.avoids,
         )
 
     @cached_property
@@ -141,6 +142,12 @@ class Changes:
             s, w = divmod(v, len(self.sweep))
             stand_ins[s, w, : len(numbers)] = numbers
 
+    def shifts_into(self, shifts: Float[np.ndarray, "seed point"]) -> None:
+        """Fill in by how many tokens the control `token` moves the change."""
+        for v, (seed, point) in enumerate(self.variants if self.task.moves else ()):
+            key = seed, repr(self.editing.at(point))
+            shifts[divmod(v, len(self.sweep))] = self.editing.elsewhere.shifts.get(key, np.nan)
+
     @cached_property
     def known_by(self) -> tuple[Any, ...] | None:
         """All that decides what passes give: the model, the prompts and the edits. None where
@@ -148,7 +155,7 @@ class Changes:
         chosen."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
-        if not self.key or any(d.feature or d.top for d in learned) or task.standing:
+        if not self.key or any(d.feature or d.top for d in learned) or task.standing or task.moves:
             return None
         if table and (table.function or table.clamp or table.reconstruct):
             return None
@@ -190,6 +197,8 @@ class Editing:
     """What changes of single parts do to a read."""
     sites: Sequence[Site] = ()
     """Those that are read."""
+    avoids: tuple[Positions, ...] = ()
+    """Where the control `token` may not make the change."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
@@ -212,7 +221,7 @@ class Editing:
     @cached_property
     def elsewhere(self) -> Elsewhere:
         """Where the change is made."""
-        return Elsewhere(self.model, self.prompts, self.control, self.source)
+        return Elsewhere(self.model, self.prompts, self.control, self.source, self.avoids)
 
     @cached_property
     def steering(self) -> Steering:

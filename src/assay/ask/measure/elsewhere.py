@@ -12,7 +12,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
-from assay.ask.tables import Block, Intervention
+from assay.ask.tables import Block, Intervention, Positions
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -40,6 +40,10 @@ class Elsewhere:
     control: str
     """The near control that this is, by name; empty: the intervention itself."""
     source: Replacements
+    avoids: tuple[Positions, ...] = ()
+    """Positions that other arms change, which the control `token` leaves alone."""
+    shifts: dict[tuple[int, str], int] = field(default_factory=dict, init=False)
+    """By how many tokens the control `token` moves a change, by seed and change."""
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
     """The heads that the control `heads` took, as block and number, by seed and named heads."""
 
@@ -141,7 +145,7 @@ class Elsewhere:
         spoiled = table.patch == "clean"
         there = self.source.spoiled(some, site) if spoiled else self.source.seen(some, [site])
         sizes: dict[int, float] = {}
-        for shift in self._free(table):
+        for shift in free_shifts(table, self.prompts, self.avoids):
             zero = table.ablate == "zero"
             new = None if zero else self.source.rows(table, [site], seed, some, shift)
             shares = []
@@ -152,31 +156,10 @@ class Elsewhere:
                 shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
             sizes[shift] = round(sum(shares), 4)
         if not sizes:
-            raise DataError(
-                f"{table.name!r}: the control `token` moves the change to another token, and there "
-                f"is none that all prompts have around {table.position}; name other controls"
-            )
-        return max(sizes, key=sizes.__getitem__)
-
-    def _free(self, table: Intervention) -> list[int]:
-        """By how many tokens the change, or the second place of a swap, may be moved so that every
-        prompt has its new tokens, and none is one of the old ones; the nearest first."""
-        positions = [p.all_at(table.position) for p in self.prompts]
-        moving = positions
-        if table.patch == interventions.SWAPPED:
-            moving = [interventions.swapped(table, p)[1] for p in self.prompts]
-        pairs = [*zip(self.prompts, moving, strict=True)]
-        least = max(max(1, p.opening) - min(at) for p, at in pairs)
-        most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
-        free = [
-            n
-            for n in range(least, most + 1)
-            if all(
-                {t + n for t in some}.isdisjoint(at)
-                for some, at in zip(moving, positions, strict=True)
-            )
-        ]
-        return sorted(free, key=lambda n: (abs(n), n))
+            raise DataError(nowhere(table, self.avoids))
+        found = max(sizes, key=sizes.__getitem__)
+        self.shifts[seed, repr(table)] = found
+        return found
 
     def _sizes(
         self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
@@ -224,6 +207,41 @@ class Elsewhere:
                 for p, pair, a in zip(self.prompts, pairs, acts, strict=True)
             ]
         return [edges.blocked(block, here, pair) for pair in pairs]
+
+
+def free_shifts(
+    table: Intervention, prompts: Sequence[Prompt], avoids: tuple[Positions, ...]
+) -> list[int]:
+    """By how many tokens a change, or the second place of a swap, may be moved so that every prompt
+    has its new tokens, and none is one of the old ones or of those to avoid; the nearest first."""
+    positions = [p.all_at(table.position) for p in prompts]
+    moving = positions
+    if table.patch == interventions.SWAPPED:
+        moving = [interventions.swapped(table, p)[1] for p in prompts]
+    pairs = [*zip(prompts, moving, strict=True)]
+    taken = [{*at, *p.all_at(avoids)} for p, at in zip(prompts, positions, strict=True)]
+    least = max(max(1, p.opening) - min(at) for p, at in pairs)
+    most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
+    free = [
+        n
+        for n in range(least, most + 1)
+        if all({t + n for t in some}.isdisjoint(at) for some, at in zip(moving, taken, strict=True))
+    ]
+    return sorted(free, key=lambda n: (abs(n), n))
+
+
+def nowhere(table: Intervention, avoids: tuple[Positions, ...]) -> str:
+    """Say that the control `token` has no token to move a change to."""
+    rival = ""
+    if avoids:
+        rival = (
+            f", but for {interventions.token_in_words(avoids)}, which the claim compares it with"
+        )
+    return (
+        f"{table.name!r}: the control `token` moves the change to another token, and there "
+        f"is none that all prompts have around {interventions.token_in_words(table.position)}"
+        f"{rival}; name other controls"
+    )
 
 
 def _many(sizes: Sequence[float]) -> int:

@@ -643,6 +643,8 @@ def put(
     return {site: Change(site, change, positions, heads, goes_on and not by_pair)}
 
 
+FEW = 4
+"""Tokens that are written out one by one."""
 PATCHED = {
     "corrupted": "the pair",
     "other": "another prompt",
@@ -746,6 +748,15 @@ def sites_of(table: Intervention) -> tuple[str, ...]:
 def heads_in_words(heads: Sequence[str]) -> str:
     """Name heads with the site that is changed; "" of none."""
     return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
+
+
+def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
+    """Write the tokens that a change is made at in a prompt, with their numbers."""
+    at = positions_of(table, p, shift)
+    assert isinstance(at, list)
+    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in at]))
+    each = [f"{text} (token {n})" for text, n in zip(texts, at, strict=True)]
+    return " and ".join(each if len(each) <= FEW else [each[0], f"{len(each) - 1} more"])
 
 
 def token_in_words(place: Positions) -> str:

@@ -36,7 +36,7 @@ from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
-from assay.ask.measure.tasks import PART, Task, chosen_for, stated
+from assay.ask.measure.tasks import MOVED, PART, Task, chosen_for, stated
 from assay.ask.tables import Direction, Intervention, Model, Plain, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
@@ -77,6 +77,8 @@ def axes(task: Task) -> dict[str, Axes]:
     if task.standing:
         name, dim = task.said
         measures[name] = {**swept, dim: [*range(task.standing)]}
+    if task.moves:
+        measures[MOVED] = swept
     for read in (r for r in task.reads if r.top):
         most = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
         measures[chosen_for(read)] = {
@@ -174,6 +176,7 @@ def measure(
     states = models.states(task.model)
     values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
     stand_ins = np.full((len(distinct), len(states), len(sweep), task.standing), np.nan)
+    shifts = np.full((len(distinct), len(states), len(sweep)), np.nan)
     picked: list[list[list[list[int]]]] = [[[] for _ in states] for _ in distinct]
     blocks = [[seed] for seed in distinct] if task.new_each_seed else [distinct]
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
@@ -193,12 +196,16 @@ def measure(
             picked[k][state] = part.parts
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
-        part.changes.others_into(
-            stand_ins[b : b + 1, state] if task.new_each_seed else stand_ins[:, state]
-        )
+        here = (slice(b, b + 1) if task.new_each_seed else slice(None), state)
+        part.changes.others_into(stand_ins[here])
+        part.changes.shifts_into(shifts[here])
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
     measured, coords = _tidy(task, tables, rows, values[index], stand_ins[index])
+    if task.moves:
+        dims = axes(task)[MOVED]
+        shape = (len(index), *map(len, dims.values()))
+        measured[MOVED] = (" ".join(["run", *dims]), shifts[index].reshape(shape), "1")
     for read in (r for r in task.reads if r.top):
         name, levels = chosen_for(read), axes(task)[chosen_for(read)]
         of_read = [k for k, (source, _, _) in enumerate(tables) if source is read]

@@ -12,11 +12,13 @@ import msgspec
 
 from assay.ask.measure import choosing, directions, interventions, reads
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.tables import Direction, Intervention, Model, Read, Top
+from assay.ask.tables import Direction, Intervention, Model, Positions, Read, Top
 from assay.controls.table import DRAWN
 
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` that says which heads stood in, and its dimension."""
+MOVED = "moved_by"
+"""The measure of the control `token`: by how many tokens it moves the change."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention that says which parts were chosen for it, and its dimension."""
 
@@ -76,6 +78,8 @@ class Task:
     """What is done besides, before the intervention."""
     choosers: tuple[Read, ...] = ()
     """The reads by one of which parts may be chosen, where those are not the ones measured."""
+    avoids: tuple[Positions, ...] = ()
+    """In the control `token`: the positions that other arms of its claims change."""
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
@@ -147,6 +151,7 @@ class Task:
             **({"gradients of": [stated(r) for r in graded]} if graded else {}),
             **({"heads chosen by": [stated(r) for r in choosers]} if choosers else {}),
             **({"than": "the second prompts"} if self.than else {}),
+            **({"avoids": list(self.avoids)} if self.avoids else {}),
             **({"first": stated(self.first)} if self.first else {}),
             **({"selected by": [stated(r) for r in selection.reads]} if selection else {}),
         }
@@ -171,6 +176,8 @@ class Task:
         """Say what a measure is, its unit, and which way is better."""
         if measure == OTHERS:
             return "the heads that stood in, numbered through all blocks", "1", ""
+        if measure == MOVED:
+            return "by how many tokens the change is moved", "1", ""
         if measure == CHOSEN or measure in map(chosen_for, self.reads):
             return "the parts that were chosen, heads numbered through all blocks", "1", ""
         read = reads.by_name(self.reads, measure)
@@ -258,6 +265,11 @@ class Task:
             return 0
         tables = [interventions.swept(table, p) for p in interventions.points(table)]
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is a control that makes a change at other tokens of the prompts."""
+        return self.control == "token" and bool(self.intervention and not self.intervention.block)
 
     @property
     def said(self) -> tuple[str, str]:
