@@ -596,7 +596,8 @@ def is_of_nothing(
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
         return False
-    unchanged = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
+    some = [r for r in task.reads if not (reads.uses_lens(r) or task.pairs(r))]
+    unchanged = {r.name: reads.same(r) for r in some}
     compares = {name: number for name, number in unchanged.items() if number is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:

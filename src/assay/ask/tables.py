@@ -296,13 +296,14 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     anisotropy: bool = False
     """The mean cosine of the activations at `site` of each two tokens of the prompt."""
     across: Literal[
-        "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "distance"
+        "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "rsa", "distance"
     ] = ""
     """One number of the activations at `site` on all prompts: how many dimensions they fill, as an
     effective rank or a participation ratio; which share of their variance the first `components`
-    principal components have; the mean cosine of every two; linear CKA of this site and
-    `other_site`, or of it with and without a change; or how far the means of the rows of two
-    `labels` are apart."""
+    principal components have; the mean cosine of every two; how far the means of the rows of two
+    `labels` are apart; or how similarly the prompts are arranged at this site and at `other_site`,
+    on `other_text`, or with a change: by linear CKA, or by the rank correlation of the similarities
+    of every two (rsa)."""
     components: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Of explained: how many principal components."""
     labels: tuple[Plain, Plain] | None = None
@@ -321,9 +322,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prompt, those at `site` and at `other_site`; or, with two or more `heads`, how alike these
     attend from the tokens at `position`: the mean of every two."""
     other_text: str = ""
-    """Of similarity: the other text, with slots; left out: `corrupted` of the prompts."""
+    """Of similarity, CKA and RSA: the other text, with slots; left out of similarity: `corrupted`
+    of the prompts."""
     other_site: str = ""
-    """Of similarity and CKA: the other site of the same model that is compared with `site`."""
+    """Of similarity, CKA and RSA: the other site of the same model that is compared with `site`."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""

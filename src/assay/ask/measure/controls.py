@@ -167,7 +167,7 @@ def of_model(
 def compares_texts(read: Read) -> bool:
     """Whether a read compares the prompt with another text of its row, or two sites on it, one of
     which another row's text may have."""
-    return bool(read.other_site or (read.similarity and not read.heads))
+    return bool(read.other_site or read.other_text or (read.similarity and not read.heads))
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:

@@ -450,11 +450,12 @@ KINDS: Mapping[str, Kind] = {
         across_prompts.across,
         lambda r: (
             f"{across_prompts.words(r)} the activations{_where(r)} on all prompts"
+            f"{f' and on {r.other_text}' if r.other_text else ''}"
             f"{', with and without the change' if same(r) is not None else ''}"
         ),
         "1",
         "",
-        fields=(*_AT, "components", "labels", "label", "other_site"),
+        fields=(*_AT, "components", "labels", "label", "other_site", "other_text"),
         places=("mean",),
         skips_first=True,
     ),
@@ -559,9 +560,9 @@ def same(read: Read) -> float | None:
     """Of what compares a changed model with the untouched one, or two models: the number of no
     change; None of any other read, such as the rank of a text."""
     kind = kind_of(read)
-    if read.other_site or (kind == "rank" and isinstance(read.rank, str)):
+    if read.other_site or read.other_text or (kind == "rank" and isinstance(read.rank, str)):
         return None
-    return 1.0 if read.across == "cka" else KINDS[kind].same
+    return 1.0 if read.across in across_prompts.PAIRED else KINDS[kind].same
 
 
 def is_fixed(read: Read) -> bool:
@@ -647,10 +648,16 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f'{read.name}: distance is of two groups of rows; write across = "distance" with '
             'labels = ["code", "prose"]'
         )
-    if read.other_site and (read.across not in ("", "cka") or read.other_site == read.site):
+    paired = read.across in ("", *across_prompts.PAIRED)
+    if read.other_site and not (paired and read.other_site != read.site):
         raise DataError(
             f"{read.name}: other_site is another site than {read.site}, for similarity, cka = true "
-            'or across = "cka"'
+            'or across = "cka" or "rsa"'
+        )
+    if read.other_text and not paired:
+        raise DataError(
+            f'{read.name}: other_text is for across = "cka" or "rsa", which compare the prompts on '
+            f"two texts; {read.across} of another text is a read of [[prompts]] of its own"
         )
     if read.weights:
         weights.check(read)
