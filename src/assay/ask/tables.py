@@ -22,6 +22,7 @@ Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
+Labels = Annotated[tuple[Plain, ...], msgspec.Meta(min_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
@@ -376,11 +377,15 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     measured; of an intervention with prompts of its own, of these."""
     label: str = "label"
     """The column that holds the labels."""
-    difference: tuple[Plain, Plain] | None = None
-    """The mean activation of rows of the first label less that of the second."""
-    probe: tuple[Plain, Plain] | None = None
+    difference: Labels | None = None
+    """The mean activation of rows of the first label less that of the second; of more labels the
+    subspace in which their means differ, for `erase`, `keep` and `project_out`."""
+    probe: Labels | None = None
     """The weights of a ridge regression that tells the labels apart, along which the first is
-    higher."""
+    higher; of more labels all of their weights, a subspace."""
+    iterations: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    """Of probe: so many probes one after another, each fitted on what those before it leave, whose
+    weights together are a subspace (INLP)."""
     mean: bool = False
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None

@@ -132,9 +132,7 @@ def _of_pairs(each: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return 2 * (n - 1) ** 2 / (n * max(1, n - 2)) * (each - each.mean())
 
 
-def _mean_above(
-    x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]
-) -> Float[np.ndarray, " m"]:
+def _mean_above(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """For each number of x, the mean over all of y where x is as large, else of 0."""
     order = np.argsort(x)
     sums = np.cumsum(y[order][::-1])[::-1]

@@ -86,9 +86,10 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
             return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
-        known: tuple[Control, ...] = (RANDOM,)
+        several = directions.is_subspace(direction)
+        known: tuple[Control, ...] = (SUBSPACE if several else RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
-        known += (HEADS, ANY_HEADS) if direction.heads or direction.top else ()
+        known += (HEADS, ANY_HEADS) if (direction.heads or direction.top) and not several else ()
         return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None

@@ -638,8 +638,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     along = [directions.find(tables, name) for name in directions_of(read)]
     if several := [d.name for d in along if not directions.is_one(d)]:
         raise DataError(
-            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank or at all "
-            "positions; a read is along one"
+            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank, its "
+            "labels or iterations, or at all positions; a read is along one"
         )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
