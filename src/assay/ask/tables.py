@@ -288,6 +288,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     active: float | None = None
     """The share of the numbers at `site`, such as the neurons of blocks.9.mlp.hook_post, that are
     above this one, such as 0; of several tokens the mean."""
+    coordinates: Literal["", "kurtosis", "max", "participation", "hoyer"] = ""
+    """How unequal the numbers at `site` are: their excess kurtosis, 0 of a normal distribution; the
+    largest magnitude over the median one; how many carry most of the squared length, as a
+    participation ratio; or Hoyer's sparsity, 0 if all are equally large and 1 if one alone is not
+    0. Of several tokens the mean."""
     l0: str = ""
     """A dictionary's file or stored run: how many of its latents are on at a token; with position =
     "mean" the mean over the prompt's tokens."""

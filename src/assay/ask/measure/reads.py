@@ -189,6 +189,13 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
+_COORDINATES = {
+    "kurtosis": ("excess kurtosis of the coordinates", (-2.0, None)),
+    "max": ("largest coordinate over the median one, in magnitude,", (1.0, None)),
+    "participation": ("participation ratio of the coordinates", (1.0, None)),
+    "hoyer": ("Hoyer sparsity of the coordinates", (0.0, 1.0)),
+}
+"""How unequal coordinates are, in words, and the numbers that there can be."""
 
 
 def _of_written(how: str) -> Kind:
@@ -415,6 +422,16 @@ KINDS: Mapping[str, Kind] = {
         SHARE,
         "",
         _SHARE,
+        fields=_AT,
+        places=("mean",),
+        skips_first=True,
+    ),
+    "coordinates": Kind(
+        activations.coordinates,
+        lambda r: f"{_COORDINATES[r.coordinates][0]} of the activation{_where(r)}",
+        "1",
+        "",
+        lambda r: _COORDINATES[r.coordinates][1],
         fields=_AT,
         places=("mean",),
         skips_first=True,
