@@ -550,6 +550,13 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many features a sparse probe reads."""
     dictionary: str = ""
     """A dictionary's file or stored run, whose codes are read in place of activations."""
+    neurons: tuple[int | str, ...] = ()
+    """Numbers of neurons at the site, or slots of a sweep, which alone are read: of one neuron a
+    threshold is learned."""
+    latents: tuple[int | str, ...] = ()
+    """Of a dictionary: the latents that alone are read."""
+    heads: Texts = ()
+    """In place of a site: heads of one block as "LAYER.HEAD", whose outputs (hook_z) are read."""
     position: Position = -1
     """At which token; "mean" over all. No probe and no control sees a token behind it."""
     prompts: str = ""

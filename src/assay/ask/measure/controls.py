@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.ask.measure import directions, interventions, reads
+from assay.ask.measure import directions, interventions, probe_parts, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
@@ -141,7 +141,8 @@ def of_probe(
     under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
     model that is not trained."""
     known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
-    return chosen(table.name, (*known, *changes), table.controls)
+    others = () if changes else probe_parts.control_of(table)
+    return chosen(table.name, (*known, *others, *changes), table.controls)
 
 
 # of models as they are ----------------------------------------------------------------------------
