@@ -288,7 +288,7 @@ def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers,
     [
         ({}, "give one of difference"),
         ({"difference": ("good", "bad"), "component": 1}, "got difference and component"),
-        ({"difference": ("good", "good")}, "takes two labels, got 'good' twice"),
+        ({"difference": ("good", "good")}, "takes different labels, got 'good' twice"),
         ({"component": 1, "site": ""}, "needs a site at which it is learned"),
         ({"component": 1, "site": "blocks.1.hook_resid"}, "no site"),
         ({"component": 1, "site": "blocks.1.attn.hook_z"}, "not have one vector for each token"),

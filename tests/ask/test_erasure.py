@@ -5,7 +5,7 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import controls, directions, interventions
+from assay.ask.measure import controls, directions, interventions, subspaces
 from assay.ask.tables import Read
 from assay.controls import vectors
 from assay.core.errors import DataError
@@ -92,7 +92,7 @@ def test_no_linear_regression_of_the_label_is_better_than_its_mean(width):
     of, rows = learner_of(x)
     site = Site.parse(SITE)
     vector = of.vector(NUMBER, site, 0)
-    erased = directions.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[None])[0]
+    erased = subspaces.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[None])[0]
     some = rows.sample(range(len(ROWS)), 0, labelled=True, label="number")
     labels = np.array([ROWS[i]["number"] == "one" for i in some], dtype=float)
     means = [erased[[i for i in some if ROWS[i]["number"] == k]].mean(0) for k in ("one", "two")]
@@ -116,7 +116,7 @@ def test_less_is_changed_than_by_taking_the_difference_out():
     unit = vector / vector.norm()
     centred = x[some] - x[some].mean(0)
     moved = {
-        "erased": x[some] - directions.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[some]),
+        "erased": x[some] - subspaces.erasing(of.examples(NUMBER, site, 0).acts, vector)(x[some]),
         "projected": (centred @ unit)[:, None] * unit,
     }
     sizes = {k: float(((m.double() @ metric) * m.double()).sum()) for k, m in moved.items()}
@@ -156,3 +156,107 @@ def test_what_stands_in_for_a_concept_that_is_erased(subject, learnt):
 def test_an_erasure_of_no_two_labels_or_elsewhere_is_refused(table, change):
     with pytest.raises(DataError, match="a concept is erased where its direction is learned"):
         interventions.check(intervention(erase="d", **change), (table,))
+
+
+KINDS = ("a", "b", "c")
+OF_KINDS = [
+    {"noun": n, "kind": KINDS[i % 3], "v": v} for v in ("is", "are") for i, n in enumerate(NOUNS)
+]
+
+
+def null_projection(x, kinds, iterations):
+    """INLP in the plain way: ridge regressions by their normal equations, each on what a product of
+    projections leaves, and the rows of their weights from singular vectors."""
+    x = x - x.mean(0)
+    y = np.array([[k == name for name in {*kinds}] for k in kinds], dtype=float)
+    left = np.eye(x.shape[1])
+    for _ in range(iterations):
+        z = x @ left
+        penalty = 0.1 * np.trace(z @ z.T) / len(z)
+        weights = np.linalg.solve(z.T @ z + penalty * np.eye(x.shape[1]), z.T @ (y - y.mean(0)))
+        u, s, _ = np.linalg.svd(weights, full_matrices=False)
+        u = u[:, s > 1e-6 * s[0]]
+        left = left @ (np.eye(x.shape[1]) - u @ u.T)
+    return left
+
+
+@pytest.fixture(scope="module")
+def of_kinds():
+    return rows_of(*OF_KINDS, name="learnt", text="{noun} {v} a")
+
+
+def after(naive, shown, change):
+    """What is read where a plain hook changes token 2 of each text."""
+    for row in shown.rows:
+
+        def at(x):
+            x[:, 2] = torch.from_numpy(change(x[0, 2].double().numpy())).to(x)
+            return x
+
+        yield naive.reads(row.text, {SITE: at})[0]
+
+
+@pytest.mark.parametrize("way", ["leace", "inlp", "inlp of two", "means"])
+def test_a_label_of_several_values_is_erased_as_naive_code_does(subject, of_kinds, way):
+    folder, naive = subject
+    labels = KINDS[:2] if way == "inlp of two" else KINDS
+    asked = {"probe": labels, "iterations": 2} if "inlp" in way else {"difference": labels}
+    table = direction(site=SITE, prompts="learnt", label="kind", **asked)
+    rows = [i for i, row in enumerate(OF_KINDS) if row["kind"] in labels]
+    rows = of_kinds.sample(rows, 0, labelled=True, label="kind")
+    x = [naive.acts(of_kinds.rows[i].text, SITE)[-1] for i in rows]
+    x, kinds = torch.stack(x).double().numpy(), [OF_KINDS[i]["kind"] for i in rows]
+    if "inlp" in way:
+        left = null_projection(x, kinds, 2)
+        assert np.linalg.matrix_rank(left, tol=1e-6) == 8 - 2 * (len(labels) - 1)
+        change = lambda y: y @ left  # noqa: E731
+    elif way == "means":
+        means = np.stack([x[[k == name for k in kinds]].mean(0) for name in KINDS])
+        apart = np.linalg.qr((means[1:] - means[0]).T)[0]
+        change = lambda y: y - apart @ (apart.T @ y)  # noqa: E731
+    else:
+        change = leace(x, np.array([[k == name for name in KINDS] for k in kinds], dtype=float))
+    shown = rows_of({"t": "a b"}, {"t": "sum of all"}, text="{t} is")
+    done = intervention(**{"erase" if way == "leace" else "project_out": "d"}, position=2)
+    more = {"tables": (table,), "sources": (of_kinds,)}
+    interventions.check(done, (table,))
+    got = measured(folder, shown, done, **more)[0]["one"][0]
+    np.testing.assert_allclose(got, [*after(naive, shown, change)], atol=2e-4)
+    assert not np.allclose(got, measured(folder, shown)[0]["one"][0], atol=1e-3)
+    names = [c.name for c in controls.of_intervention(done, (table,))]
+    assert names == ["random", "shuffled", "layer", "damage"]
+    for name in names[:3]:
+        other = measured(folder, shown, done, control=name, **more)[0]["one"][0]
+        assert np.isfinite(other).all() and not np.allclose(other, got, atol=1e-3), name
+
+
+def test_shuffled_labels_of_several_values_tell_nothing():
+    """Each has as many rows of every true label, so that the means of true labels cancel."""
+    label = np.repeat([0, 1, 2], 6)
+    first, second = (vectors.dealt(label, seed) for seed in (0, 1))
+    for dealt in (first, second):
+        counts = [[int(((label == k) & (dealt == n)).sum()) for n in range(3)] for k in range(3)]
+        assert counts == [[2] * 3] * 3
+    assert (first != second).any()
+    with pytest.raises(DataError, match="one label has 2 of the rows"):
+        vectors.dealt(np.array([0, 0, 1, 1, 2, 2]), 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"difference": ("a", "b", "a")}, "different labels, got 'a' twice"),
+        ({"difference": ("a", "b"), "iterations": 3}, "iterations are of a probe"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(fields, words):
+    with pytest.raises(DataError, match=words):
+        directions.check(direction(site=SITE, label="kind", **fields))
+
+
+def test_a_subspace_is_not_added(of_kinds):
+    table = direction(site=SITE, prompts="learnt", label="kind", probe=KINDS)
+    with pytest.raises(DataError, match="with keep, project_out or erase; 'd' is several"):
+        interventions.check(intervention(add="d"), (table,))
+    with pytest.raises(DataError, match="a difference of two or more labels"):
+        interventions.check(intervention(erase="d"), (table,))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from naive_models import Naive, measured, task, texts
 
 from assay.ask.measure import reads
-from assay.ask.tables import Direction, Read
+from assay.ask.tables import Direction, Intervention, Read
 from assay.core.errors import DataError
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
@@ -50,6 +51,37 @@ def test_lengths_and_cosines_are_those_of_the_stream(naive):
         for name, values in expected.items():
             assert found[name][:, p] == pytest.approx(values, rel=1e-4, abs=1e-5), name
         assert found["both"][p] == pytest.approx(both, abs=1e-5)
+
+
+def test_how_unequal_coordinates_are_is_what_scipy_and_numpy_give(naive):
+    def hoyer(x):
+        return (len(x) ** 0.5 - np.abs(x).sum() / np.linalg.norm(x)) / (len(x) ** 0.5 - 1)
+
+    expected = {
+        "kurtosis": scipy.stats.kurtosis,
+        "max": lambda x: np.abs(x).max() / np.median(np.abs(x)),
+        "participation": lambda x: (x**2).sum() ** 2 / (x**4).sum(),
+        "hoyer": hoyer,
+    }
+    site = "blocks.1.hook_resid_pre"
+    some = [Read(name=how, coordinates=how, site=site) for how in expected]
+    some += [
+        Read(name=f"{how}_mean", coordinates=how, site=site, position="mean") for how in expected
+    ]
+    found = measured(naive, texts(*SHOWN[:2]), some)
+    for p, text in enumerate(SHOWN[:2]):
+        x = naive.run(naive.ids(text))[1][1]
+        for how, number in expected.items():
+            assert found[how][p] == pytest.approx(number(x[-1]), rel=1e-3), how
+            mean = np.mean([number(row) for row in x[1:]])
+            assert found[f"{how}_mean"][p] == pytest.approx(mean, rel=1e-3), how
+
+
+def test_a_coordinate_measure_of_zeros_is_refused(llama):
+    zero = Intervention(name="cut", ablate="zero", site="blocks.1.hook_resid_pre")
+    read = Read(name="tails", coordinates="kurtosis", site="blocks.1.hook_attn_out")
+    with pytest.raises(DataError, match="kurtosis of tails divides by 0"):
+        measured(llama, texts(*SHOWN), [read], zero)
 
 
 def test_anisotropy_is_the_mean_cosine_of_two_tokens(naive):

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naive_models import measured, task, texts
+import scipy.stats
+from naive_models import Naive, measured, task, texts
 from test_study_asks import folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.measure import measuring, reads
@@ -123,6 +124,65 @@ def test_the_cka_of_two_sites_is_over_tokens_or_over_prompts(naive):
     x, y = (np.stack([a[2][-1] for a in side]) for side in (changed, acts))
     assert found["itself"].mean() == pytest.approx(cka(x, y), abs=1e-4)
     assert np.isnan(found["prompts"]).all()  # nothing is left in front of block 1
+
+
+def rsa(x, y):
+    pairs = [*itertools.combinations(range(len(x)), 2)]
+    sides = [[of("correlation", z[i], z[j]) for i, j in pairs] for z in (x, y)]
+    return scipy.stats.spearmanr(*sides).statistic
+
+
+WORDS = ("add", "x", "return", "class", "name", "Point", "list", "y")
+MANY = [{"a": a, "b": b, "c": c} for a, b, c in zip(WORDS, WORDS[3:], WORDS[2:], strict=False)]
+
+
+def stacked(naive, text, place=-1, rows=MANY):
+    """What enters block 1 on all rows, in the plain way."""
+    return np.stack([naive.run(naive.ids(text.format(**row)))[1][1][place] for row in rows])
+
+
+@pytest.mark.parametrize(("how", "number"), [("cka", cka), ("rsa", rsa)])
+def test_two_texts_arrange_the_prompts_alike(llama, how, number):
+    """By another text of the rows, at the same site or at another one, or by another table of
+    prompts, each row with its own."""
+    site = SITE.format(n=1)
+    some = [
+        Read(name="text", across=how, site=site, other_text=OTHER),
+        Read(name="both", across=how, site=site, other_text=OTHER, other_site=SITE.format(n=2)),
+        Read(name="itself", across=how, site=site),
+    ]
+    prompts, other = (texts(*MANY, text=t, name=t) for t in (LONG, OTHER))
+    found = measured(llama, prompts, some)
+    x, y = stacked(llama, LONG), stacked(llama, OTHER)
+    assert found["text"].mean() == pytest.approx(number(x, y), abs=1e-4)
+    assert found["itself"].mean() == pytest.approx(1)
+    later = np.stack([llama.run(llama.ids(OTHER.format(**row)))[1][2][-1] for row in MANY])
+    assert found["both"].mean() == pytest.approx(number(x, later), abs=1e-4)
+
+    def across_tables(stands_in):
+        about = replace(task(llama, prompts, some[2:]), than=other, stands_in=stands_in)
+        args = np.array([1000]), llama.folder, "cpu", False, lambda *_: None
+        return measuring.measure(about, *args)[0]["itself"][1].mean()
+
+    assert across_tables("") == pytest.approx(number(x, y), abs=1e-4)
+    assert abs(across_tables("unrelated") - number(x, y)) > 0.1
+
+
+def test_two_models_arrange_the_prompts_alike(llama, tmp_path):
+    gpt2 = Naive(tmp_path / "gpt2", "gpt2")
+    read = Read(name="order", across="rsa", site=SITE.format(n=1))
+    prompts = texts(*MANY, text=LONG)
+    about = replace(task(gpt2, prompts, [read]), less=task(llama, prompts, []).model)
+    args = np.array([1000]), gpt2.folder, "cpu", False, lambda *_: None
+    found = measuring.measure(about, *args)[0]["order"][1]
+    expected = rsa(stacked(gpt2, LONG), stacked(llama, LONG))
+    assert found.mean() == pytest.approx(expected, abs=1e-4)
+
+
+def test_another_text_of_what_compares_no_texts_is_refused():
+    read = Read(name="it", across="cosine", site=SITE.format(n=1), other_text=OTHER)
+    with pytest.raises(DataError, match='other_text is for across = "cka" or "rsa"'):
+        reads.check(read)
 
 
 def test_in_the_control_of_two_sites_another_prompt_is_at_the_first(llama):

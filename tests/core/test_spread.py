@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from assay.core import spread
 from assay.core.intervals import interval
@@ -15,6 +16,7 @@ STATISTICS = {
     "explained": partial(spread.explained, components=2),
     "cosine": spread.cosine,
     "cka": lambda x: spread.cka(x, seen_elsewhere(x)),
+    "rsa": lambda x: spread.rsa(x, seen_elsewhere(x)),
     "distance": partial(spread.distance, first=FIRST, second=~FIRST),
 }
 
@@ -30,6 +32,11 @@ def naive(name, x):
         a, b = (z - z.mean(0) for z in (x, seen_elsewhere(x)))
         norm = np.linalg.norm
         return norm(a.T @ b) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
+    if name == "rsa":
+        sides = x, seen_elsewhere(x)
+        pairs = [(i, j) for i in range(len(x)) for j in range(i)]
+        alike = [[np.corrcoef(z[i], z[j])[0, 1] for i, j in pairs] for z in sides]
+        return spearmanr(*alike).statistic
     if name == "distance":
         return np.linalg.norm(x[FIRST].mean(0) - x[~FIRST].mean(0))
     if name == "cosine":

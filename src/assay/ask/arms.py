@@ -38,6 +38,7 @@ from assay.ask.tables import Diff, Intervention, Model, Positions, Probe, Train
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
+    ANSWERS,
     CHANGED,
     DAMAGE,
     ELSEWHERE,
@@ -48,6 +49,7 @@ from assay.controls.table import (
     TRAINED,
     TWIN,
     TWINS,
+    UNPAIRED,
     Control,
     chosen,
 )
@@ -519,7 +521,7 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
         columns = {*first.rows[0].columns} & {*second.rows[0].columns}
         some = tuple(r for r in task.reads if reads.fits(r, columns))
         if table is None:  # nothing is done, so that nothing differs from the untouched model
-            some = tuple(r for r in some if not reads.compares(r))
+            some = tuple(r for r in some if r.across or not reads.compares(r))
         task = dataclasses.replace(task, reads=some)
         _refuse_unpaired(task, first, second)
         name = f"{study.prefix(m, model)}{diff.name}"
@@ -542,6 +544,7 @@ def _add_controls_of_model(
     """Add the near controls of what a model as it is has of a table of prompts, or of two."""
     model = task.model
     known = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
+    known += [UNPAIRED] if any(map(task.pairs, task.reads)) and ANSWERS not in known else []
     twin = _untwinned(model) if model.like else _twin(model, study)
     for control in chosen(of, known, wanted):
         other = twin if control in (TWIN, TRAINED) else model

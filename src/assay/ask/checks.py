@@ -655,6 +655,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
     components = table.component or (table.components if table.position != "all" else 0) or 0
+    each = len(table.probe or table.difference or ()) - 1
+    components = components or (table.iterations or 1) * each
     if components >= count:
         raise DataError(
             f"direction {table.name!r}: a seed learns from {count} prompts, which have "

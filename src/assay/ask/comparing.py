@@ -642,7 +642,8 @@ def is_of_nothing(
     texts = {t.prompts.digest for t in (task, *others) if isinstance(t, Task)}
     if asked.frozen is None and len(texts) > 1:
         return False
-    unchanged = {r.name: reads.same(r) for r in task.reads if not reads.uses_lens(r)}
+    some = [r for r in task.reads if not (reads.uses_lens(r) or task.pairs(r))]
+    unchanged = {r.name: reads.same(r) for r in some}
     compares = {name: number for name, number in unchanged.items() if number is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:

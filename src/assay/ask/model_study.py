@@ -78,7 +78,9 @@ class ModelStudy(ResolvedStudy):
                 of = [r.gradient for r in reads_named]
                 asked = [*reads_named, *(r for r in self.text.study.read if r.name in of)]
                 return any(
-                    controls.varies(r, part.task.prompts) or controls.compares_texts(r)
+                    controls.varies(r, part.task.prompts)
+                    or controls.compares_texts(r)
+                    or (isinstance(part.task, Task) and part.task.pairs(r))
                     for r in asked
                 )
             if isinstance(part.task, DamageTask):

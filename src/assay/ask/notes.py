@@ -580,7 +580,8 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     source = task.sources.get(direction.prompts, task.prompts)
     learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
     place = ", ".join(sites_of(swept))
-    acts += " but the first" if direction.components and swept.position == "all" else ""
+    several = directions.is_subspace(direction)
+    acts += " but the first" if several and swept.position == "all" else ""
     there = f" of {place}" if place and place != direction.site else ""
     ways = {
         "add": "added",

@@ -22,6 +22,7 @@ Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
+Labels = Annotated[tuple[Plain, ...], msgspec.Meta(min_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
@@ -298,6 +299,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     active: float | None = None
     """The share of the numbers at `site`, such as the neurons of blocks.9.mlp.hook_post, that are
     above this one, such as 0; of several tokens the mean."""
+    coordinates: Literal["", "kurtosis", "max", "participation", "hoyer"] = ""
+    """How unequal the numbers at `site` are: their excess kurtosis, 0 of a normal distribution; the
+    largest magnitude over the median one; how many carry most of the squared length, as a
+    participation ratio; or Hoyer's sparsity, 0 if all are equally large and 1 if one alone is not
+    0. Of several tokens the mean."""
     l0: str = ""
     """A dictionary's file or stored run: how many of its latents are on at a token; with position =
     "mean" the mean over the prompt's tokens."""
@@ -307,13 +313,14 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     anisotropy: bool = False
     """The mean cosine of the activations at `site` of each two tokens of the prompt."""
     across: Literal[
-        "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "distance"
+        "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "rsa", "distance"
     ] = ""
     """One number of the activations at `site` on all prompts: how many dimensions they fill, as an
     effective rank or a participation ratio; which share of their variance the first `components`
-    principal components have; the mean cosine of every two; linear CKA of this site and
-    `other_site`, or of it with and without a change; or how far the means of the rows of two
-    `labels` are apart."""
+    principal components have; the mean cosine of every two; how far the means of the rows of two
+    `labels` are apart; or how similarly the prompts are arranged at this site and at `other_site`,
+    on `other_text`, or with a change: by linear CKA, or by the rank correlation of the similarities
+    of every two (rsa)."""
     components: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Of explained: how many principal components."""
     labels: tuple[Plain, Plain] | None = None
@@ -332,9 +339,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prompt, those at `site` and at `other_site`; or, with two or more `heads`, how alike these
     attend from the tokens at `position`: the mean of every two."""
     other_text: str = ""
-    """Of similarity: the other text, with slots; left out: `corrupted` of the prompts."""
+    """Of similarity, CKA and RSA: the other text, with slots; left out of similarity: `corrupted`
+    of the prompts."""
     other_site: str = ""
-    """Of similarity and CKA: the other site of the same model that is compared with `site`."""
+    """Of similarity, CKA and RSA: the other site of the same model that is compared with `site`."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""
@@ -385,11 +393,15 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     measured; of an intervention with prompts of its own, of these."""
     label: str = "label"
     """The column that holds the labels."""
-    difference: tuple[Plain, Plain] | None = None
-    """The mean activation of rows of the first label less that of the second."""
-    probe: tuple[Plain, Plain] | None = None
+    difference: Labels | None = None
+    """The mean activation of rows of the first label less that of the second; of more labels the
+    subspace in which their means differ, for `erase`, `keep` and `project_out`."""
+    probe: Labels | None = None
     """The weights of a ridge regression that tells the labels apart, along which the first is
-    higher."""
+    higher; of more labels all of their weights, a subspace."""
+    iterations: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    """Of probe: so many probes one after another, each fitted on what those before it leave, whose
+    weights together are a subspace (INLP)."""
     mean: bool = False
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -549,6 +561,13 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many features a sparse probe reads."""
     dictionary: str = ""
     """A dictionary's file or stored run, whose codes are read in place of activations."""
+    neurons: tuple[int | str, ...] = ()
+    """Numbers of neurons at the site, or slots of a sweep, which alone are read: of one neuron a
+    threshold is learned."""
+    latents: tuple[int | str, ...] = ()
+    """Of a dictionary: the latents that alone are read."""
+    heads: Texts = ()
+    """In place of a site: heads of one block as "LAYER.HEAD", whose outputs (hook_z) are read."""
     position: Position = -1
     """At which token; "mean" over all. No probe and no control sees a token behind it."""
     prompts: str = ""

@@ -134,6 +134,9 @@ UNTRAINED = Control("untrained", "a model that learned nothing tells as much", d
 PERMUTED = Control(
     "permuted", "a probe that learns labels dealt out at random is right as often", drawn=True
 )
+OTHER_NEURONS = Control("neurons", "as many other neurons of the site tell as much", drawn=True)
+OTHER_LATENTS = Control("latents", "as many other latents that are on tell as much", drawn=True)
+OTHER_HEADS = Control("heads", "as many other heads of the block tell as much", drawn=True)
 ASKED = Control("asked", "the model says it when it is asked in words", drawn=False)
 
 

@@ -162,6 +162,29 @@ def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]
     return halves
 
 
+def dealt(label: np.ndarray, seed: int) -> np.ndarray:
+    """Deal the rows of each label out among all labels, as many to each, so that whatever tells the
+    labels apart cancels but for the rows that are left over.
+
+    Args:
+        label: that of each row, a number from 0.
+        seed: which draw.
+    Raises: DataError where a label has fewer rows than there are labels.
+    """
+    count, other = int(label.max()) + 1, label.copy()
+    for k in range(count):
+        rows = np.flatnonzero(label == k)
+        if len(rows) < count:
+            raise DataError(
+                f"the control `shuffled` deals the rows of each label out among all {count} labels "
+                f"and one label has {len(rows)} of the rows that a seed learns from; give each "
+                f"label {3 * count} or more, or name other controls"
+            )
+        order = rng.permutation(np.array([seed]), "ask.dealt", k, len(rows))[0]
+        other[rows[order]] = (np.arange(len(rows)) + k) % count
+    return other
+
+
 def shuffled_difference(first: Array, second: Array, seed: int) -> Array:
     """Learn a difference of means from labels that tell nothing: half of the rows of each label
     have the other one, so that whatever tells the labels apart cancels, also where a label has an

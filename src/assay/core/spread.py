@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from assay.core.heavy import scipy
+
 Vectors = Float[np.ndarray, "n d"]
 Moved = tuple[float, Float[np.ndarray, " n"]]
 """A statistic, and by how much each vector moves it; these add up to 0."""
@@ -69,8 +71,7 @@ def cosine(x: Vectors) -> Moved:
     n = len(x)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     each = (unit @ unit.sum(0) - 1) / (n - 1)
-    # times this, since a vector is in n − 1 of the pairs, and its own weight moves no other one
-    return float(each.mean()), 2 * (n - 1) ** 2 / (n * max(1, n - 2)) * (each - each.mean())
+    return float(each.mean()), _of_pairs(each)
 
 
 def cka(x: Vectors, y: Float[np.ndarray, "n e"]) -> Moved:
@@ -88,6 +89,27 @@ def cka(x: Vectors, y: Float[np.ndarray, "n e"]) -> Moved:
         return float(alike), alike * (shares[0] - shares[1] / 2 - shares[2] / 2)
 
 
+def rsa(x: Vectors, y: Float[np.ndarray, "n e"]) -> Moved:
+    """Whether every two vectors are as alike in one set as in the other: the rank correlation of
+    their similarities.
+
+    Formula: Spearman's ρ over i < j of corr(x_i, x_j) and corr(y_i, y_j), over dimensions
+    Source: Kriegeskorte, Mur and Bandettini, Representational Similarity Analysis, 2008
+    """
+    n = len(x)
+    if n < 3:
+        return math.nan, np.full(n, math.nan)
+    i, j = np.triu_indices(n, 1)
+    first, second = (np.corrcoef(z)[i, j] for z in (x, y))
+    u, v = (scipy.stats.rankdata(z) / len(z) for z in (first, second))
+    alike = float(np.corrcoef(u, v)[0, 1])
+    # how much of Spearman's ρ a pair has: by its own ranks, and by those that it gives to others
+    raised = [_mean_above(a, b) for a, b in ((first, v), (second, u))]
+    of_pair = 12 * (u * v + raised[0] + raised[1])
+    sums = np.bincount(i, of_pair, n) + np.bincount(j, of_pair, n)
+    return alike, _of_pairs(sums / (n - 1))
+
+
 def distance(x: Vectors, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> Moved:
     """How far the mean of some vectors is from that of others.
 
@@ -100,6 +122,21 @@ def distance(x: Vectors, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray,
     for some, mean, sign in zip((first, second), means, (1, -1), strict=True):
         moved[some] = sign * len(x) / some.sum() * (x[some] - mean) @ apart / length
     return length, moved
+
+
+def _of_pairs(each: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """By how much each vector moves a mean over pairs, from the mean over the pairs that it is
+    in."""
+    n = len(each)
+    # times this, since a vector is in n − 1 of the pairs, and its own weight moves no other one
+    return 2 * (n - 1) ** 2 / (n * max(1, n - 2)) * (each - each.mean())
+
+
+def _mean_above(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """For each number of x, the mean over all of y where x is as large, else of 0."""
+    order = np.argsort(x)
+    sums = np.cumsum(y[order][::-1])[::-1]
+    return np.asarray(sums[np.searchsorted(x[order], x)] / len(x))
 
 
 def _shares(x: Vectors) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"]]:

@@ -24,8 +24,13 @@ _WORDS = {
     "explained": "share of the variance that {n} principal component{s} explain{v} of",
     "cosine": "mean cosine of every two of",
     "cka": "linear CKA of",
+    "rsa": "rank correlation of the similarities of every two of",
     "distance": "distance between the means for {first} and {second} of",
 }
+
+
+PAIRED = ("cka", "rsa")
+"""Those that compare how the prompts are arranged in two sets of activations."""
 
 
 def words(read: Read) -> str:
@@ -57,7 +62,7 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     the number, and they vary as it does between samples of prompts."""
     site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
-    pairs = read.across == "cka"
+    pairs = read.across in PAIRED
     other, of = similarity.second(read, prompt, context) if pairs else (site, None)
 
     def vector(seen: PassOutput) -> Float[np.ndarray, " d"]:
@@ -68,7 +73,7 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(
         lambda reading: [vector(seen) for seen in reading],
         sites=(site, other),
-        compares=pairs and not read.other_site,
+        compares=pairs and not (read.other_site or read.other_text),
         of_all=partial(_of_all, read, dealt, prompt.folder.width(site)),
     )
 
@@ -106,6 +111,7 @@ def _of_all(
         "explained": partial(spread.explained, components=read.components),
         "cosine": spread.cosine,
         "cka": lambda x: spread.cka(x[:, :width], x[:, width:]),
+        "rsa": lambda x: spread.rsa(x[:, :width], x[:, width:]),
     }
     if read.labels is not None:
         labels = np.array([label_of(row.columns[read.label]) for row in rows])

@@ -4,6 +4,7 @@ all rows at once, for what is learned from them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -159,6 +160,47 @@ def active(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def number(reading: PassOutput) -> float:
         return float((reading.rows(site, read.position) > bound).double().mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def _kurtosis(x: torch.Tensor) -> torch.Tensor:
+    off = x - x.mean(1, keepdim=True)
+    return off.pow(4).mean(1) / off.square().mean(1).square() - 3
+
+
+def _hoyer(x: torch.Tensor) -> torch.Tensor:
+    most = x.shape[1] ** 0.5
+    return (most - x.abs().sum(1) / x.norm(dim=1)) / (most - 1)
+
+
+COORDINATES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "kurtosis": _kurtosis,
+    "max": lambda x: x.abs().amax(1) / x.abs().quantile(0.5, dim=1),
+    "participation": lambda x: x.square().sum(1).square() / x.pow(4).sum(1),
+    "hoyer": _hoyer,
+}
+"""How unequal the numbers of each row are.
+
+Formula: m₄ / m₂² − 3; max |x| / median |x|; (Σ x²)² / Σ x⁴; (√d − ‖x‖₁ / ‖x‖₂) / (√d − 1)
+Source: Sun et al., Massive Activations in Large Language Models, 2024 (the second); Hoyer,
+Non-negative Matrix Factorization with Sparseness Constraints, 2004 (the last)
+"""
+
+
+def coordinates(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How unequal the numbers of an activation are, the mean of it over tokens."""
+    site, how = own_site(read, prompt), COORDINATES[read.coordinates]
+
+    def number(reading: PassOutput) -> float:
+        found = float(how(reading.rows(site, read.position).flatten(1).double()).mean())
+        if not math.isfinite(found):
+            raise DataError(
+                f"{prompt.row.place}: {read.coordinates} of {read.name} divides by 0, as half "
+                f"of the numbers at {site}, or all, are 0; active = 0 reads the share above 0"
+            )
+        return found
 
     positions(read, prompt)
     return Ready(each(number), sites=(site,))

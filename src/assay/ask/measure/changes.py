@@ -20,6 +20,7 @@ from assay.ask.measure import (
     interventions,
     own_code,
     paths,
+    subspaces,
 )
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.elsewhere import FEW, Elsewhere, Places
@@ -28,6 +29,7 @@ from assay.ask.measure.interventions import Put
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
+from assay.ask.measure.subspaces import Subspace
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
 from assay.controls import picks, vectors
@@ -343,14 +345,14 @@ class Editing:
         """The edits that add, take out or erase a direction. Raises: DataError for one
         that does not fit a site."""
         places = self.steering.places(table, direction)
-        if direction.components:
+        if directions.is_subspace(direction):
             return self._edits(
                 table, places, feature=self._subspace(table, direction, seed, places)
             )
         vector = self._fitting(table, direction, places, seed)
         if table.erase:
             examples = self.learner.examples(direction, places[0][0], seed)
-            put = directions.erasing(examples.acts, vector)
+            put = subspaces.erasing(examples.acts, vector)
             return self._edits(table, places, feature=put)
         return self._edits(table, places, vector=vector)
 
@@ -370,8 +372,8 @@ class Editing:
     def _subspace(
         self, table: Intervention, direction: Direction, seed: int, places: Places
     ) -> Put:
-        """What keeps principal components alone, or takes them out, or does so with a random
-        subspace in the control."""
+        """What keeps several dimensions alone, takes them out or erases what they tell, or does so
+        with others in a control."""
         learned_at = self.learner.site(direction)
         for site, _ in places:
             if (width := self.model.folder.shape(site)) != self.model.folder.shape(learned_at):
@@ -379,7 +381,10 @@ class Editing:
                     f"{table.name!r}: {direction.name!r} is learned at {learned_at}, and {site} "
                     f"has {' × '.join(map(str, width))} numbers for each token"
                 )
-        space = self.learner.subspace(direction, learned_at, seed, other=bool(self.control))
+        space = self.steering.subspace(direction, learned_at, seed)
+        if table.erase:
+            acts = self.learner.examples(direction, learned_at, seed).acts
+            return subspaces.erasing(acts, space.basis)
         return space.kept if table.keep else space.removed
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
@@ -482,9 +487,23 @@ class Steering:
             return self._other_layer(table, learned_at, true, seed)
         return true
 
+    def subspace(self, table: Direction, site: Site, seed: int) -> Subspace:
+        """The dimensions of a seed, or as many others in a control."""
+        learner = self.learner
+        own = learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
+        basis = own.basis
+        if self.control == "layer":
+            basis = self._other_layer(table, site, basis, seed)
+        elif self.control == "random":
+            acts = learner.examples(table, site, seed).acts
+            around = acts - acts.mean(0) if table.components else learner.spread(table, site)
+            assert around is not None
+            basis = vectors.random_subspace(basis, around, seed)
+        return replace(own, basis=basis)
+
     def _other_layer(
-        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, " d"], seed: int
-    ) -> Float[torch.Tensor, " d"]:
+        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "..."], seed: int
+    ) -> Float[torch.Tensor, "..."]:
         """The direction of another layer, earlier or, where there is none yet, later, or else of
         the nearest block that has one. Raises: DataError where none has."""
         refusal: DataError | None = None
@@ -493,7 +512,12 @@ class Steering:
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                elsewhere = self.learner.vector(table, far, seed)
+                several = directions.is_subspace(table)
+                elsewhere = (
+                    self.learner.subspace(table, far, seed).basis
+                    if several
+                    else self.learner.vector(table, far, seed)
+                )
                 if true.ndim > 1:
                     return vectors.basis(elsewhere - (elsewhere @ true.T) @ true)
                 return vectors.as_long_as(vectors.aside(elsewhere, true), true)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.ask.measure import directions, interventions, reads
+from assay.ask.measure import directions, interventions, probe_parts, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
@@ -86,9 +86,10 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
             return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
-        known: tuple[Control, ...] = (RANDOM,)
+        several = directions.is_subspace(direction)
+        known: tuple[Control, ...] = (SUBSPACE if several else RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
-        known += (HEADS, ANY_HEADS) if direction.heads or direction.top else ()
+        known += (HEADS, ANY_HEADS) if (direction.heads or direction.top) and not several else ()
         return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None
@@ -140,7 +141,8 @@ def of_probe(
     under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
     model that is not trained."""
     known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
-    return chosen(table.name, (*known, *changes), table.controls)
+    others = () if changes else probe_parts.control_of(table)
+    return chosen(table.name, (*known, *others, *changes), table.controls)
 
 
 # of models as they are ----------------------------------------------------------------------------
@@ -167,7 +169,7 @@ def of_model(
 def compares_texts(read: Read) -> bool:
     """Whether a read compares the prompt with another text of its row, or two sites on it, one of
     which another row's text may have."""
-    return bool(read.other_site or (read.similarity and not read.heads))
+    return bool(read.other_site or read.other_text or (read.similarity and not read.heads))
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:

@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import attribution, das, dictionaries
+from assay.ask.measure import attribution, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import PassOutput, Prompt, prompt
+from assay.ask.measure.subspaces import RIDGE, Subspace
 from assay.ask.measure.weights import embeddings, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
@@ -56,7 +57,14 @@ def is_of_stream(table: Direction) -> bool:
 
 def is_one(table: Direction) -> bool:
     """Whether it is one vector, neither a subspace nor a vector for each token."""
-    return table.rank == 1 and table.position != "all" and not table.components
+    return table.rank == 1 and table.position != "all" and not is_subspace(table)
+
+
+def is_subspace(table: Direction) -> bool:
+    """Whether it is learned as several dimensions: principal components, what tells more than two
+    labels apart, or probes one after another."""
+    labels = table.difference or table.probe or ()
+    return bool(table.components or table.iterations or labels[2:])
 
 
 def find(tables: Sequence[Direction], name: str) -> Direction:
@@ -105,9 +113,11 @@ def check(table: Direction) -> None:
     for field in ("rank", "steps", "lr"):
         if way != "das" and getattr(table, field) != getattr(usual, field):
             raise DataError(f"{table.name!r}: {field} belongs to das, and it has {way}")
-    pair = table.difference or table.probe
-    if pair and label_of(pair[0]) == label_of(pair[1]):
-        raise DataError(f"{table.name!r}: {way} takes two labels, got {label_of(pair[0])!r} twice")
+    labels = [*map(label_of, table.difference or table.probe or ())]
+    if twice := [x for x in labels if labels.count(x) > 1]:
+        raise DataError(f"{table.name!r}: {way} takes different labels, got {twice[0]!r} twice")
+    if table.iterations and way != "probe":
+        raise DataError(f"{table.name!r}: iterations are of a probe (INLP), and it has {way}")
     for name in ("unembedding", "embedding", "activation"):
         texts = getattr(table, name)
         if way == name and not all(_pair(texts)):
@@ -184,25 +194,6 @@ class Examples:
 
 
 @dataclass(frozen=True, eq=False)
-class Subspace:
-    """Some dimensions of the activations at a site."""
-
-    mean: Float[torch.Tensor, " d"]
-    """That of the activations that they are learned from."""
-    basis: Float[torch.Tensor, "k d"]
-    """Orthonormal."""
-
-    def kept(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set all other dimensions to their mean."""
-        mean, basis = self.mean.to(x), self.basis.to(x)
-        return mean + ((x - mean) @ basis.T) @ basis
-
-    def removed(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set these dimensions to their mean."""
-        return x - self.kept(x) + self.mean.to(x)
-
-
-@dataclass(frozen=True, eq=False)
 class Learner:
     """Gets directions of a model: each seed learns from prompts of its own."""
 
@@ -236,8 +227,9 @@ class Learner:
         way = way_of(table)
         if way == "das":
             return self._trained(table, site, seed)
-        if way == "components":
-            raise DataError(f"{table.name!r} is several directions; write component = 1 for one")
+        if is_subspace(table):
+            one = "component = 1" if table.components else "two labels and no iterations"
+            raise DataError(f"{table.name!r} is several directions; write {one} for one")
         if way in LEARNED:
             return self._learned(table, self.examples(table, site, seed), site)
         if way == "activation":
@@ -265,13 +257,15 @@ class Learner:
             direction = direction * (-1 if float(direction @ whole) < 0 else 1)
         spread = float(examples.acts.norm(dim=1).mean())
         if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
-            prompts, rows = self._prompts(table)[0], examples.rows
-            hint = differing(prompts, rows, self.model.folder)
-            raise DataError(
-                f"the direction {table.name!r} has length 0: the prompts that it is learned from "
-                f"look alike to {site} at position {table.position}; {hint}"
-            )
+            raise self._alike(table, examples, site)
         return direction if way in ("difference", "mean") else _unit(table, direction, site)
+
+    def _alike(self, table: Direction, examples: Examples, site: Site) -> DataError:
+        hint = differing(self._prompts(table)[0], examples.rows, self.model.folder)
+        return DataError(
+            f"the direction {table.name!r} has length 0: the prompts that it is learned from "
+            f"look alike to {site} at position {table.position}; {hint}"
+        )
 
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
@@ -366,15 +360,28 @@ class Learner:
                 parts[-1] = parts[-1] * (attribution.after(self.model, layer) / scale).to(scale)
         return torch.stack(parts).sum(0)
 
-    def subspace(self, table: Direction, site: Site, seed: int, *, other: bool) -> Subspace:
-        """Learn the first principal components of the activations at a site, or draw as many other
-        dimensions that activations fill. Raises: DataError where there are not so many."""
-        acts = self.examples(table, site, seed).acts
-        basis = _components(table, acts)
-        around = acts - acts.mean(0)
-        return Subspace(
-            acts.mean(0), vectors.random_subspace(basis, around, seed) if other else basis
-        )
+    def subspace(
+        self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
+    ) -> Subspace:
+        """Learn the first principal components of the activations at a site, or what tells labels
+        apart; `shuffled`, with the rows of each label dealt out among all labels. Raises: DataError
+        where there are not so many dimensions."""
+        examples = self.examples(table, site, seed)
+        mean = examples.acts.mean(0)
+        if table.components:
+            return Subspace(mean, _components(table, examples.acts))
+        names = [*map(label_of, table.difference or table.probe or ())]
+        label = np.array([names.index(x) for x in examples.labels])
+        if shuffled:
+            label = vectors.dealt(label, seed)
+        of_row = torch.from_numpy(label).to(examples.acts.device)
+        if table.difference:
+            basis = subspaces.of_means(examples.acts, of_row)
+        else:
+            basis = subspaces.inlp(examples.acts, of_row, table.iterations or 1)
+        if not len(basis):
+            raise self._alike(table, examples, site)
+        return Subspace(mean, basis, to_mean=False)
 
     # what stands in its place ---------------------------------------------------------------------
 
@@ -444,26 +451,6 @@ class Learner:
         return self._row(name, another(self.dictionary(name), latent, live, seed))
 
 
-def erasing(
-    acts: Float[torch.Tensor, "row d"], vector: Float[torch.Tensor, " d"]
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make what erases a concept that two labels say: after it, the means of the labels, whose
-    difference is `vector`, are the same, so that no linear probe does better than a constant there,
-    and activations are changed as little as can be in the metric of their covariance.
-
-    Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
-    Formula: x − v (vᵀ Σ⁻¹ (x − μ)) / (vᵀ Σ⁻¹ v), v the difference of the labels' means
-    """
-    rows, v = acts.double(), vector.double()
-    mean, reader = rows.mean(0), torch.linalg.solve(vectors.covariance(rows), v)
-    along = v / (v @ reader)
-
-    def erase(x: torch.Tensor) -> torch.Tensor:
-        return x - (((x.double() - mean) @ reader)[..., None] * along).to(x)
-
-    return erase
-
-
 def label_of(label: Plain) -> str:
     """A label as the prompts have it."""
     return str(label).lower() if isinstance(label, bool) else str(label)
@@ -490,7 +477,7 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
     if float(x.norm(dim=1).max()) <= SAME * scale:
         return torch.zeros_like(examples.acts[0])
     gram = x @ x.T
-    ridge = 0.1 * gram.diagonal().mean()
+    ridge = RIDGE * gram.diagonal().mean()
     eye = torch.eye(len(x), dtype=x.dtype, device=x.device)
     weights: torch.Tensor = x.T @ torch.linalg.solve(gram + ridge * eye, y - y.mean())
     # as the class means are apart along it, so that its length can be compared with theirs

@@ -175,14 +175,15 @@ def _check_direction(
         if not (direction.difference and own and written.site in ("", own)) or table.window:
             raise DataError(
                 f"{table.name!r}: a concept is erased where its direction is learned: give "
-                f"{direction.name!r} a site and a difference of two labels, and "
+                f"{direction.name!r} a site and a difference of two or more labels, and "
                 f"{table.name!r} no other site; one table for each of several sites"
             )
-    several = bool(direction.components)
-    if way not in (("keep", "project_out") if several else (*ONE_DIRECTION, "patch")):
+    several = directions.is_subspace(direction)
+    if way not in (("keep", "project_out", "erase") if several else (*ONE_DIRECTION, "patch")):
         raise DataError(
-            f"{table.name!r}: principal components are kept or projected out, with keep or "
-            f"project_out and a direction that has components = 50; {direction.name!r} is "
+            f"{table.name!r}: several directions, such as principal components (components = 50) "
+            "or probes one after another (iterations = 8), are kept, projected out or erased, with "
+            f"keep, project_out or erase; {direction.name!r} is "
             f"{'several of them' if several else 'one direction'}"
         )
     if several or directions.is_one(direction):

@@ -191,7 +191,9 @@ def measure(
             )
         elif task.than is not None:
             side = replace(task, prompts=task.than, than=None)
-            base = Readings(side, model, block, sweep, tables, rows, key, dictionary, code)
+            other_rows = task.stands_in == "unrelated" and any(map(task.pairs, task.reads))
+            of_side = [seed + 1 for seed in block] if other_rows else block
+            base = Readings(side, model, of_side, sweep, tables, rows, key, dictionary, code)
         for k in [b] if task.new_each_seed else range(len(distinct)):
             picked[k][state] = part.parts
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
@@ -489,9 +491,11 @@ class Readings:
                     if base and was and apart:
                         less = np.array(base.ready[p][k].numbers(was), dtype=float)
                     if read.of_all:
-                        for of_base, x in enumerate(
-                            [numbers, less] if base and apart else [numbers]
-                        ):
+                        both = [numbers, less] if base and apart else [numbers]
+                        if self.task.pairs(self.tables[k][0]):  # half is of each table
+                            half = numbers.shape[1] // 2
+                            both = [np.concatenate([x[:, :half] for x in both], 1)]
+                        for of_base, x in enumerate(both):
                             shape = (self.passes.count, len(self.ready), x.shape[1])
                             of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
                             of_read[variants.start : variants.stop, p] = x

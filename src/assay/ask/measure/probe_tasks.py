@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Int
 
-from assay.ask.measure import interventions
+from assay.ask.measure import interventions, probe_parts
 from assay.ask.measure.directions import LEARNED, way_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
@@ -267,6 +267,7 @@ def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
     for point in every_point(task.table) if task.control != MAJORITY else ():  # which reads none
         site = Site.parse(point.site)
         folder.check(site)
+        probe_parts.check_width(point, folder)
         if point.test_site:
             folder.check(test := Site.parse(point.test_site))
             if folder.width(test) != folder.width(site):
@@ -286,7 +287,10 @@ def check(task: ProbeTask) -> None:
         )
     if table.kind not in KINDS:
         raise DataError(f"no kind of probe is called {table.kind!r}; {nearest(table.kind, KINDS)}")
-    slots = [*SLOT.findall(table.site), *SLOT.findall(table.test_site)]
+    probe_parts.check(table)
+    places = [table.site, table.test_site, *table.heads]
+    places += map(str, table.neurons + table.latents)
+    slots = [slot for place in places for slot in SLOT.findall(place)]
     if task.source.table.levels or task.prompts.table.levels:
         raise DataError(
             f"{table.name!r}: prompts with levels or shots cannot be probed; write a second "
@@ -302,7 +306,7 @@ def check(task: ProbeTask) -> None:
         )
     for point in every_point(table):
         if not point.site:
-            how = 'site = "blocks.15.hook_resid_post"'
+            how = 'site = "blocks.15.hook_resid_post", or heads'
             raise DataError(f"{table.name!r} needs a site, such as {how}")
         if Site.parse(point.site).dims.split()[1] != "s":
             raise DataError(f"{point.site} has no vector for a token, so no probe can read it")
@@ -518,11 +522,13 @@ def in_words(task: ProbeTask) -> str:
     if task.control == MAJORITY:
         return f"the most frequent {label}, whatever the prompt"
     what = f"{count} {'of ' + table.test if task.test else 'others'}"
-    new = f" with a new {split}" if split else ""
-    words = f"{label} by {table.kind}, learned from {len(task.learned)} prompts, judged on {what}"
+    new, of = f" with a new {split}" if split else "", probe_parts.in_words(table)
+    words = (
+        f"{label} by {table.kind}{of}, learned from {len(task.learned)} prompts, judged on {what}"
+    )
     if table.folds:
         on = f"{what}, a fold each" if task.test else "the fold that it did not learn from"
-        words = f"{label} by {table.kind}, {table.folds} folds of {len(task.learned)} prompts, "
+        words = f"{label} by {table.kind}{of}, {table.folds} folds of {len(task.learned)} prompts, "
         words += f"each judged on {on}"
     if task.classes:
         frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
@@ -553,7 +559,8 @@ def linear(task: ProbeTask) -> Probe:
 
 def every_point(table: Probe) -> list[Probe]:
     """The probe at each point of its sweep."""
-    return [interventions.swept(table, point) for point in interventions.points(table)]
+    points = interventions.points(table)
+    return [probe_parts.placed(interventions.swept(table, point)) for point in points]
 
 
 # what tokens tell by where they stand -------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask.measure import interventions, own_code, probe_tasks
+from assay.ask.measure import interventions, own_code, probe_parts, probe_tasks
 from assay.ask.measure.activations import all_activations, read_activations
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.dictionaries import opened
@@ -88,12 +88,13 @@ def measure(
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
     single = task.control == "untrained" and task.one_twin
     reader = _Reader(task, rows, folder, device)
-    last: tuple[int | None, int] | None = None
+    last: tuple[int | None, int, int | None] | None = None
+    others = task.control in {c.name for c in probe_parts.control_of(task.table)}
     moves = task.change is not None and task.change.drawn
     for s, seed in enumerate(distinct):
         if task.control != MAJORITY:
             twin = 0 if single else seed // twins if twins else None
-            drawn = (twin, seed if moves else 0)
+            drawn = (twin, seed if moves else 0, seed if others else None)
             if drawn != last:
                 inputs, last = reader.inputs(points, *drawn), drawn
                 lengths = [len(ids) for ids in reader.ids(points[0])]
@@ -206,9 +207,16 @@ class _Reader:
         DataError."""
         return [probe_tasks.seen_tokens(p, table.position) for p in self.prompts]
 
-    def inputs(self, points: Sequence[Probe], seed: int | None, change_seed: int = 0) -> Rows:
-        """What is read at each point; with a seed, of the untrained twin that it draws, and under
-        what is done to the model as `change_seed` draws that."""
+    def inputs(
+        self,
+        points: Sequence[Probe],
+        seed: int | None,
+        change_seed: int = 0,
+        other: int | None = None,
+    ) -> Rows:
+        """What is read at each point; with a seed, of the untrained twin that it draws, under what
+        is done to the model as `change_seed` draws that, and of other parts as `other` draws
+        them."""
         attends = self.task.table.kind == "attention"
         if self.task.control in WITHOUT_MODEL:
             ways = {"bag": self._bag, "embedding": self._embedding, "places": self._placed}
@@ -225,14 +233,15 @@ class _Reader:
             acts = self._tokens(model, points)
         else:
             acts = self._acts(model, key, points, change_seed)
-        if not any(p.dictionary for p in points):
-            return acts
-        known = dictionaries([self.task.table], self.study)
-        with torch.no_grad():
-            return [
-                known[p.dictionary].fitted(self.folder).dictionary.encode(x.float().cpu())[0]
-                for p, x in zip(points, acts, strict=True)
-            ]
+        if any(p.dictionary for p in points):
+            known = dictionaries([self.task.table], self.study)
+            with torch.no_grad():
+                acts = [
+                    known[p.dictionary].fitted(self.folder).dictionary.encode(x.float().cpu())[0]
+                    for p, x in zip(points, acts, strict=True)
+                ]
+        own = self.folder, len(self.task.learned), other
+        return [probe_parts.read(p, x, *own) for p, x in zip(points, acts, strict=True)]
 
     def _edits(
         self, model: Pretrained, key: str, some: PromptSet, seed: int

@@ -189,6 +189,13 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
+_COORDINATES = {
+    "kurtosis": ("excess kurtosis of the coordinates", (-2.0, None)),
+    "max": ("largest coordinate over the median one, in magnitude,", (1.0, None)),
+    "participation": ("participation ratio of the coordinates", (1.0, None)),
+    "hoyer": ("Hoyer sparsity of the coordinates", (0.0, 1.0)),
+}
+"""How unequal coordinates are, in words, and the numbers that there can be."""
 
 
 def _of_written(how: str) -> Kind:
@@ -419,6 +426,16 @@ KINDS: Mapping[str, Kind] = {
         places=("mean",),
         skips_first=True,
     ),
+    "coordinates": Kind(
+        activations.coordinates,
+        lambda r: f"{_COORDINATES[r.coordinates][0]} of the activation{_where(r)}",
+        "1",
+        "",
+        lambda r: _COORDINATES[r.coordinates][1],
+        fields=_AT,
+        places=("mean",),
+        skips_first=True,
+    ),
     "l0": Kind(
         activations.l0,
         lambda r: f"latents of {r.l0} that are on{_where(r)}",
@@ -450,11 +467,12 @@ KINDS: Mapping[str, Kind] = {
         across_prompts.across,
         lambda r: (
             f"{across_prompts.words(r)} the activations{_where(r)} on all prompts"
+            f"{f' and on {r.other_text}' if r.other_text else ''}"
             f"{', with and without the change' if same(r) is not None else ''}"
         ),
         "1",
         "",
-        fields=(*_AT, "components", "labels", "label", "other_site"),
+        fields=(*_AT, "components", "labels", "label", "other_site", "other_text"),
         places=("mean",),
         skips_first=True,
     ),
@@ -559,9 +577,9 @@ def same(read: Read) -> float | None:
     """Of what compares a changed model with the untouched one, or two models: the number of no
     change; None of any other read, such as the rank of a text."""
     kind = kind_of(read)
-    if read.other_site or (kind == "rank" and isinstance(read.rank, str)):
+    if read.other_site or read.other_text or (kind == "rank" and isinstance(read.rank, str)):
         return None
-    return 1.0 if read.across == "cka" else KINDS[kind].same
+    return 1.0 if read.across in across_prompts.PAIRED else KINDS[kind].same
 
 
 def is_fixed(read: Read) -> bool:
@@ -637,8 +655,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     along = [directions.find(tables, name) for name in directions_of(read)]
     if several := [d.name for d in along if not directions.is_one(d)]:
         raise DataError(
-            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank or at all "
-            "positions; a read is along one"
+            f"{read.name}: {several[0]!r} is not one direction, but several, by its rank, its "
+            "labels or iterations, or at all positions; a read is along one"
         )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
@@ -647,10 +665,16 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f'{read.name}: distance is of two groups of rows; write across = "distance" with '
             'labels = ["code", "prose"]'
         )
-    if read.other_site and (read.across not in ("", "cka") or read.other_site == read.site):
+    paired = read.across in ("", *across_prompts.PAIRED)
+    if read.other_site and not (paired and read.other_site != read.site):
         raise DataError(
             f"{read.name}: other_site is another site than {read.site}, for similarity, cka = true "
-            'or across = "cka"'
+            'or across = "cka" or "rsa"'
+        )
+    if read.other_text and not paired:
+        raise DataError(
+            f'{read.name}: other_text is for across = "cka" or "rsa", which compare the prompts on '
+            f"two texts; {read.across} of another text is a read of [[prompts]] of its own"
         )
     if read.weights:
         weights.check(read)

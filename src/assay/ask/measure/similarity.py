@@ -77,7 +77,7 @@ def second(
     same site without the change. Another text is read without the intervention of the arm."""
     own = prompt.row.instead_of
     site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
-    if read.similarity and (read.other_text or not read.other_site):
+    if read.other_text or (read.similarity and not read.other_site):
         assert context.shown is not None
         other = other_text(read, prompt, context.shown)
     elif not read.other_site:
@@ -127,7 +127,7 @@ def _read_once(
     model: Pretrained, other: Prompt, sites: Sequence[Site], reading: PassOutput
 ) -> dict[Site, Float[torch.Tensor, "s ..."]]:
     """What sites have on another text, of one pass for all levels of a sweep."""
-    key = ("other text", other.tokens, sites[0].kind, len(sites))
+    key = ("other text", other.tokens, sites[0], len(sites))
     if key not in reading.memo:
         tokens = torch.tensor([other.tokens], device=model.device)
         acts = model.run(tokens, capture=[*sites], logits=False).acts

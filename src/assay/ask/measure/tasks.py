@@ -161,6 +161,12 @@ class Task:
         """Whether its numbers are differences, of two models or of two prompts."""
         return self.less is not None or self.than is not None
 
+    def pairs(self, read: Read) -> bool:
+        """Whether a read compares how the prompts of one table are arranged with how those of the
+        other are."""
+        plain = self.than is not None and self.intervention is None
+        return plain and bool(read.across) and reads.compares(read)
+
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)

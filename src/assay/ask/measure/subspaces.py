@@ -1,0 +1,102 @@
+"""Subspaces: several dimensions of the activations at a site, those that tell labels apart among
+them, and what erases a concept there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+
+from assay.controls.vectors import SAME, covariance
+from assay.core.heavy import torch
+
+RIDGE = 0.1
+"""The penalty of a probe whose weights are a direction, as a share of the mean variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Some dimensions of the activations at a site."""
+
+    mean: Float[torch.Tensor, " d"]
+    """That of the activations that they are learned from."""
+    basis: Float[torch.Tensor, "k d"]
+    """Orthonormal."""
+    to_mean: bool = True
+    """Whether what is taken out is set to its mean, and not to zero."""
+
+    def kept(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
+        """Set all other dimensions to their mean."""
+        mean, basis = self.mean.to(x), self.basis.to(x)
+        return mean + ((x - mean) @ basis.T) @ basis
+
+    def removed(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
+        """Set these dimensions to their mean, or to zero."""
+        if self.to_mean:
+            return x - self.kept(x) + self.mean.to(x)
+        return x - (x @ self.basis.to(x).T) @ self.basis.to(x)
+
+
+def of_means(
+    acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"]
+) -> Float[torch.Tensor, "k d"]:
+    """Give a basis of what the means of labels differ in: one dimension less than there are labels,
+    or fewer where the means lie on a line."""
+    means = torch.stack([acts[label == n].double().mean(0) for n in label.unique()])
+    apart = means - means.mean(0)
+    told = float(apart.norm()) > SAME * float(acts.norm(dim=1).mean())
+    return (_span(apart) if told else apart[:0]).to(acts)
+
+
+def inlp(
+    acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"], iterations: int
+) -> Float[torch.Tensor, "k d"]:
+    """Give a basis of the weights of probes that are fitted one after another, each on what the
+    ones before it leave (iterative null-space projection): for every iteration one dimension less
+    than there are labels. Each is a ridge regression of what is 1 for a label and 0 for the others.
+
+    Source: Ravfogel et al., Null It Out: Guarding Protected Attributes by Iterative Nullspace
+    Projection, 2020
+    """
+    x = acts.double() - acts.double().mean(0)
+    y = torch.nn.functional.one_hot(label).double()
+    y = (y - y.mean(0)).to(x)
+    basis, eye = x[:0], torch.eye(len(x), dtype=x.dtype, device=x.device)
+    for _ in range(iterations):
+        left = x - (x @ basis.T) @ basis
+        gram = left @ left.T
+        weights = left.T @ torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * eye, y)
+        told = float(left.norm()) > SAME * float(x.norm())
+        basis = torch.cat([basis, _span(weights.T)]) if told else basis
+    return basis.to(acts)
+
+
+def _span(rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "k d"]:
+    """An orthonormal basis of what rows span, but for what rounding leaves of nothing."""
+    _, lengths, basis = torch.linalg.svd(rows, full_matrices=False)
+    found: torch.Tensor = basis[lengths > SAME * lengths[0]]
+    return found
+
+
+def erasing(
+    acts: Float[torch.Tensor, "row d"], differences: Float[torch.Tensor, "... d"]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make what erases a concept that labels say: after it, their means are the same, so that no
+    linear probe does better than a constant there, and activations are changed as little as can be
+    in the metric of their covariance.
+
+    Args:
+        acts: that it is learned from.
+        differences: one vector, or several, that span the differences between the labels' means.
+    Source: Belrose et al., LEACE: Perfect linear concept erasure in closed form, 2023
+    Formula: x − V (Vᵀ Σ⁻¹ V)⁺ Vᵀ Σ⁻¹ (x − μ), the columns of V the differences
+    """
+    rows, v = acts.double(), torch.atleast_2d(differences).double().T
+    mean, reader = rows.mean(0), torch.linalg.solve(covariance(rows), v)
+    along = v @ torch.linalg.pinv(v.T @ reader)
+
+    def erase(x: torch.Tensor) -> torch.Tensor:
+        return x - ((x.double() - mean) @ reader @ along.T).to(x)
+
+    return erase
