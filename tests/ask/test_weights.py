@@ -170,6 +170,7 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     every = [
         Read(name="rank", weights="rank", direction="value", token=" a"),
         Read(name="logit", weights="logit", direction="value", token=" a"),
+        Read(name="own", weights="rank", direction="value", token=True),
         Read(name="cosine", cosine=("value", "a")),
         Read(name="pair", cosine=("value", "both")),
         Read(name="nll", log_prob=" b"),
@@ -178,6 +179,8 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     found = measured(naive, shown, every, directions=tables)
     assert found["rank"] == pytest.approx([1 + int((logits > logits[token]).sum())] * 2)
     assert found["logit"] == pytest.approx([float(logits[token])] * 2, rel=1e-4)
+    tops = [naive.run(naive.ids(row.text))[0][-1].argmax() for row in shown.rows]
+    assert found["own"].tolist() == [1 + int((logits > logits[top]).sum()) for top in tops]
     assert found["cosine"] == pytest.approx([float(value @ naive.read_by(" a"))] * 2, abs=1e-5)
     both = value * blocks[1].mlp.down_proj.weight[:, 3].norm().detach()
     both = both + blocks[2].mlp.down_proj.weight[:, 0].detach()
@@ -186,7 +189,7 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     table = Intervention(
         name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
     )
-    steered = measured(naive, shown, every[4:], table, tables)["nll"]
+    steered = measured(naive, shown, every[5:], table, tables)["nll"]
 
     def change(x):
         x[:, len(ids) - 1] += 4 * value

@@ -23,6 +23,9 @@ Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Own = bool
+"""In place of a text: true, the token that the unchanged model finds most probable there, or, with
+`token_site`, the token on top at that site by the logit lens. Of two models it is the first's."""
 
 
 Layer = Annotated[int, msgspec.Meta(ge=0)]
@@ -182,19 +185,17 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A number that is measured on each prompt. Give one kind; claims use its name."""
 
     name: str
-    log_prob: str | Answers = ""
+    log_prob: Own | str | Answers = ""
     """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
     A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
-    prob: str | Answers = ""
+    prob: Own | str | Answers = ""
     """P(text | prompt), as `log_prob`, from 0 to 1; of two texts the first less the second."""
     accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
     """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
     text alone, where it is what the model writes, the likeliest token each time. A list in place of
     a text is any of its texts."""
-    rank: str | bool = ""
-    """The rank of the text's first token among all that could follow, 1 the most probable; true:
-    that of the token that the untouched model, or the first model of a difference, finds most
-    probable there."""
+    rank: Own | str = ""
+    """The rank of the text's first token among all that could follow, 1 the most probable."""
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
@@ -224,10 +225,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     these occurs."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     """How many tokens a run has, for repeated and loops."""
-    logit_lens: str | tuple[str, str] = ""
+    logit_lens: Own | str | tuple[str, str] = ""
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
-    logit: str | tuple[str, str] = ""
+    logit: Own | str | tuple[str, str] = ""
     """The logit of a text's first token, before the softmax; of two texts the first less the
     second."""
     pattern: str = ""
@@ -236,7 +237,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     heads: Texts = ()
     """Heads as "LAYER.HEAD": of `direct` those whose writes are added up; without another kind
     those whose patterns are averaged."""
-    direct: str | tuple[str, str] = ""
+    direct: Own | str | tuple[str, str] = ""
     """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
     through the final norm, its scale held; of two texts to the first less the second."""
     gradient: str = ""
@@ -256,9 +257,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`."""
     direction: str = ""
     """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
-    token: str = ""
+    token: Own | str = ""
     """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to; of
-    logit and rank that of which they are."""
+    logit and rank that of which they are, or true."""
     onto: str = ""
     """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
@@ -338,6 +339,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where `logit_lens`, `norm` and `neurons` read; `projection`, `cosine` and `feature`, where
     that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
     unembedding in place of what the model gives."""
+    token_site: str = ""
+    """Of `agrees`, and where true is in place of a text: the site at which the token is on top in
+    the unchanged model; left out: its end."""
     sites: tuple[str, ...] = ()
     """Of a `function`: the sites whose activations it takes; of `direct` those whose writes are
     added up."""

@@ -18,6 +18,7 @@ from assay.ask.measure import (
     directions,
     gradients,
     interventions,
+    next_tokens,
     pairs,
     reads,
 )
@@ -461,7 +462,9 @@ def _heads(
         needed = dict.fromkeys(s for one in each for s in get(one, prompts[0], context).sites)
         paid = []
         for p, acts in _seen(model, prompts, [*needed]):
-            ready, output = (get(one, p, context) for one in each), PassOutput(p, acts=acts)
+            ready = [get(one, p, context) for one in each]
+            tokens = next_tokens.own_numbers(model, ready[0].wants, acts)
+            output = PassOutput(p, acts=acts, numbers=tokens)
             paid.append([one.numbers([output])[0] for one in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"

@@ -440,7 +440,9 @@ class Readings:
         sites = list(dict.fromkeys(site for r in every for site in r.sites))
         self.changes = replace(self.changes, sites=sites)
         changed = task.intervention is not None and task.less is None
-        self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
+        self.passes = Passes(
+            self.changes, wants, sites, changed and any(map(_needs_untouched, every))
+        )
         self.every = every
         pairs = interventions.together(sweep, [point for _, point, _ in tables])
         # the points of the sweep at which each read is measured
@@ -519,7 +521,7 @@ class Readings:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
         rows = given.rows
-        compared = any(w.compares for r in rows for w in r.wants)
+        compared = any(w.needs_untouched for r in rows for w in r.wants)
         if before is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
@@ -628,8 +630,13 @@ def _ready(
 
 
 def _compares(read: Ready) -> bool:
-    """Whether a read is of the untouched model as well."""
+    """Whether a read compares with the untouched model."""
     return read.compares or any(want.compares for want in read.wants)
+
+
+def _needs_untouched(read: Ready) -> bool:
+    """Whether a read takes anything from the untouched model."""
+    return read.compares or any(want.needs_untouched for want in read.wants)
 
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:

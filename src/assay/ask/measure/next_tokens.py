@@ -7,11 +7,12 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.ask.measure.seen import (
     AnyOf,
@@ -27,6 +28,8 @@ from assay.ask.measure.seen import (
 )
 from assay.ask.tables import Answer, Read
 from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -75,12 +78,17 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
+    if isinstance(read.log_prob, bool):
+        return _of_first(read, prompt, "log_prob", True, "log_prob")
     return _behind(read, read.log_prob, prompt, AnyOf.log_prob)
 
 
 def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     """P of a text behind the prompt, over all of its tokens; of two texts the first less the
     second."""
+    if isinstance(read.prob, bool):
+        of_own = _of_first(read, prompt, "log_prob", True, "prob")
+        return replace(of_own, numbers=lambda seen: np.exp(of_own.numbers(seen)).tolist())
     return _behind(read, read.prob, prompt, lambda x, seen: math.exp(x.log_prob(seen)))
 
 
@@ -153,9 +161,46 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:
     """Where a read of next tokens takes the stream from; None: at its end. Raises: DataError."""
-    if not read.site:
+    return _of_stream(read, prompt, read.site)
+
+
+def own_token(read: Read, prompt: Prompt, position: int) -> Want:
+    """The number of the token that is on top in the untouched model behind a position: at its end,
+    or by the logit lens at the read's `token_site`. Raises: DataError."""
+    site = _of_stream(read, prompt, read.token_site)
+    return Want("token", position, untouched_site=site)
+
+
+def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch.Tensor, "v d"]:
+    """What the unembedding would read, if the residual stream ended here."""
+    with torch.no_grad():
+        final: torch.Tensor = model.final_norm(stream)
+    return final.to(model.model.get_output_embeddings().weight.dtype)
+
+
+def own_numbers(
+    model: Pretrained, wants: Sequence[Want], acts: Mapping[Site, torch.Tensor]
+) -> dict[Want, float]:
+    """The numbers of the tokens on top, from the streams of an untouched pass, the last among
+    them."""
+    last = Site("resid_post", model.layers - 1)
+    streams = {w: acts[w.untouched_site or last][w.position][None] for w in wants}
+    with torch.no_grad():
+        return {w: float(model.head(lensed(model, x)).argmax()) for w, x in streams.items()}
+
+
+def own_in_words(read: Read) -> str:
+    """The token that is on top in the untouched model, in words."""
+    if read.token_site:
+        return f"the token on top at {read.token_site} in the untouched model"
+    return "the next token that the untouched model predicts"
+
+
+def _of_stream(read: Read, prompt: Prompt, name: str) -> Site | None:
+    """A site of the residual stream by its name; None of no name. Raises: DataError."""
+    if not name:
         return None
-    site = Site.parse(read.site)
+    site = Site.parse(name)
     width = (read_sizes(prompt.folder.config)["d"],)
     if site.kind == "final_norm" or prompt.folder.shape(site) != width:
         raise DataError(
@@ -167,7 +212,7 @@ def _stream(read: Read, prompt: Prompt) -> Site | None:
 
 def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> Ready:
     """The mean of what is wanted of next tokens."""
-    sites = tuple({w.site: None for w in wants if w.site})
+    sites = tuple({s: None for w in wants for s in (w.site, w.untouched_site) if s})
     number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
     return Ready(number, tuple(wants), sites, **more)
 
@@ -177,7 +222,8 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     probable one of the untouched model, or of the first of two models."""
     site, tokens = _stream(read, prompt), positions(read, prompt)
     if not isinstance(read.rank, str):
-        return _of_next(read, prompt, [Want("rank", n, site=site) for n in tokens])
+        own = [own_token(read, prompt, n) for n in tokens]
+        return _of_next(read, prompt, [replace(w, what="rank", site=site) for w in own])
     text = prompt.behind(read.rank)
     wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
     return _of_next(read, prompt, wants, notes=notes(prompt, [[text]], FIRST))
@@ -207,7 +253,8 @@ def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the most probable next token is that of the untouched model, or of the first of two
     models; of several tokens the share; at a site, that of the logit lens there."""
     site = _stream(read, prompt)
-    return _of_next(read, prompt, [Want("agrees", n, site=site) for n in positions(read, prompt)])
+    own = [own_token(read, prompt, n) for n in positions(read, prompt)]
+    return _of_next(read, prompt, [replace(w, what="agrees", site=site) for w in own])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -319,7 +366,8 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The logit of a text's first token; of two texts the first less the second."""
+    """The logit of a text's first token, or of the untouched model's most probable one; of two
+    texts the first less the second."""
     return _of_first(read, prompt, "logit", read.logit, "difference of logits")
 
 
@@ -327,10 +375,15 @@ def _of_first(
     read: Read,
     prompt: Prompt,
     what: Literal["log_prob", "logit"],
-    of: str | tuple[str, str],
+    of: str | tuple[str, str] | Literal[True],
     called: str,
 ) -> Ready:
-    """A number of the first tokens of one text, or of two the difference."""
+    """A number of the first tokens of one text, or of two the difference; or of the token that is
+    most probable in the untouched model."""
+    if of is True:
+        site = _stream(read, prompt)
+        own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
+        return _of_next(read, prompt, [replace(w, what=what, site=site) for w in own])
     texts = [prompt.behind(text) for text in texts_of(of)]
     if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(
