@@ -166,6 +166,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     times gradient, in one pass, and attribution what a patch from the pair's other text does, by
     the difference of the activations times the gradient (attribution patching). Of a direction, for
     neurons and latents: weights, what one writes along it at an activation of 1, on no prompts."""
+    change: str | Intervention = ""
+    """Of a read: the name of an intervention, which is made to each part in turn, such as a patch
+    along a path; left out: the change that is made to the parts that are chosen."""
     position: Positions = ""
     """At which tokens parts are compared; left out: where they are changed or read."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -509,6 +512,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     { n = 10, of = "heads", by = "norm" }."""
     heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
+    all_but: bool = False
+    """Of heads of the model, or neurons of a site: all others are changed, so that those that are
+    named or chosen are the only ones that are kept."""
     position: Positions = "all"
     """At which token, or tokens; all: every one of the text, a BOS before it left as it is. No
     feature is set at the first token that a model reads."""
