@@ -97,7 +97,7 @@ def test_all_but_the_named_heads_or_neurons_are_ablated(subject, shown):
     kept = [(0, 1), (2, 3)]
     expected = [alone(naive, row.text, kept) for row in shown.rows]
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-4)
-    other, levels = measured(folder, shown, table, "heads", seeds=(0, 1))
+    other, _ = measured(folder, shown, table, "heads", seeds=(0, 1))
     for seed, heads in enumerate(other["other_heads"].astype(int)):
         some = [divmod(n, 4) for n in heads]
         assert len(some) == 2 and not {*some} & {*kept}

@@ -238,7 +238,12 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     top = Top(n=1, of="neurons", layers=(1,))
     most = Direction(name="most", top=top, position=-1)
     read = Read(name="rank", weights="rank", direction="most", token=" a")
-    found = measured(naive, shown, [read], directions=[most])["rank"]
+    each = Direction(name="each", top=Top(n=1, skip="{k}", of="neurons", layers=(1,)), position=-1)
+    of_each = {"weights": "rank", "direction": "each", "sweep": {"k": (0, 1, 2)}}
+    both = [read, Read(name="ranks", token=" a", **of_each), Read(name="own", token=True, **of_each)]
+    reads.check(both[1], [each])
+    numbers = measured(naive, shown, both, directions=[most, each])
+    found = numbers["rank"]
     kept, weight = [], naive.blocks[1].mlp.down_proj.weight.detach()
     handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
         lambda module, args: kept.append(args[0][0, -1].detach())
@@ -246,8 +251,16 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     for i in shown.halves()[0]:
         naive.run(naive.ids(shown.rows[i].text))
     handle.remove()
-    value = weight[:, int(torch.stack(kept).abs().mean(0).argmax())]
-    logits = naive.model.get_output_embeddings().weight.detach() @ (value * naive.gain)
+    unembedding = naive.model.get_output_embeddings().weight.detach()
+    order = torch.stack(kept).abs().mean(0).argsort(descending=True)[:3].tolist()
+    tops = [naive.run(naive.ids(shown.rows[i].text))[0][-1].argmax() for i in shown.halves()[1]]
+    for k, neuron in enumerate(order):
+        logits = unembedding @ (weight[:, neuron] * naive.gain)
+        token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+        assert numbers["ranks"][k] == pytest.approx(1 + int((logits > logits[token]).sum()))
+        own = [1 + int((logits > logits[top]).sum()) for top in tops]
+        assert numbers["own"][k].tolist() == own
+    logits = unembedding @ (weight[:, order[0]] * naive.gain)
     token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
     assert len(found) == len(shown.halves()[1])
     assert found == pytest.approx(1 + int((logits > logits[token]).sum()))

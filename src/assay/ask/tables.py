@@ -147,8 +147,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     n: int | str
     """How many, or a slot of a sweep."""
-    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
+    skip: Annotated[int, msgspec.Meta(ge=0)] | str = 0
+    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen; or a slot
+    of a sweep, so that each is chosen by itself."""
     lowest: bool = False
     """Whether those are chosen that have least of it, in place of most."""
     of: Literal["heads", "neurons", "latents"]

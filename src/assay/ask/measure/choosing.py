@@ -200,7 +200,7 @@ def check(
         site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
         each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
         most = folder.width(site) if site else each * len(layers)
-        if int(top.n) + top.skip >= most:
+        if int(top.n) + int(top.skip) >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
     _check_weights(table, top, tables)
@@ -447,7 +447,7 @@ def _named(
 ) -> Intervention:
     """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
     ranked = score.argsort(descending=not top.lowest, stable=True)
-    order = ranked[top.skip :][: int(top.n)].tolist()
+    order = ranked[int(top.skip) :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
     if top.of == "heads":

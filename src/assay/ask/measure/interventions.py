@@ -283,6 +283,8 @@ def _check_parts(table: Intervention, way: str) -> None:
         return
     if not str(top.n).isdecimal() or int(top.n) < 1:
         raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
+    if not str(top.skip).isdecimal():
+        raise DataError(f"{table.name!r}: skip of top is how many, or a slot; got {top.skip!r}")
     if top.within and (
         top.of == "latents" or not (table.ablate == "zero" or table.scale is not None)
     ):
@@ -718,6 +720,7 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
     most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    most += f" but for the first {top.skip}" if top.skip else ""
     if top.score == "weights":
         return f"{most} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"

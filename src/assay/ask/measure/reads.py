@@ -766,8 +766,7 @@ def unembedded(read: Read, tokens: float) -> float:
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     """Refuse a sweep of what is nowhere in the read."""
-    places = [[d.site, *d.neurons] for d in along]
-    written = json.dumps([_plain(read), places], ensure_ascii=False)
+    written = str([_plain(read), read.top, *along])
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
         known = name in _USUAL and name not in ("name", "sweep")
