@@ -240,9 +240,10 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     read = Read(name="rank", weights="rank", direction="most", token=" a")
     each = Direction(name="each", top=Top(n=1, skip="{k}", of="neurons", layers=(1,)), position=-1)
     of_each = {"weights": "rank", "direction": "each", "sweep": {"k": (0, 1, 2)}}
-    both = [read, Read(name="ranks", token=" a", **of_each), Read(name="own", token=True, **of_each)]
-    reads.check(both[1], [each])
-    numbers = measured(naive, shown, both, directions=[most, each])
+    ranks = Read(name="ranks", token=" a", **of_each)
+    reads.check(ranks, [each])
+    every = [read, ranks, Read(name="own", token=True, **of_each)]
+    numbers = measured(naive, shown, every, directions=[most, each])
     found = numbers["rank"]
     kept, weight = [], naive.blocks[1].mlp.down_proj.weight.detach()
     handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(

@@ -28,6 +28,11 @@ Own = bool
 `token_site`, the token on top at that site by the logit lens. Of two models it is the first's."""
 
 
+Written = Literal[
+    "", "loss", "perplexity", "words", "distinct", "repeated", "loops", "uppercase", "tokens",
+    "function",
+]  # fmt: skip
+
 Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
@@ -222,11 +227,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
     0 takes the likeliest."""
-    written: Literal["", "loss", "perplexity", "words", "distinct", "repeated", "loops"] = ""
+    written: Written = ""
     """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
     without any change; how many words it has; which share of its pairs of words are different ones;
-    which share of its runs of `ngram` tokens were there before; or how often the most frequent of
-    these occurs."""
+    which share of its runs of `ngram` tokens were there before; how often the most frequent of
+    these occurs; which share of its letters are upper case; how many tokens it has; or what a
+    `function` of your own, which takes by name text or columns, returns of it."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     """How many tokens a run has, for repeated and loops."""
     logit_lens: Own | str | tuple[str, str] = ""

@@ -326,7 +326,7 @@ def remarks(
         of_each = _ready(task, table, prompts, dictionary, code, head=head)
         tried = read.function and own_code.can_be_tried(code(read.function))
         for p, ready in [*zip(prompts, of_each, strict=True)][:2] if tried else ():
-            ready.numbers([own_code.tried(p, ready.sites)] * 2)
+            ready.numbers([own_code.tried(p, ready.sites, ready.temperature)] * 2)
         for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):

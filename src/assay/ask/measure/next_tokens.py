@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from assay.ask.measure import own_code
 from assay.ask.measure.seen import (
     AnyOf,
     Behind,
@@ -308,44 +309,79 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
     neighbouring words over all, 1 where there is no pair; repeated 1 less the different runs of
-    tokens over all, 0 where there is no run
+    tokens over all, 0 where there is no run; uppercase the upper-case letters over all letters, 0
+    where there is none
     """
     _refuse_longer(read, prompt)
-    ends = set(prompt.folder.ends)
-
-    def tokens(reading: PassOutput) -> list[int]:
-        return [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
-
-    def runs(reading: PassOutput) -> Counter[tuple[int, ...]]:
-        new = tokens(reading)
-        starts = range(len(new) - read.ngram + 1)
-        return Counter(tuple(new[i : i + read.ngram]) for i in starts)
-
-    def repeated(reading: PassOutput) -> float:
-        counts = runs(reading)
-        return 1 - len(counts) / counts.total() if counts else 0.0
-
-    def words(reading: PassOutput) -> list[str]:
-        new = tokens(reading)
-        return re.findall(r"\w+", prompt.folder.tokenizer.decode(new).lower())
-
-    def distinct(reading: PassOutput) -> float:
-        pairs = [*itertools.pairwise(words(reading))]
-        return len({*pairs}) / len(pairs) if pairs else 1.0
+    ends, heat = set(prompt.folder.ends), read.temperature
+    code = context.code(read.function) if read.written == "function" else None
+    asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
 
     def loss(reading: PassOutput) -> float:
-        return float(np.mean(reading.losses[read.temperature][: read.tokens]))
+        return float(np.mean(reading.losses[heat][: read.tokens]))
 
-    number = {
-        "loss": loss,
-        "perplexity": lambda reading: math.exp(loss(reading)),
-        "words": lambda reading: float(len(words(reading))),
-        "distinct": distinct,
-        "repeated": repeated,
-        "loops": lambda reading: float(max(runs(reading).values(), default=0)),
-    }[read.written]
-    scored = read.written in ("loss", "perplexity")
-    return Ready(each(number), writes=read.tokens, temperature=read.temperature, scored=scored)
+    def number(reading: PassOutput) -> float:
+        if read.written in SCORED:
+            return loss(reading) if read.written == "loss" else math.exp(loss(reading))
+        new = [t for t in reading.written[heat][: read.tokens] if t not in ends]
+        if read.written in OF_TOKENS:
+            return float(OF_TOKENS[read.written](new, read.ngram))
+        text = prompt.folder.tokenizer.decode(new)
+        if code is None:
+            return float(OF_TEXT[read.written](text))
+        offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}
+        arguments = {name: offered[name] for name in asked}
+        (result,) = own_code.numbers(
+            read.function, lambda **known: [code(**known)], arguments, 1, prompt.row.place
+        )
+        return result
+
+    scored = read.written in SCORED
+    return Ready(each(number), writes=read.tokens, temperature=heat, scored=scored)
+
+
+SCORED = ("loss", "perplexity")
+"""What is so of written text by a model that scores it."""
+
+
+def _runs(tokens: Sequence[int], length: int) -> Counter[tuple[int, ...]]:
+    starts = range(len(tokens) - length + 1)
+    return Counter(tuple(tokens[i : i + length]) for i in starts)
+
+
+def _repeated(tokens: Sequence[int], length: int) -> float:
+    counts = _runs(tokens, length)
+    return 1 - len(counts) / counts.total() if counts else 0.0
+
+
+OF_TOKENS: Mapping[str, Callable[[Sequence[int], int], float]] = {
+    "tokens": lambda tokens, length: len(tokens),
+    "repeated": _repeated,
+    "loops": lambda tokens, length: max(_runs(tokens, length).values(), default=0),
+}
+"""What is so of the tokens that are written, and of their runs of a length."""
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _distinct(text: str) -> float:
+    pairs = [*itertools.pairwise(_words(text))]
+    return len({*pairs}) / len(pairs) if pairs else 1.0
+
+
+def _uppercase(text: str) -> float:
+    letters = [sign for sign in text if sign.isalpha()]
+    return sum(sign.isupper() for sign in letters) / len(letters) if letters else 0.0
+
+
+OF_TEXT: Mapping[str, Callable[[str], float]] = {
+    "words": lambda text: len(_words(text)),
+    "distinct": _distinct,
+    "uppercase": _uppercase,
+}
+"""What is so of the text that is written."""
 
 
 def whole(text: str) -> re.Pattern[str]:

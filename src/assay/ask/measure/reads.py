@@ -189,6 +189,9 @@ _WRITTEN = {
     "distinct": ("share of different pairs of words", (0.0, 1.0), "falls"),
     "repeated": ("share of repeated runs of {ngram} tokens", (0.0, 1.0), "rises"),
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
+    "uppercase": ("share of upper-case letters", (0.0, 1.0), ""),
+    "tokens": ("number of tokens", (0.0, None), ""),
+    "function": ("what {function} returns", (None, None), ""),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
 
@@ -296,11 +299,14 @@ KINDS: Mapping[str, Kind] = {
     "begins": _of_written("begin with"),
     "written": Kind(
         next_tokens.written,
-        lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
+        lambda r: (
+            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function)
+            + f" of {_written_on(r)}"
+        ),
         SHARE,
         lambda r: _WRITTEN[r.written][2],
         lambda r: _WRITTEN[r.written][1],
-        fields=("tokens", "temperature", "ngram"),
+        fields=("tokens", "temperature", "ngram", "function"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
@@ -528,7 +534,7 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
-    for name in ("gradient", "weights"):  # which say of what they are in fields of other kinds
+    for name in ("gradient", "weights", "written"):  # which have fields that are other kinds
         if getattr(read, name):
             stated = [kind for kind in stated if kind not in KINDS[name].fields]
     if not stated:  # which parts are meant says of what it is
@@ -676,6 +682,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
     if read.weights:
         weights.check(read)
+    if read.written and (read.written == "function") != bool(read.function):
+        raise DataError(
+            f"{read.name}: a function of your own of what the model writes has "
+            'written = "function" and function = "FILE.py:NAME"'
+        )
     _check_sweep(read, along)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, along, point)
