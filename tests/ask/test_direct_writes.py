@@ -149,3 +149,37 @@ def test_what_writes_nothing_is_refused(fields, why, tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
     with pytest.raises(DataError, match=why):
         measured(naive, texts(*SHOWN), [Read(name="it", direct=PAIR, **fields)])
+
+
+def test_parts_that_write_onto_the_token_on_top_add_up_to_its_logit(naive):
+    layers, between = len(naive.blocks), "blocks.2.hook_resid_pre"
+    sites = tuple(f"blocks.{n}.hook_{k}_out" for n in range(layers) for k in ("attn", "mlp"))
+    sites = ("blocks.0.hook_resid_pre", *sites)
+    heads = {"heads": ("{layer}.{head}",), "sweep": {"layer": (0, 1, 2), "head": (0, 1, 2, 3)}}
+    every = [
+        Read(name="own", direct=True, sites=sites),
+        Read(name="between", direct=True, sites=sites, token_site=between),
+        Read(name="each", direct=True, **heads),
+        Read(name="best", direct=True, top=Top(n=2, of="heads", by="each")),
+    ]
+    shown = texts(*(f"x{n} = {word}" for n, word in enumerate(["a", "b", "self", "def"] * 3)))
+    found = measured(naive, shown, every)
+    chosen, rest = shown.halves()
+    whole = measured(naive, shown, every[2:3])["each"].reshape(12, -1)
+    best = whole[:, chosen].mean(-1).argsort()[::-1][:2]
+    assert found["chosen_parts_for_best"].tolist() == best.tolist()
+    assert found["best"] == pytest.approx(whole[best][:, rest].sum(0), rel=1e-5, abs=1e-7)
+    rows = naive.model.get_output_embeddings().weight.detach()
+    bias = getattr(naive.norm, "bias", None)
+    for p, row in enumerate(rest):
+        ids = naive.ids(shown.rows[row].text)
+        clean, stream, _ = naive.run(ids)
+        with torch.no_grad():
+            logits = naive.model(torch.tensor([ids])).logits[0, -1]
+        for name, top in (
+            ("own", clean[-1].argmax()),
+            ("between", naive.lens(stream[2, -1]).argmax()),
+        ):
+            shift = 0.0 if bias is None else float(bias.detach() @ rows[top])
+            expected = float(logits[top]) - shift
+            assert found[name][p] == pytest.approx(expected, rel=1e-4, abs=2e-5)

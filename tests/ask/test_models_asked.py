@@ -185,10 +185,13 @@ models = ["main", "tuned"]
 [[read]]
 name = "moved"
 kl = true
+
+[[read]]
+name = "own"
+log_prob = true
 """
-    result = run(
-        here, HEAD + pair + prompts(8) + claim("gained.said > 90") + claim("gained.moved > 9")
-    )
+    every = [claim(f"gained.{x} > {n}") for x, n in (("said", 90), ("moved", 9), ("own", 9))]
+    result = run(here, HEAD + pair + prompts(8) + "".join(every))
     gained = result.arms["gained"]
     for i, (text, a, b) in enumerate(rows(8)):
         one, other = (
@@ -197,10 +200,13 @@ kl = true
         assert gained.said.values[0, i] == pytest.approx(other - one, abs=1e-4)
         p, q = (log_probs(here / name, text) for name in ("base", "tuned"))
         assert gained.moved.values[0, i] == pytest.approx((np.exp(p) * (p - q)).sum(), abs=1e-4)
+        top = p.argmax()  # the token that the first model predicts, in both
+        assert gained.own.values[0, i] == pytest.approx(q[top] - p[top], abs=1e-4)
     by_text = {j.claim.condition: set(j.controls) for j in result.judged}
     assert by_text == {
         "gained.said > 90": {"gained/shuffled", "gained/unrelated"},
         "gained.moved > 9": {"gained/shuffled"},  # answers have no part in it
+        "gained.own > 9": {"gained/shuffled"},
     }
     assert "tuned" not in result.arms  # nobody names it
 

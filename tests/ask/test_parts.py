@@ -397,3 +397,22 @@ def test_the_auroc_of_each_neuron_is_that_of_its_ranks():
     got = terms.mean([d for d in terms.dims if d != "neuron"]).values
     ranks = scipy.stats.rankdata(acts, axis=0)[label == 1].sum(0)
     np.testing.assert_allclose(got, (ranks - 12 * 13 / 2) / 144, atol=1e-12)
+
+
+def test_each_of_the_chosen_neurons_is_ablated_by_itself(subject, shown):
+    folder, naive = subject
+    top = Top(n=1, skip="{k}", of="neurons")
+    table = intervention(ablate="zero", site=POST, top=top, sweep={"k": (0, 1, 2)})
+    got, levels = measured(folder, shown, table, chooses=True)
+    chosen, rest = halves(shown)
+    sizes = [kept(naive, text)["post"][1:].abs().mean(0) for text in chosen]
+    order = torch.stack(sizes).mean(0).argsort(descending=True)[:3].tolist()
+    assert levels["k"] == [0, 1, 2]
+    assert got["chosen_parts"][0, :, 0].astype(int).tolist() == order
+    for k, neuron in enumerate(order):
+        expected = [without(naive, text, [neuron]) for text in rest]
+        np.testing.assert_allclose(got["one"][0, k], expected, **CLOSE)
+    words = interventions.in_words(intervention(ablate="zero", top=Top(n=1, skip=2, of="heads")))
+    assert "with the highest norm but for the first 2" in words
+    with pytest.raises(DataError, match="skip of top is how many, or a slot; got 'k'"):
+        interventions.check(intervention(ablate="zero", top=Top(n=1, skip="k", of="heads")), ())

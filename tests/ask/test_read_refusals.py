@@ -78,6 +78,13 @@ SHOWN = texts(
         ({"projection": "along"}, "'along', which has no site of its own; write site"),
         ({"projection": "along", "site": "blocks.1.mlp.hook_post"}, None),
         ({"feature": ("mine", 3)}, r"mine reads 9 numbers a token, blocks\.1\.hook_resid_pre of"),
+        ({"logit": False}, "write a text, or true for the model's own best token"),
+        (
+            {"prob": " a", "token_site": "blocks.1.hook_resid_pre"},
+            "is of a text; write prob = true",
+        ),
+        ({"logit": True, "token_site": "blocks.1.attn.hook_z"}, "goes the residual stream"),
+        ({"logit": True, "token_site": "blocks.{n}.hook_resid_pre"}, "has a slot; write sweep"),
         ({"rank": " a", "name": "a b"}, "letters, digits and _"),
         ({"rank": " a", "name": "rank"}, 'such as "rank_of_answer"'),
     ],

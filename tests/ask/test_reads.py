@@ -458,3 +458,44 @@ def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path
             after[2][1, 2, -1, 0] - before[2][1, 2, -1, 0],
         ]
         assert values[0, 0, :, p] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_numbers_of_the_token_that_is_on_top_are_those_of_the_untouched_lens(naive, done):
+    table, change = done
+    before, after = "blocks.1.hook_resid_pre", "blocks.2.hook_resid_pre"
+    of_end = {"site": "blocks.{layer}.hook_resid_pre", "sweep": {"layer": (1, 2)}}
+    every = [
+        Read(name="end", logit=True),
+        Read(name="log_p", log_prob=True),
+        Read(name="p", prob=True),
+        Read(name="lens", logit_lens=True, position=0, **of_end),
+        Read(name="kept", logit=True, site=after, token_site=before),
+        Read(name="last", logit=True, token_site=before),
+        Read(name="place", rank=True, site=after, token_site=before),
+        Read(name="same", agrees=True, site=after, token_site=before, position="mean"),
+    ]
+    found = measured(naive, texts(*SHOWN), every, table, [ALONG])
+    head = naive.model.get_output_embeddings()
+    for p, text in enumerate(SHOWN):
+        ids, own = naive.ids(text), slice(len(naive.opening), None)
+        logs, stream, _ = naive.run(ids, at(change, naive, text))
+        clean, untouched, _ = naive.run(ids)
+        top, first = clean[-1].argmax(), clean[0].argmax()
+        tops = np.array([naive.lens(x) for x in untouched[1]]).argmax(-1)
+        lenses = np.array([naive.lens(x) for x in stream[2]])
+        with torch.no_grad():
+            logits = head(naive.norm(torch.from_numpy(stream[2, -1])))
+            logits = naive.cap * torch.tanh(logits / naive.cap) if naive.cap else logits
+        expected = {
+            "log_p": logs[-1, top],
+            "p": np.exp(logs[-1, top]),
+            "place": 1 + (lenses[-1] > lenses[-1, tops[-1]]).sum(),
+            "same": (lenses.argmax(-1) == tops)[own].mean(),
+            "kept": float(logits[tops[-1]]),
+        }
+        got = {name: float(found[name][p]) for name in expected}
+        assert got == pytest.approx(expected, rel=1e-4, abs=2e-5), text
+        lens = [naive.lens(stream[layer, 0])[first] for layer in (1, 2)]
+        assert found["lens"][:, p] == pytest.approx(lens, rel=1e-4)
+        ends = found["end"][p] - found["last"][p]
+        assert ends == pytest.approx(logs[-1, top] - logs[-1, tops[-1]], rel=1e-3, abs=2e-5)

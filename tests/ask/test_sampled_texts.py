@@ -9,8 +9,9 @@ import pytest
 import torch
 from naive_models import measured, texts
 
+from assay.ask.measure import reads
 from assay.ask.tables import Read
-from assay.core.errors import ModelError
+from assay.core.errors import DataError, ModelError
 from assay.subjects.pretrained import load
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
@@ -56,3 +57,41 @@ def test_runs_of_tokens_are_counted_in_what_is_written(llama):
         assert found["cold"][:, p] == pytest.approx(found["tokens"][0, p])
     assert np.array_equal(found["warm"][0], found["warm"][2])
     assert not np.array_equal(found["warm"][0], found["warm"][1])
+
+
+def test_letters_and_functions_are_of_the_text_that_is_written(llama, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def vowels(text, columns):\n"
+        "    return sum(text.count(v) for v in 'aeiou') + len(columns['text'])\n"
+        "def wrong(text):\n    return text\n"
+        "def lost(logits):\n    return 0\n"
+    )
+    of_mine = {"written": "function", "tokens": 12}
+    every = [
+        Read(name="upper", written="uppercase", tokens=12),
+        Read(name="length", written="tokens", tokens=12),
+        Read(name="vowels", function="mine.py:vowels", **of_mine),
+    ]
+    found = measured(llama, texts(*SHOWN), every, folder=tmp_path)
+    ends = {*load(str(llama.folder)).folder.ends}
+    for p, text in enumerate(SHOWN):
+        ids, new = llama.ids(text), []
+        while len(new) < 12 and not ends & {*new}:
+            new.append(int(llama.run([*ids, *new])[0][-1].argmax()))
+        new = [t for t in new if t not in ends]
+        written = llama.tokenizer.decode(new, skip_special_tokens=False)
+        upper = [letter.isupper() for letter in written if letter.isalpha()]
+        assert found["upper"][p] == pytest.approx(np.mean(upper) if upper else 0)
+        assert found["length"][p] == len(new)
+        vowels = sum(letter in "aeiou" for letter in written)
+        assert found["vowels"][p] == vowels + len(text)
+    for name, why in {
+        "wrong": "mine.py:wrong returns 1 finite number of it",
+        "lost": "takes 'logits'; it may take, by name, text, columns",
+    }.items():
+        with pytest.raises(DataError, match=why):
+            read = Read(name="it", function=f"mine.py:{name}", **of_mine)
+            measured(llama, texts(*SHOWN), [read], folder=tmp_path)
+    for fields in ({"written": "function"}, {"written": "words", "function": "mine.py:vowels"}):
+        with pytest.raises(DataError, match='has written = "function" and function'):
+            reads.check(Read(name="it", **fields))

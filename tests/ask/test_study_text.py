@@ -67,7 +67,7 @@ def test_places_are_those_that_an_editor_shows(keys, place):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('written = "loops"', 'written = "uppercase"', "read[1].written: expected one of loss, "),
+        ('written = "loops"', 'written = "upper"', "read[1].written: expected one of loss, "),
         ('of = "neurons"', 'of = "neuron"', "top.of: expected one of heads, neurons, latents, got"),
     ],
 )

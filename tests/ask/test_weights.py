@@ -196,6 +196,7 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     every = [
         Read(name="rank", weights="rank", direction="value", token=" a"),
         Read(name="logit", weights="logit", direction="value", token=" a"),
+        Read(name="own", weights="rank", direction="value", token=True),
         Read(name="cosine", cosine=("value", "a")),
         Read(name="pair", cosine=("value", "both")),
         Read(name="nll", log_prob=" b"),
@@ -204,6 +205,8 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     found = measured(naive, shown, every, directions=tables)
     assert found["rank"] == pytest.approx([1 + int((logits > logits[token]).sum())] * 2)
     assert found["logit"] == pytest.approx([float(logits[token])] * 2, rel=1e-4)
+    tops = [naive.run(naive.ids(row.text))[0][-1].argmax() for row in shown.rows]
+    assert found["own"].tolist() == [1 + int((logits > logits[top]).sum()) for top in tops]
     assert found["cosine"] == pytest.approx([float(value @ naive.read_by(" a"))] * 2, abs=1e-5)
     both = value * blocks[1].mlp.down_proj.weight[:, 3].norm().detach()
     both = both + blocks[2].mlp.down_proj.weight[:, 0].detach()
@@ -212,7 +215,7 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     table = Intervention(
         name="steered", add="value", strength=4, site="blocks.1.hook_resid_pre", position=-1
     )
-    steered = measured(naive, shown, every[4:], table, tables)["nll"]
+    steered = measured(naive, shown, every[5:], table, tables)["nll"]
 
     def change(x):
         x[:, len(ids) - 1] += 4 * value
@@ -261,7 +264,13 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     top = Top(n=1, of="neurons", layers=(1,))
     most = Direction(name="most", top=top, position=-1)
     read = Read(name="rank", weights="rank", direction="most", token=" a")
-    found = measured(naive, shown, [read], directions=[most])["rank"]
+    each = Direction(name="each", top=Top(n=1, skip="{k}", of="neurons", layers=(1,)), position=-1)
+    of_each = {"weights": "rank", "direction": "each", "sweep": {"k": (0, 1, 2)}}
+    ranks = Read(name="ranks", token=" a", **of_each)
+    reads.check(ranks, [each])
+    every = [read, ranks, Read(name="own", token=True, **of_each)]
+    numbers = measured(naive, shown, every, directions=[most, each])
+    found = numbers["rank"]
     kept, weight = [], naive.blocks[1].mlp.down_proj.weight.detach()
     handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
         lambda module, args: kept.append(args[0][0, -1].detach())
@@ -269,8 +278,16 @@ def test_the_value_vector_is_that_of_the_neuron_that_is_largest_on_the_other_hal
     for i in shown.halves()[0]:
         naive.run(naive.ids(shown.rows[i].text))
     handle.remove()
-    value = weight[:, int(torch.stack(kept).abs().mean(0).argmax())]
-    logits = naive.model.get_output_embeddings().weight.detach() @ (value * naive.gain)
+    unembedding = naive.model.get_output_embeddings().weight.detach()
+    order = torch.stack(kept).abs().mean(0).argsort(descending=True)[:3].tolist()
+    tops = [naive.run(naive.ids(shown.rows[i].text))[0][-1].argmax() for i in shown.halves()[1]]
+    for k, neuron in enumerate(order):
+        logits = unembedding @ (weight[:, neuron] * naive.gain)
+        token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
+        assert numbers["ranks"][k] == pytest.approx(1 + int((logits > logits[token]).sum()))
+        own = [1 + int((logits > logits[top]).sum()) for top in tops]
+        assert numbers["own"][k].tolist() == own
+    logits = unembedding @ (weight[:, order[0]] * naive.gain)
     token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]
     assert len(found) == len(shown.halves()[1])
     assert found == pytest.approx(1 + int((logits > logits[token]).sum()))

@@ -464,8 +464,8 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     task = dataclasses.replace(on_prompts(study, task, on) if on else task, less=first)
     folders = [study.folder_of(models.states(m)[0]) for m in (first, second)]
     if not models.same_tokens(*folders):
-        some = tuple(r for r in task.reads if not reads.compares(r))
-        task = dataclasses.replace(task, reads=some)
+        apart = (r for r in task.reads if not (reads.compares(r) or reads.of_own_token(r)))
+        task = dataclasses.replace(task, reads=tuple(apart))
     study.parts.append(Part(name, task))
     table = task.intervention
     pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair

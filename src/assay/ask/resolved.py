@@ -62,12 +62,15 @@ class ResolvedStudy:
             self.prompts[entry.name] = replace(loaded, selection=selection)
 
     def _with_sites(self, study: Study) -> Study:
-        """The study with each site of a block by its number. Raises: ExperimentError."""
-        tables: dict[str, list[Any]] = {"read": [], "intervene": []}
+        """The study with each site of a block by its number, and the change by which parts are
+        chosen in the place of its name. Raises: ExperimentError."""
+        tables: dict[str, list[Any]] = {"read": [], "intervene": [], "direction": []}
         for kind, some in tables.items():
             for i, table in enumerate(getattr(study, kind)):
                 with self.text.located(kind, i):
-                    some.append(hook_names.resolved(table, self._layers))
+                    named = choosing.with_change(table, study.intervene)
+                    direction = kind == "direction"
+                    some.append(named if direction else hook_names.resolved(named, self._layers))
         return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
 
     def _layers(self) -> int:

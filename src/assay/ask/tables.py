@@ -24,7 +24,15 @@ Answer = str | tuple[str, ...]
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 Labels = Annotated[tuple[Plain, ...], msgspec.Meta(min_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Own = bool
+"""In place of a text: true, the token that the unchanged model finds most probable there, or, with
+`token_site`, the token on top at that site by the logit lens. Of two models it is the first's."""
 
+
+Written = Literal[
+    "", "loss", "perplexity", "words", "distinct", "repeated", "loops", "uppercase", "tokens",
+    "function",
+]  # fmt: skip
 
 Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
@@ -145,8 +153,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     n: int | str
     """How many, or a slot of a sweep."""
-    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen."""
+    skip: Annotated[int, msgspec.Meta(ge=0)] | str = 0
+    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen; or a slot
+    of a sweep, so that each is chosen by itself."""
     lowest: bool = False
     """Whether those are chosen that have least of it, in place of most."""
     of: Literal["heads", "neurons", "latents"]
@@ -164,6 +173,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     times gradient, in one pass, and attribution what a patch from the pair's other text does, by
     the difference of the activations times the gradient (attribution patching). Of a direction, for
     neurons and latents: weights, what one writes along it at an activation of 1, on no prompts."""
+    change: str | Intervention = ""
+    """Of a read: the name of an intervention, which is made to each part in turn, such as a patch
+    along a path; left out: the change that is made to the parts that are chosen."""
     position: Positions = ""
     """At which tokens parts are compared; left out: where they are changed or read."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -183,19 +195,17 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A number that is measured on each prompt. Give one kind; claims use its name."""
 
     name: str
-    log_prob: str | Answers = ""
+    log_prob: Own | str | Answers = ""
     """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
     A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
-    prob: str | Answers = ""
+    prob: Own | str | Answers = ""
     """P(text | prompt), as `log_prob`, from 0 to 1; of two texts the first less the second."""
     accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
     """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
     text alone, where it is what the model writes, the likeliest token each time. A list in place of
     a text is any of its texts."""
-    rank: str | bool = ""
-    """The rank of the text's first token among all that could follow, 1 the most probable; true:
-    that of the token that the untouched model, or the first model of a difference, finds most
-    probable there."""
+    rank: Own | str = ""
+    """The rank of the text's first token among all that could follow, 1 the most probable."""
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
@@ -218,17 +228,18 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
     0 takes the likeliest."""
-    written: Literal["", "loss", "perplexity", "words", "distinct", "repeated", "loops"] = ""
+    written: Written = ""
     """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
     without any change; how many words it has; which share of its pairs of words are different ones;
-    which share of its runs of `ngram` tokens were there before; or how often the most frequent of
-    these occurs."""
+    which share of its runs of `ngram` tokens were there before; how often the most frequent of
+    these occurs; which share of its letters are upper case; how many tokens it has; or what a
+    `function` of your own, which takes by name text or columns, returns of it."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     """How many tokens a run has, for repeated and loops."""
-    logit_lens: str | tuple[str, str] = ""
+    logit_lens: Own | str | tuple[str, str] = ""
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
-    logit: str | tuple[str, str] = ""
+    logit: Own | str | tuple[str, str] = ""
     """The logit of a text's first token, before the softmax; of two texts the first less the
     second."""
     pattern: str = ""
@@ -237,7 +248,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     heads: Texts = ()
     """Heads as "LAYER.HEAD": of `direct` those whose writes are added up; without another kind
     those whose patterns are averaged."""
-    direct: str | tuple[str, str] = ""
+    direct: Own | str | tuple[str, str] = ""
     """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
     through the final norm, its scale held; of two texts to the first less the second."""
     gradient: str = ""
@@ -268,9 +279,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     how much of what `heads` write the queries, keys or values of a later head, `to`, read."""
     direction: str = ""
     """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
-    token: str = ""
+    token: Own | str = ""
     """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to; of
-    logit and rank that of which they are."""
+    logit and rank that of which they are, or true."""
     onto: str = ""
     """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
@@ -357,6 +368,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where `logit_lens`, `norm` and `neurons` read; `projection`, `cosine` and `feature`, where
     that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
     unembedding in place of what the model gives."""
+    token_site: str = ""
+    """Of `agrees`, and where true is in place of a text: the site at which the token is on top in
+    the unchanged model; left out: its end."""
     sites: tuple[str, ...] = ()
     """Of a `function`: the sites whose activations it takes; of `direct` those whose writes are
     added up."""
@@ -528,6 +542,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     { n = 10, of = "heads", by = "norm" }."""
     heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
+    all_but: bool = False
+    """Of heads of the model, or neurons of a site: all others are changed, so that those that are
+    named or chosen are the only ones that are kept."""
     position: Positions = "all"
     """At which token, or tokens; all: every one of the text, a BOS before it left as it is. No
     feature is set at the first token that a model reads."""

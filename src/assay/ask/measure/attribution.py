@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -27,13 +28,15 @@ POST = "ln1_post_scale"
 
 
 def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What heads or sites add to the logit of a text's first token; of two texts to the first less
-    the second. Parts that together are the whole stream add up to the logit, before any cap.
+    """What heads or sites add to the logit of a text's first token, or of the untouched model's
+    most probable one; of two texts to the first less the second. Parts that together are the whole
+    stream add up to the logit, before any cap.
 
     Formula: (γ ∘ P w / σ(x)) · U_token, w what is written, x the last stream, P x / σ(x) the final
     norm without its weight γ
     """
-    texts = [prompt.behind(text) for text in texts_of(read.direct)]
+    stated = () if isinstance(read.direct, bool) else texts_of(read.direct)
+    texts = [prompt.behind(text) for text in stated]
     tokens = [text.tokens[0] for text in texts]
     if len({*tokens}) < len(tokens):
         raise DataError(
@@ -44,12 +47,13 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     folder, places = prompt.folder, writes(read, prompt.folder)
     last, at = Site("resid_post", folder.layers - 1), prompt.all_at(read.position)
     post = POST in folder.architecture.sites
+    own = () if texts else tuple(next_tokens.own_token(read, prompt, n) for n in at)
 
-    def reader(reading: PassOutput) -> Float[torch.Tensor, "n d"]:
+    def reader(reading: PassOutput, tokens: Sequence[int]) -> Float[torch.Tensor, "n d"]:
         """What the logit is read by, at each token: U_token behind the norm and its weight."""
         norm, subject = final_norm(context.subject), context.subject
-        rows = subject.model.get_output_embeddings().weight[tokens].detach().double()
-        one = subject.gain.double() * (rows[0] - rows[1] if tokens[1:] else rows[0])
+        rows = subject.model.get_output_embeddings().weight[[*tokens]].detach().double()
+        one = subject.gain.double() * (rows[0] - rows[1] if len(texts) > 1 else rows)
         return norm.project(one) / norm.sigma(reading.acts[last][at].double())
 
     def normed(reading: PassOutput, site: Site) -> Float[torch.Tensor, "n d"]:
@@ -59,9 +63,10 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def number(reading: PassOutput) -> float:
         memo, total = reading.memo, 0.0
-        key = ("direct", *tokens, *at)
+        of = tokens or [int(reading.numbers[w]) for w in own]
+        key = ("direct", *of, *at)
         if key not in memo:  # the same for all heads of a sweep
-            memo[key] = reader(reading)
+            memo[key] = reader(reading, of)
         for site, head in _stood_for(places, context.stands_in, folder, reading.seed):
             if head is not None and read.attends != "":
                 values = reading.acts[Site("v", site.layer)][prompt.at(read.attends)]
@@ -76,17 +81,18 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
             total += float((written * memo[key]).sum(-1).mean())
         return total
 
-    sites = dict.fromkeys([last, *(s for s, _ in places)])
+    between = [w.untouched_site for w in own[:1] if w.untouched_site]
+    sites = dict.fromkeys([last, *between, *(s for s, _ in places)])
     if read.attends != "":
         prompt.at(read.attends)
         if not read.heads:
             raise DataError(f'{read.name}: attends is of heads; write heads = ["9.1"]')
-        sites = {last: None, **{Site("v", s.layer): None for s, _ in places}}
+        sites = dict.fromkeys([last, *between, *(Site("v", s.layer) for s, _ in places)])
     sites |= {Site(POST, s.layer): None for s, head in places if post and head is not None}
     if context.stands_in == "blocks":
         sites |= {Site(s.kind, n): None for s, _ in places for n in range(folder.layers)}
     notes = next_tokens.notes(prompt, [[text] for text in texts], next_tokens.FIRST)
-    return Ready(each(number), sites=tuple(sites), notes=notes)
+    return Ready(each(number), own, tuple(sites), notes=notes)
 
 
 def writes(read: Read, folder: ModelFolder) -> Writes:

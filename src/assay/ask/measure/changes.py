@@ -274,6 +274,10 @@ class Editing:
             return self.elsewhere.blocked(table, table.block, seed)
         if self.control in ("neurons", "random-neurons"):
             table = self.steering.other_neurons(table, seed)
+        if table.all_but and table.neurons:
+            every = range(self.model.folder.width(Site.parse(str(table.site))))
+            rest = tuple(n for n in every if n not in {*table.neurons})
+            table = msgspec.structs.replace(table, neurons=rest)
         along = None
         if direction is not None:
             places = self.steering.places(table, direction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,7 +18,9 @@ from assay.ask.measure import (
     directions,
     gradients,
     interventions,
+    next_tokens,
     pairs,
+    paths,
     reads,
 )
 from assay.ask.measure.directions import Learner
@@ -40,6 +42,7 @@ from assay.subjects.sizes import read_sizes
 
 Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
 """A read, a change that sweeps parts, and rows of prompts → what each does to it on each row."""
+T = TypeVar("T", Intervention, Read, Direction)
 Names = list[tuple[int, int]]
 """Of each part its block, and its number there."""
 TOGETHER = 8
@@ -116,6 +119,32 @@ def by_gradient(top: Top, some: Sequence[Read]) -> Graded | None:
     return Graded(read, steps, patched, -1.0 if rises else 1.0)
 
 
+def with_change(table: T, changes: Sequence[Intervention]) -> T:
+    """A table whose `top` names a change, with this change in the place of its name, as it is made
+    to one part. Raises: DataError for one that cannot be made to each part in turn."""
+    top = table.top
+    if top is None or not isinstance(top.change, str) or not top.change:
+        return table
+    by_name = {c.name: c for c in changes}
+    if top.change not in by_name:
+        hint = nearest(top.change, by_name)
+        raise DataError(f"top names the change {top.change!r}, and there is none; {hint}")
+    of = by_name[top.change]
+    cuts = interventions.way_of(of) in interventions.CUTS and of.patch not in ("clean", "swapped")
+    bare: Any = {"heads": (), "neurons": (), "site": "", "controls": None}
+    one = msgspec.structs.replace(of, **bare, sweep={}, damage="", prompts="")
+    swept = [n for n in of.sweep if n in of.__struct_fields__ or f"{{{n}}}" in str(one)]
+    others = [f for f in ("after", "top", "along", "window", "all_but") if getattr(of, f)]
+    others += [n for n in swept if n not in bare]
+    if not cuts or others or (of.path and top.of != "heads") or top.score != "difference":
+        what = f", and {of.name!r} has {others[0]}" if others else ""
+        raise DataError(
+            "the change of top is a single ablation, scaling or patch, which is made to each part "
+            f"in turn, and a path is that of heads, without a score{what}"
+        )
+    return msgspec.structs.replace(table, top=msgspec.structs.replace(top, change=one))
+
+
 def prompts_of(top: Top, some: Sequence[Read]) -> str:
     """Name the prompts from which is chosen: its own, or those of the read by which is chosen; ""
     for those that are measured."""
@@ -171,7 +200,7 @@ def check(
         site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
         each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
         most = folder.width(site) if site else each * len(layers)
-        if int(top.n) + top.skip >= most:
+        if int(top.n) + int(top.skip) >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     source, rows = chosen_from
     _check_weights(table, top, tables)
@@ -199,6 +228,7 @@ def check(
         )
     for i in rows if graded and graded.patched else ():
         pairs.pair_of(prompt(folder, source.rows[i]), table.position, source)
+    _check_change(table, top, chosen_from, some, folder)
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -208,6 +238,30 @@ def check(
                 )
         return
     _check_by(table, top, tables, some)
+
+
+def _check_change(
+    table: Intervention,
+    top: Top,
+    chosen_from: tuple[PromptSet, list[int]],
+    some: Sequence[Read],
+    folder: ModelFolder,
+) -> None:
+    """Refuse a change that cannot be made to each part. Raises: DataError, ModelError."""
+    change, (source, rows) = top.change, chosen_from
+    if isinstance(change, str):
+        return
+    if by_effect(table, some) is None or top.position != "":
+        raise DataError(
+            f"{table.name!r}: {change.name!r} is made to each part, to see by how much a read "
+            "falls: write the name of a read in by, and a position, if at all, there"
+        )
+    for n in top.layers or range(folder.layers) if change.path else ():
+        paths.check(change, [(Site("z", n), [0])], folder)
+    for p in (prompt(folder, source.rows[i]) for i in rows):
+        interventions.positions_of(change, p)
+        if change.patch == "corrupted":
+            pairs.pair_of(p, change.position, source)
 
 
 def _check_by(
@@ -393,7 +447,7 @@ def _named(
 ) -> Intervention:
     """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
     ranked = score.argsort(descending=not top.lowest, stable=True)
-    order = ranked[top.skip :][: int(top.n)].tolist()
+    order = ranked[int(top.skip) :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}
     if top.of == "heads":
@@ -461,7 +515,9 @@ def _heads(
         needed = dict.fromkeys(s for one in each for s in get(one, prompts[0], context).sites)
         paid = []
         for p, acts in _seen(model, prompts, [*needed]):
-            ready, output = (get(one, p, context) for one in each), PassOutput(p, acts=acts)
+            ready = [get(one, p, context) for one in each]
+            tokens = next_tokens.own_numbers(model, ready[0].wants, acts)
+            output = PassOutput(p, acts=acts, numbers=tokens)
             paid.append([one.numbers([output])[0] for one in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
@@ -489,16 +545,19 @@ def _effects(
     """How much worse a read gets where one part alone is changed."""
     assert known.effects is not None
     model = known.learner.model
+    if not isinstance(top.change, str):
+        table = msgspec.structs.replace(top.change, site=table.site)
+    bare = msgspec.structs.replace(table, top=None, after="", all_but=False)
     if top.of == "heads":
         every = range(read_sizes(model.folder.config)["h"])
         names = [(n, head) for n in top.layers or range(model.layers) for head in every]
         sweep: dict[str, tuple[Plain, ...]] = {"part": tuple(f"{n}.{head}" for n, head in names)}
-        swept = msgspec.structs.replace(table, top=None, after="", heads=("{part}",), sweep=sweep)
+        swept = msgspec.structs.replace(bare, heads=("{part}",), sweep=sweep)
     else:
         site = Site.parse(str(table.site))
         names = [(site.layer or 0, n) for n in range(model.folder.width(site))]
         sweep = {"neurons": tuple(n for _, n in names)}
-        swept = msgspec.structs.replace(table, top=None, after="", sweep=sweep)
+        swept = msgspec.structs.replace(bare, sweep=sweep)
     sign = 1.0 if reads.worse(read) == "rises" else -1.0
     return names, sign * torch.from_numpy(known.effects(read, swept, source, rows).T)
 

@@ -48,7 +48,17 @@ class Elsewhere:
     """The heads that the control `heads` took, as block and number, by seed and named heads."""
 
     def places(self, table: Intervention, seed: int) -> Places:
-        """Where an ablation or a patch acts: at its own place, or where the control has it."""
+        """Where an ablation or a patch acts: at its own place, or where the control has it; of all
+        but some heads at all others."""
+        found = self._places(table, seed)
+        if not (table.all_but and table.heads):
+            return found
+        kept = {(site.layer, head) for site, heads in found for head in heads or ()}
+        each = range(read_sizes(self.model.folder.config)["h"])
+        rest = {n: [h for h in each if (n, h) not in kept] for n in range(self.model.layers)}
+        return [(Site("z", n), heads) for n, heads in rest.items() if heads]
+
+    def _places(self, table: Intervention, seed: int) -> Places:
         places = interventions.where(table, None)
         for site, heads in places:
             self.model.folder.check(site)

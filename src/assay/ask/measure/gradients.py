@@ -91,11 +91,11 @@ def tokens_of(position: Any, prompt: Prompt) -> list[int]:
 
 def refuse_rough(name: str, of: str, target: Ready) -> None:
     """Refuse the gradient of a read that has none. Raises: DataError."""
-    rough = [w for w in target.wants if w.what not in SMOOTH or w.site is not None]
+    rough = [w for w in target.wants if w.what not in SMOOTH or w.site or w.needs_untouched]
     if rough or not target.wants or target.writes or target.compares or target.sites:
         raise DataError(
-            f"{name}: {of} has no gradient here; it can be a log_prob, a prob, a logit or an "
-            "entropy without a site, or a loss"
+            f"{name}: {of} has no gradient here; it can be a log_prob, a prob or a logit of a "
+            "text, or an entropy, without a site, or a loss"
         )
 
 

@@ -272,10 +272,20 @@ def _check_parts(table: Intervention, way: str) -> None:
         raise DataError(
             f'{table.name!r}: name latents to be set, or top = {{ n = 3, of = "latents" }}'
         )
+    chosen = top.of if top else "heads" if table.heads else "neurons" if table.neurons else ""
+    one_site = chosen == "neurons" and bool(table.site)
+    if table.all_but and (not (chosen == "heads" or one_site) or table.path):
+        raise DataError(
+            f"{table.name!r}: all_but changes all other heads of the model, or all other neurons "
+            "of a site, along no path: write heads, or neurons with a site, or a top that chooses "
+            "them"
+        )
     if top is None:
         return
     if not str(top.n).isdecimal() or int(top.n) < 1:
         raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
+    if not str(top.skip).isdecimal():
+        raise DataError(f"{table.name!r}: skip of top is how many, or a slot; got {top.skip!r}")
     if top.within and (
         top.of == "latents" or not (table.ablate == "zero" or table.scale is not None)
     ):
@@ -453,8 +463,8 @@ def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_filled(v, point) for v in value)
     if isinstance(value, Block | Top | Path):
-        parts = msgspec.to_builtins(value)
-        return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, type(value))
+        parts = {f: _filled(getattr(value, f), point) for f in value.__struct_fields__}
+        return msgspec.structs.replace(value, **parts)
     return value
 
 
@@ -686,6 +696,7 @@ def in_words(table: Intervention) -> str:
         place = f"{named} of {place}" if place else named
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place, table.position)
+    place = f"all but {place}" if table.all_but else place
     place += window_in_words(table) if place else ""
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     if table.path:
@@ -706,16 +717,20 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     """Say which parts are chosen of a change, or a read, that is made at a place."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
+    if not isinstance(top.change, str):
+        by = f"effect on {by} (change of each: {in_words(top.change)})"
     by += " by AUROC" if top.score == "auroc" else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
     most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    most += f" but for the first {top.skip}" if top.skip else ""
     if top.score == "weights":
         return f"{most} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
     # a read of each head may have a position of its own
     by_read = top.of == "heads" and by == top.by != "norm" and top.position == ""
+    by_read = by_read or not isinstance(top.change, str)  # which has a position
     at = token_in_words(place if top.position == "" else top.position)
     return f"{most}, {'' if by_read else f'compared at {at} and '}chosen on {on}"
 

@@ -335,7 +335,7 @@ def remarks(
         of_each = _ready(task, table, prompts, dictionary, code, head=head)
         tried = read.function and own_code.can_be_tried(code(read.function))
         for p, ready in [*zip(prompts, of_each, strict=True)][:2] if tried else ():
-            ready.numbers([own_code.tried(p, ready.sites)] * 2)
+            ready.numbers([own_code.tried(p, ready.sites, ready.temperature)] * 2)
         for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):
@@ -449,7 +449,9 @@ class Readings:
         sites = list(dict.fromkeys(site for r in every for site in r.sites))
         self.changes = replace(self.changes, sites=sites)
         changed = task.intervention is not None and task.less is None
-        self.passes = Passes(self.changes, wants, sites, changed and any(map(_compares, every)))
+        self.passes = Passes(
+            self.changes, wants, sites, changed and any(map(_needs_untouched, every))
+        )
         self.every = every
         pairs = interventions.together(sweep, [point for _, point, _ in tables])
         # the points of the sweep at which each read is measured
@@ -530,7 +532,7 @@ class Readings:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
         rows = given.rows
-        compared = any(w.compares for r in rows for w in r.wants)
+        compared = any(w.needs_untouched for r in rows for w in r.wants)
         if before is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
@@ -639,8 +641,13 @@ def _ready(
 
 
 def _compares(read: Ready) -> bool:
-    """Whether a read is of the untouched model as well."""
+    """Whether a read compares with the untouched model."""
     return read.compares or any(want.compares for want in read.wants)
+
+
+def _needs_untouched(read: Ready) -> bool:
+    """Whether a read takes anything from the untouched model."""
+    return read.compares or any(want.needs_untouched for want in read.wants)
 
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:

@@ -7,12 +7,14 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
+from assay.ask.measure import own_code
 from assay.ask.measure.seen import (
     AnyOf,
     Behind,
@@ -27,6 +29,8 @@ from assay.ask.measure.seen import (
 )
 from assay.ask.tables import Answer, Read
 from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -75,12 +79,17 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
+    if isinstance(read.log_prob, bool):
+        return _of_first(read, prompt, "log_prob", True, "log_prob")
     return _behind(read, read.log_prob, prompt, AnyOf.log_prob)
 
 
 def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     """P of a text behind the prompt, over all of its tokens; of two texts the first less the
     second."""
+    if isinstance(read.prob, bool):
+        of_own = _of_first(read, prompt, "log_prob", True, "prob")
+        return replace(of_own, numbers=lambda seen: np.exp(of_own.numbers(seen)).tolist())
     return _behind(read, read.prob, prompt, lambda x, seen: math.exp(x.log_prob(seen)))
 
 
@@ -153,9 +162,46 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:
     """Where a read of next tokens takes the stream from; None: at its end. Raises: DataError."""
-    if not read.site:
+    return _of_stream(read, prompt, read.site)
+
+
+def own_token(read: Read, prompt: Prompt, position: int) -> Want:
+    """The number of the token that is on top in the untouched model behind a position: at its end,
+    or by the logit lens at the read's `token_site`. Raises: DataError."""
+    site = _of_stream(read, prompt, read.token_site)
+    return Want("token", position, untouched_site=site)
+
+
+def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch.Tensor, "v d"]:
+    """What the unembedding would read, if the residual stream ended here."""
+    with torch.no_grad():
+        final: torch.Tensor = model.final_norm(stream)
+    return final.to(model.model.get_output_embeddings().weight.dtype)
+
+
+def own_numbers(
+    model: Pretrained, wants: Sequence[Want], acts: Mapping[Site, torch.Tensor]
+) -> dict[Want, float]:
+    """The numbers of the tokens on top, from the streams of an untouched pass, the last among
+    them."""
+    last = Site("resid_post", model.layers - 1)
+    streams = {w: acts[w.untouched_site or last][w.position][None] for w in wants}
+    with torch.no_grad():
+        return {w: float(model.head(lensed(model, x)).argmax()) for w, x in streams.items()}
+
+
+def own_in_words(read: Read) -> str:
+    """The token that is on top in the untouched model, in words."""
+    if read.token_site:
+        return f"the token on top at {read.token_site} in the untouched model"
+    return "the next token that the untouched model predicts"
+
+
+def _of_stream(read: Read, prompt: Prompt, name: str) -> Site | None:
+    """A site of the residual stream by its name; None of no name. Raises: DataError."""
+    if not name:
         return None
-    site = Site.parse(read.site)
+    site = Site.parse(name)
     width = (read_sizes(prompt.folder.config)["d"],)
     if site.kind == "final_norm" or prompt.folder.shape(site) != width:
         raise DataError(
@@ -167,7 +213,7 @@ def _stream(read: Read, prompt: Prompt) -> Site | None:
 
 def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> Ready:
     """The mean of what is wanted of next tokens."""
-    sites = tuple({w.site: None for w in wants if w.site})
+    sites = tuple({s: None for w in wants for s in (w.site, w.untouched_site) if s})
     number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
     return Ready(number, tuple(wants), sites, **more)
 
@@ -177,7 +223,8 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     probable one of the untouched model, or of the first of two models."""
     site, tokens = _stream(read, prompt), positions(read, prompt)
     if not isinstance(read.rank, str):
-        return _of_next(read, prompt, [Want("rank", n, site=site) for n in tokens])
+        own = [own_token(read, prompt, n) for n in tokens]
+        return _of_next(read, prompt, [replace(w, what="rank", site=site) for w in own])
     text = prompt.behind(read.rank)
     wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
     return _of_next(read, prompt, wants, notes=notes(prompt, [[text]], FIRST))
@@ -207,7 +254,8 @@ def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the most probable next token is that of the untouched model, or of the first of two
     models; of several tokens the share; at a site, that of the logit lens there."""
     site = _stream(read, prompt)
-    return _of_next(read, prompt, [Want("agrees", n, site=site) for n in positions(read, prompt)])
+    own = [own_token(read, prompt, n) for n in positions(read, prompt)]
+    return _of_next(read, prompt, [replace(w, what="agrees", site=site) for w in own])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -261,44 +309,79 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
     neighbouring words over all, 1 where there is no pair; repeated 1 less the different runs of
-    tokens over all, 0 where there is no run
+    tokens over all, 0 where there is no run; uppercase the upper-case letters over all letters, 0
+    where there is none
     """
     _refuse_longer(read, prompt)
-    ends = set(prompt.folder.ends)
-
-    def tokens(reading: PassOutput) -> list[int]:
-        return [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
-
-    def runs(reading: PassOutput) -> Counter[tuple[int, ...]]:
-        new = tokens(reading)
-        starts = range(len(new) - read.ngram + 1)
-        return Counter(tuple(new[i : i + read.ngram]) for i in starts)
-
-    def repeated(reading: PassOutput) -> float:
-        counts = runs(reading)
-        return 1 - len(counts) / counts.total() if counts else 0.0
-
-    def words(reading: PassOutput) -> list[str]:
-        new = tokens(reading)
-        return re.findall(r"\w+", prompt.folder.tokenizer.decode(new).lower())
-
-    def distinct(reading: PassOutput) -> float:
-        pairs = [*itertools.pairwise(words(reading))]
-        return len({*pairs}) / len(pairs) if pairs else 1.0
+    ends, heat = set(prompt.folder.ends), read.temperature
+    code = context.code(read.function) if read.written == "function" else None
+    asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
 
     def loss(reading: PassOutput) -> float:
-        return float(np.mean(reading.losses[read.temperature][: read.tokens]))
+        return float(np.mean(reading.losses[heat][: read.tokens]))
 
-    number = {
-        "loss": loss,
-        "perplexity": lambda reading: math.exp(loss(reading)),
-        "words": lambda reading: float(len(words(reading))),
-        "distinct": distinct,
-        "repeated": repeated,
-        "loops": lambda reading: float(max(runs(reading).values(), default=0)),
-    }[read.written]
-    scored = read.written in ("loss", "perplexity")
-    return Ready(each(number), writes=read.tokens, temperature=read.temperature, scored=scored)
+    def number(reading: PassOutput) -> float:
+        if read.written in SCORED:
+            return loss(reading) if read.written == "loss" else math.exp(loss(reading))
+        new = [t for t in reading.written[heat][: read.tokens] if t not in ends]
+        if read.written in OF_TOKENS:
+            return float(OF_TOKENS[read.written](new, read.ngram))
+        text = prompt.folder.tokenizer.decode(new)
+        if code is None:
+            return float(OF_TEXT[read.written](text))
+        offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}
+        arguments = {name: offered[name] for name in asked}
+        (result,) = own_code.numbers(
+            read.function, lambda **known: [code(**known)], arguments, 1, prompt.row.place
+        )
+        return result
+
+    scored = read.written in SCORED
+    return Ready(each(number), writes=read.tokens, temperature=heat, scored=scored)
+
+
+SCORED = ("loss", "perplexity")
+"""What is so of written text by a model that scores it."""
+
+
+def _runs(tokens: Sequence[int], length: int) -> Counter[tuple[int, ...]]:
+    starts = range(len(tokens) - length + 1)
+    return Counter(tuple(tokens[i : i + length]) for i in starts)
+
+
+def _repeated(tokens: Sequence[int], length: int) -> float:
+    counts = _runs(tokens, length)
+    return 1 - len(counts) / counts.total() if counts else 0.0
+
+
+OF_TOKENS: Mapping[str, Callable[[Sequence[int], int], float]] = {
+    "tokens": lambda tokens, length: len(tokens),
+    "repeated": _repeated,
+    "loops": lambda tokens, length: max(_runs(tokens, length).values(), default=0),
+}
+"""What is so of the tokens that are written, and of their runs of a length."""
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _distinct(text: str) -> float:
+    pairs = [*itertools.pairwise(_words(text))]
+    return len({*pairs}) / len(pairs) if pairs else 1.0
+
+
+def _uppercase(text: str) -> float:
+    letters = [sign for sign in text if sign.isalpha()]
+    return sum(sign.isupper() for sign in letters) / len(letters) if letters else 0.0
+
+
+OF_TEXT: Mapping[str, Callable[[str], float]] = {
+    "words": lambda text: len(_words(text)),
+    "distinct": _distinct,
+    "uppercase": _uppercase,
+}
+"""What is so of the text that is written."""
 
 
 def whole(text: str) -> re.Pattern[str]:
@@ -319,7 +402,8 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The logit of a text's first token; of two texts the first less the second."""
+    """The logit of a text's first token, or of the untouched model's most probable one; of two
+    texts the first less the second."""
     return _of_first(read, prompt, "logit", read.logit, "difference of logits")
 
 
@@ -327,10 +411,15 @@ def _of_first(
     read: Read,
     prompt: Prompt,
     what: Literal["log_prob", "logit"],
-    of: str | tuple[str, str],
+    of: str | tuple[str, str] | Literal[True],
     called: str,
 ) -> Ready:
-    """A number of the first tokens of one text, or of two the difference."""
+    """A number of the first tokens of one text, or of two the difference; or of the token that is
+    most probable in the untouched model."""
+    if of is True:
+        site = _stream(read, prompt)
+        own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
+        return _of_next(read, prompt, [replace(w, what=what, site=site) for w in own])
     texts = [prompt.behind(text) for text in texts_of(of)]
     if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(

@@ -17,6 +17,7 @@ from assay.ask.measure.seen import PassOutput, Prompt
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
+from assay.core.nouns import counted
 from assay.lab import catalogue
 from assay.lab.store.user_code import first_line
 from assay.subjects.site import Site
@@ -25,6 +26,8 @@ READ = ("acts", "before", "logits", "tokens", "columns", "model")
 """What a function that reads may take: {site: [b, token, …]}, the same of the untouched model, or
 of the one that it is compared with, [b, token, vocabulary], [token], the row's columns, and the
 model of transformers."""
+TEXT = ("text", "columns")
+"""What a function of a text that the model writes may take: this text, and the row's columns."""
 CHANGE = ("x", "site", "tokens", "columns", "model")
 """What a function that changes may take: what the site has at the changed tokens, [1, token, …];
 its name; the prompt's tokens; the row's columns; and the model of transformers."""
@@ -122,7 +125,8 @@ def numbers(
     if values.shape != (count,) or not np.isfinite(values).all():
         got = f"{type(output).__name__} {str(output)[:60]!r}"
         raise DataError(
-            f"{row}: {place} returns {count} finite numbers of it, one a row; got {got}"
+            f"{row}: {place} returns {counted(count, 'finite number')} of it, one for each change; "
+            f"got {got}"
         )
     return [*map(float, values)]
 
@@ -155,8 +159,9 @@ def changed(
 # before any model is opened -----------------------------------------------------------------------
 
 
-def tried(p: Prompt, sites: Sequence[Site]) -> PassOutput:
-    """Numbers drawn at random in the place of what a prompt would have at sites."""
+def tried(p: Prompt, sites: Sequence[Site], temperature: float = 0.0) -> PassOutput:
+    """Numbers drawn at random in the place of what a prompt would have at sites; its own text is in
+    the place of what the model would write."""
     draw = torch.Generator().manual_seed(0)
     n, heads = len(p.tokens), p.folder.config.get("num_attention_heads", 1)
 
@@ -166,9 +171,8 @@ def tried(p: Prompt, sites: Sequence[Site]) -> PassOutput:
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    return PassOutput(
-        p, acts={site: act(site) for site in sites}, before={site: act(site) for site in sites}
-    )
+    acts, before = ({site: act(site) for site in sites} for _ in range(2))
+    return PassOutput(p, acts=acts, before=before, written={temperature: p.tokens})
 
 
 def any_logits(vocabulary: int, x: Float[torch.Tensor, "b s d"]) -> Float[torch.Tensor, "b s v"]:

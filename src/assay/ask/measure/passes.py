@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, assert_never
 import numpy as np
 from jaxtyping import Float
 
+from assay.ask.measure import next_tokens
 from assay.ask.measure.activations import captured
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.seen import Want
@@ -36,18 +37,11 @@ class Rows:
     final: Float[torch.Tensor, "v d"]
     """What the unembedding reads."""
     first: Float[torch.Tensor, "v d"] | Float[torch.Tensor, "1 d"]
-    """What it would read untouched at the end of the stream, for each edit or for all: what KL
-    divergences are from."""
+    """What it would read untouched, at the end of the stream or at the site that the wants name,
+    for each edit or for all: what KL divergences are from."""
     end: Float[torch.Tensor, "v d"] | Float[torch.Tensor, "1 d"]
-    """What it reads at the end of the stream, which a lens on another model is compared with."""
+    """What it reads there under each edit, with which another model is compared."""
     wants: tuple[Want, ...]
-
-
-def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch.Tensor, "v d"]:
-    """What the unembedding would read, if the residual stream ended here."""
-    with torch.no_grad():
-        final: torch.Tensor = model.final_norm(stream)
-    return final.to(model.model.get_output_embeddings().weight.dtype)
 
 
 def numbers(
@@ -72,9 +66,11 @@ def numbers(
             bases: Any = before if len(before) == b - a else [held] * (b - a)
             for k, want in enumerate(rows[i].wants):
                 if want.what == "log_prob":
-                    value = some[:, want.token] - total
+                    value = _of_token(some, want.token, bases)[:, 0] - total
                 elif want.what == "logit":
-                    value = some[:, want.token]
+                    value = _of_token(some, want.token, bases)[:, 0]
+                elif want.what == "token":
+                    value = torch.stack([x.argmax() for x in bases])
                 elif want.what == "rank":
                     value = 1 + (some > _of_token(some, want.token, bases)).sum(-1)
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
@@ -97,7 +93,7 @@ def _unembedded(model: Pretrained, parts: Sequence[torch.Tensor]) -> torch.Tenso
 
 def _untouched(rows: Rows, a: int, b: int) -> torch.Tensor:
     """What has to be unembedded untouched for rows a to b: of what all edits share once."""
-    if not any(want.compares for want in rows.wants):
+    if not any(want.needs_untouched for want in rows.wants):
         return rows.first[:0]
     return rows.first[a:b] if len(rows.first) > 1 else rows.first[: int(a == 0)]
 
@@ -255,21 +251,30 @@ class Passes:
         for (p, continuation), traced in zip(sequences, traces, strict=True):
             if p not in acts and self._covers(p, continuation, ()):
                 acts[p] = [_cut(t.acts, len(self.changes.prompts[p].tokens)) for t in traced]
-            groups: dict[tuple[int, Site | None], list[Want]] = {}
+            groups: dict[tuple[int, Site | None, Site | None], list[Want]] = {}
             for want in self.wants[p]:
                 if self._covers(p, continuation, want.continuation):
-                    groups.setdefault((want.position, want.site), []).append(want)
-            for (position, site), wants in groups.items():
-                vectors = [_vector(t, site, position) for t in traced]
-                if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
-                    vectors = vectors[:1]
-                final = torch.stack(vectors)
-                end = torch.stack([_vector(t, None, position) for t in traced]) if site else final
-                final = lensed(self.model, final) if site else final
+                    place = want.position, want.site, want.untouched_site
+                    groups.setdefault(place, []).append(want)
+            for (position, site, untouched_site), wants in groups.items():
+                final = self._unembedded_at(traced, site, position)
+                end = final
+                if untouched_site != site:
+                    end = self._unembedded_at(traced, untouched_site, position)
                 first = end[-1:] if self.clean else end[:1]
                 rows.append(Rows(final[: len(variants)], first, end[: len(variants)], tuple(wants)))
                 of.append(p)
         return Given(some, rows, of, acts)
+
+    def _unembedded_at(
+        self, traced: Sequence[Trace], site: Site | None, position: int
+    ) -> Float[torch.Tensor, "v d"]:
+        """What the unembedding reads at a token, by the logit lens if a site is named."""
+        vectors = [_vector(t, site, position) for t in traced]
+        if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
+            vectors = vectors[:1]
+        x = torch.stack(vectors)
+        return next_tokens.lensed(self.model, x) if site else x
 
     def _on(self, edits: Edits, p: int, continuation: tuple[int, ...]) -> Edits:
         """Edits of a prompt as they act on it with what follows: as when it is written on."""

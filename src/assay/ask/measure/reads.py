@@ -67,7 +67,9 @@ def _answer(answer: Answer) -> str:
     return f"any of {', '.join(texts)}" if texts[1:] else texts[0]
 
 
-def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
+def _less(what: str, texts: bool | str | tuple[Answer, ...], read: Read) -> str:
+    if isinstance(texts, bool):
+        return f"{what} of {next_tokens.own_in_words(read)}"
     answers = (texts,) if isinstance(texts, str) else texts
     return " − ".join(f"{what}({_answer(answer)})" for answer in answers)
 
@@ -95,13 +97,13 @@ def _lens(read: Read) -> str:
 
 def _at_most_0(read: Read) -> tuple[float | None, float | None]:
     texts = read.log_prob or read.logit_lens
-    return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
+    return (None, None) if isinstance(texts, tuple) and texts[1:] else (None, 0.0)
 
 
 def _answer_falls(read: Read) -> str:
     """Of one answer; a difference of two moves towards 0."""
     texts = read.log_prob or read.prob or read.logit
-    return "falls" if isinstance(texts, str) or len(texts) == 1 else ""
+    return "" if isinstance(texts, tuple) and texts[1:] else "falls"
 
 
 def _parts(read: Read, named: str) -> str:
@@ -187,6 +189,9 @@ _WRITTEN = {
     "distinct": ("share of different pairs of words", (0.0, 1.0), "falls"),
     "repeated": ("share of repeated runs of {ngram} tokens", (0.0, 1.0), "rises"),
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
+    "uppercase": ("share of upper-case letters", (0.0, 1.0), ""),
+    "tokens": ("number of tokens", (0.0, None), ""),
+    "function": ("what {function} returns", (None, None), ""),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
 _COORDINATES = {
@@ -213,17 +218,19 @@ def _of_written(how: str) -> Kind:
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
-        lambda r: f"{_less('log P', r.log_prob)} after the prompt, over all tokens",
+        lambda r: f"{_less('log P', r.log_prob, r)} after the prompt, over all tokens",
         NATS,
         _answer_falls,
         _at_most_0,
+        fields=("token_site",),
     ),
     "prob": Kind(
         next_tokens.prob,
-        lambda r: f"{_less('P', r.prob)} after the prompt, over all tokens",
+        lambda r: f"{_less('P', r.prob, r)} after the prompt, over all tokens",
         SHARE,
         _answer_falls,
         lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
+        fields=("token_site",),
     ),
     "accuracy": Kind(
         next_tokens.accuracy,
@@ -242,12 +249,12 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable"
             if isinstance(r.rank, str)
-            else f"rank of the next token that the untouched model predicts{_lens(r)}, 1 the first"
+            else f"rank of {next_tokens.own_in_words(r)}{_lens(r)}, 1 the first"
         ),
         "rank",
         "rises",
         lambda r: (1.0, None),
-        fields=_AT,
+        fields=(*_AT, "token_site"),
         places=("mean",),
         same=1.0,
     ),
@@ -272,11 +279,15 @@ KINDS: Mapping[str, Kind] = {
     ),
     "agrees": Kind(
         next_tokens.agrees,
-        lambda r: f"whether the most probable next token is the untouched model's{_lens(r)}",
+        lambda r: (
+            "whether the most probable next token is "
+            + (next_tokens.own_in_words(r) if r.token_site else "the untouched model's")
+            + _lens(r)
+        ),
         SHARE,
         "falls",
         _SHARE,
-        fields=_AT,
+        fields=(*_AT, "token_site"),
         places=("mean",),
         same=1.0,
     ),
@@ -295,36 +306,39 @@ KINDS: Mapping[str, Kind] = {
     "begins": _of_written("begin with"),
     "written": Kind(
         next_tokens.written,
-        lambda r: f"{_WRITTEN[r.written][0].format(ngram=r.ngram)} of {_written_on(r)}",
+        lambda r: (
+            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function)
+            + f" of {_written_on(r)}"
+        ),
         SHARE,
         lambda r: _WRITTEN[r.written][2],
         lambda r: _WRITTEN[r.written][1],
-        fields=("tokens", "temperature", "ngram"),
+        fields=("tokens", "temperature", "ngram", "function"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
-        lambda r: f"{_less('log P', r.logit_lens)} by the logit lens{_where(r)}, first tokens",
+        lambda r: f"{_less('log P', r.logit_lens, r)} by the logit lens{_where(r)}, first tokens",
         NATS,
         "",
         _at_most_0,
-        fields=_AT,
+        fields=(*_AT, "token_site"),
     ),
     "logit": Kind(
         next_tokens.logit,
-        lambda r: f"{_less('logit', r.logit)}{_where(r)}, first tokens",
+        lambda r: f"{_less('logit', r.logit, r)}{_where(r)}, first tokens",
         "logit",
         _answer_falls,
-        fields=_AT,
+        fields=(*_AT, "token_site"),
     ),
     "direct": Kind(
         attribution.direct,
         lambda r: (
-            f"{_writing(r)} directly to {_less('logit', r.direct)}, first tokens"
+            f"{_writing(r)} directly to {_less('logit', r.direct, r)}, first tokens"
             + ("" if r.attends == "" else f", attending to token {r.attends} alone")
         ),
         "logit",
         "",
-        fields=(*_AT, "sites", "heads", "top", "attends"),
+        fields=(*_AT, "sites", "heads", "top", "attends", "token_site"),
     ),
     "gradient": Kind(
         gradients.gradient,
@@ -345,7 +359,7 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "direction", "token", "onto", "site", "to"),
+        fields=("heads", "direction", "token", "onto", "site", "token_site", "to"),
     ),
     "pattern": Kind(
         activations.pattern,
@@ -528,6 +542,8 @@ KINDS: Mapping[str, Kind] = {
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
 """Kinds of one text or of two, of which the first less the second."""
+OF_OWN = (*PAIRS, "rank")
+"""Those that may be of the model's own best token, and of one text."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
@@ -536,7 +552,7 @@ _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fi
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
-    for name in ("gradient", "weights"):  # which say of what they are in fields of other kinds
+    for name in ("gradient", "weights", "written"):  # which have fields that are other kinds
         if getattr(read, name):
             stated = [kind for kind in stated if kind not in KINDS[name].fields]
     if not stated:  # which parts are meant says of what it is
@@ -577,7 +593,7 @@ def same(read: Read) -> float | None:
     """Of what compares a changed model with the untouched one, or two models: the number of no
     change; None of any other read, such as the rank of a text."""
     kind = kind_of(read)
-    if read.other_site or read.other_text or (kind == "rank" and isinstance(read.rank, str)):
+    if read.other_site or read.other_text or (kind == "rank" and not of_own_token(read)):
         return None
     return 1.0 if read.across in across_prompts.PAIRED else KINDS[kind].same
 
@@ -585,8 +601,15 @@ def same(read: Read) -> float | None:
 def is_fixed(read: Read) -> bool:
     """Whether a read is a number of the weights alone, the same for every prompt."""
     if read.direction:
-        return not SLOT.search(read.token)
+        return isinstance(read.token, str) and not SLOT.search(read.token)
     return bool(read.weights) and read.weights not in weights.OF_TOKENS
+
+
+def of_own_token(read: Read) -> bool:
+    """Whether a read is of the token that the untouched model, or the first of two, has on top, in
+    place of a text."""
+    kind = kind_of(read)
+    return read.token is True or (kind in OF_OWN and getattr(read, kind) is True)
 
 
 def uses_lens(read: Read) -> bool:
@@ -641,11 +664,16 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     texts = getattr(read, name)
     if name == "accuracy" and len(set(read.accuracy)) < len(read.accuracy) == 2:
         raise DataError(f"{read.name}: accuracy takes the right text first, then other ones")
-    pair = name in PAIRS and not isinstance(texts, str)
+    pair = name in PAIRS and isinstance(texts, tuple)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} minus itself is 0 whatever the model does")
-    if read.rank is False:
-        raise DataError(f"{read.name}: rank is a text, or true for the model's own best token")
+    if False in (texts, read.token) and name in (*OF_OWN, "weights"):
+        raise DataError(f"{read.name}: write a text, or true for the model's own best token")
+    if read.token_site and name != "agrees" and not of_own_token(read):
+        raise DataError(
+            f"{read.name}: token_site is where the model's own token is on top, and this is of a "
+            f"text; write {'token' if name == 'weights' else name} = true in its place"
+        )
     if name in ANSWERS and name not in read.sweep and texts is not True:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
@@ -678,6 +706,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
     if read.weights:
         weights.check(read)
+    if read.written and (read.written == "function") != bool(read.function):
+        raise DataError(
+            f"{read.name}: a function of your own of what the model writes has "
+            'written = "function" and function = "FILE.py:NAME"'
+        )
     _check_sweep(read, along)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, along, point)
@@ -768,8 +801,7 @@ def unembedded(read: Read, tokens: float) -> float:
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     """Refuse a sweep of what is nowhere in the read."""
-    places = [[d.site, *d.neurons] for d in along]
-    written = json.dumps([_plain(read), places], ensure_ascii=False)
+    written = str([_plain(read), read.top, *along])
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
         known = name in _USUAL and name not in ("name", "sweep")
@@ -798,7 +830,8 @@ def _check_point(
     read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
     """Refuse what a level of a sweep makes no site, no head and no place."""
-    for text in (read.site, read.other_site, *read.sites, *(filled(d, point).site for d in along)):
+    sites = read.site, read.other_site, read.token_site, *read.sites
+    for text in (*sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
             raise DataError(
                 f"{read.name}: site {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"

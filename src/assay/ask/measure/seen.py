@@ -33,22 +33,31 @@ class Want:
     """A number about the next token that a pass has to give; all of them are unembedded together,
     and `passes.numbers` computes each kind."""
 
-    what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees"]
+    what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees", "token"]
+    """token is the number of the untouched model's most probable token."""
     position: int
     """Behind which token of the prompt and its continuation."""
     token: int = -1
-    """The token that log_prob, logit and rank are about; -1: of rank, the untouched model's most
-    probable one."""
+    """The token that log_prob, logit and rank are about; -1: the untouched model's most probable
+    one."""
     continuation: tuple[int, ...] = ()
     """What is read behind the prompt, up to that position."""
     site: Site | None = None
     """Where the residual stream is taken from, to go through final norm and unembedding; None: at
     its end."""
+    untouched_site: Site | None = None
+    """Where the untouched model's stream is taken from, whose most probable token is meant; None:
+    at its end."""
 
     @property
     def compares(self) -> bool:
-        """Whether it is about the untouched model's next token as well."""
+        """Whether it compares a next token with the untouched model's."""
         return self.what in ("kl", "agrees") or (self.what == "rank" and self.token < 0)
+
+    @property
+    def needs_untouched(self) -> bool:
+        """Whether it takes anything from the untouched model."""
+        return self.compares or (self.what != "entropy" and self.token < 0)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ MOVED = "moved_by"
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention that says which parts were chosen for it, and its dimension."""
 
-NEWER = {"lowest": False, "position": ""}
+NEWER = {"lowest": False, "position": "", "change": ""}
 """Fields of `top` that were added later, as they are where nothing is said."""
 
 
@@ -40,6 +40,8 @@ def stated(table: Any) -> dict[str, Any]:
     whole: dict[str, Any] = msgspec.to_builtins(table)
     if top := whole.get("top"):  # without what it did not have when the first runs were stored
         whole["top"] = {k: v for k, v in top.items() if NEWER.get(k, top) != v}
+        if not isinstance(table.top.change, str):
+            whole["top"]["change"] = {**stated(table.top.change), "name": ""}
     return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
 
 

@@ -56,7 +56,8 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     parts = _parts(read.heads, read, prompt.folder)
     later = _later(read, parts, prompt.folder) if read.weights in COMPOSITIONS else None
     texts: list[Behind] = []
-    if read.weights in OF_TOKENS:
+    own = (next_tokens.own_token(read, prompt, len(prompt.tokens) - 1),)
+    if read.weights in OF_TOKENS and isinstance(read.token, str):
         filled = [prompt.row.fill(t) for t in (read.token, read.onto or read.token)]
         texts = [Behind(t, tuple(prompt.folder.tokenizer.encode(t))) for t in filled]
     tokens = [text.tokens[0] for text in texts]
@@ -76,8 +77,8 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         if key not in context.memo:  # all tokens have it in common, and seeds that learn nothing
             context.memo[key] = _logits(context.subject, vector)
         logits = context.memo[key]
-        own = logits[tokens[0]]
-        return float(own if read.weights == "logit" else 1 + (logits > own).sum())
+        of_token = logits[tokens[0] if tokens else int(reading.numbers[own[0]])]
+        return float(of_token if read.weights == "logit" else 1 + (logits > of_token).sum())
 
     def number(reading: PassOutput) -> float:
         some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
@@ -92,14 +93,18 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     distinct = [[text] for text in dict.fromkeys(texts)]
     notes = next_tokens.notes(prompt, distinct, next_tokens.FIRST) if distinct else ()
-    return Ready(each(of_direction if read.direction else number), notes=notes)
+    if not read.direction:
+        return Ready(each(number), notes=notes)
+    between = tuple(filter(None, [own[0].untouched_site]))
+    return Ready(each(of_direction), () if tokens else own, between, notes=notes)
 
 
 def words(read: Read) -> str:
     """What the number is, in words."""
     named = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
     if read.direction:
-        return f"{read.weights} of {named[0]} in what the unembedding makes of {read.direction}"
+        token = next_tokens.own_in_words(read) if read.token is True else named[0]
+        return f"{read.weights} of {token} in what the unembedding makes of {read.direction}"
     tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
     if read.weights in COMPOSITIONS:
         return f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))} with {read.to}"
@@ -130,7 +135,8 @@ def check(read: Read) -> None:
             f"{read.name}: {', '.join(COMPOSITIONS)} are of heads and of a later head "
             'to = "17.4", without a site'
         )
-    if bool(read.token) != (kind in OF_TOKENS) or (read.onto and not read.token):
+    texts = isinstance(read.token, str)
+    if not texts or bool(read.token) != (kind in OF_TOKENS) or (read.onto and not read.token):
         raise DataError(
             f'{read.name}: {" and ".join(OF_TOKENS[:2])} are of a token = " {{country}}", and onto '
             "another one if it is not written onto itself"
