@@ -34,7 +34,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Diff, Intervention, Model, Plain, Probe, Train
+from assay.ask.tables import Diff, Intervention, Model, Plain, Probe, Train, Weights
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
@@ -443,10 +443,9 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     )
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
         known += [DAMAGE, OTHER_TEXT]
-    there = None
-    if table is None and second.weights and study.frozen is None:
-        there = _elsewhere(study, second)
-        known += [DAMAGE, *([ELSEWHERE] if there else [])]
+    there = _elsewhere(study, second) if table is None else None
+    known += [DAMAGE] if table is None and second.weights and study.frozen is None else []
+    known += [ELSEWHERE] if there else []
     if table and DAMAGE in controls.of_intervention(table, study.text.study.direction):
         known += [DAMAGE]
     first, second = (_at_named_levels(study.text.study, name, m) for m in (first, second))
@@ -634,10 +633,18 @@ def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
 
 def _on_other_text(study: ResolvedStudy, train: Train, name: str, model: Model) -> Model:
     """A model that is trained as another one is, but on unrelated prompts."""
-    other = msgspec.structs.replace(train, prompts=name, text="", damage="", controls=None)
+    changes = {"prompts": name, "text": "", "damage": "", "controls": None}
+    return _trained_as(study, train, model, changes)
+
+
+def _trained_as(
+    study: ResolvedStudy, train: Train, model: Model, changes: Mapping[str, Any]
+) -> Model:
+    """A model that is trained as another one is, but for these fields."""
+    other = msgspec.structs.replace(train, **changes)
     study.trains[training.name_of(other)] = other
     made = Model(name=training.name_of(other), bos=model.bos)
-    study.on_other_text[made.name] = made
+    study.trained_for_controls[made.name] = made
     return made
 
 
@@ -718,11 +725,17 @@ def _twin(model: Model, study: ResolvedStudy) -> Model:
 
 
 def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
-    """The model with the same change of its weights in another block, where one is named."""
+    """The model with the same change of its weights in another block, or trained there, where one
+    is named."""
+    train = study.trains.get(model.name)
+    part = Model(name=model.name, weights=Weights(of=train.only)) if train else model
     with suppress(AssayError):
-        if model.weights and study.frozen is None:
+        if part.weights and study.frozen is None:
             sizes = read_sizes(study.found(models.states(model)[0]).config)
-            return models.elsewhere(model, sizes["layers"])
+            there = models.elsewhere(part, sizes["layers"])
+            if train is None or there is None:
+                return there
+            return _trained_as(study, train, model, {"only": models.changes(there)[0].of})
     return None
 
 

@@ -637,6 +637,14 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model trained further: AdamW's weight decay: 0."""
     warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Of a model trained further: over how many steps the rate rises to its top: 0."""
+    only: str = ""
+    """Of a model trained further: what stands in the names of the weights that are trained, such as
+    "layers.9.mlp"; left out: all."""
+    rank: Few | None = None
+    """Of a model trained further: that of what is added to each linear map of the blocks (LoRA),
+    while all weights stay as they are."""
+    alpha: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """What is added counts alpha / rank times; left out: once."""
     seed: int = 0
     """What draws the start and the order of the texts."""
     per_seed: bool = False

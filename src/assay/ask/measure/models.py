@@ -184,7 +184,7 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
-            if _is_of(weights, name):
+            if is_of(weights.of, name):
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -210,10 +210,11 @@ def _order(weights: Weights, layers: int) -> list[int]:
     return order
 
 
-def _is_of(weights: Weights, name: str) -> bool:
-    """Whether a weight is changed, by its name; of "layers.1" block 1 has it, and not block 10."""
-    end = r"(?!\d)" if weights.of[-1:].isdecimal() else ""
-    return re.search(re.escape(weights.of) + end, name) is not None
+def is_of(part: str, name: str) -> bool:
+    """Whether a weight is of a part, by its name; of "layers.1" block 1 has it, and not block
+    10."""
+    end = r"(?!\d)" if part[-1:].isdecimal() else ""
+    return re.search(re.escape(part) + end, name) is not None
 
 
 def _quantised(
@@ -294,10 +295,10 @@ def check_weights(table: Model, folder: folders.ModelFolder) -> None:
         _order(w, folder.layers)
         if w.bits and w.per == "group":
             for name, shape in folder.shapes().items():
-                if _is_of(w, name) and len(shape) == 2 and all(n % w.group for n in shape):
+                if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
                     what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
                     raise DataError(f"{name} is {what}")
-        if names and not any(_is_of(w, name) for name in names):
+        if names and not any(is_of(w.of, name) for name in names):
             raise DataError(
                 f"no weight of {folder.name} has {w.of!r} in its name; {nearest(w.of, names)}"
             )
