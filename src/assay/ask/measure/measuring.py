@@ -286,7 +286,7 @@ def _opened(
     state = state if len(states) > 1 else 0
     name, table = models.located(folder, states[state]), models.at(table, state)
     if table.like:
-        about = table.bos, table.dtype, table.device, *models.changes(table)
+        about = table.bos, table.dtype, table.device, next(iter(models.changes(table)), None)
         model = models.untrained(name, seed, device, place, *about)
         return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
     model = models.as_it_is(name, device, table)

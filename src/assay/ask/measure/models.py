@@ -263,7 +263,7 @@ def elsewhere(table: Model, layers: int) -> Model | None:
 
 
 def _elsewhere(w: Weights, layers: int) -> Weights | None:
-    """The same change a third of the model away."""
+    """Move a change of weights a third of the model away; None where that cannot be."""
     if w.blocks or layers < 2:
         return None
     here, step = blocks_of(w), max(1, layers // 3)

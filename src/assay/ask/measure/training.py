@@ -34,7 +34,7 @@ Tick = Callable[[int, int], None]
 EACH = 16
 """Bytes of a weight, its gradient and what AdamW keeps of it."""
 FEW_LEARN = 6
-"""The same for each weight of a model of which few are trained."""
+"""Bytes of a weight of a model of which only a part, or LoRA, is trained."""
 PREFIX = "trained "
 """What the names of trained models begin with, in specs."""
 
