@@ -10,7 +10,10 @@ from naive_asking import READS, Naive, make, rows_of
 from assay.ask.measure import damage, measuring, models
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Model, Weights
-from assay.core.errors import DataError
+from assay.core.errors import AssayError, DataError
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
 from assay.subjects.folder import find
 
 KINDS = ["llama", "gemma3_text"]
@@ -103,3 +106,93 @@ def test_damage_takes_a_lead_to_0_and_no_further(lost, left):
     assert float((base + short).mean()) == pytest.approx(left)
     more = damage._short_of_zero(-loss, base.mean("prompt"), "prompt")  # which grows
     assert float((base + more).mean()) == pytest.approx(2 + lost)
+
+
+STUDY = """
+question = "Which neighbours can change places?"
+
+[[model]]
+name = "./base"
+
+[[model]]
+name = "./base"
+label = "swapped"
+weights = { swap = ["{block}", "{block+1}"] }
+sweep = { block = "0:4" }
+
+[[model]]
+name = "./base"
+label = "scaled"
+weights = { scale = "{s}", of = "layers.{n}." }
+sweep = { s = [0, 0.5, 1.0], n = [1, 3] }
+
+[[prompts]]
+rows = [{rows}]
+
+[[read]]
+name = "says"
+log_prob = [" a", " b"]
+
+[[claim]]
+text = "Blocks 1 and 2 can change places"
+holds = "abs(swapped.says[block=1] - main.says) < 2"
+threshold = "plan: two nats"
+
+[[claim]]
+text = "No swap of neighbours costs ten nats"
+holds = "max(mean(main.says) - mean(swapped.says), over=block) < 10"
+threshold = "plan: ten nats"
+
+[[estimate]]
+text = "What scaling does"
+value = "scaled.says - main.says"
+over = ["s", "n"]
+""".replace("{rows}", ", ".join(f'{{ text = "a b {n} is" }}' for n in range(20)))
+
+
+def test_a_sweep_of_weights_is_each_change_by_itself(folder, tmp_path):
+    (tmp_path / "base").symlink_to(folder)
+    (tmp_path / "sweeps.toml").write_text(STUDY)
+    result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(tmp_path / "sweeps.toml")))
+    assert not result.failed, result.failed
+    swapped, scaled = (result.arms[name].says for name in ("swapped", "scaled"))
+    assert swapped.dims == ("run", "block", "prompt")
+    assert scaled.sizes["s"] == 3 and scaled.n.values.tolist() == [1, 3]
+    for block in range(4):
+        naive = Naive(folder)
+        blocks = [*naive.model.model.layers]
+        blocks[block], blocks[block + 1] = blocks[block + 1], blocks[block]
+        naive.model.model.layers = torch.nn.ModuleList(blocks)
+        naive.model.config.use_cache = False
+        number = naive.reads("a b 7 is")[0]
+        assert float(swapped.sel(block=block)[0, 7]) == pytest.approx(number, abs=2e-4)
+    for n in (1, 3):
+        naive = Naive(folder)
+        with torch.no_grad():
+            for weight in naive.model.model.layers[n].parameters():
+                weight *= 0.5
+        number = naive.reads("a b 7 is")[0]
+        assert float(scaled.sel(s=0.5, n=n)[0, 7]) == pytest.approx(number, abs=2e-4)
+        assert np.array_equal(scaled.sel(s=1.0, n=n), result.arms["main"].says)
+    # a claim that names a level has its controls at that level alone, the swap of another pair
+    one, every = result.judged[0], result.judged[1]
+    assert {"swapped/untrained", "swapped/layer"} <= {*one.controls}
+    assert "swapped/layer" not in every.controls  # which has the pairs of the sweep again
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('sweep = { block = "0:4" }', "", "sweep does not"),
+        ('block = "0:4"', 'block = "0:4", other = [1]', "weights does not"),
+        ('"{block}", "{block+1}"', '"{block}", "{next}"', "names block|names next"),
+        ('block = "0:4"', 'block = "0:5"', "blocks 0 to 4"),
+        ("s = [0, 0.5, 1.0]", 's = [0, "half"]', "expected a number"),
+        ('[" a", " b"]', '[" a{n}", " b"]\nsweep = { n = [1] }', "dimension of that name"),
+    ],
+)
+def test_a_sweep_that_no_model_can_have_is_refused(folder, tmp_path, old, new, told):
+    (tmp_path / "base").symlink_to(folder)
+    (tmp_path / "sweeps.toml").write_text(STUDY.replace(old, new))
+    with pytest.raises(AssayError, match=told):
+        catalogue.find(str(tmp_path / "sweeps.toml"))

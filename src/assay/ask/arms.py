@@ -34,7 +34,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Diff, Intervention, Model, Positions, Probe, Train
+from assay.ask.tables import Diff, Intervention, Model, Plain, Positions, Probe, Train, Weights
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
@@ -132,6 +132,7 @@ def _ask_all(study: ResolvedStudy) -> None:
         taken_names = {p.unit: p.table.name for p in study.prompts.values()}
         taken_names |= {d: p.table.name for p in study.prompts.values() for d in p.dims()}
         taken_names |= dict.fromkeys(("run", "seed"), "each run")
+        taken_names |= {d: m.label or m.name for m in study.models for d in m.sweep}
         reads.check_sweeps(tables.read, taken_names, tables.intervene)
     study.prompts[damage.SENTENCES] = damage.plain_sentences()
     for m, model in enumerate(study.models):
@@ -242,6 +243,10 @@ def _refuse_latents(study: ResolvedStudy) -> None:
 def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> list[Part]:
     """The arms of a probe in a model; before the first of a study that reads nothing else what
     it takes to be better than: the most frequent label."""
+    if model.sweep:
+        raise DataError(
+            f"{table.name}: a probe reads one model, and {model.label} sweeps its weights"
+        )
     source = study.prompts_called(table.prompts) if table.prompts else study.first
     test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
     frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
@@ -350,12 +355,14 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
         known += [ELSEWHERE] if there else []
         known += [DAMAGE] if model.weights and study.frozen is None else []
         near = chosen(main, known, model.controls)
-    twin = _untwinned(model) if model.like else _twin(model, study)
+    named = _at_named_levels(tables, main, model)
+    there = there and models.only(there, named.sweep)
+    twin = _untwinned(named) if model.like else _twin(named, study)
     for control in near:
         if control in (DAMAGE, OTHER_TEXT):
-            _add_unrelated(study, main, control, dataclasses.replace(study.task(model)))
+            _add_unrelated(study, main, control, study.task(named))
             continue
-        other = there if there and control == ELSEWHERE else model
+        other = there if there and control == ELSEWHERE else named
         task = study.task(twin if control in (TWIN, TRAINED) else other)
         task = dataclasses.replace(task, start=start if control == CHANGED else None)
         _add_control(study, main, control, task)
@@ -363,6 +370,8 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
         with text.located("intervene", i):
             interventions.check(table, tables.direction)
             table = interventions.expanded(table, tables.direction)
+            if both := sorted({*table.sweep} & {*model.sweep}):
+                raise DataError(f"{table.name} and its model both sweep {both[0]}; rename one slot")
             task = study.task(model, msgspec.structs.replace(table, damage=""))
             _add_changed(study, f"{prefix}{table.name}", table, task)
 
@@ -474,12 +483,14 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     )
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
         known += [DAMAGE, OTHER_TEXT]
-    there = None
-    if table is None and second.weights and study.frozen is None:
-        there = _elsewhere(study, second)
-        known += [DAMAGE, *([ELSEWHERE] if there else [])]
+    there = _elsewhere(study, second) if table is None else None
+    known += [DAMAGE] if table is None and second.weights and study.frozen is None else []
+    known += [ELSEWHERE] if there else []
     if table and DAMAGE in controls.of_intervention(table, study.text.study.direction):
         known += [DAMAGE]
+    first, second = (_at_named_levels(study.text.study, name, m) for m in (first, second))
+    task = dataclasses.replace(task, model=second, less=first)
+    there = there and models.only(there, second.sweep)
     for control in chosen(name, known, diff.controls):
         if control in (DAMAGE, OTHER_TEXT):
             _add_unrelated(study, name, control, task, _unrelated(study, diff))
@@ -619,7 +630,7 @@ def _add_unrelated(
     if train is not None and not task.intervention and task.less is None:
         fields["start"] = study.start_of(task.model)
     elif task.model.weights and not task.intervention:
-        fields["start"] = msgspec.structs.replace(task.model, weights=None)
+        fields["start"] = msgspec.structs.replace(task.model, weights=None, sweep={})
     made = DamageTask(**fields)
     if not name and not _reads_sentences(study, task.model):
         _leave_out(study, label, "the model reads fewer tokens at once than a plain sentence has")
@@ -663,10 +674,18 @@ def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
 
 def _on_other_text(study: ResolvedStudy, train: Train, name: str, model: Model) -> Model:
     """A model that is trained as another one is, but on unrelated prompts."""
-    other = msgspec.structs.replace(train, prompts=name, text="", damage="", controls=None)
+    changes = {"prompts": name, "text": "", "damage": "", "controls": None}
+    return _trained_as(study, train, model, changes)
+
+
+def _trained_as(
+    study: ResolvedStudy, train: Train, model: Model, changes: Mapping[str, Any]
+) -> Model:
+    """A model that is trained as another one is, but for these fields."""
+    other = msgspec.structs.replace(train, **changes)
     study.trains[training.name_of(other)] = other
     made = Model(name=training.name_of(other), bos=model.bos)
-    study.on_other_text[made.name] = made
+    study.trained_for_controls[made.name] = made
     return made
 
 
@@ -683,6 +702,24 @@ def _model(study: ResolvedStudy, i: int, name: str) -> Model:
 def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | None) -> Task:
     """What a control of an arm measures: the levels that claims name, where all that read the arm
     name one; of what was frozen with all levels, all."""
+    if (table := task.intervention) is None:
+        return task
+    asked = json.loads(json.dumps(stated(table)))
+    if frozen and (frozen.get("intervention") or {}).get("sweep") == asked.get("sweep"):
+        return task
+    sweep = _named_levels(study, arm, table.sweep)
+    return dataclasses.replace(task, intervention=msgspec.structs.replace(table, sweep=sweep))
+
+
+def _at_named_levels(study: Study, arm: str, model: Model) -> Model:
+    """A model at those levels of its weights that the claims about an arm name."""
+    return models.only(model, _named_levels(study, arm, model.sweep))
+
+
+def _named_levels(
+    study: Study, arm: str, sweep: Mapping[str, tuple[Plain, ...]]
+) -> dict[str, tuple[Plain, ...]]:
+    """The levels of a sweep that claims name, where all that read the arm name one; else all."""
     columns: list[Column] = []
     for entry in study.claim:
         with suppress(AssayError):  # reported where it is read
@@ -691,18 +728,14 @@ def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | Non
     others += [word for e in study.estimate for word in [e.value] if f"{arm}/" in word]
     others += [c.arm for c in columns if c.arm and c.arm.startswith(f"{arm}/")]
     own = [c for c in columns if c.arm in (None, arm)]
-    table = task.intervention
-    if table is None or not own or any(arm in name for name in others):
-        return task
-    asked = json.loads(json.dumps(stated(table)))
-    if frozen and (frozen.get("intervention") or {}).get("sweep") == asked.get("sweep"):
-        return task
-    sweep = dict(table.sweep)
-    for dim, levels in table.sweep.items():
+    narrow = dict(sweep)
+    if not own or any(arm in name for name in others):
+        return narrow
+    for dim, levels in sweep.items():
         named = {c.place(dim, x, levels) for c in own for d, x in c.levels if d == dim}
         if named and all(dim in dict(c.levels) for c in own):
-            sweep[dim] = tuple(levels[i] for i in sorted(named))
-    return dataclasses.replace(task, intervention=msgspec.structs.replace(table, sweep=sweep))
+            narrow[dim] = tuple(levels[i] for i in sorted(named))
+    return narrow
 
 
 def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
@@ -733,11 +766,17 @@ def _twin(model: Model, study: ResolvedStudy) -> Model:
 
 
 def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
-    """The model with the same change of its weights in another block, where one is named."""
+    """The model with the same change of its weights in another block, or trained there, where one
+    is named."""
+    train = study.trains.get(model.name)
+    part = Model(name=model.name, weights=Weights(of=train.only)) if train else model
     with suppress(AssayError):
-        if model.weights and study.frozen is None:
+        if part.weights and study.frozen is None:
             sizes = read_sizes(study.found(models.states(model)[0]).config)
-            return models.elsewhere(model, sizes["layers"])
+            there = models.elsewhere(part, sizes["layers"])
+            if train is None or there is None:
+                return there
+            return _trained_as(study, train, model, {"only": models.changes(there)[0].of})
     return None
 
 

@@ -165,15 +165,18 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     """Give the controls of an arm that mostly repeat the changes of a sweep, of which a statement
     takes an extreme: those at other layers, where most blocks a third of the model away from those
     that are swept are swept, too; and other heads, where most heads of the same blocks are."""
-    table, parsed = part.task.intervention, read.parsed
+    table, model, parsed = part.task.intervention, part.task.model, read.parsed
+    by = table or model
     free = [t for t in parsed.together if not in_order(asked, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
     ranges = {x for c in parsed.columns for x in c.ranges}
     beside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
-    if table is None or not over & {*table.sweep} or table.controls is not None or beside:
+    if not over & {*by.sweep} or by.controls is not None or beside:
         return ()
-    sizes = read_sizes(asked.shaped_as(part.task.model).config)
+    sizes = read_sizes(asked.shaped_as(model).config)
+    if table is None:
+        return _most_away({n for w in models.changes(model) for n in models.blocks_of(w)}, sizes)
     points = [
         point
         for point in interventions.points(table)
@@ -185,7 +188,12 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     if heads:
         count = sizes.get("h", math.inf) * len({head.partition(".")[0] for head in heads})
         return (HEADS, BLOCKED_HEADS) if len(heads) > count / 2 else ()
-    blocks = {n for t in tables for n in interventions.blocks_of(t)}
+    return _most_away({n for t in tables for n in interventions.blocks_of(t)}, sizes)
+
+
+def _most_away(blocks: Collection[int], sizes: Mapping[str, int]) -> tuple[Control, ...]:
+    """The controls at other layers, where most blocks a third of the model away from these are
+    among them, or about the same; else none."""
     if len(blocks) < 2:
         return ()
     layers = sizes["layers"]
@@ -255,7 +263,7 @@ def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     about = by_label.get(main)
     if asked.frozen is not None or about is None or not about.model.weights:
         return ()
-    before = msgspec.structs.replace(about.model, weights=None, label="", controls=None)
+    before = msgspec.structs.replace(about.model, weights=None, sweep={}, label="", controls=None)
     return tuple(
         arm
         for arm, task in by_label.items()
@@ -648,7 +656,7 @@ def is_of_nothing(
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:
             return False
-        swept = task.intervention.sweep if task.intervention else {}
+        swept = task.intervention.sweep if task.intervention else task.model.sweep
         levels = len({c.name for c in columns}) == 1 < len(columns) and all(
             dim in swept for c in columns for dim, _ in c.levels
         )

@@ -181,7 +181,7 @@ def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | Non
     """How a model is trained further, with its text where it lies: from which folder, on which
     prompts, and whether texts begin with a BOS."""
     table = study.located(study.trains[name])
-    known = (*study.models, *study.on_other_text.values())
+    known = (*study.models, *study.trained_for_controls.values())
     bos = next(m.bos for m in known if m.name == name)
     return table, study.folder_of(name), study.prompts.get(table.prompts), bos
 

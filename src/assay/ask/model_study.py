@@ -35,7 +35,7 @@ from assay.ask.part import AskedSpec, Part, ReadingsSpec
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model
 from assay.ask.text import Text
-from assay.controls.table import OTHER_TEXT
+from assay.controls.table import ELSEWHERE, OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -297,7 +297,7 @@ def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
         reading = engine(task).seconds(task, size, runs)
         if not isinstance(task, SaeTask):
             reading *= PROBED if isinstance(task, ProbeTask) else PROMPTED
-        new = not part.of or part.control == OTHER_TEXT
+        new = not part.of or part.control in (OTHER_TEXT, ELSEWHERE)
         if new and (table := asked.trains.get(states[0])):
             table = training.usual(table)
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)

@@ -18,6 +18,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
 from assay.controls.table import TOKEN, Control, in_words
+from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.scopes import listed
 from assay.core.spec import Spec, SpecMap, changed
@@ -209,5 +210,7 @@ def model_phrase(model: Model) -> str:
         return f"the untrained twin of {states}" if model.like else states
     named = model_in_words(model.like or model.name)
     changed = models.reweighted_in_words(model)
+    if model.sweep and len(levels := changed.split("; ")) > 1:
+        changed = f"{levels[0]} to {levels[-1]} ({counted(len(levels), 'level')})"
     twin = "the untrained twin of " if model.like else ""
     return f"{twin}{named}{f' with {changed}' if changed else ''}"

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +19,15 @@ from assay.subjects.sizes import read_sizes
 
 _RANGE, LEVELS = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?(?::(\d{1,9}))?"), 10_000
 """A range of whole numbers, without its end; and how many levels are written out at most."""
+_SLOT = re.compile(r"\{(\w+)([+-]\d+)?\}")
+"""A slot of a change of weights, to which a number may be added, as in {layer+1}."""
 
 
 def spell(path: Path, table: Mapping[str, Any]) -> None:
     """Write out, in the tables of a study, the levels of each sweep that is a range, the blocks in
     which attention is blocked, and the tokens of a position. Raises: ExperimentError for a range
     without an end where it is not known how many blocks or heads there are."""
-    for kind in ("direction", "intervene", "read", "probe"):
+    for kind in ("model", "direction", "intervene", "read", "probe"):
         entries = table.get(kind)
         for entry in entries if isinstance(entries, list) else ():
             held = entry if isinstance(entry, dict) else {}
@@ -42,6 +46,42 @@ def spell(path: Path, table: Mapping[str, Any]) -> None:
                 if isinstance(levels := of.get(name), str) and _RANGE.fullmatch(levels):
                     counted = "layers" if of is block else _counted(name, words)
                     of[name] = _spelled(levels, name, counted, path, table)
+            if kind == "model" and isinstance(held.get("weights"), dict):
+                held["weights"] = _weights_of(held["weights"], sweep, path)
+
+
+def _weights_of(weights: Mapping[str, Any], sweep: Mapping[str, Any], path: Path) -> Any:
+    """The changes of weights that a change with slots means, one for each level of a sweep. Raises:
+    ExperimentError for a slot without levels, or levels without a slot."""
+    named = {m[1] for m in _SLOT.finditer(json.dumps(weights))}
+    if lost := sorted(named ^ {*sweep}):
+        has, lacks = ("weights", "sweep") if lost[0] in named else ("sweep", "weights")
+        raise ExperimentError(
+            f"{path}: {has} of a model names {lost[0]}, and {lacks} does not; write both, as in "
+            'weights = { swap = ["{layer}", "{layer+1}"] } with sweep = { layer = "0:29" }'
+        )
+    every = [v if isinstance(v, list) else [v] for v in sweep.values()]
+    if math.prod(map(len, every)) > LEVELS:
+        raise ExperimentError(f"{path}: a sweep of weights has more than {LEVELS:,} levels")
+    points = (dict(zip(sweep, levels, strict=True)) for levels in itertools.product(*every))
+    return [_filled(weights, point) for point in points] if sweep else weights
+
+
+def _filled(value: Any, point: Mapping[str, Any]) -> Any:
+    """What a value has with its slots filled: one alone by its level, also with a number added."""
+    if isinstance(value, dict):
+        return {key: _filled(v, point) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, point) for v in value]
+
+    def level(slot: re.Match[str]) -> Any:
+        x = point[slot[1]]
+        return x + int(slot[2] or 0) if isinstance(x, int) else x
+
+    if not isinstance(value, str):
+        return value
+    alone = _SLOT.fullmatch(value)
+    return level(alone) if alone else _SLOT.sub(lambda slot: str(level(slot)), value)
 
 
 def _spelled(levels: str, name: str, of: str, path: Path, table: Mapping[str, Any]) -> list[int]:
@@ -66,7 +106,9 @@ def _spelled(levels: str, name: str, of: str, path: Path, table: Mapping[str, An
 def _counted(slot: str, words: str) -> str:
     """What a slot numbers in the texts of a table: blocks or the heads of one; "" for anything
     else."""
-    if re.search(rf'blocks\.{{{slot}}}|"{{{slot}}}\.|"layers": \["{{{slot}}}"\]', words):
+    if re.search(
+        rf'(blocks|layers)\.{{{slot}}}|"{{{slot}}}\.|"(layers|swap)": \["{{{slot}}}"', words
+    ):
         return "layers"
     return "h" if re.search(rf'"(pattern|heads)": \[?"[^\]]*\.{{{slot}}}"', words) else ""
 

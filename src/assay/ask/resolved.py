@@ -47,7 +47,7 @@ class ResolvedStudy:
         }
         self.saes = _dictionaries(text)  # with all that they leave out
         self.models, self.parts, self.remarks = _models(text), list[Part](), list[str]()
-        self.frozen, self.on_other_text = frozen_arms(text.path), dict[str, Model]()
+        self.frozen, self.trained_for_controls = frozen_arms(text.path), dict[str, Model]()
         self.prompts: dict[str, PromptSet] = {}
         if not self.models:
             return

@@ -81,13 +81,21 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What it computes in: float32 (left out), bfloat16 or float16."""
     device: str = ""
     """Where it is, such as cuda:1; auto spreads it over all GPUs; left out: where the run is."""
-    weights: Weights | None = None
-    """A change of its weights, such as { round = 3 } or { scale = 0.9, of = "layers.9.mlp" }."""
+    weights: Weights | tuple[Weights, ...] | None = None
+    """A change of its weights, such as { round = 3 } or { scale = 0.9, of = "layers.9.mlp" }; in a
+    sweep one with slots, such as { swap = ["{layer}", "{layer+1}"] }, or a list of changes, one for
+    each level."""
+    sweep: Mapping[str, tuple[Plain, ...]] = {}
+    """Levels of the slots of `weights`, such as { layer = "0:29" }: each makes a model."""
     bos: bool | None = None
     """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
     controls: tuple[str, ...] | None = None
     """The near controls of claims about the model as it is; left out: untrained; of a pattern heads
     and, where `to` is a slot, position; where rows have different answers, unrelated."""
+
+    def __hash__(self) -> int:
+        """All but the levels, which are a mapping, and have no hash."""
+        return hash((self.name, self.label, self.like, self.checkpoints, self.weights))
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -676,6 +684,14 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model trained further: AdamW's weight decay: 0."""
     warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Of a model trained further: over how many steps the rate rises to its top: 0."""
+    only: str = ""
+    """Of a model trained further: what stands in the names of the weights that are trained, such as
+    "layers.9.mlp"; left out: all."""
+    rank: Few | None = None
+    """Of a model trained further: that of what is added to each linear map of the blocks (LoRA),
+    while all weights stay as they are."""
+    alpha: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """What is added counts alpha / rank times; left out: once."""
     seed: int = 0
     """What draws the start and the order of the texts."""
     per_seed: bool = False

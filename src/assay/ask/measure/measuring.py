@@ -292,9 +292,10 @@ def _opened(
     """A model, as it is or untrained, and what its activations are known by; of one that has no
     other states, the one that it has."""
     states = models.states(table)
-    name = models.located(folder, states[state if len(states) > 1 else 0])
+    state = state if len(states) > 1 else 0
+    name, table = models.located(folder, states[state]), models.at(table, state)
     if table.like:
-        about = table.bos, table.dtype, table.device, table.weights
+        about = table.bos, table.dtype, table.device, next(iter(models.changes(table)), None)
         model = models.untrained(name, seed, device, place, *about)
         return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
     model = models.as_it_is(name, device, table)

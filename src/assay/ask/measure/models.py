@@ -3,8 +3,10 @@ two of them shuffled."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -16,10 +18,11 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.tables import DType, Model, Weights
+from assay.ask.tables import DType, Model, Plain, Weights
 from assay.core import rng
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
+from assay.core.nouns import counted
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.adapters import BETWEEN
@@ -32,8 +35,33 @@ DIM = "checkpoint"
 
 
 def states(model: Model) -> tuple[str, ...]:
-    """The models that a table opens: the states of a training, or the one that it names."""
-    return model.checkpoints or (model.like or model.name,)
+    """The models that a table opens: the states of a training, or the one that it names, once for
+    each change of its weights."""
+    return model.checkpoints or (model.like or model.name,) * max(1, len(changes(model)))
+
+
+def changes(model: Model) -> tuple[Weights, ...]:
+    """The changes of a model's weights: one, in a sweep one for each level, or none."""
+    if model.weights is None:
+        return ()
+    return model.weights if isinstance(model.weights, tuple) else (model.weights,)
+
+
+def at(model: Model, state: int) -> Model:
+    """A model at one level of the sweep of its weights."""
+    if not model.sweep:
+        return model
+    return msgspec.structs.replace(model, weights=changes(model)[state], sweep={})
+
+
+def only(model: Model, sweep: Mapping[str, tuple[Plain, ...]]) -> Model:
+    """A model at some of the levels of the sweep of its weights."""
+    if not model.sweep:
+        return model
+    pairs = zip(itertools.product(*model.sweep.values()), changes(model), strict=True)
+    some = {*itertools.product(*(sweep[name] for name in model.sweep))}
+    kept = tuple(change for levels, change in pairs if levels in some)
+    return msgspec.structs.replace(model, weights=kept, sweep=sweep)
 
 
 def check(model: Model) -> None:
@@ -42,15 +70,7 @@ def check(model: Model) -> None:
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"give one of name, like and checkpoints for a model, got {got}")
-    if (w := model.weights) and not model.name:
-        raise DataError("weights changes those of the model under name, and this one has no name")
-    if w and w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks):
-        raise DataError(
-            "weights changes nothing here: write { round = 3 }, { bits = 4 }, "
-            "{ swap = [10, 11] }, or a scale other than 1, as { scale = 0.9 }"
-        )
-    if w and w.swap and (w.blocks or w.swap[0] == w.swap[1]):
-        raise DataError("swap is of two different blocks, such as [10, 11], in place of blocks")
+    _check_changes(model)
     if model.base and not model.name:
         raise DataError("a base belongs to the name of an adapter's folder")
     if model.like and (model.dtype or model.device):
@@ -59,12 +79,37 @@ def check(model: Model) -> None:
         raise DataError("the checkpoints are states of one training, each of them once")
 
 
-def levels(model: Model) -> dict[str, list[int | str]]:
+def _check_changes(model: Model) -> None:
+    """Refuse changes of weights that are none, or not as many as the levels. Raises: DataError."""
+    every, count = changes(model), math.prod(map(len, model.sweep.values()))
+    if every and not model.name:
+        raise DataError("weights changes those of the model under name, and this one has no name")
+    if model.sweep and not every:
+        raise DataError(
+            "sweep repeats a change of weights, and there is none: write weights = "
+            '{ swap = ["{layer}", "{layer+1}"] }'
+        )
+    if isinstance(model.weights, tuple) and len(every) != (count if model.sweep else 0):
+        raise DataError(
+            f"weights has {counted(len(every), 'change')}, and the sweep "
+            f"{counted(count if model.sweep else 0, 'level')}: give one change for each level"
+        )
+    for w in every:
+        if w.swap and (w.blocks or (w.swap[0] == w.swap[1] and not model.sweep)):
+            raise DataError("swap is of two different blocks, such as [10, 11], in place of blocks")
+    if every and all(w == Weights(of=w.of, per=w.per, group=w.group) for w in every):
+        raise DataError(
+            "weights changes nothing here: write { round = 3 }, { bits = 4 }, "
+            "{ swap = [10, 11] }, or a scale other than 1, as { scale = 0.9 }"
+        )
+
+
+def levels(model: Model) -> dict[str, list[Plain]]:
     """The dimension of a training's states with its levels: the steps, where all names end in
-    one, such as ./step-100; else the names, of folders the last part. Nothing of a model that is no
-    training."""
+    one, such as ./step-100; else the names, of folders the last part; or the levels of the sweep of
+    its weights. Nothing of any other model."""
     if not model.checkpoints:
-        return {}
+        return {name: [*values] for name, values in model.sweep.items()}
     steps = [re.search(r"(\d+)/?$", name) for name in model.checkpoints]
     numbers = [int(m[1]) for m in steps if m]
     if len(set(numbers)) == len(model.checkpoints):
@@ -102,9 +147,9 @@ def as_it_is(name: str, device: str, table: Model) -> Pretrained:
     """Open the model in a folder as its table says: where, in what it computes, with which change
     of its weights, and whether its texts begin with a BOS."""
     about = name, table.device or device, folders.find(name).fingerprint
-    if table.weights is None:
+    if not (change := changes(table)):
         return _beginning(opened(*about, table.dtype), table.bos)
-    return _beginning(_reweighted(*about, table.dtype, table.weights), table.bos)
+    return _beginning(_reweighted(*about, table.dtype, change[0]), table.bos)
 
 
 def said(table: Model) -> str:
@@ -139,7 +184,7 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
-            if _is_of(weights, name):
+            if is_of(weights.of, name):
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -165,10 +210,11 @@ def _order(weights: Weights, layers: int) -> list[int]:
     return order
 
 
-def _is_of(weights: Weights, name: str) -> bool:
-    """Whether a weight is changed, by its name; of "layers.1" block 1 has it, and not block 10."""
-    end = r"(?!\d)" if weights.of[-1:].isdecimal() else ""
-    return re.search(re.escape(weights.of) + end, name) is not None
+def is_of(part: str, name: str) -> bool:
+    """Whether a weight is of a part, by its name; of "layers.1" block 1 has it, and not block
+    10."""
+    end = r"(?!\d)" if part[-1:].isdecimal() else ""
+    return re.search(re.escape(part) + end, name) is not None
 
 
 def _quantised(
@@ -187,9 +233,13 @@ def _quantised(
 
 
 def reweighted_in_words(table: Model) -> str:
-    """Say how the weights of a model are changed; "" where they are not."""
-    if (w := table.weights) is None:
-        return ""
+    """Say how the weights of a model are changed, at each level of a sweep; "" where they are
+    not."""
+    return "; ".join(_in_words(w) or "unchanged" for w in changes(table))
+
+
+def _in_words(w: Weights) -> str:
+    """Say how weights are changed; "" where they are not."""
     ways = [f"times {w.scale:g}"] if w.scale != 1 else []
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
     each = f"{w.group} weights" if w.per == "group" else w.per
@@ -203,42 +253,55 @@ def reweighted_in_words(table: Model) -> str:
 
 
 def elsewhere(table: Model, layers: int) -> Model | None:
-    """Make the same change of weights a third of the model away; None where it names no one
-    block, and swaps no two."""
-    if (w := table.weights) is None or w.blocks or layers < 2:
+    """Make the same change of weights a third of the model away, at each level of a sweep; None
+    where it names no one block, and swaps no two."""
+    moved = [_elsewhere(w, layers) for w in changes(table)]
+    if not moved or None in moved:
         return None
-    block = re.search(r"(?<=\.)\d+(?=\.|$)", w.of)
-    here = w.swap or ((int(block[0]),) if block else ())
-    step = max(1, layers // 3)
+    weights: Any = tuple(moved) if table.sweep else moved[0]
+    return msgspec.structs.replace(table, weights=weights)
+
+
+def _elsewhere(w: Weights, layers: int) -> Weights | None:
+    """Move a change of weights a third of the model away; None where that cannot be."""
+    if w.blocks or layers < 2:
+        return None
+    here, step = blocks_of(w), max(1, layers // 3)
     moves = [n for n in range(-max(here, default=0), layers) if not {*here} & {x + n for x in here}]
     moves = [n for n in moves if all(0 <= x + n < layers for x in here)]
     if not here or not moves:
         return None
     move = min(moves, key=lambda n: (abs(abs(n) - step), n < 0))
     if w.swap:
-        changes: dict[str, Any] = {"swap": (w.swap[0] + move, w.swap[1] + move)}
-    else:
-        assert block is not None
-        of = f"{w.of[: block.start()]}{here[0] + move}{w.of[block.end() :]}"
-        changes = {"of": of}
-    return msgspec.structs.replace(table, weights=msgspec.structs.replace(w, **changes))
+        return msgspec.structs.replace(w, swap=(w.swap[0] + move, w.swap[1] + move))
+    return msgspec.structs.replace(w, of=_BLOCK.sub(str(here[0] + move), w.of, count=1))
+
+
+_BLOCK = re.compile(r"(?<=\.)\d+(?=\.|$)")
+"""The number of a block in a part of the names of weights."""
+
+
+def blocks_of(w: Weights) -> tuple[int, ...]:
+    """The one block of which weights are changed, or the two that are swapped; () where a change
+    names none."""
+    block = _BLOCK.search(w.of)
+    return w.swap or ((int(block[0]),) if block else ())
 
 
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     """Refuse a change of weights of which the model has none. Raises: DataError."""
-    if table.weights is None:
-        return
-    _order(table.weights, folder.layers)
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
-    if (w := table.weights).bits and w.per == "group":
-        for name, shape in folder.shapes().items():
-            if _is_of(w, name) and len(shape) == 2 and all(n % w.group for n in shape):
-                raise DataError(f"{name} is {shape[0]} × {shape[1]}, which {w.group} do not divide")
-    if names and not any(_is_of(w, name) for name in names):
-        raise DataError(
-            f"no weight of {folder.name} has {table.weights.of!r} in its name; "
-            f"{nearest(table.weights.of, names)}"
-        )
+    for w in changes(table):
+        _order(w, folder.layers)
+        if w.bits and w.per == "group":
+            for name, shape in folder.shapes().items():
+                if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
+                    what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
+                    raise DataError(f"{name} is {what}")
+        if names and not any(is_of(w.of, name) for name in names):
+            raise DataError(
+                f"no weight of {folder.name} has {w.of!r} in its name; {nearest(w.of, names)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -266,10 +329,10 @@ class AsTheyAre:
 
     def _first(self) -> Iterator[tuple[str, Model]]:
         names = [
-            (located(self.folder, name), table)
+            (located(self.folder, name), at(table, n))
             for table in self.tables
             if not table.like
-            for name in states(table)
+            for n, name in enumerate(states(table))
         ]
         return iter(names[:OPEN])
 

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import models
+from assay.ask.measure import adapting, models
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
-from assay.ask.tables import Model, Train
+from assay.ask.tables import Model, Train, Weights
 from assay.core import compute, rng
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
@@ -33,6 +33,8 @@ from assay.subjects.sizes import Regime, regime
 Tick = Callable[[int, int], None]
 EACH = 16
 """Bytes of a weight, its gradient and what AdamW keeps of it."""
+FEW_LEARN = 6
+"""Bytes of a weight of a model of which only a part, or LoRA, is trained."""
 PREFIX = "trained "
 """What the names of trained models begin with, in specs."""
 
@@ -59,6 +61,14 @@ class OtherwiseTunedSpec(TunedSpec):
     warmup: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdaptedSpec(TunedSpec):
+    """What a model was trained from, and how, where not all of its weights are trained."""
+
+    how: str
+    """What else its table says, as JSON."""
+
+
 def kind_of(table: Train) -> str:
     """What a table trains: "dictionary", "tuned", a model further, or "small", one from nothing."""
     if table.site or table.dictionary:
@@ -76,6 +86,9 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "lr": 1e-4,
         "decay": 0.0,
         "warmup": 0,
+        "only": "",
+        "rank": None,
+        "alpha": None,
         "controls": None,
         "damage": "",
     },
@@ -150,6 +163,8 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
         yield "text", f"give one of prompts and text for {table.name!r} to learn; got {got}"
+    if table.alpha and not table.rank:
+        yield "alpha", f"alpha is of LoRA: write the rank of {table.name!r} too, as in rank = 4"
     for field in ("tokens", "context") if kind == "dictionary" and table.prompts else ():
         if getattr(table, field):
             yield field, f"{field} is of a text, and {table.name!r} learns whole prompts"
@@ -201,9 +216,14 @@ def spec(
         context=table.context,
         lr=table.lr,
     )
+    said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+    if more := {f: x for f in ("only", "rank", "alpha") if (x := getattr(table, f))}:
+        part = Model(name=start, weights=Weights(of=table.only))
+        models.check_weights(part, folders.find(start, bos))
+        more |= {"decay": table.decay or 0.0, "warmup": table.warmup or 0}
+        return AdaptedSpec(**said, how=json.dumps(more, sort_keys=True))
     if not (table.decay or table.warmup):
         return usually
-    said = {f.name: getattr(usually, f.name) for f in fields(usually)}
     return OtherwiseTunedSpec(**said, decay=table.decay or 0.0, warmup=table.warmup or 0)
 
 
@@ -216,7 +236,9 @@ def in_words(table: Train) -> str:
     """Name a trained model in a sentence."""
     table = usual(table)
     whose = table.of or f"{table.layers}-block GPT-2 of width {table.d}"
-    return f"{whose} after {table.steps} steps on {table.prompts or table.text}"
+    how = f" by LoRA of rank {table.rank}" if table.rank else ""
+    how += f" of {table.only} alone" if table.only else ""
+    return f"{whose} after {table.steps} steps{how} on {table.prompts or table.text}"
 
 
 def name_of(table: Train) -> str:
@@ -235,9 +257,10 @@ def train(
 ) -> None:
     """Train a copy of the model in a folder, and write it to another one.
 
-    Full weights by AdamW (β .9 and .999), mean loss of the next token over a batch,
-    gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
-    Raises: ModelError where memory is short, DataError where the loss is not finite."""
+    All weights, or those that the table names, by AdamW (β .9 and .999), mean loss of the next
+    token over a batch, gradients clipped at norm 1, no dropout. Every text is read once before any
+    is read again. Raises: ModelError where memory is short, DataError where the loss is not
+    finite."""
     from safetensors.torch import save_file
 
     table = usual(table)
@@ -246,11 +269,14 @@ def train(
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
-    whole = EACH, compute.free_memory(), f"the training of {table.name}"
+    each = FEW_LEARN if table.rank or table.only else EACH
+    whole = each, compute.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
-    model: Any = load(start, device, apart=True).model.requires_grad_(True)
+    opened = load(start, device, apart=True)
+    learned, merge = adapting.learnable(table, opened)
+    model: Any = opened.model
     decay, warmup = table.decay or 0.0, table.warmup or 0
-    optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=decay)
+    optimiser = torch.optim.AdamW(learned, lr=table.lr, weight_decay=decay)
     for step in range(table.steps):
         for group in optimiser.param_groups:
             rising = min(1.0, (step + 1) / (warmup + 1))
@@ -264,9 +290,10 @@ def train(
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         tick(step + 1, table.steps)
+    merge()
     shutil.copy(folder.path / "config.json", path / "config.json")
     folders.copy_beside(folder, path)
     weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}

@@ -1,0 +1,68 @@
+"""Adapting: which weights a training changes: all of a model, those that a text names, or low-rank
+additions to linear maps of its blocks (LoRA)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from assay.ask.measure import models
+from assay.ask.tables import Train
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
+
+
+def learnable(table: Train, model: Pretrained) -> tuple[list[Any], Callable[[], None]]:
+    """Give the parameters that a training learns, and what puts them into the weights of the model
+    afterwards. Raises: DataError where LoRA finds no linear map."""
+    network = model.model.requires_grad_(False)
+    if not table.rank:
+        named = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
+        return [p.requires_grad_(True) for p in named], lambda: None
+    within = {id(module) for block in model.blocks for module in block.modules()}
+    maps = [
+        module
+        for name, module in network.named_modules()
+        if id(module) in within and models.is_of(table.only, f"{name}.weight")
+        if isinstance(module, torch.nn.Linear) or _is_turned(module)
+    ]
+    if not maps:
+        raise DataError(f"{table.only} has no linear map in a block, to which LoRA could add one")
+    added = [_added(table, n, module) for n, module in enumerate(maps)]
+
+    def merge() -> None:
+        for _, merge_one in added:
+            merge_one()
+
+    return [p for pair, _ in added for p in pair], merge
+
+
+def _is_turned(module: Any) -> bool:
+    """Whether a linear map has its output channels last, as those of GPT-2 do."""
+    return type(module).__name__ == "Conv1D"
+
+
+def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], None]]:
+    """Add a map of low rank to a linear one.
+
+    Formula: y = x Wᵀ + α/r · x Aᵀ Bᵀ, A [r, in] uniform within ±1/√in, B [out, r] zero
+    Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021
+    """
+    assert table.rank
+    weight = module.weight.T if _is_turned(module) else module.weight
+    high, wide = weight.shape
+    drawn = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
+    A = torch.nn.Parameter(torch.from_numpy((2 * drawn - 1) / wide**0.5).to(weight))
+    B = torch.nn.Parameter(weight.new_zeros(high, table.rank))
+    scale = (table.alpha or table.rank) / table.rank
+    hook = module.register_forward_hook(lambda _, given, y: y + scale * (given[0] @ A.T @ B.T))
+
+    def merge() -> None:
+        hook.remove()
+        weight.detach().add_(scale * (B @ A).detach())
+
+    return [A, B], merge
