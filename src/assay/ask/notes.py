@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.ask import comparing, selection
-from assay.ask.measure import choosing, controls, directions, interventions, prompts, reads
+from assay.ask.measure import (
+    choosing,
+    controls,
+    directions,
+    interventions,
+    probe_tasks,
+    prompts,
+    reads,
+)
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -115,7 +123,9 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     trained = isinstance(task, Task) and task.model.name in questions.trains
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
-        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if probes[1:] else 0.5)
+        learns_nothing = comparing.worked_out(
+            parsed.walk, lambda c: probe_tasks.nothing(c.name, 0.75 if probes[1:] else 0.5)
+        )
         true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and len(probes) > 1:
             yield (

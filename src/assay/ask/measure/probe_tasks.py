@@ -16,6 +16,8 @@ from jaxtyping import Int
 
 from assay.ask.measure import interventions
 from assay.ask.measure.directions import LEARNED, way_of
+from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.measure.tasks import Task, stated
@@ -28,9 +30,10 @@ from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 
-KINDS = ("ridge", "logistic", "difference", "sparse", "attention")
-SWEPT = ("site", "test_site", "position", "k", "dictionary")
+KINDS = ("ridge", "logistic", "difference", "sparse", "attention", "mlp")
+SWEPT = ("site", "heads", "test_site", "position", "k", "dictionary")
 """The fields that a sweep may set, beside the slots of a site."""
 MAJORITY = "majority"
 """The control that reads nothing: it answers with the most frequent label, or the mean number."""
@@ -38,15 +41,23 @@ MEASURES = {
     "accuracy": ("whether the label has the highest score", "1", "higher"),
     "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
     "auroc": ("how likely a prompt of a label scores higher for it than another", "1", "higher"),
+    "f1": ("mean over labels of the F1 of each", "1", "higher"),
     "margin": ("score of the label less the highest other", "1", "higher"),
     "log_prob": ("log-probability of the label", "nats", "higher"),
+    "code_length": ("bits of a label in the online code", "bits", "lower"),
     "error": ("sum of (y − ŷ)² over the prompts of a unit", "{label}²", "lower"),
     "variance": ("sum of (y − ȳ)² over the prompts of a unit", "{label}²", ""),
+    "mae": ("|y − ŷ|", "{label}", "lower"),
+    "rmse": ("root of the mean of (y − ŷ)²", "{label}", "lower"),
 }
 """What a probe measures: in words, its unit, and which way is better."""
+ASKED = ("auroc", "f1", "code_length", "mae", "rmse")
+"""Those that are measured only where a statement names them."""
+POOLED = ("auroc", "f1", "rmse")
+"""Numbers of all judged prompts, of which no unit has one of its own."""
 LARGEST = 5000
 """Prompts that are learned from and judged, at most."""
-SPREAD = ("balanced_accuracy", "auroc")
+SPREAD = ("balanced_accuracy", "auroc", "f1")
 """Shares that rows or groups by themselves have no part of between 0 and 1."""
 SHARES = ("accuracy", *SPREAD)
 FEW = 4
@@ -75,8 +86,8 @@ class ProbeTask:
     is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
-    ranks: bool = False
-    """Whether a statement names its AUROC, so that it is measured."""
+    asked: tuple[str, ...] = ()
+    """Those of `ASKED` that a statement names."""
     one_twin: bool = True
     """Whether the control `untrained` has one twin for all seeds; what was frozen before has a new
     one for every second seed."""
@@ -112,7 +123,7 @@ class ProbeTask:
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
-            **({"auroc": True} if self.ranks else {}),
+            **dict.fromkeys(self.asked, True),
             **(
                 {"intervention": changed["intervention"], "changed": changed["control"]}
                 if changed
@@ -153,6 +164,8 @@ class ProbeTask:
         """The least and greatest number that a measure can be; None for no end."""
         if measure == "accuracy" or (measure in SPREAD and self.table.folds):
             return 0.0, 1.0
+        if measure in ("mae", "code_length") or (measure == "rmse" and self.table.folds):
+            return 0.0, None
         return (None, 0.0) if measure == "log_prob" else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
@@ -267,6 +280,8 @@ def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
     for point in every_point(task.table) if task.control != MAJORITY else ():  # which reads none
         site = Site.parse(point.site)
         folder.check(site)
+        for layer, numbers in heads_by_layer(point.heads):
+            check_heads(task.table.name, layer, numbers, read_sizes(folder.config)["h"])
         if point.test_site:
             folder.check(test := Site.parse(point.test_site))
             if folder.width(test) != folder.width(site):
@@ -286,7 +301,7 @@ def check(task: ProbeTask) -> None:
         )
     if table.kind not in KINDS:
         raise DataError(f"no kind of probe is called {table.kind!r}; {nearest(table.kind, KINDS)}")
-    slots = [*SLOT.findall(table.site), *SLOT.findall(table.test_site)]
+    slots = [s for text in (table.site, table.test_site, *table.heads) for s in SLOT.findall(text)]
     if task.source.table.levels or task.prompts.table.levels:
         raise DataError(
             f"{table.name!r}: prompts with levels or shots cannot be probed; write a second "
@@ -302,7 +317,7 @@ def check(task: ProbeTask) -> None:
         )
     for point in every_point(table):
         if not point.site:
-            how = 'site = "blocks.15.hook_resid_post"'
+            how = 'site = "blocks.15.hook_resid_post", or heads = ["9.1"]'
             raise DataError(f"{table.name!r} needs a site, such as {how}")
         if Site.parse(point.site).dims.split()[1] != "s":
             raise DataError(f"{point.site} has no vector for a token, so no probe can read it")
@@ -544,6 +559,12 @@ def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
     return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
 
 
+def nothing(measure: str, chance: float) -> float:
+    """What a probe that learns nothing has of a measure: chance, or far more of one that is better
+    the lower it is."""
+    return 1e9 if MEASURES.get(measure, ("", "", ""))[2] == "lower" else chance
+
+
 def linear(task: ProbeTask) -> Probe:
     """The probe as one that is linear in all that it reads, with the same measures."""
     ridge = task.table.kind in ("ridge", "difference") or not task.classes
@@ -552,8 +573,22 @@ def linear(task: ProbeTask) -> Probe:
 
 
 def every_point(table: Probe) -> list[Probe]:
-    """The probe at each point of its sweep."""
-    return [interventions.swept(table, point) for point in interventions.points(table)]
+    """The probe at each point of its sweep, one of heads with the site where these are. Raises:
+    DataError for heads of several blocks."""
+    every = [interventions.swept(table, point) for point in interventions.points(table)]
+    return [_with_site(point) if point.heads else point for point in every]
+
+
+def _with_site(point: Probe) -> Probe:
+    blocks = heads_by_layer(point.heads)
+    if point.site or point.test_site or point.dictionary:
+        raise DataError(f"{point.name!r}: give heads, or a site or dictionary, not both")
+    if len(blocks) > 1:
+        raise DataError(
+            f"{point.name!r} reads heads of one block, got {', '.join(point.heads)}; for a probe of "
+            'each head write heads = ["{block}.{head}"], and both under sweep'
+        )
+    return msgspec.structs.replace(point, site=f"blocks.{blocks[0][0]}.attn.hook_z")
 
 
 # what tokens tell by where they stand -------------------------------------------------------------

@@ -17,6 +17,7 @@ from assay.ask.measure import interventions, own_code, probe_tasks
 from assay.ask.measure.activations import all_activations, read_activations
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.dictionaries import opened
+from assay.ask.measure.heads import head_of
 from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
 from assay.ask.measure.models import as_it_is, located, said
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
@@ -36,12 +37,17 @@ from assay.subjects.edits import Edits
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
 
 WORDS = 4096
 """Tokens that a bag tells apart at most, the most frequent of the learning half."""
 WITHOUT_MODEL = ("bag", "embedding", "places")
 """Controls that read tokens and no activations."""
+MLP = 1.0
+"""CPU-seconds in which a seed's MLP is trained on 100 rows, with the choice of its penalty."""
+SUMMED = ("error", "variance")
+"""Measures of a unit that are sums over its rows, others are means."""
 SHARING = 2
 """How many seeds in a row shared an untrained twin before all had one: reading with it is most of
 what a probe costs."""
@@ -56,11 +62,15 @@ def axes(task: ProbeTask) -> dict[str, Axes]:
 def _units(task: ProbeTask) -> dict[str, str]:
     """The measures of an arm, each with its unit."""
     if not task.classes:
-        square = f"{task.table.label}²"
-        return {"error": square, "variance": square}
-    more = {"margin": "1"} if task.table.kind in ("ridge", "difference") else {"log_prob": "nats"}
-    measures = {"accuracy": "1", "balanced_accuracy": "1", **({"auroc": "1"} if task.ranks else {})}
-    return measures | ({} if task.control == MAJORITY else more)
+        names = ["error", "variance", *(name for name in ("mae", "rmse") if name in task.asked)]
+    else:
+        names = ["accuracy", "balanced_accuracy"]
+        names += [name for name in ("auroc", "f1") if name in task.asked]
+        has_margin = task.table.kind in ("ridge", "difference")
+        more = ["margin"] if has_margin else ["log_prob"]
+        more += ["code_length"] if "code_length" in task.asked and not has_margin else []
+        names += more if task.control != MAJORITY else []
+    return {name: task.about(name)[1] for name in names}
 
 
 def measure(
@@ -100,22 +110,28 @@ def measure(
                 for learning in learnings:
                     learning.read(points, inputs, lengths)
         for learning in learnings:
-            every = [learning.measured(x) for x in _scores(learning, len(points), seed)]
+            every = _measured(learning, len(points), seed, coded="code_length" in values)
             for name, value in values.items():
                 value[s][:, learning.columns] = np.mean([measures[name] for measures in every], 0)
         tick(s + 1, len(distinct))
     return _tidy(task, rows, seeds, distinct, values)
 
 
-def _scores(learning: Learning, points: int, seed: int) -> list[Float[torch.Tensor, "point row y"]]:
-    """The scores of the rows that are judged together; of shuffled labels those of several
+def _measured(
+    learning: Learning, points: int, seed: int, *, coded: bool
+) -> list[dict[str, Float[np.ndarray, "point row"]]]:
+    """The measures of the rows that are judged together; of shuffled labels those of several
     deals."""
     if learning.task.control == MAJORITY:
-        return [learning.majority(points)]
-    deals = DEALS if learning.task.control == "permuted" else 0
-    return [learning.scores(seed, shuffled=True, deal=k) for k in range(deals)] or [
-        learning.scores(seed)
-    ]
+        return [learning.measured(learning.majority(points))]
+    every, shuffled = [], learning.task.control == "permuted"
+    for deal in range(DEALS if shuffled else 1):
+        measures = learning.measured(learning.scores(seed, shuffled=shuffled, deal=deal))
+        if coded:
+            bits = learning.code_length(seed, shuffled=shuffled, deal=deal)
+            measures["code_length"] = bits
+        every.append(measures)
+    return every
 
 
 def _tidy(
@@ -130,7 +146,7 @@ def _tidy(
     unit, names = task.unit, task.units(rows)
     levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
-    share /= share.sum(0) if task.classes else 1
+    parts = share / share.sum(0)
     sweep = task.table.sweep
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
@@ -138,7 +154,11 @@ def _tidy(
     dims = " ".join(["run", *sweep, unit])
     units = _units(task)
     measured: Measured = {
-        name: (dims, (value[index] @ share).reshape(shape), units[name])
+        name: (
+            dims,
+            (value[index] @ (share if name in SUMMED else parts)).reshape(shape),
+            units[name],
+        )
         for name, value in values.items()
     }
     coords: dict[str, list[Plain]] = {unit: list(levels)}
@@ -150,13 +170,15 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     size."""
     if task.control == MAJORITY:
         return 0.01 * runs
-    rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
-    tokens = sum(len(row.text) for row in rows) / SIGNS
+    every = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
+    tokens = sum(len(row.text) for row in every) / SIGNS
     shared = {"untrained": SHARING}.get(task.control, 1 if task.model.like else runs)
     shared = runs if (task.control == "untrained" and task.one_twin) or not task.drawn else shared
     passes = 0 if task.control in WITHOUT_MODEL else -(-runs // shared)
     points = len(interventions.points(task.table))
-    solving = points * (len(task.learned) / 100) ** 2 * 0.02
+    rows = len(task.learned) / 100
+    solving = points * (rows * MLP if task.table.kind == "mlp" else rows**2 * 0.02)
+    solving *= 2 if "code_length" in task.asked else 1  # as many rows again, in all its parts
     solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
@@ -268,7 +290,17 @@ class _Reader:
                     for name, (some, rows) in zip(pair, sets, strict=True)
                 ]
                 acts[*pair, place] = torch.cat(parts)
-        return [acts[p.site, p.test_site or p.site, p.position] for p in points]
+        known = [acts[p.site, p.test_site or p.site, p.position] for p in points]
+        return [self._of_heads(p, x) for p, x in zip(points, known, strict=True)]
+
+    def _of_heads(
+        self, point: Probe, x: Float[torch.Tensor, "row d"]
+    ) -> Float[torch.Tensor, "row column"]:
+        """What a point reads of a site: the outputs of its heads, or all of it."""
+        if not point.heads:
+            return x
+        by_head = x.unflatten(1, (read_sizes(self.folder.config)["h"], -1))
+        return by_head[:, [head_of(head)[1] for head in point.heads]].flatten(1)
 
     def _tokens(self, model: Pretrained, points: Sequence[Probe]) -> Rows:
         """The tokens of all rows, filled up with zeros behind the last that is seen."""
@@ -286,7 +318,7 @@ class _Reader:
             for i, (p, trace) in enumerate(zip(some, traces, strict=True), begin):
                 for k, site in enumerate(sites):
                     x = trace[0].acts[site][0, p.opening : p.opening + len(ids[i])]
-                    rows[k].append(x.flatten(1).float().clone())
+                    rows[k].append(self._of_heads(points[k], x.flatten(1)).float().clone())
         return [torch.nn.utils.rnn.pad_sequence(x, batch_first=True) for x in rows]
 
     def _bag(self, table: Probe, attends: bool) -> torch.Tensor:
