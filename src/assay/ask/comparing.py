@@ -466,8 +466,8 @@ def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, 
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if not isinstance(task, ProbeTask):
         return {}
-    nothing = {"balanced_accuracy": 1 / max(1, len(task.classes)), "auroc": 0.5}
-    nothing |= {"accuracy": task.chance}
+    each = 1 / max(1, len(task.classes))
+    nothing = {"balanced_accuracy": each, "f1": each, "auroc": 0.5, "accuracy": task.chance}
     if measure not in nothing:
         return {}
     unit = task.prompts.unit
