@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from naive_asking import Naive, direction, intervention, make, measured, rows_of
+from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
 from assay.ask.measure import controls, directions, interventions, subspaces
-from assay.ask.tables import Read
+from assay.ask.tables import Direction, Read
 from assay.controls import vectors
 from assay.core.errors import DataError
 from assay.subjects.site import Site
@@ -260,3 +260,27 @@ def test_a_subspace_is_not_added(of_kinds):
         interventions.check(intervention(add="d"), (table,))
     with pytest.raises(DataError, match="a difference of two or more labels"):
         interventions.check(intervention(erase="d"), (table,))
+
+
+def test_taking_a_direction_out_of_every_write_is_orthogonalising_the_weights(tmp_path):
+    """W − v vᵀ W of the embedding and of each matrix that writes to the residual stream, in
+    transformers (Arditi et al. 2024)."""
+    folder = make(tmp_path / "llama", "llama")
+    shown = rows_of({"t": "a b"}, {"t": "sum of all"}, text="{t} is")
+    writes = [f"blocks.{n}.hook_{kind}_out" for n in range(3) for kind in ("attn", "mlp")]
+    table = intervention(project_out="d", site=("hook_embed", *writes), position="all")
+    given = Direction(name="d", embedding=(" a", "def"))
+    numbers, _ = measured(folder, shown, table, tables=(given,))
+    before, _ = measured(folder, shown)
+    naive = Naive(folder)
+    weights = naive.model.get_input_embeddings().weight.data
+    v = weights[naive.tokens(" a")[0]] - weights[naive.tokens("def")[0]]
+    v = v / v.norm()
+    weights -= (weights @ v)[:, None] * v
+    for block in naive.model.model.layers:
+        for matrix in (block.self_attn.o_proj.weight, block.mlp.down_proj.weight):
+            matrix.data -= v[:, None] * (v @ matrix.data)
+    for i, row in enumerate(shown.rows):
+        for read, number in zip(READS, naive.reads(row.text), strict=True):
+            assert numbers[read.name].flatten()[i] == pytest.approx(number, abs=2e-4)
+            assert abs(before[read.name].flatten()[i] - number) > 1e-2

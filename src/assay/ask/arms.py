@@ -258,7 +258,7 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
         source,
         test,
         change=_change(study, model, table, source),
-        ranks=_ranks(study, f"{prefix}{table.name}"),
+        asked=_asked(study, f"{prefix}{table.name}"),
         one_twin=frozen is None or "twin" in frozen,
     )
     probe_tasks.check(task)
@@ -275,8 +275,9 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
             changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
         parts.append(Part(f"{name}/{control.name}", changed, control, name))
     if not study.parts:
-        plain = msgspec.structs.replace(table, sweep={})
-        plain = msgspec.structs.replace(plain, intervention="")
+        plain = msgspec.structs.replace(
+            table, heads=(), neurons=(), latents=(), sweep={}, intervention=""
+        )
         majority = dataclasses.replace(
             task, table=plain, control=MAJORITY, one_twin=True, change=None
         )
@@ -322,15 +323,20 @@ def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
     return [c for c in known if c != DAMAGE and not (alone and c.name == "layer")]
 
 
-def _ranks(study: ResolvedStudy, probe: str) -> bool:
-    """Whether a statement names the AUROC of a probe, which is measured only then."""
-    tables, named = study.text.study, set[str]()
+def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
+    """The measures of a probe that are made only where a statement names them, and is named."""
+    tables, arms = study.text.study, dict[str, set[str]]()
     texts = [(c.holds, True) for c in tables.claim] + [(e.value, False) for e in tables.estimate]
     for text, compared in texts:
         with suppress(AssayError):  # reported where it is read
-            columns = condition(text, compared=compared).columns
-            named |= {c.arm or "main" for c in columns if c.name == "auroc"}
-    return any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in named)
+            for c in condition(text, compared=compared).columns:
+                arms.setdefault(c.name, set()).add(c.arm or "main")
+    return tuple(
+        name
+        for name in probe_tasks.ASKED
+        for named in [arms.get(name, ())]
+        if any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in named)
+    )
 
 
 def ask(study: ResolvedStudy, m: int, model: Model) -> None:

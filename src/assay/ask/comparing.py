@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask.measure import interventions, models, prompts, reads
+from assay.ask.measure import interventions, models, probe_tasks, prompts, reads
 from assay.ask.measure.controls import compares_texts
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
@@ -130,7 +130,8 @@ def bearing(
     usual = 1 / len(task.classes) if task.classes else 0.0
 
     def number(c: Column) -> float:
-        return chance.get(c.name, usual) if (c.arm or main) == main else 1.0
+        nothing = probe_tasks.nothing(c.name, chance.get(c.name, usual))
+        return nothing if (c.arm or main) == main else 1.0
 
     falls = walk is not None and read.parsed.low < worked_out(walk, number) < read.parsed.high
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
@@ -508,8 +509,8 @@ def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, 
     task = asked.by_label[arm].task if arm in asked.by_label else None
     if not isinstance(task, ProbeTask):
         return {}
-    nothing = {"balanced_accuracy": 1 / max(1, len(task.classes)), "auroc": 0.5}
-    nothing |= {"accuracy": task.chance}
+    each = 1 / max(1, len(task.classes))
+    nothing = {"balanced_accuracy": each, "f1": each, "auroc": 0.5, "accuracy": task.chance}
     if measure not in nothing:
         return {}
     unit = task.prompts.unit
@@ -616,7 +617,17 @@ def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
     first, second = (asked.by_label[name].task for name in (control, other))
     assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
     tables = [
-        msgspec.structs.replace(t.table, name="", site="", test_site="", sweep={}, intervention="")
+        msgspec.structs.replace(
+            t.table,
+            name="",
+            site="",
+            heads=(),
+            neurons=(),
+            latents=(),
+            test_site="",
+            sweep={},
+            intervention="",
+        )
         for t in (first, second)
     ]
     reads_tokens = first.control in (BAG.name, EMBEDDING.name, PLACES.name)

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from assay.ask import comparing, selection
-from assay.ask.measure import choosing, controls, directions, interventions, prompts, reads
+from assay.ask.measure import (
+    choosing,
+    controls,
+    directions,
+    interventions,
+    probe_tasks,
+    prompts,
+    reads,
+)
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -132,7 +140,9 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     probes = [questions.by_label.get(arm) for arm in parsed.arms]
     if isinstance(task, ProbeTask) and not asking.violations:
         rivals = [p for p in probes if p not in (part, None) and p.of != part.label]
-        learns_nothing = comparing.worked_out(parsed.walk, lambda c: 0.75 if rivals else 0.5)
+        learns_nothing = comparing.worked_out(
+            parsed.walk, lambda c: probe_tasks.nothing(c.name, 0.75 if rivals else 0.5)
+        )
         true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and rivals:
             yield (

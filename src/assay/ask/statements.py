@@ -19,7 +19,7 @@ import numpy as np
 
 from assay.ask import comparing, wording
 from assay.ask.draft import Statement, StudyDraft
-from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.probe_tasks import POOLED, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
@@ -402,18 +402,18 @@ def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
 
 
 def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
-    """Refuse what is taken of each unit where a probe's AUROC is meant, or a read across prompts:
-    only the mean of what its units have is this number, and a unit's own part may lie beyond its
-    ends."""
+    """Refuse what is taken of each unit where a probe's AUROC, F1 or root mean square is meant, or
+    a read across prompts: only the mean of what its units have is this number, and a unit's own
+    part may lie beyond its ends."""
     parsed = s.read.parsed
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
     across = [r.name for r in study.text.study.read if r.across]
-    pooled = "|".join(["auroc", *map(re.escape, across)])
+    pooled = "|".join([*POOLED, *map(re.escape, across)])
     inside = rf"\b(corr|spearman|median|{OF_LABELS})\([^()]*\b({pooled})\b(?!\()"
     by_unit = parsed.share or re.search(inside, parsed.text)
     for c in parsed.columns:
         part = study.asked.by_label.get(c.arm or judged[0])
-        probed = part is not None and c.name == "auroc" and isinstance(part.task, ProbeTask)
+        probed = part is not None and c.name in POOLED and isinstance(part.task, ProbeTask)
         if not probed and (part is None or c.name not in across):
             continue
         if by_unit or c in apart or (c.over and c.how not in ("each", "mean", "sum")):

@@ -569,8 +569,8 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A probe, trained on the activations of one half of the prompts and judged on the other. It
-    makes an arm of this name, with the measures `accuracy`, `balanced_accuracy` and `auroc`, or
-    `r2` if it predicts a number."""
+    makes an arm of this name, with the measures `accuracy`, `balanced_accuracy`, `auroc` and `f1`,
+    or `r2`, `mae` and `rmse` if it predicts a number."""
 
     name: str
     label: str = "label"
@@ -580,8 +580,9 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Such as "blocks.{layer}.hook_resid_post", with the layers in `sweep`."""
     kind: str = "ridge"
     """ridge, logistic, difference (of two labels the nearer mean, along the difference of means),
-    sparse (the `k` best features or neurons), or attention (a weighted mean
-    over tokens, whose weights are learned too)."""
+    sparse (the `k` best features or neurons), attention (a weighted mean
+    over tokens, whose weights are learned too), or mlp (a hidden layer of 32 ReLUs on the first 128
+    principal components)."""
     k: Few = 16
     """How many features a sparse probe reads."""
     dictionary: str = ""

@@ -7,12 +7,14 @@ columns."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.ask.measure import probe_networks
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Probe
 from assay.core import rng
@@ -23,11 +25,11 @@ from assay.features.linear_probe import INNER, folds, kernel_ridge
 
 RIDGES = tuple(10.0**e for e in range(-4, 2))
 """Penalties of a ridge, as shares of the mean diagonal entry of its kernel."""
-DECAYS = (1e-3, 1e-2, 1e-1)
-"""Penalties of an attention probe: so much of half its squared weights is added to its loss."""
-COLUMNS, STEPS, RATE = 32, 150, 0.05
-"""Principal components of the tokens that an attention probe reads; how often and how fast its
-weights are moved."""
+COLUMNS = 32
+"""Principal components of the tokens that an attention probe reads."""
+GROWING = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Of the online code: the shares of the training groups after each of which a new probe is
+trained."""
 DEALS = 4
 """How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
 direction stands out, a probe of such labels is right nearly always or nearly never."""
@@ -74,10 +76,25 @@ class Learning:
             self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
             return
         every = [x[self.at].cpu().double() for x in inputs]
+        if self.task.table.kind == "mlp":
+            self.x = [self._rotated(x) for x in every]
+            return
         as_it_is = self.task.table.kind == "difference"
         self.x = every if as_it_is else [_scaled(x, x[: self.count]) for x in every]
         if self.task.table.kind != "sparse":
             self.kernels = torch.stack([x @ x.mT for x in self.x])
+
+    def _rotated(self, x: torch.Tensor) -> Float[torch.Tensor, "row d"]:
+        """Scaled columns on their first principal components in the learning half, with a mean
+        square of 1."""
+        z = _scaled(x, x[: self.count])
+        _, sizes, vectors = torch.linalg.svd(z[: self.count], full_matrices=False)
+        real = int((sizes > 1e-9 * sizes.amax()).sum().clamp(1, probe_networks.COLUMNS))
+        vectors = vectors[:real].mT
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+        whole = z @ (vectors * largest.sign())  # of a component, either sign is as good
+        size = whole[: self.count].square().mean().sqrt()
+        return whole / torch.where(size > 0, size, 1.0)
 
     def _read_tokens(self, inputs: Rows, lengths: Sequence[int]) -> None:
         """Take in tokens, on their principal components in the learning half."""
@@ -94,41 +111,78 @@ class Learning:
             whole = whole / values.clamp_min(1e-6 * float(values[-1])).sqrt()
             tokens.append(torch.where(self.mask[..., None], whole, 0.0))
         width = max(x.shape[-1] for x in tokens)
-        self.tokens = torch.stack(
-            [torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in tokens]
-        )
+        self.tokens = torch.stack([_padded(x, width) for x in tokens])
 
     def majority(self, points: int) -> Float[torch.Tensor, "point row y"]:
         """The scores of what reads nothing."""
         return self.y[: self.count].mean(0).expand(points, len(self.held), -1)
 
     def scores(
-        self, seed: int, *, shuffled: bool = False, deal: int = 0
+        self, seed: int, *, shuffled: bool = False, deal: int = 0, share: float = 1.0
     ) -> Float[torch.Tensor, "point row y"]:
         """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
-        learning half, or from all other folds; shuffled, from labels that tell nothing, dealt out
-        once more."""
-        task, labelled = self.task, bool(self.task.classes)
-        chosen = {*self.learned}
-        if not task.table.folds:
-            label = task.table.label
-            chosen = {*task.source.sample(self.learned, seed, labelled=labelled, label=label)}
-        train = np.array([k for k, row in enumerate(self.learned) if row in chosen])
-        y = self.y.clone()
+        learning half, or from all other folds, or from a share of the groups of these; shuffled,
+        from labels that tell nothing, dealt out once more."""
+        task, train, y = self.task, self._train(seed), self.y.clone()
+        if share < 1:
+            names = np.unique(self.groups[train])
+            order = rng.permutation(np.array([seed]), "ask.code", 0, len(names))[0]
+            some = names[order[: round(share * len(names))]]
+            train = train[np.isin(self.groups[train], some)]
         if shuffled:
             y[train] = self.y[shuffled_rows(self.order, train, self.groups[train], seed, deal)]
-        kind = task.table.kind
-        if kind == "attention":
-            return self._tuned(lambda a, b: self._attention(y, a, b), y, train, seed, odds=True)
-        if kind == "difference":
+        if task.table.kind == "difference":
             return _nearest(self.kernels, y, train, self.held)
-        odds = kind == "logistic" or (kind == "sparse" and bool(task.classes))
+        fit, odds = self._way(y, seed)
+        return self._tuned(fit, y, train, seed, odds=odds)
+
+    def _train(self, seed: int) -> Int[np.ndarray, " n"]:
+        """The rows that the probes of a seed learn from, counted from 0."""
+        task, label, chosen = self.task, self.task.table.label, {*self.learned}
+        if not task.table.folds:
+            labelled = bool(task.classes)
+            chosen = {*task.source.sample(self.learned, seed, labelled=labelled, label=label)}
+        return np.array([k for k, row in enumerate(self.learned) if row in chosen])
+
+    def _way(self, y: torch.Tensor, seed: int) -> tuple[_Fit, bool]:
+        """How a probe of this kind is fitted to labels, and whether its scores are
+        log-probabilities."""
+        kind, labelled = self.task.table.kind, bool(self.task.classes)
+        if kind == "attention":
+            tokens, mask = self.tokens, self.mask
+            return lambda a, b: probe_networks.attention(tokens, mask, y, a, b), True
+        if kind == "mlp":
+            widths = [x.shape[1] for x in self.x]
+            x = torch.stack([_padded(x, max(widths)) for x in self.x])
+            return (
+                lambda a, b: probe_networks.mlp(x, widths, y, a, b, seed, odds=labelled),
+                labelled,
+            )
+        odds = kind == "logistic" or (kind == "sparse" and labelled)
         solve = _logistic if odds else _ridge
         if kind == "sparse":
-            return self._tuned(
-                lambda a, b: solve(self._sparse(y, a), y, a, b), y, train, seed, odds=odds
-            )
-        return self._tuned(lambda a, b: solve(self.kernels, y, a, b), y, train, seed, odds=odds)
+            return lambda a, b: solve(self._sparse(y, a), y, a, b), odds
+        return lambda a, b: solve(self.kernels, y, a, b), odds
+
+    def code_length(
+        self, seed: int, *, shuffled: bool, deal: int
+    ) -> Float[np.ndarray, "point row"]:
+        """The bits that a label costs in the online code, in which each part of the training groups
+        is encoded by a probe that has learned from all parts before it. What a part costs is
+        measured on the judged rows, which are as new to this probe as the part is.
+
+        Formula: s₁ log₂ K − Σ (s_{i+1} − s_i) log₂ p_i(y), p_i learned from the share s_i
+        Source: Voita and Titov, Information-theoretic probing with minimum description length
+            (2020)
+        """
+        count = len({*self.groups[self._train(seed)]})
+        shares = [s for s in GROWING if round(s * count) >= 2]  # its penalty is chosen by folds
+        bits = np.full(1, shares[0] * np.log2(len(self.task.classes)))
+        for share, then in itertools.pairwise([*shares, 1.0]):
+            scores = self.scores(seed, shuffled=shuffled, deal=deal, share=share)
+            right = (scores * self.y[self.count :]).sum(-1).numpy()
+            bits = bits - (then - share) * right / np.log(2)
+        return bits
 
     def _tuned(
         self, fit: _Fit, y: torch.Tensor, train: np.ndarray, seed: int, *, odds: bool
@@ -157,50 +211,22 @@ class Learning:
             kernels.append(x[:, best] @ x[:, best].mT)
         return torch.stack(kernels)
 
-    def _attention(
-        self, y: torch.Tensor, train: np.ndarray, held: np.ndarray
-    ) -> Float[torch.Tensor, "setting point row y"]:
-        """Log-probabilities by a softmax over a mean of tokens, whose weights are a softmax of what
-        one direction has of each.
-
-        Formula: log softmax(Wᵀ Σ_t a_t x_t + b), a = softmax(x q); Adam from W = q = 0"""
-        x, mask, right = self.tokens[:, train], self.mask[train], y[train]
-        n, d, c, settings = len(self.points), x.shape[-1], y.shape[1], len(DECAYS)
-        decay = y.new_tensor(DECAYS)[:, None]
-        weights = [
-            torch.zeros(settings, n, *size, dtype=y.dtype, requires_grad=True)
-            for size in ((d, 1), (d, c), (1, c))
-        ]
-
-        def log_probs(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            q, w, b = weights
-            heed = x.flatten(1, 2) @ q[..., 0].permute(1, 2, 0)  # point, row · token, setting
-            heed = heed.unflatten(1, x.shape[1:3]).masked_fill(~mask[..., None], -torch.inf)
-            mean = heed.softmax(2).mT @ x  # point, row, setting, column
-            return (mean.permute(2, 0, 1, 3) @ w + b).log_softmax(-1)
-
-        with torch.enable_grad():
-            adam = torch.optim.Adam(weights, RATE)
-            for _ in range(STEPS):
-                adam.zero_grad()
-                penalty = sum((v.square().sum((2, 3)) * decay).sum() for v in weights[:2])
-                missed = -(log_probs(x, mask) * right).sum() / len(train)
-                (missed + penalty / 2).backward()
-                adam.step()
-        with torch.no_grad():
-            return log_probs(self.tokens[:, held], self.mask[held])
-
     def measured(
         self, scores: Float[torch.Tensor, "point row y"]
     ) -> dict[str, Float[np.ndarray, "point row"]]:
         """The measures of each judged row."""
-        y = self.y[self.count :]
+        y, asked = self.y[self.count :], self.task.asked
         if not self.task.classes:
-            off = (y[None] - scores)[..., 0].square().numpy()
+            off = (y[None] - scores)[..., 0].numpy()
             every = self.task.prompts.column(self.task.table.label, self.task.rows)
             mean = float(np.mean([*map(float, every)])) if self.task.table.folds else y.mean(0)
             spread = (y - mean)[:, 0].square().numpy()
-            return {"error": off, "variance": np.broadcast_to(spread, off.shape)}
+            return {
+                "error": off**2,
+                "variance": np.broadcast_to(spread, off.shape),
+                **({"mae": np.abs(off)} if "mae" in asked else {}),
+                **({"rmse": self._root(off**2)} if "rmse" in asked else {}),
+            }
         index = self.index[self.count :]
         right = (scores.argmax(-1).numpy() == index).astype(float)
         counts = np.bincount(index, minlength=y.shape[1])
@@ -210,29 +236,56 @@ class Learning:
         return {
             "accuracy": right,
             "balanced_accuracy": right * weight,
-            **({"auroc": self._areas(scores)} if self.task.ranks else {}),
+            **({"auroc": self._areas(scores)} if "auroc" in asked else {}),
+            **({"f1": self._f1(scores)} if "f1" in asked else {}),
             "margin": (true_score - other).numpy(),
             "log_prob": true_score.numpy(),
         }
 
     def _areas(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
-        """Of each judged row what the AUROC is the mean of over units, whatever their sizes: that
-        of each label against the others, and then of all labels.
-
-        Formula: A + (n_u U / N) (a − A) of a row, a as `across.auroc_by_unit` has it, n_u the rows
-        of its unit, U the units, N the rows
-        Source: Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 53 (1997)
-        """
-        units = np.unique(self.task.units(self.judged), return_inverse=True)[1]
-        sizes, index = np.bincount(units), self.index[self.count :]
-        share = sizes[units] * len(sizes) / len(units)
+        """The AUROC of each label against the others, and then the mean of all labels."""
+        index = self.index[self.count :]
         areas = [
             [auroc_by_unit(point[:, c].numpy(), index == c) for point in scores]
             for c in range(scores.shape[-1])
         ]
         a = np.mean(areas, 0)
-        area = a.mean(1, keepdims=True)
-        return area + share * (a - area)
+        return self._of_all(area := a.mean(1, keepdims=True), a - area)
+
+    def _f1(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
+        """The mean over labels of F1 = 2 hits / (guesses + rows of the label)."""
+        guess = torch.nn.functional.one_hot(scores.argmax(-1), scores.shape[-1]).numpy()
+        true = self.y[self.count :].numpy()
+        hits, size = 2.0 * guess * true, guess + true
+        every = np.maximum(size.sum(1, keepdims=True), 1)
+        f1 = hits.sum(1, keepdims=True) / every
+        parts = size.shape[1] * (hits - f1 * size) / every
+        return self._of_all(f1.mean(-1), parts.mean(-1))
+
+    def _root(self, squares: Float[np.ndarray, "point row"]) -> Float[np.ndarray, "point row"]:
+        """The root of a mean square."""
+        mean = squares.mean(1, keepdims=True)
+        root = np.sqrt(mean)
+        return self._of_all(root, (squares - mean) / np.where(root > 0, 2 * root, 1.0))
+
+    def _of_all(
+        self, whole: Float[np.ndarray, "point 1"], parts: Float[np.ndarray, "point row"]
+    ) -> Float[np.ndarray, "point row"]:
+        """Of each judged row what a number of all of them is the mean of over units, whatever their
+        sizes; `parts` are how far each row moves it, to first order, and 0 on average.
+
+        Formula: A + (n_u U / N) a of a row, n_u the rows of its unit, U the units, N the rows
+        Source: Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 53
+            (1997), for the AUROC
+        """
+        units = np.unique(self.task.units(self.judged), return_inverse=True)[1]
+        sizes = np.bincount(units)
+        return whole + sizes[units] * len(sizes) / len(units) * parts
+
+
+def _padded(x: Float[torch.Tensor, "... d"], width: int) -> Float[torch.Tensor, "... width"]:
+    """Columns with zeros behind the last."""
+    return torch.nn.functional.pad(x, (0, width - x.shape[-1]))
 
 
 def _scaled(

@@ -29,7 +29,7 @@ from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
-KINDS = ("ridge", "logistic", "difference", "sparse", "attention")
+KINDS = ("ridge", "logistic", "difference", "sparse", "attention", "mlp")
 SWEPT = ("site", "test_site", "position", "k", "dictionary")
 """The fields that a sweep may set, beside the slots of a site."""
 MAJORITY = "majority"
@@ -38,15 +38,23 @@ MEASURES = {
     "accuracy": ("whether the label has the highest score", "1", "higher"),
     "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
     "auroc": ("how likely a prompt of a label scores higher for it than another", "1", "higher"),
+    "f1": ("mean over labels of the F1 of each", "1", "higher"),
     "margin": ("score of the label less the highest other", "1", "higher"),
     "log_prob": ("log-probability of the label", "nats", "higher"),
+    "code_length": ("bits of a label in the online code", "bits", "lower"),
     "error": ("sum of (y − ŷ)² over the prompts of a unit", "{label}²", "lower"),
     "variance": ("sum of (y − ȳ)² over the prompts of a unit", "{label}²", ""),
+    "mae": ("|y − ŷ|", "{label}", "lower"),
+    "rmse": ("root of the mean of (y − ŷ)²", "{label}", "lower"),
 }
 """What a probe measures: in words, its unit, and which way is better."""
+ASKED = ("auroc", "f1", "code_length", "mae", "rmse")
+"""Those that are measured only where a statement names them."""
+POOLED = ("auroc", "f1", "rmse")
+"""Numbers of all judged prompts, of which no unit has one of its own."""
 LARGEST = 5000
 """Prompts that are learned from and judged, at most."""
-SPREAD = ("balanced_accuracy", "auroc")
+SPREAD = ("balanced_accuracy", "auroc", "f1")
 """Shares that rows or groups by themselves have no part of between 0 and 1."""
 SHARES = ("accuracy", *SPREAD)
 FEW = 4
@@ -75,8 +83,8 @@ class ProbeTask:
     is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
-    ranks: bool = False
-    """Whether a statement names its AUROC, so that it is measured."""
+    asked: tuple[str, ...] = ()
+    """Those of `ASKED` that a statement names."""
     one_twin: bool = True
     """Whether the control `untrained` has one twin for all seeds; what was frozen before has a new
     one for every second seed."""
@@ -112,7 +120,7 @@ class ProbeTask:
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
-            **({"auroc": True} if self.ranks else {}),
+            **dict.fromkeys(self.asked, True),
             **(
                 {"intervention": changed["intervention"], "changed": changed["control"]}
                 if changed
@@ -153,6 +161,8 @@ class ProbeTask:
         """The least and greatest number that a measure can be; None for no end."""
         if measure == "accuracy" or (measure in SPREAD and self.table.folds):
             return 0.0, 1.0
+        if measure in ("mae", "code_length") or (measure == "rmse" and self.table.folds):
+            return 0.0, None
         return (None, 0.0) if measure == "log_prob" else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
@@ -548,6 +558,12 @@ def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
     """Whether a column of few values decides the label."""
     pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
     return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
+
+
+def nothing(measure: str, chance: float) -> float:
+    """What a probe that learns nothing has of a measure: chance, or far more of one that is better
+    the lower it is."""
+    return 1e9 if MEASURES.get(measure, ("", "", ""))[2] == "lower" else chance
 
 
 def linear(task: ProbeTask) -> Probe:

@@ -42,6 +42,11 @@ WORDS = 4096
 """Tokens that a bag tells apart at most, the most frequent of the learning half."""
 WITHOUT_MODEL = ("bag", "embedding", "places")
 """Controls that read tokens and no activations."""
+MLP = 0.8
+"""CPU-seconds of a seed's MLPs, with the choice of the penalty: for the steps and once more for
+every 100 rows."""
+SUMMED = ("error", "variance")
+"""Measures of a unit that are sums over its rows, others are means."""
 SHARING = 2
 """How many seeds in a row shared an untrained twin before all had one: reading with it is most of
 what a probe costs."""
@@ -56,11 +61,15 @@ def axes(task: ProbeTask) -> dict[str, Axes]:
 def _units(task: ProbeTask) -> dict[str, str]:
     """The measures of an arm, each with its unit."""
     if not task.classes:
-        square = f"{task.table.label}²"
-        return {"error": square, "variance": square}
-    more = {"margin": "1"} if task.table.kind in ("ridge", "difference") else {"log_prob": "nats"}
-    measures = {"accuracy": "1", "balanced_accuracy": "1", **({"auroc": "1"} if task.ranks else {})}
-    return measures | ({} if task.control == MAJORITY else more)
+        names = ["error", "variance", *(name for name in ("mae", "rmse") if name in task.asked)]
+    else:
+        names = ["accuracy", "balanced_accuracy"]
+        names += [name for name in ("auroc", "f1") if name in task.asked]
+        has_margin = task.table.kind in ("ridge", "difference")
+        more = ["margin"] if has_margin else ["log_prob"]
+        more += ["code_length"] if "code_length" in task.asked and not has_margin else []
+        names += more if task.control != MAJORITY else []
+    return {name: task.about(name)[1] for name in names}
 
 
 def measure(
@@ -101,22 +110,28 @@ def measure(
                 for learning in learnings:
                     learning.read(points, inputs, lengths)
         for learning in learnings:
-            every = [learning.measured(x) for x in _scores(learning, len(points), seed)]
+            every = _measured(learning, len(points), seed, coded="code_length" in values)
             for name, value in values.items():
                 value[s][:, learning.columns] = np.mean([measures[name] for measures in every], 0)
         tick(s + 1, len(distinct))
     return _tidy(task, rows, seeds, distinct, values)
 
 
-def _scores(learning: Learning, points: int, seed: int) -> list[Float[torch.Tensor, "point row y"]]:
-    """The scores of the rows that are judged together; of shuffled labels those of several
+def _measured(
+    learning: Learning, points: int, seed: int, *, coded: bool
+) -> list[dict[str, Float[np.ndarray, "point row"]]]:
+    """The measures of the rows that are judged together; of shuffled labels those of several
     deals."""
     if learning.task.control == MAJORITY:
-        return [learning.majority(points)]
-    deals = DEALS if learning.task.control == "permuted" else 0
-    return [learning.scores(seed, shuffled=True, deal=k) for k in range(deals)] or [
-        learning.scores(seed)
-    ]
+        return [learning.measured(learning.majority(points))]
+    every, shuffled = [], learning.task.control == "permuted"
+    for deal in range(DEALS if shuffled else 1):
+        measures = learning.measured(learning.scores(seed, shuffled=shuffled, deal=deal))
+        if coded:
+            bits = learning.code_length(seed, shuffled=shuffled, deal=deal)
+            measures["code_length"] = bits
+        every.append(measures)
+    return every
 
 
 def _tidy(
@@ -131,7 +146,7 @@ def _tidy(
     unit, names = task.unit, task.units(rows)
     levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
-    share /= share.sum(0) if task.classes else 1
+    parts = share / share.sum(0)
     sweep = task.table.sweep
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
@@ -139,7 +154,11 @@ def _tidy(
     dims = " ".join(["run", *sweep, unit])
     units = _units(task)
     measured: Measured = {
-        name: (dims, (value[index] @ share).reshape(shape), units[name])
+        name: (
+            dims,
+            (value[index] @ (share if name in SUMMED else parts)).reshape(shape),
+            units[name],
+        )
         for name, value in values.items()
     }
     coords: dict[str, list[Plain]] = {unit: list(levels)}
@@ -151,13 +170,16 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     size."""
     if task.control == MAJORITY:
         return 0.01 * runs
-    rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
-    tokens = sum(len(row.text) for row in rows) / SIGNS
+    every = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
+    tokens = sum(len(row.text) for row in every) / SIGNS
     shared = {"untrained": SHARING}.get(task.control, 1 if task.model.like else runs)
     shared = runs if (task.control == "untrained" and task.one_twin) or not task.drawn else shared
     passes = 0 if task.control in WITHOUT_MODEL else -(-runs // shared)
     points = len(interventions.points(task.table))
-    solving = points * (len(task.learned) / 100) ** 2 * 0.02
+    rows = len(task.learned) / 100
+    is_mlp = task.table.kind == "mlp"
+    solving = points * (MLP * (1 + rows) if is_mlp else rows**2 * 0.02)
+    solving *= 2 if "code_length" in task.asked else 1  # as many rows again, in all its parts
     solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
