@@ -38,6 +38,8 @@ OTHER_SCALE = 4.0
 GUESS = 0.1
 """Nats by which the clean loss is less than that of a uniform guess, at most, where it is reported
 that the model guesses."""
+NOTHING_PREDICTED = "the model predicts nothing here"
+"""What a note says of a model that guesses."""
 Progress = Callable[[int, int], None]
 
 
@@ -329,8 +331,8 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
     if loss > math.log(vocabulary) - GUESS:
         yield (
             f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
-            f"({math.log(vocabulary):.2f}): the model predicts nothing here, so the losses say "
-            "nothing about the dictionary"
+            f"({math.log(vocabulary):.2f}): {NOTHING_PREDICTED}, so the losses say nothing about "
+            "the dictionary"
         )
 
 
