@@ -30,6 +30,7 @@ from assay.report.evaluations import (
     shown_figures,
     side_by_side,
     without_interval,
+    write,  # noqa: F401  # what `display` asks for
 )
 from assay.report.pages import environment, tally
 from assay.report.tables import SIGNS, estimate, minus, rows, units
@@ -99,7 +100,7 @@ def chart(value: Any, number: int) -> Any:
 def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
     """The number of a claim and those of its controls, each with its interval, and the
     thresholds."""
-    shown = judged.controls if controls is None else controls
+    shown, unit = judged.controls if controls is None else controls, judged.unit
     arms = {judged.arm: judged, **shown}
     columns: dict[str, list[Any]] = {"arm": list(arms)}
     columns["role"] = ["the claim", *["control"] * len(shown)]
@@ -115,7 +116,7 @@ def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
         color="role",
         band=("low", "high"),
         x_title=" ",
-        y_title=f"estimate and 95 % interval{'' if judged.unit in ('', '1') else f', {judged.unit}'}",
+        y_title="estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else ""),
         rules=tuple(rules),
     )
 

@@ -131,6 +131,8 @@ def check(
         ('holds', ['opposite', 'random'])
     """
     refuse_unknown([*unknown])
+    if not callable(function):
+        raise DataError(f"give a function of (thing, prompts), got {function!r}")
     parse(holds)
     given = Given.read(prompts)
     units, unit_notes = given.units(unit)

@@ -511,7 +511,7 @@ def _judged(
     judged = within(judged, range_of(parsed, 0.0, 1.0))
     if shares or not plain:
         return judged
-    # Cut off at 0 and 1, parts have exact limits: of nearly perfect arms all are 1 or a little more.
+    # Cut off at 0 and 1, parts have exact limits: of nearly perfect arms most are a little above 1.
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
     exact = decide(clipped, bounds=(0.0, 1.0))
     inside = {arm for arm, x in rows.groupby("arm")[min(columns)] if x.between(0, 1).all()}

@@ -1,5 +1,5 @@
-"""Saved: a verdict with its question and its numbers as one file, a zip archive that is judged again
-when it is read."""
+"""Saved: a verdict with its question and its numbers as one file, a zip archive, which is judged
+again when it is read."""
 
 from __future__ import annotations
 
