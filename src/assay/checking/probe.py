@@ -375,8 +375,8 @@ class _Rows:
                 score = _matrix("asked", values, len(self.x), columns=False)[:, 0]
                 if reversed_ := reading.measures(score, self.positive)[1] < 0.5:
                     self.notes.append(
-                        "asked= is lower for positive rows than for negative ones: its sign is "
-                        "reversed"
+                        "the control asked is lower for positive rows than for negative ones: its "
+                        "sign is reversed"
                     )
                 readers[control] = -score if reversed_ else score
             else:
