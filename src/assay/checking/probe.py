@@ -94,7 +94,7 @@ class Question:
         if not self.holds:
             return None
         verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
-        if not verdict.warning or self.unit != GROUP:
+        if "outlier" not in verdict.warning or self.unit != GROUP:
             return verdict
         return structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
 
