@@ -22,7 +22,16 @@ from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
 from assay.report.draw import svg
-from assay.report.evaluations import side_by_side, without_interval
+from assay.report.evaluations import (
+    baseline_heads,
+    baseline_rows,
+    baselines,
+    setting,
+    shown_figures,
+    side_by_side,
+    without_interval,
+    write,  # noqa: F401  # what `display` asks for
+)
 from assay.report.pages import environment, tally
 from assay.report.tables import SIGNS, estimate, minus, rows, units
 from assay.report.vega import vega
@@ -54,13 +63,17 @@ def text(value: Any) -> str:
     """What a terminal prints of a result, a claim or an estimate."""
     claims = (value,) if isinstance(value, Judged) else ()
     numbers = (value,) if isinstance(value, Estimated) else ()
-    if claims or numbers:
-        data, after = ResultData(verdicts=claims, findings=numbers), statements.known(value)
-    else:
-        data = value.data
-        scopes = (value.kept or {}).get("around", {}).get("speaks", ())
-        after = (*scopes, *statements.below(data), *statements.frozen_lines(data))
-    return "\n".join([tables.text(data).rstrip("\n"), *map(tables.filled, after)])
+    data = ResultData(verdicts=claims, findings=numbers) if claims or numbers else value.data
+    return "\n".join([tables.text(data).rstrip("\n"), *map(tables.filled, _after(value))])
+
+
+def _after(value: Any) -> tuple[str, ...]:
+    """Say what there is to know of a result, a claim or an estimate: its scope, notes, and whether
+    it was frozen."""
+    if isinstance(value, Judged | Estimated):
+        return statements.known(value)
+    data, scopes = value.data, (value.kept or {}).get("around", {}).get("speaks", ())
+    return (*scopes, *statements.below(data), *statements.frozen_lines(data))
 
 
 def figure(value: Any, titled: bool = True) -> Markup:
@@ -74,7 +87,8 @@ def chart(value: Any, number: int) -> Any:
     kinds = [kind.__name__ for kind in type(value).__mro__ if kind.__name__ in FIGURES]
     drawn = list(FIGURES[kinds[0]](value)) if kinds else []
     if not 0 <= number < len(drawn):
-        raise AssayError(f"{type(value).__name__} has {len(drawn)} figures, and none {number}")
+        has = f"figures 0 to {len(drawn) - 1}" if len(drawn) > 1 else "one figure" if drawn else "none"
+        raise AssayError(f"there is no figure {number} of {type(value).__name__}, which has {has}")
     try:
         import altair
     except ImportError as error:
@@ -86,13 +100,13 @@ def chart(value: Any, number: int) -> Any:
 
 def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
     """The number of a claim and those of its controls, each with its interval, and the
-    thresholds. A control may have the name of the arm, as other heads are the control of heads."""
-    shown = judged.controls if controls is None else controls
-    own = f"{judged.arm} of the claim" if judged.arm in shown else judged.arm
-    arms = {own: judged, **shown}
-    columns = {"arm": list(arms)} | {
-        name: [getattr(v, name) for v in arms.values()] for name in ("estimate", "low", "high")
-    }
+    thresholds."""
+    shown, unit = judged.controls if controls is None else controls, judged.unit
+    arms = {judged.arm: judged, **shown}
+    columns: dict[str, list[Any]] = {"arm": list(arms)}
+    columns["role"] = ["the claim", *["control"] * len(shown)]
+    for name in ("estimate", "low", "high"):
+        columns[name] = [getattr(v, name) for v in arms.values()]
     rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
     return Figure(
         f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
@@ -100,29 +114,38 @@ def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
         "points",
         x="arm",
         y="estimate",
+        color="role",
         band=("low", "high"),
         x_title=" ",
-        y_title="" if judged.unit in ("", "1") else judged.unit,
+        y_title="estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else ""),
         rules=tuple(rules),
     )
 
 
 def result(value: Any) -> Markup:
-    """The picture of a single claim, the tally and the verdict table, the findings folded, and
-    below them the figures."""
+    """The tally and the verdict table, the findings folded, the picture of a single claim, the
+    other figures, and what there is to know."""
     judged = value.data.verdicts
     first = figure(of_claim(judged[0]), titled=False) if len(judged) == 1 else Markup("")
-    return first + _statements(value.data) + Markup("").join(map(figure, value.figures))
+    figures = first + Markup("").join(map(figure, value.figures))
+    kinds = (f"{kind}: {words}" for kind, words in tables.KINDS.items() if _is_of(judged, kind))
+    return _statements(value.data) + figures + noted((*_after(value), *kinds))
+
+
+def _is_of(judged: Iterable[Judged], kind: str) -> bool:
+    return any(row.kind == kind for row in rows(ResultData(verdicts=tuple(judged))))
 
 
 def judged(value: Any) -> Markup:
-    """The verdict table of one claim."""
-    return _statements(ResultData(verdicts=(value,)))
+    """The verdict table of one claim, its picture, and what there is to know."""
+    table = _statements(ResultData(verdicts=(value,)))
+    return table + figure(of_claim(value), titled=False) + noted(_after(value))
 
 
 def verdict(value: Any) -> Markup:
     """The table of a verdict by itself, which has no controls."""
-    return judged(Judged(**{name: getattr(value, name) for name in value.__struct_fields__}))
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    return _statements(ResultData(verdicts=(Judged(**fields),)))
 
 
 def check(value: Any) -> Markup:
@@ -157,9 +180,25 @@ def probe(value: Any) -> Markup:
     *first, last = value.headline().split("\n")
     lines = Markup("<br>").join([*first, f"{sign}{last}"])
     cells = [tuple(map(minus, row)) for row in value.cells()]
-    return Markup("<p><b>{}</b></p>{}{}").format(
-        lines, table(value.HEADS, cells), noted((*value.notes, *value.reach))
+    return Markup("<p><b>{}</b></p>{}{}{}").format(
+        lines,
+        figure(of_probe(value), titled=False),
+        table(value.HEADS, cells),
+        noted((*value.notes, *value.reach)),
     )
+
+
+def of_probe(value: Any) -> Figure:
+    """The condition on a probe and on its controls; where none was given, the AUROC of each."""
+    if value.judged:
+        return of_claim(value.judged)
+    arms = value.arms.to_dict("list")
+    columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
+    columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
+    ends = ("auroc_low", "auroc_high")
+    title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
+    drawn = {"x": "arm", "y": "auroc", "color": "role", "x_title": " ", "y_title": axis}
+    return Figure(title, columns, "points", band=ends, rules=((0.5, "chance"),), **drawn)
 
 
 def noted(notes: Iterable[str]) -> Markup:
@@ -169,12 +208,23 @@ def noted(notes: Iterable[str]) -> Markup:
 
 
 def evaluation(value: Any) -> Markup:
-    """The measures of every dictionary side by side, and below them notes and the trade-off."""
-    entries = value.dictionaries
+    """How each dictionary compares with its baselines, the measures of all side by side, what they
+    were measured on, with notes, and the figures."""
+    entries, parts = value.dictionaries, []
+    compared = [e for e in entries if e.get("compared")]
+    for e in compared:
+        name = f"{e['name']}: " if len(entries) > 1 else ""
+        words = baselines(e["compared"], e["notes"])
+        parts += [Markup("<p>{}{}</p>").format(name, words)]
     lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
-    measures = table(("measure", *(e["name"] for e in entries)), lines)
-    notes = dict.fromkeys((*without_interval(entries), *value.notes))
-    return measures + noted(notes) + figure(value.figure)
+    parts += [table(("measure", *(e["name"] for e in entries)), lines)]
+    for e in compared:
+        head, *heads = baseline_heads(e["compared"])
+        (_, *own), *others = (map(minus, cells) for cells in baseline_rows(e["compared"]))
+        parts += [table((head, *heads), [(e["name"], *own), *others])]
+    notes = dict.fromkeys((*without_interval(entries), *value.notes, *setting(value.data)))
+    figures = map(figure, shown_figures(value.figures, len(entries)))
+    return Markup("").join([*parts, noted(notes), *figures])
 
 
 def dictionary(value: Any) -> Markup:
@@ -223,6 +273,7 @@ FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
     "Result": lambda value: (*map(of_claim, value.judged), *value.figures),
     "Judged": lambda value: (of_claim(value),),
     "Check": lambda value: (of_claim(value.judged, value.controls),),
+    "ProbeCheck": lambda value: (of_probe(value),),
     "Evaluation": lambda value: value.figures,
 }
 

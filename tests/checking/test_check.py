@@ -123,7 +123,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
 
 def counted(v):
     """What a check says of the claims that were tried before."""
-    return [n for n in v.notes if "tried on" in n or n.startswith(("the same measure", "others "))]
+    return [n for n in v.notes if "tried on" in n or n.startswith(("the same measure", "also judged:"))]
 
 
 def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, monkeypatch):
@@ -146,7 +146,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     frame = pd.DataFrame(ROWS).assign(more=1)
     assert counted(check(rescaled, prompts=frame)) == [
         "4 claims were tried on these prompts, 1 of them with this function",
-        f"others were “It moves” (holds), “It moves” ({other.outcome})",
+        f"also judged: “It moves” (holds), “It moves” ({other.outcome})",
     ]
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
     off = check(ledger=False)

@@ -2,6 +2,7 @@
 which it is known what tells two labels apart."""
 
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -244,11 +245,63 @@ def test_a_warning_says_why_groups_have_numbers_above_one():
     assert "jackknife pseudo-values, whose mean is the measure" in note, note
 
 
+@pytest.fixture(scope="module")
+def by_length():
+    """A probe that is nearly perfect, and texts of which the last word tells the label."""
+    texts = [f"{text} indeed" if yes else text for text, yes in zip(TEXTS, Y, strict=True)]
+    X = EMPTY + 1.8 * np.outer(2 * Y - 1, np.eye(12)[0])
+    return assay.check_probe(X, Y, groups=GROUPS, texts=texts, holds="auroc > 0.93")
+
+
+def test_a_control_satisfies_by_the_interval_that_the_table_has(by_length):
+    """The bag of words is right in all 30 groups, so that its true AUROC may be below the .93 that
+    is claimed: the exact lower limit of 30 of 30 is .025^(1/30) = .884."""
+    table = by_length.to_pandas().set_index("arm")
+    bag = by_length.controls["bag"]
+    assert by_length.rows.query("arm == 'probe'")["auroc"].max() > 1
+    assert bag.low == pytest.approx(0.025 ** (1 / 30)) and bag.outcome == "undecided"
+    for name, verdict in by_length.controls.items():
+        assert verdict.interval == pytest.approx(
+            tuple(table.loc[name, ["auroc_low", "auroc_high"]])
+        )
+    assert by_length.outcome == "undecided" and "not beaten" in by_length.reason
+
+
+def test_a_saved_probe_is_judged_again(by_length, tmp_path, capsys):
+    from assay.cli.main import main
+
+    again = assay.ProbeCheck.load(path := by_length.save(tmp_path / "p.assay"))
+    assert repr(again) == repr(by_length) and again.interval == by_length.interval
+    assert main(["verify", str(path)]) == 0
+    assert "give the verdict that it states" in capsys.readouterr().out
+    with pytest.raises(DataError, match="verdict on a probe"):
+        assay.Check.load(path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name).decode() for name in archive.namelist()}
+    content["check.json"] = content["check.json"].replace("auroc > 0.93", "auroc > 0.5")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    with pytest.raises(DataError, match="states 'undecided'; its numbers say 'unspecific'"):
+        assay.ProbeCheck.load(path)
+
+
+def test_its_chart_has_the_probe_and_every_control(by_length):
+    pytest.importorskip("altair")
+    points = by_length.chart().to_dict()["datasets"].popitem()[1]
+    drawn = {p["arm"]: (p["role"], p["estimate"]) for p in points}
+    assert drawn["probe"] == ("the claim", by_length.estimate)
+    assert {*drawn} == {"probe", *by_length.controls}
+    assert "estimate and 95 % interval" in by_length._repr_html_()
+
+
 def test_without_a_condition_it_is_a_table():
     p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
     assert p.outcome == p.reason == "" and np.isnan([p.estimate, *p.interval]).all()
-    assert p.controls == (*("bag", "lengths", "places", "spelling", "pairs", "permuted"),)
+    assert not p.controls
     frame = p.to_pandas().set_index("arm")
+    names = ["probe", "bag", "lengths", "places", "spelling", "pairs", "permuted"]
+    assert list(frame.index) == names
     assert (frame["auroc_low"] <= frame["auroc"]).all()
     assert frame.loc["bag", "ahead_low"] > 0 and "AUROC" in repr(p)
     assert "bag" in p._repr_html_() and any("positive is 'true'" in n for n in p.notes)
@@ -311,7 +364,7 @@ def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
         question="{text}\nclass",
         answers=(" Point", "10"),
     )
-    assert {"embedding", "places", "untrained", "asked"} <= set(p.controls)
+    assert {"embedding", "places", "untrained", "asked"} <= set(p.arms["arm"])
     first, second = (encode(x).input_ids[0] for x in (" Point", "10"))
     said = []
     for text in texts:

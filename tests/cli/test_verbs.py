@@ -89,6 +89,7 @@ def test_the_first_help_counts_the_options_that_few_need(capsys):
     first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
     assert "--unlearned" not in first and "more options: --help-all" in first
     assert "--unlearned" in every and "--help-all" not in every
+    assert said(capsys, "run", "--help").startswith("Usage: assay run [OPTIONS] NAME [MORE...]\n")
 
 
 def test_run_prints_one_object_and_its_progress_elsewhere(capsys):

@@ -263,6 +263,12 @@ def test_together_equals_alone(model, texts, tmp_path):
         alone = evaluate(d, root=tmp_path / name, **ask)["dictionary 1"]
         for measure, got in estimates(both[name]).items():
             assert got == pytest.approx(estimates(alone)[measure], rel=1e-6, nan_ok=True)
+    again = evaluate(a, root=tmp_path / "a", out=tmp_path / "out", **ask)
+    written = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert written["dictionaries"][0]["measures"]["fvu"] == again["dictionary 1"]["fvu"]
+    assert (tmp_path / "out/evaluation.html").is_file()
+    with pytest.raises(SpecError, match="^evaluate has no argument tokns; did you mean tokens"):
+        evaluate(a, **ask | {"tokns": 3})
     frame = both.to_pandas()
     assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
     assert frame.estimate.dtype == float

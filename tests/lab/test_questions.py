@@ -61,7 +61,7 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     assert len(Questions(questions.path).looks) == 1
     again = question(part("x", "b", "c"), text="it is so", threshold="> 0.5")
     assert Questions(questions.path).others([again], "second") == [
-        "also judged on the same prompts, with this or another answer, earlier, in first: "
+        "also judged on 1 of 2 prompts, with this or another answer, earlier, in first: "
         "“it is” (fails; > 1)"
     ]
     apart = question(part("x", "c"), text="it is so", threshold="> 0.5")
@@ -69,7 +69,7 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     assert not questions.others([apart], "second")
     questions.note_study("second", "judged", [again], {"it is so": "holds"})
     assert Questions(questions.path).others([first], "first") == [
-        "also judged on the same prompts, with this or another answer, later, in second: "
+        "also judged on 1 of 2 prompts, with this or another answer, later, in second: "
         "“it is so” (holds; > 0.5)"
     ]
 

@@ -53,7 +53,7 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     fewer = TABLE[TABLE["seed"] != 3]
     assert "5 claims were tried" in judged(fewer, "mine.loss - old.loss < -0.08")
     another = judged(TABLE, "again.loss - old.loss < -0.05")
-    assert "6 claims were tried" in another and "others were" in another
+    assert "6 claims were tried" in another and "also judged:" in another
 
 
 def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
@@ -85,7 +85,7 @@ def test_a_claim_on_another_column_counts_for_the_table(judged):
     assert "1 claim was tried on this table;" in f"{judged(layered)};"
     right = judged(layered, "mine.right - old.right > -0.9", name="copy.csv")
     assert "2 claims were tried on this table, 1 of them on these columns" in right
-    assert f"others were “{CLAIM}”" in right
+    assert f"also judged: “{CLAIM}”" in right
     again = judged(layered, "mine.right - old.right > -0.8")
     assert "3 claims were tried on this table, 2 of them on these columns" in again
     other = layered.assign(loss=RNG.normal(size=36), right=RNG.integers(0, 2, 36))

@@ -76,8 +76,10 @@ def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys
 
 def evaluation():
     measure = {"estimate": 0.25, "low": 0.2, "high": 0.3, "n": {"document": 9}, "why": ""}
+    read = {"tokens": 90, "tokens_read": 96, "documents": 9, "windows": 12, "tokens_ablated": 0}
     entry = {
-        "site": "s",
+        **read,
+        **{"site": "s", "site_out": "s", "part": "all", "context": 8, "bos": False},
         "measures": {
             "l0": {**measure, "estimate": 12.0, "low": 11.0, "high": 13.0},
             "fvu": measure,
@@ -88,13 +90,13 @@ def evaluation():
     histogram = {"log10": [], "features": []}
     dead = {"dead": {**measure, "estimate": 0.0}}
     entry |= {"histogram": histogram, "measures": entry["measures"] | dead}
-    return Evaluation(
-        {"dictionaries": [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]}
-    )
+    entries = [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]
+    said = {"model": "m", "text": "docs", "setting": {"skip_first": 1, "outlier": 0}}
+    return Evaluation({**said, "dictionaries": entries})
 
 
 def result(figures):
-    return types.SimpleNamespace(data=sample.result(), figures=figures)
+    return types.SimpleNamespace(data=sample.result(), figures=figures, kept=None)
 
 
 def dictionary():
@@ -118,6 +120,8 @@ def test_claims_verdicts_and_figures_show_themselves(judged):
         assert "table" in said.tags
         assert "● holds" in re.sub(r"\s+", " ", said.text)
         assert "[0.91, 1.09]" in said.text
+    claim = Balanced(judged._repr_html_())
+    assert claim.tags.count("svg") == 1 and "scope: over 6 seeds" in claim.text
     assert "svg" in Balanced(FIGURE._repr_html_()).tags
 
 
@@ -131,6 +135,7 @@ def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     assert "1 estimate without a verdict" in text
     assert text.count("● holds") == 3
     assert "3 hold" in text
+    assert "exploratory: the study was not frozen before it was run" in text
 
 
 def test_an_evaluation_and_a_dictionary_are_small_tables():
@@ -139,11 +144,13 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "b" not in said.tags
     assert "0.25 [0.20, 0.30]" in said.text
     assert "mine, <b>yours</b>: the clean loss is that of a guess" in said.text
+    assert "text docs, both parts: 90 of 96 tokens from 9 documents" in said.text
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
     assert evaluations.without_interval([entry]) == [f"No interval of any measure: {few['why']}"]
-    text = Balanced(str(notebook.evaluation(Evaluation({"dictionaries": [entry]})))).text
+    alone = Evaluation({**evaluation().data, "dictionaries": [entry]})
+    text = Balanced(str(notebook.evaluation(alone))).text
     assert text.count("too few documents") == 1 and "none" not in text
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
     (line,) = evaluations.without_interval([entry | {"measures": kept}])

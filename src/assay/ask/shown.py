@@ -73,7 +73,9 @@ def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
         (arms.get(c.arm or main, {}), c.name) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
-    return units.pop() if units != {"1"} and len(units) == 1 and _scales(stated) else ""
+    if units == {"1"} or len(units) > 1 or not _scales(stated):
+        return ""
+    return "logits" if (unit := units.pop()) == "logit" else unit
 
 
 def _scales(stated: Condition) -> bool:

@@ -79,6 +79,7 @@ OTHERWISE = {
     ("intervene", "noise_std"): "write noise = 3, in standard deviations of the site",
     ("intervene", "to"): 'write path = { to = ["10.4"] } next to a patch of heads',
     ("intervene", "latents"): 'write clamp = ["sae.safetensors", [1, 2, 3]] and value',
+    ("intervene", "feature"): 'write clamp = ["sae.safetensors", 123] and value',
     ("intervene", "code"): 'write function = "mine.py:edit"',
     ("intervene", "weights"): "write weights under a second [[model]] of the same name",
     ("read", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',

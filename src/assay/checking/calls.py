@@ -36,24 +36,57 @@ class NotAFunctionOfItError(DataError):
 
 
 @dataclass(eq=False)
+class Steps:
+    """How far a check is, reported on standard error or under a notebook's cell."""
+
+    what: str
+    """What is counted, such as calls."""
+    total: int = 0
+    """How many there will be, for the time that is left."""
+    done: int = 0
+    fresh: int = 0
+    seconds: float = 0.0
+    """Of the steps that were made and not read."""
+    _said: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._follow = display.follower()
+
+    def take(self, arm: str, seconds: float | None = None) -> None:
+        """Report a step that is done: in so many seconds, or read."""
+        self.done += 1
+        if seconds is not None:
+            self.seconds += seconds
+            self.fresh += 1
+        left = max(0, self.total - self.done)
+        if self._follow is not None:
+            self._follow(self.done, max(self.total, self.done), self.what)
+            return
+        words = f"{self.done} of {max(self.total, self.done)} {self.what}, {arm}"
+        if self.fresh and left:
+            words += f", about {_duration(left * self.seconds / self.fresh)} left"
+        clock = time.monotonic()
+        if sys.stderr.isatty():
+            end = "\r" if left else "\n"
+            print(f"check: {words}".ljust(79), end=end, file=sys.stderr, flush=True)
+        elif self.fresh and self.seconds > QUIET and clock - self._said > QUIET:
+            print(f"check: {words}", file=sys.stderr, flush=True)
+            self._said = clock
+
+
+@dataclass(eq=False)
 class Calls:
     """A function, the prompts that it is called with, and what has been asked of it."""
 
     function: Function
     prompts: Given
     keep: bool = True
-    total: int = 0
-    """How many calls there will be, for the time that is left."""
-    done: int = 0
-    fresh: int = 0
-    seconds: float = 0.0
-    """Of the calls that were made and not read."""
+    steps: Steps = field(default_factory=lambda: Steps("calls"))
     opaque: tuple[str, ...] = field(default=(), init=False)
     """Types of values that cannot be seen into, so that no call is kept."""
     content: str = field(default="", init=False)
     """A hash of the function, by what it is and closes over."""
     _base: str = field(default="", init=False)
-    _said: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         seen = Fingerprint().add(self.function)
@@ -61,7 +94,6 @@ class Calls:
         self.opaque = tuple(dict.fromkeys(seen.opaque))
         seen.add(self.prompts.value)
         self._base = seen.digest
-        self._follow = display.follower()
 
     @property
     def name(self) -> str:
@@ -80,14 +112,12 @@ class Calls:
         rows = range(len(self.prompts)) if rows is None else rows
         path = self._path(thing, rows, repeat) if self.keep and whole else None
         if path is not None and (known := _read(path, len(rows))) is not None:
-            self._step(arm)
+            self.steps.take(arm)
             return known
         started = time.monotonic()
         numbers = self._call(arm, thing, rows)
         if whole:
-            self.seconds += time.monotonic() - started
-            self.fresh += 1
-            self._step(arm)
+            self.steps.take(arm, time.monotonic() - started)
         if path is not None:
             _write(path, numbers)
         return numbers
@@ -157,24 +187,6 @@ class Calls:
             return None
         seen.add(self._base).add(list(rows)).add(repeat).add(0)  # where the size of a batch was
         return cache.folder() / "checks" / seen.digest[:2] / f"{seen.digest}.json"
-
-    def _step(self, arm: str) -> None:
-        """Report a call that is done, on standard error or under a notebook's cell."""
-        self.done += 1
-        left = max(0, self.total - self.done)
-        if self._follow is not None:
-            self._follow(self.done, max(self.total, self.done), "calls")
-            return
-        words = f"{self.done} of {max(self.total, self.done)} calls, {arm}"
-        if self.fresh and left:
-            words += f", about {_duration(left * self.seconds / self.fresh)} left"
-        clock = time.monotonic()
-        if sys.stderr.isatty():
-            end = "\r" if left else "\n"
-            print(f"check: {words}".ljust(79), end=end, file=sys.stderr, flush=True)
-        elif self.fresh and self.seconds > QUIET and clock - self._said > QUIET:
-            print(f"check: {words}", file=sys.stderr, flush=True)
-            self._said = clock
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
+from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers, Steps
 from assay.checking.credited import BREAKS, Credited, Draw, Options, credited, refuse_unknown
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
@@ -131,6 +131,8 @@ def check(
         ('holds', ['opposite', 'random'])
     """
     refuse_unknown([*unknown])
+    if not callable(function):
+        raise DataError(f"give a function of (thing, prompts), got {function!r}")
     parse(holds)
     given = Given.read(prompts)
     units, unit_notes = given.units(unit)
@@ -188,15 +190,15 @@ class _Asked:
         self.ends: tuple[Numbers, Numbers] = {}, {}
         self.noise = 0.0
         self.notes: list[str] = []
-        self.placed: dict[str, Control] = {}
+        self.placed: dict[str, Placed] = {}
         self.things: dict[str, Any] = {}
         for draw in what.draws:
-            count = sum(c.name == draw.control.name for c in self.placed.values())
             name = draw.control.name if draw.control.name != what.kind else f"other {what.kind}"
+            count = sum(p.control == name for p in self.placed.values())
             arm = f"{name} {count + 1}" if count else name
-            self.placed[arm] = draw.control
+            self.placed[arm] = Placed(name, draw.control.why)
             self.things[arm] = draw.make
-        calls.total = len(what.draws) + 3
+        calls.steps.total = len(what.draws) + 3
 
     def dry(self) -> None:
         """Call the function on two prompts with everything, so that what cannot work is reported
@@ -279,7 +281,7 @@ class _Asked:
         after = calls(kind, self.thing)
         again = calls(kind, self.thing, repeat=1)
         if any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after):
-            calls.total += 1
+            calls.steps.total += 1
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
         else:
@@ -311,7 +313,7 @@ class _Asked:
         self.arms[DAMAGE.name] = damaged(
             changed, also, given, lower=self.sides[0], keep=self.calls.keep
         )
-        self.placed[DAMAGE.name] = DAMAGE
+        self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
         self, claim: Callable[..., Question], units: tuple[str, ...], *, ledger: bool
@@ -323,9 +325,8 @@ class _Asked:
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
         rows = _table(given, units, self.arms)
-        placed = {arm: Placed(c.name, c.why) for arm, c in self.placed.items()}
         question = claim(
-            credits=kind, units=units, placed=placed, noise=self.noise, distinct=given.distinct
+            credits=kind, units=units, placed=self.placed, noise=self.noise, distinct=given.distinct
         )
         judged, question = _judged(question, rows, self.arms)
         judged = _with_own_words(judged, given, self.noise)
@@ -512,8 +513,8 @@ def _about(calls: Calls) -> dict[str, Any]:
         "function": calls.name,
         "source": text,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "calls": calls.done,
-        "seconds": round(calls.seconds, 1),
+        "calls": calls.steps.done,
+        "seconds": round(calls.steps.seconds, 1),
         "versions": versions,
     }
 
@@ -552,7 +553,7 @@ def damaged(
         keep: whether calls are kept.
     """
     function, prompts = also if isinstance(also, tuple) else (also, own.value)
-    calls = Calls(function, Given.read(prompts), keep=keep, total=2)
+    calls = Calls(function, Given.read(prompts), keep, Steps("calls", 2))
     without, with_it = calls("none", change.none), calls(change.kind, change.thing)
     shares = np.max([_share(without[n], with_it[n]) for n in without], axis=0)
     count = len(own)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
 
 Learn = Callable[[Any, Any], Any]
+MATCHED = {"norms": "norm", "rates": "how often they are active"}
+"""By the option that gives sizes of a pool, in what others of it are then matched."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,7 @@ def _matched(
     credited = Credited(kind, lambda: named)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
     draws = picks.matched(named, pool, [*sizes.values()], options.draws, blocks=blocks)
-    credited.add(control, *draws)
+    credited.add(replace(control, why=_others(kind, blocks, sizes)), *draws)
     if not sizes:
         credited.notes.append(
             "others are taken at random; norms= and rates= of the pool match them in size, and in "
@@ -283,6 +285,15 @@ def _matched(
             f"{name} of the others: {min(shares):.2g} to {max(shares):.2g} times as large"
         )
     return credited
+
+
+def _others(kind: str, blocks: bool, sizes: Mapping[str, Any]) -> str:
+    """Say what others of a pool would explain, and in what they are matched."""
+    what = f"equally many other {kind}" if kind.endswith("s") else f"another {kind}"
+    alike = " and ".join(word for name, word in MATCHED.items() if name in sizes)
+    has = "have" if kind.endswith("s") else "has"
+    where = " of these blocks" if blocks else ""
+    return f"{what}{where}{f', matched in {alike},' if alike else ''} {has} the effect"
 
 
 def _pool(of: Any) -> list[Any]:

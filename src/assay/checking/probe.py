@@ -3,16 +3,19 @@ next to everything that tells as much without what the probe is about."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import structs
 
 from assay.ask.measure.probe_fits import DEALS, shuffled_rows
-from assay.checking import reading
+from assay.checking import reading, saved
+from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
@@ -38,7 +41,7 @@ from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.reasons import TIES
-from assay.core.results import Judged
+from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
 from assay.core.wordings import spelling
@@ -50,13 +53,14 @@ if TYPE_CHECKING:
 PROBE, GROUP = "probe", "group"
 MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
-OF_TEXT = [control.name for control in (BAG, LENGTHS, PLACES, SPELLING, PAIRS)]
-"""The controls that read the text alone."""
 IN_TEXTS: Mapping[Control, str] = {
     BAG: "the words of the text predict it, in any order",
     PLACES: "the words, each at its position, predict it",
+    **{control: control.why for control in (LENGTHS, SPELLING, PAIRS)},
 }
-"""What controls of a study would explain here, where whole texts are read, and no embeddings."""
+"""What the controls explain that read the text alone, and no embeddings."""
+EMBEDDED = [in_words(control.why) for control in (EMBEDDING, PLACES)]
+"""What those explain that read the embeddings of the tokens."""
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
@@ -72,6 +76,29 @@ MOST = 5000
 """Rows at most, whose inner products are kept."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is judged: everything but the numbers."""
+
+    holds: str
+    unit: str
+    """What is generalised over: group, or fold."""
+    why: Mapping[str, str]
+    """By control what it would explain, if it did as well."""
+    tested: Mapping[str, int]
+    """How many independent trials are behind each measure."""
+    scope: str
+
+    def judged(self, rows: pd.DataFrame) -> Judged | None:
+        """Judge the numbers; None without a condition. Raises: ClaimError, DataError."""
+        if not self.holds:
+            return None
+        verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
+        if "outlier" not in verdict.warning or self.unit != GROUP:
+            return verdict
+        return structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
+
+
 @dataclass(frozen=True, eq=False)
 class ProbeCheck(Concluded):
     """What comes of `assay.check_probe`.
@@ -85,6 +112,7 @@ class ProbeCheck(Concluded):
         (['probe', 'permuted'], 1.0)
     """
 
+    question: Question
     arms: pd.DataFrame
     """A row for the probe and for each control: each measure with its interval, and by how much the
     probe's AUROC is larger."""
@@ -95,9 +123,9 @@ class ProbeCheck(Concluded):
     notes: tuple[str, ...]
 
     @property
-    def controls(self) -> tuple[str, ...]:
-        """The names of the controls."""
-        return tuple(self.arms["arm"][1:])
+    def controls(self) -> Mapping[str, Verdict]:
+        """Give the verdict on each control, by name; none without a condition."""
+        return self.judged.controls if self.judged else {}
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for the probe and for each control."""
@@ -127,9 +155,14 @@ class ProbeCheck(Concluded):
     def headline(self) -> str:
         """Say whether the text alone gives each label away, and then the verdict, or how the probe
         stands where nothing was claimed."""
-        perfect = self.arms["arm"][self.arms["auroc"] >= 1]
-        alone = ", ".join(name for name in perfect if name in OF_TEXT)
-        given = f"the text alone decides the label: AUROC 1 for {alone}\n" if alone else ""
+        perfect = self.arms[self.arms["auroc"] >= 1]
+        given = ""
+        for what, known in (
+            ("the text alone decides", [*map(in_words, IN_TEXTS.values())]),
+            ("the embeddings of the tokens alone decide", EMBEDDED),
+        ):
+            if names := ", ".join(perfect["arm"][perfect["why"].isin(known)]):
+                given += f"{what} the label: AUROC 1 for {names}\n"
         if self.judged is None:
             return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" if self.reason else ""
@@ -137,12 +170,43 @@ class ProbeCheck(Concluded):
 
     @property
     def reach(self) -> tuple[str, ...]:
-        """Say what would decide the condition where that is open."""
-        return tuple(filter(None, [self.judged.remedy[0]] if self.judged else []))
+        """Say what is judged, and what would decide the condition where that is open."""
+        remedies = [self.judged.remedy[0]] if self.judged else []
+        return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
         lines = [self.headline(), "", *aligned([self.HEADS, *self.cells()]), ""]
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes), *self.reach])
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`
+        judges again.
+
+        Args:
+            path: such as "agent.assay"; a zip archive.
+        """
+        verdict = self.judged.to_json() if self.judged else {"outcome": ""}
+        content = {saved.PROBE: vars(self.question), "notes": self.notes, "verdict": verdict}
+        return saved.write(path, content, self.rows, repr(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> ProbeCheck:
+        """Read a saved verdict on a probe, and judge its numbers again.
+
+        Args:
+            path: that `save` wrote.
+        Raises: DataError for another file, and where the verdict on its numbers is not the one that
+            it states.
+        """
+        content, rows = saved.read(path := Path(path))
+        try:
+            question = Question(**content[saved.PROBE])
+            stated, notes = content["verdict"]["outcome"], tuple(content["notes"])
+        except (KeyError, TypeError) as e:
+            raise saved.wrong(path, e) from e
+        judged = question.judged(rows)
+        saved.refuse_changed(path, stated, judged.outcome if judged else "")
+        return cls(question, _compared(rows, question), rows, judged, notes)
 
 
 def check_probe(
@@ -200,8 +264,8 @@ def check_probe(
         >>> draw, y = np.random.default_rng(0), np.arange(60) % 2
         >>> X = draw.normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
         >>> p = assay.check_probe(X, y, holds="auroc > 0.8")
-        >>> p.outcome, p.controls
-        ('holds', ('permuted',))
+        >>> p.outcome, list(p.controls)
+        ('holds', ['permuted'])
     """
     rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
@@ -217,18 +281,17 @@ def check_probe(
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
-    arms, numbers = _compared(rows, _scored(rows, readers), why)
-    verdict = None
-    if holds:
-        tested = _tested(rows.positive[rows.held], rows.group[rows.held])
-        verdict = _judged(numbers, rows.unit, holds, why, tested)
+    tested = _tested(rows.positive[rows.held], rows.group[rows.held])
+    asked_of = {"holds": holds, "unit": rows.unit, "tested": tested, "scope": rows.scope}
+    claim = Question(**asked_of, why=why)
+    numbers = _numbers(rows, _scored(rows, readers))
+    if verdict := claim.judged(numbers):
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
-        if verdict.warning and rows.unit == GROUP:
-            verdict = structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
-    return ProbeCheck(arms, numbers, verdict, tuple(dict.fromkeys([*rows.notes, *rows.judged_in])))
+    notes = tuple(dict.fromkeys(rows.notes))
+    return ProbeCheck(claim, _compared(numbers, claim), numbers, verdict, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,11 +347,11 @@ class _Rows:
         return np.concatenate([judged for _, judged in self.parts])
 
     @property
-    def judged_in(self) -> list[str]:
+    def scope(self) -> str:
         """Say how many rows are judged, and over what intervals are."""
         words = f"{len(self.held):,} rows of {len(np.unique(self.group[self.held])):,} groups"
         where = f", in {len(self.parts)} folds of whole groups" if self.unit == FOLD else ""
-        return [f"{words} are judged{where}; intervals are over {self.unit}s"]
+        return f"{words}{where}; intervals are over {self.unit}s"
 
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
         """Read what the controls read that see words alone."""
@@ -312,8 +375,8 @@ class _Rows:
                 score = _matrix("asked", values, len(self.x), columns=False)[:, 0]
                 if reversed_ := reading.measures(score, self.positive)[1] < 0.5:
                     self.notes.append(
-                        "asked= is lower for positive rows than for negative ones: its sign is "
-                        "reversed"
+                        "the control asked is lower for positive rows than for negative ones: its "
+                        "sign is reversed"
                     )
                 readers[control] = -score if reversed_ else score
             else:
@@ -327,16 +390,24 @@ def _scored(
     """Score every row by what was learned from other groups: by the probe and by each control, by
     the shuffled labels several times."""
     probe, of = reading.of_columns(rows.x), (rows.positive, rows.group, rows.parts)
-    scored = {PROBE: [reading.scores(probe, *of)]}
+    steps = Steps("probes", 1 + len(readers) + DEALS)
+
+    def score(arm: str, reader: Kernel | np.ndarray, **how: Any) -> np.ndarray:
+        started = time.monotonic()
+        ready = isinstance(reader, np.ndarray)
+        scores = reader if ready else reading.scores(reader, *of, **how)
+        steps.take(arm, None if ready else time.monotonic() - started)
+        return np.asarray(scores)
+
+    scored = {PROBE: [score(PROBE, probe)]}
     for control, reader in readers.items():
-        score = reader if isinstance(reader, np.ndarray) else reading.scores(reader, *of)
-        scored[control.name] = [score]
+        scored[control.name] = [score(control.name, reader)]
 
     def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
         return shuffled_rows(rows.positive.astype(int), train, rows.group[train], 0, deal)
 
     scored[PERMUTED.name] = [
-        reading.scores(probe, *of, partial(shuffled, deal=deal)) for deal in range(DEALS)
+        score(PERMUTED.name, probe, whose=partial(shuffled, deal=deal)) for deal in range(DEALS)
     ]
     return scored
 
@@ -348,14 +419,12 @@ _HOW: Mapping[Control, str] = {
 }
 
 
-def _compared(
-    rows: _Rows, scored: Mapping[str, list[np.ndarray]], why: Mapping[str, str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of arms, and the part in it of each group, or of each fold. Raises: DataError."""
+def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+    """The part of each group, or of each fold, in the measures of each arm. Raises: DataError."""
     import pandas as pd
 
     held = rows.held
-    y, group, units = rows.positive[held], rows.group[held], rows.units[held]
+    y, units = rows.positive[held], rows.units[held]
     if len(np.unique(y)) < 2:
         raise DataError("all rows that are judged have one label")
     by_unit = reading.of_folds if rows.unit == FOLD else reading.pseudo_values
@@ -367,23 +436,30 @@ def _compared(
     numbers = pd.concat(frames, ignore_index=True)
     if numbers[list(MEASURES)].isna().any(axis=None):
         raise DataError("without one of the groups only one label is left; give more groups")
+    return numbers
+
+
+def _compared(numbers: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """The table of arms: each measure, and the probe's lead over each control."""
+    import pandas as pd
+
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
     lines = []
-    for arm in scored:
+    for arm in of:
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
             x = of[arm][measure].to_numpy()
-            line |= _estimated(measure, x, rows.unit)
-            if rows.unit == FOLD and (x == 1).all():
-                line[f"{measure}_low"] = 1 - wrong_at_most(_tested(y, group)[measure], len(x))
+            line |= _estimated(measure, x, question.unit)
+            if question.unit == FOLD and (x == 1).all():
+                line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("ahead", lead, rows.unit)
+            line |= _estimated("ahead", lead, question.unit)
             # An AUROC lies between 0 and 1, and the control's where its interval says.
             line["ahead_low"] = max(line["ahead_low"], -line["auroc_high"])
             line["ahead_high"] = min(line["ahead_high"], 1 - line["auroc_low"])
-        lines.append({**line, "why": in_words(why.get(arm, ""))})
-    return pd.DataFrame(lines), numbers
+        lines.append({**line, "why": in_words(question.why.get(arm, ""))})
+    return pd.DataFrame(lines)
 
 
 def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
@@ -433,31 +509,40 @@ def _judged(
         decide = partial(decide, tested=tested[min(columns)])
     judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
     judged = within(judged, range_of(parsed, 0.0, 1.0))
-    if judged.reason != TIES or not plain:
+    if shares or not plain:
         return judged
-    # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
+    # Cut off at 0 and 1, parts have exact limits: of nearly perfect arms most are a little above 1.
     clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
-    return _with_controls_of(judged, decide(clipped, bounds=(0.0, 1.0)))
+    exact = decide(clipped, bounds=(0.0, 1.0))
+    inside = {arm for arm, x in rows.groupby("arm")[min(columns)] if x.between(0, 1).all()}
+    controls = {
+        name: structs.replace(exact.controls[name], contrast=v.contrast) if name in inside else v
+        for name, v in judged.controls.items()
+    }
+    by_itself = exact if judged.reason == TIES or PROBE in inside else judged
+    return _with_controls(by_itself, controls)
 
 
-def _with_controls_of(whole: Judged, exact: Judged) -> Judged:
-    """An exact verdict on parts that were cut off at 0 and 1, with the controls as they are: cut
-    off, they would have less than their AUROC, and be beaten too easily."""
-    exact = structs.replace(exact, controls=whole.controls)
+def _with_controls(exact: Judged, controls: Mapping[str, Verdict]) -> Judged:
+    """A verdict with the controls as they are by themselves: parts that are cut off at 0 and 1 have
+    less than their AUROC, and would be beaten too easily."""
+    exact = structs.replace(exact, controls=controls)
     if exact.outcome == "fails" or (exact.outcome == "undecided" and "control" not in exact.reason):
         return exact
-    too = [name for name, v in whole.controls.items() if v.outcome == "holds"]
+    too = [name for name, v in controls.items() if v.outcome == "holds"]
     beaten = {
         name
-        for name, v in whole.controls.items()
+        for name, v in controls.items()
         if v.outcome == "fails" and v.contrast and (v.contrast.low > 0 or v.contrast.high < 0)
     }
-    left = [name for name in whole.controls if name not in beaten]
+    left = [name for name in controls if name not in beaten]
     if too:
         reason = f"control {', '.join(too)} satisfies it too"
         return structs.replace(exact, outcome="unspecific", reason=reason, price=None)
     if left:
         reason = f"control {left[0]} not beaten"
+        if reason == exact.reason:
+            return exact
         return structs.replace(exact, outcome="undecided", reason=reason, price=None)
     return exact  # never better than by itself: what else speaks against it was asked of it alone
 

@@ -35,6 +35,8 @@ class Given:
         if isinstance(value, str | Path):
             records = [dict(cells) for _, cells in prompts.read_file(Path(value))]
             value = [r["text"] if [*r] == ["text"] else r for r in records]
+        if not hasattr(value, "__iter__"):
+            raise DataError(f"prompts= is a list, a DataFrame or the path of a file, got {value!r}")
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:

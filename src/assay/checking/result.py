@@ -3,10 +3,7 @@ it is shown and kept."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.checking import saved
 from assay.controls.table import in_words
-from assay.core import foreign
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
@@ -27,7 +24,6 @@ from assay.core.table import judge
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
@@ -167,7 +163,6 @@ class Check(Concluded):
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
         interval, units, and what the control would explain."""
         table = self.judged.to_pandas().drop(columns=["claim", "role", "unit", "kind"])
-        table["reason"] = table["reason"].map(explain_reason)
         placed = [self.question.placed.get(arm) for arm in table["arm"]]
         table.insert(1, "control", [p.control if p else "" for p in placed])
         return table.assign(why=[in_words(p.why) if p else "" for p in placed])
@@ -213,12 +208,11 @@ class Check(Concluded):
         return (*warning, *self.judged.notes, *self.notes)
 
     def row(self, control: str) -> tuple[str, str, str, str, str]:
-        """Give a control's name as its arms have it, its draws, its number, whether it fails, as it
-        should, and what it would explain."""
-        v, credited = self.controls[control], self.question.credits
+        """Give a control's name, its draws, its number, whether it fails, as it should, and what
+        it would explain."""
+        v = self.controls[control]
         why = next(p.why for p in self.question.placed.values() if p.control == control)
-        name = f"other {control}" if control == credited else control
-        return name, str(self.draws(control)), _number(v), CONTROL[v.outcome], in_words(why)
+        return control, str(self.draws(control)), _number(v), CONTROL[v.outcome], in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`
@@ -227,19 +221,13 @@ class Check(Concluded):
         Args:
             path: such as "refusal.assay"; a zip archive.
         """
-        path = Path(path)
         content = {
-            "schema": SCHEMA,
             "question": _plain(self.question),
             "notes": list(self.notes),
             "about": dict(self.about),
             "verdict": self.judged.to_json(),
         }
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("check.json", json.dumps(content, indent=1, ensure_ascii=False))
-            archive.writestr("numbers.csv", self.rows.to_csv(index=False))
-            archive.writestr("table.txt", f"{self!r}\n")
-        return path
+        return saved.write(path, content, self.rows, repr(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Check:
@@ -250,31 +238,23 @@ class Check(Concluded):
         Raises: DataError for another file, and where the verdict on its numbers is not the one that
             it states.
         """
-        import pandas as pd
-
-        path = Path(path)
+        content, rows = saved.read(path := Path(path))
+        if saved.PROBE in content:
+            raise DataError(f"{path} has the verdict on a probe: assay.ProbeCheck.load reads it")
         try:
-            with zipfile.ZipFile(foreign.regular(path, "a saved check")) as archive:
-                sizes = sum(i.file_size for i in archive.infolist())
-                foreign.within(sizes, foreign.LONGEST, path, "bytes")
-                content = json.loads(archive.read("check.json"))
-                rows = pd.read_csv(
-                    io.BytesIO(archive.read("numbers.csv")), float_precision="round_trip"
-                )
             q = content["question"]
             placed = {arm: Placed(**p) for arm, p in q.pop("placed").items()}
             question = Question(**q, placed=placed)
             stated = content["verdict"]["outcome"]
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
-            raise DataError(f"{path} is not a file that a check was saved to: {e}") from e
+        except (KeyError, TypeError, ValueError) as e:
+            raise saved.wrong(path, e) from e
         question = replace(
             question,
             units=tuple(question.units),
             bounds=None if question.bounds is None else tuple(question.bounds),  # type: ignore[arg-type]
         )
         judged = question.judged(rows)
-        if judged.outcome != stated:
-            raise DataError(f"{path} states {stated!r}; its numbers say {judged.outcome!r}")
+        saved.refuse_changed(path, stated, judged.outcome)
         return cls(question, rows, judged, tuple(content["notes"]), content["about"])
 
 

@@ -20,7 +20,12 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from attrs import evolve
 from cyclopts import App, CycloptsError, Group
-from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CoercionError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnusedCliTokensError,
+)
 from cyclopts.help import DefaultFormatter, HelpPanel, PanelSpec
 from rich.box import Box
 from rich.console import Console, ConsoleOptions
@@ -62,6 +67,15 @@ class Help(DefaultFormatter):
         else:
             entries = [evolve(e, default=None) if e.default == '""' else e for e in panel.entries]
             super().__call__(console, options, panel.copy(entries=entries))
+
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
+        """Print how a verb is typed, with the names that its arguments have below."""
+        line, several = str(usage).strip(), "..." if "ARGS..." in str(usage) else ""
+        if "[ARGS" in line:
+            every = app[line.split()[1]].assemble_argument_collection()
+            names = (a.name for a in every if a.name[0].isalpha() and not a.required)
+            line = line.partition("[ARGS")[0] + " ".join(f"[{name}{several}]" for name in names)
+        console.print(f"Usage: {line}\n", markup=False, highlight=False)
 
 
 OPTIONS = Group("Options", sort_key=100)
@@ -151,6 +165,10 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
         return surplus((error.unused_tokens or ["?"])[0], words)
     if isinstance(error, MissingArgumentError):
         return lacking(error)
+    numbers = {int: "a whole number", float: "a number"}
+    if isinstance(error, CoercionError) and error.token and error.target_type in numbers:
+        name = error.token.keyword or "the argument"
+        return f"{name} must be {numbers[error.target_type]}, got {error.token.value!r}"
     function = words[0].replace("-", "_") if words else ""
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"

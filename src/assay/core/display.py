@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,11 @@ class Printed:
 
     def __str__(self) -> str:
         return str(_drawing[0]().text(self))
+
+
+def write(value: Any, folder: str | Path) -> None:
+    """Write the report of a value into a folder, with its numbers and figures."""
+    _drawing[0]().write(value, Path(folder))
 
 
 def follower() -> Callable[..., None] | None:

@@ -242,6 +242,8 @@ def parse(text: str, *, compared: bool = True, sized: bool = True) -> Parsed:
     Raises: ClaimError when it is no comparison with a number, or of an estimate is one, or uses
     anything beyond the language.
     """
+    if not isinstance(text, str):
+        raise ClaimError(f"a condition is a text such as 'effect > 0.3', got {text!r}")
     reader = _Claim(text, "claim" if compared else "estimate", sized)
     try:
         return reader.parsed()

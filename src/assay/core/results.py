@@ -338,7 +338,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "arm": arm,
                 "role": role,
                 "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                "reason": v.reason if isinstance(v, Verdict) else "",
+                "reason": explain_reason(v.reason) if isinstance(v, Verdict) else "",
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,

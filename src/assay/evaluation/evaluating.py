@@ -15,8 +15,8 @@ import numpy as np
 
 from assay.core import foreign
 from assay.core.arrays import as_numpy
-from assay.core.display import follower
-from assay.core.errors import DataError, StoreError
+from assay.core.display import follower, write
+from assay.core.errors import DataError, SpecError, StoreError
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
@@ -38,6 +38,8 @@ OTHER_SCALE = 4.0
 GUESS = 0.1
 """Nats by which the clean loss is less than that of a uniform guess, at most, where it is reported
 that the model guesses."""
+NOTHING_PREDICTED = "the model predicts nothing here"
+"""What a note says of a model that guesses."""
 Progress = Callable[[int, int], None]
 
 
@@ -46,6 +48,7 @@ def evaluate(
     model: str | Path | None = None,
     text: str | Path | None = None,
     setting: Setting | None = None,
+    out: str | Path | None = None,
     root: str | Path | None = None,
     device: str = "cpu",
     batch: int | None = None,
@@ -70,6 +73,7 @@ def evaluate(
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         setting: how to measure.
+        out: a folder for the report, its figures and tables; None: nothing is written.
         root: the store; None: the one that ASSAY_ROOT names, else ./assay-store.
         device: as torch names it.
         batch: tokens in one pass.
@@ -86,7 +90,11 @@ def evaluate(
             ...
         assay.core.errors.DataError: no file, folder or stored run 'nowhere/'; ...
     """
-    setting = (setting or Setting()).replace(**options)
+    try:
+        setting = (setting or Setting()).replace(**options)
+    except SpecError as e:
+        words = str(e).replace("Setting has no field", "evaluate has no argument")
+        raise SpecError(words.replace("Setting.", "", 1)) from e
     progress = progress or follower()
     store = Store(root)
     _require(dictionaries, model, text)
@@ -122,7 +130,10 @@ def evaluate(
         "dictionaries": entries,
     }
     paths = {name: store.artefact_path(spec) for name, spec in by_document.items()}
-    return Evaluation(data, {name: _documents(path) for name, path in paths.items()})
+    evaluation = Evaluation(data, {name: _documents(path) for name, path in paths.items()})
+    if out is not None:
+        write(evaluation, out)
+    return evaluation
 
 
 def _require(dictionaries: Sequence[Any], model: Any, text: Any) -> None:
@@ -329,8 +340,8 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
     if loss > math.log(vocabulary) - GUESS:
         yield (
             f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
-            f"({math.log(vocabulary):.2f}): the model predicts nothing here, so the losses say "
-            "nothing about the dictionary"
+            f"({math.log(vocabulary):.2f}): {NOTHING_PREDICTED}, so the losses say nothing about "
+            "the dictionary"
         )
 
 

@@ -111,8 +111,9 @@ def entry(name_or_path: str) -> Entry:
         hint = nearest(name_or_path, known) if known else MISSING
         if hint.startswith("known: "):
             hint = "assay list shows them all"
-        if local_file.is_file():
-            hint = f"did you mean {local_file}?"
+        own = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
+        if found := next((file for file in own if file.is_file()), None):
+            hint = f"did you mean {found}?"
         elif path.is_file():
             options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
             hint = f"for a table, type: assay judge {path} {options}"

@@ -118,8 +118,10 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
             return f"nothing: its record no longer fits ({e})", {}
         other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
         return f"the record{other}", arms
+    if not stored:
+        return "nothing: it has not been run yet", {}
     few = f"fewer than {FEWEST} {_seeds(experiment)} are stored"
-    return f"nothing: the study has no recorded result, and {few}", {}
+    return f"nothing: it has no recorded result, and {few}", {}
 
 
 def _seeds(experiment: Experiment) -> str:

@@ -18,6 +18,7 @@ from assay.core.figures import Figure
 from assay.core.nouns import counted, plural
 from assay.core.plain import as_json
 from assay.dictionaries.measuring import measures
+from assay.evaluation.evaluating import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
 from assay.report import draw, export, pages, tables
 
@@ -119,9 +120,10 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON) -> str:
-    """Whether a dictionary is any good: what it explains of the variance and wins back of the loss,
-    and what its baselines do on the same tokens, in sentences."""
+def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
+    """Whether a dictionary is any good: what it explains of the variance and recovers of the loss,
+    and what its baselines do on the same tokens, in sentences; nothing of the loss where a note
+    says that the model predicts nothing."""
     names = [name for name in BASELINES if name in compared]
 
     def shares(measure: str) -> dict[str, float]:
@@ -131,7 +133,8 @@ def baselines(compared: JSON) -> str:
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared))
+    guesses = any(NOTHING_PREDICTED in note for note in notes)
+    return said("baselines", compared, *shown, components(compared), guesses)
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:

@@ -112,7 +112,8 @@ def frozen_others(registration: Registration) -> list[str]:
     if not (registrations := registration.others):
         return []
     head = (
-        f"one of {len(registrations) + 1} registrations of these arms and seeds in this store; the "
+        f"one of {len(registrations) + 1} registrations of these arms and seeds in this store, "
+        "of studies perhaps on other prompts; the "
         f"other{'s are' if len(registrations) > 1 else ' is'}"
     )
     return [

@@ -145,7 +145,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
-    return encoding | {"scale": scale, "axis": {"format": "~g"}}
+    alone = {"format": ".3~g", "values": [low]}  # which no tick of a log axis may be near
+    return encoding | {"scale": scale, "axis": {"format": "~g"} if high > low else alone}
 
 
 def _collect_numbers(figure: Figure, axis: str) -> list[float]:

@@ -193,13 +193,13 @@ def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
 
 def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Say of each dictionary what it is compared with; of one also as a table."""
-    compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
-    for name, numbers in compared:
+    compared = [(e["name"], e["compared"], e["notes"]) for e in entries if e["compared"]]
+    for name, numbers, notes in compared:
         if len(entries) == 1:
             rows = evaluations.baseline_rows(numbers)
             yield Table(evaluations.baseline_heads(numbers), rows)
             yield ""
-        text = evaluations.baselines(numbers)
+        text = evaluations.baselines(numbers, notes)
         yield text if len(entries) == 1 else f"{name}: {text}"
     if compared:
         yield ""

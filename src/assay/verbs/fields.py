@@ -9,8 +9,8 @@ from assay.ask.fields import Dimension, Fields, Measure, Variant, described, of_
 from assay.verbs.parts import AnswerPart, Line, Table
 from assay.verbs.verb import Answer, Choice, Place
 
-WIDE = 30
-"""Characters of levels or arms that are listed."""
+WIDE, NAMES = 30, 60
+"""Characters of levels that are listed, and of the names of arms."""
 
 
 def answer(name: str, arm: str, choice: Choice, place: Place) -> Answer[Fields]:
@@ -47,6 +47,8 @@ def levels(dimension: Dimension) -> str:
     """Write a dimension with its levels, the first of them where there are many."""
     size = "" if dimension.size is None else f" ({dimension.size:,})"
     listed = ", ".join(dimension.levels)
+    if dimension.name == "prompt" and size:  # which are numbered
+        return f"{dimension.name}{size}"
     if dimension.size is not None and dimension.size == len(dimension.levels):
         return f"{dimension.name}: {listed}"  # few, and a condition has to name them
     if not listed or len(listed) > WIDE:
@@ -67,13 +69,16 @@ def in_words(known: Fields) -> Iterator[AnswerPart]:
     if not known.measures:
         yield f"What {known.experiment} measures is not known yet: no run of it is stored."
         return
-    every = {arm for m in known.measures for arm in m.arms}
+    every = {arm: None for m in known.measures for arm in m.arms}
+    if not known.arms:
+        yield f"arms: {', '.join(every)}"
+        yield ""
     rows = []
     for m in known.measures:
-        arms = "every" if set(m.arms) == every else ", ".join(m.arms)
-        arms = f"{len(m.arms)} of {len(every)}" if len(arms) > WIDE else arms
+        arms = "every" if {*m.arms} == {*every} else ", ".join(m.arms)
+        arms = f"{len(m.arms)} of {len(every)}" if len(arms) > NAMES else arms
         rows.append((m.name, about(m), "; ".join(map(levels, m.dimensions)), arms))
-    wide = {"what, unit, range": 2, "dimensions": 1}
+    wide = {"what, unit, range": 2, "dimensions": 1, "arms": 1}
     yield Table(("measure", "what, unit, range", "dimensions", "arms"), rows, wide=wide)
     yield "A claim reads them as ARM.MEASURE, at a level as ARM.MEASURE[DIMENSION=LEVEL]."
 

@@ -320,8 +320,17 @@ def _also_judged(q: Question, line: Line, when: str) -> str:
     if not q.is_asked_in(line) or not q.units & {*line["units"]} or q.is_worded_as(line):
         return ""
     came = "; ".join(filter(None, [line.get("outcome", "no verdict"), line["threshold"]]))
-    of = f"the same {plural(q.parts[0].unit, 2)}, with this or another answer"
+    of = f"{_shared(q, {*line['units']})}, with this or another answer"
     return f"also judged on {of}, {when}, in {line['experiment']}: “{line['text']}” ({came})"
+
+
+def _shared(q: Question, units: set[str]) -> str:
+    """Say which of a question's units are among others: "the same prompts" where all are, else how
+    many."""
+    part = max(q.parts, key=lambda p: len(units & {*p.units}))
+    shares, total = len(units & {*part.units}) / len(part.units), part.rows or len(part.units)
+    noun = plural(part.unit, total)
+    return f"the same {noun}" if shares == 1 else f"{math.ceil(shares * total)} of {total} {noun}"
 
 
 def _judged_again(q: Question, line: Line, when: str, own: bool) -> str:

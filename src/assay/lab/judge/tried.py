@@ -138,7 +138,7 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
     again = [x for x in others if x["question"] == question]
     for words, field, some in (
         ("the same measure was judged before:", condition, again),
-        ("others were", "text", [x for x in others if x not in again]),
+        ("also judged:", "text", [x for x in others if x not in again]),
     ):
         if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in some)]:
             more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)

@@ -1,0 +1,59 @@
+"""Saved: a verdict with its question and its numbers as one file, a zip archive, which is judged
+again when it is read."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core import foreign
+from assay.core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+PROBE = "probe"
+"""The part that the file of a probe has, and that of a check does not."""
+
+
+def write(path: str | Path, content: Mapping[str, Any], rows: pd.DataFrame, table: str) -> Path:
+    """Write the question and the verdict, the numbers, and the table as it is printed."""
+    path = Path(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        whole = {"schema": SCHEMA, **content}
+        archive.writestr("check.json", json.dumps(whole, indent=1, ensure_ascii=False))
+        archive.writestr("numbers.csv", rows.to_csv(index=False))
+        archive.writestr("table.txt", f"{table}\n")
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Read what `write` wrote: the content and the numbers. Raises: DataError, and what a file with
+    another content raises."""
+    import pandas as pd
+
+    try:
+        with zipfile.ZipFile(foreign.regular(path, "a saved check")) as archive:
+            sizes = sum(i.file_size for i in archive.infolist())
+            foreign.within(sizes, foreign.LONGEST, path, "bytes")
+            numbers = io.BytesIO(archive.read("numbers.csv"))
+            content: dict[str, Any] = json.loads(archive.read("check.json"))
+            return content, pd.read_csv(numbers, float_precision="round_trip")
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
+        raise wrong(path, e) from e
+
+
+def wrong(path: Path, why: Exception) -> DataError:
+    """Say that a file is not one that was saved."""
+    return DataError(f"{path} is not a file that a check was saved to: {why}")
+
+
+def refuse_changed(path: Path, stated: str, judged: str) -> None:
+    """Raises: DataError where the numbers of a file do not give the verdict that it states."""
+    if judged != stated:
+        raise DataError(f"{path} states {stated!r}; its numbers say {judged!r}")
