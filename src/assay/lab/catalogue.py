@@ -110,9 +110,10 @@ def entry(name_or_path: str) -> Entry:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
         hint = nearest(name_or_path, known) if known else MISSING
         if hint.startswith("known: "):
-            hint = "assay list shows them all"
-        if local_file.is_file():
-            hint = f"did you mean {local_file}?"
+            hint = "assay list shows them all; a study of your own is named by its file"
+        study = Path(f"{name_or_path}.toml")
+        if local_file.is_file() or study.is_file():
+            hint = f"did you mean {study if study.is_file() else local_file}?"
         elif path.is_file():
             options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
             hint = f"for a table, type: assay judge {path} {options}"
