@@ -72,8 +72,8 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     making.progress = Progress(finished=True)
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
     assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
-    assert "is indexed whole" in reader(tmp_path, making).get("/making").text
-    assert "is indexed whole" not in client(tmp_path).get(HOME).text
+    assert "is indexed completely" in reader(tmp_path, making).get("/making").text
+    assert "is indexed completely" not in client(tmp_path).get(HOME).text
     assert client(tmp_path).get("/making").text.strip() == ""
 
 

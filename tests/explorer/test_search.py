@@ -74,7 +74,7 @@ def test_an_unknown_token_leads_to_contexts(world):
     assert page["tokens"] == page["lists"] == []
     assert page["instead"] == f"{SEARCH}?by=text&q=DEFenestrate"
     answer = world.client.get(f"{SEARCH}?by=token&q=DEFenestrate").text
-    assert "search for features on at the end of “DEFenestrate”" in answer
+    assert "search for features that fire at the end of “DEFenestrate”" in answer
 
 
 @pytest.mark.parametrize("by, sign", [("promoted", 1), ("suppressed", -1)])
@@ -131,3 +131,12 @@ def test_whatever_is_searched_for_is_shown_and_not_obeyed(world, by, q):
     assert not re.search(
         '<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover="', answer.text
     )
+
+
+def test_a_number_leads_to_the_feature_unless_a_way_of_searching_is_chosen(world):
+    corner = world.client.get(f"{SEARCH}?q=7", follow_redirects=False)
+    assert (corner.status_code, corner.headers["location"]) == (303, f"{BASE}/7")
+    form = world.client.get(f"{SEARCH}?by=token&q=7")
+    assert f'Go to <a href="{BASE}/7">feature 7</a>' in form.text
+    beyond = world.client.get(f"{SEARCH}?q=40")
+    assert "There is no feature 40: they are numbered 0 to 39." in beyond.text

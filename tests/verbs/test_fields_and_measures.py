@@ -133,3 +133,4 @@ def test_levels_that_a_condition_has_to_name_are_not_cut(folder, capsys):
     assert kind["size"] == len(kind["levels"]) == 7
     assert levels(Dimension("kind", 7, tuple("abcdefg"))) == "kind: a, b, c, d, e, f, g"
     assert levels(Dimension("step", 20, tuple(map(str, range(8))))).endswith("… (20)")
+    assert levels(Dimension("prompt", 20, tuple(map(str, range(8))))) == "prompt (20)"

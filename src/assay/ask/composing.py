@@ -264,7 +264,7 @@ def _page(study: StudyDraft) -> str:
     for s in study.sides:
         lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
     if study.asked.parts and (idle := study.asked.left_out(study.arms)):
-        lines += ["", f"These arms did not run, as no claim needs them: {', '.join(idle)}."]
+        lines += ["", f"These arms were not run, because no claim needs them: {', '.join(idle)}."]
     unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in study.sides}
     for name, arms in unused.items():
         if arms:

@@ -82,10 +82,10 @@ class Part:
         if task.than and isinstance(task, Task):
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
         # not in `why`, which is part of what is frozen
-        where = ", at that which it changes most" if self.control is TOKEN else ""
+        where = " (the token that it changes most)" if self.control is TOKEN else ""
         table = task.table if isinstance(task, ProbeTask) else task.intervention
         phrase = at_levels(task.phrase, table.sweep if table else {})
-        rival = f"; rival explanation that it tests: {in_words(self.why)}{where}"
+        rival = f"; a control for another explanation: {in_words(self.why)}{where}"
         return f"{name}, {phrase}{rival if self.why else ''}"
 
     @cached_property

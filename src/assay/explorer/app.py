@@ -87,6 +87,8 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
         path = request.url.path
         try:
             query = await _asked(request)
+            if json:  # a page asks for exact numbers by itself, after the first-order ones
+                query = QueryParams([("exact", "1"), *query.multi_items()])
             shown = await run_in_threadpool(address.page, library, request.path_params, query)
             if isinstance(shown, render.Moved):
                 return RedirectResponse(shown.to, 303)

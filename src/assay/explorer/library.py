@@ -48,6 +48,8 @@ class Making:
     name: str
     there: bool = False
     """Whether an index of the dictionary can be looked at meanwhile."""
+    ablate: int = 0
+    """Features that will be ablated."""
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
@@ -160,12 +162,12 @@ class Library:
     def _folder(self, entry: Entry) -> Path:
         return self.root / "artefacts" / "index" / entry.key
 
-    @property
-    def growing(self) -> str:
-        """The address of the dictionary to whose index more is added; empty where none is."""
+    def growing(self, address: str) -> Making | None:
+        """Give the index at an address to which more is being added; None of any other."""
         making = self.making
-        unfinished = making is not None and making.there and not making.progress.finished
-        return making.address if making is not None and unfinished else ""
+        if making is None or making.address != address or not making.there:
+            return None
+        return None if making.progress.finished else making
 
     def shelf(self) -> dict[str, list[Entry]]:
         """The indexes by model, each model's by layer."""

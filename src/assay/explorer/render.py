@@ -22,6 +22,12 @@ from assay.report import evaluations, pages, palette, tables
 LEVELS = 20
 """Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0
 to .a20 and .w0 to .w20."""
+CALLED = {
+    "gradient_total": "first order, total",
+    "gradient_active": "first order, where on",
+    "relative": "strength of maximum",
+}
+"""Columns that pages call otherwise than the tables do."""
 _TURNS = re.compile("[\u061c\u200e\u200f]")
 """Marks that turn the direction of writing and that core.plain leaves."""
 
@@ -74,7 +80,7 @@ def environment() -> Environment:
         "level": level,
         "interval": interval,
         "duration": duration,
-        "named": lambda column: column.replace("_", " "),
+        "named": lambda column: CALLED.get(column, column.replace("_", " ")),
     }
     return env
 

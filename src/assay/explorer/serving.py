@@ -61,7 +61,7 @@ def serve(
     making = (
         None
         if request is None or not request.make
-        else Making(request.address, request.name, request.there)
+        else Making(request.address, request.name, request.there, request.steps[-1]["ablate"])
     )
     meanwhile = (
         nullcontext()

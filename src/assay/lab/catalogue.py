@@ -110,7 +110,7 @@ def entry(name_or_path: str) -> Entry:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
         hint = nearest(name_or_path, known) if known else MISSING
         if hint.startswith("known: "):
-            hint = "assay list shows them all"
+            hint = "assay list shows them all; a study of your own is named by its file"
         own = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
         if found := next((file for file in own if file.is_file()), None):
             hint = f"did you mean {found}?"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,7 @@ def environment() -> Environment:
         "sentence": lambda text: (
             text[:1].upper() + text[1:] if text[:1].isascii() else text
         ),  # γ stays γ
+        "note": _note,
         "words": words,
         "token": token,
         "context": context,
@@ -96,6 +98,14 @@ def _style() -> Markup:
     return Markup(
         palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     )
+
+
+def _note(text: str) -> Markup:
+    """A note as a sentence; the measure that it begins with stays as the study spells it."""
+    name, colon, rest = text.partition(": ")
+    if colon and re.fullmatch(r"\w+", name):
+        return Markup("<code>{}</code>: {}").format(name, rest)
+    return escape(text[:1].upper() + text[1:])
 
 
 def _data_uri(content: str, kind: str) -> str:
@@ -163,8 +173,8 @@ def page(
     figures = _in_units(figures, data)
     parts: dict[str, tuple[str, Any]]
     parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
-    parts |= {"verdicts": ("Table", True), "findings": ("Estimates", numbers)}
-    parts |= {"notes": ("Notes", told), "about": ("About", text or study)}
+    parts |= {"notes": ("Notes", told), "verdicts": ("Table", True)}
+    parts |= {"findings": ("Estimates", numbers), "about": ("About", text or study)}
     parts |= {"features": ("Features", cards), "scope": ("Scope", True)}
     return (
         environment()
@@ -308,7 +318,7 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The page over several results, every claim of each; an entry has `data`, `href` and
+    """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
     optionally `header` and `turned`, as `page` has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
@@ -320,9 +330,16 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
             entries=listed,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
+            rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
+
+
+def title_of(page: str) -> str:
+    """Read the title of an experiment's page, which for a study is its question."""
+    found = re.search(r"<title>(.*?) · Assay</title>", page)
+    return html.unescape(found[1]) if found else ""
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def peak(data: ResultData) -> float:
 
 def errors(verdicts: Sequence[Judged]) -> str:
     """Say how many false verdicts to expect among these claims, by the error rates that were
-    measured, not by nominal ones.
+    measured, not by nominal ones; nothing where fewer than 0.1 are to be expected.
 
     Formula: a sum over claims of the measured rate at the claim's number of units, if every claim
     lay on its threshold.
@@ -47,17 +47,19 @@ def errors(verdicts: Sequence[Judged]) -> str:
     """
     decided = sum(v.outcome != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
+    if skewed < 0.1:
+        return ""
     return (
-        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim "
-        "lies exactly on its threshold. "
-        f"If all {len(verdicts)} did, about {even:.1f} would be announced as holding although "
-        "they do not hold, and as many as failing: that is for "
-        "units spread as normal ones are. For units as skewed as exponential ones it would be "
-        f"about {skewed:.1f} on the worse side. "
-        "The further claims lie from their thresholds, the fewer. These are measured rates, not "
-        "nominal ones. "
-        "They say nothing of claims whose units are not independent, or whose threshold was "
-        "chosen by what came out."
+        f"{decided} of {len(verdicts)} claims are decided. Errors are most likely where the true "
+        "value lies exactly on the threshold. "
+        f"If it did for all {len(verdicts)}, about {even:.1f} would be reported as holding "
+        "although they do not hold, and about as many as failing, for normally distributed "
+        f"units. For units as skewed as exponential ones, it would be about {skewed:.1f} in the "
+        "worse direction. "
+        "The farther the true values are from the thresholds, the fewer errors there are. These "
+        "rates were measured in simulations. "
+        "They do not apply to claims whose units are not independent, or whose threshold was "
+        "chosen after seeing the results."
     )
 
 

@@ -405,7 +405,8 @@ def row(s: Statement) -> Row:
     if isinstance(s, Estimated):
         value, interval = estimate_of(s)
         if s.curve:
-            value, interval = f"a curve over {' and '.join(s.curve.dims)}", ""
+            shape = "heat map" if len(s.curve.dims) == 2 else "curve"
+            value, interval = f"a {shape} over {' and '.join(s.curve.dims)}", ""
         return Row(
             "finding",
             s.text,

@@ -53,6 +53,8 @@ def levels(dimension: Dimension) -> str:
         return f"{dimension.name}: {listed}"  # few, and a condition has to name them
     if not listed or len(listed) > WIDE:
         return f"{dimension.name}{size}" + (f": {dimension.levels[0]} …" if listed else "")
+    if dimension.name == "prompt":
+        return f"{dimension.name}{size}"  # which are only numbered
     more = f" …{size}" if dimension.size and dimension.size > len(dimension.levels) else ""
     return f"{dimension.name}: {listed}{more}"
 

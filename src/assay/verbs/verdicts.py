@@ -94,7 +94,8 @@ def answer(
     table = _table(data, about, name, place, estimates, verbose)
 
     def words() -> Iterator[AnswerPart]:
-        yield Line(f"{data.experiment} ({', '.join((data.preset, *about.sets))})")
+        settings = ", ".join((*([] if data.preset == "default" else [data.preset]), *about.sets))
+        yield Line(f"{data.experiment} ({settings})" if settings else data.experiment)
         yield ""
         yield from special if special is not None else table
         if tables.only_exact(data):

@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
-from assay.explorer.library import Library
+from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
 from assay.features.index.blocks import LEAST
@@ -46,7 +46,7 @@ def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -
     """Show one feature. Raises: Problem for one that is not there."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    growing = library.growing == base
+    growing = library.growing(base)
     return build_page(index, int(path_params["number"]), base, growing=growing)
 
 
@@ -67,7 +67,7 @@ def activation(library: Library, path_params: Mapping[str, Any], query: QueryPar
         except (AssayError, ImportError) as error:
             problem = str(error)
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    growing = library.growing == base
+    growing = library.growing(base)
     return build_page(index, number, base, text, user_text, problem, loading, growing)
 
 
@@ -110,9 +110,9 @@ def build_page(
     user_text: OwnText | None = None,
     problem: str = "",
     loading: bool = False,
-    growing: bool = False,
+    growing: Making | None = None,
 ) -> Shown:
-    """Show a feature of an index that has the address `base`, to which more is added while it is
+    """Show a feature of an index that has the address `base`, to which more is added where it is
     `growing`. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(
@@ -134,8 +134,8 @@ def build_page(
         "random": another(index, number),
         "about": index.about,
         "name": index.names([number])[number],
-        "sentence": sentence(feature, index, growing),
-        "growing": growing,
+        "sentence": sentence(feature, index, growing is not None),
+        "growing": growing is not None,
         "numbers": n,
         "contexts": feature.contexts,
         "promoted": feature.promoted,
@@ -148,7 +148,7 @@ def build_page(
         "problem": problem,
         "loading": loading,
     }
-    drawings = _draw_feature(feature, index)
+    drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
     if user_text is not None:
         most = max(n["maximum"] or 0.0, *user_text.activations)
         drawings["own_tokens"] = shading.tokens(
@@ -170,8 +170,8 @@ def another(index: Index, number: int) -> int | None:
 
 
 def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piece]:
-    """Say in words what the numbers say: what the loss is without it, how often it fires and on
-    what, what it writes."""
+    """Say in words what the numbers say: how often it fires and on what, what it writes, and what
+    the loss is without it, which comes first where an ablation could tell."""
     n = feature.numbers
     if not n["firings"]:
         return [
@@ -180,10 +180,10 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
                 "though perhaps not on another text."
             )
         ]
-    pieces: list[Piece] = [
-        _worth(n, index.about.gradients, growing),
-        f" It fires on {percent(n['density'])} of tokens",
-    ]
+    worth = _worth(n, index.about.gradients, growing)
+    first = n["importance_low"] is not None and UNTOLD not in worth
+    fires = f"It fires on {percent(n['density'])} of tokens"
+    pieces: list[Piece] = [f"{worth} {fires}" if first else fires]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
     if share >= MOSTLY:
         pieces += [", mostly on ", common, f" ({percent(share, 2)} of its firings)"]
@@ -191,15 +191,15 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
         pieces += [", often on ", common, f" ({percent(share, 2)} of its firings)"]
     else:
         pieces += [
-            ", on many different ones: the commonest, ",
+            ", on many different ones; the most common is ",
             common,
-            f", has {percent(share, 2)} of its firings",
+            f" ({percent(share, 2)} of its firings)",
         ]
     if feature.promoted and index.names([n["feature"]])[n["feature"]].kind == "promoted":
         pieces.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             pieces += [", " if i else "", {"token": text}]
-    return [*pieces, "."]
+    return [*pieces, "." if first else f". {worth}"]
 
 
 def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:

@@ -20,7 +20,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     return Shown(
         "home.html",
         {
-            "root": str(library.root.name),
+            "root": str(library.root.absolute()),
             "dictionaries": [entry_to_row(entry) for entry in entries],
             "broken": broken,
             "making": None if library.making is None else describe_making(library.making),

@@ -16,7 +16,7 @@ from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import link
-from assay.explorer.render import Shown
+from assay.explorer.render import Moved, Shown
 from assay.features.index import searching
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Page, Row
@@ -40,20 +40,25 @@ COLUMNS = {
 }
 
 
-def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show what was asked for, and how many more there are. Raises: Problem for what cannot be
-    asked."""
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
+    """Show what was asked for, and how many more there are; a number that is typed at the top of a
+    page, where no way of searching is chosen, leads to that feature. Raises: Problem for what
+    cannot be asked."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
     by, text = query_args.choice(query, "by", list(WAYS), "token"), query.get("q", "")
     if len(text) > LONGEST:
         raise Problem(ASKED, f"at most {LONGEST} characters can be searched for, got {len(text):,}")
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else None
+    if "by" not in query and number is not None and number < index.about.d_sae:
+        return Moved(f"/{base}/{number}")
     offset = query_args.number(query, "offset", 0, 0, 10**9)
     values: dict[str, Any] = {
         "dictionary": base,
         "about": index.about,
         "by": by,
         "q": text,
+        "number": number,
         "tokens": [],
         "more_tokens": False,
         "chosen": None,
