@@ -81,16 +81,6 @@ def test_it_is_torchs_own_descent_of_each_run(theirs, more, near, bench):
         torch.testing.assert_close(trained.tensors["b"][i], b.detach(), **near)
 
 
-def test_runs_together_equal_each_alone(bench):
-    together = fit([group(RUNS)], batches(RUNS), steps=50, bench=bench)[0]
-    for i, spec in enumerate(RUNS):
-        one = Runs([spec])
-        alone = fit([group(one)], batches(one), steps=50, bench=bench)[0]
-        torch.testing.assert_close(
-            together.tensors["W"][i], alone.tensors["W"][0], rtol=1e-5, atol=1e-6
-        )
-
-
 def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouched(bench):
     def poisoned(p, x):
         return loss(p, x)

@@ -33,18 +33,6 @@ def crossed(a=6, b=9, seed=0):
     return {"err": err, "var": rng.exponential(size=(1, b)) * np.ones((a, 1)) + 1}
 
 
-def test_counts_pick_n_units_in_every_draw_and_each_unit_once_on_average():
-    c = counts(0, 7, 4000)
-    assert (c.sum(1) == 7).all() and c.min() == 0
-    np.testing.assert_allclose(c.mean(0), 1, atol=0.06)
-    # the number of times one unit is picked is binomial(n, 1/n), whose variance is 1 - 1/n
-    np.testing.assert_allclose(c.var(0), 1 - 1 / 7, rtol=0.1)
-
-
-def test_factors_have_streams_of_their_own():
-    assert not np.array_equal(counts(0, 8, 50), counts(1, 8, 50))
-
-
 def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
     terms, draws = crossed(6, 9), 200
     c, d = counts(0, 6, draws), counts(1, 9, draws)

@@ -142,23 +142,6 @@ def test_an_edit_of_a_neighbour_counts_and_of_what_that_imports(tried, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "old, new, metres",
-    [
-        ("G = 10.0", "G = 20.0", 40),
-        ("t * t / 2", "t * t", 40),
-        ("up=0.0), keep", "up=1.0), keep", 19),
-        ("height(s.t) - up", "height(s.t) + 1", 21),
-    ],
-    ids=["constant", "helper", "bound argument", "function"],
-)
-def test_an_edit_of_what_trains_is_trained(tried, old, new, metres):
-    tried.run()
-    tried.edit(old, new)
-    found = tried.run()
-    assert found[0] == metres and found[1] > 0
-
-
-@pytest.mark.parametrize(
     "old, new",
     [("low=5.0", "low=6.0"), ("G = 10.0", "G = 10.0  # the Earth's")],
     ids=["threshold", "comment"],
