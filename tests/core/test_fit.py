@@ -8,7 +8,7 @@ import torch
 
 from assay.core import rng
 from assay.core.descent import descent
-from assay.core.fit import Group, Trained, best_starts, cosine, fit, probes, warm_up_decay, watched
+from assay.core.fit import Group, Trained, cosine, fit, probes, warm_up_decay, watched
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from killed import Killed, dies_at
@@ -199,15 +199,6 @@ def test_a_watched_group_keeps_its_parameters_at_moments_and_trains_as_before(be
     assert torch.equal(seen.tensors["b"], plain.tensors["b"])
     assert "b/at" not in seen.tensors
     assert watched(group(RUNS), ("W",), ()).state.keys() == group(RUNS).state.keys()
-
-
-def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench):
-    trained = fit([group(RUNS)], batches(RUNS), steps=3, bench=bench)[0]
-    trained.diverged[4] = True
-    kept = best_starts(trained, torch.tensor([3.0, 1.0, 2.0, torch.nan, torch.inf, 7.0]), 3)
-    assert torch.equal(kept.tensors["W"], trained.tensors["W"][[1, 5]])
-    assert (kept.history["loss"] == trained.history["loss"][[1, 5]]).all()
-    assert kept.diverged.tolist() == [False, True]
 
 
 def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():
