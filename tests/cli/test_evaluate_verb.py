@@ -30,13 +30,7 @@ def plain(sites, seed=0, d=24):
 def world(tmp_path_factory):
     origin = tmp_path_factory.mktemp("world")
     tiny_models.make(origin / "model", "llama", bos_token_id=3)
-    for name in ("texts", "short"):
-        (origin / name).mkdir()
-    for i in range(12):
-        (origin / f"texts/t{i}.py").write_text(
-            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12))
-        )
-    (origin / "short/a.txt").write_text("ab")
+    tiny_models.write_texts(origin / "texts", 12, lambda i: 12)
     shutil.copytree(SAELENS / "topk", origin / "sae")
     plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
     plain(("blocks.2.hook_resid_pre",), 1).save(origin / "e.safetensors")
