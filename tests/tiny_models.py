@@ -30,6 +30,16 @@ def save_tokenizer(folder):
     return tokenizer.get_vocab_size()
 
 
+def write_texts(folder, count, functions):
+    """Writes so many files of Python, the i-th with functions(i) different functions; returns the
+    folder."""
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        lines = (f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(functions(i)))
+        (folder / f"t{i}.py").write_text("".join(lines))
+    return folder
+
+
 def make(folder, kind, **changes):
     """A folder with a random model of this architecture: grouped queries, an unusual rope base,
     every parameter random."""

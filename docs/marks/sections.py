@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from assay.core.claims import Claim
-from assay.core.reasons import explain_reason, unlearned_arms
+from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.report import tables
 from assay.report.tables import Row, cell, minus
@@ -72,11 +72,17 @@ def _controls(v: Judged, r: Row) -> str:
     although they did not learn what it credits."""
     must = [c.met for c in r.controls if c.role in ("near", "control")]
     fail = f"{sum(map(bool, must))} of {len(must)}"
-    if not (unlearned := unlearned_arms(v.reason)):
+    if not (unlearned := _unlearned_arms(v.reason)):
         return fail
     one = len(unlearned) == 1
     count = "an arm" if one else f"{len(unlearned)} arms"
     return f"{fail}; {count} that did not learn it pass{'es' * one}"
+
+
+def _unlearned_arms(reason: str) -> list[str]:
+    """List the arms that a reason says satisfy the claim without having learned what it credits."""
+    words, found, _ = reason.partition(" too, unlearned")
+    return re.sub(r" satisf(y|ies) it$", "", words).split(", ") if found else []
 
 
 def full(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> str:

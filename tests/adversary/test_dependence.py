@@ -382,22 +382,6 @@ def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
     assert f"[{crossed.low:.3g}, {crossed.high:.3g}]" in line
 
 
-@pytest.mark.parametrize("layers", [10, 30])
-def test_the_best_of_a_scan_holds_no_more_often_than_one_claim(layers):
-    """Twelve units, a claim at each of so many layers, all of which truly lie on the threshold."""
-    texts = [f"main.score[layer={n}] > 0" for n in range(layers)]
-    claims = families.simultaneous([claim(text) for text in texts])
-    assert {c.together for c in claims} == {layers}
-    (level,) = {c.level(0.95) for c in claims}
-    rng = np.random.default_rng(layers)
-    for law in (rng.normal, lambda size: rng.normal(size=size) + rng.normal(size=(*size[:2], 1))):
-        x = law(size=(4_000, 12, layers))  # the second: a unit is as good in every layer
-        low = x.mean(1) - stats.t.ppf((1 + level) / 2, 11) * x.std(1, ddof=1) / np.sqrt(12)
-        assert (low > 0).any(1).mean() <= NOMINAL + 2 * np.sqrt(NOMINAL / 4_000)
-        single = x.mean(1) - stats.t.ppf(0.975, 11) * x.std(1, ddof=1) / np.sqrt(12)
-        assert (single > 0).any(1).mean() > 2 * NOMINAL
-
-
 def claim(condition, **fields):
     return assay.Claim(
         text=condition,

@@ -4,17 +4,14 @@ from an idea to a verdict."""
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import anyio
 import httpx
-import psutil
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
@@ -272,31 +269,6 @@ def test_a_page_of_another_site_gets_nothing(served, headers, status):
 async def call(address, name, /, **arguments):
     async with Client(address) as client:
         return told(await client.call_tool(name, arguments))
-
-
-@pytest.mark.thorough
-def test_a_run_outlives_its_server_and_the_next_one_finds_it(tmp_path):
-    """By a kill, and as a person ends it; cancelled by the next server, it keeps what it stored."""
-    long = {"experiment": "superposition", "preset": "smoke", "sets": ["steps=1000000"]}
-    how = ("--run", "--executor inline")
-    with serving(tmp_path, *how) as (process, address):
-        key = anyio.run(lambda: call(address, "run", **long))["key"]
-        path = tmp_path / "store/jobs" / key / "state.json"
-        until(lambda: json.loads(path.read_text())["status"] == "running")
-        process.kill()
-    pid = json.loads(path.read_text())["pid"]
-    until(lambda: "superposition" in Path(f"/proc/{pid}/cmdline").read_text())
-    with serving(tmp_path, *how) as (process, address):
-        assert anyio.run(lambda: call(address, "status", key=key))["status"] == "running"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-    with serving(tmp_path, *how) as (_, address):
-        assert anyio.run(lambda: call(address, "status", key=key))["status"] == "running"
-        anyio.run(lambda: call(address, "cancel", key=key))
-        answer = anyio.run(lambda: call(address, "status", key=key, wait_s=30))
-        assert answer["status"] == "cancelled" and "resumes" in answer["next"]
-    assert json.loads(path.read_text())["pid"] == pid
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def until(true, seconds=90.0):

@@ -254,11 +254,7 @@ def world(tmp_path_factory):
     (home / "shards/model.safetensors.index.json").write_text(
         json.dumps({"metadata": {}, "weight_map": files})
     )
-    (home / "texts").mkdir()
-    for i in range(4):
-        (home / f"texts/t{i}.py").write_text(
-            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(6))
-        )
+    tiny_models.write_texts(home / "texts", 4, lambda i: 6)
     plain_dictionary(home / "d.safetensors")
     return home
 

@@ -79,11 +79,7 @@ def evaluated(tmp_path_factory):
     stores; and what it says."""
     home = tmp_path_factory.mktemp("evaluated")
     tiny_models.make(home / "model", "llama", bos_token_id=3)
-    (home / "texts").mkdir()
-    for i in range(12):
-        (home / f"texts/t{i}.py").write_text(
-            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12))
-        )
+    tiny_models.write_texts(home / "texts", 12, lambda i: 12)
     draw = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(1, 40, 24, generator=draw), dim=-1)
     site = ("blocks.1.hook_resid_post",)

@@ -30,13 +30,7 @@ def plain(sites, seed=0, d=24):
 def world(tmp_path_factory):
     origin = tmp_path_factory.mktemp("world")
     tiny_models.make(origin / "model", "llama", bos_token_id=3)
-    for name in ("texts", "short"):
-        (origin / name).mkdir()
-    for i in range(12):
-        (origin / f"texts/t{i}.py").write_text(
-            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12))
-        )
-    (origin / "short/a.txt").write_text("ab")
+    tiny_models.write_texts(origin / "texts", 12, lambda i: 12)
     shutil.copytree(SAELENS / "topk", origin / "sae")
     plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
     plain(("blocks.2.hook_resid_pre",), 1).save(origin / "e.safetensors")
@@ -50,56 +44,6 @@ def env(world):
         "PYTHONDONTWRITEBYTECODE": "1",
         "ASSAY_CACHE": str(world / "cache"),
     }
-
-
-def files(folder):
-    return {
-        p.relative_to(folder): p.stat().st_mtime_ns
-        for p in folder.rglob("*")
-        if "__pycache__" not in p.parts
-    }
-
-
-REFUSED = {
-    "no dictionary": (("evaluate", *ON), "name at least one dictionary"),
-    "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
-    "short text": (
-        ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
-        "no document of short has 64 tokens, the longest has 2; use --context 2",
-    ),
-    "an unknown site": (
-        ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
-        "no site 'block.1'; known: blocks.<layer>",
-    ),
-    "no tokens": (
-        ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"),
-        "tokens must be at least 1",
-    ),
-    "no such part": (("evaluate", "d.safetensors", *ON, "--part", "tset"), '"test"'),
-    "no such device": (
-        ("evaluate", "d.safetensors", *ON, "--device", "cuda:9"),
-        "on this machine; it has cpu",
-    ),
-    "nothing to look at": (
-        ("features", "", "--dictionary", "d.safetensors", "--model", "model"),
-        "give at least 3",
-    ),
-}
-"""What a command line is refused for; what an evaluation is: tests/evaluation."""
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, commands, tmp_path):
-    here = tmp_path / "here"
-    shutil.copytree(world, here)
-    before = files(here)
-    words, says = REFUSED[name]
-    done = commands.run(words, here, env(here))
-    assert done.code == 2 and done.out == "", done
-    assert len(done.err.splitlines()) == 1, done.err
-    assert says in done.err, done.err
-    assert "Traceback" not in done.err, done.err
-    assert files(here) == before
 
 
 @pytest.fixture(scope="module")

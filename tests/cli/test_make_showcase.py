@@ -9,7 +9,6 @@ import tiny_models
 from assay.cli.main import main
 from assay.dictionaries.training import showcase
 from assay.evaluation.sources import find
-from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
@@ -57,25 +56,6 @@ def test_it_is_trained_once_and_opened_by_its_name(capsys):
     x = torch.randn(50, one.W_enc.shape[1], generator=torch.Generator().manual_seed(0))
     assert ((one.encode(x)[0] > 0).sum(1) <= 4).all()
     assert one.origin["trained_on"]["part"] == "train"
-
-
-def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeypatch):
-    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
-    whole = showcase.showcase(spec, Desk(Store("whole"), "cpu", lambda *_: None))
-
-    def stop(done, total, unit):
-        if unit == "steps" and done == 7:
-            raise KeyboardInterrupt
-
-    steps = []
-    with pytest.raises(KeyboardInterrupt):
-        showcase.showcase(spec, Desk(Store("store"), "cpu", stop))
-    resumed = showcase.showcase(
-        spec, Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done))
-    )
-    assert min(steps) > 0 and len(steps) <= 12 - 5  # what was done is not done again
-    assert resumed.read_bytes() == whole.read_bytes()
-    assert [file.name for file in resumed.parent.iterdir() if "training" in file.name] == []
 
 
 @pytest.mark.parametrize(

@@ -136,19 +136,6 @@ def test_remove_says_what_and_deletes_it(capsys):
     )
 
 
-def test_doctor_finds_a_damaged_run_and_cleans_it(capsys):
-    assert main(["run", *SMOKE, "--root", "sick", "--executor", "inline"]) == 0
-    assert told(capsys, "doctor", "--root", "sick")["healthy"]
-    next(Path("sick/runs").rglob("measures.safetensors")).write_bytes(b"")
-    states = {
-        check["about"]: check["state"]
-        for check in told(capsys, "doctor", "--root", "sick", code=1)["checks"]
-    }
-    assert states["damaged run"] == "broken" and states["torch"] == "well"
-    assert len(told(capsys, "doctor", "--root", "sick", "--clean")["done"]) == 2
-    assert told(capsys, "plan", *SMOKE, "--root", "sick")["missing"] == 1
-
-
 def test_reading_writes_nothing(capsys):
     for words in (("list",), ("plan", "own.py"), ("doctor",)):
         main([*words, "--root", "nowhere"])

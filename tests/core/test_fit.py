@@ -8,7 +8,7 @@ import torch
 
 from assay.core import rng
 from assay.core.descent import descent
-from assay.core.fit import Group, Trained, best_starts, cosine, fit, probes, warm_up_decay, watched
+from assay.core.fit import Group, Trained, cosine, fit, probes, warm_up_decay, watched
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from killed import Killed, dies_at
@@ -79,16 +79,6 @@ def test_it_is_torchs_own_descent_of_each_run(theirs, more, near, bench):
             scheduler.step()
         torch.testing.assert_close(trained.tensors["W"][i], W.detach(), **near)
         torch.testing.assert_close(trained.tensors["b"][i], b.detach(), **near)
-
-
-def test_runs_together_equal_each_alone(bench):
-    together = fit([group(RUNS)], batches(RUNS), steps=50, bench=bench)[0]
-    for i, spec in enumerate(RUNS):
-        one = Runs([spec])
-        alone = fit([group(one)], batches(one), steps=50, bench=bench)[0]
-        torch.testing.assert_close(
-            together.tensors["W"][i], alone.tensors["W"][0], rtol=1e-5, atol=1e-6
-        )
 
 
 def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouched(bench):
@@ -209,15 +199,6 @@ def test_a_watched_group_keeps_its_parameters_at_moments_and_trains_as_before(be
     assert torch.equal(seen.tensors["b"], plain.tensors["b"])
     assert "b/at" not in seen.tensors
     assert watched(group(RUNS), ("W",), ()).state.keys() == group(RUNS).state.keys()
-
-
-def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench):
-    trained = fit([group(RUNS)], batches(RUNS), steps=3, bench=bench)[0]
-    trained.diverged[4] = True
-    kept = best_starts(trained, torch.tensor([3.0, 1.0, 2.0, torch.nan, torch.inf, 7.0]), 3)
-    assert torch.equal(kept.tensors["W"], trained.tensors["W"][[1, 5]])
-    assert (kept.history["loss"] == trained.history["loss"][[1, 5]]).all()
-    assert kept.diverged.tolist() == [False, True]
 
 
 def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():

@@ -152,20 +152,6 @@ def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
     assert tables.describe_detectable(under) == tables.describe_detectable(v)
 
 
-def test_the_price_decides_four_times_in_five():
-    """If the estimate is the truth; an interval that reaches the threshold on the average decides
-    only every other time."""
-    judged = judge(
-        claim(), {"main": arm(spread(8, LOW + 0.7, 1)), "none": arm(spread(8, -20, 1, 1))}
-    )
-    assert judged.verdict.reason == "interval straddles"
-    n = 8 + judged.verdict.price.more
-    x = np.random.default_rng(4).normal(LOW + 0.7, 1, (150, n))
-    assert (
-        0.71 <= np.mean([interval({"x": row}, mean, draws=2_000).low >= LOW for row in x]) <= 0.92
-    )
-
-
 def test_what_no_outcome_of_so_many_units_could_decide():
     """Clopper and Pearson's limits of six binary units: none of seven outcomes lies within .4 to .6
     or outside of it; with twenty, none right says that it is less."""

@@ -19,7 +19,6 @@ from assay.core.stats import (
     difference,
     lead_at_own,
     mean,
-    normal_errors,
     products,
     ratio,
     share_closed,
@@ -31,18 +30,6 @@ def crossed(a=6, b=9, seed=0):
     rng = np.random.default_rng(seed)
     err = rng.normal(size=(a, 1)) + rng.normal(size=(a, b)) + 5
     return {"err": err, "var": rng.exponential(size=(1, b)) * np.ones((a, 1)) + 1}
-
-
-def test_counts_pick_n_units_in_every_draw_and_each_unit_once_on_average():
-    c = counts(0, 7, 4000)
-    assert (c.sum(1) == 7).all() and c.min() == 0
-    np.testing.assert_allclose(c.mean(0), 1, atol=0.06)
-    # the number of times one unit is picked is binomial(n, 1/n), whose variance is 1 - 1/n
-    np.testing.assert_allclose(c.var(0), 1 - 1 / 7, rtol=0.1)
-
-
-def test_factors_have_streams_of_their_own():
-    assert not np.array_equal(counts(0, 8, 50), counts(1, 8, 50))
 
 
 def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
@@ -350,34 +337,6 @@ def test_at_best_refuses_what_does_not_belong_together():
         at_best(x, score.assign_coords(seed=range(7)), 2)
     with pytest.raises(ClaimError, match="other levels of 'density'"):
         at_best(x[:, 0], score, 2)
-
-
-@pytest.mark.parametrize("n", [2, 3, 24])
-def test_errors_of_few_runs_are_as_likely_beyond_a_limit_as_those_of_many(n):
-    """Against scipy's own one-sample test, and, at n = 2, against the arctangent that is Student's
-    law there."""
-    from scipy import stats
-
-    x = np.random.default_rng(n).normal(0.3, 1, (n, 5))
-    found = normal_errors(xr.DataArray(x, dims=("run", "entry")))
-    p = stats.ttest_1samp(x, 0).pvalue
-    np.testing.assert_allclose(2 * stats.norm.sf(abs(found)), p, rtol=1e-9)
-    np.testing.assert_array_equal(np.sign(found), np.sign(x.mean(0)))
-    if n == 2:
-        t = x.mean(0) / (abs(x[0] - x[1]) / 2)
-        np.testing.assert_allclose(p, 1 - 2 * np.arctan(abs(t)) / np.pi, rtol=1e-9)
-
-
-def test_the_errors_of_right_means_are_normal_and_one_run_has_none():
-    draws = np.random.default_rng(0).normal(0, 1, (3, 20_000))
-    found = normal_errors(xr.DataArray(draws, dims=("run", "entry")))
-    assert np.mean(abs(found) > 1.96) == pytest.approx(0.05, abs=0.006)
-    assert found.std() == pytest.approx(1, abs=0.02)
-    assert (
-        abs(normal_errors(xr.DataArray([1.0, 1.0], dims="run"))[0]) > 30
-    )  # no spread at all, and yet off
-    with pytest.raises(ClaimError, match="at least 2 runs, got 1"):
-        normal_errors(xr.DataArray([1.0], dims="run"))
 
 
 def test_correlation_and_slope_are_those_of_scipy_at_any_weights():

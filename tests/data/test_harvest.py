@@ -309,13 +309,6 @@ def test_a_killed_harvest_continues_and_ends_with_the_same_bytes(world, plain_be
             assert file.read_bytes() == (two / file.name).read_bytes()
 
 
-def test_what_is_there_is_not_made_again(world, bench, made):
-    reports = len(bench.reports)
-    again = harvest(spec(world), bench)
-    assert len(bench.reports) == reports
-    assert again.shards == made.shards
-
-
 def test_the_size_of_a_shard_changes_no_number(world, plain_bench, tmp_path, made):
     other = harvest(spec(world, shard=50), plain_bench(tmp_path / "one"))
     assert len(other.shards) == 1
@@ -388,14 +381,6 @@ def test_inputs_name_model_and_text_by_content(world):
         "model": load(str(model)).fingerprint,
         "corpus": corpus.load(str(texts)).fingerprint,
     }
-
-
-def test_a_spliced_run_can_start_from_the_harvest(world, made):
-    subject = load(str(world[0]))
-    tokens = torch.from_numpy(made.tokens[:4].astype(np.int64))
-    assert torch.allclose(
-        subject.losses(tokens, start=(2, made.raw(np.arange(4)))), subject.losses(tokens), atol=2e-2
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Every architecture in one mixed sweep: each as if alone, resumable with all it learns, and able
 to recover what was planted."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,23 +98,6 @@ def test_without_a_bench_the_numbers_are_the_same(bench):
         for given in ({"bench": bench}, {})
     )
     assert all(torch.equal(value, unkept.tensors[key]) for key, value in kept.tensors.items())
-
-
-@dataclass(frozen=True)
-class Squared:
-    def init(self, runs, f):
-        return {}
-
-    def __call__(self, z, b_enc, own):
-        return (z + b_enc[:, None]).relu() ** 2
-
-
-def test_a_nonlinearity_of_ones_own_trains_and_is_read():
-    own = replace(method("relu"), nonlinearity=Squared())
-    d = Dictionary.of(fit_dictionaries([(RUNS, own)], source(32), d=D, steps=5)[0], Squared())
-    x = source(8, "test")(0)
-    want = ((x - d.b_dec[:, None]) @ d.W_enc + d.b_enc[:, None]).clamp(min=0) ** 2
-    torch.testing.assert_close(d.encode(x), want)
 
 
 def test_alone_is_as_in_a_group(bench):

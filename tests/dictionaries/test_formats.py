@@ -21,7 +21,7 @@ from assay.dictionaries.formats import load, write
 from assay.dictionaries.gates import Gated, GatedShift, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
-from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
 PEERS = (
@@ -130,16 +130,6 @@ def test_places_and_what_was_inferred(peer, case, site, out, inferred):
     assert "site" not in told.origin["inferred"]
 
 
-def test_sparsify_folders_are_stored_as_they_say():
-    """C21: W_dec as (N, d), a width of 0 for d times expansion, centring unless transcoding, the
-    MLP's place."""
-    found = load(path_of("sparsify", "normalised"))
-    assert tuple(found.W_dec.shape) == (1, 16, 8)
-    assert found.b_pre is None
-    assert found.sites == ("blocks.3.hook_mlp_out",)
-    assert load(path_of("sparsify", "transcode")).b_pre.abs().max() == 0
-
-
 def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated():
     for peer, case in (
         ("saelens", "checkpoint_batchtopk"),
@@ -152,32 +142,6 @@ def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated():
         assert found.as_trained.nonlinearity.k == 4
         assert "running mean" in found.origin["threshold"]
         assert (found.as_trained.encode(EXPECTED[peer]["x"]) > 0).sum() == 4 * 12
-
-
-def test_a_threshold_grows_as_the_inputs_scale_is_folded():
-    """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays
-    off."""
-    from assay.dictionaries.formats.format import Coder, jumping
-
-    threshold = torch.tensor([2.0])
-    coder = Coder(
-        torch.tensor([[0.6], [0.8]]),
-        torch.zeros(1),
-        torch.tensor([[3.0, 4.0]]),
-        torch.zeros(2),
-        centred=False,
-        **jumping(threshold),
-    )
-    s, x = 0.2, torch.ones(1, 2).double()
-    folded = (
-        replace(coder.scaled(s), own={"threshold": threshold / s})
-        .unit_rows()
-        .dictionary((), (), {})
-    )
-    pre = doubled(replace(folded, nonlinearity=ReLU(), own={})).encode(x)
-    assert pre.item() == pytest.approx(7.0, rel=1e-6)
-    assert folded.own["threshold"].item() == pytest.approx(10.0)
-    assert doubled(folded).encode(x).item() == 0
 
 
 # What a file leaves open is asked for, by the name of what answers it.
@@ -340,23 +304,6 @@ def made(nonlinearity, d_out=5, runs=1, **more):
 
 MEAN, SCALE = torch.tensor([[1.0, -2.0, 0.5, 3.0, 0.1]]), torch.tensor([0.4])
 X = torch.randn(50, 5, generator=torch.Generator().manual_seed(5)).double() + MEAN[0]
-UNFOLDED = {
-    "relu": made(ReLU()),
-    "gated": made(Gated()),
-    "topk": made(TopK(3)),
-    "abstopk": made(AbsTopK(3)),
-    "jumprelu": made(JumpReLU()),
-    "not centred": made(ReLU(), b_pre=torch.zeros(1, 5)),
-    "layer norm": made(ReLU(), per_token="layer-norm"),
-    "length": made(TopK(3), per_token="length"),
-    "transcoder": made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("blocks.3.hook_mlp_out",)),
-    "skip around its own place": made(
-        ReLU(), b_pre=torch.zeros(1, 5), sites_out=SITE, W_skip=torch.ones(1, 5, 5)
-    ),
-    "skip transcoder": made(
-        JumpReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), W_skip=torch.ones(1, 5, 4)
-    ),
-}
 FOLDED = {
     "mean and scale": made(ReLU(), mean=MEAN, scale=SCALE),
     "gated, mean and scale": made(Gated(), mean=MEAN, scale=SCALE),
@@ -379,20 +326,6 @@ FOLDED = {
         W_skip=torch.ones(1, 5, 4),
     ),
 }
-
-
-@pytest.mark.parametrize("name", UNFOLDED)
-def test_a_round_trip_keeps_every_bit(name, tmp_path):
-    dictionary = UNFOLDED[name]
-    assert write(dictionary, tmp_path / "out") == [tmp_path / "out"]
-    back = load(tmp_path / "out")
-    assert back.nonlinearity == dictionary.nonlinearity
-    assert back.per_token == dictionary.per_token
-    assert back.sites == dictionary.sites and back.sites_out == dictionary.sites_out
-    assert back.tensors().keys() == dictionary.tensors().keys()
-    assert all(
-        torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items()
-    )
 
 
 def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
-from assay.core.spec import PerRun, Spec, grid, key
+from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedSigmoid, GatedUntied
 from assay.dictionaries.jump import JumpReLU
@@ -20,7 +20,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.freezing import NEAR, Part, freeze
+from assay.dictionaries.training.freezing import NEAR, freeze
 from assay.dictionaries.training.kernels import sparse
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, keep_near, start
@@ -100,25 +100,6 @@ def test_a_frozen_half_is_its_start_bit_for_bit_and_the_rest_learns(kind, path, 
             assert torch.equal(now, before[name]) == (name in one.frozen), (part, products, name)
         if part == "encoder":
             assert not torch.equal(after["b_enc"], before["b_enc"]), "thresholds are learned"
-
-
-def test_a_frozen_half_stays_in_the_reference_too(monkeypatch):
-    """Plain autograd, which a loss without a gradient by hand takes."""
-    for part in ("decoder", "encoder"):
-        one = freeze(
-            replace(
-                method("topk"),
-                loss=lambda params, x, nonlinearity, penalty: losses.mse(
-                    params, x, nonlinearity, penalty
-                ),
-            ),
-            part,
-        )
-        name = "W_dec" if part == "decoder" else "W_enc"
-        found = done(one).tensors[name]
-        assert torch.equal(
-            found if part == "decoder" else found.mT, start(RUNS.seeds, one, D)[name]
-        )
 
 
 def test_transcoders_have_the_same_halves():
@@ -264,20 +245,6 @@ def test_a_resumed_soft_frozen_training_is_bitwise_the_whole_one(plain_bench, pl
     )
 
 
-def test_a_run_that_broke_leaves_soft_frozen_neighbours_alone():
-    from assay.core.bench import Unkept
-    from assay.core.fit import fit
-    from assay.dictionaries.training.train import group
-
-    made = [group(RUNS, freeze(method("topk"), "soft-decoder"), d=D, steps=STEPS) for _ in range(2)]
-    made[1].state["b_enc"][1] = torch.nan
-    whole, broken = (fit([g], batches, steps=STEPS, bench=Unkept())[0] for g in made)
-    assert broken.diverged.tolist() == [False, True, False, False]
-    assert all(
-        torch.equal(broken.tensors[k][[0, 2, 3]], v[[0, 2, 3]]) for k, v in whole.tensors.items()
-    )
-
-
 # --- starts, refusals, names ----------------------------------------------------------------------
 
 
@@ -319,27 +286,6 @@ def test_what_cannot_be_is_refused_in_one_line():
         done(replace(method("relu"), near=0.8, frozen=("W_dec",)))
     with pytest.raises(SpecError, match="did you mean encoder"):
         train_dictionary(TopK(2), batches(0), width=4, frozen="encodr")
-
-
-def test_a_field_for_it_moves_no_key():
-    from assay.core.spec import added
-
-    earlier = Sweep(penalty=0.3)
-    later = dataclass(frozen=True, kw_only=True)(
-        type(
-            "Sweep",
-            (Spec,),
-            {
-                "__annotations__": {"penalty": PerRun[float], "frozen": Part},
-                "penalty": 0.1,
-                "frozen": added("", before=""),
-            },
-        )
-    )
-    assert key("it", 1, "main", later(penalty=0.3)) == key("it", 1, "main", earlier)
-    assert key("it", 1, "main", later(penalty=0.3, frozen="decoder")) != key(
-        "it", 1, "main", earlier
-    )
 
 
 def test_the_origin_tells_that_a_dictionary_is_a_control():

@@ -204,34 +204,6 @@ def test_signed_features_are_on_where_they_are_not_zero():
     assert (signed.encode(x) < 0).any() and metrics.l0(signed.encode(x).abs()) == 3
 
 
-def test_sums_of_batches_give_what_one_pass_over_all_rows_gives():
-    """The batches' means lie far apart; about its own mean each would have too little variance, so
-    the common one is asked for."""
-    g = torch.Generator().manual_seed(6)
-    x = torch.randn(60, 6, generator=g) + torch.arange(60)[:, None] // 20
-    one = dictionary()[0]
-    batches, document = x.split(20), np.zeros(20, int)
-    found = [metrics.document_sums(one, batch, document, 1, x.mean(0)) for batch in batches]
-    done = metrics.finish({name: sum(f[name] for f in found) for name in found[0]})
-    rows = x.double().numpy()
-    guesses = one.reconstruct(x)[0].double().numpy()
-    middle = x.double().numpy().mean(0)
-    error = variance = dot = norm = 0.0
-    for row, guess in zip(rows, guesses, strict=True):
-        error += sum((row - guess) ** 2)
-        variance += sum((row - middle) ** 2)
-        dot += sum((guess - middle) * (row - middle))
-        norm += sum((guess - middle) ** 2)
-    wanted = {
-        "fvu": error / variance,
-        "gamma": norm / dot,
-        "norm_ratio": (norm / variance) ** 0.5,
-    }
-    assert {name: float(done[name][0]) for name in wanted} == pytest.approx(wanted, rel=1e-5)
-    with pytest.raises(TypeError, match="mean"):
-        metrics.document_sums(one, batches[0], document, 1)
-
-
 @pytest.mark.parametrize(
     ("mean", "given"),
     [(None, "none"), (torch.zeros(1, 6), "an array of [1, 6]"), (0.0, "an array of []")],

@@ -258,20 +258,6 @@ def test_the_auxiliary_term_of_gated_on_two_numbers():
     assert (grads[0]["b_dec"] - grads[1]["b_dec"]).flatten().tolist() == [-2, -2]
 
 
-def test_an_unfrozen_auxiliary_decoder_moves_and_that_is_the_only_difference():
-    params, x, penalty, _ = make(Gated())
-    found = {}
-    for loss in (losses.gated, losses.gated_unfrozen_aux):
-        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
-        value = loss(leaves, x, Gated(), penalty)
-        value.sum().backward()
-        found[loss] = (value.detach(), {name: leaf.grad for name, leaf in leaves.items()})
-    (a, ga), (b, gb) = found.values()
-    assert torch.equal(a, b) and not torch.allclose(ga["W_dec"], gb["W_dec"])
-    for name in ("W_enc", "b_enc", "r_mag", "b_mag"):
-        assert torch.equal(ga[name], gb[name]), name
-
-
 def test_a_sigmoid_gate_hears_of_the_reconstruction_and_a_hard_one_never():
     for nonlinearity, hears in ((GatedSigmoid(), True), (Gated(), False)):
         params, x, _, _ = make(nonlinearity)

@@ -20,9 +20,8 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.kernels import reference, sparse
-from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.reference import StepInput
-from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
 from killed import Killed, dies_at
 from pairs import some_pairs
@@ -249,84 +248,6 @@ def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
 # --- what is on -----------------------------------------------------------------------------------
 
 
-def naive(batch, count):
-    """The places of the largest numbers of each row above 0, of equal ones those that come
-    first."""
-    found = []
-    for r, row in enumerate(batch.tolist()):
-        best = sorted(range(len(row)), key=lambda i: (-row[i], i))[:count]
-        found += [r * len(row) + i for i in best if row[i] > 0]
-    return sorted(found)
-
-
-@settings(max_examples=60, derandomize=True)
-@given(
-    seed=st.integers(0, 2**16),
-    rows=st.integers(1, 6),
-    width=st.integers(1, 130),
-    share=st.floats(0, 1),
-    levels=st.sampled_from([2, 5, 10**6]),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
-)
-def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels, dtype):
-    g = torch.Generator().manual_seed(seed)
-    batch = (torch.randint(-levels, levels + 1, (rows, width), generator=g) / levels).to(dtype)
-    count = max(1, round(share * width))
-    assert largest(batch, count).sort().values.tolist() == naive(batch, count)
-    values = (
-        torch.cat([batch.flatten()[largest(batch, count)].float(), torch.zeros(rows * count)])
-        .sort(descending=True)
-        .values
-    )
-    assert torch.equal(
-        values[: rows * count],
-        batch.topk(count).values.relu().float().flatten().sort(descending=True).values,
-    )
-
-
-@settings(max_examples=40, derandomize=True)
-@given(
-    seed=st.integers(0, 2**16),
-    scale=st.sampled_from([0.1, 1.0]),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
-)
-def test_what_is_at_or_above_a_bound_is_taken(seed, scale, dtype):
-    g = torch.Generator().manual_seed(seed)
-    batch = (torch.randint(-8, 9, (5, 20), generator=g) / 8).to(dtype)
-    batch[0, 0], batch[1, 1] = -0.0, torch.inf
-    bound = scale * torch.randint(-3, 4, (20,), generator=g) / 8
-    taken = above(batch, bound).tolist()
-    assert taken == [i for i, x in enumerate(batch.flatten().tolist()) if x >= bound[i % 20]]
-    assert above(batch).tolist() == (batch > 0).flatten().nonzero()[:, 0].tolist()
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
-def test_products_at_places_are_those_of_the_whole_matrices(share):
-    g = torch.Generator().manual_seed(1)
-    codes = torch.rand(6, 10, generator=g) * (torch.rand(6, 10, generator=g) < share)
-    W, x = torch.randn(10, 4, generator=g), torch.randn(6, 4, generator=g)
-    active = Active.from_places(codes.flatten().nonzero()[:, 0].flip(0), 6, 10)
-    values = active.of(codes)
-    torch.testing.assert_close(active.decode(values, W), codes @ W)
-    torch.testing.assert_close(active.gather(values, x), codes.T @ x)
-    torch.testing.assert_close(active.sums(values), codes.sum(0))
-    torch.testing.assert_close(active.products(x, W), active.of(x @ W.T))
-    stretches = active.nested((3, 7, 10)).decode(values, W).view(3, 6, 4)
-    for at, (a, b) in zip(stretches, ((0, 3), (3, 7), (7, 10)), strict=True):
-        torch.testing.assert_close(at, codes[:, a:b] @ W[a:b])
-
-
-def test_a_sparse_code_is_noted_as_its_features_are():
-    features = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
-    active = Active.from_places(torch.tensor([0, 1, 5]), 2, 3)  # one place of value 0
-    codes = Codes(active, active.of(features))
-    assert torch.equal(Idle().note_codes(codes)["fired"], Idle().note(features[None])["fired"][0])
-    for k in (1, 2):
-        assert torch.equal(
-            BatchTopK(k).note_codes(codes)["least"], BatchTopK(k).note(features[None])["least"][0]
-        )
-
-
 # --- whole trainings ------------------------------------------------------------------------------
 
 
@@ -370,19 +291,6 @@ def done(kind, bench, steps=120, runs=RUNS, **more):
         bench=bench,
         probe_at=range(10, steps, 10),
     )[0]
-
-
-@some_pairs("kind, products", tuple(KINDS), ("float32", "bfloat16"))
-def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
-    curves = []
-    for few in (0.0, 2.0):
-        forced(monkeypatch, few)
-        curves.append(done(kind, bench, steps=60, products=products).history)
-    within = 0.02 if products == "float32" else 0.1
-    for name in ("loss", "l0"):
-        assert np.allclose(
-            curves[0][name], curves[1][name], rtol=within, atol=within * curves[0][name].mean()
-        ), name
 
 
 @every

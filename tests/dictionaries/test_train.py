@@ -148,41 +148,6 @@ def test_each_run_may_have_its_own_batches(bench):
         )
 
 
-@every
-def test_training_learns_and_keeps_decoder_rows_at_unit_length(name, bench):
-    trained = train(name, bench, steps=200)
-    d = Dictionary.of(trained)
-    torch.testing.assert_close(d.W_dec.norm(dim=-1), torch.ones(4, d.width))
-    assert d.W_enc.shape == (4, D, d.width)
-    assert set(trained.history) >= {"loss", "l0"}
-    assert trained.steps.tolist() == [100, 200]
-    x = batches(10_000)
-    at_start = Dictionary.of(train(name, bench, steps=0)).reconstruct(x)
-    if name != "gated_no_aux":  # whose gates may have closed
-        assert (
-            (d.reconstruct(x) - x).square().sum((1, 2)) < 0.8 * (at_start - x).square().sum((1, 2))
-        ).all()
-
-
-def test_normalisation_travels_with_the_dictionary(bench):
-    mean = torch.linspace(-1, 1, D)
-    trained = fit_dictionaries(
-        [(RUNS, method("relu"))],
-        batches,
-        d=D,
-        steps=5,
-        bench=bench,
-        mean=mean,
-        scale=0.25,
-        sites=("blocks.9.hook_resid_pre",),
-    )[0]
-    d, x = Dictionary.of(trained), batches(3)
-    assert d.sites == ("blocks.9.hook_resid_pre",)
-    torch.testing.assert_close(
-        d.encode(x / 0.25 + mean), d.normalised.encode(x), rtol=1e-4, atol=1e-5
-    )
-
-
 def test_a_method_has_a_rate_and_a_penalty_for_each_run(bench):
     with pytest.raises(
         SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"

@@ -46,11 +46,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("texts")
-    for i in range(8):
-        lines = "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(3 + i % 3))
-        (folder / f"t{i}.py").write_text(lines)
-    return folder
+    return tiny_models.write_texts(tmp_path_factory.mktemp("texts"), 8, lambda i: 3 + i % 3)
 
 
 def weights(exact=False):

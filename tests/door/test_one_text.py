@@ -19,11 +19,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("texts")
-    for i in range(12):
-        lines = "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(4 + i % 3))
-        (folder / f"t{i}.py").write_text(lines)
-    return folder
+    return tiny_models.write_texts(tmp_path_factory.mktemp("texts"), 12, lambda i: 4 + i % 3)
 
 
 def compared(paths, model, texts, store, **more):

@@ -17,9 +17,4 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("texts")
-    for i in range(24):
-        (folder / f"t{i}.py").write_text(
-            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3))
-        )
-    return folder
+    return tiny_models.write_texts(tmp_path_factory.mktemp("texts"), 24, lambda i: 2 + i % 3)

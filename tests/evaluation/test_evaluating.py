@@ -125,34 +125,6 @@ def test_positions_left_out_are_left_out_of_everything(model, texts, tmp_path):
         assert got[name] == pytest.approx(wanted[name], rel=1e-4), name
 
 
-def test_a_transcoder_reads_one_place_and_is_put_into_another(model, texts, tmp_path):
-    d = plain(("blocks.1.hook_resid_mid",), sites_out=("blocks.1.hook_mlp_out",))
-    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=300, context=12)
-    tokens, _, _ = naive_evaluation.windows(tmp_path)
-    import tiny_models
-
-    logits, acts = tiny_models.naive(model, tokens)
-    x, y = acts["blocks.1.hook_resid_mid"], acts["blocks.1.hook_mlp_out"]
-    encode, decode = own(d)
-    y_hat = decode(encode(x.reshape(-1, 24))).reshape(y.shape)
-    keep = np.ones(tokens.shape, bool)
-    keep[:, 0] = False
-    centred = y[keep] - y[keep].mean(0)
-    spliced = tiny_models.naive(
-        model, tokens, {"blocks.1.hook_mlp_out": lambda v: np.where(keep[..., None], y_hat, v)}
-    )[0]
-    got = estimates(found["dictionary 1"])
-    assert got["fvu"] == pytest.approx(
-        ((y - y_hat)[keep] ** 2).sum() / (centred**2).sum(), rel=1e-5
-    )
-    assert got["ce_spliced"] == pytest.approx(
-        tiny_models.naive_loss(spliced, tokens)[:, 1:].mean(), rel=1e-5
-    )
-    assert got["ce_clean"] == pytest.approx(
-        tiny_models.naive_loss(logits, tokens)[:, 1:].mean(), rel=1e-5
-    )
-
-
 def test_intervals_resample_documents(model, texts, tmp_path):
     d = plain()
     found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=500, context=12)[

@@ -12,10 +12,8 @@ from assay.core.errors import DataError, ModelError, SpecError
 from assay.evaluation import indexing
 from assay.evaluation.text import IndexTextSpec, windows
 from assay.features.index import firings
-from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.subjects import folder as models
-from assay.subjects.site import Site
 
 SITE = "blocks.1.hook_resid_post"
 SMALL = {"tokens": 240, "context": 12, "ablate": 6, "ablate_windows": 8}
@@ -120,17 +118,6 @@ def test_first_order_effects_are_derivatives_of_the_naive_loss(found, naive, mod
     assert checked >= 6
 
 
-@pytest.mark.thorough
-def test_gradients_of_a_feature_add_up_over_the_whole_text(found, naive, model):
-    tokens, keep, codes, _ = naive
-    k = int(np.argmax((codes > 0).sum((0, 1))))
-    total = 0.0
-    for t in range(tokens.shape[1]):
-        up, down = (_without(model, tokens, codes, k, t, share).sum() for share in (1e-3, -1e-3))
-        total += (up - down) / 2e-3
-    assert found.feature(k).numbers["gradient_total"] == pytest.approx(total / keep.sum(), rel=2e-3)
-
-
 def test_importance_is_that_of_a_forward_pass_without_the_feature(found, naive, model):
     tokens, _, codes, losses = naive
     rows = found.query("SELECT * FROM features WHERE importance IS NOT NULL")
@@ -178,27 +165,6 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
     a, b = (x.feature(3) for x in (found, first))  # one shard or two, the text is the same
     assert a.numbers["firings"] == b.numbers["firings"]
     assert [c.window for c in a.contexts] == [c.window for c in b.contexts]
-
-
-def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("assay.evaluation.text.INDEX_SHARD", 120)
-
-    def stop(what, done, total):
-        if what == "tokens" and done > 120:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        indexing.index(saved, model=model, text=texts, root=tmp_path, progress=stop, **SMALL)
-    assert not indexing.folders(indexing.Store(tmp_path))
-    read = []
-    one = firings.read
-    monkeypatch.setattr(
-        firings,
-        "read",
-        lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
-    )
-    indexing.index(saved, model=model, text=texts, root=tmp_path, **SMALL)
-    assert sum(read) == 120 and len(indexing.folders(indexing.Store(tmp_path))) == 1
 
 
 @pytest.mark.parametrize(
@@ -280,18 +246,6 @@ def test_windows_are_the_first_of_more_windows(model, texts):
     )
 
 
-def test_limits_of_a_text_without_outliers_leave_all(model, texts, saved, tmp_path):
-    found = indexing.index(
-        saved,
-        model=model,
-        text=texts,
-        root=tmp_path,
-        outlier=0.0,
-        **(SMALL | {"ablate": 0, "gradients": False}),
-    )
-    assert found.about.tokens == 240 - 20  # the first position of each window
-
-
 @pytest.mark.parametrize(
     "options, error, words",
     [
@@ -325,20 +279,3 @@ def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_move
     about = Index(moved / made.folder.relative_to(here)).about
     assert about.source == str(moved / "one.safetensors")
     assert about.model == str(moved / "model")
-
-
-def test_other_seeds(found):
-    assert found.about.seeds == ("two",)
-    ours, other = plain().W_dec[0], plain(seed=1).W_dec[0]
-    best = (ours @ other.T).max(1).values
-    assert found.feature(5).numbers["seed_cosines"] == pytest.approx([float(best[5])], abs=1e-5)
-    assert found.feature(5).numbers["seeds"] == int(best[5] >= 0.7)
-
-
-def test_shards_hold_what_the_index_says(found, store):
-    folders = sorted(p.parent for p in (store / "artefacts" / "index-shard").glob("*/feature.npy"))
-    assert any(
-        Firings.of([f]).count == found.query("SELECT sum(firings) AS n FROM features")[0]["n"]
-        for f in folders
-    )
-    assert Site.parse(found.about.site) == Site("resid_post", 1)

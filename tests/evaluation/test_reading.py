@@ -2,34 +2,10 @@
 
 import numpy as np
 import pytest
-from test_evaluating import plain
 
-from assay.evaluation import look
-from assay.features.live.ablation import ablate_features
 from assay.features.live.reader import Reader
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
-
-TEXT = "def f3_1(x):\n    return x + 12"
-
-
-@pytest.mark.parametrize(("skip", "outlier"), [(1, 6.0), (3, 1.05)])
-def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
-    dictionary, subject = plain(), load(str(model))
-    site = Site.parse(dictionary.sites[0])
-    reader = Reader(subject, dictionary, site, skip_first=skip, outlier=outlier)
-    found = look(
-        TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
-    )
-    reading = reader.read(TEXT)
-    assert list(reading.words) == list(found.tokens)
-    assert tuple(reading.left_out) == tuple(found.left_out)
-    np.testing.assert_allclose(reading.loss, found.losses[1:], rtol=1e-4)
-    columns = reading.firings.columns([f["feature"] for f in found.features], len(reading))
-    np.testing.assert_allclose(columns.T, [f["activations"] for f in found.features], rtol=1e-4)
-    delta = ablate_features(reader, reading, [f["feature"] for f in found.features]).on()
-    np.testing.assert_allclose(delta, [f["delta"] for f in found.features], atol=1e-5)
-    assert len(reading.on) == found.on
 
 
 @pytest.mark.thorough

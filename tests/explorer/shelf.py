@@ -1,9 +1,12 @@
 """Stores of made-up indexes, and clients and browsers that read the explorer of one."""
 
 import dataclasses
+import os
 import re
 import shutil
+import subprocess
 import sys
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -30,6 +33,22 @@ def shelve(root, key, made, **changed):
     if changed:
         dataclasses.replace(About.read(folder), **changed).write(folder)
     return folder
+
+
+@contextmanager
+def served(*words):
+    """`assay serve` in a process of its own, at any port: the process, and its address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "assay", "serve", *words, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1"},
+    ) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def replace(folder, table, values, key):

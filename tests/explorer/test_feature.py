@@ -49,43 +49,6 @@ def read(world, address):
     return Parsed(answer.text)
 
 
-@pytest.mark.parametrize("k", [1, 3, 4, 17, 39])
-def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world, k):
-    acts = world.made.acts[..., k].astype(np.float64)
-    kept = world.made.kept
-    tokens = world.made.tokens
-    told = world.client.get(f"{BASE}/{k}.json").json()
-    n = told["numbers"]
-    values = [
-        float(acts[w, s]) for w in range(len(acts)) for s in range(acts.shape[1]) if acts[w, s] > 0
-    ]
-    assert n["firings"] == len(values)
-    assert n["density"] == pytest.approx(len(values) / int(kept.sum()))
-    assert n["maximum"] == pytest.approx(max(values))
-    assert n["mean"] == pytest.approx(sum(values) / len(values))
-    counts = [0] * 50
-    for value in values:
-        counts[min(49, int(value / max(values) * 50))] += 1
-    assert n["histogram"] == counts
-    fired = Counter(int(tokens[w, s]) for w, s in zip(*np.nonzero(acts > 0), strict=True))
-    seen = Counter(int(t) for t in tokens[kept])
-    assert [t["firings"] for t in told["tokens"]] == sorted(fired.values(), reverse=True)[:5]
-    for t in told["tokens"]:
-        assert t["firings"] == fired[t["token"]]
-        assert t["recall"] == pytest.approx(fired[t["token"]] / seen[t["token"]])
-    best = sorted((acts.max(1)[acts.max(1) > 0]).tolist(), reverse=True)[:20]
-    assert [c["value"] for c in told["contexts"] if c["kind"] == "top"] == pytest.approx(best)
-    for c in told["contexts"]:
-        w, s = c["window"], c["position"]
-        first = s - c["at"]
-        assert c["value"] == pytest.approx(acts[w, s])
-        assert c["ids"] == tokens[w, first : first + len(c["ids"])].tolist()
-        assert c["activations"] == pytest.approx(acts[w, first : first + len(c["ids"])].tolist())
-        assert c["effects"] == pytest.approx(
-            world.made.effects[w, first : first + len(c["ids"]), k].tolist()
-        )
-
-
 def test_the_page_says_of_every_token_what_the_arrays_say(world):
     k = 4
     page = read(world, f"{BASE}/{k}")

@@ -2,18 +2,15 @@
 and go over to it when it is there."""
 
 import dataclasses
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import httpx
 import pytest
 import tiny_world
-from shelf import HOME, client, shelve, simulated
+from shelf import HOME, client, served, shelve, simulated
 from starlette.testclient import TestClient
 
 import tiny_models
@@ -90,35 +87,10 @@ def world(tmp_path_factory):
     return root
 
 
-@contextmanager
 def serving(world, store, *words):
-    command = [
-        sys.executable,
-        "-m",
-        "assay",
-        "serve",
-        str(world / "one.safetensors"),
-        "--model",
-        str(world / "llama"),
-        "--text",
-        str(world / "texts"),
-        "--root",
-        str(store),
-        "--port",
-        "0",
-        *words,
-    ]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"NO_COLOR": "1"},
-    ) as process:
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+    about = {"--model": world / "llama", "--text": world / "texts", "--root": store}
+    named = (str(word) for pair in about.items() for word in pair)
+    return served(str(world / "one.safetensors"), *named, *words)
 
 
 def indexes(store):

@@ -1,16 +1,12 @@
 """`assay serve` as a person starts and ends it."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import httpx
 import pytest
-from shelf import HOME, shelve, simulated
+from shelf import HOME, served, shelve, simulated
 from starlette.testclient import TestClient
 
 from assay.cli.main import main
@@ -25,24 +21,8 @@ def store(tmp_path_factory):
     return root
 
 
-@contextmanager
-def served(*words):
-    command = [sys.executable, "-m", "assay", "serve", *words]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"NO_COLOR": "1"},
-    ) as process:
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
 def test_it_prints_one_address_and_ends_cleanly(store):
-    with served("--root", str(store), "--port", "0") as (process, address):
+    with served("--root", str(store)) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         assert httpx.get(address, timeout=120).status_code == 200
         assert httpx.get(address.rstrip("/") + HOME, timeout=120).status_code == 200

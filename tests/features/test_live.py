@@ -6,11 +6,9 @@ from dataclasses import replace
 import live_texts as lt
 import numpy as np
 import pytest
-import torch
 
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.live.ablation import (
     ablate_features,
     attribute,
@@ -81,24 +79,6 @@ def test_attribution_is_the_slope_of_finite_differences(read):
         part = small * np.where(np.arange(len(error))[:, None] == t, error, 0)
         slope = (naive.losses(-part) - naive.losses(part)).sum() / (2 * small)
         assert whole.error[t] == pytest.approx(slope, abs=2e-4, rel=1e-3)
-
-
-def test_attribution_is_that_of_a_loop_of_backward_passes(read):
-    reader, reading, _ = read
-    found = attribute(reader, reading)
-    parts = reader.parts(reading, reading.firings)
-    for i in range(0, len(found.firings), 7):
-        factor = torch.ones((), requires_grad=True)
-        new = reading.passage.acts.clone()
-        new[0, reading.firings.position[i]] = (
-            new[0, reading.firings.position[i]] + (factor - 1) * parts[i]
-        )
-        trace = spliced_run(reader.subject, reader.target, reading.passage, new, gradients=True)
-        losses = torch.nn.functional.cross_entropy(
-            trace.head(trace.final[0, :-1]), trace.tokens[0, 1:], reduction="sum"
-        )
-        losses.backward()
-        assert found.value[i] == pytest.approx(-float(factor.grad), abs=1e-5, rel=1e-4)
 
 
 def test_the_features_that_matter_are_summed_and_ordered(model):

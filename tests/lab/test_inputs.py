@@ -1,7 +1,6 @@
 """Inputs: what a run reads is noted, so that no number of another model or text is served."""
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -11,14 +10,12 @@ import pytest
 import torch
 
 from assay.core.errors import AssayError, StoreError
-from assay.core.plain import plain
 from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.store import origin
-from assay.lab.store.store import Store
 
 TEXT = '''"""A number that a file holds.
 
@@ -361,29 +358,3 @@ def test_places_are_relative_so_that_no_user_is_named_and_a_moved_experiment_fin
     assert not tried.plan().missing
     tried.holds(6)
     assert len(tried.plan().missing) == 12
-
-
-def test_a_run_of_an_older_store_has_no_note_and_stays(tmp_path):
-    tried = Tried(tmp_path / "a", READERS["text"])
-    tried.holds(5)
-    tried.run()
-    for stored in list(tried.lab.store.list()):  # as it was before inputs were noted
-        (stored.folder / "read.json").unlink()
-        status = json.loads((stored.folder / "status.json").read_text())
-        del status["files"]["read.json"], status["sha256"]
-        (stored.folder / "status.json").write_text(json.dumps(status))
-    tried.holds(7)
-    assert len(list(Store(tmp_path / "a/store").list())) == 12
-    assert not tried.plan().missing
-
-
-def test_names_of_files_are_shown_as_plain_text(tmp_path):
-    tried = Tried(
-        tmp_path / "a",
-        "def number(bench):\n    return int((HERE / 'data/\\x1b[31mred').read_text())",
-    )
-    (tried.data / "\x1b[31mred").write_text("5")
-    tried.run()
-    (note,) = tried.plan().notes
-    assert plain(note) == note
-    assert os.sep + "home" not in note

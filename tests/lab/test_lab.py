@@ -95,16 +95,6 @@ def test_looks_are_noted_once(done, walk):
     assert json.loads(path.read_text())["verdicts"][0]["outcome"] == "holds"
 
 
-def test_a_torn_look_costs_no_later_one(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    result = lab.run(walk, "smoke")
-    path = tmp_path / "s" / "results" / "walk" / "looks.jsonl"
-    path.write_bytes(path.read_bytes()[:-20])  # as a full disk leaves it
-    result.note(lab.store)
-    (look,) = looks(lab.store, "walk")
-    assert (look["preset"], look["outcome"]) == ("smoke", "undecided")
-
-
 def test_more_seeds_reuse_the_runs_there_are(done, walk):
     lab, _ = done
     plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))

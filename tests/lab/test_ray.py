@@ -17,13 +17,11 @@ import pytest
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.engines import Inline
 from assay.lab.engines.ray import Ray
-from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from ray_cluster import JOINS, RayCluster, working
 from slurm_cluster import until
-from stored_bytes import files_of, same_as_alone
+from stored_bytes import same_as_alone
 
 WALK = str(Path(__file__).with_name("walk.py"))
 CAPITALS = str(Path(__file__).parents[2] / "examples" / "capitals.toml")
@@ -38,13 +36,6 @@ def chosen(name, preset, *fields):
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     return tmp_path_factory.mktemp("walks") / "marks"
-
-
-@pytest.fixture
-def marks(steps):
-    """What walks have done since this test began, a line each."""
-    steps.write_text("")
-    return steps
 
 
 @pytest.fixture(scope="module")
@@ -120,35 +111,6 @@ def test_with_a_worker_killed_the_bytes_are_those_of_one_process(nodes, tmp_path
     assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
     assert not list((tmp_path / "s/groups").iterdir())
     assert not (tmp_path / "s/artefacts").exists(), "nodes have their own"
-
-
-@pytest.mark.thorough
-@installed
-def test_what_is_interrupted_stops_everywhere_and_goes_on(nodes, tmp_path):
-    which = (WALK, "default", "steps=400")
-    with typed(tmp_path, nodes.client, *which) as command:
-        at_work(nodes, 2)
-        command.send_signal(2)
-        assert command.wait(60) == 130, (tmp_path / "said").read_text()
-    until(lambda: not nodes.working())
-    with typed(tmp_path, "ray", *which, RAY_ADDRESS=nodes.direct) as command:  # of a node itself
-        assert command.wait(600) == 0, (tmp_path / "said").read_text()
-    assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
-
-
-@pytest.mark.thorough
-@installed
-def test_two_commands_train_no_group_twice(nodes, tmp_path, marks):
-    which = (WALK, "default", "steps=100")
-    with typed(tmp_path, nodes.client, *which) as first:
-        at_work(nodes)
-        with typed(tmp_path, nodes.client, *which) as second:
-            ended = (first.wait(600), second.wait(600))
-            assert ended == (0, 0), (tmp_path / "said").read_text()
-    Lab(tmp_path / "here", Inline()).run(*chosen(*which))
-    assert files_of(tmp_path / "s") == files_of(tmp_path / "here")
-    trained = [line for line in marks.read_text().splitlines() if line.startswith("trained")]
-    assert len(trained) == len(set(trained)) == 6
 
 
 @pytest.mark.thorough

@@ -17,7 +17,6 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import groups
-from assay.lab.store.groups import Member, RunGroup
 from assay.lab.store.store import Store
 from assay.lab.work import memory
 from forks import typed
@@ -110,36 +109,6 @@ def test_halves_outlive_a_kill(tmp_path, whole, monkeypatch, capsys):
     assert "more memory" not in capsys.readouterr().err, "it is known already"
     assert measures_of(tmp_path / "s") == whole
     assert not list((tmp_path / "s/groups").iterdir())
-
-
-def member(arm, seed, i):
-    return Member(f"{arm}{seed}{i}", {"seed": seed}, None)
-
-
-@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
-@pytest.mark.parametrize("each", [1, 2, 3])
-def test_halves_are_a_partition_by_seeds_down_to_single_runs(tmp_path, seeds, each):
-    arms = {
-        arm: tuple(member(arm, seed, i) for seed in range(seeds) for i in range(each))
-        for arm in ("a", "b")
-    }
-    left, singles = [RunGroup(tmp_path / "f", "x", 1, {}, arms)], []
-    while left:
-        group = left.pop()
-        assert group.name == "f"
-        if len(group.members) == 1:
-            singles += group.members
-            continue
-        halves = group.halves()
-        assert sorted(m.key for h in halves for m in h.members) == sorted(
-            m.key for m in group.members
-        ) and all(h.members for h in halves)
-        if group.seeds.startswith("seeds"):
-            assert not {m.spec["seed"] for m in halves[0].members} & {
-                m.spec["seed"] for m in halves[1].members
-            }
-        left += halves
-    assert sorted(m.key for m in singles) == sorted(m.key for arm in arms.values() for m in arm)
 
 
 @pytest.mark.parametrize("jump", [-400 * 86400.0])

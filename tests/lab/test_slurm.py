@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
 from assay.lab.work.events import Progress, Said, Started
 from slurm_cluster import until
-from stored_bytes import files_of, same_as_alone
+from stored_bytes import files_of
 
 pytestmark = [
     pytest.mark.thorough,
@@ -30,7 +29,6 @@ pytestmark = [
 ]
 cluster = pytest.fixture(lambda slurm: slurm)
 WALK = str(Path(__file__).with_name("walk.py"))
-CAPITALS = str(Path(__file__).parents[2] / "examples" / "capitals.toml")
 
 
 @pytest.fixture(autouse=True)
@@ -144,27 +142,6 @@ def test_whatever_a_cluster_does_changes_no_byte(cluster, tmp_path, monkeypatch)
     assert not list((root / "groups").iterdir())
 
 
-@pytest.mark.model
-def test_an_ask_study_with_a_worker_killed_is_that_of_one_process(cluster, tmp_path):
-    check(cluster, tmp_path, CAPITALS, "smoke")
-
-
-def check(cluster, tmp_path, *which):
-    """As it is typed; the first process that works on a group is killed a second later."""
-    name, preset, *fields = which
-    sets = [word for field in fields for word in ("--set", field)]
-    words = [sys.executable, "-m", "assay", "run", name, "--preset", preset, *sets, "--root", "s"]
-    command = subprocess.Popen([*words, "--on", "slurm", "--workers", "2"], cwd=tmp_path)
-    with contextlib.ExitStack() as stack:
-        stack.callback(command.kill)
-        until(lambda: jobs(cluster), cluster.logs, 120)
-        with contextlib.suppress(AssertionError):
-            until(lambda: command.poll() is not None, seconds=3)
-        kill_one(cluster)
-        assert command.wait(600) == 0
-    assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
-
-
 def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(cluster, tmp_path):
     root, which = tmp_path / "s", (WALK, "smoke", "steps=40")
 
@@ -177,18 +154,6 @@ def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(cluster,
     until(lambda: not cluster.ask("squeue", "-h"))
     Lab(root, Slurm(root, workers=1)).run(*chosen(*which))
     assert files_of(root) == alone(tmp_path / "here", *which)
-
-
-def test_two_commands_train_no_group_twice(cluster, pace, tmp_path):
-    words = [sys.executable, "-m", "assay", "run", WALK, "--preset", "default", "--root", "s"]
-    first, second = (
-        subprocess.Popen([*words, "--on", "slurm", "--workers", "1"], cwd=tmp_path)
-        for _ in range(2)
-    )
-    assert (first.wait(300), second.wait(300)) == (0, 0)
-    trained = [line for line in pace.read_text().splitlines() if line.startswith("trained")]
-    assert len(trained) == len(set(trained))
-    assert files_of(tmp_path / "s") == alone(tmp_path / "here", WALK, "default")
 
 
 def test_jobs_that_end_without_effect_are_an_error_with_their_log(cluster, tmp_path, monkeypatch):

@@ -2,31 +2,29 @@
 function gives in Python."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from assay.ask import planned as plan
-from assay.ask.planned import Gap, Planned, StudyGaps
-from assay.cli.main import main
-from assay.core.schema import schema, to_json
+from assay.ask.planned import Gap, StudyGaps
+from assay.cli.main import main, schema_of
+from assay.core.schema import to_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.forecast import Prospect
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.store.health import Health
-from assay.lab.verifying import Compared, Written
-from assay.report.overview import Catalogue
-from assay.report.stored import Pages
-from assay.verbs.doctor import Removed
-from assay.verbs.new import New, write_experiment
+from assay.verbs.new import write_experiment, write_template
 from assay.verbs.plan import assumed, counted, outlined
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
+ARMS = ("mine", "old", "again")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +40,10 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["run", "own.py", *SMOKE, *INLINE]) == 0
+    shutil.copy(Path(__file__).parents[1] / "lab/walk.py", folder / "stroll.py")
+    write_template("question", folder, "study.txt", ".toml")
+    rows = (f"{arm},{s},{0.1 * (s % 3) + (arm != 'mine')}\n" for arm in ARMS for s in range(8))
+    (folder / "my.csv").write_text("arm,seed,x\n" + "".join(rows))
     return folder
 
 
@@ -51,32 +53,33 @@ def here(folder, monkeypatch):
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
+CLAIM = ("--claim", "mine.x - old.x < -0.5", "--unit", "seed", "--control", "again")
 VERBS = {
-    "list": (("list", "--root", "store"), Catalogue),
-    "plan": (("plan", "own.py", *SMOKE), Planned),
-    "plan of what is unknown": (("plan", "own.py"), Planned),
-    "verify --record": (("verify", "own.py", *SMOKE, "--record"), Written),
-    "verify": (("verify", "own.py", *SMOKE), Compared),
-    "doctor": (("doctor", "--root", "store"), Health),
-    "report": (("report", "own.py", *SMOKE), Pages),
-    "new": (("new", "another"), New),
-    "doctor --remove": (("doctor", "--remove", "own.py", "--root", "empty"), Removed),
+    "list": ("list", "--root", "store"),
+    "plan": ("plan", "own.py", *SMOKE),
+    "plan of what is unknown": ("plan", "own.py"),
+    "plan of a study": ("plan", "question.toml"),
+    "run": ("run", "stroll.py", *SMOKE, *INLINE),
+    "run of what is stored": ("run", "own.py", *SMOKE, *INLINE),
+    "show": ("show", "own.py", *SMOKE),
+    "show of a claim": ("show", "own.py", "1", *SMOKE),
+    "judge": ("judge", "my.csv", *CLAIM),
+    "verify --record": ("verify", "own.py", *SMOKE, "--record"),
+    "verify": ("verify", "own.py", *SMOKE),
+    "doctor": ("doctor", "--root", "store"),
+    "report": ("report", "own.py", *SMOKE),
+    "new": ("new", "another"),
+    "doctor --remove": ("doctor", "--remove", "own.py", "--root", "empty"),
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_it_fits_the_schema_of_its_result(verb, folder, capsys, monkeypatch):
-    if "catalogue" in verb:
-        entries = [
-            catalogue.Entry(name, str(folder / f"{name}.py"), folder / f"{name}.py")
-            for name in ("own", "sick")
-        ]
-        monkeypatch.setattr(catalogue, "entries", lambda: entries)
-    words, result = VERBS[verb]
-    capsys.readouterr()
-    main([*words, "--json"])
+def test_it_fits_the_schema_of_its_verb(verb, capsys):
+    main([*VERBS[verb], "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert list(Draft202012Validator(schema(result)).iter_errors(told)) == []
+    schema = schema_of(VERBS[verb][0])
+    assert list(Draft202012Validator(schema).iter_errors(told)) == []
+    assert list(Draft202012Validator(schema).iter_errors({"verdicts": 3}))
 
 
 def test_a_plan_says_what_a_study_does_not_specify_in_sentences():

@@ -393,18 +393,6 @@ def student_limits(
     return theta - t * root, theta + t * root, low, high
 
 
-def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
-    """Compute what the difference of two new units exceeds by luck in 5 % of pairs, from the
-    standard deviation of n such units.
-
-    Formula: t_(1+level)/2, n−1 · √2 · s, exact for normal units; NaN for fewer than two
-    """
-    if n < 2:
-        return math.nan
-    t = float(scipy.special.stdtrit(n - 1, (1 + level) / 2))
-    return t * math.sqrt(2) * deviation
-
-
 def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:
     """The t value that Hall's monotone transformation takes to q, where the estimate has this third
     cumulant and variance."""

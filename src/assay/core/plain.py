@@ -50,12 +50,6 @@ def as_json(value: Any, **how: Any) -> str:
     )
 
 
-def show_token(token: str) -> str:
-    """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
-    are."""
-    return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
-
-
 _write = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode

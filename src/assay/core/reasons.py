@@ -83,20 +83,6 @@ def explain_reason(reason: str) -> str:
     return reason
 
 
-def unlearned_arms(reason: str) -> list[str]:
-    """List the arms that a reason says satisfy the claim without having learned what it credits.
-
-    Args:
-        reason: as it is stored.
-    Example:
-        >>> from assay.core.reasons import unlearned_arms
-        >>> unlearned_arms("frozen, random satisfy it too, unlearned")
-        ['frozen', 'random']
-    """
-    words, found, _ = reason.partition(" too, unlearned")
-    return re.sub(r" satisf(y|ies) it$", "", words).split(", ") if found else []
-
-
 MOST_TIMES, MOST_MINUTES = 10, 60
 """More units than so many times those that there are, or more minutes of one core, decide nothing
 that anyone would wait for."""

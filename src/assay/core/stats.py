@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from assay.core.errors import ClaimError, nearest
-from assay.core.heavy import scipy, xr
+from assay.core.heavy import xr
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, interval
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "largest",
     "lead_at_own",
     "mean",
-    "normal_errors",
     "products",
     "ratio",
     "share_closed",
@@ -442,32 +441,6 @@ def slope(m: Means) -> np.ndarray:
         array([-2.])
     """
     return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / (_term(m, "xx") - _term(m, "x") ** 2)
-
-
-def normal_errors(off: xr.DataArray) -> np.ndarray:
-    """How many standard errors each mean over runs lies from 0, as if the errors were known: the
-    normal z of Student's two-sided p.
-
-    Args:
-        off: deviations from 0, with the dim `run`, in any unit.
-    Formula: t = x̄ √n / s with n − 1 degrees of freedom; z has t's sign and P(|Z| > |z|) = P(|T| >
-    |t|). With few runs s is so uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
-    Raises: ClaimError for a single run, which has no standard error.
-    Example:
-        >>> import xarray as xr
-        >>> import assay
-        >>> off = xr.DataArray([1.0, 2.0, 3.0], dims="run")  # t = 3.46, of 2 degrees
-        >>> assay.stats.normal_errors(off).round(2)
-        array([1.79])
-    """  # noqa: E501
-    n = off.sizes["run"]
-    if n < 2:
-        raise ClaimError(f"a standard error needs at least 2 runs, got {n}")
-    t = np.atleast_1d((off.mean("run") * np.sqrt(n) / off.std("run", ddof=1)).values)
-    # By the lower tail, where a p of 1e-200 is still a number; 1 − p would be 1.
-    return -np.sign(t) * scipy.special.ndtri(
-        np.maximum(scipy.special.stdtr(n - 1, -np.abs(t)), 1e-300)
-    )
 
 
 def _term(m: Means, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from assay.core.results import Estimated, Judged, Other, Published
+from assay.lab.judge.families import is_number
 from assay.report.tables import (
     ROLES,
     control,
@@ -112,18 +113,10 @@ def axis_title(statement: Judged | Estimated) -> str:
     condition = getattr(claim, "condition", "")
     sides = [x.strip() for x in re.split(r"[<>]=?", condition)]
     # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
-    shown = max(sides, key=lambda x: not _is_number(x))
+    shown = max(sides, key=lambda x: not is_number(x))
     whole = shown.count("(") == shown.count(")") and len(shown) <= LONGEST
     unit = f"in {statement.unit}" if statement.unit not in ("", "1") else ""
     return ", ".join(filter(None, [shown * whole, unit]))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]:

@@ -1,12 +1,10 @@
 """Tables of an index against naive loops over the arrays that it was made from."""
 
-import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
@@ -16,10 +14,9 @@ from simulated import VOCABULARY, about, made
 
 from assay.core.errors import DataError
 from assay.features import effects
-from assay.features.index import blocks, build, firings, relations, searching
-from assay.features.index.about import About
+from assay.features.index import blocks, build, firings, relations
 from assay.features.index.reader import Index
-from assay.features.index.schema import AFTER, BEFORE, TABLES, Condition
+from assay.features.index.schema import AFTER, BEFORE, TABLES
 
 
 @pytest.fixture(scope="module")
@@ -136,18 +133,6 @@ def test_correlations_are_numpys(one, index):
         )
 
 
-def test_pearson_of_the_specifications_vector():
-    """a = (0, 0, 1, 3) and n = (1, 0, 2, 5): ρ = .981981 and cosine .981495; covariance over the
-    product of variances would be .428571."""
-    import scipy.sparse
-
-    matrix = scipy.sparse.csc_matrix(np.array([[0, 0, 1, 3], [1, 0, 2, 5]], np.float32).T)
-    found = relations.correlated(relations.Activations(matrix), 0, 2)
-    assert found["other"].tolist() == [1, 0]
-    assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6)
-    assert found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
-
-
 def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypatch):
     """Where few others are on with a feature, the rest is ordered by its negative correlations; in
     chunks of any size."""
@@ -242,65 +227,6 @@ def test_logits_that_are_all_equal_are_in_one_bin():
         [3, 0, 0, 0],
         [1, 0, 1, 1],
     ]
-
-
-def test_an_index_from_before_the_logit_histogram_is_read_without_it(one, tmp_path):
-    shutil.copytree(one.folder, tmp_path / "old")
-    table = pq.read_table(tmp_path / "old/features.parquet")
-    pq.write_table(table.drop(["logit_histogram"]), tmp_path / "old/features.parquet")
-    found = Index(tmp_path / "old").feature(4)
-    assert found.numbers["logit_histogram"] is None
-    assert found.logit_edges == ()
-    assert len(found.promoted) == 10
-
-
-def test_pages_of_the_table(one, index):
-    density = (one.acts[one.kept] > 0).mean(0)
-    page = index.features(order="density", limit=10, offset=5)
-    assert page.total == 40
-    assert [row["density"] for row in page.rows] == pytest.approx(np.sort(density)[::-1][5:15])
-    some = index.features(
-        where=[Condition("density", ">=", 0.1), Condition("class", "=", "dense")],
-        order="feature",
-        descending=False,
-    )
-    assert [row["feature"] for row in some.rows] == np.flatnonzero(
-        density > 0.1
-    ).tolist() and some.total == (density > 0.1).sum()
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda index: index.features(order="nothing"),
-        lambda index: index.features(order="feature; DROP TABLE features"),
-        lambda index: index.features(where=[Condition("density", "<>", 1)]),
-        lambda index: index.features(where=[Condition("density", ">=", "x")]),
-        lambda index: index.feature(40),
-        lambda index: index.feature(-1),
-        lambda index: index.columns(("class",)),
-    ],
-)
-def test_what_is_not_there_is_one_line(index, ask):
-    with pytest.raises(DataError) as raised:
-        ask(index)
-    assert "\n" not in str(raised.value)
-
-
-def test_search_by_token_promoted_token_and_text(one, index):
-    token = index.feature(1).numbers["token"]
-    assert 1 in {row["feature"] for row in searching.by_token(index, token).rows}
-    promoted = [
-        k
-        for k in range(40)
-        if token
-        in np.argsort(-(one.directions.decoder[k] @ one.directions.unembedding), kind="stable")[:10]
-    ]
-    assert sorted(row["feature"] for row in searching.by_promoted(index, token).rows) == promoted
-    c = index.contexts(3, "top")[0]
-    pair = c.ids[c.at - 1 : c.at + 1]
-    assert 3 in {row["feature"] for row in searching.by_context(index, pair).rows}
-    assert searching.tokens_like(index, f"<{token}>")[0]["token"] == token
 
 
 def test_blocks_of_any_width_give_the_same_tables(one, tmp_path, monkeypatch):
@@ -398,21 +324,6 @@ def test_classes_in_words():
         "ordinary",
         "dense",
     ]
-
-
-def test_a_folder_that_is_no_index_or_lacks_a_table(one, tmp_path):
-    with pytest.raises(DataError, match="is not an index"):
-        Index(tmp_path)
-    about(40).write(tmp_path)
-    with pytest.raises(DataError, match=r"lacks features\.parquet"):
-        Index(tmp_path)
-    for name in TABLES:
-        (tmp_path / f"{name}.parquet").write_bytes(b"PAR1 no table")
-    with pytest.raises(DataError, match="damaged"):
-        _ = Index(tmp_path).summary
-    (tmp_path / "about.json").write_text("[]")
-    with pytest.raises(DataError, match="damaged"):
-        About.read(tmp_path)
 
 
 def test_firings_at_tokens_that_do_not_count_are_refused(tmp_path):

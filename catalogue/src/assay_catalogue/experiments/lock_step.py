@@ -40,7 +40,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.core.stats import normal_errors
+from assay_catalogue.analysis.luck import normal_errors
 from assay_catalogue.worlds.steps import laws
 from assay_catalogue.worlds.steps.noise import too_sharp
 from assay_catalogue.worlds.steps.optimisers import Slope

@@ -38,7 +38,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.core.stats import normal_errors
+from assay_catalogue.analysis.luck import normal_errors
 from assay_catalogue.worlds.steps import laws
 from assay_catalogue.worlds.steps.noise import lock_step, too_sharp
 from assay_catalogue.worlds.steps.optimisers import Slope

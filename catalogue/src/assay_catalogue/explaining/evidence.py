@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core.plain import show_token
 from assay.features.effects import largest
-from assay_catalogue.explaining.rule import ABSENT, Positions, Rule
+from assay_catalogue.explaining.rule import ABSENT, Positions, Rule, show_token
 from assay_catalogue.explaining.scoring import distinct, logistic
 
 

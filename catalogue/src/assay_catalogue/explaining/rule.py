@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
-from assay.core.plain import show_token
 
 Place = Literal[0, -1, -2, -3, -4, "recent"]
 PLACES: tuple[Place, ...] = (0, -1, -2, -3, -4, "recent")
@@ -33,6 +32,12 @@ _SPOKEN = {
     -3: "the third before it",
     -4: "the fourth before it",
 }
+
+
+def show_token(token: str) -> str:
+    """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
+    are."""
+    return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
 
 
 @dataclass(frozen=True, eq=False)

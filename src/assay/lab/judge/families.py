@@ -72,7 +72,7 @@ def _asked(claim: Claim) -> list[tuple[str, str]]:
     text = "".join(SIGNS_TYPED.get(sign, sign) for sign in claim.condition)
     equal = re.search(r"\s+at\s+equal\s+\w+\s*$", text)
     parts = _COMPARED.split(text[: equal.start()] if equal else text)[::2]
-    (quantity,) = [p for p in parts if not _is_number(p)][:1] or [""]
+    (quantity,) = [p for p in parts if not is_number(p)][:1] or [""]
     if not quantity:
         return []
     where = " ".join(f"{k}={v}" for k, v in sorted(claim.where.items()))
@@ -82,7 +82,8 @@ def _asked(claim: Claim) -> list[tuple[str, str]]:
     return [(f"{family} {fields}", f"{plain} {where}")]
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Say whether a text is a number."""
     try:
         float(text)
     except ValueError:

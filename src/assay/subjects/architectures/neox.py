@@ -18,6 +18,8 @@ from assay.subjects.architectures import (
     read_by,
     returned_by,
 )
+from assay.subjects.architectures.gpt2 import GPT2
+from assay.subjects.architectures.llama import LLAMA
 
 SIDE_BY_SIDE = "attention and MLP read the same stream, so there is none between them"
 UNGATED = "its MLP has no gate"
@@ -39,14 +41,7 @@ def _third(module: str, index: int) -> Returned:
 
 NEOX = Architecture(
     name="gpt_neox",
-    sizes={
-        "layers": "num_hidden_layers",
-        "d": "hidden_size",
-        "m": "intermediate_size",
-        "h": "num_attention_heads",
-        "v": "vocab_size",
-        "positions": "max_position_embeddings",
-    },
+    sizes={name: key for name, key in LLAMA.sizes.items() if name not in ("kv", "e")},
     follow={"kv": lambda sizes: sizes["h"]},
     prefix="gpt_neox.",
     stored={
@@ -91,16 +86,9 @@ _SEQUENTIAL = replace(
 )
 GPTJ = Architecture(
     name="gptj",
-    sizes={
-        "layers": "n_layer",
-        "d": "n_embd",
-        "m": "n_inner",
-        "h": "n_head",
-        "v": "vocab_size",
-        "positions": "n_positions",
-    },
-    follow={"m": lambda sizes: 4 * sizes["d"], "kv": lambda sizes: sizes["h"]},
-    prefix="transformer.",
+    sizes=GPT2.sizes,
+    follow=GPT2.follow,
+    prefix=GPT2.prefix,
     stored={
         "wte.weight": "v d",
         "ln_f.weight": "d",

@@ -8,8 +8,8 @@ import numpy as np
 from assay.core import Arms, Claim, Estimate, Figure, OneTerm, by, figure
 from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import smallest_difference
 from assay.core.stats import Means, smallest
+from assay_catalogue.analysis.luck import smallest_difference
 from assay_catalogue.experiments.metric_audit.derived import ON_MODEL
 from assay_catalogue.experiments.metric_audit.model import DRAWN, SOFT
 from assay_catalogue.experiments.metric_audit.planted import KINDS, TRUTHS
