@@ -3,7 +3,7 @@ dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -242,6 +242,7 @@ def _models(text: Text) -> tuple[Model, ...]:
         if other is not None and other.like:
             what = f"{model.like!r} is untrained itself; name the model that both are twins of"
             raise text.error(("model", i, "like"), what)
+        model = _with_donor(text, i, model, by_name)
         like = models.states(other)[0] if other else model.like
         bos = other.bos if other and model.bos is None else model.bos
         model = msgspec.structs.replace(model, like=like, bos=bos)
@@ -262,12 +263,25 @@ def _models(text: Text) -> tuple[Model, ...]:
     return tuple(resolved)
 
 
+def _with_donor(text: Text, i: int, model: Model, by_name: Mapping[str, Model]) -> Model:
+    """A model with the place of the one from which some of its weights are taken."""
+    if not model.weights or not (name := model.weights.from_):
+        return model
+    donor = text.study.model[0] if name == "main" else by_name.get(name, Model(name=name))
+    if not donor.name or donor.weights:
+        what = f"weights are taken from a model as it is in its folder, which {name!r} is not"
+        raise text.error(("model", i, "weights", "from"), what)
+    place = models.located(text.path.parent, donor.name)
+    weights = msgspec.structs.replace(model.weights, from_=place)
+    return msgspec.structs.replace(model, weights=weights)
+
+
 def _by_name(tables: Sequence[Model]) -> dict[str, Model]:
     """Models by their names and labels, the first of each."""
     return {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
 
 
-def _no_model_of(name: str, by_name: dict[str, Model]) -> str:
+def _no_model_of(name: str, by_name: Mapping[str, Model]) -> str:
     hint = nearest(name, [n for n, m in by_name.items() if m.name])
     return f"there is no model {name!r} with weights of its own; {hint}"
 

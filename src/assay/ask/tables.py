@@ -29,7 +29,9 @@ Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
 
-class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Weights(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
+):
     """A change of a model's weights themselves."""
 
     round: Annotated[int, msgspec.Meta(ge=0, le=12)] | None = None
@@ -44,6 +46,9 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
     """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
+    from_: str = ""
+    """The label, or the name, of another model of the same shape, from which these weights are
+    taken."""
     swap: tuple[Layer, Layer] | None = None
     """Two blocks that change places, such as [10, 11]."""
     blocks: tuple[Layer, ...] = ()

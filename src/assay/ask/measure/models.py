@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -44,7 +44,12 @@ def check(model: Model) -> None:
         raise DataError(f"give one of name, like and checkpoints for a model, got {got}")
     if (w := model.weights) and not model.name:
         raise DataError("weights changes those of the model under name, and this one has no name")
-    if w and w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks):
+    if w and w.from_ and not w.of:
+        raise DataError(
+            "from takes some weights of another model: write { from = "
+            f'"{w.from_}", of = "layers.9" }}, or name that model itself for all of them'
+        )
+    if w and w.round is None and w.scale == 1 and not (w.bits or w.swap or w.blocks or w.from_):
         raise DataError(
             "weights changes nothing here: write { round = 3 }, { bits = 4 }, "
             "{ swap = [10, 11] }, or a scale other than 1, as { scale = 0.9 }"
@@ -137,9 +142,14 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
+    given = dict(model.model.named_parameters())
+    if other := weights.from_:
+        donor = opened(other, str(model.device), folders.find(other).fingerprint, model.dtype)
+        given = dict(donor.model.named_parameters())
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
             if _is_of(weights, name):
+                weight.copy_(given[name])
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -190,7 +200,8 @@ def reweighted_in_words(table: Model) -> str:
     """Say how the weights of a model are changed; "" where they are not."""
     if (w := table.weights) is None:
         return ""
-    ways = [f"times {w.scale:g}"] if w.scale != 1 else []
+    ways = [f"from {_identified(w.from_)}"] if w.from_ else []
+    ways += [f"times {w.scale:g}"] if w.scale != 1 else []
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
     each = f"{w.group} weights" if w.per == "group" else w.per
     ways += [f"rounded to {w.bits} bits, a scale for each {each}"] if w.bits else []
@@ -200,6 +211,13 @@ def reweighted_in_words(table: Model) -> str:
     words += [f"blocks {w.swap[0]} and {w.swap[1]} swapped"] if w.swap else []
     words += [f"blocks in the order {', '.join(map(str, w.blocks))}"] if w.blocks else []
     return ", ".join(words)
+
+
+def _identified(name: str) -> str:
+    """A model's name with the beginning of its hash, so far as it is here."""
+    with suppress(AssayError):
+        return f"{PurePath(name).name} ({folders.find(name).content[:8]})"
+    return PurePath(name).name
 
 
 def elsewhere(table: Model, layers: int) -> Model | None:
@@ -230,6 +248,14 @@ def check_weights(table: Model, folder: folders.ModelFolder) -> None:
         return
     _order(table.weights, folder.layers)
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
+    if other := table.weights.from_:
+        given = folders.find(other).shapes()
+        for name in filter(partial(_is_of, table.weights), names):
+            if given.get(name) != (shape := folder.shapes()[name]):
+                raise DataError(
+                    f"{name} is {shape} in {folder.name} and {given.get(name)} in "
+                    f"{PurePath(other).name}; weights are taken from a model of the same shape"
+                )
     if (w := table.weights).bits and w.per == "group":
         for name, shape in folder.shapes().items():
             if _is_of(w, name) and len(shape) == 2 and all(n % w.group for n in shape):

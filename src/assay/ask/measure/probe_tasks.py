@@ -585,8 +585,8 @@ def _with_site(point: Probe) -> Probe:
         raise DataError(f"{point.name!r}: give heads, or a site or dictionary, not both")
     if len(blocks) > 1:
         raise DataError(
-            f"{point.name!r} reads heads of one block, got {', '.join(point.heads)}; for a probe of "
-            'each head write heads = ["{block}.{head}"], and both under sweep'
+            f"{point.name!r} reads heads of one block, got {', '.join(point.heads)}; for a probe "
+            'of each head write heads = ["{block}.{head}"], and both under sweep'
         )
     return msgspec.structs.replace(point, site=f"blocks.{blocks[0][0]}.attn.hook_z")
 
