@@ -526,8 +526,7 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A probe, trained on the activations of one half of the prompts and judged on the other. It
-    makes an arm of this name, with the measures `accuracy`, `balanced_accuracy`, `auroc` and `f1`,
-    or `r2`, `mae` and `rmse` if it predicts a number."""
+    makes an arm of this name, which measures its accuracy, or R² if it predicts a number."""
 
     name: str
     label: str = "label"
