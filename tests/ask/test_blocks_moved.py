@@ -6,6 +6,7 @@ import pytest
 import torch
 import xarray as xr
 from naive_asking import READS, Naive, make, rows_of
+from safetensors.torch import load_file, save_file
 
 from assay.ask.measure import damage, measuring, models
 from assay.ask.measure.tasks import Task
@@ -196,3 +197,49 @@ def test_a_sweep_that_no_model_can_have_is_refused(folder, tmp_path, old, new, t
     (tmp_path / "sweeps.toml").write_text(STUDY.replace(old, new))
     with pytest.raises(AssayError, match=told):
         catalogue.find(str(tmp_path / "sweeps.toml"))
+
+
+def grafted(folder, other, of):
+    """The model of transformers with the weights of another of which the names begin so."""
+    naive, donor = Naive(folder), Naive(other)
+    taken = {n: w for n, w in donor.model.state_dict().items() if n.startswith(of)}
+    assert taken
+    naive.model.load_state_dict(taken, strict=False)
+    return naive
+
+
+def test_weights_are_taken_from_another_model(folder, tmp_path):
+    kind = folder.name
+    more = {"layer_types": ["full_attention"] * 5} if kind == "gemma3_text" else {}
+    other = make(tmp_path / "other", kind, num_hidden_layers=5, **more)
+    state = load_file(other / "model.safetensors")
+    draw = torch.Generator().manual_seed(1)
+    save_file(
+        {n: w + 0.2 * torch.randn(w.shape, generator=draw) for n, w in state.items()},
+        other / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    shown = rows_of({"t": "a b"}, {"t": "sum of all"}, text="{t} is")
+    table = Model(name=str(folder), weights=Weights(from_=str(other), of="layers.1."))
+    models.check(table)
+    models.check_weights(table, find(str(folder)))
+    numbers, _ = measuring.measure(
+        Task(table, shown, READS), np.array([0]), folder, "cpu", False, lambda *_: None
+    )
+    naive, before = grafted(folder, other, "model.layers.1."), Naive(folder)
+    for i, row in enumerate(shown.rows):
+        for read, number, was in zip(
+            READS, naive.reads(row.text), before.reads(row.text), strict=True
+        ):
+            assert numbers[read.name][1][0, i] == pytest.approx(number, abs=2e-4)
+            assert abs(was - number) > 1e-3
+    assert f"from other ({find(str(other)).content[:8]})" in models.reweighted_in_words(table)
+
+
+def test_weights_of_another_shape_are_not_taken(folder, tmp_path):
+    other = make(tmp_path / "wide", "llama", intermediate_size=48, num_hidden_layers=5)
+    table = Model(name=str(folder), weights=Weights(from_=str(other), of="layers.1.mlp"))
+    with pytest.raises(DataError, match="of the same shape"):
+        models.check_weights(table, find(str(folder)))
+    with pytest.raises(DataError, match="from takes some weights of another model"):
+        models.check(Model(name="x", weights=Weights(from_="y")))

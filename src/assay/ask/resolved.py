@@ -3,7 +3,7 @@ dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -24,7 +24,7 @@ from assay.ask.measure import (
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
-from assay.ask.tables import Intervention, Model, Train
+from assay.ask.tables import Intervention, Model, Train, Weights
 from assay.ask.text import Study, Text, frozen_arms, measures_named, reads_of
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.lab.plan.plan import ROOT
@@ -245,6 +245,7 @@ def _models(text: Text) -> tuple[Model, ...]:
         if other is not None and other.like:
             what = f"{model.like!r} is untrained itself; name the model that both are twins of"
             raise text.error(("model", i, "like"), what)
+        model = _with_donor(text, i, model, by_name)
         like = models.states(other)[0] if other else model.like
         bos = other.bos if other and model.bos is None else model.bos
         model = msgspec.structs.replace(model, like=like, bos=bos)
@@ -265,12 +266,31 @@ def _models(text: Text) -> tuple[Model, ...]:
     return tuple(resolved)
 
 
+def _with_donor(text: Text, i: int, model: Model, by_name: Mapping[str, Model]) -> Model:
+    """A model with the place of the one from which some of its weights are taken."""
+    changed = tuple(_placed(text, i, w, by_name) for w in models.changes(model))
+    if not any(w.from_ for w in changed):
+        return model
+    weights = changed if isinstance(model.weights, tuple) else changed[0]
+    return msgspec.structs.replace(model, weights=weights)
+
+
+def _placed(text: Text, i: int, weights: Weights, by_name: Mapping[str, Model]) -> Weights:
+    if not (name := weights.from_):
+        return weights
+    donor = text.study.model[0] if name == "main" else by_name.get(name, Model(name=name))
+    if not donor.name or donor.weights:
+        what = f"weights are taken from a model as it is in its folder, which {name!r} is not"
+        raise text.error(("model", i, "weights", "from"), what)
+    return msgspec.structs.replace(weights, from_=models.located(text.path.parent, donor.name))
+
+
 def _by_name(tables: Sequence[Model]) -> dict[str, Model]:
     """Models by their names and labels, the first of each."""
     return {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
 
 
-def _no_model_of(name: str, by_name: dict[str, Model]) -> str:
+def _no_model_of(name: str, by_name: Mapping[str, Model]) -> str:
     hint = nearest(name, [n for n, m in by_name.items() if m.name])
     return f"there is no model {name!r} with weights of its own; {hint}"
 

@@ -38,7 +38,9 @@ Layer = Annotated[int, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
 
-class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Weights(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
+):
     """A change of a model's weights themselves."""
 
     round: Annotated[int, msgspec.Meta(ge=0, le=12)] | None = None
@@ -53,6 +55,9 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
     """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
+    from_: str = ""
+    """The label, or the name, of another model of the same shape, from which these weights are
+    taken."""
     swap: tuple[Layer, Layer] | None = None
     """Two blocks that change places, such as [10, 11]."""
     blocks: tuple[Layer, ...] = ()
@@ -569,8 +574,7 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A probe, trained on the activations of one half of the prompts and judged on the other. It
-    makes an arm of this name, with the measures `accuracy`, `balanced_accuracy`, `auroc` and `f1`,
-    or `r2`, `mae` and `rmse` if it predicts a number."""
+    makes an arm of this name, which measures its accuracy, or R² if it predicts a number."""
 
     name: str
     label: str = "label"

@@ -95,6 +95,11 @@ def _check_changes(model: Model) -> None:
             f"{counted(count if model.sweep else 0, 'level')}: give one change for each level"
         )
     for w in every:
+        if w.from_ and not w.of:
+            raise DataError(
+                "from takes some weights of another model: write { from = "
+                f'"{w.from_}", of = "layers.9" }}, or name that model itself for all of them'
+            )
         if w.swap and (w.blocks or (w.swap[0] == w.swap[1] and not model.sweep)):
             raise DataError("swap is of two different blocks, such as [10, 11], in place of blocks")
     if every and all(w == Weights(of=w.of, per=w.per, group=w.group) for w in every):
@@ -182,9 +187,14 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
+    given = dict(model.model.named_parameters())
+    if other := weights.from_:
+        donor = opened(other, str(model.device), folders.find(other).fingerprint, model.dtype)
+        given = dict(donor.model.named_parameters())
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
             if is_of(weights.of, name):
+                weight.copy_(given[name])
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -240,7 +250,8 @@ def reweighted_in_words(table: Model) -> str:
 
 def _in_words(w: Weights) -> str:
     """Say how weights are changed; "" where they are not."""
-    ways = [f"times {w.scale:g}"] if w.scale != 1 else []
+    ways = [f"from {_identified(w.from_)}"] if w.from_ else []
+    ways += [f"times {w.scale:g}"] if w.scale != 1 else []
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
     each = f"{w.group} weights" if w.per == "group" else w.per
     ways += [f"rounded to {w.bits} bits, a scale for each {each}"] if w.bits else []
@@ -250,6 +261,13 @@ def _in_words(w: Weights) -> str:
     words += [f"blocks {w.swap[0]} and {w.swap[1]} swapped"] if w.swap else []
     words += [f"blocks in the order {', '.join(map(str, w.blocks))}"] if w.blocks else []
     return ", ".join(words)
+
+
+def _identified(name: str) -> str:
+    """A model's name with the beginning of its hash, so far as it is here."""
+    with suppress(AssayError):
+        return f"{PurePath(name).name} ({folders.find(name).content[:8]})"
+    return PurePath(name).name
 
 
 def elsewhere(table: Model, layers: int) -> Model | None:
@@ -291,17 +309,26 @@ def blocks_of(w: Weights) -> tuple[int, ...]:
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     """Refuse a change of weights of which the model has none. Raises: DataError."""
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
+    shapes = folder.shapes()
     for w in changes(table):
         _order(w, folder.layers)
-        if w.bits and w.per == "group":
-            for name, shape in folder.shapes().items():
-                if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
-                    what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
-                    raise DataError(f"{name} is {what}")
-        if names and not any(is_of(w.of, name) for name in names):
+        of = [name for name in names if is_of(w.of, name)]
+        if names and not of:
             raise DataError(
                 f"no weight of {folder.name} has {w.of!r} in its name; {nearest(w.of, names)}"
             )
+        given = folders.find(w.from_).shapes() if w.from_ else shapes
+        for name in of:
+            if given.get(name) != shapes[name]:
+                raise DataError(
+                    f"{name} is {shapes[name]} in {folder.name} and {given.get(name)} in "
+                    f"{PurePath(w.from_).name}; weights are taken from a model of the same shape"
+                )
+        if w.bits and w.per == "group":
+            for name, shape in shapes.items():
+                if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
+                    what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
+                    raise DataError(f"{name} is {what}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -149,15 +150,11 @@ class Learning:
         log-probabilities."""
         kind, labelled = self.task.table.kind, bool(self.task.classes)
         if kind == "attention":
-            tokens, mask = self.tokens, self.mask
-            return lambda a, b: probe_networks.attention(tokens, mask, y, a, b), True
+            return partial(probe_networks.attention, self.tokens, self.mask, y), True
         if kind == "mlp":
             widths = [x.shape[1] for x in self.x]
             x = torch.stack([_padded(x, max(widths)) for x in self.x])
-            return (
-                lambda a, b: probe_networks.mlp(x, widths, y, a, b, seed, odds=labelled),
-                labelled,
-            )
+            return partial(probe_networks.mlp, x, widths, y, seed=seed, odds=labelled), labelled
         odds = kind == "logistic" or (kind == "sparse" and labelled)
         solve = _logistic if odds else _ridge
         if kind == "sparse":

@@ -47,10 +47,10 @@ def attention(
         mean = heed.softmax(2).mT @ x  # point, row, setting, column
         return (mean.permute(2, 0, 1, 3) @ w + b).log_softmax(-1)
 
-    def missed(rows: np.ndarray) -> torch.Tensor:
-        return -(log_probs(rows) * y[rows]).sum() / len(rows)
+    def missed() -> torch.Tensor:
+        return -(log_probs(train) * y[train]).sum() / len(train)
 
-    _descend(weights, weights[:2], lambda: missed(train), ATTENTION_RATE)
+    _descend(weights, weights[:2], missed, ATTENTION_RATE)
     with torch.no_grad():
         return log_probs(held)
 
@@ -90,13 +90,12 @@ def mlp(
         out = torch.relu(x[:, rows] @ w1 + b1) @ w2 + b2
         return out.log_softmax(-1) if odds else out
 
-    def missed(rows: np.ndarray) -> torch.Tensor:
-        out = output(rows)
-        if odds:
-            return -(out * y[rows]).sum() / len(rows)
-        return (out - (y[rows] - mean) / spread).square().sum() / 2 / len(rows)
+    def missed() -> torch.Tensor:
+        out = output(train)
+        off = -(out * y[train]) if odds else (out - (y[train] - mean) / spread).square() / 2
+        return off.sum() / len(train)
 
-    _descend(weights, weights[::2], lambda: missed(train), MLP_RATE)
+    _descend(weights, weights[::2], missed, MLP_RATE)
     with torch.no_grad():
         return output(held) if odds else mean + spread * output(held)
 

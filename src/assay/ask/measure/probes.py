@@ -60,16 +60,14 @@ def axes(task: ProbeTask) -> dict[str, Axes]:
 
 def _units(task: ProbeTask) -> dict[str, str]:
     """The measures of an arm, each with its unit."""
+    names = ["accuracy", "balanced_accuracy", "auroc", "f1"]
     if not task.classes:
-        names = ["error", "variance", *(name for name in ("mae", "rmse") if name in task.asked)]
-    else:
-        names = ["accuracy", "balanced_accuracy"]
-        names += [name for name in ("auroc", "f1") if name in task.asked]
+        names = ["error", "variance", "mae", "rmse"]
+    elif task.control != MAJORITY:
         has_margin = task.table.kind in ("ridge", "difference")
-        more = ["margin"] if has_margin else ["log_prob"]
-        more += ["code_length"] if "code_length" in task.asked and not has_margin else []
-        names += more if task.control != MAJORITY else []
-    return {name: task.about(name)[1] for name in names}
+        names += ["margin"] if has_margin else ["log_prob", "code_length"]
+    made = [name for name in names if name not in probe_tasks.ASKED or name in task.asked]
+    return {name: task.about(name)[1] for name in made}
 
 
 def measure(
