@@ -87,8 +87,8 @@ def chart(value: Any, number: int) -> Any:
     kinds = [kind.__name__ for kind in type(value).__mro__ if kind.__name__ in FIGURES]
     drawn = list(FIGURES[kinds[0]](value)) if kinds else []
     if not 0 <= number < len(drawn):
-        has = f"figures 0 to {len(drawn) - 1}" if len(drawn) > 1 else "one figure" if drawn else "none"
-        raise AssayError(f"there is no figure {number} of {type(value).__name__}, which has {has}")
+        listed = f"it has {len(drawn)}, from 0" if drawn else "it has none"
+        raise AssayError(f"{type(value).__name__} has no figure {number}; {listed}")
     try:
         import altair
     except ImportError as error:
