@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -197,8 +198,8 @@ def of_probe(value: Any) -> Figure:
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
     ends = ("auroc_low", "auroc_high")
     title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
-    drawn = {"x": "arm", "y": "auroc", "color": "role", "x_title": " ", "y_title": axis}
-    return Figure(title, columns, "points", band=ends, rules=((0.5, "chance"),), **drawn)
+    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
+    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
 
 
 def noted(notes: Iterable[str]) -> Markup:
@@ -220,8 +221,8 @@ def evaluation(value: Any) -> Markup:
     parts += [table(("measure", *(e["name"] for e in entries)), lines)]
     for e in compared:
         head, *heads = baseline_heads(e["compared"])
-        (_, *own), *others = (map(minus, cells) for cells in baseline_rows(e["compared"]))
-        parts += [table((head, *heads), [(e["name"], *own), *others])]
+        first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
+        parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]
     notes = dict.fromkeys((*without_interval(entries), *value.notes, *setting(value.data)))
     figures = map(figure, shown_figures(value.figures, len(entries)))
     return Markup("").join([*parts, noted(notes), *figures])
