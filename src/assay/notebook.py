@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -87,14 +88,8 @@ def chart(value: Any, number: int) -> Any:
     kinds = [kind.__name__ for kind in type(value).__mro__ if kind.__name__ in FIGURES]
     drawn = list(FIGURES[kinds[0]](value)) if kinds else []
     if not 0 <= number < len(drawn):
-        has = (
-            f"figures 0 to {len(drawn) - 1}"
-            if len(drawn) > 1
-            else "one figure"
-            if drawn
-            else "none"
-        )
-        raise AssayError(f"there is no figure {number} of {type(value).__name__}, which has {has}")
+        listed = f"it has {len(drawn)}, from 0" if drawn else "it has none"
+        raise AssayError(f"{type(value).__name__} has no figure {number}; {listed}")
     try:
         import altair
     except ImportError as error:
@@ -203,8 +198,8 @@ def of_probe(value: Any) -> Figure:
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
     ends = ("auroc_low", "auroc_high")
     title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
-    drawn = {"x": "arm", "y": "auroc", "color": "role", "x_title": " ", "y_title": axis}
-    return Figure(title, columns, "points", band=ends, rules=((0.5, "chance"),), **drawn)
+    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
+    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
 
 
 def noted(notes: Iterable[str]) -> Markup:
@@ -226,8 +221,8 @@ def evaluation(value: Any) -> Markup:
     parts += [table(("measure", *(e["name"] for e in entries)), lines)]
     for e in compared:
         head, *heads = baseline_heads(e["compared"])
-        (_, *own), *others = (map(minus, cells) for cells in baseline_rows(e["compared"]))
-        parts += [table((head, *heads), [(e["name"], *own), *others])]
+        first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
+        parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]
     notes = dict.fromkeys((*without_interval(entries), *value.notes, *setting(value.data)))
     figures = map(figure, shown_figures(value.figures, len(entries)))
     return Markup("").join([*parts, noted(notes), *figures])

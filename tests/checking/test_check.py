@@ -123,9 +123,8 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
 
 def counted(v):
     """What a check says of the claims that were tried before."""
-    return [
-        n for n in v.notes if "tried on" in n or n.startswith(("the same measure", "also judged:"))
-    ]
+    begins = "the same measure", "also judged:"
+    return [n for n in v.notes if "tried on" in n or n.startswith(begins)]
 
 
 def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, monkeypatch):

@@ -239,7 +239,7 @@ def test_together_equals_alone(model, texts, tmp_path):
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert written["dictionaries"][0]["measures"]["fvu"] == again["dictionary 1"]["fvu"]
     assert (tmp_path / "out/evaluation.html").is_file()
-    with pytest.raises(SpecError, match="^evaluate has no argument tokns; did you mean tokens"):
+    with pytest.raises(SpecError, match=r"^evaluate has no argument tokns; did you mean tokens"):
         evaluate(a, **ask | {"tokns": 3})
     frame = both.to_pandas()
     assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}

@@ -282,8 +282,7 @@ def check_probe(
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
     tested = _tested(rows.positive[rows.held], rows.group[rows.held])
-    asked_of = {"holds": holds, "unit": rows.unit, "tested": tested, "scope": rows.scope}
-    claim = Question(**asked_of, why=why)
+    claim = Question(holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope)
     numbers = _numbers(rows, _scored(rows, readers))
     if verdict := claim.judged(numbers):
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
@@ -393,11 +392,13 @@ def _scored(
     steps = Steps("probes", 1 + len(readers) + DEALS)
 
     def score(arm: str, reader: Kernel | np.ndarray, **how: Any) -> np.ndarray:
+        if isinstance(reader, np.ndarray):
+            steps.take(arm)
+            return reader
         started = time.monotonic()
-        ready = isinstance(reader, np.ndarray)
-        scores = reader if ready else reading.scores(reader, *of, **how)
-        steps.take(arm, None if ready else time.monotonic() - started)
-        return np.asarray(scores)
+        scores = reading.scores(reader, *of, **how)
+        steps.take(arm, time.monotonic() - started)
+        return scores
 
     scored = {PROBE: [score(PROBE, probe)]}
     for control, reader in readers.items():

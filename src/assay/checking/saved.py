@@ -54,6 +54,6 @@ def wrong(path: Path, why: Exception) -> DataError:
 
 
 def refuse_changed(path: Path, stated: str, judged: str) -> None:
-    """Raises: DataError where the numbers of a file do not give the verdict that it states."""
+    """Refuse a file whose numbers do not give the verdict that it states. Raises: DataError."""
     if judged != stated:
         raise DataError(f"{path} states {stated!r}; its numbers say {judged!r}")
