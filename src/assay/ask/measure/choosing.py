@@ -643,9 +643,8 @@ def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[tor
     Formula: Var_t cos(w, U_t), U_t the unembedding of a token behind the final norm
     Source: Stolfo et al., Confidence Regulation Neurons in Language Models, 2024
     """
-    each = [readout.written_by_neurons(model, layer).to(model.gain) for layer in layers]
-    written = torch.cat(each).float()
-    norms = written.norm(dim=1)
+    each = [readout.written_by_neurons(model, layer).to(model.gain).float() for layer in layers]
+    norms = (written := torch.cat(each)).norm(dim=1)
     if top.by == "norm":
         return norms
     rows = model.model.get_output_embeddings().weight.detach().float() * model.gain
