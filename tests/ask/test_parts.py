@@ -311,7 +311,10 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
     ("fields", "site", "why"),
     [
         ({"of": "heads", "by": "along", "score": "weights"}, "", "chooses neurons or latents"),
-        ({"of": "neurons", "score": "weights"}, "", r"the name of a \[\[direction\]\] in by"),
+        ({"of": "neurons", "by": ("a", "b"), "score": "weights"}, "", r"a \[\[direction\]\] in by"),
+        ({"of": "neurons", "by": "variance", "lowest": True}, "", 'has score = "weights"'),
+        ({"of": "neurons", "among": 9, "score": "weights"}, "", 'of which alone is among'),
+        ({"of": "neurons", "score": "weights"}, "blocks.1.hook_resid_pre", "from mlp.hook_post"),
         ({"of": "neurons", "by": "along"}, "blocks.1.mlp.hook_pre", "from mlp.hook_post"),
         ({"of": "heads", "by": "sink", "position": 0}, "", "each head at its own position"),
         ({"of": "neurons", "position": 99}, "", "has no position 99: its length is 8"),
@@ -416,3 +419,33 @@ def test_each_of_the_chosen_neurons_is_ablated_by_itself(subject, shown):
     assert "with the highest norm but for the first 2" in words
     with pytest.raises(DataError, match="skip of top is how many, or a slot; got 'k'"):
         interventions.check(intervention(ablate="zero", top=Top(n=1, skip="k", of="heads")), ())
+
+
+def test_neurons_are_chosen_by_how_much_and_how_differently_they_write(subject, shown):
+    folder, naive = subject
+    model = naive.model
+    gain = model.model.norm.weight.detach().double().numpy()
+    rows = model.get_output_embeddings().weight.detach().double().numpy() * gain
+    written = [x.mlp.down_proj.weight.detach().double().numpy().T for x in model.model.layers]
+    written = np.concatenate(written[1:])
+    norms = np.linalg.norm(written, axis=1)
+    cosines = written @ rows.T / norms[:, None] / np.linalg.norm(rows, axis=1)
+    width = model.config.intermediate_size
+    largest = norms.argsort()[::-1]
+    among = min(largest[:20], key=lambda n: cosines[n].var())
+    expected = {
+        ("norm", False, 0): largest[0],
+        ("variance", True, 0): cosines.var(1).argmin(),
+        ("variance", False, 0): cosines.var(1).argmax(),
+        ("variance", True, 20): among,
+    }
+    for (by, lowest, few), neuron in expected.items():
+        top = Top(
+            n=1, of="neurons", by=by, score="weights", lowest=lowest, among=few, layers=(1, 2)
+        )
+        got = measured(folder, shown, intervention(ablate="zero", top=top))[0]
+        assert int(got["chosen_parts"][0, 0]) == width + neuron
+        assert got["one"].shape[1] == len(shown.rows)  # nothing is chosen on them
+    assert ", among the 20 with the largest norm, by their output weights alone" in (
+        interventions.top_in_words(top, "", -1)
+    )

@@ -191,3 +191,26 @@ def test_attention_is_blocked_in_a_window_of_layers(tmp_path_factory, shown):
 def test_a_window_around_no_block_is_refused(fields):
     with pytest.raises(DataError, match="a window is"):
         interventions.check(intervention(ablate="zero", **fields), ())
+
+
+def test_the_first_of_two_changes_may_choose_its_parts(subject, shown):
+    folder, naive = subject
+    cut = Intervention(name="cut", ablate="zero", top=Top(n=2, of="heads", by="norm", layers=(0,)))
+    picked = measured(folder, shown, cut, chooses=True)[0]["chosen_parts"][0].astype(int)
+    table = intervention(patch="clean", site="blocks.1.hook_mlp_out", after="cut")
+    assert interventions.before(table, [cut, table]).top == cut.top
+    got = measured(folder, shown, table, first=cut, chooses=True)[0]["one"][0]
+    for i, number in zip(shown.halves()[1], got, strict=True):
+        text = shown.rows[i].text
+        clean = naive.acts(text, "blocks.1.hook_mlp_out")
+
+        def no_heads(z):
+            z[:, :, [*picked]] = 0
+            return z
+
+        def put_back(x, clean=clean):
+            x[:, : len(clean)] = clean
+            return x
+
+        hooks = {"blocks.0.attn.hook_z": no_heads, "blocks.1.hook_mlp_out": put_back}
+        assert number == pytest.approx(naive.reads(text, hooks)[0], abs=2e-4)

@@ -185,7 +185,10 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     difference runs the model without each part, gradient estimates what this does by activation
     times gradient, in one pass, and attribution what a patch from the pair's other text does, by
     the difference of the activations times the gradient (attribution patching). Of a direction, for
-    neurons and latents: weights, what one writes along it at an activation of 1, on no prompts."""
+    neurons and latents: weights, what one writes along it at an activation of 1, on no prompts; of
+    neurons also of the norm of what they write so, or of its variance over the vocabulary."""
+    among: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of variance: only among so many neurons with the largest norm; left out: among all."""
     change: str | Intervention = ""
     """Of a read: the name of an intervention, which is made to each part in turn, such as a patch
     along a path; left out: the change that is made to the parts that are chosen."""

@@ -159,10 +159,11 @@ class Changes:
         learned = task.own_directions if table else ()
         if not self.key or any(d.feature or d.top for d in learned) or task.standing or task.moves:
             return None
-        if table and (table.function or table.clamp or table.reconstruct):
+        changes = [t for t in (table, task.first) if t]
+        if any(t.function or t.clamp or t.reconstruct or t.top for t in changes):
             return None
         sets = (*task.sets, *([task.made_for] if task.made_for else []))
-        edits = [stated(table), task.control, [stated(d) for d in learned]] if table else []
+        edits = [*map(stated, changes), task.control, [stated(d) for d in learned]] if table else []
         texts = [p.digest for p in sets], [p.tokens for p in self.prompts]
         return self.key, texts, self.rows, edits, self.variants
 
@@ -205,6 +206,8 @@ class Editing:
     """What `at` gave for each point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
     """What `_apart` gave for each of these."""
+    _first: list[Editing] = field(default_factory=list, init=False)
+    """What makes the edits of the change that comes first."""
     _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
     """Each direction with the heads that are chosen for it."""
 
@@ -249,7 +252,9 @@ class Editing:
     def _before(self, seed: int) -> list[Edits]:
         """The edits of every prompt that come before the intervention."""
         assert self.first is not None
-        return replace(self, table=self.first, control="", first=None)._of(seed, {})
+        if not self._first:  # once for all seeds, as parts may be chosen for it
+            self._first.append(replace(self, table=self.first, control="", first=None))
+        return self._first[0]._of(seed, {})
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
         """The edits of every prompt at a point of the sweep."""

@@ -268,7 +268,7 @@ def _check_by(
     table: Intervention, top: Top, tables: Sequence[Direction], some: Sequence[Read]
 ) -> None:
     """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
-    known = ["norm"]
+    known = ["norm", *(["variance"] if top.of == "neurons" else [])]
     known += [d.name for d in tables if directions.is_one(d) and not d.top]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
@@ -296,18 +296,26 @@ def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -
     DataError."""
     along = top.by in [d.name for d in tables]
     site = str(table.site)
-    if top.of == "neurons" and along and site and not site.endswith("mlp.hook_post"):
+    writes = along or top.score == "weights"
+    if top.of == "neurons" and writes and site and not site.endswith("mlp.hook_post"):
         raise DataError(
             f"{table.name!r}: neurons write along a direction from mlp.hook_post; leave out site, "
             f"or write one such as blocks.9.mlp.hook_post, got {site}"
         )
+    sized = top.of == "neurons" and top.by in ("norm", "variance")
+    if (top.by == "variance" and top.score != "weights") or (top.among and top.by != "variance"):
+        raise DataError(
+            f'{table.name!r}: by = "variance", of which alone is among, has score = "weights"'
+        )
     if top.score == "weights" and (
-        not along or top.of == "heads" or top.within or top.prompts or top.position != ""
+        not (along or sized)
+        or (top.of == "heads" or top.within or top.prompts or top.position != "")
     ):
         raise DataError(
             f'{table.name!r}: score = "weights" chooses neurons or latents by what they write '
             "along a direction, the same for all prompts and tokens: write the name of a "
-            "[[direction]] in by, without within, prompts and position"
+            "[[direction]] in by, or norm or variance for neurons, without within, prompts and "
+            "position"
         )
 
 
@@ -618,6 +626,8 @@ def _neurons(
         weights = torch.cat(each)
         if top.score == "weights":
             return names, weights[None]
+    elif top.score == "weights":
+        return names, _of_weights(model, top, [layer for layer, _ in widths])[None]
     rows = []
     for p, acts in _seen(model, prompts, sites):
         each = [_at(acts[site], p, table.position).flatten(1) for site in sites]
@@ -625,6 +635,28 @@ def _neurons(
             each = [x.abs() for x in each]
         rows.append(torch.cat([x.mean(0) for x in each]))
     return names, torch.stack(rows) * weights
+
+
+def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[torch.Tensor, " part"]:
+    """The norm of what each neuron writes, or how differently it writes to the tokens.
+
+    Formula: Var_t cos(w, U_t), U_t the unembedding of a token behind the final norm
+    Source: Stolfo et al., Confidence Regulation Neurons in Language Models, 2024
+    """
+    each = [readout.written_by_neurons(model, layer).to(model.gain).float() for layer in layers]
+    norms = (written := torch.cat(each)).norm(dim=1)
+    if top.by == "norm":
+        return norms
+    rows = model.model.get_output_embeddings().weight.detach().float() * model.gain
+    rows = rows - rows.mean(1, True) if isinstance(model.final_norm, torch.nn.LayerNorm) else rows
+    unit = torch.nn.functional.normalize(rows, dim=1)
+    mean = unit.mean(0)
+    covariance = unit.T @ unit / len(unit) - torch.outer(mean, mean)
+    variances = ((written @ covariance) * written).sum(1) / norms.square().clamp_min(1e-30)
+    if top.among:
+        smaller = norms < norms.topk(min(top.among, len(norms))).values[-1]
+        variances[smaller] = float("inf" if top.lowest else "-inf")
+    return variances
 
 
 def _latents(

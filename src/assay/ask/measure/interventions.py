@@ -214,8 +214,9 @@ def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention 
             f"this name; {hint}"
         )
     first = by_name[table.after]
-    if first.sweep or first.after or first.top:
-        field = next(f for f in ("sweep", "after", "top") if getattr(first, f))
+    whole = first.top is None or not first.top.within
+    if first.sweep or first.after or not whole:
+        field = next((f for f in ("sweep", "after") if getattr(first, f)), "parts for each prompt")
         raise DataError(
             f"{table.name!r} comes after {first.name!r}, which has {field}; the first "
             f"of two changes must be a single one, so sweep {table.name!r} instead"
@@ -724,6 +725,7 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     by += " by attribution patching" if top.score == "attribution" else ""
     most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
     most += f" but for the first {top.skip}" if top.skip else ""
+    most += f", among the {top.among} with the largest norm," if top.among else ""
     if top.score == "weights":
         return f"{most} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"

@@ -112,7 +112,7 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
-    changes += [task.intervention] if task.intervention else []
+    changes += [t for t in (task.intervention, task.first) if t]
     for change in (c for c in changes if choosing.by_effect(c, some) is not None):
         variants += choosing.count(change, size, some)  # the same for all seeds
     for read in (r for r in task.reads if r.top):

@@ -160,15 +160,10 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
     )
 
 
-def _stream(read: Read, prompt: Prompt) -> Site | None:
-    """Where a read of next tokens takes the stream from; None: at its end. Raises: DataError."""
-    return _of_stream(read, prompt, read.site)
-
-
 def own_token(read: Read, prompt: Prompt, position: int) -> Want:
     """The number of the token that is on top in the untouched model behind a position: at its end,
     or by the logit lens at the read's `token_site`. Raises: DataError."""
-    site = _of_stream(read, prompt, read.token_site)
+    site = _stream(read, prompt, read.token_site)
     return Want("token", position, untouched_site=site)
 
 
@@ -182,8 +177,7 @@ def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch
 def own_numbers(
     model: Pretrained, wants: Sequence[Want], acts: Mapping[Site, torch.Tensor]
 ) -> dict[Want, float]:
-    """The numbers of the tokens on top, from the streams of an untouched pass, the last among
-    them."""
+    """The numbers of the tokens on top, from the streams of an untouched pass."""
     last = Site("resid_post", model.layers - 1)
     streams = {w: acts[w.untouched_site or last][w.position][None] for w in wants}
     with torch.no_grad():
@@ -197,8 +191,8 @@ def own_in_words(read: Read) -> str:
     return "the next token that the untouched model predicts"
 
 
-def _of_stream(read: Read, prompt: Prompt, name: str) -> Site | None:
-    """A site of the residual stream by its name; None of no name. Raises: DataError."""
+def _stream(read: Read, prompt: Prompt, name: str) -> Site | None:
+    """A site of the residual stream by its name; None of no name: its end. Raises: DataError."""
     if not name:
         return None
     site = Site.parse(name)
@@ -221,7 +215,7 @@ def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text, or than the most
     probable one of the untouched model, or of the first of two models."""
-    site, tokens = _stream(read, prompt), positions(read, prompt)
+    site, tokens = _stream(read, prompt, read.site), positions(read, prompt)
     if not isinstance(read.rank, str):
         own = [own_token(read, prompt, n) for n in tokens]
         return _of_next(read, prompt, [replace(w, what="rank", site=site) for w in own])
@@ -235,7 +229,7 @@ def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: −Σ p log p
     """
-    site = _stream(read, prompt)
+    site = _stream(read, prompt, read.site)
     wants = [Want("entropy", n, site=site) for n in positions(read, prompt)]
     return _of_next(read, prompt, wants)
 
@@ -246,14 +240,14 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: Σ p (log p − log q), p untouched
     """
-    site = _stream(read, prompt)
+    site = _stream(read, prompt, read.site)
     return _of_next(read, prompt, [Want("kl", n, site=site) for n in positions(read, prompt)])
 
 
 def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the most probable next token is that of the untouched model, or of the first of two
     models; of several tokens the share; at a site, that of the logit lens there."""
-    site = _stream(read, prompt)
+    site = _stream(read, prompt, read.site)
     own = [own_token(read, prompt, n) for n in positions(read, prompt)]
     return _of_next(read, prompt, [replace(w, what="agrees", site=site) for w in own])
 
@@ -314,6 +308,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     """
     _refuse_longer(read, prompt)
     ends, heat = set(prompt.folder.ends), read.temperature
+    scored = read.written in ("loss", "perplexity")
     code = context.code(read.function) if read.written == "function" else None
     asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
 
@@ -321,7 +316,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         return float(np.mean(reading.losses[heat][: read.tokens]))
 
     def number(reading: PassOutput) -> float:
-        if read.written in SCORED:
+        if scored:
             return loss(reading) if read.written == "loss" else math.exp(loss(reading))
         new = [t for t in reading.written[heat][: read.tokens] if t not in ends]
         if read.written in OF_TOKENS:
@@ -336,12 +331,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         )
         return result
 
-    scored = read.written in SCORED
     return Ready(each(number), writes=read.tokens, temperature=heat, scored=scored)
-
-
-SCORED = ("loss", "perplexity")
-"""What is so of written text by a model that scores it."""
 
 
 def _runs(tokens: Sequence[int], length: int) -> Counter[tuple[int, ...]]:
@@ -411,13 +401,12 @@ def _of_first(
     read: Read,
     prompt: Prompt,
     what: Literal["log_prob", "logit"],
-    of: str | tuple[str, str] | Literal[True],
+    of: bool | str | tuple[str, str],
     called: str,
 ) -> Ready:
-    """A number of the first tokens of one text, or of two the difference; or of the token that is
-    most probable in the untouched model."""
-    if of is True:
-        site = _stream(read, prompt)
+    """A number of the first tokens of one text, or of two the difference, or of the own token."""
+    if isinstance(of, bool):
+        site = _stream(read, prompt, read.site)
         own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
         return _of_next(read, prompt, [replace(w, what=what, site=site) for w in own])
     texts = [prompt.behind(text) for text in texts_of(of)]
@@ -427,7 +416,7 @@ def _of_first(
             f"token, so their {called} is 0 whatever the model does; choose texts that begin "
             "differently"
         )
-    at, site = prompt.all_at(read.position), _stream(read, prompt)
+    at, site = prompt.all_at(read.position), _stream(read, prompt, read.site)
     wants = [[Want(what, n, text.tokens[0], site=site) for text in texts] for n in at]
 
     def difference(reading: PassOutput, pair: Sequence[Want]) -> float:

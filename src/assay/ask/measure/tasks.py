@@ -22,7 +22,7 @@ MOVED = "moved_by"
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention that says which parts were chosen for it, and its dimension."""
 
-NEWER = {"lowest": False, "position": "", "change": ""}
+NEWER = {"lowest": False, "position": "", "change": "", "among": 0}
 """Fields of `top` that were added later, as they are where nothing is said."""
 
 
@@ -104,7 +104,7 @@ class Task:
     @property
     def _tops(self) -> list[Top]:
         """How parts are chosen for its intervention and its reads."""
-        tables = (self.intervention, *self.reads)
+        tables = (self.intervention, self.first, *self.reads)
         return [table.top for table in tables if table and table.top]
 
     @cached_property
