@@ -187,7 +187,9 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "verdicts",
         "scope",
     ]
-    index = pages.index([{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}])
+    index = pages.index(
+        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
+    )
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
 
 
@@ -298,7 +300,9 @@ def test_the_index_links_every_page():
 
 
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
-    html = pages.index([{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}])
+    html = pages.index(
+        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
+    )
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
     for row in map(tables.row, sample.result().verdicts):
         assert tables.minus(row.interval) in text

@@ -116,7 +116,12 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
                 left_out.append(str(e))
                 continue
             title = pages.title_of((out / href).read_text(encoding="utf-8")) or path.parent.name
-            listed = {"data": data, "href": href, "title": title, "header": entry and entry.header()}
+            listed = {
+                "data": data,
+                "href": href,
+                "title": title,
+                "header": entry and entry.header(),
+            }
             index_entries.append(listed | {"turned": contests.turned(past or ())})
     return index_entries, left_out
 
