@@ -69,6 +69,7 @@ def environment() -> Environment:
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
         "found": tables.describe_detectable,
+        "explanation": in_words,
         "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),

@@ -39,7 +39,7 @@ HIDDEN = "(hidden)"
 """The text in place of a prompt that may not be passed on."""
 
 
-STORED = "a store of Assay, whose runs this result was judged from"
+STORED = "the store whose runs this result was judged from"
 RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
 """Where measures come from."""
 
