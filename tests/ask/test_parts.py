@@ -313,7 +313,7 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
         ({"of": "heads", "by": "along", "score": "weights"}, "", "chooses neurons or latents"),
         ({"of": "neurons", "by": ("a", "b"), "score": "weights"}, "", r"a \[\[direction\]\] in by"),
         ({"of": "neurons", "by": "variance", "lowest": True}, "", 'has score = "weights"'),
-        ({"of": "neurons", "among": 9, "score": "weights"}, "", 'of which alone is among'),
+        ({"of": "neurons", "among": 9, "score": "weights"}, "", "of which alone is among"),
         ({"of": "neurons", "score": "weights"}, "blocks.1.hook_resid_pre", "from mlp.hook_post"),
         ({"of": "neurons", "by": "along"}, "blocks.1.mlp.hook_pre", "from mlp.hook_post"),
         ({"of": "heads", "by": "sink", "position": 0}, "", "each head at its own position"),
