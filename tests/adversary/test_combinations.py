@@ -55,10 +55,15 @@ KINDS = ("templates differ", "things differ", "both differ", "a few templates")
 
 def judged(draw, kind, shape, mean, spread):
     """Judge that the change does more than the threshold."""
-    some = KNOWN[shape]
     x = effects(
         draw, kind, *shape, mean, spread
     ).ravel()  # as rows are: each thing in all templates
+    return judged_of(shape, x, draw)
+
+
+def judged_of(shape, x, draw=None):
+    """Judge that a change that does so much to each prompt does more than the threshold."""
+    some, draw = KNOWN[shape], draw or np.random.default_rng(0)
     base = draw.normal(size=len(x))
     levels = [str(i) for i in range(len(x))]
     slots = shared(some, range(len(some.rows)))
@@ -116,3 +121,15 @@ def test_what_is_so_in_all_holds_at_twice_the_margin(cases):
     kinds = [kind for kind in KINDS if kind != "a few templates"]
     held = share(cases, 2 * THRESHOLD, kinds, BIG, 0.4)
     assert min(held.values()) >= 0.9, held
+
+
+def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
+    """With forty things in either of two templates the interval of things is narrow, and that of
+    the two templates is as wide as Student's t of two numbers: 12.7 standard errors."""
+    x = np.tile([2.0, 3.0], 40) + 0.1 * np.random.default_rng(0).normal(size=80)
+    said = judged_of((2, 40), x)
+    assert said.outcome == "undecided"
+    words, command = said.remedy
+    assert words.startswith("more prompts do not help") and "2 of template, 40 of thing" in words
+    assert 'write unit = "prompt" under the prompts, with which it would hold' in words
+    assert not command

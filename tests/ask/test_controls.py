@@ -2,6 +2,7 @@
 where a placebo does not."""
 
 import string
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -332,6 +333,23 @@ def test_another_token_is_one_at_which_a_patch_changes_something(folder):
         np.testing.assert_allclose(
             got["one"][0, i], naive.reads(row.text, {STREAM: put})[0], atol=2e-4
         )
+
+
+def test_another_token_is_none_that_another_arm_of_the_claim_changes(folder):
+    """Behind the letter stands the sign alone; with this taken, the words before it are left, and
+    with all of them none."""
+    table = intervention(patch="corrupted", site=STREAM, position="{letter}")
+    of = editing(folder, table, "token")
+
+    def shift(*avoids):
+        return replace(of, avoids=avoids).elsewhere.shift(table, Site.parse(STREAM), 0)
+
+    assert shift() == 1 and shift(-1) < 0
+    free = [n for n in range(-9, 9) if n and of.prompts[0].at("{letter}") + n > 0]
+    before = [n for n in free if n < 0]
+    taken = tuple(of.prompts[0].at("{letter}") + n for n in before)
+    with pytest.raises(DataError, match=r"but for .*which the claim compares it with"):
+        shift(-1, *taken)
 
 
 @pytest.fixture

@@ -99,6 +99,12 @@ CASES = {
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS, False),
     "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED, True),
     "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS, True),
+    "a slot of two values": (
+        MOOD.replace(EACH, ""),
+        "main.good > 0",
+        "with the 2 values of verb and the 3 values of when and the 4 values of who as units",
+        True,
+    ),
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
@@ -195,6 +201,28 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert any(note in remark for remark in remarks) == there, remarks
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
+
+
+TWO_PLACES = capitals('patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\nposition = 3') + (
+    '[[intervene]]\nname = "other"\npatch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\n'
+    "position = 4\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("holds", "twins"),
+    [
+        # at two other tokens it does equally much, which satisfies the first claim, not the second
+        ("(main.right - changed.right) - 0.5 * (main.right - other.right) >= 0", []),
+        ("(main.right - changed.right) - (main.right - other.right) > 1", ["other/token"]),
+    ],
+)
+def test_a_control_at_another_token_leaves_the_rivals_token_alone(folder, holds, twins):  # noqa: F811
+    experiment = catalogue.find(str(study(folder, f"places {len(twins)}", TWO_PLACES, holds)))
+    [claim] = experiment.claims
+    assert [*claim.twins.get("changed/token", ())] == twins
+    (said,) = [r for r in experiment.remarks if r.startswith("changed/token makes the same")]
+    assert "never at token 4" in said and "(token 4)" not in said and "(token 3)" not in said
 
 
 EVERY_HEAD = 'heads = ["1.{head}"]\nsweep = { head = [0, 1, 2, 3] }\n'

@@ -396,23 +396,9 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
             _add_unrelated(study, name, control, task, table.damage)
             continue
         changed = dataclasses.replace(task, control=control.name)
-        if control.name.endswith("heads") and _too_many(study, changed):
-            why = "the model does not have as many other heads; name fewer, or other controls"
-            _leave_out(study, label, why)
-            continue
         if control.name == "token":
             changed = dataclasses.replace(changed, avoids=_rivals_places(study, name, table, label))
         study.parts.append(Part(label, changed, control, name))
-
-
-def _too_many(study: ResolvedStudy, task: Task) -> bool:
-    """Whether the model of a control is known to have fewer other heads than stand in."""
-    if study.frozen is not None or (task.intervention and task.intervention.block):
-        return False
-    with suppress(AssayError):
-        sizes = read_sizes(study.shaped_as(task.model).config)
-        return 2 * task.standing > sizes["h"] * sizes["layers"]
-    return False
 
 
 def _rivals_places(

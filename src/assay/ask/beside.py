@@ -61,6 +61,7 @@ def lines(
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
         for line, of in by_line.items()
+        if line not in bearing  # as the plan has said of a control that is left out
     ]
 
 

@@ -101,10 +101,7 @@ class Elsewhere:
                 replacements |= {(layer, head) for head in chosen}
                 missing -= len(chosen)
             if missing:
-                raise DataError(
-                    f"{table.name!r}: the model does not have as many other heads as are "
-                    "named; name fewer heads, or other controls"
-                )
+                raise DataError(few_heads(table))
         return self._taken(table, sorted(replacements), seed)
 
     def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
@@ -238,6 +235,14 @@ def free_shifts(
         if all({t + n for t in some}.isdisjoint(at) for some, at in zip(moving, taken, strict=True))
     ]
     return sorted(free, key=lambda n: (abs(n), n))
+
+
+def few_heads(table: Intervention) -> str:
+    """Say that no other heads can stand in for those of a change."""
+    return (
+        f"{table.name!r}: the model does not have as many other heads as are "
+        "named; name fewer heads, or other controls"
+    )
 
 
 def nowhere(table: Intervention, avoids: tuple[Positions, ...]) -> str:

@@ -34,7 +34,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
 from assay.ask.measure.tasks import MOVED, PART, Task, chosen_for, stated
 from assay.ask.tables import Direction, Intervention, Model, Plain, Read
@@ -104,6 +104,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     points = len(interventions.points(task.intervention)) if task.intervention else 1
     variants = points * (runs if task.drawn else 1)
     mean_length = length / len(task.rows)
+    others = [r.other_text for r in task.reads if r.other_text]
+    length += sum(_signs(task.prompts, task.rows, text) for text in others) / SIGNS
     looked = sum(reads.unembedded(r, mean_length) for r in task.reads) * len(task.rows)
     by_heat: dict[float, int] = {}
     for read in task.reads:
@@ -132,7 +134,33 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         )
     own = sum(map(own_code.seconds, called))
     numbers = (NUMBER * levels + own) * len(task.rows)
-    return variants * (PASS * products + numbers) + runs * _training(task, size, mean_length)
+    once = PASS * _untouched(task) / SIGNS * blocks(size)
+    once += runs * _training(task, size, mean_length)
+    return once + variants * (PASS * products + numbers)
+
+
+def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
+    """How many signs another text of these rows has, whose slots they fill; that of slots of a
+    sweep is as long as it is written."""
+    some = [prompts.rows[i] for i in rows]
+    return sum(len(SLOT.sub(lambda m, r=row: r.columns.get(m[1], m[0]), text)) for row in some)
+
+
+def _untouched(task: Task) -> float:
+    """How many signs are read with nothing done, for what goes on in the place of activations, for
+    directions that are learned, and for parts that are chosen."""
+    table, measured = task.intervention, task.prompts
+    own = sum(len(measured.rows[i].text) for i in task.rows)
+    puts = table and (table.patch or table.noise or table.function or table.scale is not None)
+    puts = puts or bool(table and table.ablate not in ("", "zero"))
+    every = sum(len(row.text) for row in measured.rows)
+    learns = task.learns_here and (table or any(r.top for r in task.reads))
+    sources = [p for p in task.sets[1:] if p is not task.than]
+    return (
+        (own if puts else 0)
+        + (every - own if learns else 0)
+        + sum(len(row.text) for p in sources for row in p.rows)
+    )
 
 
 def _training(task: Task, size: Mapping[str, int], length: float) -> float:
