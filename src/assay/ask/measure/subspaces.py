@@ -4,7 +4,6 @@ them, and what erases a concept there."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 
@@ -15,27 +14,17 @@ RIDGE = 0.1
 """The penalty of a probe whose weights are a direction, as a share of the mean variance."""
 
 
-@dataclass(frozen=True, eq=False)
-class Subspace:
-    """Some dimensions of the activations at a site."""
+def projecting(
+    basis: Float[torch.Tensor, "k d"], mean: Float[torch.Tensor, " d"], *, keep: bool
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make what sets the dimensions of an orthonormal basis, or all others where these are kept, to
+    what `mean` has there."""
 
-    mean: Float[torch.Tensor, " d"]
-    """That of the activations that they are learned from."""
-    basis: Float[torch.Tensor, "k d"]
-    """Orthonormal."""
-    to_mean: bool = True
-    """Whether what is taken out is set to its mean, and not to zero."""
+    def project(x: torch.Tensor) -> torch.Tensor:
+        within = ((x - mean.to(x)) @ basis.to(x).T) @ basis.to(x)
+        return mean.to(x) + within if keep else x - within
 
-    def kept(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set all other dimensions to their mean."""
-        mean, basis = self.mean.to(x), self.basis.to(x)
-        return mean + ((x - mean) @ basis.T) @ basis
-
-    def removed(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set these dimensions to their mean, or to zero."""
-        if self.to_mean:
-            return x - self.kept(x) + self.mean.to(x)
-        return x - (x @ self.basis.to(x).T) @ self.basis.to(x)
+    return project
 
 
 def of_means(
