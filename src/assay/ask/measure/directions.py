@@ -257,15 +257,8 @@ class Learner:
             direction = direction * (-1 if float(direction @ whole) < 0 else 1)
         spread = float(examples.acts.norm(dim=1).mean())
         if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
-            raise self._alike(table, examples, site)
+            raise _alike(table, examples, site, self)
         return direction if way in ("difference", "mean") else _unit(table, direction, site)
-
-    def _alike(self, table: Direction, examples: Examples, site: Site) -> DataError:
-        hint = differing(self._prompts(table)[0], examples.rows, self.model.folder)
-        return DataError(
-            f"the direction {table.name!r} has length 0: the prompts that it is learned from "
-            f"look alike to {site} at position {table.position}; {hint}"
-        )
 
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
@@ -371,15 +364,11 @@ class Learner:
             return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
-        if shuffled:
-            label = vectors.dealt(label, seed)
-        of_row = torch.from_numpy(label).to(examples.acts.device)
-        if table.difference:
-            basis = subspaces.of_means(examples.acts, of_row)
-        else:
-            basis = subspaces.inlp(examples.acts, of_row, table.iterations or 1)
+        label = vectors.dealt(label, seed) if shuffled else label
+        iterations = 0 if table.difference else table.iterations or 1
+        basis = subspaces.of_labels(examples.acts, label, iterations)
         if not len(basis):
-            raise self._alike(table, examples, site)
+            raise _alike(table, examples, site, self)
         return basis
 
     # what stands in its place ---------------------------------------------------------------------
@@ -448,6 +437,14 @@ class Learner:
         assert table.feature is not None
         name, latent = table.feature
         return self._row(name, another(self.dictionary(name), latent, live, seed))
+
+
+def _alike(table: Direction, examples: Examples, site: Site, learner: Learner) -> DataError:
+    hint = differing(learner._prompts(table)[0], examples.rows, learner.model.folder)
+    return DataError(
+        f"the direction {table.name!r} has length 0: the prompts that it is learned from look "
+        f"alike to {site} at position {table.position}; {hint}"
+    )
 
 
 def label_of(label: Plain) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from jaxtyping import Float, Int
 
 from assay.controls.vectors import SAME, covariance
@@ -27,7 +28,15 @@ def projecting(
     return project
 
 
-def of_means(
+def of_labels(
+    acts: Float[torch.Tensor, "row d"], label: Int[np.ndarray, " row"], iterations: int
+) -> Float[torch.Tensor, "k d"]:
+    """Give a basis of what tells labels apart: by their means, or by so many probes."""
+    of_row = torch.from_numpy(label).to(acts.device)
+    return _inlp(acts, of_row, iterations) if iterations else _of_means(acts, of_row)
+
+
+def _of_means(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"]
 ) -> Float[torch.Tensor, "k d"]:
     """Give a basis of what the means of labels differ in: one dimension less than there are labels,
@@ -38,7 +47,7 @@ def of_means(
     return (_span(apart) if told else apart[:0]).to(acts)
 
 
-def inlp(
+def _inlp(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"], iterations: int
 ) -> Float[torch.Tensor, "k d"]:
     """Give a basis of the weights of probes that are fitted one after another, each on what the
