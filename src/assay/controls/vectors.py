@@ -163,14 +163,9 @@ def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]
 
 
 def dealt(label: np.ndarray, seed: int) -> np.ndarray:
-    """Deal the rows of each label out among all labels, as many to each, so that whatever tells the
-    labels apart cancels but for the rows that are left over.
-
-    Args:
-        label: that of each row, a number from 0.
-        seed: which draw.
-    Raises: DataError where a label has fewer rows than there are labels.
-    """
+    """Deal the rows of each label, a number from 0, out among all labels, as many to each, so that
+    whatever tells the labels apart cancels but for the rows that are left over. Raises: DataError
+    where a label has fewer rows than there are labels."""
     count, other = int(label.max()) + 1, label.copy()
     for k in range(count):
         rows = np.flatnonzero(label == k)

@@ -4,7 +4,6 @@ all rows at once, for what is learned from them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -123,14 +122,18 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The length of an activation, the mean of it over tokens."""
+    return _of_rows(read, prompt, lambda x: x.norm(dim=1))
+
+
+def _of_rows(read: Read, prompt: Prompt, number: Callable[[torch.Tensor], torch.Tensor]) -> Ready:
+    """A number of what a site has at a token, the mean of it over tokens."""
     site = own_site(read, prompt)
-
-    def number(reading: PassOutput) -> float:
-        rows = reading.rows(site, read.position).flatten(1).double()
-        return float(rows.norm(dim=1).mean())
-
     positions(read, prompt)
-    return Ready(each(number), sites=(site,))
+
+    def mean(reading: PassOutput) -> float:
+        return float(number(reading.rows(site, read.position).flatten(1).double()).mean())
+
+    return Ready(each(mean), sites=(site,))
 
 
 def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -156,13 +159,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 def active(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The share of a site's numbers that are above a bound, the mean of it over tokens."""
-    site, bound = own_site(read, prompt), read.active or 0.0
-
-    def number(reading: PassOutput) -> float:
-        return float((reading.rows(site, read.position) > bound).double().mean())
-
-    positions(read, prompt)
-    return Ready(each(number), sites=(site,))
+    return _of_rows(read, prompt, lambda x: (x > (read.active or 0.0)).double())
 
 
 def _kurtosis(x: torch.Tensor) -> torch.Tensor:
@@ -191,19 +188,17 @@ Non-negative Matrix Factorization with Sparseness Constraints, 2004 (the last)
 
 def coordinates(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How unequal the numbers of an activation are, the mean of it over tokens."""
-    site, how = own_site(read, prompt), COORDINATES[read.coordinates]
 
-    def number(reading: PassOutput) -> float:
-        found = float(how(reading.rows(site, read.position).flatten(1).double()).mean())
-        if not math.isfinite(found):
-            raise DataError(
-                f"{prompt.row.place}: {read.coordinates} of {read.name} divides by 0, as half "
-                f"of the numbers at {site}, or all, are 0; active = 0 reads the share above 0"
-            )
-        return found
+    def number(x: torch.Tensor) -> torch.Tensor:
+        found = COORDINATES[read.coordinates](x)
+        if found.isfinite().all():
+            return found
+        raise DataError(
+            f"{prompt.row.place}: {read.coordinates} of {read.name} divides by 0, as half of the "
+            f"numbers at {read.site}, or all, are 0; active = 0 reads the share above 0"
+        )
 
-    positions(read, prompt)
-    return Ready(each(number), sites=(site,))
+    return _of_rows(read, prompt, number)
 
 
 def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:

@@ -29,7 +29,6 @@ from assay.ask.measure.interventions import Put
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
-from assay.ask.measure.subspaces import Subspace
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
 from assay.controls import picks, vectors
@@ -354,16 +353,16 @@ class Editing:
         """The edits that add, take out or erase a direction. Raises: DataError for one
         that does not fit a site."""
         places = self.steering.places(table, direction)
-        if directions.is_subspace(direction):
-            return self._edits(
-                table, places, feature=self._subspace(table, direction, seed, places)
-            )
-        vector = self._fitting(table, direction, places, seed)
-        if table.erase:
-            examples = self.learner.examples(direction, places[0][0], seed)
-            put = subspaces.erasing(examples.acts, vector)
-            return self._edits(table, places, feature=put)
-        return self._edits(table, places, vector=vector)
+        vector, put = self._fitting(table, direction, places, seed), None
+        if table.erase or directions.is_subspace(direction):
+            learned_at = self.learner.site(direction, places[0][0])
+            acts = self.learner.examples(direction, learned_at, seed).acts
+            if table.erase:
+                put = subspaces.erasing(acts, vector)
+            else:  # what labels tell is set to zero, as one direction of theirs would be
+                mean = acts.mean(0) * (1.0 if table.keep or direction.components else 0.0)
+                put = subspaces.projecting(vector, mean, keep=bool(table.keep))
+        return self._edits(table, places, vector=vector, feature=put)
 
     def _fitting(
         self, table: Intervention, direction: Direction, places: Places, seed: int
@@ -377,24 +376,6 @@ class Editing:
                     f"numbers, {site} has {' × '.join(map(str, width))} for each token"
                 )
         return vector
-
-    def _subspace(
-        self, table: Intervention, direction: Direction, seed: int, places: Places
-    ) -> Put:
-        """What keeps several dimensions alone, takes them out or erases what they tell, or does so
-        with others in a control."""
-        learned_at = self.learner.site(direction)
-        for site, _ in places:
-            if (width := self.model.folder.shape(site)) != self.model.folder.shape(learned_at):
-                raise DataError(
-                    f"{table.name!r}: {direction.name!r} is learned at {learned_at}, and {site} "
-                    f"has {' × '.join(map(str, width))} numbers for each token"
-                )
-        space = self.steering.subspace(direction, learned_at, seed)
-        if table.erase:
-            acts = self.learner.examples(direction, learned_at, seed).acts
-            return subspaces.erasing(acts, space.basis)
-        return space.kept if table.keep else space.removed
 
     def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""
@@ -453,10 +434,12 @@ class Steering:
         places = interventions.where(table, direction)
         return interventions.widened(table, places, self.model.layers)
 
-    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
-        """The direction of a seed, or what stands in its place in a control, as long."""
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
+        """The direction of a seed, or its basis, or what stands there in a control, as long."""
         learner = self.learner
         learned_at = learner.site(table, site)
+        if directions.is_subspace(table):
+            return self._basis(table, learned_at, seed)
         around = learner.spread(table, learned_at) if self.control == "random" else None
         if table.das and around is not None:
             basis = vectors.random_basis(around, table.rank, seed)
@@ -496,19 +479,13 @@ class Steering:
             return self._other_layer(table, learned_at, true, seed)
         return true
 
-    def subspace(self, table: Direction, site: Site, seed: int) -> Subspace:
+    def _basis(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "k d"]:
         """The dimensions of a seed, or as many others in a control."""
-        learner = self.learner
-        own = learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
-        basis = own.basis
-        if self.control == "layer":
-            basis = self._other_layer(table, site, basis, seed)
-        elif self.control == "random":
-            acts = learner.examples(table, site, seed).acts
-            around = acts - acts.mean(0) if table.components else learner.spread(table, site)
-            assert around is not None
-            basis = vectors.random_subspace(basis, around, seed)
-        return replace(own, basis=basis)
+        own = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
+        if self.control == "random":
+            acts = self.learner.examples(table, site, seed).acts
+            return vectors.random_subspace(own, acts - acts.mean(0), seed)
+        return self._other_layer(table, site, own, seed) if self.control == "layer" else own
 
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "..."], seed: int
@@ -521,12 +498,7 @@ class Steering:
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                several = directions.is_subspace(table)
-                elsewhere = (
-                    self.learner.subspace(table, far, seed).basis
-                    if several
-                    else self.learner.vector(table, far, seed)
-                )
+                elsewhere = self.learner.vector(table, far, seed)
                 if true.ndim > 1:
                     return vectors.basis(elsewhere - (elsewhere @ true.T) @ true)
                 return vectors.as_long_as(vectors.aside(elsewhere, true), true)

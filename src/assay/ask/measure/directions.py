@@ -14,7 +14,7 @@ from assay.ask.measure import attribution, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import PassOutput, Prompt, prompt
-from assay.ask.measure.subspaces import RIDGE, Subspace
+from assay.ask.measure.subspaces import RIDGE
 from assay.ask.measure.weights import embeddings, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
@@ -221,15 +221,15 @@ class Learner:
         _check_site(table.name, site)
         return site
 
-    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
-        """Get a direction: a difference of means with its length, every other of length 1. Raises:
-        DataError where the examples lack a label, or it has no length."""
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
+        """Get a direction: a difference of means with its length, every other of length 1; or the
+        basis of a subspace. Raises: DataError where the examples lack a label, or it has no
+        length."""
         way = way_of(table)
         if way == "das":
             return self._trained(table, site, seed)
         if is_subspace(table):
-            one = "component = 1" if table.components else "two labels and no iterations"
-            raise DataError(f"{table.name!r} is several directions; write {one} for one")
+            return self.subspace(table, site, seed)
         if way in LEARNED:
             return self._learned(table, self.examples(table, site, seed), site)
         if way == "activation":
@@ -257,15 +257,8 @@ class Learner:
             direction = direction * (-1 if float(direction @ whole) < 0 else 1)
         spread = float(examples.acts.norm(dim=1).mean())
         if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
-            raise self._alike(table, examples, site)
+            raise _alike(table, examples, site, self)
         return direction if way in ("difference", "mean") else _unit(table, direction, site)
-
-    def _alike(self, table: Direction, examples: Examples, site: Site) -> DataError:
-        hint = differing(self._prompts(table)[0], examples.rows, self.model.folder)
-        return DataError(
-            f"the direction {table.name!r} has length 0: the prompts that it is learned from "
-            f"look alike to {site} at position {table.position}; {hint}"
-        )
 
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
@@ -362,26 +355,21 @@ class Learner:
 
     def subspace(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
-    ) -> Subspace:
+    ) -> Float[torch.Tensor, "k d"]:
         """Learn the first principal components of the activations at a site, or what tells labels
         apart; `shuffled`, with the rows of each label dealt out among all labels. Raises: DataError
         where there are not so many dimensions."""
         examples = self.examples(table, site, seed)
-        mean = examples.acts.mean(0)
         if table.components:
-            return Subspace(mean, _components(table, examples.acts))
+            return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
-        if shuffled:
-            label = vectors.dealt(label, seed)
-        of_row = torch.from_numpy(label).to(examples.acts.device)
-        if table.difference:
-            basis = subspaces.of_means(examples.acts, of_row)
-        else:
-            basis = subspaces.inlp(examples.acts, of_row, table.iterations or 1)
+        label = vectors.dealt(label, seed) if shuffled else label
+        iterations = 0 if table.difference else table.iterations or 1
+        basis = subspaces.of_labels(examples.acts, label, iterations)
         if not len(basis):
-            raise self._alike(table, examples, site)
-        return Subspace(mean, basis, to_mean=False)
+            raise _alike(table, examples, site, self)
+        return basis
 
     # what stands in its place ---------------------------------------------------------------------
 
@@ -449,6 +437,14 @@ class Learner:
         assert table.feature is not None
         name, latent = table.feature
         return self._row(name, another(self.dictionary(name), latent, live, seed))
+
+
+def _alike(table: Direction, examples: Examples, site: Site, learner: Learner) -> DataError:
+    hint = differing(learner._prompts(table)[0], examples.rows, learner.model.folder)
+    return DataError(
+        f"the direction {table.name!r} has length 0: the prompts that it is learned from look "
+        f"alike to {site} at position {table.position}; {hint}"
+    )
 
 
 def label_of(label: Plain) -> str:

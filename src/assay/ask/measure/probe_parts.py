@@ -77,17 +77,9 @@ def read(
     learned: int,
     seed: int | None,
 ) -> Float[torch.Tensor, "row part"]:
-    """What a probe reads of a whole site or of all codes.
-
-    Args:
-        table: at one point of its sweep.
-        x: of the rows that are learned from first.
-        folder: of the model.
-        learned: how many rows these are.
-        seed: which others are read in the place of those that are named, among those that are not
-            the same in all rows that are learned from; None: the named ones.
-    Raises: DataError where there are no such parts.
-    """
+    """What a probe reads of a whole site or of all codes, of which the first rows are learned from;
+    with a seed, other parts in the place of those that are named, among those that are not the same
+    in all rows that are learned from. Raises: DataError where there are no such parts."""
     if table.heads:
         count, ((_, heads),) = read_sizes(folder.config)["h"], heads_by_layer(table.heads)
         if seed is not None:
@@ -112,10 +104,5 @@ def _columns(table: Probe, width: int) -> list[int]:
 
 def in_words(table: Probe) -> str:
     """Which parts are read, in words; "" of a whole site."""
-    numbers = table.neurons or table.latents
-    if not named(table):
-        return ""
-    if table.heads:
-        return f" from head{'s' * bool(table.heads[1:])} {', '.join(table.heads)}"
-    what = "neuron" if table.neurons else "latent"
-    return f" from {what}{'s' * bool(numbers[1:])} {', '.join(map(str, numbers))}"
+    some = [f"{f} {', '.join(map(str, getattr(table, f)))}" for f in named(table)]
+    return f" from {some[0]}" if some else ""

@@ -700,10 +700,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             'or across = "cka" or "rsa"'
         )
     if read.other_text and not paired:
-        raise DataError(
-            f'{read.name}: other_text is for across = "cka" or "rsa", which compare the prompts on '
-            f"two texts; {read.across} of another text is a read of [[prompts]] of its own"
-        )
+        raise DataError(f'{read.name}: other_text is for across = "cka" or "rsa", and similarity')
     if read.weights:
         weights.check(read)
     if read.written and (read.written == "function") != bool(read.function):

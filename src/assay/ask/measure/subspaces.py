@@ -4,8 +4,8 @@ them, and what erases a concept there."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Float, Int
 
 from assay.controls.vectors import SAME, covariance
@@ -15,30 +15,28 @@ RIDGE = 0.1
 """The penalty of a probe whose weights are a direction, as a share of the mean variance."""
 
 
-@dataclass(frozen=True, eq=False)
-class Subspace:
-    """Some dimensions of the activations at a site."""
+def projecting(
+    basis: Float[torch.Tensor, "k d"], mean: Float[torch.Tensor, " d"], *, keep: bool
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make what sets the dimensions of an orthonormal basis, or all others where these are kept, to
+    what `mean` has there."""
 
-    mean: Float[torch.Tensor, " d"]
-    """That of the activations that they are learned from."""
-    basis: Float[torch.Tensor, "k d"]
-    """Orthonormal."""
-    to_mean: bool = True
-    """Whether what is taken out is set to its mean, and not to zero."""
+    def project(x: torch.Tensor) -> torch.Tensor:
+        within = ((x - mean.to(x)) @ basis.to(x).T) @ basis.to(x)
+        return mean.to(x) + within if keep else x - within
 
-    def kept(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set all other dimensions to their mean."""
-        mean, basis = self.mean.to(x), self.basis.to(x)
-        return mean + ((x - mean) @ basis.T) @ basis
-
-    def removed(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Set these dimensions to their mean, or to zero."""
-        if self.to_mean:
-            return x - self.kept(x) + self.mean.to(x)
-        return x - (x @ self.basis.to(x).T) @ self.basis.to(x)
+    return project
 
 
-def of_means(
+def of_labels(
+    acts: Float[torch.Tensor, "row d"], label: Int[np.ndarray, " row"], iterations: int
+) -> Float[torch.Tensor, "k d"]:
+    """Give a basis of what tells labels apart: by their means, or by so many probes."""
+    of_row = torch.from_numpy(label).to(acts.device)
+    return _inlp(acts, of_row, iterations) if iterations else _of_means(acts, of_row)
+
+
+def _of_means(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"]
 ) -> Float[torch.Tensor, "k d"]:
     """Give a basis of what the means of labels differ in: one dimension less than there are labels,
@@ -49,7 +47,7 @@ def of_means(
     return (_span(apart) if told else apart[:0]).to(acts)
 
 
-def inlp(
+def _inlp(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"], iterations: int
 ) -> Float[torch.Tensor, "k d"]:
     """Give a basis of the weights of probes that are fitted one after another, each on what the
