@@ -256,12 +256,16 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patch: Literal["", "corrupted"] = ""
     """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
     the difference of the activations times the gradient (attribution patching)."""
-    weights: Literal["", "copying", "ov_cosine", "ov_rank", "logit", "rank"] = ""
+    weights: Literal[
+        "", "copying", "ov_cosine", "ov_rank", "logit", "rank", "norm", "kurtosis", "in_out_cosine"
+    ] = ""
     """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
     so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
     unembedding of the token `onto`, or the rank of this. With a `site`, such as
     blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding.
-    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`."""
+    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`. Or of
+    `neurons`: the norm or the kurtosis of their output weights, or the cosine of these with the
+    input weights."""
     direction: str = ""
     """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
     token: str = ""

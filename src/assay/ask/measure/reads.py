@@ -338,7 +338,7 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "direction", "token", "onto", "site"),
+        fields=("heads", "neurons", "direction", "token", "onto", "site"),
     ),
     "pattern": Kind(
         activations.pattern,
