@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from test_models_trained import STUDY, run, study
+from test_models_trained import STUDY, run
 
 import tiny_models
 from assay.ask.measure import training
@@ -147,4 +147,4 @@ def test_a_training_that_cannot_be_is_refused(tmp_path, monkeypatch, fields, tol
     tiny_models.make(tmp_path / "base", "gpt2")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AssayError, match=told):
-        study(tmp_path, STUDY.replace("lr = 3e-3", f"lr = 3e-3\n{fields}"))
+        run(tmp_path, STUDY.replace("lr = 3e-3", f"lr = 3e-3\n{fields}"))

@@ -355,3 +355,40 @@ def test_a_claim_about_one_number_of_the_weights_is_refused(tmp_path):
     for one in ("main.copies[block=1, head=2] > 0.5", "max(main.copies, over=(block, head)) > 0.5"):
         with pytest.raises(ExperimentError, match="no interval and no verdict"):
             study(one)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma3_text"])
+def test_numbers_of_the_weights_of_neurons(kind, tmp_path):
+    naive = Naive(tmp_path / kind, kind)
+    kinds = ("norm", "kurtosis", "in_out_cosine")
+    asked = [Read(name=f"{k}_{n}", weights=k, neurons=(f"1.{n}",)) for k in kinds for n in (0, 7)]
+    asked += [Read(name="both", weights="norm", neurons=("1.0", "1.7"))]
+    for read in asked:
+        reads.check(read, ())
+    numbers = measured(naive, texts(*SHOWN), asked)
+    mlp = naive.blocks[1].mlp
+    ins = array(mlp.c_fc.weight).T if kind == "gpt2" else array(mlp.gate_proj.weight)
+    outs = array(mlp.c_proj.weight) if kind == "gpt2" else array(mlp.down_proj.weight).T
+    for n in (0, 7):
+        z = (outs[n] - outs[n].mean()) / outs[n].std()
+        cosine = ins[n] @ outs[n] / np.linalg.norm(ins[n]) / np.linalg.norm(outs[n])
+        assert numbers[f"norm_{n}"] == pytest.approx(np.linalg.norm(outs[n]), rel=1e-5)
+        assert numbers[f"kurtosis_{n}"] == pytest.approx(np.mean(z**4), rel=1e-5)
+        assert numbers[f"in_out_cosine_{n}"] == pytest.approx(cosine, abs=1e-5)
+    mean = np.linalg.norm(outs[[0, 7]], axis=1).mean()
+    assert numbers["both"] == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"weights": "norm", "heads": ("1.0",)}, "are of neurons"),
+        ({"weights": "copying", "neurons": ("1.0",)}, "are of neurons"),
+        ({"weights": "norm", "neurons": ("1.9999",)}, "has neurons 0 to"),
+    ],
+)
+def test_weights_of_neurons_that_there_are_not_are_refused(fields, told, tmp_path):
+    read = Read(name="r", **fields)
+    with pytest.raises(DataError, match=told):
+        reads.check(read, ())
+        measured(Naive(tmp_path / "m", "llama"), texts(*SHOWN), [read])

@@ -244,9 +244,7 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
     """The arms of a probe in a model; before the first of a study that reads nothing else what
     it takes to be better than: the most frequent label."""
     if model.sweep:
-        raise DataError(
-            f"{table.name}: a probe reads one model, and {model.label} sweeps its weights"
-        )
+        raise DataError(f"{table.name}: a probe reads one model, and {model.label} sweeps several")
     source = study.prompts_called(table.prompts) if table.prompts else study.first
     test = prompts.alike(study.prompts_called(table.test), source) if table.test else None
     frozen = frozen_words(study.text.path, f"{prefix}{table.name}/untrained")
@@ -614,7 +612,13 @@ def _add_unrelated(
         study.prompts_called(name)
     if control == OTHER_TEXT:
         assert train is not None
-        other = _on_other_text(study, train, name or damage.SENTENCES, task.model)
+        unrelated = {
+            "prompts": name or damage.SENTENCES,
+            "text": "",
+            "damage": "",
+            "controls": None,
+        }
+        other = _trained_as(study, train, task.model, unrelated)
         study.parts.append(Part(label, dataclasses.replace(task, model=other), control, of))
         return
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(Task)}
@@ -662,12 +666,6 @@ def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
     """Tell of an automatic control that cannot be made, once."""
     line = f"{label}: {why}{LEFT_OUT}"
     study.remarks += [line] if line not in study.remarks else []
-
-
-def _on_other_text(study: ResolvedStudy, train: Train, name: str, model: Model) -> Model:
-    """A model that is trained as another one is, but on unrelated prompts."""
-    changes = {"prompts": name, "text": "", "damage": "", "controls": None}
-    return _trained_as(study, train, model, changes)
 
 
 def _trained_as(

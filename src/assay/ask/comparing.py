@@ -193,8 +193,7 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
 
 
 def _most_away(blocks: Collection[int], sizes: Mapping[str, int]) -> tuple[Control, ...]:
-    """The controls at other layers, where most blocks a third of the model away from these are
-    among them, or about the same; else none."""
+    """The controls at other layers, where most blocks a third of the model away are among these."""
     if len(blocks) < 2:
         return ()
     layers = sizes["layers"]

@@ -64,13 +64,13 @@ def _weights_of(weights: Mapping[str, Any], sweep: Mapping[str, Any], path: Path
     if math.prod(map(len, every)) > LEVELS:
         raise ExperimentError(f"{path}: a sweep of weights has more than {LEVELS:,} levels")
     points = (dict(zip(sweep, levels, strict=True)) for levels in itertools.product(*every))
-    return [_filled(weights, point) for point in points] if sweep else weights
+    if not sweep:
+        return weights
+    return [{field: _filled(v, point) for field, v in weights.items()} for point in points]
 
 
 def _filled(value: Any, point: Mapping[str, Any]) -> Any:
     """What a value has with its slots filled: one alone by its level, also with a number added."""
-    if isinstance(value, dict):
-        return {key: _filled(v, point) for key, v in value.items()}
     if isinstance(value, list):
         return [_filled(v, point) for v in value]
 

@@ -283,6 +283,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "ov_rank",
         "logit",
         "rank",
+        "norm",
+        "kurtosis",
+        "in_out_cosine",
         "q_composition",
         "k_composition",
         "v_composition",
@@ -292,7 +295,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     unembedding of the token `onto`, or the rank of this. With a `site`, such as
     blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding.
     Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`. Or
-    how much of what `heads` write the queries, keys or values of a later head, `to`, read."""
+    how much of what `heads` write the queries, keys or values of a later head, `to`, read. Or of
+    `neurons`: the norm or the kurtosis of their output weights, or the cosine of these with the
+    input weights."""
     direction: str = ""
     """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
     token: Own | str = ""

@@ -15,35 +15,28 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 
+TURNED = "Conv1D"
+"""The kind of linear maps whose output channels are last, as those of GPT-2 are."""
 
-def learnable(table: Train, model: Pretrained) -> tuple[list[Any], Callable[[], None]]:
+
+def learnable(table: Train, model: Pretrained) -> tuple[list[Any], list[Callable[[], None]]]:
     """Give the parameters that a training learns, and what puts them into the weights of the model
     afterwards. Raises: DataError where LoRA finds no linear map."""
     network = model.model.requires_grad_(False)
     if not table.rank:
         named = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
-        return [p.requires_grad_(True) for p in named], lambda: None
+        return [p.requires_grad_(True) for p in named], []
     within = {id(module) for block in model.blocks for module in block.modules()}
     maps = [
         module
         for name, module in network.named_modules()
         if id(module) in within and models.is_of(table.only, f"{name}.weight")
-        if isinstance(module, torch.nn.Linear) or _is_turned(module)
+        if type(module).__name__ == TURNED or isinstance(module, torch.nn.Linear)
     ]
     if not maps:
         raise DataError(f"{table.only} has no linear map in a block, to which LoRA could add one")
     added = [_added(table, n, module) for n, module in enumerate(maps)]
-
-    def merge() -> None:
-        for _, merge_one in added:
-            merge_one()
-
-    return [p for pair, _ in added for p in pair], merge
-
-
-def _is_turned(module: Any) -> bool:
-    """Whether a linear map has its output channels last, as those of GPT-2 do."""
-    return type(module).__name__ == "Conv1D"
+    return [p for pair, _ in added for p in pair], [merge for _, merge in added]
 
 
 def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], None]]:
@@ -53,7 +46,7 @@ def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], N
     Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021
     """
     assert table.rank
-    weight = module.weight.T if _is_turned(module) else module.weight
+    weight = module.weight.T if type(module).__name__ == TURNED else module.weight
     high, wide = weight.shape
     drawn = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
     A = torch.nn.Parameter(torch.from_numpy((2 * drawn - 1) / wide**0.5).to(weight))

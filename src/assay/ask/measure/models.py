@@ -81,18 +81,14 @@ def check(model: Model) -> None:
 
 def _check_changes(model: Model) -> None:
     """Refuse changes of weights that are none, or not as many as the levels. Raises: DataError."""
-    every, count = changes(model), math.prod(map(len, model.sweep.values()))
+    every = changes(model)
+    count = math.prod(map(len, model.sweep.values())) if model.sweep else min(1, len(every))
     if every and not model.name:
         raise DataError("weights changes those of the model under name, and this one has no name")
-    if model.sweep and not every:
+    if len(every) != count:
         raise DataError(
-            "sweep repeats a change of weights, and there is none: write weights = "
-            '{ swap = ["{layer}", "{layer+1}"] }'
-        )
-    if isinstance(model.weights, tuple) and len(every) != (count if model.sweep else 0):
-        raise DataError(
-            f"weights has {counted(len(every), 'change')}, and the sweep "
-            f"{counted(count if model.sweep else 0, 'level')}: give one change for each level"
+            f"weights has {counted(len(every), 'change')}, the sweep {counted(count, 'level')}: "
+            'write slots, as in { swap = ["{layer}", "{layer+1}"] }, or one change for each level'
         )
     for w in every:
         if w.from_ and not w.of:

@@ -359,7 +359,16 @@ KINDS: Mapping[str, Kind] = {
         "1",
         "",
         lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=("heads", "direction", "token", "onto", "site", "token_site", "to"),
+        fields=(
+            "heads",
+            "neurons",
+            "direction",
+            "token",
+            "onto",
+            "site",
+            "token_site",
+            "to",
+        ),
     ),
     "pattern": Kind(
         activations.pattern,

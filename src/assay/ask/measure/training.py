@@ -33,8 +33,6 @@ from assay.subjects.sizes import Regime, regime
 Tick = Callable[[int, int], None]
 EACH = 16
 """Bytes of a weight, its gradient and what AdamW keeps of it."""
-FEW_LEARN = 6
-"""Bytes of a weight of a model of which only a part, or LoRA, is trained."""
 PREFIX = "trained "
 """What the names of trained models begin with, in specs."""
 
@@ -269,11 +267,10 @@ def train(
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
-    each = FEW_LEARN if table.rank or table.only else EACH
-    whole = each, compute.free_memory(), f"the training of {table.name}"
+    whole = EACH, compute.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
     opened = load(start, device, apart=True)
-    learned, merge = adapting.learnable(table, opened)
+    learned, merges = adapting.learnable(table, opened)
     model: Any = opened.model
     decay, warmup = table.decay or 0.0, table.warmup or 0
     optimiser = torch.optim.AdamW(learned, lr=table.lr, weight_decay=decay)
@@ -293,7 +290,8 @@ def train(
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         tick(step + 1, table.steps)
-    merge()
+    for merge in merges:
+        merge()
     shutil.copy(folder.path / "config.json", path / "config.json")
     folders.copy_beside(folder, path)
     weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}

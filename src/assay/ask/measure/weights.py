@@ -24,7 +24,7 @@ from assay.core.heavy import torch
 from assay.subjects.architectures import gain
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.readout import ROWS
+from assay.subjects.readout import ROWS, output_matrix
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -34,8 +34,13 @@ OF_TOKENS = ("ov_cosine", "ov_rank", *OF_DIRECTIONS)
 """The kinds that differ between prompts, those of heads by what they make of an embedding."""
 COMPOSITIONS = ("q_composition", "k_composition", "v_composition")
 """The kinds that are of a later head too, `to`, by the input that reads what the heads write."""
+OF_NEURONS = ("norm", "kurtosis", "in_out_cosine")
+"""The kinds that are of neurons."""
 WORDS = {
     **{kind: f"{kind[0].upper()}-composition" for kind in COMPOSITIONS},
+    "norm": "norm of the output weights",
+    "kurtosis": "kurtosis of the output weights",
+    "in_out_cosine": "cosine of input and output weights",
     "copying": "how far the eigenvalues of the OV circuit are positive",
     "ov_cosine": "cosine of what the OV circuit writes with an unembedding",
     "ov_rank": "rank of a token in what the OV circuit writes",
@@ -50,9 +55,11 @@ Matrix: TypeAlias = 'Float[torch.Tensor, "i j"]'
 
 
 def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number of the weights of heads, or of a direction.
+    """A number of the weights of heads, of neurons, or of a direction.
 
-    Raises: DataError for heads that the model does not have."""
+    Raises: DataError for heads or neurons that the model does not have."""
+    if read.neurons:
+        return _of_neurons(read, prompt, context)
     parts = _parts(read.heads, read, prompt.folder)
     later = _later(read, parts, prompt.folder) if read.weights in COMPOSITIONS else None
     texts: list[Behind] = []
@@ -99,6 +106,38 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(of_direction), () if tokens else own, between, notes=notes)
 
 
+def _of_neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The mean of a number of the weights of neurons."""
+    parts = [heads.head_of(str(name)) for name in read.neurons]
+    for layer, n in parts:
+        prompt.folder.check(site := Site("mlp_post", layer))
+        if n >= (count := prompt.folder.width(site)):
+            raise DataError(f"{read.name}: {site} has neurons 0 to {count - 1:,}, got {n:,}")
+
+    def number(reading: PassOutput) -> float:
+        return sum(_of_neuron(read.weights, context, *part) for part in parts) / len(parts)
+
+    return Ready(each(number))
+
+
+def _of_neuron(kind: str, context: Context, layer: int, n: int) -> float:
+    """A number of the weights of one neuron; the input weights are those of its gate, if it has
+    one.
+
+    Formula: ‖w_out‖; kurtosis Σ (w − w̄)⁴ / d / σ⁴, which is 3 of a normal distribution; or the
+        cosine of w_in and w_out
+    """
+    if (key := ("neurons", layer)) not in context.memo:
+        place, W = _stored(context.subject, layer, "mlp_pre")
+        W_in = W if place.pick is None else place.pick(W, ())
+        context.memo[key] = W_in.T, output_matrix(context.subject, layer).to(W).double()
+    w_in, w_out = (W[n] for W in context.memo[key])
+    if kind == "in_out_cosine":
+        return float(torch.cosine_similarity(w_in, w_out, dim=0))
+    off = w_out - w_out.mean()
+    return float(w_out.norm() if kind == "norm" else (off**4).mean() / off.var(correction=0) ** 2)
+
+
 def words(read: Read) -> str:
     """What the number is, in words."""
     named = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
@@ -108,7 +147,8 @@ def words(read: Read) -> str:
     tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
     if read.weights in COMPOSITIONS:
         return f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))} with {read.to}"
-    of = f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))}{tokens}"
+    parts = ", ".join(map(str, read.heads or read.neurons))
+    of = f"{WORDS[read.weights]} of {'neurons ' if read.neurons else ''}{parts}{tokens}"
     if not read.site:
         return of
     return f"{of}, which reads {read.site} of a token alone in place of its embedding"
@@ -128,7 +168,12 @@ def check(read: Read) -> None:
         )
     if read.direction:
         return
-    if not read.heads:
+    if bool(read.neurons) != (kind in OF_NEURONS) or (read.neurons and read.site):
+        raise DataError(
+            f'{read.name}: {", ".join(OF_NEURONS)} are of neurons = ["9.41"], and of no site; '
+            "other weights are of heads or of a direction"
+        )
+    if not (read.heads or read.neurons):
         raise DataError(f'{read.name}: weights = "{kind}" is of heads = ["9.1"]')
     if (kind in COMPOSITIONS) != isinstance(read.to, str) or (read.site and kind in COMPOSITIONS):
         raise DataError(
