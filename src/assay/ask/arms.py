@@ -354,7 +354,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
             untrained=bool(model.like),
             changed=start is not None,
         )
-        known += [DAMAGE, OTHER_TEXT] if study.is_tuned(model) else []
+        known += _of_training(study, model)
         there = _elsewhere(study, model)
         known += [ELSEWHERE] if there else []
         known += [DAMAGE] if model.weights and study.frozen is None else []
@@ -472,7 +472,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
         () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
     )
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
-        known += [DAMAGE, OTHER_TEXT]
+        known += _of_training(study, second)
     there = _elsewhere(study, second) if table is None else None
     known += [DAMAGE] if table is None and second.weights and study.frozen is None else []
     known += [ELSEWHERE] if there else []
@@ -494,6 +494,14 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
             one, two = (m if m.like else _twin(m, study) for m in (first, second))
             other = dataclasses.replace(task, model=two, less=one)
         _add_control(study, name, control, other)
+
+
+def _of_training(study: ResolvedStudy, model: Model) -> list[Control]:
+    """The controls of a model that the study trains further; an edit of a subject, which plain
+    sentences do not have, is not made on them."""
+    if not study.is_tuned(model):
+        return []
+    return [DAMAGE] if study.trains[model.name].edit else [DAMAGE, OTHER_TEXT]
 
 
 def _under(study: ResolvedStudy, i: int, diff: Diff) -> Intervention | None:

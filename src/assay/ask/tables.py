@@ -705,6 +705,10 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     while all weights stay as they are."""
     alpha: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """What is added counts alpha / rank times; left out: once."""
+    edit: str = ""
+    """A slot, such as "{country}": in place of training, edit the output weights of the MLP that
+    `only` names by a matrix of rank one, so that another value at this slot's last token makes the
+    prompts likely (ROME); with a text, one that changes little of it."""
     seed: int = 0
     """What draws the start and the order of the texts."""
     per_seed: bool = False

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import adapting, models
+from assay.ask.measure import adapting, models, rank_one
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Model, Train, Weights
@@ -27,7 +27,7 @@ from assay.data import corpus as corpora
 from assay.data.tiny import TinySpec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
-from assay.subjects.pretrained import load
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.sizes import Regime, regime
 
 Tick = Callable[[int, int], None]
@@ -87,6 +87,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "only": "",
         "rank": None,
         "alpha": None,
+        "edit": "",
         "controls": None,
         "damage": "",
     },
@@ -129,7 +130,7 @@ WORDS = {
 
 def usual(table: Train) -> Train:
     """A table with what it leaves out."""
-    kind = USUAL[kind_of(table)]
+    kind = {**USUAL[kind_of(table)], **({"lr": 0.5} if table.edit else {})}
     silent = {k: v for k, v in kind.items() if getattr(table, k) in (None, "")}
     return msgspec.structs.replace(table, **silent)
 
@@ -158,6 +159,10 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
         if not table.text:
             how = 'say text = "stdlib", say, or `of`, the model that it begins as'
             yield "text", f"{table.name!r} is trained from scratch, on a text: {how}"
+    elif table.edit and table.prompts:
+        for field in ("batch", "warmup", "rank"):
+            if getattr(table, field):
+                yield field, f"{table.name!r} is an edit, which has no {field}"
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
         yield "text", f"give one of prompts and text for {table.name!r} to learn; got {got}"
@@ -205,19 +210,23 @@ def spec(
     is said; `begun` is its hash, where it is trained first. Raises: ModelError, DataError."""
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
+    learned = [source.digest] if source else []
+    learned += [corpora.load(table.text).fingerprint] if table.text else []
     usually = TunedSpec(
         seed=table.seed,
         model=(begun or folders.fingerprint(start)) + models.said(Model(bos=bos)),
-        text=source.digest if source else corpora.load(table.text).fingerprint,
+        text=" ".join(learned),
         steps=table.steps,
         batch=table.batch,
         context=table.context,
         lr=table.lr,
     )
     said = {f.name: getattr(usually, f.name) for f in fields(usually)}
-    if more := {f: x for f in ("only", "rank", "alpha") if (x := getattr(table, f))}:
+    if more := {f: x for f in ("only", "rank", "alpha", "edit") if (x := getattr(table, f))}:
         part = Model(name=start, weights=Weights(of=table.only))
         models.check_weights(part, folders.find(start, bos))
+        if table.edit and source:
+            rank_one.facts(table, folders.find(start, bos), source)
         more |= {"decay": table.decay or 0.0, "warmup": table.warmup or 0}
         return AdaptedSpec(**said, how=json.dumps(more, sort_keys=True))
     if not (table.decay or table.warmup):
@@ -234,6 +243,8 @@ def in_words(table: Train) -> str:
     """Name a trained model in a sentence."""
     table = usual(table)
     whose = table.of or f"{table.layers}-block GPT-2 of width {table.d}"
+    if table.edit:
+        return f"{whose} with {table.only} edited to say {table.prompts}"
     how = f" by LoRA of rank {table.rank}" if table.rank else ""
     how += f" of {table.only} alone" if table.only else ""
     return f"{whose} after {table.steps} steps{how} on {table.prompts or table.text}"
@@ -253,23 +264,35 @@ def train(
     path: Path,
     tick: Tick,
 ) -> None:
-    """Train a copy of the model in a folder, and write it to another one.
-
-    All weights, or those that the table names, by AdamW (β .9 and .999), mean loss of the next
-    token over a batch, gradients clipped at norm 1, no dropout. Every text is read once before any
-    is read again. Raises: ModelError where memory is short, DataError where the loss is not
-    finite."""
+    """Train or edit a copy of the model in a folder, and write it to another one. Raises:
+    ModelError where memory is short, DataError where the loss is not finite."""
     from safetensors.torch import save_file
 
     table = usual(table)
-    assert table.steps and table.batch and table.context and table.lr
     folder = folders.find(start, bos)
-    texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
     whole = EACH, compute.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
-    opened = load(start, device, apart=True)
+    model = load(start, device, apart=True)
+    if table.edit and source:
+        rank_one.edit(table, model, rank_one.facts(table, folder, source), tick)
+    else:
+        _fit(table, model, _sequences(table, folder, source), device, tick)
+    shutil.copy(folder.path / "config.json", path / "config.json")
+    folders.copy_beside(folder, path)
+    weights = {n: p.detach().cpu().contiguous() for n, p in model.model.named_parameters()}
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+
+
+def _fit(
+    table: Train, opened: Pretrained, texts: Sequence[list[int]], device: str, tick: Tick
+) -> None:
+    """Train a model in memory by AdamW (β .9 and .999): mean loss of the next token over a batch,
+    gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
+    Raises: DataError where the loss is not finite."""
+    assert table.steps and table.batch and table.lr
     learned, merges = adapting.learnable(table, opened)
     model: Any = opened.model
     decay, warmup = table.decay or 0.0, table.warmup or 0
@@ -292,11 +315,6 @@ def train(
         tick(step + 1, table.steps)
     for merge in merges:
         merge()
-    shutil.copy(folder.path / "config.json", path / "config.json")
-    folders.copy_beside(folder, path)
-    weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
-    save_file(weights, path / "model.safetensors", {"format": "pt"})
-    (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
 
 
 def _losses(
