@@ -34,7 +34,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Diff, Intervention, Model, Plain, Positions, Probe, Train, Weights
+from assay.ask.tables import Diff, Intervention, Model, Plain, Position, Probe, Train, Weights
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
 from assay.controls.table import (
@@ -401,7 +401,7 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
 
 def _rivals_places(
     study: ResolvedStudy, arm: str, table: Intervention, label: str
-) -> tuple[Positions, ...]:
+) -> tuple[Position, ...]:
     """The other positions that arms of the same claims change, on the same prompts; none of what
     was frozen without them."""
     if study.frozen is not None and "avoids" not in (frozen_words(study.text.path, label) or {}):
@@ -418,7 +418,8 @@ def _rivals_places(
         if t.prompts == table.prompts and f"{prefix}{t.name}" in named
         for point in interventions.points(interventions.expanded(t, study.text.study.direction))
     ]
-    return tuple(p for p in dict.fromkeys(rivals) if p not in ("all", table.position))
+    every = (p for p in rivals if p not in ("all", table.position))
+    return tuple(dict.fromkeys(x for p in every for x in (p if isinstance(p, tuple) else (p,))))
 
 
 def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:

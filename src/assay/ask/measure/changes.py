@@ -30,7 +30,7 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
+from assay.ask.tables import Direction, Intervention, Plain, Position, Read
 from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -199,7 +199,7 @@ class Editing:
     """What changes of single parts do to a read."""
     sites: Sequence[Site] = ()
     """Those that are read."""
-    avoids: tuple[Positions, ...] = ()
+    avoids: tuple[Position, ...] = ()
     """Where the control `token` may not make the change."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""

@@ -12,7 +12,7 @@ from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
-from assay.ask.tables import Block, Intervention, Positions
+from assay.ask.tables import Block, Intervention
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -40,7 +40,7 @@ class Elsewhere:
     control: str
     """The near control that this is, by name; empty: the intervention itself."""
     source: Replacements
-    avoids: tuple[Positions, ...] = ()
+    avoids: tuple[Position, ...] = ()
     """Positions that other arms change, which the control `token` leaves alone."""
     shifts: dict[tuple[int, str], int] = field(default_factory=dict, init=False)
     """By how many tokens the control `token` moves a change, by seed and change."""
@@ -217,7 +217,7 @@ class Elsewhere:
 
 
 def free_shifts(
-    table: Intervention, prompts: Sequence[Prompt], avoids: tuple[Positions, ...]
+    table: Intervention, prompts: Sequence[Prompt], avoids: tuple[Position, ...]
 ) -> list[int]:
     """By how many tokens a change, or the second place of a swap, may be moved so that every prompt
     has its new tokens, and none is one of the old ones or of those to avoid; the nearest first."""
@@ -245,7 +245,7 @@ def few_heads(table: Intervention) -> str:
     )
 
 
-def nowhere(table: Intervention, avoids: tuple[Positions, ...]) -> str:
+def nowhere(table: Intervention, avoids: tuple[Position, ...]) -> str:
     """Say that the control `token` has no token to move a change to."""
     rival = ""
     if avoids:

@@ -142,8 +142,10 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
     """How many signs another text of these rows has, whose slots they fill; that of slots of a
     sweep is as long as it is written."""
-    some = [prompts.rows[i] for i in rows]
-    return sum(len(SLOT.sub(lambda m, r=row: r.columns.get(m[1], m[0]), text)) for row in some)
+    slots = SLOT.findall(text)
+    bare = len(text) - sum(len(slot) + 2 for slot in slots)
+    filled = sum(len(prompts.rows[i].columns.get(slot, slot)) for i in rows for slot in slots)
+    return bare * len(rows) + filled
 
 
 def _untouched(task: Task) -> float:

@@ -12,7 +12,7 @@ import msgspec
 
 from assay.ask.measure import choosing, directions, interventions, reads
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.tables import Direction, Intervention, Model, Positions, Read, Top
+from assay.ask.tables import Direction, Intervention, Model, Position, Read, Top
 from assay.controls.table import DRAWN
 
 OTHERS, STANDING = "other_heads", "other_head"
@@ -80,7 +80,7 @@ class Task:
     """What is done besides, before the intervention."""
     choosers: tuple[Read, ...] = ()
     """The reads by one of which parts may be chosen, where those are not the ones measured."""
-    avoids: tuple[Positions, ...] = ()
+    avoids: tuple[Position, ...] = ()
     """In the control `token`: the positions that other arms of its claims change."""
 
     @cached_property
