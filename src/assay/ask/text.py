@@ -535,8 +535,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
-        holder = keys[-2] if len(keys) > 3 else keys[0]
-        other = OTHERWISE.get((str(holder), unknown[1]))
+        other = OTHERWISE.get((str(keys[-2] if len(keys) > 3 else keys[0]), unknown[1]))
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         where = f" S{where[3:]}" if hint.endswith("?") and where else where
         return f"{place or 'a study'} has no field {unknown[1]}; {hint}{where}"
@@ -562,7 +561,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     }
     for word, plain in words.items():
         message = message.replace(word, plain)
-    hint = ""
+    hint = _swept(keys) if message.endswith("got a string") else ""
     table = kinds.get(str(keys[0])) if len(keys) == 3 else None
     if table and "sweep" in table.__struct_fields__ and message.endswith("got a list"):
         hint = f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
@@ -570,8 +569,6 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":
             hint = "; leave it out, and name the heads by heads = [ … ] or choose them by top"
-    if message.endswith("got a string") and len(keys) > 2 and keys[0] in kinds:
-        hint = _swept(keys)
     if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "

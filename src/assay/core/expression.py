@@ -403,27 +403,7 @@ class _Claim(Reader):
                 f"{_describe_node(node)} is outside mean(…); if one column is inside "
                 "mean(…), every column has to be"
             )
-        over = tuple(dim for dim in self.kept if dim not in column.named)
-        if not over:
-            self.columns.append(column)
-            return lambda names: names(column)
-        ranges = tuple(part for part in self.ranges if part[0] in over)
-        every, beyond = (*over, *column.over), column.beyond
-        kept = replace(
-            column, over=every, how="each", beyond=None, ranges=(*ranges, *column.ranges)
-        )
-        self.columns.append(kept)
-        if not column.over:
-            return lambda names: names(kept)
-        text = _unparsed(node)
-
-        def taken(names: Any) -> Any:
-            x = names(kept)
-            if not hasattr(x, "dims"):  # tried on numbers
-                return _of_number(column.how, beyond, [x])
-            return over_levels(x, column.how, column.over, beyond, text)
-
-        return taken
+        return _of_column(self, column, node)
 
     def call(self, node: ast.Call, inside: bool, more: Sequence[str] = MORE) -> Walk:
         if node.keywords and _how(node) in ("mean", "share", *PAIRED, *HOW):
@@ -583,6 +563,32 @@ class _Claim(Reader):
             return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
+
+
+def _of_column(reader: _Claim, column: Column, node: ast.expr) -> Walk:
+    """What computes a column, with all levels of the dimensions over which something is taken of
+    it."""
+    over = tuple(dim for dim in reader.kept if dim not in column.named)
+    if not over:
+        reader.columns.append(column)
+        return lambda names: names(column)
+    some = (*(part for part in reader.ranges if part[0] in over), *column.ranges)
+    every = (*over, *column.over)
+    kept = replace(column, over=every, how="each", beyond=None, ranges=some)
+    reader.columns.append(kept)
+    return _taken(kept, column, _unparsed(node)) if column.over else lambda names: names(kept)
+
+
+def _taken(kept: Column, column: Column, text: str) -> Walk:
+    """What is taken over some of the levels of a column that keeps all of them."""
+
+    def taken(names: Any) -> Any:
+        x = names(kept)
+        if not hasattr(x, "dims"):  # tried on numbers
+            return _of_number(column.how, column.beyond, [x])
+        return over_levels(x, column.how, column.over, column.beyond, text)
+
+    return taken
 
 
 def _refuse_of_units(reader: Reader, how: str, bodies: Sequence[ast.expr]) -> None:

@@ -364,8 +364,6 @@ def _judge_arm(
     reason, price = _reason(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
-    if reason == STRADDLES and price is not None:
-        price = _price_of_groups(claim, data, i, alone) or price
     if not reason and name == claim.of and (tie_text := _describe_ties(claim, data, i)):
         reason, price = TIES, _price_of_ties(claim, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
@@ -380,7 +378,7 @@ def _judge_arm(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
-        price=price,
+        price=_price_of_groups(claim, data, i, alone) or price if reason == STRADDLES else price,
         p=_p(claim, i),
         n=n,
         dropped=len(bad),

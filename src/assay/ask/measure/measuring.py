@@ -234,10 +234,7 @@ def measure(
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
     measured, coords = _tidy(task, tables, rows, values[index], stand_ins[index])
-    if task.moves:
-        dims = axes(task)[MOVED]
-        shape = (len(index), *map(len, dims.values()))
-        measured[MOVED] = (" ".join(["run", *dims]), shifts[index].reshape(shape), "1")
+    measured |= _moved(task, shifts[index])
     for read in (r for r in task.reads if r.top):
         name, levels = chosen_for(read), axes(task)[chosen_for(read)]
         of_read = [k for k, (source, _, _) in enumerate(tables) if source is read]
@@ -251,6 +248,15 @@ def measure(
         array = numbers[index].reshape(len(index), *sizes)
         measured[name] = (" ".join(["run", *levels]), array, "1")
     return measured, coords
+
+
+def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured:
+    """By how many tokens the control `token` moved the change; nothing of other arms."""
+    if not task.moves:
+        return {}
+    dims = axes(task)[MOVED]
+    shape = (len(shifts), *map(len, dims.values()))
+    return {MOVED: (" ".join(["run", *dims]), shifts.reshape(shape), "1")}
 
 
 def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> Sequence[int]:
