@@ -109,12 +109,13 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
             'control = ["flat"]', 'control = "flat"', 1
         ),
         "no field rank_two; ": '[[model]]\nname = "m"\nweights = { rank_two = 1 }\n' + GOOD,
-        "a LoRA adapter, to a folder": '[[model]]\nname = "m"\nweights = { rome = 1 }\n' + GOOD,
-        'write function = "mine.py:kurtosis"': '[[read]]\nname = "k"\nkurtosis = true\n' + GOOD,
+        "write [[train]] with of, prompts, only": '[[model]]\nname = "m"\nweights = { rome = 1 }\n'
+        + GOOD,
+        'write coordinates = "kurtosis"': '[[read]]\nname = "k"\nkurtosis = true\n' + GOOD,
         "write sweep = { strength = [ … ] }": '[[intervene]]\nname = "k"\nstrength = "{n}"\n'
         + GOOD,
         "it takes no slot of a sweep, as n": '[[intervene]]\nname = "k"\n'
-        'top = { n = 1, of = "heads", skip = "{n}" }\n' + GOOD,
+        'top = { n = 1, of = "heads", steps = "{n}" }\n' + GOOD,
         "line 1 column 8: a study has no field what; ": "what = 3\n" + GOOD,
         "line 1: a number of 5,000 digits is too large": f"budget = {'9' * 5000}\n",
         "line 2: a key of 64 parts; a study's have two": "\n" + ".".join(["a"] * 50_000) + " = 1",

@@ -68,10 +68,8 @@ FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 
 
-EDITED = (
-    "save the changed weights, or a LoRA adapter, to a folder, and name that folder as a model "
-    "(docs/models.md, Adapters)"
-)
+ADAPTED = "write [[train]] with of, prompts and rank = 4; a stored adapter is a model by its folder"
+EDITED = 'write [[train]] with of, prompts, only = "layers.12.mlp" and edit = "{subject}"'
 OTHERWISE = {
     ("intervene", "layer"): 'write site = "blocks.9.hook_resid_pre", say',
     ("intervene", "mask"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
@@ -110,23 +108,23 @@ OTHERWISE = {
     ): 'to put a dictionary\'s reconstruction into the model, write reconstruct = "./my-sae" under '
     "[[intervene]]; to measure or compare dictionaries, use `assay evaluate` (docs/evaluate.md, "
     "Compare dictionaries)",
-    ("read", "kurtosis"): 'write function = "mine.py:kurtosis", which gets what a site has',
+    ("read", "kurtosis"): 'write coordinates = "kurtosis" and site',
     ("read", "variance"): 'write function = "mine.py:variance", which gets what a site has',
-    ("read", "sparsity"): 'write function = "mine.py:sparsity", which gets what a site has',
+    ("read", "sparsity"): 'write coordinates = "hoyer" and site, or active = 0',
     ("read", "cka"): 'write across = "cka"',
-    ("read", "rsa"): 'write across = "cka", which compares how prompts lie to each other',
+    ("read", "rsa"): 'write across = "rsa"',
     ("weights", "rank_one"): EDITED,
-    ("weights", "lora"): EDITED,
+    ("weights", "lora"): ADAPTED,
     ("weights", "rome"): EDITED,
     ("weights", "edit"): EDITED,
-    ("model", "lora"): EDITED,
-    ("model", "adapter"): EDITED,
+    ("model", "lora"): ADAPTED,
+    ("model", "adapter"): ADAPTED,
     ("intervene", "rank_one"): EDITED,
     ("intervene", "rome"): EDITED,
-    ("intervene", "inlp"): "write erase, the name of a direction with difference (LEACE)",
+    ("intervene", "inlp"): "write project_out, the name of a direction with probe and iterations",
     ("intervene", "leace"): "write erase, the name of a direction with difference",
     ("intervene", "causal_scrubbing"): 'write function = "mine.py:scrub", an edit of your own',
-    ("direction", "inlp"): "write difference, and erase under [[intervene]] (LEACE)",
+    ("direction", "inlp"): "write probe and iterations, and project_out under [[intervene]]",
     ("diff", "arms"): "write the difference in the condition, as in a.right - b.right",
 }
 """Fields that there are not, by their table, and another way to say what they mean."""

@@ -236,18 +236,27 @@ def measure(
     measured, coords = _tidy(task, tables, rows, values[index], stand_ins[index])
     measured |= _moved(task, shifts[index])
     for read in (r for r in task.reads if r.top):
-        name, levels = chosen_for(read), axes(task)[chosen_for(read)]
         of_read = [k for k, (source, _, _) in enumerate(tables) if source is read]
-        shape = (len(distinct), len(states), len(of_read), len([*levels.values()][-1]))
-        numbers = np.full(shape, np.nan)
-        for at in itertools.product(*map(range, shape[:3])):
-            found = picked[at[0]][at[1]][of_read[at[2]]]
-            numbers[at][: len(found)] = found
-        sizes = [len(v) for v in levels.values()]
+        levels = axes(task)[chosen_for(read)]
         coords |= {dim: [*v] for dim, v in levels.items()}
-        array = numbers[index].reshape(len(index), *sizes)
-        measured[name] = (" ".join(["run", *levels]), array, "1")
+        measured[chosen_for(read)] = _chosen(levels, picked, of_read, index)
     return measured, coords
+
+
+def _chosen(
+    levels: Mapping[str, Sequence[Any]],
+    picked: Sequence[Sequence[Sequence[Sequence[int]]]],
+    of_read: Sequence[int],
+    index: Sequence[int],
+) -> tuple[str, Float[np.ndarray, "run ..."], str]:
+    """The numbers of the parts that were chosen for a read, by run, state, table and place."""
+    shape = (len(picked), len(picked[0]), len(of_read), len([*levels.values()][-1]))
+    numbers = np.full(shape, np.nan)
+    for at in itertools.product(*map(range, shape[:3])):
+        found = picked[at[0]][at[1]][of_read[at[2]]]
+        numbers[at][: len(found)] = found
+    sizes = [len(v) for v in levels.values()]
+    return " ".join(["run", *levels]), numbers[index].reshape(len(index), *sizes), "1"
 
 
 def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured:
