@@ -108,9 +108,9 @@ class World:
             def _placed(self, table, attends):
                 return probe_tasks.placed(world.embedding, self.ids(table))
 
-            def inputs(self, points, seed, changed=0):
+            def inputs(self, points, seed, changed=0, other=None):
                 if control in probes.WITHOUT_MODEL:
-                    return super().inputs(points, seed, changed)
+                    return super().inputs(points, seed, changed, other)
                 if control == "untrained":  # a random network that forgets most of what it reads
                     own = np.random.default_rng(seed)
                     x = np.tanh(own.normal(size=(ROWS, HIDDEN)))
