@@ -245,7 +245,7 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
         for n in sorted(shifts):
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept, p, n)
-            yield f"{part.label}: the change is made {by}, in {row.place} at {where}"
+            yield f"{part.label}: the change is made {by}; in {row.place}, this is {where}"
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:

@@ -386,11 +386,11 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
         return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
     some = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
     rest = f", or {len(free) - SOME} other places" if free[SOME:] else ""
-    which = "at whichever the change is largest of" if free[1:] else "at"
+    most = ", the one at which it changes most" if free[1:] else ""
     kept = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
     return [
-        f"{label} makes the same change at another token of each prompt{kept}: in "
-        f"{prompts[0].row.place} {which} {', or '.join(some)}{rest}"
+        f"{label} makes the same change at another token of each prompt{most}{kept}: in "
+        f"{prompts[0].row.place}, {'one of ' if free[1:] else ''}{', '.join(some)}{rest}"
     ]
 
 

@@ -38,9 +38,9 @@ def _refuse(study: ResolvedStudy, who: str, sets: Iterable[PromptSet | None]) ->
             name = found.table.name
             raise study.text.error(
                 ("prompts", study.text.index("prompts", name), "where"),
-                f"{name} are selected when the study runs, so they are only measured, and {who} "
-                "learns from them or compares them with others row by row; give it a [[prompts]] "
-                "of its own",
+                f"the prompts {name!r} are selected when the study runs, so they can only be "
+                f"measured, but {who} learns from them or compares them with others row by row; "
+                f"give {who} a [[prompts]] of its own",
             )
 
 

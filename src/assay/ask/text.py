@@ -512,6 +512,21 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
     )
 
 
+def _types_in_words(types: str) -> str:
+    """The types that msgspec names, as in `str | array`, in words."""
+    words = {
+        "str": "a string",
+        "int": "an integer",
+        "float": "a number",
+        "bool": "true or false",
+        "array": "a list",
+        "object": "a table",
+        "null": "nothing",
+    }
+    *first, last = (words.get(name, name) for name in types.split(" | "))
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
@@ -548,17 +563,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         return f"{field_path}: expected one of {', '.join(known)}, got {wrong[1]}"
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
-    words = {
-        "`str`": "a string",
-        "`int`": "an integer",
-        "`float`": "a number",
-        "`bool`": "true or false",
-        "`array`": "a list",
-        "`object`": "a table",
-        "`null`": "nothing",
-    }
-    for word, plain in words.items():
-        message = message.replace(word, plain)
+    message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
     hint = _swept(keys) if message.endswith("got a string") else ""
     table = kinds.get(str(keys[0])) if len(keys) == 3 else None
     if table and "sweep" in table.__struct_fields__ and message.endswith("got a list"):

@@ -119,7 +119,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
         other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
         return f"the record{other}", arms
     if not stored:
-        return "nothing: it has not been run yet", {}
+        return "nothing: the study has not been run yet", {}
     few = f"fewer than {FEWEST} {_seeds(experiment)} are stored"
     return f"nothing: it has no recorded result, and {few}", {}
 

@@ -174,7 +174,7 @@ def summary(data: ResultData) -> list[str]:
 def next_commands(name: str, data: ResultData, around: Around, place: str) -> list[str]:
     """Say what to type next: what decides a claim, and the pages."""
     typed, options = shlex.quote(name), f"{around.options}{place}"
-    lines = [f"Write the pages: assay report {typed}{options}"]
+    lines = [f"To write the pages: assay report {typed}{options}"]
     if data.preset == tables.SMOKE and around.has_default:
         return [
             f"smoke only checks that everything works; for verdicts: assay run {typed}{place}",

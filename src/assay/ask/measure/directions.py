@@ -137,8 +137,9 @@ def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: Pro
         row, other = same[0]
         raise DataError(
             f"direction {table.name!r}: {row.place} and {other.place} have the same text, and one "
-            f"is learned from, the other judged ({len(same)} such rows); take them out, or leave "
-            "out prompts: it then learns from one half of the prompts that are judged by the other"
+            f"is learned from and the other is judged ({len(same)} such rows); remove them, or "
+            "leave out prompts: the direction then learns from one half of the prompts and is "
+            "judged on the other"
         )
 
 
