@@ -32,7 +32,8 @@ class Machine:
     after the other; or another engine of assay.lab.engines."""
     threads: int | None = None
     """Threads per worker, or of this process with --executor inline. The default is 1, because more
-    threads only help with a single large dictionary; on a GPU, there is one worker, which gets all threads."""
+    threads only help with a single large dictionary; on a GPU, there is one worker, which gets all
+    threads."""
     device: str = "cpu"
     """The device to compute on: cpu, cuda, cuda:1."""
 
