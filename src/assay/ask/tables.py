@@ -698,7 +698,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Of a model trained further: over how many steps the rate rises to its top: 0."""
     only: str = ""
-    """Of a model trained further: what stands in the names of the weights that are trained, such as
+    """Of a model trained further: what the names of the trained weights contain, such as
     "layers.9.mlp"; left out: all."""
     rank: Few | None = None
     """Of a model trained further: that of what is added to each linear map of the blocks (LoRA),
