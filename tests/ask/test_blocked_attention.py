@@ -115,6 +115,15 @@ def test_a_sweep_over_layers_is_each_layer_by_itself(subject, three):
         np.testing.assert_allclose(got[:, layer], measured(folder, three, alone)[0]["one"])
 
 
+def test_a_sweep_over_tokens_is_each_token_by_itself(subject, three):
+    folder, _ = subject
+    table = intervention(block=Block(to="{at}"), sweep={"at": (1, -2)})
+    got = measured(folder, three, table)[0]["one"]
+    for k, token in enumerate((1, -2)):
+        alone = intervention(block=Block(to=token))
+        np.testing.assert_allclose(got[:, k], measured(folder, three, alone)[0]["one"])
+
+
 def test_the_control_of_another_token_blocks_those_most_looked_at(subject, three):
     folder, naive = subject
     block = Block(to="{who}", layers=(1,))

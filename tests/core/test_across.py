@@ -188,6 +188,7 @@ def test_something_is_taken_of_arithmetic_over_levels():
         f"count(main.x > 0 and main.y > main.x and main.y < 1, {over})": (
             ((x > 0) & (y > x) & (y < 1)).sum((1, 2))
         ),
+        f"share(-0.5 < main.x <= 1, {over})": ((x > -0.5) & (x <= 1)).mean((1, 2)),
         "last(main.x[head=1] > 0.5, over=layer)": [
             max([-2, *(2 * k for k in range(4) if row[k] > 0.5)]) for row in x[:, :, 1]
         ],

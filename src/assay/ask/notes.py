@@ -121,6 +121,7 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _same_places(questions, part, asking)
     yield from _general(questions, part, asking)
     yield from _habit(part, asking)
+    yield from _cancelling(questions, asking)
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
     yield from selection.note(part, asking.read)
@@ -407,6 +408,19 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
         f"{texts[0]!r} is right after every prompt, so a habit of saying it would be "
         "enough; add prompts for which it is wrong, and write the answers as columns"
     )
+
+
+def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
+    """Note that a size is taken of the mean over the draws of a control."""
+    for inside in re.findall(r"\babs\(((?:[^()]|\([^()]*\))*)\)", asking.read.parsed.text):
+        for arm in dict.fromkeys(re.findall(r"""['"]([^'"]+)['"]\.""", inside)):
+            part = questions.by_label.get(arm)
+            if part is not None and part.control is not None and part.control.drawn:
+                yield (
+                    f"{arm} has a draw for each seed, and abs(…) is taken of the mean of all: "
+                    "opposite effects of the draws cancel out in it, so that it is smaller than "
+                    "that of most draws"
+                )
 
 
 def _copied(part: Part, asking: Asking) -> Iterator[str]:

@@ -765,6 +765,8 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     raise reader.no(f"one side must be a number; {example}")
 
 
+FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+"""Each sign as it is from the other side."""
 WRITTEN: Mapping[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 """The signs that compare, as they are written."""
 
@@ -863,6 +865,11 @@ def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, t
     their difference with 0; of several comparisons the smallest margin."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         return _Both([_margin(*_compared(reader, x, example)) for x in node.values]), (">=", 0.0)
+    if isinstance(node, ast.Compare) and len(node.ops) == 2 and {*map(type, node.ops)} <= {*FLIPPED}:
+        low, between, high = node.left, *node.comparators
+        first = ast.Compare(between, [FLIPPED[type(node.ops[0])]()], [low])
+        second = ast.Compare(between, node.ops[1:], [high])
+        return _compared(reader, ast.BoolOp(ast.And(), [first, second]), example)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in WRITTEN:
         edge = _number(node.comparators[0])
         if edge is None and _has_column(node.left) and _has_column(node.comparators[0]):

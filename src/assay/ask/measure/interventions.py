@@ -465,6 +465,8 @@ def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
         return tuple(_filled(v, point) for v in value)
     if isinstance(value, Block | Top | Path):
         parts = {f: _filled(getattr(value, f), point) for f in value.__struct_fields__}
+        if isinstance(value, Block):
+            parts |= {f: _numbered(parts[f]) for f in ("from_", "to")}
         return msgspec.structs.replace(value, **parts)
     return value
 
