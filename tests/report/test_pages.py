@@ -219,16 +219,22 @@ def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
     also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {
         "unforeseen": {**number, "reason": None}
     }
-    html = pages.page(
-        sample.of({**claim, "also": also}, changed=["claim added: x", "arm dropped: y"])
-    )
+    changed = [
+        "claim added: x",
+        "arm dropped: y",
+        "also judged on the same prompts, later, in b: z",
+    ]
+    html = pages.page(sample.of({**claim, "also": also}, changed=changed))
     control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
     outside, folded = control.split("<details>")
     assert "unforeseen" in outside
     assert "relu" in outside
     assert "4 more that may hold too" in folded
     assert folded.count("named-") == 4
-    assert "Changed after a look, or also judged on the same units: 2" in html
+    assert "Changed after a look: 2" in html
+    warning = re.search(r'<details class="warning">.*?</details>', html, re.S)[0]
+    assert "claim added: x" in warning and "also judged" not in warning
+    assert "also judged on the same prompts, later, in b: z" in html
     assert html.index("claim added: x") < html.index('<table class="verdicts"')
 
 

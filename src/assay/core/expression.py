@@ -865,7 +865,11 @@ def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, t
     their difference with 0; of several comparisons the smallest margin."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         return _Both([_margin(*_compared(reader, x, example)) for x in node.values]), (">=", 0.0)
-    if isinstance(node, ast.Compare) and len(node.ops) == 2 and {*map(type, node.ops)} <= {*FLIPPED}:
+    if (
+        isinstance(node, ast.Compare)
+        and len(node.ops) == 2
+        and {*map(type, node.ops)} <= {*FLIPPED}
+    ):
         low, between, high = node.left, *node.comparators
         first = ast.Compare(between, [FLIPPED[type(node.ops[0])]()], [low])
         second = ast.Compare(between, node.ops[1:], [high])

@@ -192,6 +192,8 @@ def page(
             shared=shared,
             scopes=scopes,
             notes_of_all=told,
+            changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
+            also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
             parts=[(anchor, title) for anchor, (title, present) in parts.items() if present],
             rows=_compared(tables.rows(data, turned), data, header),

@@ -128,6 +128,8 @@ def frozen_others(registration: Registration) -> list[str]:
     ]
 
 
+OF_OTHERS = ("also judged", "the same sentence")
+"""How what was judged under another name or condition begins, where nothing was changed."""
 FEW = 3
 """So many changes of a kind are listed one by one."""
 

@@ -336,7 +336,9 @@ def _shared(q: Question, units: set[str]) -> str:
 def _judged_again(q: Question, line: Line, when: str, own: bool) -> str:
     """Say that a study's own claim was judged before units were added or left out, or that the
     sentence was judged under another name, on whatever prompts."""
-    unit, came = q.parts[0].unit, line.get("outcome", "no verdict")
+    if (came := line.get("outcome")) is None:  # an estimate, which has no verdict to choose
+        return ""
+    unit = q.parts[0].unit
     shared = bool(q.units & {*line["units"]})
     if own and unit != "seed" and q.is_worded_as(line) and q.is_asked_in(line) and shared:
         if q.units == {*line["units"]}:
