@@ -161,7 +161,7 @@ def test_what_cannot_be_selected_or_claimed_is_refused(subject, tmp_path, change
 def test_nothing_is_learned_from_prompts_that_are_selected(subject, tmp_path):
     more = 'prompts = "every"\n[[intervene]]\nname = "mean"\nablate = "mean"\nsource = "first"\n'
     more += 'site = "blocks.1.hook_mlp_out"\n'
-    with pytest.raises(ExperimentError, match="first are selected when the study runs"):
+    with pytest.raises(ExperimentError, match="prompts 'first' are selected when the study runs"):
         study(tmp_path, subject[0], more=more)
 
 
