@@ -512,6 +512,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines.append(f"{curve.in_words(k)}: {' '.join(numbers)}")
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
+        lines += [curve.clear_of_zero] * (not curve.is_plain)
     return tuple(lines)
 
 
