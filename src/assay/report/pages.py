@@ -102,9 +102,9 @@ def _style() -> Markup:
 
 
 def _note(text: str) -> Markup:
-    """A note as a sentence; the measure that it begins with stays as the study spells it."""
+    """A note as a sentence; the measure or the arm that it begins with stays as the study spells it."""
     name, colon, rest = text.partition(": ")
-    if colon and re.fullmatch(r"\w+", name):
+    if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
         return Markup("<code>{}</code>: {}").format(name, rest)
     return escape(text[:1].upper() + text[1:])
 

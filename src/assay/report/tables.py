@@ -141,6 +141,8 @@ class Control:
     @property
     def state(self) -> str:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
+        if self.outcome == "fails" and self.level:
+            return f"{CHECK_WORDS[True]}, at {self.level}"
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
         return "satisfies the claim too"
