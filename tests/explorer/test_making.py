@@ -32,7 +32,8 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
         answer = browser.get(path)
         assert answer.status_code == 200, path
         assert (
-            "Step 3 of 7: reading the text, 4,096 of 8,192 tokens; about 6 min left of this step" in answer.text
+            "Step 3 of 7: reading the text, 4,096 of 8,192 tokens; about 6 min left of this step"
+            in answer.text
             and 'value="37"' in answer.text
         )
     assert "assay export DICTIONARY --format index" not in browser.get("/").text
