@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from msgspec import structs
 
 import assay
 from assay.ask.text import EstimateEntry
@@ -219,6 +220,10 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     cells = [line.split()[1:] for line in shown[at + 3 : at + 5]]
     assert cells == [["2.0*", "3.0"], ["-1.0*", "0.5"]]
     heat, _ = figures_of([found])
+    words = "The simultaneous intervals of 2 of 4 cells exclude 0."
+    assert words in " ".join(shown) and words in heat.note
+    none = structs.replace(curve, band_low=(-1.0,) * 4, band_high=(8.0,) * 4)
+    assert none.clear_of_zero == "No cell's simultaneous interval excludes 0."
     assert "A dot: its interval" in heat.note and "point" in json.dumps(vega(heat))
 
 

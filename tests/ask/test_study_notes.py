@@ -21,7 +21,7 @@ KEPT = CUT.replace('ablate = "zero"\nheads = ["1.1"]', 'keep = "most"') + (
     '\n[[direction]]\nname = "most"\ncomponents = 3\nposition = "all"\n'
     'site = "blocks.1.hook_resid_pre"\n'
 )
-FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
+FALLS = "claim 1: any other prompt's activations make 'right' fall; to claim that the"
 HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it would be enough"
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'

@@ -19,7 +19,7 @@ from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
 
-HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0)
+HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0, step=3, steps=7)
 
 
 def reader(root, making):
@@ -32,7 +32,8 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
         answer = browser.get(path)
         assert answer.status_code == 200, path
         assert (
-            "reading the text, 4,096 of 8,192 tokens; about 6 min left of this step" in answer.text
+            "Step 3 of 7: reading the text, 4,096 of 8,192 tokens; about 6 min left of this step"
+            in answer.text
             and 'value="37"' in answer.text
         )
     assert "assay export DICTIONARY --format index" not in browser.get("/").text
@@ -66,7 +67,10 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert "Names are provisional until the index is whole" in page
     assert "are measured as well, once the whole text has been read." in page
     assert "No random dictionary" not in page
+    provisional = "These numbers are provisional: they come from the first "
+    assert provisional in reader(tmp_path, making).get(f"{HOME}/3").text
     making.progress = Progress(finished=True)
+    assert provisional not in reader(tmp_path, making).get(f"{HOME}/3").text
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
     assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
     assert "is indexed completely" in reader(tmp_path, making).get("/making").text
@@ -114,6 +118,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         wait(address, lambda told: told["there"])
         assert len(indexes(tmp_path)) >= 1
         assert 'id="features"' in httpx.get(address, timeout=60).text
+        wait(address, lambda told: told["step"] > 1)
         told = wait(address, lambda told: told["finished"])
         assert told["share"] == 1
         (whole,) = indexes(tmp_path)  # that of the start has gone

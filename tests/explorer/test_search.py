@@ -57,6 +57,7 @@ def test_a_token_says_how_many_features_its_list_has(world, by):
     for token in told(world, f"{SEARCH}?by={by}&q=e")["tokens"]:
         (listing,) = told(world, f"{SEARCH}?by={by}&q=e&id={token['token']}")["lists"]
         assert token["features"] == listing["total"]
+    assert ">0 features<" not in world.client.get(f"{SEARCH}?by={by}&q=e").text
 
 
 def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():

@@ -312,6 +312,15 @@ def test_the_axis_of_a_claim_says_what_it_shows_and_in_which_unit(condition, uni
     assert texts.count(title) == bool(title)
 
 
+def test_an_axis_of_blocks_has_whole_numbers():
+    assert interval_plot.ticks(0, 2, whole=True) == [0, 1, 2]
+    assert interval_plot.ticks(0, 11, whole=True) == [0, 5, 10]
+    columns = {"layer": [0, 1, 2, 3], "y": [120.5, 450.2, 200.1, 330.7]}
+    drawn = ET.fromstring(draw.svg(Figure("A curve", columns, "line", "layer", "y")))
+    texts = {e.text for e in drawn.iter() if e.tag.endswith("text")}
+    assert {"0", "1", "2", "3"} <= texts and not {"0.5", "1.5", "2.5"} & texts
+
+
 def test_ticks_are_round_few_and_inside():
     for low, high in ((0.93, 1.03), (-138, 221), (0, 1e-6), (3.9, 4.1)):
         found = interval_plot.ticks(low, high)

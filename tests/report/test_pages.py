@@ -376,10 +376,13 @@ def test_arms_are_described_once_and_what_all_share_is_said_once():
 
 
 def test_a_note_keeps_the_spelling_of_the_measure_that_it_begins_with():
-    notes = ("right: 2 of 24 prompts are long", "the two prompts differ")
+    arm = "cut/damage: the change is small"
+    notes = ("right: 2 of 24 prompts are long", "the two prompts differ", arm)
     page = pages.page(structs.replace(sample.result(), notes=notes))
     assert "<li><code>right</code>: 2 of 24 prompts are long</li>" in page
     assert "<li>The two prompts differ</li>" in page
+    assert "<li><code>cut/damage</code>: the change is small</li>" in page
+    assert pages._sentence("main/other 0.3: satisfies it") == "main/other 0.3: satisfies it"
 
 
 def test_the_title_of_a_page_is_read_back():

@@ -254,15 +254,15 @@ def follows(questions: ModelStudy, main: str, name: str) -> str:
     """Say what a claim about a patch from the pair has to say in place of "it falls"."""
     read = reads.by_name(questions.text.study.read, name)
     pair = any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
-    what = f"{main}.{name} < -X" if pair else f"{main}.R < -X of a read [right, the pair's]"
-    return f"that the answer follows is {what}"
+    where = "" if pair else ", where R is a read [right, the pair's]"
+    return f"to claim that the answer follows, write '{main}.{name if pair else 'R'} < -X'{where}"
 
 
 def _any_patch(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     name = falls_only(questions, part.label, asking.read)
     if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
         yield (
-            f"any other prompt's activations make {name} fall; "
+            f"any other prompt's activations make '{name}' fall; "
             f"{follows(questions, part.label, name)}"
         )
 

@@ -309,7 +309,8 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
         x=dim,
         y="estimate",
         band=("low", "high"),
-        note=f"The intervals cover all {len(c.levels)} levels together in 95 % of cases.",
+        note=f"The intervals cover all {len(c.levels)} levels together in 95 % of cases. "
+        + c.clear_of_zero * (not is_pair),
         y_title=e.measured,
         rules=((0.0, "0"),),
     )
@@ -322,7 +323,7 @@ def _heat_map(e: Estimated, c: Curve) -> Figure:
     first, second = c.dims
     name, ends = e.measured, ("low", "high")
     table = columns((first, second, name, *ends), rows)
-    note = ""
+    note = c.clear_of_zero
     if any(low > 0 or high < 0 for low, high in c.band):
-        note = "A dot: its interval, of the 95 % for all cells together, does not contain 0."
+        note += " A dot: its interval, of the 95 % for all cells together, does not contain 0."
     return Figure(e.text, table, "heatmap", x=second, y=first, color=name, band=ends, note=note)

@@ -347,7 +347,10 @@ def _price_of_band(claim: Claim, band: Callable[..., tuple[float, float]], level
     for times in (1.5, 2, 3, 5, 10):
         if any(np.any(x) for x in placed(claim, *band(level, times**-0.5))):
             return Price(f"about {times:g} times as many units, if the means stay as they are")
-    return Price("not ten times as many units: means lie too near to each other, or to a threshold")
+    return Price(
+        "even ten times as many units would not decide it: the means lie too near to each other, "
+        "or to a threshold"
+    )
 
 
 def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:

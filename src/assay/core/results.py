@@ -458,6 +458,18 @@ class Curve(Written, frozen=True, kw_only=True):
         return sorted(known, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property
+    def clear_of_zero(self) -> str:
+        """Say in how many places of one over names the band excludes 0; "" where it is unknown."""
+        known = [(low, high) for low, high in self.band if math.isfinite(low + high)]
+        if self.is_plain or not known:
+            return ""
+        noun, count = "cell" if len(self.dims) > 1 else "level", len(known)
+        clear = sum(low > 0 or high < 0 for low, high in known)
+        if not clear:
+            return f"No {noun}'s simultaneous interval excludes 0."
+        return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
+
+    @property
     def log(self) -> bool:
         """Whether the levels step by factors."""
         return self.axis == "log"

@@ -58,6 +58,10 @@ RISE = Measure(
 )
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
+TOKENS, ABLATED = "tokens", "windows with features ablated"
+IN_PLACE, COMPARED = "windows with the reconstruction in place", "windows compared with baselines"
+FEATURES = "features"
+"""What `Progress` hears is counted, one after the other: `steps` gives those of an index."""
 SPLICED = 64
 """Windows at the start of the text on which the loss is measured with the reconstruction in
 place."""
@@ -137,6 +141,13 @@ class IndexSpec(Spec):
     ablate_windows: int
     also: tuple[str, ...] = ()
     version: int = 2
+
+
+def steps(*, gradients: bool, ablate: int, **_: Any) -> list[str]:
+    """Give the steps in which an index of such a setting is made; without gradients the loss is not
+    known, so nothing is compared with it."""
+    of_loss = [IN_PLACE, COMPARED] if gradients else []
+    return [TOKENS, *[ABLATED] * (ablate > 0), *of_loss, FEATURES]
 
 
 def folders(store: Store) -> list[Path]:
@@ -336,7 +347,7 @@ class _Work:
         """Fill the folder of an index."""
         from assay.features.index import build
 
-        self.tell("tokens", 0, self.words.tokens.size)  # loading comes next, and takes a while
+        self.tell(TOKENS, 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
@@ -347,7 +358,7 @@ class _Work:
             sample,
             whole.ablate,
             whole.ablate_windows,
-            functools.partial(self.tell, "windows with features ablated"),
+            functools.partial(self.tell, ABLATED),
             path / "parts" / "sample",
         )
         totals = _totals(shards)
@@ -363,13 +374,13 @@ class _Work:
             vocabulary=self.vocabulary,
             documents=[d.path for d in self.corpus.documents],
             ablated=ablated,
-            tick=functools.partial(self.tell, "features"),
+            tick=functools.partial(self.tell, FEATURES),
         )
 
     def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
         """By how much the loss rises with the reconstruction in place, and what is compared."""
         count = min(SPLICED, whole.windows)
-        report_progress = functools.partial(self.tell, "windows with the reconstruction in place")
+        report_progress = functools.partial(self.tell, IN_PLACE)
         spec = IndexSplicedSpec(
             seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
         )
@@ -396,9 +407,7 @@ class _Work:
         def tick(tokens: int) -> None:
             nonlocal tokens_done
             tokens_done += tokens
-            self.tell(
-                "windows compared with baselines", tokens_done // self.place.of.context, count
-            )
+            self.tell(COMPARED, tokens_done // self.place.of.context, count)
 
         return baselines.on_text(
             place.subject,
@@ -476,7 +485,7 @@ class _Work:
                 np.savez(path / "sums.npz", total=sum(p.total for p in parts), **sums)
 
             paths.append(self.store.artefact(spec, fill))
-            self.tell("tokens", some.stop * self.place.of.context, self.words.tokens.size)
+            self.tell(TOKENS, some.stop * self.place.of.context, self.words.tokens.size)
         return paths
 
     def directions(self, other_sources: Sequence[Source]) -> Any:

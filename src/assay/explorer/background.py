@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
-from assay.evaluation.indexing import IndexSetting, index
+from assay.evaluation.indexing import IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
 from assay.evaluation.watching import Remaining
@@ -141,7 +141,7 @@ def index_in_background(
 
     def follow() -> None:
         with stages as show:
-            _listen(ours, process, making, len(request.steps) > 1 and not making.there, show)
+            _listen(ours, process, making, [steps(**reading) for reading in request.steps], show)
         if making.progress.finished:
             say(f"{request.name} is indexed completely")
         elif process.exitcode != -signal.SIGTERM:  # which is how the server ends it
@@ -161,11 +161,12 @@ def _listen(
     pipe: Connection,
     process: SpawnProcess,
     making: Making,
-    first: bool,
+    steps_of_each: Sequence[list[str]],
     show: Callable[[str, int, int], None],
 ) -> None:
-    """Hear of the process's progress until it ends."""
+    """Hear of the process's progress until it ends; each index that is made has its own steps."""
     remaining, stage = Remaining(), ""
+    first = len(steps_of_each) > 1 and not making.there
     making.progress = Progress(first=first)
     while True:
         try:
@@ -191,7 +192,10 @@ def _listen(
                 remaining, stage = (remaining if what == stage else Remaining()), what
                 remaining(done, total)
                 show(what, done, total)
+                earlier = sum(map(len, steps_of_each[: making.made]))
                 making.progress = Progress(
+                    step=earlier + steps_of_each[making.made].index(what) + 1,
+                    steps=sum(map(len, steps_of_each)),
                     words="making the index" if done else "loading the model",
                     done=done,
                     total=total,

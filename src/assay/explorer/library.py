@@ -38,6 +38,9 @@ class Progress:
     finished: bool = False
     failed: str = ""
     """Why nothing comes of it, and what to do."""
+    step: int = 0
+    """The number of the present step among all `steps`; 0: not known yet."""
+    steps: int = 0
 
 
 @dataclass(eq=False)

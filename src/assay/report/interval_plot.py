@@ -97,7 +97,7 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
     body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
     title = axis_title(statement)
-    body.append(_axis(span, to_percent, bottom, title))
+    body.append(_axis(ticks(*span, whole=_whole(rows)), to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
@@ -252,9 +252,16 @@ def _arrow(leftward: bool, y: int) -> Markup:
     ).format(0 if leftward else 100, y, path)
 
 
-def _axis(span: tuple[float, float], to_percent: Any, bottom: int, title: str) -> Markup:
+def _whole(rows: Sequence[_Row]) -> bool:
+    """Whether all that is shown are whole numbers, as levels and counts are; not of 0 and 1, of
+    which a mean is a share."""
+    numbers = [x for r in rows for x in r.points or _finite(r.estimate, r.low, r.high)]
+    return all(float(x).is_integer() for x in numbers) and any(abs(x) > 1 for x in numbers)
+
+
+def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: str) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
-    for value in ticks(*span):
+    for value in values:
         x = to_percent(value)
         out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
             x, bottom, bottom + 4
@@ -269,11 +276,12 @@ def _axis(span: tuple[float, float], to_percent: Any, bottom: int, title: str) -
     return out
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """At most `most` round numbers between two ends."""
-    raw = (high - low) / most
+def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> list[float]:
+    """At most `most` round numbers between two ends; whole ones, where nothing else is shown."""
+    raw = max((high - low) / most, float(whole))
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
+    steps = [m * power for m in (1, 2, 2.5, 5, 10)]
+    step = next(s for s in steps if s >= raw and not (whole and s % 1))
     places = max(0, (decimals(0, 2 * step) or 0) + 2)
     return [
         round(k * step, places) + 0.0

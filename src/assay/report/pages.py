@@ -74,9 +74,7 @@ def environment() -> Environment:
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
-        "sentence": lambda text: (
-            text[:1].upper() + text[1:] if text[:1].isascii() else text
-        ),  # γ stays γ
+        "sentence": _sentence,
         "note": _note,
         "words": words,
         "token": token,
@@ -101,12 +99,18 @@ def _style() -> Markup:
     )
 
 
+def _sentence(text: str) -> str:
+    """The text with a capital, unless it begins with γ or with a name, as an arm's."""
+    is_name = re.match(r"\S+[/_.]\w", text) is not None
+    return text[:1].upper() + text[1:] if text[:1].isascii() and not is_name else text
+
+
 def _note(text: str) -> Markup:
-    """A note as a sentence; the measure that it begins with stays as the study spells it."""
+    """A note as a sentence; the name that it begins with stays as the study spells it."""
     name, colon, rest = text.partition(": ")
-    if colon and re.fullmatch(r"\w+", name):
+    if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
         return Markup("<code>{}</code>: {}").format(name, rest)
-    return escape(text[:1].upper() + text[1:])
+    return escape(_sentence(text))
 
 
 def _data_uri(content: str, kind: str) -> str:

@@ -141,6 +141,8 @@ class Control:
     @property
     def state(self) -> str:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
+        if self.outcome == "fails" and self.level:
+            return f"{CHECK_WORDS[True]}, at {self.level}"
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
         return "satisfies the claim too"
@@ -512,6 +514,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines.append(f"{curve.in_words(k)}: {' '.join(numbers)}")
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
+        lines += [curve.clear_of_zero] * (not curve.is_plain)
     return tuple(lines)
 
 

@@ -141,7 +141,9 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     encoding["type"] = "quantitative"
     numbers = [v for v in _collect_numbers(figure, axis) if v > 0]
     if not log or not numbers:
-        return encoding | {"scale": {"zero": figure.mark == "bars"}}
+        whole = all(float(v).is_integer() for v in _collect_numbers(figure, axis))
+        ticks_of = {"axis": {"tickMinStep": 1}} if whole else {}
+        return encoding | {"scale": {"zero": figure.mark == "bars"}} | ticks_of
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}

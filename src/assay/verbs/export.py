@@ -83,7 +83,7 @@ def export(
     ----------
     name
         A dictionary: a file or folder of SAELens, dictionary_learning, sparsify, Gemma Scope,
-        Llama Scope or Assay, or a stored run. For a bundle, an experiment.
+        Llama Scope or Assay, or a stored run. For a bundle, an experiment or a study.
     out
         The folder to write. For the format assay, the file; for a bundle, the zip file, by default
         NAME.zip. An index stays in the store.

@@ -109,7 +109,7 @@ def answer(
         yield Line(
             f"{counted(data.provenance['runs'], 'run')}, "
             f"{counted(round(data.cpu_seconds), 'CPU-second')}; {duration(data.seconds)} "
-            "in all, including any wait for a core"
+            "by the clock, not counting any wait before they started"
         )
         if special is None:
             yield from map(Line, statements.summary(data))
