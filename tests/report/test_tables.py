@@ -257,6 +257,12 @@ def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
     ) and control.sign not in tables.SIGNS.values()
 
 
+def test_what_an_80_percent_interval_says_of_a_control_is_worded_alike_everywhere():
+    control = tables.Control("other", "fails", "1.0", "[0.9, 1.1]", "control", level="80 %")
+    assert control.remark == "does not satisfy the claim, at 80 %"
+    assert control.line.endswith(f": {control.remark}")
+
+
 def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
     price = {
         "text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46",
