@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from assay.checking.result import HEADS
 from assay.core.errors import AssayError
-from assay.core.figures import Figure
+from assay.core.figures import Figure, figures_of
 from assay.core.plain import plain_all
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
@@ -102,7 +102,7 @@ def chart(value: Any, number: int) -> Any:
 def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
     """The number of a claim and those of its controls, each with its interval, and the
     thresholds."""
-    shown, unit = judged.controls if controls is None else controls, judged.unit
+    shown = judged.controls if controls is None else controls
     arms = {judged.arm: judged, **shown}
     columns: dict[str, list[Any]] = {"arm": list(arms)}
     columns["role"] = ["the claim", *["control"] * len(shown)]
@@ -118,9 +118,13 @@ def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
         color="role",
         band=("low", "high"),
         x_title=" ",
-        y_title="estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else ""),
+        y_title=_axis(judged.unit),
         rules=tuple(rules),
     )
+
+
+def _axis(unit: str) -> str:
+    return "estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else "")
 
 
 def result(value: Any) -> Markup:
@@ -141,6 +145,21 @@ def judged(value: Any) -> Markup:
     """The verdict table of one claim, its picture, and what there is to know."""
     table = _statements(ResultData(verdicts=(value,)))
     return table + figure(of_claim(value), titled=False) + noted(_after(value))
+
+
+def of_estimate(value: Any) -> tuple[Figure, ...]:
+    """The curve of an estimate with its band, or its number with its interval."""
+    if value.curve is not None:
+        return figures_of((value,))
+    columns = {"of": [value.text], **{k: [getattr(value, k)] for k in ("estimate", "low", "high")}}
+    of = Figure(value.text, columns, "points", x="of", y="estimate", band=("low", "high"))
+    return (replace(of, x_title=" ", y_title=_axis(value.unit)),)
+
+
+def estimated(value: Any) -> Markup:
+    """The row of an estimate, its figures, and what there is to know."""
+    figures = Markup("").join(figure(f, titled=False) for f in of_estimate(value))
+    return _statements(ResultData(findings=(value,))) + figures + noted(_after(value))
 
 
 def verdict(value: Any) -> Markup:
@@ -261,6 +280,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Figure": figure,
     "Result": result,
     "Judged": judged,
+    "Estimated": estimated,
     "Verdict": verdict,
     "Check": check,
     "ProbeCheck": probe,
@@ -273,6 +293,7 @@ FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
     "Figure": lambda value: (value,),
     "Result": lambda value: (*map(of_claim, value.judged), *value.figures),
     "Judged": lambda value: (of_claim(value),),
+    "Estimated": of_estimate,
     "Check": lambda value: (of_claim(value.judged, value.controls),),
     "ProbeCheck": lambda value: (of_probe(value),),
     "Evaluation": lambda value: value.figures,

@@ -59,6 +59,8 @@ def test_from_freezing_to_the_page(own, capsys):
     }
     assert main(FREEZE) == 0
     assert "was already frozen" in capsys.readouterr().out
+    assert main(["verify", "asks.toml", "--root", "s"]) == 2
+    assert "assay verify asks.prereg.json" in capsys.readouterr().err
     assert main([*FREEZE, "--set", "seed=1000020:1000032"]) == 0
     assert (
         "Next: assay run asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out

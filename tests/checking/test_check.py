@@ -15,6 +15,7 @@ import assay
 from assay.checking.fingerprint import source
 from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
+from assay.verbs.check import words
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
@@ -489,6 +490,8 @@ def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):
 
     v = check(longer, prompts=rows, holds="effect > 1")
     assert v.outcome == "holds" and sum("in a row" in n for n in v.judged.notes) == 1
+    said = [part for part in words(v) if isinstance(part, str) and part.startswith("note: ")]
+    assert said == [f"note: {remark}" for remark in v.remarks]
     loaded = assay.Check.load(v.save(tmp_path / "v.assay"))
     assert loaded.outcome == "holds"
     timed = [{**r, "day": i} for i, r in enumerate(rows)]

@@ -4,6 +4,7 @@ line of advice."""
 import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from assay.core.judging import judge as judge_claim
 from assay.core.reasons import OUT_OF_REACH
 from assay.core.results import Judged
 from assay.core.stats import difference, ratio, sides
+from assay.core.table import within
 from assay.report import tables
 
 LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
@@ -1111,6 +1113,7 @@ def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
     verdict = assay.judge(frame(), claim=claim, unit="seed", control="shuffled")
     table = verdict.to_pandas().set_index("arm")
     assert [*table["role"]][:2] == ["method", "control"]
+    assert "kind" not in table and {*table["unit"]} == {""}
     for arm, v in (("gated", verdict), *verdict.controls.items()):
         assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
         assert table.loc[arm, "outcome"] == v.outcome and table.loc[arm, "n_seed"] == v.n["seed"]
@@ -1131,6 +1134,8 @@ def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without
     said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
     assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
     assert "lopsided" not in without.warning
+    (inside,) = re.findall(r"without it, it is \[.*\]", within(with_it, (0.0, 0.001)).warning)
+    assert inside == f"without it, it is [0, {min(without.high, 0.001):.3g}]"
 
 
 def _six_by_six(right, wrong):

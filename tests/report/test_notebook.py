@@ -14,6 +14,7 @@ from assay.core import display as shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import estimate, judge
+from assay.evaluation.evaluating import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
 from assay.report import evaluations, palette
 
@@ -125,6 +126,17 @@ def test_claims_verdicts_and_figures_show_themselves(judged):
     assert "svg" in Balanced(FIGURE._repr_html_()).tags
 
 
+def test_an_estimate_has_the_three_views_that_a_claim_has():
+    rows = {"arm": ["a"] * 6 + ["b"] * 6, "seed": [*range(6)] * 2, "x": [*range(6), *range(1, 7)]}
+    found = estimate(rows, value="b.x - a.x", unit="seed")
+    said = Balanced(found._repr_html_())
+    assert said.tags.count("svg") == 1 and "scope: " in said.text
+    (row,) = found.to_pandas().to_dict("records")
+    assert (row["claim"], row["estimate"], row["n_seed"], row["unit"]) == ("b.x - a.x", 1.0, 6, "")
+    (of,) = notebook.of_estimate(found)
+    assert of.columns["estimate"] == [1.0]
+
+
 def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     said = Balanced(str(notebook.result(result([FIGURE]))))
     text = re.sub(r"\s+", " ", said.text)
@@ -155,6 +167,13 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
     (line,) = evaluations.without_interval([entry | {"measures": kept}])
     assert line == f"No interval of L0, dead features: {few['why']}"
+    measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
+    guessing, able = (
+        evaluations.headline({"measures": measured, "notes": notes}, False)
+        for notes in ([NOTHING_PREDICTED], [])
+    )
+    assert "L0" in guessing and "loss recovered (zero)" in able
+    assert "loss" not in guessing
     said = Balanced(dictionary()._repr_html_())
     assert "32 of 8 dimensions" in said.text
     assert "ReLU" in said.text

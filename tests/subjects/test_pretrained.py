@@ -1,6 +1,8 @@
 """Captures, edits, logits, early stops and late starts of local models, against a forward pass in
 NumPy float64."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,21 @@ def test_the_loss_holds_the_logits_of_one_sequence_at_a_time():
     loss = Trace(torch.zeros(5, 7, dtype=torch.long), {}, torch.zeros(5, 7, 4), head).loss()
     assert shapes == [(6, 4)] * 5
     assert torch.allclose(loss, torch.full((5, 6), float(np.log(10))))
+
+
+def test_a_site_is_captured_and_found_by_its_name(subjects):
+    kind = next(iter(subjects))
+    site, tokens = Site("resid_post", 1), torch.tensor(TOKENS)
+    acts = subjects[kind].run(tokens, capture=[str(site)], logits=False).acts
+    assert list(acts) == [site] and acts[str(site)] is acts[site]
+    with pytest.raises(KeyError, match="resid_pre"):
+        acts["blocks.1.hook_resid_pre"]
+    with pytest.raises(ModelError, match="no site"):
+        subjects[kind].run(tokens, capture=["blocks.1.hook_resid"])
+
+
+def test_a_model_is_printed_with_its_sizes_in_words(subjects):
+    assert re.search(r"d_head \d+, .*layers \d+, d_model \d+, d_mlp \d+", repr(subjects["llama"]))
 
 
 def test_a_run_that_stopped_has_no_logits_and_says_so(subjects):

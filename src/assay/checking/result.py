@@ -162,7 +162,7 @@ class Check(Concluded):
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
         interval, units, and what the control would explain."""
-        table = self.judged.to_pandas().drop(columns=["claim", "role", "unit", "kind"])
+        table = self.judged.to_pandas().drop(columns=["claim", "role", "unit"])
         placed = [self.question.placed.get(arm) for arm in table["arm"]]
         table.insert(1, "control", [p.control if p else "" for p in placed])
         return table.assign(why=[in_words(p.why) if p else "" for p in placed])

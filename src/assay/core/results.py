@@ -342,8 +342,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,
-                "unit": self.unit,
-                "kind": self.kind,
+                "unit": "" if self.unit == "1" else self.unit,
                 **{f"n_{unit}": n for unit, n in v.n.items()},
             }
 
@@ -480,7 +479,7 @@ class Curve(Written, frozen=True, kw_only=True):
         return tuple(zip(self.band_low, self.band_high, strict=True))
 
 
-class Estimated(Written, Printed, frozen=True, kw_only=True):
+class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     """An Estimate with its number and intervals in the statement's unit, or with its curve; no
     verdict."""
 
@@ -522,6 +521,26 @@ class Estimated(Written, Printed, frozen=True, kw_only=True):
         if self.curve is not None:
             words = f"{len(self.curve.levels)} levels of {self.curve.over}"
         return f"<Estimated {self.text!r}: {words}>"
+
+    def by_level(self) -> Iterator[dict[str, Any]]:
+        """Give the estimate with its interval, units and their number; of a curve for each level,
+        with the interval that covers all levels together."""
+        unit = "" if self.unit == "1" else self.unit
+        said: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
+        said |= {f"n_{unit}": n for unit, n in self.n.items()}
+        if (c := self.curve) is None:
+            yield {**said, "estimate": self.estimate, "low": self.low, "high": self.high}
+            return
+        for k in range(len(c.levels)):
+            levels = dict(zip(c.dims, c.at(k), strict=True))
+            limits = {"estimate": c.estimate[k], "low": c.band_low[k], "high": c.band_high[k]}
+            yield {**said, **levels, **limits}
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give a row, or one for each level of a curve, as `by_level` gives it."""
+        import pandas as pd
+
+        return pd.DataFrame(self.by_level())
 
     def limits(self, k: int) -> tuple[float, float]:
         """Give the band at point k of its curve, cut off where such numbers end."""

@@ -256,9 +256,13 @@ def judge(
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
+_WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
+"""The limits in a warning of an interval that one unit makes lopsided."""
+
+
 def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
-    """Cut the intervals of all arms off at the least and the greatest value that there can be,
-    unless the estimate itself lies beyond."""
+    """Cut the intervals of all arms, and the one in the warning, off at the least and the greatest
+    value that there can be, unless the estimate itself lies beyond."""
     least, greatest = ends or (-math.inf, math.inf)
 
     def cut(v: Any) -> Any:
@@ -270,7 +274,11 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
         role: {name: cut(v) for name, v in getattr(judgement, role).items()}
         for role in ("controls", "planted", "violations", "also")
     }
-    return structs.replace(cut(judgement), **arms)
+    warning = _WITHOUT.sub(
+        lambda m: f"{max(float(m[1]), least):.3g}, {min(float(m[2]), greatest):.3g}",
+        judgement.warning,
+    )
+    return structs.replace(cut(judgement), warning=warning, **arms)
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:

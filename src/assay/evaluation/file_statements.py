@@ -62,7 +62,14 @@ def choose_bos(
     stated, notes = of_text(origin).get("prepend_bos"), []
     silent = said is None and stated is None
     bos = bool(folder.beginning()) if silent else bool(stated if said is None else said)
-    opening = folder.beginning(bos)
+    try:
+        opening = folder.beginning(bos)
+    except ModelError as error:
+        if said is not None:
+            raise
+        raise ModelError(
+            f"the dictionary's file says that a BOS comes first (prepend_bos: true), but {error}"
+        ) from error
     if silent and bos:
         notes.append(
             "its file does not say whether a BOS came first; texts begin as the model's tokenizer "

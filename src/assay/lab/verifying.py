@@ -4,6 +4,7 @@ own measures, or from an empty store."""
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from assay.core.experiment import ALL, Experiment
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
-from assay.lab.judge import recording
+from assay.lab.judge import recording, registered
 from assay.lab.judge.recording import Difference, Statement, departs, dumped, paired
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
@@ -253,6 +254,12 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     stored_record = records.load_record(experiment, preset.name)
     if stored_record is None:
         typed = f"{experiment.typed}{preset.options}"
+        frozen = registered.adjacent_path(experiment, preset)
+        if frozen is not None and frozen.exists():
+            raise ExperimentError(
+                f"{experiment.typed} has no record to compare with; to check what was frozen: "
+                f"assay verify {os.path.relpath(frozen)}"
+            )
         raise ExperimentError(
             f"{records.name_of(experiment, preset.name)} has no record to compare with; assay "
             f"verify {typed} --record writes one, once assay run {typed} has stored its runs"

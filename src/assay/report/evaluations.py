@@ -133,8 +133,12 @@ def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
         return said("undefined", compared["tokens"])
-    guesses = any(NOTHING_PREDICTED in note for note in notes)
-    return said("baselines", compared, *shown, components(compared), guesses)
+    return said("baselines", compared, *shown, components(compared), _guesses(notes))
+
+
+def _guesses(notes: Iterable[str]) -> bool:
+    """Whether a note says that the model predicts no better than a guess."""
+    return any(NOTHING_PREDICTED in note for note in notes)
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -249,10 +253,12 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
 
 def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
-    unexplained and unrecovered."""
-    measure_rows = [
-        row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]
-    ]
+    unexplained and unrecovered; nothing of the loss where the model predicts no better than a
+    guess."""
+    names = [name for name in HEADLINE if name in entry["measures"]]
+    if _guesses(entry["notes"]):
+        names = [name for name in names if not name.startswith("loss_")]
+    measure_rows = [row(name, entry["measures"][name]) for name in names]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in known if r.interval] or known

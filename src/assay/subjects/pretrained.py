@@ -28,7 +28,7 @@ from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import Regime, read_sizes, regime
-from assay.subjects.subject import Edit, Start, Trace
+from assay.subjects.subject import Activations, Edit, Start, Trace
 from assay.subjects.tokenizer import silent
 from assay.subjects.writing import choose, processes
 
@@ -38,6 +38,15 @@ PROOF: Mapping[DType, float] = MappingProxyType(
 )
 """How far, as a share of the largest number, a block's parts may be from adding up when a model is
 opened: what adding three numbers in another order changes."""
+CALLED = {
+    "d": "d_model",
+    "m": "d_mlp",
+    "h": "heads",
+    "e": "d_head",
+    "kv": "key-value heads",
+    "v": "vocabulary",
+}
+"""What sizes are called where a model is printed; the others by their own name, such as layers."""
 AUTO = "auto"
 """The device that stands for all GPUs."""
 _CPU = Path("/proc/cpuinfo")
@@ -363,7 +372,8 @@ class Pretrained:
 
     def __repr__(self) -> str:
         """Which model it is, how large, and what its family does otherwise than Llama."""
-        sizes = ", ".join(f"{letter} {n}" for letter, n in read_sizes(self.folder.config).items())
+        known = read_sizes(self.folder.config)
+        sizes = ", ".join(f"{CALLED.get(letter, letter)} {n}" for letter, n in known.items())
         return "; ".join([f"{self.provenance}: {sizes}", *self.folder.architecture.traits])
 
     @property
@@ -460,7 +470,7 @@ class Pretrained:
         self,
         tokens: Int[torch.Tensor, "b s"],
         *,
-        capture: Sequence[Site] = (),
+        capture: Sequence[Site | str] = (),
         edits: Mapping[Site, Edit] = {},
         logits: bool = True,
         start: Start | None = None,
@@ -479,7 +489,7 @@ class Pretrained:
 
         Args:
             tokens: ids, [b, s].
-            capture: sites whose activations are kept.
+            capture: sites whose activations are kept, or their names.
             edits: site → function of its activations [b, s, …] that gives others of this shape.
             logits: whether to go to the end.
             start: (block, residual before it [b, s, d]).
@@ -500,12 +510,12 @@ class Pretrained:
                 "has no attention; run all tokens"
             )
         before = 0 if cache is None else int(cache.get_seq_length())
-        tokens = _checked(self, tokens, (*capture, *edits), first, before)
+        sites = [Site.parse(site) if isinstance(site, str) else site for site in capture]
+        tokens = _checked(self, tokens, (*sites, *edits), first, before)
         if not logits and not capture:
             return Trace(tokens, {})
-        acts: dict[Site, torch.Tensor] = {}
+        acts, waiting = Activations(), set(sites)
         final: torch.Tensor | None = None
-        waiting = set(capture)
 
         def visit(site: Site, x: torch.Tensor) -> torch.Tensor:
             if site.kind == "pos_embed":  # looked up once for all sequences
@@ -523,7 +533,7 @@ class Pretrained:
             if start is not None:
                 stack.enter_context(_starting_at(self, first, start[1], tokens))
             # In the order of a pass: of two sites at one module the first is to be met first.
-            for site in sorted({*capture, *edits}, key=self._order.__getitem__):
+            for site in sorted({*sites, *edits}, key=self._order.__getitem__):
                 stack.enter_context(_hook(self, site, visit))
             try:
                 grown = {} if cache is None else {_cache_name(self): cache}

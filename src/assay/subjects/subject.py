@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from jaxtyping import Float, Int
 
@@ -19,6 +19,15 @@ Edit: TypeAlias = 'Callable[[Float[torch.Tensor, "b s ..."]], Float[torch.Tensor
 Start: TypeAlias = 'tuple[int, Float[torch.Tensor, "b s d"]]'
 """(layer, residual stream before that block): where a run begins when everything earlier is known
 already."""
+
+
+class Activations(dict[Site, Any]):
+    """What was captured by site; the name of a site finds it as well."""
+
+    def __missing__(self, name: Any) -> Any:
+        if isinstance(name, str) and (site := Site.parse(name)) in self:
+            return self[site]
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -248,4 +248,5 @@ def words(result: Check) -> list[AnswerPart]:
     head, number, *_ = repr(result).split("\n")
     rows = [result.row(name) for name in result.controls]
     table = Table(HEADS, rows, wide={HEADS[-1]: 1})
-    return [Line(head), Line(number), table, *result.remarks, *result.reach]
+    notes = (f"note: {remark}" for remark in result.remarks)
+    return [Line(head), Line(number), table, *notes, *result.reach]

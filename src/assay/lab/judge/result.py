@@ -167,7 +167,7 @@ class Result(Shown, Printed):
         import pandas as pd
 
         rows = [row for j in self.judged for row in j.by_arm()]
-        return pd.DataFrame([*rows, *(row for f in self.findings for row in _rows(f))])
+        return pd.DataFrame([*rows, *(row for f in self.findings for row in f.by_level())])
 
     def path(self, store: Store) -> Path:
         """Give the place of the result in a store."""
@@ -549,16 +549,3 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "software": last.get("software", {}),
         "machine": last.get("machine", {}),
     }
-
-
-def _rows(found: Estimated) -> Iterator[dict[str, Any]]:
-    """The rows of an estimate in a data frame: one, or one for each level."""
-    said: dict[str, Any] = {"claim": found.text, "role": "estimate", "unit": found.unit}
-    said |= {f"n_{u}": n for u, n in found.n.items()}
-    if (c := found.curve) is None:
-        yield {**said, "estimate": found.estimate, "low": found.low, "high": found.high}
-        return
-    for k in range(len(c.levels)):
-        levels = dict(zip(c.dims, c.at(k), strict=True))
-        limits = {"estimate": c.estimate[k], "low": c.band_low[k], "high": c.band_high[k]}
-        yield {**said, **levels, **limits}
