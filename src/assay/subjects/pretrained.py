@@ -38,14 +38,7 @@ PROOF: Mapping[DType, float] = MappingProxyType(
 )
 """How far, as a share of the largest number, a block's parts may be from adding up when a model is
 opened: what adding three numbers in another order changes."""
-CALLED = {
-    "d": "d_model",
-    "m": "d_mlp",
-    "h": "heads",
-    "e": "d_head",
-    "kv": "key-value heads",
-    "v": "vocabulary",
-}
+CALLED = {"d": "d_model", "m": "d_mlp", "h": "heads", "e": "d_head", "kv": "KV heads", "v": "vocab"}
 """What sizes are called where a model is printed; the others by their own name, such as layers."""
 AUTO = "auto"
 """The device that stands for all GPUs."""
