@@ -173,14 +173,8 @@ def page(
         if note
     }
     shared, noted = _shared(noted)
-    answers = "Answers" if len(claims) > 1 else "Answer"
-    numbers = any(e.curve is None for e in findings)
     figures = _in_units(figures, data)
-    parts: dict[str, tuple[str, Any]]
-    parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
-    parts |= {"notes": ("Notes", told), "verdicts": ("Table", True)}
-    parts |= {"findings": ("Estimates", numbers), "about": ("About", text or study)}
-    parts |= {"features": ("Features", cards), "scope": ("Scope", True)}
+    sections = {"figures": figures, "notes": told, "about": text or study, "features": cards}
     return (
         environment()
         .get_template("page.html")
@@ -199,7 +193,7 @@ def page(
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
-            parts=[(anchor, title) for anchor, (title, present) in parts.items() if present],
+            parts=_contents(data, sections),
             rows=_compared(tables.rows(data, turned), data, header),
             study=study,
             claims=claims,
@@ -211,6 +205,23 @@ def page(
             whole=as_json(stored.to_json(), indent=1, default=str),
         )
     )
+
+
+def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The anchors and titles of the sections that are there."""
+    answers = "Answers" if len(data.verdicts) > 1 else "Answer"
+    numbers = any(e.curve is None for e in data.findings)
+    titles: dict[str, tuple[str, Any]] = {
+        "intervals": (answers, data.verdicts),
+        "figures": ("Figures", sections["figures"]),
+        "notes": ("Notes", sections["notes"]),
+        "verdicts": ("Table", True),
+        "findings": ("Estimates", numbers),
+        "about": ("About", sections["about"]),
+        "features": ("Features", sections["features"]),
+        "scope": ("Scope", True),
+    }
+    return [(anchor, title) for anchor, (title, present) in titles.items() if present]
 
 
 def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
