@@ -171,7 +171,7 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
 def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch):
     from importlib import metadata
 
-    from assay.verbs import doctor
+    from assay.verbs import installation
 
     lines = [
         "numpy>=2.1",
@@ -180,7 +180,7 @@ def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypat
     ]
     lines.append('absent-tool>=1.0; extra == "dev"')
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
-    checks = list(doctor.packages())
+    checks = list(installation.packages())
     assert [(check.about, check.state) for check in checks] == [
         ("numpy", "well"),
         ("absent-core", "broken"),

@@ -1,0 +1,136 @@
+"""Credited: what a claim of `assay check` is about, and its controls, as options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from assay.core import foreign
+from assay.core.errors import DataError
+from assay.verbs.verb import Bare, More, Several
+
+Numbers = Annotated[Path | None, Bare]
+LARGEST = 2**30
+"""Bytes of an array of numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credited:
+    """What is credited."""
+
+    vector: Numbers = None
+    """What the claim is about: a vector in an .npy file."""
+    acts: Annotated[Numbers, More] = None
+    """Activations, [row, d], from which the vector is learned, with --labels; an .npy file."""
+    labels: Annotated[Numbers, More] = None
+    """A label for each row of --acts, of two kinds; an .npy file."""
+    elsewhere: Annotated[Numbers, More] = None
+    """The activations of the same rows at another layer, for the control layer."""
+    around: Annotated[Numbers, More] = None
+    """Activations that show which dimensions a random vector should fill."""
+    heads: str = ""
+    """What the claim is about: heads as LAYER.HEAD, separated by commas; needs --of."""
+    neurons: Annotated[str, More] = ""
+    """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
+    latents: Annotated[str, More] = ""
+    """What the claim is about: numbers of latents; needs --of."""
+    layer: int | None = None
+    """What the claim is about: a layer. Needs --others: other layers, or how many there are."""
+    site: Annotated[str, More] = ""
+    """What the claim is about: a site; needs --others."""
+    position: Annotated[str, More] = ""
+    """What the claim is about: a token's position; needs --others."""
+    source: str = ""
+    """What the claim is about: the source of a patch, a column of the prompts."""
+    text: str = ""
+    """What the claim is about: a prompt or a system text."""
+    feature: Annotated[str, More] = ""
+    """What the claim is about: a feature; needs --of."""
+    edge: Annotated[str, More] = ""
+    """What the claim is about: an edge as SOURCE.TARGET; needs --of."""
+    of: str = ""
+    """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a
+    comma-separated list."""
+    norms: Annotated[Numbers, More] = None
+    """A size for each member of the pool, by which controls are matched; an .npy file."""
+    rates: Annotated[Numbers, More] = None
+    """How often each member of the pool is active, by which controls are matched; an .npy file."""
+    others: str = ""
+    """Other layers, sites or positions, separated by commas."""
+    other_text: Annotated[Several, More] = ()
+    """Another text, cut or repeated to the length of --text."""
+    paraphrase: Annotated[Several, More] = ()
+    """Another wording of --text."""
+
+    def read(self) -> dict[str, Any]:
+        """Read what is credited, as the arguments of `assay.check`. Raises: DataError."""
+        pairs = bool(self.heads or self.neurons or self.edge)
+        arrays = {name: getattr(self, name) for name in ("norms", "rates", "around")}
+        return {
+            "vector": self._vector(),
+            "heads": _items(self.heads, pairs=True),
+            "neurons": _items(self.neurons, pairs=True),
+            "latents": _items(self.latents),
+            "layer": self.layer,
+            "site": self.site or None,
+            "position": _one(self.position),
+            "source": self.source or None,
+            "text": self.text or None,
+            "feature": _one(self.feature),
+            "edge": None if not self.edge else _items(self.edge, pairs=True)[0],
+            "of": _pool(self.of, pairs=pairs),
+            "others": list(self.other_text) or _others(self.others),
+            "paraphrases": list(self.paraphrase) or None,
+            **{n: None if path is None else _array(path) for n, path in arrays.items()},
+        }
+
+    def _vector(self) -> Any:
+        """Read the vector, or learn it from activations and labels; None where neither is given."""
+        from assay.checking.credited import direction
+
+        if self.acts is None and self.labels is None:
+            if self.elsewhere is not None:
+                raise DataError("--elsewhere needs --acts and --labels, which the vector is from")
+            return None if self.vector is None else _array(self.vector)
+        if self.acts is None or self.labels is None or self.vector is not None:
+            raise DataError("a vector is read from --vector, or learned from --acts and --labels")
+        apart = None if self.elsewhere is None else _array(self.elsewhere)
+        return direction(_array(self.acts), _array(self.labels), elsewhere=apart)
+
+
+def _array(path: Path) -> np.ndarray:
+    """The numbers in an .npy file. Raises: DataError."""
+    try:
+        return np.asarray(np.load(foreign.regular(path, "an .npy file", LARGEST)))
+    except (ValueError, EOFError) as e:
+        raise DataError(f"{path} is not an .npy file of numbers: {e}") from e
+
+
+def _one(text: str) -> Any:
+    if not text:
+        return None
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _items(text: str, *, pairs: bool = False) -> Any:
+    """What is listed with commas: numbers, LAYER.NUMBER pairs, or names; None of nothing."""
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if pairs and all("." in p and p.replace(".", "", 1).isdecimal() for p in parts):
+        return [tuple(map(int, p.split("."))) for p in parts]
+    return [_one(p) for p in parts]
+
+
+def _pool(text: str, *, pairs: bool) -> Any:
+    count, cross, each = text.partition("x")
+    if cross and count.isdecimal() and each.isdecimal():
+        return (int(count), int(each))
+    return int(text) if text.isdecimal() else _items(text, pairs=pairs)
+
+
+def _others(text: str) -> Any:
+    return int(text) if text.isdecimal() else _items(text)

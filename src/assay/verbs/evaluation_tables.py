@@ -1,0 +1,112 @@
+"""Evaluation tables: how an evaluation is reported in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.core.schema import to_json
+from assay.evaluation.result import Evaluated
+from assay.report import evaluations
+from assay.report.evaluations import TABLE
+from assay.verbs.parts import AnswerPart, Cell, Line, Table, written
+
+LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
+"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+
+
+SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
+
+
+def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
+    """Report what was measured, the tables, then what to know of them and what to type next."""
+    plain, entries = to_json(evaluation), evaluation.dictionaries
+    table = next((p for p in evaluation.written if p.name == TABLE), None)
+    names = [e["name"] for e in entries]
+    return written(
+        "evaluate",
+        setting=evaluations.setting(plain),
+        tables=single(entries[0]) if len(entries) == 1 else several(entries),
+        unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+        baselines=against_baselines(entries),
+        notes=evaluation.notes,
+        without_interval=evaluations.without_interval(entries),
+        cached=all(e["cached"] for e in entries),
+        files=evaluation.written,
+        next=judging(table, names) if table is not None else (),
+    )
+
+
+def several(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
+    """List every measure of two or three dictionaries, a column for each; of more the leading
+    ones."""
+    if len(entries) > 3:
+        yield from many(entries)
+    else:
+        yield Table(("", *(e["name"] for e in entries)), evaluations.side_by_side(entries))
+
+
+def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
+    """List every measure of one dictionary by group, a row for each."""
+    rows: list[tuple[Cell, ...]] = []
+    for title, names in evaluations.grouped(entry["measures"]).items():
+        rows.append(((title, ""), "", "", ""))
+        for r in (evaluations.row(name, entry["measures"][name]) for name in names):
+            last = r.why if r.estimate == "not estimated" else r.unit
+            rows.append((f"  {r.label}", r.estimate, r.interval, last))
+    yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
+
+
+def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
+    """List the leading measures of many dictionaries, a row for each under its number."""
+    names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
+    order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
+    numbered = [
+        (str(i), e) for i, e in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1)
+    ]
+    yield Table(
+        ("", "dictionary", "site"), [(i, e["name"], e["site"]) for i, e in numbered], right=("",)
+    )
+    yield ""
+    heads = [SHORT.get(name, evaluations.labels()[name]) for name in names]
+    rows = [(i, *(cell(e, name, "\n") for name in names)) for i, e in numbered]
+    yield Table(("", *heads), rows, right=("",))
+
+
+def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
+    """Write one measure of a dictionary, and its interval after it."""
+    if name not in entry["measures"]:
+        return ""
+    row = evaluations.row(name, entry["measures"][name])
+    return row.estimate, f"{between}{row.interval}"
+
+
+def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
+    """Show the command that judges a difference between the first two dictionaries; the third
+    stands for a control."""
+    first, second, *controls = names if len(names) > 1 else ("", "")
+    if not first:
+        return
+    arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
+    claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
+    words = ["assay", "judge", str(table), "--unit", "document"]
+    words += ["--control", controls[0]] if controls else []
+    yield "To judge a difference:"
+    yield Line(f"{shlex.join(words)} \\")
+    yield Line(f"  --claim {shlex.quote(claim)}")
+
+
+def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
+    """Say of each dictionary what it is compared with; of one also as a table."""
+    compared = [(e["name"], e["compared"], e["notes"]) for e in entries if e["compared"]]
+    for name, numbers, notes in compared:
+        if len(entries) == 1:
+            rows = evaluations.baseline_rows(numbers)
+            yield Table(evaluations.baseline_heads(numbers), rows)
+            yield ""
+        text = evaluations.baselines(numbers, notes)
+        yield text if len(entries) == 1 else f"{name}: {text}"
+    if compared:
+        yield ""

@@ -1,0 +1,62 @@
+"""Verify file: a bundle, a saved check or a frozen study checked by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core import foreign
+from assay.core.results import Judged
+from assay.lab.judge import anchors, registered
+from assay.lab.judge.anchors import Anchor
+from assay.report.bundle.checking import CheckedBundle, check_bundle
+from assay.report.bundle.standing import EXPLORATORY
+from assay.verbs.parts import Line, written
+from assay.verbs.verb import Answer
+
+REGISTRATION = ".prereg.json"
+"""How the file of what was frozen ends."""
+CHECK = ".assay"
+"""How the file ends to which `assay.check` saves."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What was frozen, and what says from outside when."""
+
+    path: Path
+    hash: str
+    time: str
+    anchors: tuple[Anchor, ...]
+
+
+def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen | Judged]:
+    """Judge a bundle or a saved check again, and report where it differs from what it states; or
+    read what was frozen, and report what shows when."""
+    if path.name.endswith(CHECK):
+        return of_check(path)
+    if path.name.endswith(REGISTRATION):
+        registration = registered.read(foreign.regular(path))
+        found = tuple(anchors.stamps(registration, authority))
+        frozen = Frozen(path, registration.hash, registration.time, found)
+        wrong = any(anchor.wrong for anchor in found)
+        return Answer(frozen, written("verify_frozen", f=frozen), int(wrong))
+    bundle = check_bundle(path, authority)
+    words = written("verify_bundle", b=bundle, s=bundle.standing, exploratory=EXPLORATORY)
+    return Answer(bundle, words, int(not bundle.same))
+
+
+def of_check(path: Path) -> Answer[Judged]:
+    """Judge the numbers of a saved check again. Raises: DataError where they do not give the
+    verdict that the file states."""
+    from assay.checking import saved
+    from assay.checking.probe import ProbeCheck
+    from assay.checking.result import Check
+    from assay.verbs.check import words
+
+    same = "The numbers in the file give the verdict that it states."
+    if saved.PROBE in saved.read(path)[0]:
+        probe = ProbeCheck.load(path)
+        return Answer(probe.judged, [*map(Line, repr(probe).split("\n")), same])
+    check = Check.load(path)
+    return Answer(check.judged, [*words(check), same])
