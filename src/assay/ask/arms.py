@@ -385,8 +385,8 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
     for control in controls.of_intervention(table, tables.direction):
-        if control.name == "layer" and has_one_block(study, whole.model):
-            _leave_out(study, f"{name}/layer", "the model has one block, and so no other layer")
+        if control.name == "layer" and (why := _no_other_block(study, whole.model, table)):
+            _leave_out(study, f"{name}/layer", why)
             continue
         label = f"{name}/{control.name}"
         task = narrowed(whole, name, tables, frozen_words(text.path, label))
@@ -669,6 +669,19 @@ def has_one_block(study: ResolvedStudy, model: Model) -> bool:
     with suppress(AssayError):
         return read_sizes(study.shaped_as(model).config)["layers"] == 1
     return False
+
+
+def _no_other_block(study: ResolvedStudy, model: Model, table: Intervention) -> str:
+    """Why a change cannot be moved to other blocks, as far as that is known; "" where it can."""
+    if has_one_block(study, model):
+        return "the model has one block, and so no other layer"
+    tables = (interventions.swept(table, point) for point in interventions.points(table))
+    most = max(len(interventions.blocks_of(t)) for t in tables)
+    with suppress(AssayError):
+        layers = read_sizes(study.shaped_as(model).config)["layers"]
+        if most == layers and study.frozen is None:
+            return "the change is made in every block, and so there is no other layer"
+    return ""
 
 
 def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:

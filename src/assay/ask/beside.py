@@ -26,7 +26,7 @@ from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
-from assay.core.columns import Column
+from assay.core.columns import Column, over_levels
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
@@ -57,6 +57,7 @@ def lines(
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
     bearing = [*bearing, *_selected(questions, arms)]
     bearing += _unchanged(questions, askings.values(), arms)
+    bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
@@ -164,6 +165,49 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
                 f"{asking.where}: minus {base}.{column.name}, unit by unit: "
                 f"{i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
             )
+
+
+def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
+    """Tell of what is first or last so at a level in how many units it never is, and as which level
+    these are counted."""
+    for asking in askings:
+        for text, how, over, beyond, x in _located(asking, arms):
+            with contextlib.suppress(AssayError):  # a level that is no number is refused elsewhere
+                never = over_levels(x, "count", over, beyond, text) == 0
+                counted = over_levels(x, how, over, beyond, text).where(never)
+                units = [u for u in asking.units if u in never.dims]
+                never = never.all([d for d in never.dims if d not in units])
+                if not never.any():
+                    continue
+                some = f"of {int(never.sum())} of {never.size} {plural(units[0], 2)} " if units else ""
+                who = f"true of no {units[0]} " if units and never.all() else f"not true {some}"
+                levels = x[over[0]].values
+                yield (
+                    f"{asking.where}: {text}: {who}at any {over[0]} from {levels[0]:g} to "
+                    f"{levels[-1]:g}, which counts as {over[0]} {float(counted.max()):g}"
+                )
+
+
+def _located(asking: Asking, arms: Arms) -> Iterator[tuple[Any, ...]]:
+    """Give what a first or a last level is taken of: its words, how, dimensions, condition, and
+    its numbers at all levels, of means where it is theirs."""
+    parsed = asking.read.parsed
+
+    def column(c: Column) -> xr.DataArray:
+        x = arms[c.arm or asking.main][c.name]
+        return replace(c, how="each").take(x, [*map(str, x.dims)])
+
+    def mean_at(term: str, over: tuple[str, ...]) -> xr.DataArray:
+        x = parsed.terms[term](column)
+        return x.mean([d for d in x.dims if d not in over])
+
+    for c in parsed.columns:
+        if c.how in ("first", "last"):
+            yield str(c), c.how, c.over, c.beyond, column(c)
+    for t in parsed.together:
+        if t.how in ("first", "last"):
+            x = t.inner((lambda c, d=t.over: mean_at(c.name, d)) if t.of_means else column)
+            yield t.text, t.how, t.over, t.beyond, x
 
 
 def _too_small(judged: Judged) -> Iterator[str]:

@@ -345,6 +345,22 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
         )
 
 
+def _without_shares(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry without the shares that a dictionary recovers, where the model guesses: there is
+    nothing to recover then, although a quotient of two small numbers comes out."""
+    if not any(NOTHING_PREDICTED in note for note in entry["notes"]):
+        return entry
+    none = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")) | {
+        "why": NOTHING_PREDICTED
+    }
+    measures = {k: m | none if "_recovered_" in k else m for k, m in entry["measures"].items()}
+    compared = {
+        k: {m: x for m, x in of.items() if "_recovered_" not in m} if isinstance(of, dict) else of
+        for k, of in (entry["compared"] or {}).items()
+    }
+    return {**entry, "measures": measures, "compared": compared or entry["compared"]}
+
+
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
@@ -403,7 +419,7 @@ def _complete(
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     return {
         "name": name,
-        **entry,
+        **_without_shares(entry),
         "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,

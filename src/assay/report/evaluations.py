@@ -120,10 +120,9 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
+def baselines(compared: JSON) -> str:
     """Whether a dictionary is any good: what it explains of the variance and recovers of the loss,
-    and what its baselines do on the same tokens, in sentences; nothing of the loss where a note
-    says that the model predicts nothing."""
+    and what its baselines do on the same tokens, in sentences."""
     names = [name for name in BASELINES if name in compared]
 
     def shares(measure: str) -> dict[str, float]:
@@ -133,7 +132,7 @@ def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared), _guesses(notes))
+    return said("baselines", compared, *shown, components(compared))
 
 
 def _guesses(notes: Iterable[str]) -> bool:

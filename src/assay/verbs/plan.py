@@ -18,6 +18,7 @@ from assay.lab.forecast import UNMEASURED, Prospect
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
 from assay.report.amounts import amount, lasting, number
+from assay.report.statements import notes_in_order
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import AnswerPart, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Name, Place, verb
@@ -84,6 +85,7 @@ def words(
     return written(
         "plan",
         p=planned,
+        notes=notes_in_order(planned.notes, len(planned.claims)),
         undecided=undecided,
         arms=arms(planned.arms),
         claims=[(c, counted(c), outlined(c)) for c in planned.claims],
