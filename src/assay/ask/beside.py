@@ -179,8 +179,10 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
                 never = never.all([d for d in never.dims if d not in units])
                 if not never.any():
                     continue
-                some = f"of {int(never.sum())} of {never.size} {plural(units[0], 2)} " if units else ""
-                who = f"true of no {units[0]} " if units and never.all() else f"not true {some}"
+                who = "not true "
+                if units:
+                    some = f"{int(never.sum())} of {never.size} {plural(units[0], 2)}"
+                    who = f"true of no {units[0]} " if never.all() else f"not true of {some} "
                 levels = x[over[0]].values
                 yield (
                     f"{asking.where}: {text}: {who}at any {over[0]} from {levels[0]:g} to "

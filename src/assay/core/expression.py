@@ -495,9 +495,7 @@ class _Claim(Reader):
                 return across.corr_over(walks[0](names), walks[1](names), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
-        whole = Together(
-            text, over, some, how, number, walks[0], is_ratio=ratio, beyond=beyond
-        )
+        whole = Together(text, over, some, how, number, walks[0], is_ratio=ratio, beyond=beyond)
         self.together.append(whole)
         return number
 

@@ -231,7 +231,8 @@ DESCRIBED = re.compile(
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     """Say what a reader of a result has to know: what changed after a look, and its notes; those
     that list every unit only where all are wanted."""
-    some = (f"note: {x}" for x in notes_in_order(data.notes, len(data.verdicts)) if all_of_them or not LISTED.match(x))
+    notes = notes_in_order(data.notes, len(data.verdicts))
+    some = (f"note: {x}" for x in notes if all_of_them or not LISTED.match(x))
     return [*changes_in_words(data.changed), *some]
 
 

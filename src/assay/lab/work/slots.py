@@ -36,9 +36,9 @@ BRIEF = 30.0
 UNKNOWN = 600.0
 """CPU-seconds for which a command is taken of which they are not known."""
 SHARED = (
-    "(studies share this machine's cores and memory; short ones go first, unless another has waited "
-    f"long; one of less than {BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops this "
-    "one)"
+    "(studies share this machine's cores and memory; short ones go first, unless another has "
+    f"waited long; one of less than {BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops "
+    "this one)"
 )
 """How it ends."""
 AGAIN = 0.5
