@@ -26,7 +26,7 @@ from assay.ask.tables import Intervention, Read
 from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
-from assay.core.columns import Column, over_levels
+from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
@@ -36,6 +36,8 @@ from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
 
+ENDS = ("first", "last")
+"""What is taken over levels of a condition."""
 NAMED = 8
 """Of so many draws each is told; of more they are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -168,48 +170,39 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Tell of what is first or last so at a level in how many units it never is, and as which level
-    these are counted."""
+    """Tell where a condition is true at none of the levels of which the first or the last is taken,
+    for how many units, and as which level that is counted."""
     for asking in askings:
-        for text, how, over, beyond, x in _located(asking, arms):
-            with contextlib.suppress(AssayError):  # a level that is no number is refused elsewhere
-                never = over_levels(x, "count", over, beyond, text) == 0
-                counted = over_levels(x, how, over, beyond, text).where(never)
-                units = [u for u in asking.units if u in never.dims]
-                never = never.all([d for d in never.dims if d not in units])
-                if not never.any():
-                    continue
-                who = "not true "
-                if units:
-                    some = f"{int(never.sum())} of {never.size} {plural(units[0], 2)}"
-                    who = f"true of no {units[0]} " if never.all() else f"not true of {some} "
-                levels = x[over[0]].values
-                yield (
-                    f"{asking.where}: {text}: {who}at any {over[0]} from {levels[0]:g} to "
-                    f"{levels[-1]:g}, which counts as {over[0]} {float(counted.max()):g}"
+        parsed, main = asking.read.parsed, asking.main
+
+        def column(c: Column, main: str = main) -> xr.DataArray:
+            x = arms[c.arm or main][c.name]
+            return c.take(x, [*map(str, x.dims)])
+
+        found = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
+        units = (t for t in parsed.together if t.how in ENDS and not t.of_means)
+        found += [(t.text, t.over, t.walk(column)) for t in units]
+        for part in getattr(parsed.statistic, "parts", ()):
+            if part.how in ENDS:
+                terms = {k: walk(column) for k, walk in parsed.terms.items()}
+                means = {k: x.mean({*x.dims} - {*part.over}).values for k, x in terms.items()}
+                value = part.value({k: x[None] for k, x in means.items()})
+                found.append((part.text, part.over, xr.DataArray(value[0])))
+        for text, (dim,), x in found:
+            levels = next(arm[dim].values for arm in arms.values() if dim in arm.coords)
+            out, kept = (
+                (x < levels.min()) | (x > levels.max()),
+                [u for u in asking.units if u in x.dims],
+            )
+            never = out.all({*x.dims} - {*kept})
+            if never.any():
+                some = (
+                    f" of {int(never.sum())} of {never.size} {plural(kept[0], 2)}" if kept else ""
                 )
-
-
-def _located(asking: Asking, arms: Arms) -> Iterator[tuple[Any, ...]]:
-    """Give what a first or a last level is taken of: its words, how, dimensions, condition, and
-    its numbers at all levels, of means where it is theirs."""
-    parsed = asking.read.parsed
-
-    def column(c: Column) -> xr.DataArray:
-        x = arms[c.arm or asking.main][c.name]
-        return replace(c, how="each").take(x, [*map(str, x.dims)])
-
-    def mean_at(term: str, over: tuple[str, ...]) -> xr.DataArray:
-        x = parsed.terms[term](column)
-        return x.mean([d for d in x.dims if d not in over])
-
-    for c in parsed.columns:
-        if c.how in ("first", "last"):
-            yield str(c), c.how, c.over, c.beyond, column(c)
-    for t in parsed.together:
-        if t.how in ("first", "last"):
-            x = t.inner((lambda c, d=t.over: mean_at(c.name, d)) if t.of_means else column)
-            yield t.text, t.how, t.over, t.beyond, x
+                yield (
+                    f"{asking.where}: {text}: not true{some} at any {dim} from {levels[0]:g} to "
+                    f"{levels[-1]:g}, which counts as {dim} {float(x.where(out).max()):g}"
+                )
 
 
 def _too_small(judged: Judged) -> Iterator[str]:

@@ -194,8 +194,6 @@ class Together:
     """Whether it is taken of means over units, and not of each unit."""
     is_ratio: bool = False
     """Whether a measure is divided by another one, unit by unit."""
-    beyond: tuple[str, float] | None = None
-    """A sign and a number, of first, last, count and share."""
 
 
 @dataclass(frozen=True)
@@ -495,7 +493,7 @@ class _Claim(Reader):
                 return across.corr_over(walks[0](names), walks[1](names), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
-        whole = Together(text, over, some, how, number, walks[0], is_ratio=ratio, beyond=beyond)
+        whole = Together(text, over, some, how, number, walks[0], is_ratio=ratio)
         self.together.append(whole)
         return number
 
@@ -531,9 +529,7 @@ class _Claim(Reader):
             values = [walk(lambda c: self.terms[c.name](names)) for walk in walks]
             return _of_number(how, beyond, values)
 
-        self.together.append(
-            Together(text, over, some, how, number, walks[-1], of_means=True, beyond=beyond)
-        )
+        self.together.append(Together(text, over, some, how, number, walks[-1], of_means=True))
         return lambda names: names(Column(None, text))
 
     def _named(self, node: ast.expr) -> Column | None:

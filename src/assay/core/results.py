@@ -516,11 +516,6 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     statement: Any = None
     """The `Estimate` itself; None where it was read from a file."""
 
-    @property
-    def finding(self) -> Any:
-        """The statement, by the name that it had."""
-        return self.statement
-
     def __repr__(self) -> str:
         words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
         if self.curve is not None:

@@ -345,20 +345,20 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
         )
 
 
-def _without_shares(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An entry without the shares that a dictionary recovers, where the model guesses: there is
-    nothing to recover then, although a quotient of two small numbers comes out."""
+def _without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry without the shares that a dictionary recovers, where the model guesses."""
     if not any(NOTHING_PREDICTED in note for note in entry["notes"]):
-        return entry
-    none = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")) | {
-        "why": NOTHING_PREDICTED
+        return {**entry}
+    none = {
+        **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
+        "why": NOTHING_PREDICTED,
     }
-    measures = {k: m | none if "_recovered_" in k else m for k, m in entry["measures"].items()}
-    compared = {
-        k: {m: x for m, x in of.items() if "_recovered_" not in m} if isinstance(of, dict) else of
-        for k, of in (entry["compared"] or {}).items()
-    }
-    return {**entry, "measures": measures, "compared": compared or entry["compared"]}
+
+    def without(of: Any) -> Any:
+        kept = of.items() if isinstance(of, dict) else ()
+        return {k: v | none if "_recovered_" in k else without(v) for k, v in kept} or of
+
+    return {**entry, **{k: without(entry[k]) for k in ("measures", "compared")}}
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,6 @@ from assay.core.figures import Figure
 from assay.core.nouns import counted, plural
 from assay.core.plain import as_json
 from assay.dictionaries.measuring import measures
-from assay.evaluation.evaluating import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
 from assay.report import draw, export, pages, tables
 
@@ -133,11 +132,6 @@ def baselines(compared: JSON) -> str:
     if not shown[0]:
         return said("undefined", compared["tokens"])
     return said("baselines", compared, *shown, components(compared))
-
-
-def _guesses(notes: Iterable[str]) -> bool:
-    """Whether a note says that the model predicts no better than a guess."""
-    return any(NOTHING_PREDICTED in note for note in notes)
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -255,8 +249,6 @@ def headline(entry: JSON, with_name: bool) -> str:
     unexplained and unrecovered; nothing of the loss where the model predicts no better than a
     guess."""
     names = [name for name in HEADLINE if name in entry["measures"]]
-    if _guesses(entry["notes"]):
-        names = [name for name in names if not name.startswith("loss_")]
     measure_rows = [row(name, entry["measures"][name]) for name in names]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one

@@ -4,10 +4,10 @@
                   <id>.lock    locked by a command from its first task to its last
                   <id>.json    when it came, what it has, and whether it waits
 
-A command that is killed loses its lock, and with it all that it had. Of two, the one goes first
-whose arrival plus CPU-seconds is earlier, so that a short one overtakes a long one, but not once
-that has waited so much longer; a long one that runs lets it in between two tasks. One that is brief
-has a first slot at once, where the memory allows."""
+A command that is killed loses its lock, and with it all that it had. The one goes first whose
+arrival plus CPU-seconds is earliest: a short one overtakes a long one, between two tasks where that
+runs, unless it has waited so much longer. One that is brief has a first slot at once, where the
+memory allows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Entry:
     """What the others know of a command."""
 
     came: int
-    """When it came, in nanoseconds."""
+    """When it came, later by the CPU-seconds that it takes; in nanoseconds."""
     tasks: int = 0
     """How many of its tasks run."""
     each: int = 1
@@ -63,13 +63,6 @@ class Entry:
     waits: bool = False
     name: str = "a study"
     """What it runs, with its process."""
-    seconds: float = UNKNOWN
-    """CPU-seconds that it takes."""
-
-    @property
-    def due(self) -> float:
-        """By what commands are ordered: when it came, and how long it takes, in nanoseconds."""
-        return self.came + 1e9 * self.seconds
 
 
 class Slots:
@@ -98,9 +91,9 @@ class Slots:
     ):
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
-        self._shared, self._own = shared, own
-        name = f"{name} (process {os.getpid()})"
-        self._me = Entry(time.time_ns(), each=min(each, self._width), name=name, seconds=seconds)
+        self._shared, self._own, self._brief = shared, own, seconds < BRIEF
+        came, name = time.time_ns() + int(1e9 * seconds), f"{name} (process {os.getpid()})"
+        self._me = Entry(came, each=min(each, self._width), name=name)
         self._name = f"{self._me.came}-{os.getpid()}"
         self._spare = 0
         """Slots of tasks that ended, for its next ones."""
@@ -176,21 +169,21 @@ class Slots:
             return False
         self._next_look = time.monotonic() + AGAIN
         with suppress(OSError), self._alone():
-            return any(e.waits and e.due < self._me.due for e in self._others())
+            return any(e.waits and e.came < self._me.came for e in self._others())
         return False
 
     def _taken(self, others: list[Entry]) -> str:
         more = self._own + (0.0 if self._me.tasks else self._shared)
         running = [e for e in (self._me, *others) if e.tasks]
         free = min(e.free for e in running) if running else free_memory()
-        brief = self._me.seconds < BRIEF and not self._me.tasks
+        brief = self._brief and not self._me.tasks
         width = 2 * self._width if brief else self._width
         core = width - sum(e.tasks * e.each for e in running) >= self._me.each
         # what runs alone may try: that it has not enough memory is then its own error
         fits = not running or (
             core and more <= free_memory() and sum(e.bytes for e in running) + more <= free
         )
-        first = brief or not any(e.waits and e.due < self._me.due for e in others)
+        first = brief or not any(e.waits and e.came < self._me.came for e in others)
         if first and fits and core:
             self._note(
                 tasks=self._me.tasks + 1, bytes=self._me.bytes + more, free=free, waits=False
@@ -199,7 +192,7 @@ class Slots:
         self._next_look = time.monotonic() + AGAIN
         if not self._me.waits:
             self._note(waits=True)
-        before = [e.name for e in others if e.tasks or (e.waits and e.due < self._me.due)]
+        before = [e.name for e in others if e.tasks or (e.waits and e.came < self._me.came)]
         what = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
         return f"{WAITING} {what}; ahead of this one: {', '.join(sorted(before))} {SHARED}"
 
