@@ -1,5 +1,5 @@
-"""How levels are shown: by their names, and where none is found, as what it counts; with a change in
-every block there is no other one."""
+"""How levels are shown: by their names, and where none is found, as what that counts; with a change
+in every block there is no other one."""
 
 import pytest
 import torch

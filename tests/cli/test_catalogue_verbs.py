@@ -64,7 +64,7 @@ def ran(capsys, *words):
         (
             ("verify", "early", "--rerun"),
             "early has no committed record to compare its result with; assay verify early.py "
-            "assay run early.py has stored its runs",
+            "--record writes one",
         ),
     ],
 )

@@ -345,7 +345,7 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
         )
 
 
-def _without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
+def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry without the shares that a dictionary recovers, where the model guesses."""
     if not any(NOTHING_PREDICTED in note for note in entry["notes"]):
         return {**entry}
@@ -419,7 +419,7 @@ def _complete(
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     return {
         "name": name,
-        **_without_shares(entry),
+        **without_shares(entry),
         "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,

@@ -246,8 +246,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
 
 def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
-    unexplained and unrecovered; nothing of the loss where the model predicts no better than a
-    guess."""
+    unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
     measure_rows = [row(name, entry["measures"][name]) for name in names]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
