@@ -358,7 +358,7 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
         kept = of.items() if isinstance(of, dict) else ()
         return {k: v | none if "_recovered_" in k else without(v) for k, v in kept} or of
 
-    return {**entry, **{k: without(entry[k]) for k in ("measures", "compared")}}
+    return {**entry, **{k: without(entry[k]) for k in {"measures", "compared"} & {*entry}}}
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
