@@ -234,7 +234,7 @@ def evaluation(value: Any) -> Markup:
     compared = [e for e in entries if e.get("compared")]
     for e in compared:
         name = f"{e['name']}: " if len(entries) > 1 else ""
-        words = baselines(e["compared"], e["notes"])
+        words = baselines(e["compared"])
         parts += [Markup("<p>{}{}</p>").format(name, words)]
     lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
     parts += [table(("measure", *(e["name"] for e in entries)), lines)]

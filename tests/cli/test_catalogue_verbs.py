@@ -63,8 +63,8 @@ def ran(capsys, *words):
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (
             ("verify", "early", "--rerun"),
-            "early has no record to compare with; assay verify early.py --record writes one, once "
-            "assay run early.py has stored its runs",
+            "early has no committed record to compare its result with; assay verify early.py "
+            "--record writes one",
         ),
     ],
 )

@@ -88,15 +88,38 @@ def test_a_brief_command_does_not_wait_for_a_core_but_for_memory(monkeypatch):
     with command(width=1, own=4e9) as (first, _, _), command(width=1) as (waits, _, _):
         assert first()
         assert waits() is None
-        with command(width=1, own=8e9, brief=True) as (large, said, _):
+        with command(width=1, own=8e9, seconds=1) as (large, said, _):
             assert large() is None
             assert said[0].startswith("waiting for memory, 8.0 GB needed")
-        with command(width=1, brief=True) as (brief, said, one):
+        with command(width=1, seconds=1) as (brief, said, one):
             assert brief() and not said, "before the one that came first"
             assert brief() is None, "its second task waits as any other"
-            with command(width=1, brief=True) as (third, _, _):
+            with command(width=1, seconds=1) as (third, _, _):
                 assert third() is None, "twice as many as cores run already"
             one.ended()
+
+
+def test_of_two_that_wait_the_shorter_goes_first_unless_the_other_waited_longer(monkeypatch):
+    clock = iter([0, 1, 60 * 10**9, 300 * 10**9])
+    monkeypatch.setattr(slots.time, "time_ns", lambda: next(clock))
+    with command(width=1, seconds=9000) as (runs, _, one):
+        assert runs()
+        with (
+            command(width=1, seconds=200, name="long") as (long, _, _),
+            command(1, width=1, seconds=40, name="short") as (short, _, two),  # due at 100 s
+            command(width=1, seconds=40, name="late") as (late, said, _),  # due at 340 s
+        ):
+            assert [long(), short(), late()] == [None, None, None]
+            assert said == [waiting("a core", "a study", "long", "short")]
+            one.ended()
+            assert runs() is None, "a long command lets those in that go first"
+            assert [late(), long()] == [None, None]
+            assert short()
+            two.ended()
+            with pytest.raises(StopIteration):
+                short()
+            assert [late(), runs()] == [None, None]
+            assert long()
 
 
 def test_what_is_waited_for_is_said_as_it_is_now():

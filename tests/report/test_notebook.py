@@ -14,7 +14,7 @@ from assay.core import display as shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import estimate, judge
-from assay.evaluation.evaluating import NOTHING_PREDICTED
+from assay.evaluation.evaluating import NOTHING_PREDICTED, without_shares
 from assay.evaluation.result import Evaluation
 from assay.report import evaluations, palette
 
@@ -169,7 +169,7 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert line == f"No interval of L0, dead features: {few['why']}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
-        evaluations.headline({"measures": measured, "notes": notes}, False)
+        evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)
         for notes in ([NOTHING_PREDICTED], [])
     )
     assert "L0" in guessing and "loss recovered (zero)" in able

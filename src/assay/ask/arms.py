@@ -385,8 +385,8 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
     for control in controls.of_intervention(table, tables.direction):
-        if control.name == "layer" and has_one_block(study, whole.model):
-            _leave_out(study, f"{name}/layer", "the model has one block, and so no other layer")
+        if control.name == "layer" and has_one_block(study, whole.model, table):
+            _leave_out(study, f"{name}/layer", "the model has no block without the change")
             continue
         label = f"{name}/{control.name}"
         task = narrowed(whole, name, tables, frozen_words(text.path, label))
@@ -664,10 +664,12 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
     return True
 
 
-def has_one_block(study: ResolvedStudy, model: Model) -> bool:
-    """Whether a model is known to have one block."""
+def has_one_block(study: ResolvedStudy, model: Model, table: Intervention | None = None) -> bool:
+    """Whether a model is known to have one block, or none that an intervention leaves as it is."""
+    points = interventions.points(table) if table and study.frozen is None else ()
+    changed = [len(interventions.blocks_of(interventions.swept(table, p))) for p in points if table]
     with suppress(AssayError):
-        return read_sizes(study.shaped_as(model).config)["layers"] == 1
+        return read_sizes(study.shaped_as(model).config)["layers"] <= max([1, *changed])
     return False
 
 

@@ -36,6 +36,8 @@ from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
 
+ENDS = ("first", "last")
+"""What is taken over levels of a condition."""
 NAMED = 8
 """Of so many draws each is told; of more they are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -57,6 +59,7 @@ def lines(
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
     bearing = [*bearing, *_selected(questions, arms)]
     bearing += _unchanged(questions, askings.values(), arms)
+    bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
@@ -164,6 +167,42 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
                 f"{asking.where}: minus {base}.{column.name}, unit by unit: "
                 f"{i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
             )
+
+
+def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
+    """Tell where a condition is true at none of the levels of which the first or the last is taken,
+    for how many units, and as which level that is counted."""
+    for asking in askings:
+        parsed, main = asking.read.parsed, asking.main
+
+        def column(c: Column, main: str = main) -> xr.DataArray:
+            x = arms[c.arm or main][c.name]
+            return c.take(x, [*map(str, x.dims)])
+
+        found = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
+        units = (t for t in parsed.together if t.how in ENDS and not t.of_means)
+        found += [(t.text, t.over, t.walk(column)) for t in units]
+        for part in getattr(parsed.statistic, "parts", ()):
+            if part.how in ENDS:
+                terms = {k: walk(column) for k, walk in parsed.terms.items()}
+                means = {k: x.mean({*x.dims} - {*part.over}).values for k, x in terms.items()}
+                value = part.value({k: x[None] for k, x in means.items()})
+                found.append((part.text, part.over, xr.DataArray(value[0])))
+        for text, (dim,), x in found:
+            levels = next(arm[dim].values for arm in arms.values() if dim in arm.coords)
+            out, kept = (
+                (x < levels.min()) | (x > levels.max()),
+                [u for u in asking.units if u in x.dims],
+            )
+            never = out.all({*x.dims} - {*kept})
+            if never.any():
+                some = (
+                    f" of {int(never.sum())} of {never.size} {plural(kept[0], 2)}" if kept else ""
+                )
+                yield (
+                    f"{asking.where}: {text}: not true{some} at any {dim} from {levels[0]:g} to "
+                    f"{levels[-1]:g}, which counts as {dim} {float(x.where(out).max()):g}"
+                )
 
 
 def _too_small(judged: Judged) -> Iterator[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from assay.ask import missing
 from assay.ask.sides import sides
 from assay.ask.text import read
 from assay.core import scopes
@@ -16,6 +17,7 @@ from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
 from assay.core.nouns import plural
 from assay.core.power import FEWEST, decidable
+from assay.core.schema import BESIDE
 from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
@@ -42,6 +44,8 @@ class Registered:
     """All of them, as ranges whose end is left out: they are judged once, when every run is
     stored."""
     files: tuple[Path, ...]
+    names_seeds: bool = field(default=True, metadata=BESIDE)
+    """Whether these are the author's own, and not only the draws of the controls."""
     anchor: str = ""
     """The time stamp that was made of it."""
 
@@ -60,9 +64,9 @@ def preregister(
     Raises: ExperimentError, unless `anyway`, for a claim that no data could decide; StoreError
     where results may have been seen, or something else was frozen."""
     if not anyway and (hopeless := undecidable(experiment, preset)):
-        raise ExperimentError(
-            f"no data could decide {hopeless[0]}; set more seeds, or freeze it so with --anyway"
-        )
+        lines = missing.undecidable(experiment) if experiment.origin.endswith(STUDIES) else []
+        why = next(iter(lines), f"no data could decide {hopeless[0]}; set more seeds")
+        raise ExperimentError(f"{why}; to freeze it all the same: --anyway")
     before, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
     others = kin(lab.store, experiment.name, {experiment.name, *(e.name for e in related)})
     registration = registered.freeze(
@@ -82,6 +86,7 @@ def preregister(
         claims=tuple(c.text for c in statements if isinstance(c, Claim)),
         estimates=tuple(s.text for s in statements if isinstance(s, Estimate)),
         seeds=registration.content["seeds"],
+        names_seeds=not experiment.draws or bool(read(Path(experiment.origin)).study.seeds),
         files=tuple(p for p in places if p is not None and p.exists()),
     )
 

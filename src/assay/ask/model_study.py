@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from assay.ask import arms, checks, inputs
 from assay.ask.measure import (
     controls,
     damage,
+    dictionaries,
     measuring,
     models,
     probe_tasks,
@@ -46,6 +48,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
+from assay.lab.plan.plan import ROOT
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder
 
@@ -222,7 +225,15 @@ class ModelStudy(ResolvedStudy):
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
-        return self.by_label[arm].task.range_of(measure)
+        task = self.by_label[arm].task
+        low, high = task.range_of(measure)
+        read = next((r for r in getattr(task, "reads", ()) if r.name == measure), None)
+        if low is None and read and read.feature and not getattr(task, "is_difference", False):
+            name = read.feature[0]
+            opened = partial(dictionaries.opened, name, self.folder, ROOT.get())
+            with suppress(AssayError):  # the dictionary is not at hand
+                low = self.once(("least", name), lambda: opened().least)
+        return low, high
 
     def is_of_first(self, part: Part) -> bool:
         """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
@@ -15,8 +17,10 @@ from assay.ask.part import at_levels
 from assay.ask.text import Study, read
 from assay.ask.wording import Condition, condition
 from assay.core.claims import Claim, Estimate
+from assay.core.columns import LOCATING
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
+from assay.lab.judge.result import Result
 from assay.lab.store.origin import STUDIES
 
 PROMPTS = 3
@@ -38,6 +42,11 @@ class Shown:
     units: Mapping[str, str] = field(default_factory=dict)
     """The units of these numbers, where they are known."""
     study: Study = field(default_factory=Study)
+
+    def with_unit(self, s: Any) -> Any:
+        """A statement with the unit of its number, where its author gives none."""
+        named = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
+        return msgspec.structs.replace(s, unit=named)
 
     def scope(self, words: str, sentence: str) -> str:
         """Say the scope of a statement in words that a reader understands."""
@@ -64,6 +73,14 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
     )
 
 
+def in_units(result: Result, experiment: Experiment) -> Result:
+    """The result of a study with the units of its numbers, as its page has them."""
+    if (study := describe(experiment, result.arms)) is None:
+        return result
+    judged = tuple(study.with_unit(j) for j in result.judged)
+    return replace(result, judged=judged, findings=tuple(map(study.with_unit, result.findings)))
+
+
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
     """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
     where that is a number alone, or not known."""
@@ -73,7 +90,8 @@ def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
         (arms.get(c.arm or main, {}), c.name) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
-    if units == {"1"} or len(units) > 1 or not _scales(stated):
+    located = any(c.how in LOCATING for c in stated.columns)
+    if units == {"1"} or len(units) > 1 or located or not _scales(stated):
         return ""
     return "logits" if (unit := units.pop()) == "logit" else unit
 

@@ -275,11 +275,15 @@ def told_apart(*numbers: float) -> list[str]:
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows as lines of columns, the last of which is broken where a line would be longer
-    than a terminal is wide."""
+    than a terminal is wide, and stands on lines of its own where there is hardly room for it."""
     *columns, _ = zip(*table, strict=True)
     widths = [max(map(len, column)) for column in columns]
-    start = sum(widths) + len(GAP) * len(widths)
-    lines = []
+    start, lines = sum(widths) + len(GAP) * len(widths), list[str]()
+    if start + LEAST > WIDTH:
+        for *cells, words in table:
+            lines.append(GAP.join(map(str.ljust, cells, widths)).rstrip())
+            lines += [2 * GAP + line for line in wrap(words, WIDTH - 2 * len(GAP))]
+        return lines
     for *cells, words in table:
         first = GAP.join([*map(str.ljust, cells, widths), ""])
         broken = wrap(words, max(WIDTH - start, LEAST), break_long_words=False) or [""]

@@ -127,6 +127,12 @@ class OfMeans:
         return np.asarray(self.outer({**m, **known}.__getitem__))
 
     @property
+    def level_of(self) -> str:
+        """The dimension of which it is a level, as `argmax` by itself gives one; "" otherwise."""
+        alone = len(self.parts) == 1 and not self.plain and self.parts[0].how == "argmax"
+        return self.parts[0].over[0] if alone and self.outer(lambda name: 0.375) == 0.375 else ""
+
+    @property
     def words(self) -> str:
         """How its interval is made, in words."""
         ways = {part.how for part in self.parts}

@@ -409,6 +409,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         statement=statement,
         n=dict(zip(statement.units, i.n, strict=True)),
         dropped=len(bad),
+        level_of=getattr(statement.statistic, "level_of", ""),
         scope=describe_scope(statement.units, i, arm_reader, scope),
         **found,
     )

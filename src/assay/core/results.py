@@ -113,7 +113,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """
 
     BESIDE: ClassVar[tuple[str, ...]] = ("lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "rows")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "rows")
 
     text: str = ""
     """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
@@ -175,6 +175,8 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """Which prompt each point is of; the points are then in the order of the rows."""
     contrast: Contrast | None = None
     """Of a control: how far the method lies from it."""
+    level_of: str = ""
+    """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
 
@@ -221,7 +223,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("contrast", "edition", "rows", "sides", "together", "unless", "violations"),
+        *("contrast", "edition", "level_of", "rows", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -484,6 +486,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     verdict."""
 
     BESIDE: ClassVar[tuple[str, ...]] = ("statement",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("level_of",)
 
     text: str
     kind: Literal["finding"] = "finding"
@@ -506,15 +509,12 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     points: Numbers = ()
     """The statistic of every level of the first factor by itself; of a curve none."""
     curve: Curve | None = None
+    level_of: str = ""
+    """As of a verdict."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before, such as rows averaged."""
     statement: Any = None
     """The `Estimate` itself; None where it was read from a file."""
-
-    @property
-    def finding(self) -> Any:
-        """The statement, by the name that it had."""
-        return self.statement
 
     def __repr__(self) -> str:
         words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from assay.core.arrays import as_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.nonlinearity import from_json, projections
+from assay.dictionaries.nonlinearity import Identity, from_json, projections
 from assay.dictionaries.rows import divide, multiply, per_token
 from assay.dictionaries.tensors import DictionaryTensors
 
@@ -76,6 +76,12 @@ class Dictionary(DictionaryTensors):
             f"<Dictionary of {self.width} features over {shape}, "
             f"{type(self.nonlinearity).__name__}{place}{runs}>"
         )
+
+    @property
+    def least(self) -> float | None:
+        """The least number that a feature can be; None where features have either sign."""
+        signed = getattr(self.nonlinearity, "signed", isinstance(self.nonlinearity, Identity))
+        return None if signed else 0.0
 
     @property
     def normalised(self) -> Self:

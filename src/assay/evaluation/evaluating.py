@@ -345,6 +345,22 @@ def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[s
         )
 
 
+def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry without the shares that a dictionary recovers, where the model guesses."""
+    if not any(NOTHING_PREDICTED in note for note in entry["notes"]):
+        return {**entry}
+    none = {
+        **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
+        "why": NOTHING_PREDICTED,
+    }
+
+    def without(of: Any) -> Any:
+        kept = of.items() if isinstance(of, dict) else ()
+        return {k: v | none if "_recovered_" in k else without(v) for k, v in kept} or of
+
+    return {**entry, **{k: without(entry[k]) for k in {"measures", "compared"} & {*entry}}}
+
+
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
@@ -403,7 +419,7 @@ def _complete(
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     return {
         "name": name,
-        **entry,
+        **without_shares(entry),
         "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,

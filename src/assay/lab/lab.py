@@ -24,7 +24,7 @@ from assay.lab.store import journal
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
-from assay.lab.work.slots import BRIEF, Slots
+from assay.lab.work.slots import UNKNOWN, Slots
 from assay.lab.work.work import Work, take, work
 
 PresetChoice = str | Preset
@@ -134,9 +134,9 @@ class Lab:
         shared = experiment.shared.size() if experiment.shared is not None else 0.0
         took = [float(run.provenance.get("peak_rss", 0)) for run in first.stored]
         own = max(OWN, max(took, default=0.0) - shared)
-        brief = first.cpu_seconds is not None and first.cpu_seconds < BRIEF
+        seconds = UNKNOWN if first.cpu_seconds is None else first.cpu_seconds
         each = getattr(executor, "threads", 1)
-        return Slots(each, shared, own, name=experiment.name, brief=brief)
+        return Slots(each, shared, own, name=experiment.name, seconds=seconds)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
         """Return what also notes, once runs are stored, that they are measured: whoever interrupts

@@ -261,8 +261,9 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
                 f"assay verify {os.path.relpath(frozen)}"
             )
         raise ExperimentError(
-            f"{records.name_of(experiment, preset.name)} has no record to compare with; assay "
-            f"verify {typed} --record writes one, once assay run {typed} has stored its runs"
+            f"{records.name_of(experiment, preset.name)} has no committed record to compare its "
+            f"result with; assay verify {typed} --record writes one from the stored runs, to be "
+            "committed with its file"
         )
     recorded_preset = str(stored_record.get("preset", preset.name)).partition("-")[
         0

@@ -18,7 +18,6 @@ from assay.core.figures import Figure
 from assay.core.nouns import counted, plural
 from assay.core.plain import as_json
 from assay.dictionaries.measuring import measures
-from assay.evaluation.evaluating import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
 from assay.report import draw, export, pages, tables
 
@@ -120,10 +119,9 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
+def baselines(compared: JSON) -> str:
     """Whether a dictionary is any good: what it explains of the variance and recovers of the loss,
-    and what its baselines do on the same tokens, in sentences; nothing of the loss where a note
-    says that the model predicts nothing."""
+    and what its baselines do on the same tokens, in sentences."""
     names = [name for name in BASELINES if name in compared]
 
     def shares(measure: str) -> dict[str, float]:
@@ -133,12 +131,7 @@ def baselines(compared: JSON, notes: Iterable[str] = ()) -> str:
     shown = shares("explained_variance"), shares("loss_recovered_mean")
     if not shown[0]:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared), _guesses(notes))
-
-
-def _guesses(notes: Iterable[str]) -> bool:
-    """Whether a note says that the model predicts no better than a guess."""
-    return any(NOTHING_PREDICTED in note for note in notes)
+    return said("baselines", compared, *shown, components(compared))
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -253,11 +246,8 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
 
 def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
-    unexplained and unrecovered; nothing of the loss where the model predicts no better than a
-    guess."""
+    unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
-    if _guesses(entry["notes"]):
-        names = [name for name in names if not name.startswith("loss_")]
     measure_rows = [row(name, entry["measures"][name]) for name in names]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one

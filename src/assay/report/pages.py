@@ -166,7 +166,7 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
-    told = statements.notes_in_order(data)
+    told = statements.notes_in_order(data.notes, len(data.verdicts))
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
         for arm, note in (notes or {}).items()
@@ -246,8 +246,7 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
     """A study's result with the units of its numbers, and scopes in its own words."""
 
     def restated(s: Any) -> Any:
-        unit = s.unit if s.unit not in ("", "1") else study.units.get(s.text, s.unit)
-        return structs.replace(s, unit=unit, scope=study.scope(s.scope, s.text))
+        return structs.replace(study.with_unit(s), scope=study.scope(s.scope, s.text))
 
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))

@@ -45,7 +45,10 @@ def of_group(entries: Iterable[E], group: str) -> list[E]:
         return entries
     if group not in members:
         names = [*members, ALL, *(e.name for e in entries)]
-        raise AssayError(f"no group or experiment is called {group!r}; {nearest(group, names)}")
+        hint = nearest(group, names)
+        if hint.startswith("known: "):
+            hint = f"the groups are {', '.join([*members, ALL])}; assay list shows every name"
+        raise AssayError(f"no group or experiment is called {group!r}; {hint}")
     return members[group]
 
 

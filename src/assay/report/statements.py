@@ -231,16 +231,17 @@ DESCRIBED = re.compile(
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     """Say what a reader of a result has to know: what changed after a look, and its notes; those
     that list every unit only where all are wanted."""
-    some = (f"note: {x}" for x in notes_in_order(data) if all_of_them or not LISTED.match(x))
+    notes = notes_in_order(data.notes, len(data.verdicts))
+    some = (f"note: {x}" for x in notes if all_of_them or not LISTED.match(x))
     return [*changes_in_words(data.changed), *some]
 
 
-def notes_in_order(data: ResultData) -> list[str]:
-    """Give each note of a result once, with the claims that it concerns; those that only describe
+def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
+    """Give each note once, with those of so many claims that it concerns; notes that only describe
     what was measured come last."""
-    every = range(1, len(data.verdicts) + 1)
+    every = range(1, claims + 1)
     concerned: dict[str, set[int]] = {}
-    for note in data.notes:
+    for note in notes:
         found = OF_CLAIMS.match(note)
         numbers = map(int, found[1].split(", ")) if found else every
         concerned.setdefault(note[found.end() if found else 0 :], set()).update(numbers)

@@ -96,7 +96,8 @@ class Control:
     """Of a control that fails though its interval reaches into the range to hold: the level of the
     narrower one by which it does, "80 %"."""
     explains: str = ""
-    """Of a near control that satisfies the claim: what it would explain."""
+    """Of a near control that satisfies the claim: what it would explain; of a control with the
+    claim's own numbers, that it has them."""
 
     @property
     def met(self) -> bool | None:
@@ -320,9 +321,13 @@ def estimate(
 def estimate_of(
     numbers: Verdict | Other | Estimated, claim: Judged | None = None
 ) -> tuple[str, str]:
-    """Estimate and interval of an arm as text; of an arm that satisfies a claim as well, by the
-    ranges of that claim."""
+    """Estimate and interval of an arm as text, of a level by its name; of an arm that satisfies a
+    claim as well, by the ranges of that claim."""
     about = claim or numbers
+    if not isinstance(about, Other) and about.level_of and math.isfinite(numbers.estimate):
+        name, alone = about.level_of, numbers.low == numbers.high == numbers.estimate
+        level = f"{name} {numbers.estimate:g}"
+        return level, f"[no other {name}]" if alone else f"[{numbers.low:g}, {numbers.high:g}]"
     thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
     return estimate(numbers.estimate, *limits(numbers, claim), thresholds)
 
@@ -471,6 +476,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
     if claim and role == "near" and v.outcome == "holds":
         words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
+    if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
+        same = "its number is the claim's own in every unit, so both probably do the same thing"
+        words = "; ".join(filter(None, (words, same)))
     return Control(arm, v.outcome, *estimate_of(v), role, off, level, words)
 
 

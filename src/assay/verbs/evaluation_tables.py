@@ -54,7 +54,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     for title, names in evaluations.grouped(entry["measures"]).items():
         rows.append(((title, ""), "", "", ""))
         for r in (evaluations.row(name, entry["measures"][name]) for name in names):
-            last = r.why if r.estimate == "not estimated" else r.unit
+            last = "" if r.estimate == "not estimated" else r.unit
             rows.append((f"  {r.label}", r.estimate, r.interval, last))
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
@@ -100,13 +100,13 @@ def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
 
 def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Say of each dictionary what it is compared with; of one also as a table."""
-    compared = [(e["name"], e["compared"], e["notes"]) for e in entries if e["compared"]]
-    for name, numbers, notes in compared:
+    compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
+    for name, numbers in compared:
         if len(entries) == 1:
             rows = evaluations.baseline_rows(numbers)
             yield Table(evaluations.baseline_heads(numbers), rows)
             yield ""
-        text = evaluations.baselines(numbers, notes)
+        text = evaluations.baselines(numbers)
         yield text if len(entries) == 1 else f"{name}: {text}"
     if compared:
         yield ""

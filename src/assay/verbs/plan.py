@@ -14,6 +14,7 @@ from assay.lab.catalogue import entry
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
 from assay.report.amounts import amount, lasting
+from assay.report.statements import notes_in_order
 from assay.verbs.forecasts import counted, outlined
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import AnswerPart, Table, written
@@ -81,6 +82,7 @@ def words(
     return written(
         "plan",
         p=planned,
+        notes=notes_in_order(planned.notes, len(planned.claims)),
         undecided=undecided,
         arms=arms(planned.arms),
         claims=[(c, counted(c), outlined(c)) for c in planned.claims],

@@ -4,8 +4,10 @@
                   <id>.lock    locked by a command from its first task to its last
                   <id>.json    when it came, what it has, and whether it waits
 
-A command that is killed loses its lock, and with it all that it had. Of those that wait, the one
-that came first goes first; one that is brief has a first slot at once, where the memory allows."""
+A command that is killed loses its lock, and with it all that it had. The one goes first whose
+arrival plus CPU-seconds is earliest: a short one overtakes a long one, between two tasks where that
+runs, unless it has waited so much longer. One that is brief has a first slot at once, where the
+memory allows."""
 
 from __future__ import annotations
 
@@ -31,9 +33,12 @@ WAITING = "waiting for"
 """How the line begins that says so."""
 BRIEF = 30.0
 """CPU-seconds below which a command is brief."""
+UNKNOWN = 600.0
+"""CPU-seconds for which a command is taken of which they are not known."""
 SHARED = (
-    "(studies share this machine's cores and memory; a study of less than "
-    f"{BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops this one)"
+    "(studies share this machine's cores and memory; short ones go first, unless another has "
+    f"waited long; one of less than {BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops "
+    "this one)"
 )
 """How it ends."""
 AGAIN = 0.5
@@ -46,7 +51,7 @@ class Entry:
     """What the others know of a command."""
 
     came: int
-    """When it came, in nanoseconds."""
+    """When it came, later by the CPU-seconds that it takes; in nanoseconds."""
     tasks: int = 0
     """How many of its tasks run."""
     each: int = 1
@@ -70,8 +75,8 @@ class Slots:
         folder: of the locks; None: in the cache.
         width: cores of the machine; None: those that this process may use.
         name: what it runs, for those that wait for it.
-        brief: whether it is soon over, so that its first task need not wait for a core; at most
-            twice as many run as there are cores.
+        seconds: CPU-seconds that it takes. One that is soon over need not wait for a core with its
+            first task; at most twice as many run as there are cores.
     """
 
     def __init__(
@@ -82,15 +87,13 @@ class Slots:
         folder: Path | None = None,
         width: int | None = None,
         name: str = Entry.name,
-        *,
-        brief: bool = False,
+        seconds: float = UNKNOWN,
     ):
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
-        self._shared, self._own, self._brief = shared, own, brief
-        self._me = Entry(
-            time.time_ns(), each=min(each, self._width), name=f"{name} (process {os.getpid()})"
-        )
+        self._shared, self._own, self._brief = shared, own, seconds < BRIEF
+        came, name = time.time_ns() + int(1e9 * seconds), f"{name} (process {os.getpid()})"
+        self._me = Entry(came, each=min(each, self._width), name=name)
         self._name = f"{self._me.came}-{os.getpid()}"
         self._spare = 0
         """Slots of tasks that ended, for its next ones."""
@@ -148,9 +151,10 @@ class Slots:
     def _take(self) -> str:
         """Take a slot; why there is none, or nothing. Where no file can be written, or locks do
         not work, there always is."""
-        if self._spare:
+        if self._spare and not self._lets_in():
             self._spare -= 1
             return ""
+        self._give_spare()
         if time.monotonic() < self._next_look:
             return WAITING
         try:
@@ -158,6 +162,15 @@ class Slots:
                 return self._taken(self._others())
         except OSError:
             return ""
+
+    def _lets_in(self) -> bool:
+        """Whether a slot whose task ended is for another command that waits, as that goes first."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + AGAIN
+        with suppress(OSError), self._alone():
+            return any(e.waits and e.came < self._me.came for e in self._others())
+        return False
 
     def _taken(self, others: list[Entry]) -> str:
         more = self._own + (0.0 if self._me.tasks else self._shared)
