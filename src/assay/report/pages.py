@@ -219,7 +219,7 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
         "findings": ("Estimates", numbers),
         "about": ("About", sections["about"]),
         "features": ("Features", sections["features"]),
-        "scope": ("Scope", True),
+        "scope": ("Method", True),
     }
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
 
