@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 import sample
+from markupsafe import escape
 from msgspec import structs
 
 from assay.core.experiment import Header
@@ -262,6 +263,11 @@ def test_a_page_without_verdicts_says_nothing_of_their_scope():
     assert about not in pages.page(structs.replace(data, verdicts=(), exact=()))
 
 
+def test_scopes_stand_with_the_answers_and_nowhere_else(page):
+    answers = page[page.index('id="intervals"') : page.index('id="figures"')]
+    assert page.count("about this scope only") == answers.count("about this scope only") == 1
+
+
 def test_a_note_has_true_minus_signs_and_a_threshold_says_where_it_comes_from(page):
     data = structs.replace(sample.result(), notes=("at token -1 the loss is >= -0.5",))
     assert "at token −1 the loss is ≥ −0.5" in pages.page(data).lower()
@@ -303,6 +309,13 @@ def test_the_index_links_every_page():
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
     assert "No result yet" in pages.index([])
+
+
+def test_the_index_gives_the_first_number_of_a_result_without_claims():
+    data = structs.replace(sample.result(), verdicts=(), exact=())
+    html = pages.index([{"data": data, "href": "a.html", "title": "How much?"}])
+    first = data.findings[0]
+    assert f"<p>{escape(first.text)}: " in html and "<thead>" not in html
 
 
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():

@@ -232,7 +232,6 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         .render(
             data=data,
             figures=pages.render_figures(figures),
-            without_interval=without_interval(entries),
             body=body,
             setting=setting(data),
             headline=headlines,

@@ -180,7 +180,7 @@ def page(
         .get_template("page.html")
         .render(
             data=data,
-            lead=_lead(findings[0]) if findings and not claims else "",
+            lead=_lead(data),
             header=header,
             text=text,
             looks=looks,
@@ -219,7 +219,7 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
         "findings": ("Estimates", numbers),
         "about": ("About", sections["about"]),
         "features": ("Features", sections["features"]),
-        "scope": ("Scope", True),
+        "scope": ("Method", True),
     }
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
 
@@ -253,9 +253,12 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
     return structs.replace(data, verdicts=judged, findings=estimated)
 
 
-def _lead(e: Estimated) -> str:
+def _lead(data: ResultData) -> str:
     """Say the first number of a result that has no claims: of a scan the one farthest from 0, of a
-    curve where it crosses."""
+    curve where it crosses; nothing of a result that has claims or no estimate."""
+    if data.verdicts or not data.findings:
+        return ""
+    e = data.findings[0]
     lines = tables.curve_lines(e)
     if e.curve is None:
         return f"{e.text}: {' '.join(tables.estimate_of(e))}"
@@ -368,6 +371,7 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         "rows": tables.rows(data, turned)[: len(stated)],
         "tally": tally(data),
         "cost": statements.cost(data),
+        "lead": _lead(data),
     }
 
 
