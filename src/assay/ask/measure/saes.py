@@ -178,6 +178,19 @@ def check(table: Train, folder: ModelFolder) -> None:
         raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
 
 
+def remarks(table: Train) -> list[str]:
+    """What to know of a dictionary before it is trained."""
+    if not table.models or table.dictionary not in ("relu", "gated"):
+        return []
+    what = (
+        "an L1 penalty shortens the decoder rows of a latent's weaker model, so some latents look"
+    )
+    return [
+        f"{table.name}: {what} like one model's alone although both have them (Minder et al. "
+        '2025); dictionary = "batchtopk" has no such penalty'
+    ]
+
+
 def blank(table: Train, folder: ModelFolder) -> Dictionary:
     """A dictionary of the shape that will be trained, of zeros that take no memory."""
     widths = [folder.width(site) for site in sites_of(table)]
