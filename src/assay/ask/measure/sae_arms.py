@@ -162,7 +162,8 @@ def axes(task: SaeTask) -> dict[str, Axes]:
     measured: dict[str, Axes] = {term: {task.unit: known} for term in SUMS}
     if models := task.table.models:
         measured |= {term: {task.unit: known, MODEL: models} for term in FVU_OF.terms}
-        measured |= {name: {LATENT: range(task.table.d_sae or 0)} for name in NORMS}
+        latents = range(task.table.d_sae or 0)
+        measured |= {name: {LATENT: latents} for name in NORMS if task.control != MEAN}
     return measured | ({DEAD.name: {}} if task.drawn else {})
 
 
@@ -215,6 +216,7 @@ def measure(
         names = acts.names
         if task.table.models:
             by_unit |= _sums_of_models(dictionary, acts)
+        if task.table.models and task.control != MEAN:
             norms.append(_of_norms(dictionary, acts, firings))
         sums.append(by_unit)
         dead.append(float(DEAD.of(firings, float(by_unit["tokens"].sum()))))
@@ -228,12 +230,13 @@ def measure(
     }
     coords: dict[str, list[Any]] = {task.unit: list(names)}
     if task.table.models:
-        coords |= {MODEL: [*task.table.models], LATENT: [*range(dictionary.width)]}
+        coords |= {MODEL: [*task.table.models]}
         for term in FVU_OF.terms:
             values = np.stack([s[term] for s in sums])[index]
             measured[term] = (f"{dims} {MODEL}", values, SUMS[term.removesuffix("_of")])
-        for name in NORMS:
-            measured[name] = (f"run {LATENT}", np.stack([n[name] for n in norms])[index], "1")
+    for name in NORMS if norms else ():
+        coords |= {LATENT: [*range(dictionary.width)]}
+        measured[name] = (f"run {LATENT}", np.stack([n[name] for n in norms])[index], "1")
     if task.drawn:
         measured[DEAD.name] = ("run", np.array(dead)[index], "1")
     return measured, coords
