@@ -43,6 +43,7 @@ from assay.controls.table import (
     DAMAGE,
     ELSEWHERE,
     FROZEN,
+    ITSELF,
     OTHER_TEXT,
     PLACES,
     POSITION,
@@ -191,14 +192,20 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
     if table.text:
         corpus = corpora.load(table.text)
         documents = tuple(corpus.documents[k].path for k in corpus.part("test"))
-    task = SaeTask(model, table, study.prompts.get(table.prompts), documents=documents)
+    other = study.other_of(table)
+    source = study.prompts.get(table.prompts)
+    task = SaeTask(model, table, source, documents=documents, other=other)
     if not task.levels:
         what = "the test part of its text is empty; give a text of more files"
         raise DataError(f"{table.name!r} cannot be measured: {what}")
     parts = [Part(table.name, task)]
-    known = [c for c in sae_arms.CONTROLS if not (c is FROZEN and table.frozen)]
+    known = [c for c in sae_arms.controls_of(task) if not (c is FROZEN and table.frozen)]
+    if other and models.same_shape(*(study.folder_of(m.name) for m in task.models)):
+        known.append(CHANGED)
     for control in chosen(table.name, known, table.controls):
         changed = dataclasses.replace(task, control=control.name)
+        if control is ITSELF:
+            changed = dataclasses.replace(changed, other=model)
         parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
     if not study.parts:
         parts.insert(0, Part("main", dataclasses.replace(task, control=sae_arms.MEAN)))
@@ -207,9 +214,9 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
 
 def _shorten(study: ResolvedStudy, table: Train) -> None:
     """Take windows no longer than the model reads, where nobody says how long they are."""
-    model = study.read_by(table)
+    both = (study.read_by(table), study.other_of(table))
     with suppress(AssayError):
-        most = study.shaped_as(model).most_tokens
+        most = min(study.shaped_as(model).most_tokens for model in both if model)
         context = min(most, table.context or most)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 

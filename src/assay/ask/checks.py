@@ -141,7 +141,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
     if isinstance(task, SaeTask):
         with text.located("train", text.index("train", task.table.name), "site", who=who):
             saes.check(task.table, folder)
-        return []
+        return saes.remarks(task.table)
     if isinstance(task, Task) and not task.model.like:
         with text.located("model", 0, who=who):
             models.check_weights(task.model, folder)

@@ -15,7 +15,7 @@ import numpy as np
 from assay.ask.measure import interventions, models, probe_tasks, prompts, reads
 from assay.ask.measure.controls import compares_texts
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
-from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.sae_arms import NORMS, SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part
@@ -27,10 +27,15 @@ from assay.controls.table import (
     BAG,
     BLOCKED_HEADS,
     BLOCKED_LAYERS,
+    CHANGED,
+    DIRECTIONS,
     ELSEWHERE,
     EMBEDDING,
     FEATURE,
+    FROZEN,
     HEADS,
+    ITSELF,
+    OTHER_UNTRAINED,
     PLACES,
     RANDOM,
     TOKEN,
@@ -124,6 +129,8 @@ def bearing(
     if part and isinstance(part.task, Task) and asked.frozen is None:
         idle = repeated(asked, part, read)
         near = [p for p in near if p.control not in idle]
+    if part and isinstance(part.task, SaeTask) and part.task.other:
+        return tuple(p for p in near if p.control in _of_crosscoder(read))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
         return (*near,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
@@ -137,6 +144,19 @@ def bearing(
     probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
     # a control of the change, or of the probe
     return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
+
+
+def _of_crosscoder(read: Condition) -> tuple[Control, ...]:
+    """The controls of a claim about a crosscoder of two models. Of one about relative decoder norms
+    that is true of two equal models: one of which is untrained; else two that differ by nothing, or
+    by any change as large. Of any other claim what reconstructs as well."""
+
+    if not {c.name for c in read.columns} & {*NORMS}:
+        return (DIRECTIONS, FROZEN, OTHER_UNTRAINED)
+    walk, equal = read.parsed.terms.get("value"), {"relative_norm": 0.5, "shared": 1.0}
+    number = walk and worked_out(walk, lambda c: equal.get(c.name, 0.0))
+    alike = number is not None and read.parsed.low < number < read.parsed.high
+    return (OTHER_UNTRAINED,) if alike else (ITSELF, CHANGED)
 
 
 def _compares_texts(part: Part, read: Condition) -> list[Read]:

@@ -24,7 +24,7 @@ from assay.ask.part import AskedSpec
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model, Train
 from assay.ask.text import Study
-from assay.controls.table import FROZEN, NOT_TRAINED
+from assay.controls.table import CHANGED, FROZEN, ITSELF, NOT_TRAINED
 from assay.core.bench import Bench
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
@@ -43,7 +43,11 @@ def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
         return dataclasses.replace(task, table=table, model=model, change=changed)
     model = _opened_from(study, bench, task.model)
     if isinstance(task, SaeTask):
-        return dataclasses.replace(task, model=model)
+        if not task.other:
+            return dataclasses.replace(task, model=model)
+        other = _opened_from(study, bench, task.other)
+        both = [_with_weights(study, bench, m) for m in (model, other)]
+        return dataclasses.replace(task, model=both[0], other=both[1])
     less, start = (_opened_from(study, bench, m) if m else None for m in (task.less, task.start))
     about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
     files = _files(study, bench, about, smoke)
@@ -69,6 +73,7 @@ def learning(
     model: str,
     seed: int,
     *,
+    other: str = "",
     control: str = "",
     smoke: bool = False,
 ) -> Learning:
@@ -78,21 +83,44 @@ def learning(
         name: of the dictionary.
         model: the folder or the name of the model that it reads.
         seed: of the training.
+        other: the folder of the second model that a crosscoder of two reads.
         control: a near control's name.
         smoke: whether it only shows that everything runs.
     """
     table = study.saes[name]
-    reader = study.read_by(table)
+    reader, second = study.read_by(table), study.other_of(table)
+    second = reader if second and control == ITSELF.name else second
     return Learning(
         saes.smaller(table) if smoke else table,
         model,
-        _hash_of_model(study, reader.name),
+        _hash_with_weights(study, reader),
         study.prompts.get(table.prompts),
         seed,
         untrained=control == NOT_TRAINED.name,
         frozen="decoder" if control == FROZEN.name else saes.frozen(table),
         bos=reader.bos,
+        other=other,
+        other_digest=_hash_with_weights(study, second) if second else "",
+        shuffled=control == CHANGED.name,
     )
+
+
+def _hash_with_weights(study: ResolvedStudy, model: Model) -> str:
+    """What identifies a model with the change of its weights."""
+    changed = models.reweighted_in_words(model)
+    return " ".join(filter(None, [_hash_of_model(study, model.name), changed]))
+
+
+def _with_weights(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
+    """A model whose weights are changed, by the folder to which it is written."""
+    if not model.weights:
+        return model
+    name = models.located(study.folder, model.name)
+    how = models.reweighted_in_words(model)
+    make = partial(models.as_it_is, name, "cpu", model)
+    spec = models.RewrittenSpec(seed=0, model=fingerprint(name), how=how)
+    written = models.rewritten(make, spec, bench)
+    return msgspec.structs.replace(model, name=written, weights=None)
 
 
 def dictionary_hash(study: ResolvedStudy, name: str) -> str:

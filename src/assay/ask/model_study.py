@@ -31,7 +31,6 @@ from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Measured
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import Task
 from assay.ask.part import AskedSpec, Part, ReadingsSpec
 from assay.ask.resolved import ResolvedStudy
@@ -175,13 +174,10 @@ class ModelStudy(ResolvedStudy):
                 smoke = runs.shared.smoke
                 task = inputs.ready(self, bench, part.task, smoke=smoke)
                 if isinstance(task, SaeTask):
-                    place = models.located(self.folder, task.model.name)
-
-                    def learning(seed: int) -> Learning:
-                        return inputs.learning(
-                            self, task.table.name, place, seed, control=task.control, smoke=smoke
-                        )
-
+                    place, *others = (models.located(self.folder, m.name) for m in task.models)
+                    about = partial(inputs.learning, self, task.table.name, place)
+                    other, how = "".join(others), task.control
+                    learning = partial(about, other=other, control=how, smoke=smoke)
                     tell = partial(bench.report, unit="dictionaries")
                     _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
                     return
@@ -356,6 +352,6 @@ def cost(asked: ModelStudy, runs: Runs[Any]) -> Cost:
         table = asked.saes[name]
         model = asked.read_by(table)
         if "trained" in about and model.name in names and (size := _size(asked, model.name)):
-            sites = len(saes.sites_of(table))
+            sites = len(table.models or saes.sites_of(table))
             total += 2 * size["d"] * sites * (table.tokens or 0)
     return Cost(bytes=total)

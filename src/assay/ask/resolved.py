@@ -185,20 +185,43 @@ class ResolvedStudy:
         )
 
     def read_by(self, table: Train) -> Model:
-        """The model whose activations a dictionary reads. Raises: ExperimentError."""
-        by_name = _by_name(self.models)
-        model = by_name.get(table.of) if table.of else self.models[0]
+        """The model whose activations a dictionary reads, or the first of two. Raises:
+        ExperimentError."""
+        return self._reader(table, table.models[0] if table.models else table.of)
+
+    def other_of(self, table: Train) -> Model | None:
+        """The second model of a crosscoder of two. Raises: ExperimentError for one that does not
+        go with the first."""
+        if not table.models:
+            return None
+        first, second = self.read_by(table), self._reader(table, table.models[1])
+        names = [self.folder_of(m.name) for m in (first, second)]
+        what = "" if first != second else f"{table.name!r} reads a model twice; name two"
+        if not models.same_tokens(*names) or first.bos != second.bos:
+            what = (
+                "a crosscoder reads two models on the same tokens, and "
+                f"{' and '.join(table.models)} cut texts into different tokens; name models with "
+                "the same tokenizer"
+            )
+        if what:
+            raise self.text.error(("train", self.text.index("train", table.name), "models"), what)
+        return second
+
+    def _reader(self, table: Train, name: str) -> Model:
+        by_name = {**_by_name(self.models), "main": self.models[0]}
+        model = by_name.get(name) if name else self.models[0]
+        field = "models" if table.models else "of"
         what = ""
         if model is not None and model.dtype not in ("", "float32"):
             what = (
                 f"a dictionary learns from activations in float32, and its model is {model.dtype}"
             )
-        elif model is not None and model.weights:
-            what = f"a dictionary learns from models as they are, and {table.of} has other weights"
+        elif model is not None and model.weights and (model.sweep or not table.models):
+            what = f"a dictionary learns from models as they are, and {name} has other weights"
         elif model is None or not model.name:
-            what = _no_model_of(table.of, by_name)
+            what = _no_model_of(name, by_name)
         if model is None or what:
-            raise self.text.error(("train", self.text.index("train", table.name), "of"), what)
+            raise self.text.error(("train", self.text.index("train", table.name), field), what)
         return model
 
 

@@ -21,7 +21,7 @@ from assay.ask import comparing, wording
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.probe_tasks import POOLED, ProbeTask
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.sae_arms import LATENT, SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Prompts
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
@@ -250,6 +250,8 @@ def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
         if not s.entry.units and known and all(k and k.axes.get(n) == {} for k, n in known):
             return ("seed",)  # one number of a whole run, as the share of dead latents
         arms = (s.main, *s.read.parsed.arms)
+        if not s.entry.units and known and all(k and LATENT in k.axes.get(n, ()) for k, n in known):
+            return (*comparing.units(study.asked, arms)[:-1], LATENT)
         units = s.entry.units or comparing.units(study.asked, arms)
         gone = [u for u in units if all(u in c.named for c in s.read.columns)]
         if gone and (s.entry.units or len(gone) == len(units)):

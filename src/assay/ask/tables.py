@@ -667,6 +667,9 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     site: str | tuple[str, ...] = ""
     """Where a dictionary reads, such as blocks.15.hook_resid_post; several make it a crosscoder,
     which reads them side by side, and writes all of them."""
+    models: tuple[str, str] | None = None
+    """In place of `of`: the labels of two models, such as ["main", "tuned"], whose activations at
+    the site a crosscoder reads side by side."""
     site_out: str = ""
     """Where a transcoder writes; left out: where it reads."""
     dictionary: str = ""

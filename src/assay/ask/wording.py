@@ -45,11 +45,11 @@ from assay.core.stats import (
     lead_at_own,
     mean,
 )
-from assay.dictionaries.measuring.measures import EXPLAINED, TABLE, Measure
+from assay.dictionaries.measuring.measures import EXPLAINED, FVU_OF, TABLE, Measure
 
 R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 """What probes of numbers are judged by: explained variance under the name that it has there."""
-QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
+QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, FVU_OF, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
 _BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|count|argmax|argmin)\(")

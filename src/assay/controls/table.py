@@ -116,6 +116,12 @@ FROZEN = Control(
 )
 NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it", drawn=True)
 
+# in the place of the second model of a crosscoder
+ITSELF = Control("itself", "two copies of the first model have it as well", drawn=True)
+OTHER_UNTRAINED = Control(
+    "untrained", "the first model and one with random weights have it as well", drawn=True
+)
+
 # what a change does to all else
 DAMAGE = Control(
     "damage", "the same change does as much to any other task of the model", drawn=False

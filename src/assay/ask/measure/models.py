@@ -4,9 +4,11 @@ two of them shuffled."""
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -20,9 +22,11 @@ from jaxtyping import Float
 
 from assay.ask.tables import DType, Model, Plain, Weights
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.core.nouns import counted
+from assay.core.spec import Spec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.adapters import BETWEEN
@@ -416,6 +420,31 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
     if not moved:
         raise DataError(f"{first.name} and {second.name} have the same weights")
     return _beginning(copy, second.folder.bos)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewrittenSpec(Spec):
+    """A model whose weights are written to a folder; the seed draws what is drawn in them."""
+
+    model: str
+    """Hash of what it is made from."""
+    how: str
+
+
+def rewritten(make: Callable[[], Pretrained], spec: RewrittenSpec, bench: Bench) -> str:
+    """The folder of a model that is made in memory, made now or before."""
+    return str(bench.artefact(spec, lambda path: write(make(), path, spec.how)))
+
+
+def write(model: Pretrained, path: Path, name: str) -> None:
+    """Write a model to a folder, with the files beside it."""
+    from safetensors.torch import save_file
+
+    shutil.copy(model.folder.path / "config.json", path / "config.json")
+    folders.copy_beside(model.folder, path)
+    weights = {n: p.detach().cpu().contiguous() for n, p in model.model.named_parameters()}
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    (path / "assay.json").write_text(json.dumps({"name": name}))
 
 
 def same_tokens(first: str, second: str) -> bool:

@@ -4,11 +4,11 @@ learn from, as sums over each document or prompt, and what is measured in its pl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from assay.ask.measure import saes
 from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks
@@ -16,13 +16,22 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import stated
 from assay.ask.tables import Model, Read, Train
-from assay.controls.table import DIRECTIONS, FROZEN, NOT_TRAINED
+from assay.controls.table import (
+    CHANGED,
+    DIRECTIONS,
+    FROZEN,
+    ITSELF,
+    NOT_TRAINED,
+    OTHER_UNTRAINED,
+    Control,
+)
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.data.names import text_in_words
-from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.measures import FIRINGS, FVU_OF, SUMS, TABLE
 from assay.evaluation import measure as sums_of
 from assay.evaluation import summary
 from assay.subjects.pretrained import fast_dtype
@@ -30,9 +39,17 @@ from assay.subjects.pretrained import fast_dtype
 MEAN = "mean"
 """What a study that reads nothing has as its arm main: the mean activation in the place of every
 reconstruction, whose FVU is 1."""
-CONTROLS = (DIRECTIONS, FROZEN, NOT_TRAINED)
 DEAD = next(m for m in TABLE if m.name == "dead")
 QUANTITIES = {m.name: m for m in TABLE if m.terms != FIRINGS and {*m.terms} <= {*SUMS}}
+QUANTITIES |= {FVU_OF.name: FVU_OF}
+NORMS: Mapping[str, str] = {
+    "relative_norm": "of each latent, ‖second‖ / (‖first‖ + ‖second‖) of its decoder row's parts",
+    "shared": "share of latents of both models: their relative_norm is .3 to .7",
+    "exclusive": "share of latents of one model: their relative_norm is below .1 or above .9",
+}
+"""What a crosscoder of two models has of each latent that is on for some token."""
+MODEL, LATENT = "model", "latent"
+"""The dimensions of measures of a crosscoder of two models."""
 ROWS = 4096
 """Tokens that are measured at once."""
 HARVESTED = 0.2
@@ -55,6 +72,8 @@ class SaeTask:
     """Empty: what it measures are its own measures."""
     documents: tuple[str, ...] = ()
     """The documents on which it may be measured, of a text."""
+    other: Model | None = None
+    """The second model of a crosscoder of two."""
     intervention: None = None
     less: None = None
     than: None = None
@@ -65,8 +84,8 @@ class SaeTask:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The model whose activations it reads."""
-        return (self.model,)
+        """The models whose activations it reads."""
+        return (self.model, self.other) if self.other else (self.model,)
 
     @property
     def sets(self) -> tuple[PromptSet, ...]:
@@ -98,6 +117,7 @@ class SaeTask:
             return f"its mean activation at {t.site_out or place}"
         way = f" to {t.site_out}" if t.site_out else ""
         each = ", one of each seed" if t.per_seed else ""
+        place += f" of {' and '.join(t.models)}" if t.models else ""
         return f"{t.name}: {t.dictionary} of {t.d_sae:,} latents at {place}{way}{each}"
 
     @property
@@ -108,12 +128,15 @@ class SaeTask:
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that one unit's measure can be; None for no end."""
-        return (0.0, 1.0) if measure == DEAD.name else (None, None)
+        return (0.0, 1.0) if measure in (DEAD.name, *NORMS) else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
         """Say what a measure is, its unit, and which way is better."""
-        if measure in SUMS:
-            return f"sum over the tokens of a {self.unit}", SUMS[measure], ""
+        if measure in NORMS:
+            return NORMS[measure], "1", ""
+        if (term := measure.removesuffix("_of")) in SUMS:
+            each = ", of each model" if term != measure else ""
+            return f"sum over the tokens of a {self.unit}{each}", SUMS[term], ""
         m = QUANTITIES.get(measure, DEAD)
         return f"{m.label}: {m.formula}", m.unit, "" if m.better == "neither" else m.better
 
@@ -125,11 +148,22 @@ class SaeTask:
         return f"documents that were not learned from of {text_in_words(self.table.text)}"
 
 
+def controls_of(task: SaeTask) -> tuple[Control, ...]:
+    """The near controls of a dictionary, or of a crosscoder of two models."""
+    if task.other:
+        return (DIRECTIONS, FROZEN, OTHER_UNTRAINED, ITSELF)
+    return (DIRECTIONS, FROZEN, NOT_TRAINED)
+
+
 def axes(task: SaeTask) -> dict[str, Axes]:
     """What an arm measures, with its dimensions; a dictionary alone has no share of dead latents
     that could be generalised from."""
     known = task.levels if task.source else ()
     measured: dict[str, Axes] = {term: {task.unit: known} for term in SUMS}
+    if models := task.table.models:
+        measured |= {term: {task.unit: known, MODEL: models} for term in FVU_OF.terms}
+        latents = range(task.table.d_sae or 0)
+        measured |= {name: {LATENT: latents} for name in NORMS if task.control != MEAN}
     return measured | ({DEAD.name: {}} if task.drawn else {})
 
 
@@ -143,9 +177,10 @@ def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
         tokens = sum(len(row.text) for row in task.source.rows) // SIGNS
     layers = [s.layer + 1 for s in saes.sites_of(t) if s.layer is not None]
     share = max(layers, default=1) / size["layers"]
-    passes = PASS * tokens * blocks(size) * share * (task.control in ("", NOT_TRAINED.name))
+    own = ("", NOT_TRAINED.name, ITSELF.name, CHANGED.name)
+    passes = PASS * tokens * blocks(size) * share * (task.control in own)
     passes *= 1 if task.source or fast_dtype() == "float32" else HARVESTED
-    trains = task.control in ("", FROZEN.name, NOT_TRAINED.name)
+    trains = task.control in (*own, FROZEN.name)
     return passes + trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
 
 
@@ -167,6 +202,7 @@ def measure(
     Raises: DataError where nothing is left to measure on."""
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [task.table.seed]
     sums: list[dict[str, np.ndarray]] = []
+    norms: list[dict[str, np.ndarray]] = []
     dead: list[float] = []
     names: tuple[str, ...] = ()
     for n, seed in enumerate(distinct):
@@ -178,6 +214,10 @@ def measure(
             raise DataError(f"nothing is left on which {task.table.name!r} could be measured")
         by_unit, firings = _sums(dictionary, acts)
         names = acts.names
+        if task.table.models:
+            by_unit |= _sums_of_models(dictionary, acts)
+        if task.table.models and task.control != MEAN:
+            norms.append(_of_norms(dictionary, acts, firings))
         sums.append(by_unit)
         dead.append(float(DEAD.of(firings, float(by_unit["tokens"].sum()))))
         if len(distinct) > 1:
@@ -188,9 +228,60 @@ def measure(
     measured: Measured = {
         term: (dims, np.stack([s[term] for s in sums])[index], unit) for term, unit in SUMS.items()
     }
+    coords: dict[str, list[Any]] = {task.unit: list(names)}
+    if task.table.models:
+        coords |= {MODEL: [*task.table.models]}
+        for term in FVU_OF.terms:
+            values = np.stack([s[term] for s in sums])[index]
+            measured[term] = (f"{dims} {MODEL}", values, SUMS[term.removesuffix("_of")])
+    for name in NORMS if norms else ():
+        coords |= {LATENT: [*range(dictionary.width)]}
+        measured[name] = (f"run {LATENT}", np.stack([n[name] for n in norms])[index], "1")
     if task.drawn:
         measured[DEAD.name] = ("run", np.array(dead)[index], "1")
-    return measured, {task.unit: list(names)}
+    return measured, coords
+
+
+def _sums_of_models(dictionary: Dictionary, acts: saes.Acts) -> dict[str, np.ndarray]:
+    """The squared error and the variance in each model of a crosscoder of two, [unit, model]."""
+    reads = (
+        dictionary if dictionary.b_pre is not None else replace(dictionary, b_pre=dictionary.b_dec)
+    )
+    found, begin = [], 0
+    for width in acts.parts:
+        own = slice(begin, begin := begin + width)
+        mean = dictionary.mean
+        writes = replace(
+            reads,
+            W_dec=reads.W_dec[:, :, own],
+            b_dec=reads.b_dec[:, own],
+            mean_out=None if mean is None else mean[:, own],
+        )
+
+        def rows(some: Int[np.ndarray, " b"], own: slice = own) -> tuple[torch.Tensor, ...]:
+            (x,) = acts.rows(some)
+            return x, x[:, own]
+
+        part = replace(acts, rows=rows, mean=(acts.mean[0], acts.mean[0][own]))
+        found.append(_sums(writes, part)[0])
+    return {t: np.stack([s[t.removesuffix("_of")] for s in found], -1) for t in FVU_OF.terms}
+
+
+def _of_norms(
+    dictionary: Dictionary, acts: saes.Acts, firings: Float[np.ndarray, " f"]
+) -> dict[str, Float[np.ndarray, " f"]]:
+    """The relative decoder norm of each latent, where both models' activations are scaled to the
+    same length on average, and whose it therefore is; NaN of a latent that is never on.
+
+    Source: Sparse Crosscoders (2024), "Model Diffing"
+    """
+    parts = dictionary.W_dec[0].double().split(acts.parts, -1)
+    first, second = (part.norm(dim=-1).numpy() for part in parts)
+    whole = np.where((firings > 0) & (first + second > 0), first + second, np.nan)
+    r = second / whole
+    shared, exclusive = (r >= 0.3) & (r <= 0.7), (r < 0.1) | (r > 0.9)
+    known = np.where(np.isnan(r), np.nan, 1.0)
+    return {"relative_norm": r, "shared": shared * known, "exclusive": exclusive * known}
 
 
 def _sums(dictionary: Any, acts: saes.Acts) -> tuple[dict[str, np.ndarray], np.ndarray]:

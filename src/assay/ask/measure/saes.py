@@ -4,9 +4,9 @@ the training of all others, each known by the content of what it learns before i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import models
-from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Model, Train
 from assay.core.bench import Bench
@@ -35,6 +35,7 @@ from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants
 from assay.dictionaries.training.quick import USUAL, objective
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.folder import ModelFolder, find
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
@@ -73,6 +74,16 @@ class SaeSpec(Spec):
     lr: float
     frozen: str
     """What is not learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSpec(SaeSpec):
+    """What a crosscoder of two models was trained from."""
+
+    other: str
+    """Hash of the second model."""
+    shuffled: bool
+    """Whether the change from the first model to the second is shuffled."""
 
 
 def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
@@ -122,6 +133,10 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
                 yield field, str(e)
     if crosses(table) and len(set(reads_at(table))) < len(reads_at(table)):
         yield "site", f"{name!r} reads a site twice; name each once"
+    if table.models and not isinstance(table.site, str):
+        yield "site", f"{name!r} reads two models, each at one site; name one site"
+    if table.models and table.of:
+        yield "of", f"{name!r} reads the models under models, so leave out of"
     if crosses(table) and table.site_out:
         how = "leave site_out out, or read one site"
         yield "site_out", f"{name!r} reads several sites and writes them all; {how}"
@@ -137,14 +152,21 @@ def reads_at(table: Train) -> tuple[str, ...]:
 
 
 def crosses(table: Train) -> bool:
-    """Whether it is a crosscoder: of several sites side by side."""
-    return len(reads_at(table)) > 1
+    """Whether it is a crosscoder: of several sites side by side, or of two models."""
+    return len(reads_at(table)) > 1 or table.models is not None
 
 
 def sites_of(table: Train) -> tuple[Site, ...]:
     """Where a dictionary reads and, of a transcoder, where it writes."""
     names = (*reads_at(table), *([table.site_out] if table.site_out else []))
     return tuple(map(Site.parse, names))
+
+
+def sites_named(table: Train) -> tuple[str, ...]:
+    """What the file of a dictionary says of where it reads: of two models the site of each."""
+    if table.models:
+        return tuple(f"{table.site} of {model}" for model in table.models)
+    return reads_at(table)
 
 
 def check(table: Train, folder: ModelFolder) -> None:
@@ -156,10 +178,23 @@ def check(table: Train, folder: ModelFolder) -> None:
         raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
 
 
+def remarks(table: Train) -> list[str]:
+    """What to know of a dictionary before it is trained."""
+    if not table.models or table.dictionary not in ("relu", "gated"):
+        return []
+    what = (
+        "an L1 penalty shortens the decoder rows of a latent's weaker model, so some latents look"
+    )
+    return [
+        f"{table.name}: {what} like one model's alone although both have them (Minder et al. "
+        '2025); dictionary = "batchtopk" has no such penalty'
+    ]
+
+
 def blank(table: Train, folder: ModelFolder) -> Dictionary:
     """A dictionary of the shape that will be trained, of zeros that take no memory."""
     widths = [folder.width(site) for site in sites_of(table)]
-    widths = [sum(widths)] if crosses(table) else widths
+    widths = [sum(widths) * len(table.models or "1")] if crosses(table) else widths
     assert table.d_sae
     zero = torch.zeros(())
     kind, _, _ = method_of(table)
@@ -170,7 +205,7 @@ def blank(table: Train, folder: ModelFolder) -> Dictionary:
         zero.expand(1, widths[-1]),
         kind,
         own=dict(kind.init(1, table.d_sae)),
-        sites=reads_at(table),
+        sites=sites_named(table),
         sites_out=(table.site_out,) if table.site_out else (),
         b_pre=zero.expand(1, widths[0]),
     )
@@ -228,6 +263,11 @@ class Learning:
     frozen: Part = ""
     bos: bool | None = None
     """Whether texts begin with a BOS, where the study says so."""
+    other: str = ""
+    """Of a crosscoder of two models, the name or the folder of the second."""
+    other_digest: str = ""
+    shuffled: bool = False
+    """Whether the change from the first model to the second is shuffled."""
 
     @cached_property
     def spec(self) -> SaeSpec:
@@ -235,7 +275,7 @@ class Learning:
         t, (kind, _, penalty) = self.table, method_of(self.table)
         text = self.source.digest if self.source else corpora.load(t.text).fingerprint
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
-        return SaeSpec(
+        one = SaeSpec(
             seed=self.seed,
             model=self.digest + models.said(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
@@ -251,6 +291,10 @@ class Learning:
             lr=t.lr,
             frozen=self.frozen,
         )
+        if not t.models:
+            return one
+        said = {f.name: getattr(one, f.name) for f in fields(one)}
+        return PairSpec(**said, other=self.other_digest, shuffled=self.shuffled)
 
     def path(self, bench: Bench) -> Path:
         """The dictionary's file, trained now or before."""
@@ -334,7 +378,7 @@ class Learning:
             bench=checkpoint,
             mean=mean,
             scale=scale,
-            sites=reads_at(t),
+            sites=sites_named(t),
             trained_on=acts.about,
             **out,
         )
@@ -343,22 +387,44 @@ class Learning:
         Dictionary.of(trained, inference(kind)).to("cpu").save(path / FILE)
         checkpoint.file.unlink(missing_ok=True)
 
+    def _folders(self, bench: Bench) -> tuple[str, ...]:
+        """The models that it reads, with the untrained twin of the last one where it is of that,
+        or with its change shuffled."""
+        *before, last = (self.model, self.other) if self.table.models else (self.model,)
+        if self.untrained:
+            sites = sites_of(self.table)
+            layers = [site.layer + 1 for site in sites if site.layer is not None]
+            blocks = max(layers) if len(layers) == len(sites) else find(last).layers
+            last = str(untrained(last, blocks, bench, seed=self.table.seed))
+        if self.shuffled:
+            spec = models.RewrittenSpec(
+                seed=self.table.seed,
+                model=f"{find(self.model).fingerprint} {find(last).fingerprint}",
+                how="the change between two models, shuffled",
+            )
+            changed = partial(self._with_shuffled_change, last)
+            last = models.rewritten(changed, spec, bench)
+        return (*before, last)
+
+    def _with_shuffled_change(self, other: str) -> Pretrained:
+        first, second = (models.as_it_is(n, "cpu", Model()) for n in (self.model, other))
+        return models.changed(first, second, self.table.seed)
+
     def _of_text(self, bench: Bench, test: bool) -> Acts:
         t, sites = self.table, sites_of(self.table)
-        name = self.model
-        if self.untrained:
-            layers = [site.layer + 1 for site in sites if site.layer is not None]
-            blocks = max(layers) if len(layers) == len(sites) else find(name).layers
-            name = str(untrained(name, blocks, bench, seed=t.seed))
         assert t.tokens and t.context
-        usual = HarvestSpec(subject=name, corpus=t.text, context=t.context, bos=self.bos)
-        specs = [usual.replace(site=str(site)) for site in sites]
+        usual = HarvestSpec(corpus=t.text, context=t.context, bos=self.bos)
         count = max(1, t.tokens // t.context)
-        learned = _harvests([s.replace(windows=count) for s in specs], bench)
-        held = learned
-        if test:
+        learned: list[Harvest] = []
+        held: list[Harvest] = []
+        for name in self._folders(bench):
+            specs = [usual.replace(subject=name, site=str(site)) for site in sites]
+            own = _harvests([s.replace(windows=count) for s in specs], bench)
+            learned += own
             some = {"part": "test", "windows": TEST, "per_file": PER_FILE}
-            held = _harvests([s.replace(**some) for s in specs], bench, learned)
+            held += _harvests([s.replace(**some) for s in specs], bench, own) if test else own
+        if any(not np.array_equal(h.tokens, held[0].tokens) for h in held):
+            raise DataError(f"the models of {t.name!r} cut the text into different tokens")
         kept = np.flatnonzero(np.logical_and.reduce([h.keep for h in held]))
         numbers, unit = np.unique(held[0].document[kept], return_inverse=True)
         return Acts(
@@ -374,31 +440,20 @@ class Learning:
         assert self.source is not None
         device = str(bench.device)
         learned, measured = self.source.halves()
-        if self.untrained:
-            model = models.untrained(self.model, self.table.seed, device, bos=self.bos)
+        if self.table.models:
+            asked = Model(bos=self.bos)
+            opened = [models.as_it_is(n, device, asked) for n in self._folders(bench)]
+        elif self.untrained:
+            opened = [models.untrained(self.model, self.table.seed, device, bos=self.bos)]
         else:
-            model = models.as_it_is(self.model, device, Model(bos=self.bos))
+            opened = [models.as_it_is(self.model, device, Model(bos=self.bos))]
         sites = sites_of(self.table)
 
         def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:
             assert self.source is not None
-            acts: list[list[torch.Tensor]] = [[] for _ in sites]
-            place: list[int] = []
-            prompts = [prompt(model.folder, self.source.rows[i]) for i in some]
-            for begin in range(0, len(prompts), ROWS):
-                batch = prompts[begin : begin + ROWS]
-                traces = run_many(
-                    model,
-                    [p.tokens for p in batch],
-                    capture=list(dict.fromkeys(sites)),
-                    logits=False,
-                )
-                for i, (p, traced) in enumerate(zip(batch, traces, strict=True), begin):
-                    first = max(1, p.opening)  # whose activations are many times larger
-                    for part, site in zip(acts, sites, strict=True):
-                        part.append(traced[0].acts[site][0, first:].flatten(1).float().cpu())
-                    place += [i] * (len(p.tokens) - first)
-            return [torch.cat(part) for part in acts], place
+            rows = [self.source.rows[i] for i in some]
+            xs, places = zip(*(_rows_of(model, rows, sites) for model in opened), strict=True)
+            return [x for of_model in xs for x in of_model], places[0]
 
         xs, place = read(learned)
         limits = [OUTLIER * float(x.norm(dim=1).median()) for x in xs]
@@ -420,6 +475,29 @@ class Learning:
             tuple(mean for mean, _ in moments),
             tuple(scale for _, scale in moments),
         )
+
+
+def _rows_of(
+    model: Pretrained, rows: Sequence[PromptRow], sites: Sequence[Site]
+) -> tuple[list[torch.Tensor], list[int]]:
+    """The activations of each token of some prompts at each site, and the number of its prompt."""
+    acts: list[list[torch.Tensor]] = [[] for _ in sites]
+    place: list[int] = []
+    prompts = [prompt(model.folder, row) for row in rows]
+    for begin in range(0, len(prompts), ROWS):
+        batch = prompts[begin : begin + ROWS]
+        traces = run_many(
+            model,
+            [p.tokens for p in batch],
+            capture=list(dict.fromkeys(sites)),
+            logits=False,
+        )
+        for i, (p, traced) in enumerate(zip(batch, traces, strict=True), begin):
+            first = max(1, p.opening)  # whose activations are many times larger
+            for part, site in zip(acts, sites, strict=True):
+                part.append(traced[0].acts[site][0, first:].flatten(1).float().cpu())
+            place += [i] * (len(p.tokens) - first)
+    return [torch.cat(part) for part in acts], place
 
 
 def _short(xs: list[torch.Tensor], limits: list[float]) -> torch.Tensor:
@@ -473,7 +551,8 @@ def refuse_codes(table: Train) -> None:
     """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
     refuse_many(table)
     if crosses(table):
-        raise DataError(f"{table.name!r} reads several sites, and a probe reads one")
+        what = "two models" if table.models else "several sites"
+        raise DataError(f"{table.name!r} reads {what}, and a probe reads one")
 
 
 def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
@@ -484,8 +563,9 @@ def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
     if not 0 <= latent <= most:
         raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
     if crosses(table):
+        what = "two models" if table.models else "several sites"
         raise DataError(
-            f"{table.name!r} reads several sites, so a latent does not belong to any one of "
+            f"{table.name!r} reads {what}, so a latent does not belong to any one of "
             "them; train a dictionary of one site"
         )
     if writes and table.site_out:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -105,6 +104,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "prompts": "",
         "text": "",
         "site": "",
+        "models": None,
         "site_out": "",
         "dictionary": "topk",
         "d_sae": 2048,
@@ -266,8 +266,6 @@ def train(
 ) -> None:
     """Train or edit a copy of the model in a folder, and write it to another one. Raises:
     ModelError where memory is short, DataError where the loss is not finite."""
-    from safetensors.torch import save_file
-
     table = usual(table)
     folder = folders.find(start, bos)
     if folder.architecture.open_up:
@@ -279,11 +277,7 @@ def train(
         rank_one.edit(table, model, rank_one.facts(table, folder, source), tick)
     else:
         _fit(table, model, _sequences(table, folder, source), device, tick)
-    shutil.copy(folder.path / "config.json", path / "config.json")
-    folders.copy_beside(folder, path)
-    weights = {n: p.detach().cpu().contiguous() for n, p in model.model.named_parameters()}
-    save_file(weights, path / "model.safetensors", {"format": "pt"})
-    (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+    models.write(model, path, in_words(table))
 
 
 def _fit(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -187,6 +187,8 @@ NORM_RATIO_RAW = Measure(
     ("norm_raw", "square_raw"),
     root,
 )
+FVU_OF = replace(FVU, name="fvu_of", label="FVU of one model", terms=("error_of", "variance_of"))
+"""Of a crosscoder of two models."""
 TABLE: tuple[Measure, ...] = (
     L0,
     FVU,
