@@ -99,6 +99,7 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     assert f"tokens it leaves {left:#.3g} times the variance; a random" in sentences(compared)
 
 
+@pytest.mark.usefixtures("believed")
 def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts, tmp_path):
     draw = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(1, 48, 24, generator=draw), dim=-1)

@@ -34,6 +34,7 @@ def estimates(entry):
     return {name: np.nan if m["estimate"] is None else m["estimate"] for name, m in entry.items()}
 
 
+@pytest.mark.usefixtures("believed")
 @pytest.mark.parametrize("kind", SITES)
 def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, model, texts, tmp_path):
     found = evaluate(
@@ -92,6 +93,7 @@ def own(d):
     ), lambda f: f @ W_dec / scale + mean
 
 
+@pytest.mark.usefixtures("believed")
 def test_positions_left_out_are_left_out_of_everything(model, texts, tmp_path):
     d = plain()
     found = evaluate(
@@ -248,6 +250,7 @@ def test_together_equals_alone(model, texts, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("believed")
 def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path):
     eye = torch.eye(24)[None]
     perfect = Dictionary(

@@ -38,6 +38,8 @@ OTHER_SCALE = 4.0
 GUESS = 0.1
 """Nats by which the clean loss is less than that of a uniform guess, at most, where it is reported
 that the model guesses."""
+SHARE = "_recovered_"
+"""In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
 """What a note says of a model that guesses."""
 Progress = Callable[[int, int], None]
@@ -354,11 +356,14 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
         "why": NOTHING_PREDICTED,
     }
 
-    def without(of: Any) -> Any:
-        kept = of.items() if isinstance(of, dict) else ()
-        return {k: v | none if "_recovered_" in k else without(v) for k, v in kept} or of
+    def kept(measures: Any) -> Any:
+        if not isinstance(measures, dict):
+            return measures
+        return {name: m for name, m in measures.items() if SHARE not in name}
 
-    return {**entry, **{k: without(entry[k]) for k in {"measures", "compared"} & {*entry}}}
+    measures = {n: m | none if SHARE in n else m for n, m in entry["measures"].items()}
+    compared = {name: kept(of) for name, of in (entry.get("compared") or {}).items()}
+    return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
