@@ -8,7 +8,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_models
-
 from assay.evaluation import evaluating
 
 
