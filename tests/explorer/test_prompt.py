@@ -169,21 +169,16 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"text": "ab cd " * 100}, "at most 64 are read"),
         ({"text": "é" * 1200}, "at most 6,000"),
         ({"at": 99}, "predictions of this text"),
-        ({"at": "x"}, "at is a whole number"),
         ({"then": 99999}, "the model's tokens are numbered"),
         ({"out": "48"}, "numbered 0 to 47"),
-        ({"clamp": "3:nan"}, "the amount is a number up to 1,000,000, got nan"),
         ({"clamp": "3:1e9"}, "the amount is a number up to 1,000,000, got 1e9"),
         ({"scale": "3"}, "give the amount that feature 3 is multiplied by"),
-        ({"out": "3:5"}, "to ablate feature 3 takes no amount, got 5"),
         (
             {"feature": "3", "way": "out", "amount": "20"},
             "to ablate feature 3 takes no amount, got 20",
         ),
-        ({"rows": "x"}, "is not a choice for rows: effect, share, size"),
         ({"out": list(range(11))}, "at most 10 features"),
     ],
 )
