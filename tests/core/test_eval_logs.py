@@ -18,7 +18,7 @@ ABLE = LOGS / "able.eval"
 
 
 def answered(right, seed):
-    """The grades of the models of fixtures/eval_logs, drawn as the script that wrote them drew them."""
+    """The grades of the models of fixtures/eval_logs, drawn as their script drew them."""
     draw = random.Random(seed)
     return [float(draw.random() < right) for _ in range(24)]
 
