@@ -9,7 +9,6 @@ from naive_asking import intervention, measured, rows_of
 
 from assay.ask import composing
 from assay.ask.measure import choosing, interventions
-from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Intervention, Path, Top
 from assay.ask.text import parsed
 from assay.core.errors import AssayError, DataError
@@ -129,8 +128,6 @@ def test_all_but_a_whole_site_is_refused(fields, why):
     ("change", "why"),
     [
         ({"name": "other"}, "top names the change 'sent', and there is none"),
-        ({"patch": "clean", "after": "x"}, "which is made to each part in turn"),
-        ({"ablate": "zero", "sweep": {"position": (0, 1)}}, "'sent' has position"),
         ({"add": "d"}, "a single ablation, scaling or patch"),
     ],
 )
@@ -182,19 +179,6 @@ def studied(folder, place, to="logits", by="one", layers="0, 1, 2"):
     rows = ",\n    ".join(f'{{ what = "x = {n}", other = "y = {n}" }}' for n in range(48))
     words = STUDY.format(folder=folder, rows=rows, to=to, by=by, layers=layers)
     return composing.composed(parsed(place / "kept.toml", words))
-
-
-def test_a_study_names_the_change_and_its_plan_says_it(subject, tmp_path):
-    study = studied(subject[0], tmp_path)
-    asked = study.materials.asked
-    assert isinstance(asked, ModelStudy)
-    (kept,) = (p for p in asked.parts if p.label == "kept")
-    assert (
-        "zero ablation at all but the 2 heads with the highest effect on one (change of"
-        in kept.told
-    )
-    assert "along the path to logits alone), chosen on the prompts that are not" in kept.told
-    assert {p.label for p in asked.parts if p.of == "kept"} == {"kept/heads", "kept/damage"}
 
 
 @pytest.mark.parametrize(

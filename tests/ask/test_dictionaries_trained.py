@@ -360,28 +360,13 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("hook_embed", "blocks.9.hook_resid_post", "line 10 column 8: .*has 3 blocks, 0 to 2"),
         ("hook_embed", "blocks.1.hook_resid", "line 10 column 8: .*blocks.1.hook_resid"),
-        ("hook_embed", "blocks.1.attn.hook_pattern", "line 10 column 8: .*no vector for a token"),
         ("k = 1", "k = 9", "line 12 column 5: 9 of 8 latents cannot be on; lower k"),
         ("k = 1", 'dictionary = "topkk"', "line 12 column 14: .*did you mean topk?"),
         ("k = 1", 'dictionary = "relu"', "line 9 column 1|line 8 column 1: .*penalty = 0.1"),
         ("k = 1", "penalty = 0.1", "line 12 column 11: topk chooses how many latents are on"),
         ("k = 1", 'dictionary = "relu"\nk = 1\npenalty = 1', "line 13 column 5: relu does not"),
-        (
-            "k = 1",
-            "layers = 2",
-            "line 12 column 10: 'sae' is a dictionary, and layers is of a model",
-        ),
         ("k = 1", 'k = 1\nof = "base"', "line 13 column 6: there is no model 'base'"),
-        ("k = 1", 'k = 1\ncontrols = ["shuffled"]', "line 9 column 8: 'sae' has no control"),
-        ('text = "./texts"', "", "line 8 column 1: give one of prompts and text"),
-        ('text = "./texts"', 'text = "./nothing"', "line 8 column 1: .*nothing"),
-        (
-            "context = 16",
-            'prompts = "p"',
-            "line 8 column 1|line 13 column 8: give one of prompts and",
-        ),
         ("context = 16", "context = 100", "line 10 column 8: .*reads at most 64 tokens"),
         ('"hook_embed"', '["hook_embed", "hook_embed"]', "line 10 column 8: .*reads a site twice"),
         (
@@ -413,7 +398,6 @@ def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('feature = ["sae", 3]\nposition', 'feature = ["sae", 8]\nposition', "has latents 0 to 7"),
         ('clamp = ["sae", 3]', 'clamp = ["sae", -1]', "has latents 0 to 7|numbered from 0"),
         ("k = 1\n", "k = 1\nper_seed = true\n", "each seed trains its own 'sae'"),
         ("k = 1\n", 'k = 1\nsite_out = "blocks.1.hook_mlp_out"\n', "'sae' reads and writes at d"),

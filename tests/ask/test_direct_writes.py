@@ -99,23 +99,6 @@ def test_a_head_that_attends_to_one_token_writes_what_its_ov_circuit_makes_of_it
     assert not np.allclose(found["it"], found["same"]) and heads == 4
 
 
-def test_heads_are_chosen_by_what_they_write_on_the_other_half(tmp_path):
-    naive = Naive(tmp_path / "llama", "llama")
-    shown = texts(*(f"x{n} = {word}" for n, word in enumerate(["a", "b", "self", "def"] * 3)))
-    sweep = {"layer": (0, 1, 2), "head": (0, 1, 2, 3)}
-    every = [
-        Read(name="each", direct=PAIR, heads=("{layer}.{head}",), sweep=sweep),
-        Read(name="best", direct=PAIR, top=Top(n=2, of="heads", by="each")),
-    ]
-    whole = measured(naive, shown, every[:1])["each"]  # [layer, head, prompt]
-    found = measured(naive, shown, every)
-    chosen, rest = shown.halves()
-    best = whole[..., chosen].mean(-1).ravel().argsort()[::-1][:2]
-    assert found["chosen_parts_for_best"].tolist() == best.tolist()
-    expected = whole[..., rest].reshape(12, -1)[best].sum(0)
-    assert found["best"] == pytest.approx(expected, rel=1e-5, abs=1e-7)
-
-
 def test_others_stand_in_for_the_heads_and_blocks_that_are_named(tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
     shown = texts(*SHOWN)
@@ -139,9 +122,7 @@ def test_others_stand_in_for_the_heads_and_blocks_that_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({}, "direct is of heads or of a site"),
         ({"heads": ("1.0",), "site": "blocks.1.hook_mlp_out"}, "direct is of heads or of a site"),
-        ({"heads": ("1.9",)}, "block 1 has heads 0 to 3"),
         ({"site": "blocks.1.mlp.hook_post"}, "not part of the residual stream"),
     ],
 )

@@ -134,21 +134,9 @@ def test_the_first_token_is_left_as_it_is(subject, learnt):
     np.testing.assert_allclose(got, plain, atol=1e-4)
 
 
-def test_what_stands_in_for_a_concept_that_is_erased(subject, learnt):
-    folder, _ = subject
-    table = intervention(erase="d", position=-1)
-    names = [c.name for c in controls.of_intervention(table, (NUMBER,))]
-    assert names == ["random", "shuffled", "layer", "damage"]
-    shown = rows_of({"t": "a b"}, {"t": "sum of"}, text="{t} is")
-    more = {"tables": (NUMBER,), "sources": (learnt,)}
-    got = {c: measured(folder, shown, table, control=c, **more)[0]["one"] for c in ("", *names[:2])}
-    assert not np.allclose(got[""], got["random"]) and not np.allclose(got[""], got["shuffled"])
-
-
 @pytest.mark.parametrize(
     ("table", "change"),
     [
-        (direction(site=SITE, mean=True), {}),
         (NUMBER, {"site": "blocks.2.hook_resid_pre"}),
         (NUMBER, {"window": (-1, 1)}),
     ],

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import tiny_models
 from assay.ask.measure import measuring, models
 from assay.ask.measure import prompts as asked_prompts
-from assay.ask.missing import find_gaps, undecidable
+from assay.ask.missing import undecidable
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
@@ -392,27 +392,6 @@ kl = true
     assert ours == pytest.approx(gemma - base, abs=1e-4)
 
 
-def test_an_answer_of_fewer_tokens_in_one_of_two_models_is_compared(here):
-    pair = """
-[[model]]
-name = "./gemma"
-label = "gemma"
-
-[[diff]]
-name = "gained"
-models = ["main", "gemma"]
-
-[[read]]
-name = "longer"
-log_prob = " return a"
-"""
-    holds = claim("gained.longer > 90") + claim("gemma.longer > 90").replace("about", "of")
-    result = run(here, HEAD + pair + prompts(8) + holds)
-    base = [said(here / "base", t, " return a") for t, _, _ in rows(8)]
-    gemma = result.arms["gemma"].longer.values[0]
-    assert result.arms["gained"].longer.values[0] == pytest.approx(gemma - base, abs=1e-4)
-
-
 def test_checkpoints_are_levels_of_a_dimension(here):
     steps = HEAD.replace('name = "./base"', 'checkpoints = ["./step-100", "./step-200"]')
     text = steps + prompts(8) + claim("main.said[checkpoint=200] - main.said[checkpoint=100] > 90")
@@ -444,21 +423,6 @@ def test_checkpoints_without_steps_are_called_by_their_folders(here):
 
 
 # what is measured once ----------------------------------------------------------------------------
-
-
-def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypatch):
-    run(here, HEAD.replace("base", "tuned") + prompts(8) + claim("main.said > 90"))
-    pair = '\n[[model]]\nname = "./tuned"\nlabel = "later"\n'
-    measured = []
-    true = measuring.measure
-
-    def watched(task, *args):
-        measured.append(task)
-        return true(task, *args)
-
-    monkeypatch.setattr(measuring, "measure", watched)
-    run(here, HEAD + pair + prompts(8) + claim("later.said > 90"), "other.toml")
-    assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
 
 
 # refusals -----------------------------------------------------------------------------------------
@@ -519,16 +483,3 @@ def test_what_no_data_could_decide_is_told_before_it_runs(here):
     both = claim("main.constant > 90") + claim("main.constant > 80")
     [line] = undecidable(study(here, HEAD + prompts(8) + both))
     assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")
-
-
-def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
-    path = here / "asks.toml"
-    path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
-    rows = find_gaps(path, catalogue.find(str(path))).gaps
-    few = "8 prompts; a verdict needs at least 20"
-    assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
-    path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
-    rows = find_gaps(path, catalogue.find(str(path))).gaps
-    assert [(r.where, r.default) for r in rows] == [
-        ("arms", "cut, cut/layer, cut/damage: left out, because no claim or estimate needs them")
-    ]

@@ -292,11 +292,6 @@ def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
     ("fields", "why"),
     [
         ({"add": "x", "neurons": (1,)}, "neurons are ablated or patched at one site"),
-        (
-            {"ablate": "zero", "neurons": ("1.2",), "top": Top(n=2, of="neurons")},
-            "leave out neurons",
-        ),
-        ({"ablate": "zero", "site": POST, "top": Top(n=2, of="heads")}, "without a site or heads"),
         ({"clamp": ("s", (1,)), "top": Top(n=2, of="latents")}, r'clamp = \["DICTIONARY", \[\]\]'),
         ({"ablate": "zero", "top": Top(n=0, of="heads")}, "at least 1, got 0"),
         ({"clamp": ("s", ())}, "name latents to be set, or top"),
@@ -311,10 +306,7 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
     ("fields", "site", "why"),
     [
         ({"of": "heads", "by": "along", "score": "weights"}, "", "chooses neurons or latents"),
-        ({"of": "neurons", "by": ("a", "b"), "score": "weights"}, "", r"a \[\[direction\]\] in by"),
-        ({"of": "neurons", "by": "variance", "lowest": True}, "", 'has score = "weights"'),
         ({"of": "neurons", "among": 9, "score": "weights"}, "", "of which alone is among"),
-        ({"of": "neurons", "score": "weights"}, "blocks.1.hook_resid_pre", "from mlp.hook_post"),
         ({"of": "neurons", "by": "along"}, "blocks.1.mlp.hook_pre", "from mlp.hook_post"),
         ({"of": "heads", "by": "sink", "position": 0}, "", "each head at its own position"),
         ({"of": "neurons", "position": 99}, "", "has no position 99: its length is 8"),
@@ -326,33 +318,6 @@ def test_a_choice_that_cannot_be_made_is_refused(subject, shown, fields, site, w
     rows = (shown, [0, 1])
     with pytest.raises(DataError, match=why):
         choosing.check(table, table.top, rows, [along], [sink], find(str(subject[0])))
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        (
-            {"of": "neurons", "lowest": True},
-            "lowest norm, compared at the last token and chosen on the prompts that are not "
-            "measured",
-        ),
-        (
-            {"of": "neurons", "by": "along", "score": "weights"},
-            "highest along by their output weights alone",
-        ),
-        (
-            {"of": "heads", "position": 0, "prompts": "others"},
-            "highest norm, compared at token 0 and chosen on others",
-        ),
-    ],
-)
-def test_how_parts_are_chosen_is_said_with_the_token(fields, words):
-    table = intervention(ablate="zero", position=-1, top=Top(n=2, **fields))
-    of = table.top.of
-    assert (
-        interventions.in_words(table)
-        == f"zero ablation at the 2 {of} with the {words}, at the last token"
-    )
 
 
 def test_neurons_of_all_blocks_are_chosen_cut_and_swept(subject, shown):

@@ -49,14 +49,6 @@ value = 2
             r"nothing fills \{city\}.*a direction is the same for all prompts; .* logit_lens",
         ),
         (
-            MOOD
-            + ALONG.format(
-                how='difference = ["nice", "bad"]\nprompts = "moody"\nsite = "hook_embed"'
-            ),
-            "main.along > 0",
-            "but only 0 texts have label = 'bad'",
-        ),
-        (
             MOOD.replace('prompts = "moody"', 'prompts = "two"') + COPIES,
             "steered.good - main.good > 0.5",
             "but only 1 text, in 2 rows, has label = 'nice'; give 2 different texts",
@@ -65,11 +57,6 @@ value = 2
             CUT + CLAMPED.format(latent='["a"]', site="blocks.1.mlp.hook_post"),
             "clamped.right < 0",
             "a latent is a whole number from 0; write sweep",
-        ),
-        (
-            CUT + CLAMPED.format(latent=1, site="blocks.1.mlp.hook_post"),
-            "clamped.right < 0",
-            "numbers for each token",
         ),
     ],
 )
@@ -222,13 +209,6 @@ def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field
     path = tmp_path / "s.toml"
     path.write_text(f'question = "?"\n[[{table}]]\nname = "x"\n{field}\n')
     with pytest.raises(ExperimentError, match=f"line 4 column .* has no field .*{other}"):
-        catalogue.find(str(path))
-
-
-def test_a_list_where_one_value_is_meant_is_told_how_a_sweep_is_written(tmp_path):
-    path = tmp_path / "s.toml"
-    path.write_text('question = "?"\n[[intervene]]\nname = "x"\nstrength = [1, 2]\n')
-    with pytest.raises(ExperimentError, match=r"write sweep = { strength = \[ … \] }"):
         catalogue.find(str(path))
 
 

@@ -344,10 +344,8 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
         ({"label": ["yes"] + ["no"] * 23}, {}, "no row with label = 'yes'"),
         ({"label": [f"name {i}" for i in range(24)]}, {}, "24 different texts"),
         ({"label": list(range(24))}, {"kind": "logistic"}, "is a number"),
-        ({"label": ["yes", "no"] * 12}, {"label": "lable"}, "no column 'lable'"),
         ({"label": ["yes", "no"] * 12}, {"kind": "rigde"}, "ridge"),
         ({"label": ["yes", "no"] * 12}, {"sweep": {"layers": (1, 2)}}, "layer"),
-        ({"label": ["yes", "no"] * 12}, {"sweep": {}}, "nothing fills {layer}"),
         ({"label": ["yes", "no"] * 12}, {"site": "", "sweep": {}}, "needs a site"),
         (
             {"label": ["yes", "no"] * 12},
@@ -690,7 +688,6 @@ def test_that_less_can_be_read_has_the_controls_of_the_change(tiny, holds, contr
         ('intervention = "cut"', 'intervention = "cat"', "no intervention 'cat'; did you mean cut"),
         ('ablate = "zero"', 'ablate = "zero"\nsweep = { position = [0, 1] }', "has a sweep"),
         ('intervention = "cut"', 'intervention = "cut"\nkind = "attention"', "model as it is"),
-        ("blocks.2.hook_mlp_out", "blocks.9.hook_mlp_out", "blocks.9"),
     ],
 )
 def test_a_change_under_which_no_probe_can_read_is_refused(tiny, before, after, words):

@@ -151,11 +151,7 @@ def test_in_the_control_others_are_read(llama, acts):
     ("fields", "words"),
     [
         ({"site": NEURONS, "latents": (1,)}, "latents of a dictionary"),
-        ({"site": NEURONS, "heads": ("1.0",)}, "heads are in place of a site"),
         ({"site": NEURONS, "neurons": (1,), "latents": (1,)}, "one kind of parts"),
-        ({"site": NEURONS, "neurons": (4096,)}, "has neurons 0 to "),
-        ({"heads": ("1.9",)}, "block 1 has heads 0 to "),
-        ({"heads": ("0.1", "1.1")}, "reads heads of one block"),
     ],
 )
 def test_parts_that_cannot_be_read_are_refused(llama, fields, words):

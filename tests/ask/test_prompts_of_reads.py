@@ -23,19 +23,6 @@ def shown():
     return rows_of(*({"what": w, "n": str(n)} for n, w in enumerate(words)), text="{what} = {n} so")
 
 
-def test_a_probability_is_that_of_all_of_its_tokens(subject, shown):
-    folder, naive = subject
-    read = Read(name="p", prob=(" return a + b", " a"))
-    got = measured(folder, shown, reads=(read,))[0]["p"][0]
-    for number, row in zip(got, shown.rows, strict=True):
-        both = []
-        for answer in read.prob:
-            ids, more = naive.tokens(row.text), naive.tokenizer.encode(answer)
-            log = naive.logits([*ids, *more]).log_softmax(-1)
-            both.append(float(np.exp(sum(log[len(ids) - 1 + k, t] for k, t in enumerate(more)))))
-        assert number == pytest.approx(both[0] - both[1], rel=1e-4)
-
-
 def test_what_is_written_is_scored_by_the_model_without_the_change(subject, shown):
     folder, naive = subject
     kinds = ("loss", "perplexity", "words", "distinct")

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, task, texts
+from naive_models import KINDS, Naive, measured, texts
 
 from assay.ask.measure import measuring, passes
 from assay.ask.tables import Direction, Intervention, Read
@@ -14,7 +14,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.subjects.folder import find
-from assay.subjects.pretrained import load
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "    y = 2048\n    y = 2048\n", "b")
 """Of different lengths, with repeated tokens in one."""
@@ -426,38 +425,6 @@ def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
                 and "�" not in naive.tokenizer.decode(own[: n + 1], skip_special_tokens=False)
             ]
             assert prompt.at(f"{{{slot}}}") == prompt.opening + reaching[0]
-
-
-def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path):
-    """Prompt by prompt; KL divergence is that of the second from the first."""
-    first = models("llama")
-    second = Naive(tmp_path / "short", "llama", num_hidden_layers=2)
-    every = [
-        Read(name="several", log_prob=" return a + b"),
-        Read(name="kl", kl=True),
-        Read(name="lens", logit_lens=" a", site="blocks.1.hook_resid_pre"),
-        Read(name="head", pattern="1.2"),
-    ]
-    tables = [(read, {}, read) for read in every]
-    both = []
-    for naive in (first, second):
-        of, model = task(naive, texts(*SHOWN), every), load(str(naive.folder))
-        opened = measuring.Context.dictionary
-        rows = range(len(SHOWN))
-        both.append(measuring.Readings(of, model, [1], [{}], tables, rows, "", opened))
-    values = np.empty((1, 1, len(every), len(SHOWN)))
-    both[1].into(values, lambda *_: None, both[0])
-    for p, text in enumerate(SHOWN):
-        token = first.tokenizer.encode(" a").ids[0]
-        before, after = (naive.run(naive.ids(text)) for naive in (first, second))
-        p_log, q_log = before[0][-1], after[0][-1]
-        expected = [
-            second.log_prob(text, " return a + b") - first.log_prob(text, " return a + b"),
-            (np.exp(p_log) * (p_log - q_log)).sum(),
-            second.lens(after[1][1, -1])[token] - first.lens(before[1][1, -1])[token],
-            after[2][1, 2, -1, 0] - before[2][1, 2, -1, 0],
-        ]
-        assert values[0, 0, :, p] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_numbers_of_the_token_that_is_on_top_are_those_of_the_untouched_lens(naive, done):

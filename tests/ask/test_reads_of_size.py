@@ -184,7 +184,6 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         "needs the site that it reads": {"norm": True},
         "has neurons 0 to .* got 9,999": {"neurons": (9999,), "site": "blocks.1.mlp.hook_post"},
         "the cosine of 'along' and itself is 1": {"cosine": ("along", "along")},
-        "no direction 'alone'; did you mean along": {"cosine": "alone"},
         "each pair of positions": {"norm": True, "site": "blocks.0.attn.hook_pattern"},
         "'a' minus itself is 0": {"logit": ("a", "a")},
         "distance is of two groups of rows": {"across": "distance"},
@@ -193,7 +192,6 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
             "labels": ("code", "prose"),
             "site": "blocks.1.hook_resid_pre",
         },
-        "across reads no `to`": {"across": "cosine", "to": 1},
     }.items(),
 )
 def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):

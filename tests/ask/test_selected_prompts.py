@@ -146,9 +146,7 @@ def test_a_verdict_says_how_many_prompts_were_measured(subject, tmp_path):
     ("change", "why"),
     [
         ({"where": "rihgt"}, "no read 'rihgt'; did you mean right"),
-        ({"where": "cut.lead > 0"}, "reads of the unchanged model alone"),
         ({"where": "share(lead > 0) > 0"}, "one by one"),
-        ({"where": "lead"}, "lead is a number"),
         ({"holds": "main.right > 0.9"}, "true or false by the selection"),
         ({"holds": "main.lead - every.lead > 0.5"}, "measured on different prompts"),
     ],

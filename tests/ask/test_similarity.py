@@ -250,10 +250,8 @@ def task_of(naive, read):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "at a site, such as .* or of two or more heads"),
         ({"site": SITE.format(n=1), "heads": ("1.0", "1.1")}, "give one of these"),
         ({"heads": ("1.0", "1.0")}, "two heads or more that are different"),
-        ({"heads": ("1.0", "1.7")}, "block 1 has heads 0 to"),
         ({"heads": ("1.0", "1.1"), "position": 0}, "the first token attends to itself alone"),
         ({"heads": ("1.0", "1.1"), "position": "mean"}, 'or several, or "all"'),
         ({"site": SITE.format(n=1), "position": "all"}, 'or several, or "mean"'),

@@ -203,10 +203,6 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
 
 
 REFUSED = {
-    "a slot that is no column": (
-        capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
-        "{citty} is not one of its columns",
-    ),
     "a kind that there is not": (
         capitals('ablate = "zeros"\nheads = ["1.1"]'),
         "did you mean zero",

@@ -61,15 +61,6 @@ def test_a_quantity_is_a_ratio_of_sums():
     assert found.outcome == "holds"
 
 
-def test_means_of_terms_as_in_judge():
-    found = judged(
-        "mean(main.error) / mean(main.variance) < 0.5",
-        where={"penalty": 0.4},
-        units=("seed", "document"),
-    )
-    assert found.estimate == pytest.approx(fvu(ARMS["main"], 0.4), rel=1e-12)
-
-
 def test_at_equal_budget_both_sides_are_read_at_the_same_l0():
     """By hand: FVU is piecewise linear in its logarithm over log L0, averaged over the range that
     both sweeps reach."""
@@ -167,59 +158,6 @@ def test_the_control_takes_the_place_of_the_method():
 
 
 # ---- nothing is averaged that the condition does not name
-
-
-def kinds(values):
-    """An arm with one measure [run, kind, moment] and a measure of runs alone."""
-    coords = {
-        "seed": ("run", list(range(len(values)))),
-        "kind": ["rare", "ordinary", "dead-weight"],
-        "moment": ["half", "end"],
-    }
-    return xr.Dataset(
-        {"slope": (("run", "kind", "moment"), values), "angle": ("run", values[:, 0, 0])},
-        coords=coords,
-    )
-
-
-def test_a_unit_without_a_number_at_the_level_named_counts_in_none():
-    values = np.random.default_rng(1).normal(size=(9, 3, 2))
-    values[3, 0, 1] = values[5, 2, 1] = np.nan
-    arms = {"main": kinds(values), "again": kinds(values + 1), "other": kinds(values)}
-    found = judged("main.slope[kind=rare, moment=end] < 9", arms=arms)
-    assert found.n == {"seed": 8}
-    assert found.estimate == pytest.approx(np.nanmean(values[:, 0, 1]), rel=1e-12)
-    found = judged(
-        "mean(main.slope[moment=end], over=kind) < 9", arms=arms
-    )  # two seeds have a NaN among their kinds
-    assert found.n == {"seed": 7} and found.estimate == pytest.approx(
-        values[:, :, 1].mean(1)[[0, 1, 2, 4, 6, 7, 8]].mean(), rel=1e-12
-    )
-    found = judged(
-        "mean(mean(main.slope, over=(kind, moment))) / mean(main.angle) < 1e9", arms=arms
-    )
-    kept = [i for i in range(9) if i not in (3, 5)]  # in a ratio of means, too
-    assert found.estimate == pytest.approx(
-        values[kept].mean((1, 2)).mean() / values[kept, 0, 0].mean(), rel=1e-9
-    )
-
-
-def test_runs_that_share_all_units_are_averaged_and_a_run_without_a_number_is_not_passed_over():
-    """Of documents, whatever the seed: two seeds of one penalty, three of the other."""
-    values = np.random.default_rng(2).normal(size=(5, 24))
-    values[1, 7] = np.nan
-    coords = {
-        "seed": ("run", [0, 1, 0, 1, 2]),
-        "penalty": ("run", [0.1, 0.1, 0.2, 0.2, 0.2]),
-        "document": np.arange(24),
-    }
-    data = xr.Dataset({"score": (("run", "document"), values)}, coords=coords)
-    found = judged(
-        "main.score < 9", arms={"main": data, "again": data + 1}, units=("document", "penalty")
-    )
-    cells = np.array([values[:2].mean(0), values[2:].mean(0)])
-    assert found.estimate == pytest.approx(np.nanmean(cells), rel=1e-12)
-    assert found.n == {"document": 24, "penalty": 2}
 
 
 def test_a_sum_of_a_quantity_is_held_to_the_same():

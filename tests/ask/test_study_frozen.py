@@ -113,11 +113,6 @@ def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own, capsys):
     assert main([*FREEZE]) == 0, "other seeds nobody saw"
 
 
-def test_seeds_of_a_pilot_are_refused_in_one_line(capsys):
-    words = ("preregister", "own.py", "--root", "s", "--set", "seed=0:6")
-    assert "seed 0 is a pilot's" in refused(capsys, *words)
-
-
 def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(own, capsys):
     (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000000:1000005"))
     line = refused(capsys, *FREEZE)

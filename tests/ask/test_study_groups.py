@@ -1,19 +1,15 @@
 """Groups of a study: the numbers of runs that are trained together are those of runs alone; many
 are stored at once."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 
 from assay.core.bench import Unkept
-from assay.core.errors import StoreError
 from assay.core.runs import Runs
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import atomic
 from assay.lab.store.runs import Made
 from assay.lab.store.store import Store
 from stored_bytes import put
@@ -88,24 +84,3 @@ def test_many_runs_stored_at_once_are_the_bytes_of_runs_stored_one_by_one(tmp_pa
     assert together.get_all({m.job.key for m in made}, e.name).keys() == {
         m.job.key for m in made[:4]
     }
-
-
-def test_a_disk_that_fails_half_way_leaves_nothing_half_written(tmp_path, monkeypatch):
-    e = study(tmp_path, SMALL)
-    first = Lab(tmp_path / "a", Inline())
-    first.run(e)
-    made = [Made(r.job, r.stored.measures()) for r in first.plan(e).rows]
-    store = Store(tmp_path / "b").prepare()
-    right = atomic.sync
-    count = itertools.count()
-
-    def fails(path):
-        if next(count) == 30:
-            raise OSError(28, "No space left on device")
-        right(path)
-
-    monkeypatch.setattr(atomic, "sync", fails)
-    with pytest.raises(StoreError, match="is full"):
-        store.put_all(made)
-    assert list(store.every(e.name)) == []
-    assert list((store.root / "tmp").iterdir()) == []

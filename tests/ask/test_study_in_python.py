@@ -64,28 +64,6 @@ def test_it_runs_as_its_file_does(folder):  # noqa: F811
     assert result.judged[0].claim.text == "It is"
 
 
-def test_it_uses_the_store_of_every_command_and_says_which_and_how_far_it_is(
-    folder,  # noqa: F811
-    monkeypatch,
-    capsys,
-):
-    monkeypatch.setenv("ASSAY_ROOT", str(folder / "mine"))
-    study = Study(
-        question="Is the city known?",
-        model=Model(name="./planted"),
-        prompts=Prompts(text="the {a} was", slots={"a": ("room", "meal", "film", "town")}),
-        read=Read(name="good", log_prob=(" good", " bad")),
-        claim=Claim(text="It is", holds="main.good > 0"),
-    )
-    first = study.run(folder / "known.toml")
-    said = capsys.readouterr().err
-    assert f"known: the store is {folder / 'mine'}" in said and ", 0 stored, " in said
-    assert (folder / "mine/results/known").is_dir()
-    again = study.run(folder / "known.toml")
-    assert capsys.readouterr().err.count("\n") == 1, "nothing is run"
-    assert [j.estimate for j in again.judged] == [j.estimate for j in first.judged]
-
-
 def test_what_is_no_study_is_refused_before_anything_is_written(tmp_path):
     study = Study(question="?", model=Model(name="a", bos="yes"))
     with pytest.raises(ExperimentError, match=r"line 5 column .* model\[1\].bos"):

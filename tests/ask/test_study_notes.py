@@ -302,21 +302,6 @@ def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
     assert not any(CANNOT in r for r in remarks)
 
 
-def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
-    """Of six pairs three are measured, so that six are of twelve."""
-    words = ["lovely", "great", "kind", "happy", "bright", "warm"]
-    rows = [f"{w},{label},{i}" for i, w in enumerate(words) for label in ("nice", "nasty")]
-    (folder / "six_pairs.csv").write_text("\n".join(["adjective,label,pair", *rows]))
-    tables = MOOD[MOOD.index("[[direction]]") :].replace('prompts = "moody"\n', "")
-    text = "the {label} room was {adjective} and it is"
-    head = f'[[prompts]]\ntext = "{text}"\nfile = "six_pairs.csv"\n'
-    path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
-    lacks = find_gaps(path, catalogue.find(str(path))).gaps
-    (lack,) = [m for m in lacks if m.where == "claim 1: units"]
-    assert lack.default.startswith("3 pairs")
-    assert "add 6 more pairs, because some of them are used for learning" in lack.text
-
-
 @pytest.mark.parametrize(
     ("text", "value", "remark"),
     [
@@ -358,16 +343,6 @@ def test_a_strength_that_is_not_given_is_told_with_what_it_is(folder, more, told
     path = study(folder, f"strength {more[:3]}", tables, f"{holds} > 0.5")
     gaps = find_gaps(path, catalogue.find(str(path))).gaps
     assert [g.default[:2] for g in gaps if g.where == "steered: strength"] == ["1:"] * told
-
-
-def test_layers_of_top_are_numbers_and_a_sweep_over_blocks_is_of_the_site(folder):  # noqa: F811
-    top = 'top = {{ n = 1, of = "neurons", by = ["nice", "nasty"]{} }}'
-    read = '[[read]]\nname = "best"\n%s\nsweep = { layer = [0, 1] }\n'
-    wrong = read % top.format(', layers = ["{layer}"]')
-    with pytest.raises(
-        ExperimentError, match=r'write site = "blocks.{layer}.mlp.hook_post", sweep'
-    ):
-        catalogue.find(str(study(folder, "layers", PROBED + wrong, "p.accuracy > 0.7")))
 
 
 def test_a_unit_that_says_what_another_says_is_one_with_it():
@@ -514,16 +489,3 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
         catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
-
-
-def test_the_highest_level_of_a_difference_from_an_arm_without_the_sweep_is_told(folder, tmp_path):  # noqa: F811
-    """One number of the untouched model stands at each level of the arm that is swept."""
-    tables = capitals('ablate = "zero"\nheads = ["{layer}.1"]\nsweep = { layer = [0, 1, 2] }')
-    what = "max(mean(main.right) - mean(changed.right), over=layer)"
-    for text in (what, "max(main.right - changed.right, over=layer)"):
-        holds = f"{text} - 0.1 * mean(main.right) > 0" if text == what else f"{text} > 0"
-        result = run(study(folder, f"less{len(text)}", tables, holds), tmp_path)
-        right = {arm: result.arms[arm].right.mean(["run", "prompt"]) for arm in ("main", "changed")}
-        fall = float(right["main"]) - right["changed"].values
-        told = f"{text}: the mean over units is highest at layer {fall.argmax()}, {fall.max():.3g}"
-        assert told in result.notes, result.notes

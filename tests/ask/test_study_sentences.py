@@ -127,23 +127,6 @@ def test_other_layers_are_no_control_of_the_extreme_of_a_sweep_that_has_them(wha
         assert said == left_out
 
 
-def test_other_heads_are_no_control_of_the_extreme_of_a_sweep_that_has_them(folder):  # noqa: F811
-    most = "max(main.right - changed.right, over=(layer, head)) > 2"
-    for k, (heads, holds, left_out) in enumerate(
-        [
-            ([0, 1, 2, 3], most, True),
-            ([0], most, False),  # whose control has 1, 2 and 3
-            ([0, 1, 2, 3], "changed.right[layer=1, head=2] < -1", False),
-        ]
-    ):
-        what = 'ablate = "zero"\nheads = ["{layer}.{head}"]\n'
-        what += f"sweep = {{ layer = [0, 1], head = {heads} }}\n"
-        experiment = catalogue.find(str(study(folder, f"heads {k}", capitals(what), holds)))
-        assert ("changed/heads" in experiment.claims[0].must_fail) != left_out
-        said = any("changed/heads makes nearly the same changes" in r for r in experiment.remarks)
-        assert said == left_out
-
-
 def made(path):
     return ModelStudy(text.read(path)), catalogue.find(str(path))
 

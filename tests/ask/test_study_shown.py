@@ -114,48 +114,6 @@ def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):
     assert "must_fail" not in str(told.value)
 
 
-NUMBER = """question = "How likely is the city?"
-[[model]]
-name = "./planted"
-[[prompts]]
-unit = "prompt"
-text = "{who} went to {country} the capital is"
-file = "capitals.csv"
-[[read]]
-name = "right"
-logit = [" {city} capital", " {foil}"]
-[[estimate]]
-text = "The lead of the city"
-value = "main.right"
-"""
-
-
-def test_a_study_without_a_claim_says_what_it_is_about_and_what_its_plan_noted(
-    folder,  # noqa: F811
-    tmp_path,
-    capsys,
-):
-    path = folder / "number.toml"
-    path.write_text(NUMBER)
-    at = ["--root", str(tmp_path / "s")]
-    note = "have an answer of several tokens, of which only the first is used"
-    assert main(["plan", str(path), *at]) == 0
-    assert note in " ".join(capsys.readouterr().out.split())
-    assert main(["run", str(path), *at, "--executor", "inline"]) == 0
-    ran = " ".join(capsys.readouterr().out.split())
-    assert main(["show", str(path), *at]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert main(["report", str(path), *at, "--out", str(tmp_path)]) == 0
-    page = " ".join(visible((tmp_path / "number.html").read_text()).split())
-    for text in (ran, shown, page):
-        assert note in text
-        assert "over 24 prompts;" not in text and "24 prompts of capitals.csv" in text
-    assert (
-        "scope: for this model and prompts like these; " in ran
-        and "An estimate is about this scope only" in page
-    )
-
-
 def test_the_scope_of_a_claim_names_the_sites_of_its_own_reads():
     reads = (
         Read(name="right", log_prob=" Paris"),

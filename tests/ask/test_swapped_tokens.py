@@ -113,7 +113,6 @@ def test_slots_of_several_tokens_are_swapped_token_by_token(subject):
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"position": -1}, "at two places of a prompt"),
         ({"position": (1, 2, 3)}, "at two places of a prompt"),
         ({"after": "zero"}, "after no other change"),
     ],

@@ -164,7 +164,6 @@ def test_what_stands_in_for_a_trained_subspace(subject, shown, rank):
     ("why", "table", "change"),
     [
         ("can only be patched", {"rank": 2}, {"add": "d"}),
-        ("along names the direction", {}, {"along": "d", "ablate": "zero"}),
         ("along names the direction", {}, {"along": "d", "patch": "other", "heads": ("1.0",)}),
     ],
 )
@@ -258,28 +257,3 @@ def test_what_stands_in_for_two_texts_is_as_long(subject, position):
 
 
 # heads that are chosen ----------------------------------------------------------------------------
-
-
-def test_heads_are_chosen_by_what_a_patch_of_each_does_on_the_half_that_is_not_measured(
-    subject, shown
-):
-    folder = subject[0]
-    change = intervention(add="d", site="blocks.2.hook_resid_pre", position=-1)
-    first, _ = shown.halves()
-    by_head = intervention(
-        patch="corrupted", heads=("{h}",), position=-1, sweep={"h": tuple(HEADS)}
-    )
-    alone = measured(folder, shown, by_head)[0]["one"][0]
-    plain = measured(folder, shown)[0]["one"][0]
-    fall = (plain - alone)[:, first].mean(1)
-    best = tuple(HEADS[k] for k in np.argsort(-fall, kind="stable")[:3])
-    usual = direction(site="", mean=True)
-    tables = (
-        msgspec.structs.replace(usual, top=Top(n=3, of="heads", by="one")),
-        msgspec.structs.replace(usual, heads=best),
-    )
-    got, named = (measured(folder, shown, change, tables=(t,))[0]["one"] for t in tables)
-    np.testing.assert_allclose(got, named, atol=1e-5)
-
-
-HEADS = [f"{layer}.{head}" for layer in range(3) for head in range(4)]

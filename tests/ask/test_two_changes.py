@@ -108,25 +108,6 @@ def test_heads_are_chosen_by_what_each_does_on_the_other_half(subject, shown):
     np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
 
 
-def test_neurons_are_chosen_by_what_each_does(subject, shown):
-    folder, _ = subject
-    post = "blocks.1.mlp.hook_post"
-    by = {"ablate": "zero", "site": post}
-    got, _ = measured(
-        folder, shown, intervention(**by, top=Top(n=1, of="neurons", by="one")), chooses=True
-    )
-    (best,) = got["chosen_parts"][0].astype(int)
-    learned = shown.halves()[0]
-    plain = measured(folder, shown)[0]["one"][0][learned].mean()
-    width = range(0, 32)
-    each = [
-        measured(folder, shown, intervention(**by, neurons=(n,)))[0]["one"][0][learned].mean()
-        for n in {*width, int(best)}
-    ]
-    of_best = measured(folder, shown, intervention(**by, neurons=(int(best),)))[0]["one"][0]
-    assert plain - of_best[learned].mean() == pytest.approx(max(plain - x for x in each), abs=1e-5)
-
-
 def with_blocks(tmp_path_factory, count):
     folder = make(tmp_path_factory.mktemp("deep") / "llama", "llama", num_hidden_layers=count)
     return folder, Naive(folder)
@@ -183,7 +164,6 @@ def test_attention_is_blocked_in_a_window_of_layers(tmp_path_factory, shown):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"site": "hook_embed", "window": (-1, 1)},
         {"heads": ("1.1",), "window": (-1, 1)},
         {"site": MLP, "window": (1, 2)},
     ],
@@ -191,26 +171,3 @@ def test_attention_is_blocked_in_a_window_of_layers(tmp_path_factory, shown):
 def test_a_window_around_no_block_is_refused(fields):
     with pytest.raises(DataError, match="a window is"):
         interventions.check(intervention(ablate="zero", **fields), ())
-
-
-def test_the_first_of_two_changes_may_choose_its_parts(subject, shown):
-    folder, naive = subject
-    cut = Intervention(name="cut", ablate="zero", top=Top(n=2, of="heads", by="norm", layers=(0,)))
-    picked = measured(folder, shown, cut, chooses=True)[0]["chosen_parts"][0].astype(int)
-    table = intervention(patch="clean", site="blocks.1.hook_mlp_out", after="cut")
-    assert interventions.before(table, [cut, table]).top == cut.top
-    got = measured(folder, shown, table, first=cut, chooses=True)[0]["one"][0]
-    for i, number in zip(shown.halves()[1], got, strict=True):
-        text = shown.rows[i].text
-        clean = naive.acts(text, "blocks.1.hook_mlp_out")
-
-        def no_heads(z):
-            z[:, :, [*picked]] = 0
-            return z
-
-        def put_back(x, clean=clean):
-            x[:, : len(clean)] = clean
-            return x
-
-        hooks = {"blocks.0.attn.hook_z": no_heads, "blocks.1.hook_mlp_out": put_back}
-        assert number == pytest.approx(naive.reads(text, hooks)[0], abs=2e-4)

@@ -382,7 +382,6 @@ def test_numbers_of_the_weights_of_neurons(kind, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"weights": "norm", "heads": ("1.0",)}, "are of neurons"),
         ({"weights": "copying", "neurons": ("1.0",)}, "are of neurons"),
         ({"weights": "norm", "neurons": ("1.9999",)}, "has neurons 0 to"),
     ],

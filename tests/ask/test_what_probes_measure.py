@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, root_mean_squared_err
 from test_probes import SEEDS, STUDY, a_task, lab, measured, plant, rows, study, tiny  # noqa: F401
 
 from assay.ask.measure import probe_fits, probe_networks, probe_tasks, probes
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError
 from assay.lab import catalogue
 from assay.subjects.pretrained import load
 
@@ -55,12 +55,6 @@ def test_a_probe_of_heads_reads_what_goes_into_the_output_matrix(tiny):  # noqa:
 def test_heads_that_no_probe_reads_are_refused(tiny, fields, words):  # noqa: F811
     with pytest.raises(DataError, match=words):
         probe_tasks.check(a_task(tiny, rows(24, label=["yes", "no"] * 12), sweep={}, **fields))
-
-
-def test_a_head_that_a_block_lacks_is_refused(tiny):  # noqa: F811
-    task = a_task(tiny, rows(24, label=["yes", "no"] * 12), site="", sweep={}, heads=("1.4",))
-    with pytest.raises((DataError, ModelError), match=r"heads 0 to 3, got 1\.4"):
-        probe_tasks.check_sites(task, load(str(tiny)).folder)
 
 
 def test_an_mlp_reads_an_exclusive_or_that_no_linear_probe_can(tiny, monkeypatch):  # noqa: F811

@@ -1,14 +1,11 @@
 """What nobody planned for is told, and what comes from outside stays text: in tables, files, pages,
 and whatever an experiment's own code does."""
 
-import contextlib
 import csv
 import io
 import json
-import multiprocessing
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,24 +176,3 @@ def test_where_results_go_is_checked_before_anything_is_measured(
     assert "cannot write into the folder" in err, err
     assert words[-1] in err, err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
-
-
-def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path, monkeypatch):
-    shutil.copy(WALK, tmp_path / "walk.py")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WALK_MARKS", "marks")
-    monkeypatch.setenv("WALK_PAUSE", "0.05")  # so long that the two meet
-    fork = multiprocessing.get_context("fork")
-    both = [fork.Process(target=run_and_note, args=(Path(f"said-{n}"),)) for n in range(2)]
-    [process.start() for process in both]
-    [process.join() for process in both]
-    said = [Path(f"said-{n}").read_text() for n in range(2)]
-    assert [process.exitcode for process in both] == [0, 0], said
-    # one group of main and still, one of far
-    assert sum(text.count("started") for text in said) == 2, said
-
-
-def run_and_note(said):
-    """Run the walk, with what is said on standard error in a file."""
-    with said.open("w") as file, contextlib.redirect_stderr(file):
-        sys.exit(main(["run", "walk.py", "--preset", "smoke", "--executor", "inline"]))

@@ -265,17 +265,9 @@ CASES = {
         copied("saelens/matching_pursuit"), "goes on until the residual is small"
     ),
     "temporal": Case(copied("saelens/temporal"), "attends to earlier tokens"),
-    "whitened inputs": Case(
-        copied(STANDARD, {"normalize_activations": "covariance_whitening"}),
-        "normalize_activations 'covariance_whitening' is not known",
-    ),
     "unknown normalisation": Case(
         copied(STANDARD, {"normalize_activations": "batch_norm"}),
         "normalize_activations 'batch_norm' is not known",
-    ),
-    "a lost scale": Case(
-        copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
-        "give the factor: .assay export it --format assay --hint scale=NUMBER",
     ),
     "a scale of 0": Case(
         copied("saelens/checkpoint_standard"), "must be a positive number", ("--hint", "scale=0")
@@ -327,9 +319,6 @@ CASES = {
         "its settings say that there is none",
     ),
     "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
-    "topk or batchtopk": Case(
-        copied("dictionary_learning/topk_no_config"), "--hint architecture=AutoEncoderTopK --out"
-    ),
     "threshold without end": Case(
         copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))),
         "threshold must be one number, got",
@@ -363,9 +352,6 @@ CASES = {
     ),
     "a tensor larger than what is stored": Case(
         alone(strided), "encoder.weight claims shape", path="it.pt"
-    ),
-    "names that are numbers": Case(
-        alone(saved({1: torch.zeros(2), "a": 3})), "holds 1, a, names that no", path="it.pt"
     ),
     "values without end": Case(
         alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"
@@ -415,9 +401,6 @@ CASES = {
     ),
     "hostile pickle by an old opcode": Case(
         alone(INSTANCE), r"is not a readable torch file", path="it.pt"
-    ),
-    "hostile pickle in a folder": Case(
-        written(saved(STATE | {"x": Hostile()}), "ae.pt", ""), r"would call (posix|nt|os)\.mkdir"
     ),
     "a pickle that torch would allow": Case(
         alone(ARRAY), r"would call numpy\._core\.multiarray\._reconstruct", path="it.pt"

@@ -137,35 +137,6 @@ def test_a_look_prints_tokens_or_features(done, commands):
             assert first in " ".join(shown.split())
 
 
-def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_page(done, commands):
-    here, _, _ = done
-    words = ("d.safetensors", "--model", "model", "--site", "blocks.0.hook_resid_post")
-    says = (
-        "blocks.0.hook_resid_post was given (--site), but its file says blocks.1.hook_resid_post; "
-        "it is measured at"
-    )
-    out = commands.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
-    assert out.code == 0
-    assert out.err.splitlines()[0].startswith(f"warning: d: {says}")
-    assert says in " ".join(out.out.split())
-    assert says in (here / "other/evaluation.html").read_text()
-    again = commands.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
-    assert len(again.err.splitlines()) == 1
-    assert says in json.loads(again.out)["notes"][0]
-    words = (words[0], *words[3:])
-    looked = commands.run(
-        [
-            *typed("features 'def f1(x): return x' --dictionary"),
-            *words,
-            *typed("--model model"),
-        ],
-        here,
-        env(here),
-    )
-    assert looked.code == 0
-    assert looked.err.startswith(f"warning: d: {says}")
-
-
 def test_a_bar_tells_the_time_left(monkeypatch):
     from io import StringIO
 

@@ -202,16 +202,9 @@ def test_seeds_that_diverged_leave_the_whole_curve():
 @pytest.mark.parametrize(
     ("data", "fields", "words"),
     [
-        (swept(), {"over": "width"}, "no swept field 'width'"),
         (swept(), {"over": "seed"}, "seed is a unit"),
-        (swept(), {"over": "", "crosses": 0.5}, "and needs over=FIELD"),
         (swept(), {"crosses": math.nan}, "crosses is a number, and needs over=FIELD"),
         (swept(), {"where": {"density": 0.1}}, "over density needs two levels or more; it has one"),
-        (
-            swept().assign(x=lambda d: d.x.where(d.density < 1)),
-            {},
-            "no unit has a number at every level of density: none has one at 1.0",
-        ),
         (
             swept().assign_coords(seed=("run", np.arange(18))),
             {},

@@ -1,4 +1,4 @@
-"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs/make.py), and lines
+"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs), and lines
 in the format of lm-evaluation-harness, are judged as the table that they are."""
 
 import json
@@ -18,7 +18,7 @@ ABLE = LOGS / "able.eval"
 
 
 def answered(right, seed):
-    """The grades that make.py's models get, drawn as it draws them."""
+    """The grades of the models of fixtures/eval_logs, drawn as their script drew them."""
     draw = random.Random(seed)
     return [float(draw.random() < right) for _ in range(24)]
 

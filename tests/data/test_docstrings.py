@@ -5,9 +5,7 @@ import base64
 import hashlib
 import re
 import textwrap
-import tomllib
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -311,32 +309,3 @@ def test_the_packages_that_are_installed_here_hold_english_prose():
 def test_the_page_names_every_package():
     named = re.findall(r"^\| ([a-z0-9-]+) \| [^|]+ \|$", PAGE.partition("## Whose")[2], re.M)
     assert tuple(named[1:]) == docstrings.PACKAGES
-
-
-def test_every_package_is_required_by_assay_or_by_what_assay_requires():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    ours = [
-        *project["dependencies"],
-        *(
-            r
-            for extra in ("report", "train", "models", "explore")
-            for r in project["optional-dependencies"][extra]
-        ),
-    ]
-    theirs = [
-        r
-        for name in ("torch", "transformers")
-        for r in metadata.requires(name) or ()
-        if "extra ==" not in r
-    ]
-    assert set(docstrings.PACKAGES) <= {
-        re.split(r"[^\w.-]", r)[0].lower().replace("_", "-") for r in (*ours, *theirs)
-    }
-
-
-def test_sources_are_a_packages_own_list_without_tests():
-    listed = {path for path, _ in docstrings.sources("networkx")}
-    own = {Path(str(f.locate())) for f in metadata.files("networkx") or () if f.suffix == ".py"}
-    assert listed == {path for path in own if "tests" not in path.parts}
-    with pytest.raises(DataError, match="no-such-package is missing"):
-        docstrings.sources("no-such-package")

@@ -9,13 +9,11 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.data import corpus as corpora
-from assay.data.checkpoint import Alone
 from assay.data.lm_text import batches
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
-from killed import Killed
 
 LINES = "".join(
     f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(60)
@@ -88,34 +86,6 @@ def test_other_shapes_load_too(text, bench, changes):
     own = model.model.get_output_embeddings().weight
     assert (own is model.model.get_input_embeddings().weight) == bool(changes.get("tied"))
     assert model.layers == changes.get("layers", 1)
-
-
-def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_bench, monkeypatch):
-    whole = (tiny(small(text), plain_bench(tmp_path / "a")) / "model.safetensors").read_bytes()
-    bench = plain_bench(tmp_path / "b")
-    reports = bench.report
-
-    def dies(done, total, **numbers):
-        reports(done, total, **numbers)
-        if done == 7:
-            raise Killed
-
-    monkeypatch.setattr(Alone, "due", lambda self: True)
-    bench.report = dies
-    with pytest.raises(Killed):
-        tiny(small(text), bench)
-    bench.report = reports
-    start = len(bench.reports)
-    again = tiny(small(text), bench)
-    assert (again / "model.safetensors").read_bytes() == whole
-    assert [done for done, *_ in bench.reports[start:]] == [
-        7,
-        8,
-        9,
-        10,
-        11,
-        12,
-    ]  # the sixth step was the last one saved
 
 
 def test_repeats_are_random_tokens_twice(text):

@@ -18,7 +18,6 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
 WINDOWS, S, D = 5, 10, 24
-DOCUMENT = np.array([0, 0, 2, 1, 2])
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -98,28 +97,6 @@ def test_runs_that_share_a_pass_are_those_of_one_pass_each(folder, site, most):
         np.testing.assert_allclose(kl[v], expected[1], rtol=1e-4, atol=2e-5)
         alone, _ = compare(clean, [spliced_run(model, site, passage, new)])
         np.testing.assert_allclose(ce[[0, 1 + v]], alone, rtol=1e-6)
-
-
-def test_a_pass_takes_as_many_runs_as_make_up_its_windows(folder, monkeypatch):
-    from assay.subjects.pretrained import Pretrained
-
-    model, site = load(str(folder)), Site.parse("blocks.1.hook_resid_pre")
-    passage, _ = capture(model, site, torch.from_numpy(tokens()), keep())
-    windows, run = [], Pretrained.run
-    monkeypatch.setattr(
-        Pretrained, "run", lambda self, t, **k: windows.append(len(t)) or run(self, t, **k)
-    )
-    made = []
-
-    def news():
-        for i in range(5):
-            made.append(i)
-            yield passage.acts
-
-    runs = spliced_runs(model, site, passage, news(), 2 * WINDOWS + 1)
-    next(runs)
-    assert made == [0, 1]  # what later passes put in is made for them
-    assert len(list(runs)) == 4 and windows == [2 * WINDOWS, 2 * WINDOWS, WINDOWS]
 
 
 def test_resampled_activations_are_other_tokens_and_the_same_for_every_dictionary():

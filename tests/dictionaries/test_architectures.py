@@ -86,20 +86,6 @@ def test_one_sweep_trains_every_architecture(bench):
     assert trained["resample"].tensors["exempt"].sum() == 4 * WIDTH / 2
 
 
-OTHERS = ("gated_no_aux", "gated_no_heaviside", "gated_no_rmag", "untied_start")
-"""Near copies of what is trained with them."""
-SHARED = tuple(name for name in ALL if name not in OTHERS)
-
-
-def test_without_a_bench_the_numbers_are_the_same(bench):
-    groups = [(RUNS, method("gated"))]
-    kept, unkept = (
-        fit_dictionaries(groups, source(32), d=D, steps=5, **given)[0]
-        for given in ({"bench": bench}, {})
-    )
-    assert all(torch.equal(value, unkept.tensors[key]) for key, value in kept.tensors.items())
-
-
 def test_alone_is_as_in_a_group(bench):
     together = sweep(SHARED, bench)
     for r in (0, 3):
@@ -109,6 +95,11 @@ def test_alone_is_as_in_a_group(bench):
                 assert (
                     together[name].tensors[key][r].double() - value[0].double()
                 ).abs().max() <= 1e-5, (name, key)
+
+
+OTHERS = ("gated_no_aux", "gated_no_heaviside", "gated_no_rmag", "untied_start")
+"""Near copies of what is trained with them."""
+SHARED = tuple(name for name in ALL if name not in OTHERS)
 
 
 @pytest.mark.parametrize("killed_at", [20, 35])
@@ -130,19 +121,6 @@ def test_resume_is_bitwise_with_everything_that_is_learned(
         assert all(
             np.array_equal(resumed[name].history[key], value) for key, value in t.history.items()
         )
-
-
-def test_a_broken_run_leaves_its_neighbours_bitwise_alone(bench):
-    from assay.core.fit import fit
-    from assay.dictionaries.training.train import group
-
-    for name in SHARED:
-        made = [group(RUNS, method(name), d=D, steps=20) for _ in range(2)]
-        made[1].state["b_enc"][1] = torch.nan
-        whole, broken = (fit([g], source(32), steps=20, bench=bench)[0] for g in made)
-        assert broken.diverged.tolist() == [False, True, False, False], name
-        for key, value in whole.tensors.items():
-            assert torch.equal(broken.tensors[key][[0, 2, 3]], value[[0, 2, 3]]), (name, key)
 
 
 # --- transcoders and crosscoders ------------------------------------------------------------------

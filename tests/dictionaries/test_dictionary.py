@@ -40,17 +40,6 @@ def make(nonlinearity=None, runs=2, d=5, f=7):
 X = torch.randn(11, 5, generator=torch.Generator().manual_seed(1))
 
 
-def test_raw_and_normalised_are_the_same_dictionary():
-    d = make()
-    normal = (X - d.mean[:, None]) * d.scale[:, None, None]
-    torch.testing.assert_close(d.normalise(X), normal)
-    torch.testing.assert_close(d.encode(X), d.normalised.encode(normal))
-    z = (normal - d.b_dec[:, None]) @ d.W_enc
-    torch.testing.assert_close(d.encode(X), d.nonlinearity(z, d.b_enc, d.own))
-    raw = d.normalised.reconstruct(normal) / d.scale[:, None, None] + d.mean[:, None]
-    torch.testing.assert_close(d.reconstruct(X), raw)
-
-
 def test_views_of_runs():
     d = make()
     assert len(d) == 2
@@ -80,17 +69,6 @@ def test_active_features_are_the_ones_that_are_not_zero(nonlinearity):
         == wanted
     )
     assert active.value.tolist() == [features[i].item() for i in wanted]
-
-
-@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(2), Rescaled(Gated())], ids=str)
-def test_files_and_headers_round_trip(nonlinearity, tmp_path):
-    d = make(nonlinearity)
-    d.save(tmp_path / "d.safetensors")
-    loaded = Dictionary.load(tmp_path / "d.safetensors")
-    again = Dictionary.from_tensors(d.tensors(), json.loads(json.dumps(d.header())))
-    for other in (loaded, again, Dictionary.of(d.to_trained())):
-        assert other.nonlinearity == nonlinearity and other.sites == d.sites
-        assert torch.equal(other.reconstruct(X), d.reconstruct(X))
 
 
 def test_shrunk_features_are_shorter_by_the_factor():

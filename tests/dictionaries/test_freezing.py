@@ -24,7 +24,6 @@ from assay.dictionaries.training.freezing import NEAR, freeze
 from assay.dictionaries.training.kernels import sparse
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, keep_near, start
-from killed import Killed, dies_at
 from pairs import some_pairs
 
 
@@ -230,19 +229,6 @@ def test_frozen_and_free_ones_train_side_by_side_each_as_if_alone(monkeypatch):
                 )
                 <= 1e-5
             ), part
-
-
-def test_a_resumed_soft_frozen_training_is_bitwise_the_whole_one(plain_bench, plain_slot, tmp_path):
-    one = freeze(method("gated"), "soft-decoder")
-    whole, slot = done(one, bench=plain_bench(tmp_path)), plain_slot(every=7)
-
-    with pytest.raises(Killed):
-        done(one, bench=plain_bench(tmp_path, [slot]), at=dies_at(20, batches))
-    resumed = done(one, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
-    assert all(torch.equal(resumed.tensors[name], value) for name, value in whole.tensors.items())
-    assert set(whole.tensors) == set(done(method("gated")).tensors), (
-        "the start is not stored with the result"
-    )
 
 
 # --- starts, refusals, names ----------------------------------------------------------------------

@@ -244,13 +244,6 @@ def test_predicting_nothing_is_no_better_than_the_mean():
         assert np.isnan(metrics.shrinkage(x, 0 * x))
 
 
-def test_truth_as_its_own_dictionary_is_recovered():
-    w = world(0)
-    assert recovery.mcc(w.true, w.true) == pytest.approx(1)
-    assert recovery.mcc_matched(w.true, w.true) == pytest.approx(1)
-    assert (recovery.support(recovery.support_sums(w.codes, w.codes))["f1"] == 1).all()
-
-
 # sums that stream: however the rows are cut, and as the functions of all rows say
 
 

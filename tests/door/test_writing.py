@@ -8,7 +8,7 @@ import torch
 from folders import copied, model_of
 
 import tiny_models
-from assay.core.errors import AssayError, ModelError
+from assay.core.errors import ModelError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -99,42 +99,6 @@ def settings(plain):
         "output_scores": [True],
         "a_key_of_nobodys": [1],
     }
-
-
-NAMES = [*settings([[0, 1]])]
-REFUSED = {
-    *("num_beams", "num_return_sequences", "guidance_scale", "penalty_alpha", "dola_layers"),
-    *("stop_strings", "max_time", "cache_implementation", "watermarking_config", "token_healing"),
-}
-OBEYED = {
-    *("eos_token_id", "repetition_penalty", "no_repeat_ngram_size", "bad_words_ids"),
-    *("sequence_bias", "min_length", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens"),
-    *("forced_eos_token_id", "exponential_decay_length_penalty", "encoder_repetition_penalty"),
-}
-"""Of the others none changes what is written here: forced_bos_token_id acts on a prompt of one
-token, and the model does not repeat its prompt."""
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_setting_is_obeyed_or_refused_by_name(model, plain, tmp_path, name):
-    outcomes = []
-    ends = {"eos_token_id": plain[0][3]}  # so that something ends
-    before = [plain[0][:4], plain[1]]
-    for i, value in enumerate(settings(plain)[name]):
-        folder = copied(model, tmp_path / f"m{i}")
-        (folder / "generation_config.json").write_text(
-            json.dumps({**ends, "use_cache": True, name: value})
-        )
-        try:
-            got = usual(folder)
-        except AssayError as error:
-            assert name in str(error), (value, error)
-            outcomes.append("refused")
-            continue
-        assert got == written(folder), value
-        outcomes.append("same" if got == before else "obeyed")
-    assert ("refused" in outcomes) == (name in REFUSED), outcomes
-    assert ("obeyed" in outcomes) == (name in OBEYED), outcomes
 
 
 def test_without_that_file_config_json_says_it(model, tmp_path):

@@ -28,21 +28,6 @@ def naive(model):
     return ids, site, tiny_models.naive_loss(logits, ids), codes
 
 
-def test_losses_and_tokens(found, naive, model):
-    ids, site, clean, codes = naive
-    assert "".join(found.tokens) == TEXT and len(found.tokens) == ids.shape[1]
-    np.testing.assert_allclose(found.losses[1:], clean[0], rtol=1e-4)
-    assert found.loss == pytest.approx(clean.mean(), rel=1e-5)
-    assert found.l0 == pytest.approx((codes[1:] > 0).sum(1).mean(), rel=1e-6)
-    encode, decode = own(plain())
-    acts = tiny_models.naive(model, ids)[1][site]
-    x_hat = np.where(np.arange(ids.shape[1])[:, None] > 0, decode(encode(acts[0])), acts[0])[None]
-    spliced = tiny_models.naive(model, ids, {site: lambda x: x_hat})[0]
-    assert found.loss_spliced == pytest.approx(
-        tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5
-    )
-
-
 @pytest.mark.parametrize(("skip", "outlier"), [(0, 0.0), (3, 1.05)])
 def test_delta_is_that_of_a_forward_pass_without_the_feature(skip, outlier, naive, model, tmp_path):
     found = look(

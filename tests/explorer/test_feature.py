@@ -122,21 +122,6 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     assert words[7].endswith("cannot be distinguished from no effect.") == spans
 
 
-def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(world):
-    text = " ".join(read(world, f"{BASE}/4").text.split())
-    for part in (
-        "importance 0.012 [0.010, 0.015] nat per token where it is on",
-        "total +0.000620 nat per token",
-        "spill +1.00e−5 nat per token",
-        "hit share 62 % of its firings",
-        "recurs in 1 of 2 other dictionaries",
-    ):
-        assert part in text
-    assert "Not ablated in this index, in which 3 features were." in " ".join(
-        read(world, f"{BASE}/7").text.split()
-    )
-
-
 def test_antipode_and_nearest_are_linked(world):
     page = read(world, f"{BASE}/2")
     links = [tag.get("href") for name, tag in page.tags if name == "a"]

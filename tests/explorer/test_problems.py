@@ -2,14 +2,12 @@
 traceback."""
 
 import json
-import re
 import shutil
 
 import pytest
 from shelf import HOME, client, shelve, simulated
 
 from assay.explorer import app
-from assay.features.index import reader
 
 KEY = "a" * 16
 
@@ -103,48 +101,12 @@ def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(
     assert told_so
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, marks=[pytest.mark.thorough] if i % 3 else [])
-        for i, file in enumerate(FILES)
-    ],
-)
-def test_a_file_of_another_kind_in_its_place_is_told(whole, tmp_path, file):
-    shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
-    folder = tmp_path / "artefacts/index" / KEY
-    other = {
-        "windows.npy": "decoder.npy",
-        "decoder.npy": "windows.npy",
-        "documents.parquet": "tokens.parquet",
-    }.get(file, "documents.parquet")
-    shutil.copy(folder / other, folder / file)
-    browser = client(tmp_path)
-    answers = [browser.get(page) for page in [HOME + each for each in PAGES]]
-    wrong = [answer for answer in answers if answer.status_code != 200]
-    assert wrong and all(
-        answer.status_code in (409, 503) and re.search("make it again", answer.text)
-        for answer in wrong
-    )
-
-
 def test_a_folder_that_vanishes_while_it_is_read_is_told(store):
     browser = client(store)
     assert browser.get(HOME).status_code == 200
     shutil.rmtree(store / "artefacts/index" / KEY)
     told(browser.get(HOME), 404, "o index of a dictionary")
     told(browser.get("/"), 200, "assay export DICTIONARY --format index")
-
-
-def test_tables_that_vanish_under_an_open_index_are_told(store, monkeypatch):
-    monkeypatch.setattr(
-        reader, "MOST_HELD", 0
-    )  # as of a wide dictionary, whose tables are not held in memory
-    browser = client(store)
-    assert browser.get(HOME).status_code == 200
-    for path in (store / "artefacts/index" / KEY).glob("*.parquet"):
-        path.unlink()
-    told(browser.get(f"{HOME}?sort=density"), 503, "damaged")
 
 
 def test_an_index_of_another_width_than_its_dictionary_is_told(store):

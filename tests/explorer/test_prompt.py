@@ -1,4 +1,4 @@
-"""The prompt page: its numbers are those of the live functions and of a naive float64 pass; what
+"""The prompt page: its numbers are those of the live functions, or of a naive float64 pass; what
 cannot be read is said."""
 
 import shutil
@@ -18,8 +18,8 @@ from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
-from assay.features.live.ablation import attribute, matters
-from assay.features.live.edits import Change, change
+from assay.features.live.ablation import ablate_features, attribute, matters
+from assay.features.live.edits import Change, change, likely
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained
 
@@ -56,54 +56,44 @@ def reader(tiny, library):
     return library.live.loaded(tiny.index).reader
 
 
-def test_the_prediction_and_its_losses_are_those_of_a_naive_pass(tiny, ask):
-    ids = tiny.ids(TEXT)
-    logs = log_probabilities(tiny.naive(ids)[0])
-    found, n = ask(), ids.shape[1]
-    assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx(
-        [-logs[i, ids[0, i + 1]] for i in range(n - 1)], rel=1e-4
-    )
-    top = np.argsort(-logs[-1])[:10]
-    assert [c["id"] for c in found["likely"]] == top.tolist()
-    assert [c["before"] for c in found["likely"]] == pytest.approx(
-        np.exp(logs[-1][top]).tolist(), rel=1e-4
-    )
-    assert found["then"]["id"] == top[0] and found["end"] and found["at"] == n
-    middle, other = ask(at=5), ask(at=5, then=7)
-    assert middle["then"]["id"] == ids[0, 5] and middle["then"]["probability"] == pytest.approx(
-        np.exp(logs[4, ids[0, 5]]), rel=1e-4
-    )
-    assert other["then"]["loss"] == pytest.approx(-logs[4, 7], rel=1e-4)
-
-
-def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_says(
-    tiny, ask, reader
-):
-    ids, at = tiny.ids(TEXT), 8
-    logits, codes = tiny.naive(ids)
-    before = -log_probabilities(logits)[at - 1, ids[0, at]]
-    found = ask(at=at, exact=1)
-    assert len(found["matters"]) == 10 and found["of"] == (codes[:at] > 0).any(0).sum()
-    parts = 0
-    for row in found["matters"]:
-        part = tiny.part(codes[:, row["feature"]], row["feature"])
-        parts = parts + part
-        after = -log_probabilities(tiny.naive(ids, less=part)[0])[at - 1, ids[0, at]]
-        slope = (
-            -log_probabilities(tiny.naive(ids, less=1e-5 * part)[0])[at - 1, ids[0, at]] - before
-        ) / 1e-5
-        assert row["exact"] == pytest.approx(after - before, abs=1e-4)
-        assert row["first_order"] == pytest.approx(slope, abs=1e-3)
-        assert row["probability"] == pytest.approx(np.exp(-after), rel=1e-3)
-    order, sums = attribute(reader, reader.read(TEXT), at - 1).by_feature()
+def test_its_numbers_are_those_of_the_live_functions(ask, reader):
+    """Which are those of naive passes: features/test_live.py, features/test_live_changes.py."""
+    reading, at = reader.read(TEXT), 8
+    found, wanted = ask(at=at, exact=1), matters(reader, reading, at - 1, count=10)
+    assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx(reading.loss.tolist())
+    assert [c["id"] for c in ask()["likely"]] == [
+        c.id for c in likely(reader, reading, len(reading) - 1, 10)
+    ]
+    assert found["then"]["loss"] == pytest.approx(reading.loss[at - 1])
+    for name, values in (
+        ("feature", wanted.feature),
+        ("exact", wanted.delta),
+        ("first_order", wanted.attributed),
+    ):
+        assert [row[name] for row in found["matters"]] == pytest.approx(values.tolist(), abs=1e-5)
+    whole = attribute(reader, reading, at - 1)
+    order, sums = whole.by_feature()
     assert [row["feature"] for row in found["further"]] == order[10:50][sums[10:50] != 0].tolist()
-    together = -log_probabilities(tiny.naive(ids, less=parts)[0])[at - 1, ids[0, at]]
-    assert found["found"]["together"] == pytest.approx(together - before, abs=1e-4)
-    reading = reader.read(TEXT)
-    wanted = matters(reader, reading, at - 1, count=10)
-    assert [row["feature"] for row in found["matters"]] == wanted.feature.tolist()
-    assert found["first_order"]["features"] == pytest.approx(
-        attribute(reader, reading, at - 1).value.sum()
+    assert found["first_order"]["features"] == pytest.approx(whole.value.sum())
+    together = ablate_features(reader, reading, [wanted.feature.tolist()]).on(at - 1)
+    assert found["found"]["together"] == pytest.approx(together[0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "one"),
+    [
+        ({"out": 3}, Change.out(3)),
+        ({"scale": "3:2.5"}, Change(3, factor=2.5)),
+        ({"clamp": "3:4"}, Change(3, value=4.0)),
+    ],
+)
+def test_a_change_is_that_of_the_live_functions(asked, one, ask, reader):
+    found, made = ask(at=7, **asked)["changed"], change(reader, reader.read(TEXT), [one])
+    assert found["kl"] == pytest.approx(made.kl[6], abs=1e-6)
+    assert found["probability"] == pytest.approx(np.exp(-made.after[6]), rel=1e-3)
+    assert found["deltas"][1:] == pytest.approx(made.delta.tolist(), abs=1e-5)
+    assert (found["text_before"], found["text_after"]) == pytest.approx(
+        (made.before.sum(), made.after.sum()), rel=1e-4
     )
 
 
@@ -149,42 +139,6 @@ def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
         )
 
 
-@pytest.mark.parametrize(
-    ("said", "new"),
-    [
-        ("out=3", lambda a: 0 * a),
-        ("scale=3:2.5", lambda a: 2.5 * a),
-        ("clamp=3:4", lambda a: 0 * a + 4),
-    ],
-)
-def test_a_change_moves_the_distribution_as_a_naive_pass_says(said, new, tiny, ask, reader):
-    ids, at = tiny.ids(TEXT), 7
-    logits, codes = tiny.naive(ids)
-    a = codes[:, 3]
-    step = (a - new(a)) * (np.arange(len(a)) > 0)  # the first token does not count
-    before, after = (
-        log_probabilities(x) for x in (logits, tiny.naive(ids, less=tiny.part(step, 3))[0])
-    )
-    name, value = said.split("=")
-    found = ask(at=at, **{name: value})["changed"]
-    assert found["kl"] == pytest.approx((np.exp(before) * (before - after))[at - 1].sum(), abs=1e-5)
-    assert found["probability"] == pytest.approx(np.exp(after[at - 1, ids[0, at]]), rel=1e-3)
-    chances = {c["id"]: c for c in found["chances"]}
-    assert {*np.argsort(-before[at - 1])[:5], *np.argsort(-after[at - 1])[:5]} <= set(chances)
-    for k, c in chances.items():
-        assert (c["before"], c["after"]) == pytest.approx(
-            (np.exp(before[at - 1, k]), np.exp(after[at - 1, k])), rel=1e-3
-        )
-    losses = [-sum(x[i, ids[0, i + 1]] for i in range(ids.shape[1] - 1)) for x in (before, after)]
-    assert (found["text_before"], found["text_after"]) == pytest.approx(losses, rel=1e-4)
-    one = {"out": Change.out(3), "scale": Change(3, factor=2.5), "clamp": Change(3, value=4.0)}[
-        name
-    ]
-    assert found["deltas"][1:] == pytest.approx(
-        change(reader, reader.read(TEXT), [one]).delta.tolist(), abs=1e-5
-    )
-
-
 def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT, "exact": 1, "out": 3})
     assert page.status_code == 200
@@ -215,21 +169,16 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"text": "ab cd " * 100}, "at most 64 are read"),
         ({"text": "é" * 1200}, "at most 6,000"),
         ({"at": 99}, "predictions of this text"),
-        ({"at": "x"}, "at is a whole number"),
         ({"then": 99999}, "the model's tokens are numbered"),
         ({"out": "48"}, "numbered 0 to 47"),
-        ({"clamp": "3:nan"}, "the amount is a number up to 1,000,000, got nan"),
         ({"clamp": "3:1e9"}, "the amount is a number up to 1,000,000, got 1e9"),
         ({"scale": "3"}, "give the amount that feature 3 is multiplied by"),
-        ({"out": "3:5"}, "to ablate feature 3 takes no amount, got 5"),
         (
             {"feature": "3", "way": "out", "amount": "20"},
             "to ablate feature 3 takes no amount, got 20",
         ),
-        ({"rows": "x"}, "is not a choice for rows: effect, share, size"),
         ({"out": list(range(11))}, "at most 10 features"),
     ],
 )

@@ -307,15 +307,3 @@ def test_exported_names_exist(package: str) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="Claim"):
         assay.Clam  # noqa: B018
-
-
-@everywhere(sorted((ROOT / "src/assay/lab").rglob("*.py")))
-def test_functions_of_the_lab_have_at_most_60_lines_and_classes_250(path: Path) -> None:
-    long = [
-        f"line {node.lineno}: {node.name}"
-        for node in nodes(path)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        and (node.end_lineno or 0) - node.lineno
-        >= (60 if isinstance(node, ast.FunctionDef) else 250)
-    ]
-    assert not long, f"{name(path)}: {', '.join(long)}"

@@ -411,15 +411,3 @@ def test_what_was_asked_and_what_came_out_cannot_be_changed_afterwards(root):
         with pytest.raises(StoreError, match="is not of this run"):
             assert job.asked and job.result
         (job.path / name).write_bytes(whole)
-
-
-def test_runs_that_are_over_are_not_read_again(root, monkeypatch):
-    jobs = [ask(root, DONE, number) for number in range(3)]
-    finished(root, width=3)
-    runner, reads = Runner(root), []
-    assert not runner.step()
-    original = Job.state
-    monkeypatch.setattr(Job, "state", property(lambda job: reads.append(job) or original.fget(job)))
-    assert not runner.step() and not reads
-    monkeypatch.undo()
-    assert [job.state.status for job in jobs] == ["done"] * 3

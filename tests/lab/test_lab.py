@@ -32,21 +32,6 @@ def done(tmp_path_factory, walk):
     return lab, lab.run(walk)
 
 
-def test_verdicts_controls_and_planted_effects(done):
-    _, result = done
-    (judged,) = result.judged
-    assert judged.verdict.outcome == "holds"
-    assert {a: v.outcome for a, v in judged.controls.items()} == {
-        "still": "fails",
-        "mirror": "fails",
-    }
-    assert judged.planted["far"].outcome == "holds"
-    assert [v.outcome for v in result.exact] == ["exact"]
-    assert result.findings[0].estimate == pytest.approx(float(result.arms["main"].end.mean()))
-    assert list(result.arms) == ["main", "still", "far", "mirror"]
-    assert result.arms["main"].end.values.tolist() == (-result.arms["mirror"].end).values.tolist()
-
-
 def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_place(
     tmp_path, walk
 ):
@@ -100,24 +85,6 @@ def test_more_seeds_reuse_the_runs_there_are(done, walk):
     plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))
     assert {r.job.spec.seed for r in plan.missing} == set(range(1006, 1010))
     assert len(plan.cached) == 18
-
-
-def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
-    lab = Lab(tmp_path / "s", Inline())
-    events = []
-    with pytest.raises(RunError, match="ZeroDivisionError: the walk fell") as e:
-        lab.run(walk, override(walk, "default", ["trouble=crash"]), events.append)
-    assert "walk.py line" in str(e.value)
-    assert str(e.value).count("\n") <= 4
-    assert e.value.exit_code == 3
-    failed = [x for x in events if type(x).__name__ == "Failed"]
-    assert len(failed) == 3
-    assert {
-        r.why
-        for r in lab.plan(walk, override(walk, "default", ["trouble=crash"])).rows
-        if r.job.arm == "main"
-    } == {"crashed: ZeroDivisionError: the walk fell"}
-    lab.run(walk)  # nothing of it is in the way
 
 
 def test_a_mistake_is_told_once_and_leaves_no_trace(tmp_path, walk):

@@ -13,7 +13,6 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.engines import Inline
-from assay.lab.forecast import forecast
 from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
@@ -264,30 +263,6 @@ def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatc
     lab.run(experiment, on_event=lambda e: seen.append(getattr(e, "group", None)))
     assert {g for g in seen if g} == begun
     assert not list(groups.unfinished(lab.store))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "each"),
-    [
-        ({}, 3.0),
-        ({"rate": 0.1}, 3.0),
-        ({"steps": 20}, 30.0),
-        ({"width": 3}, 3.0),
-        ({"width": 2, "steps": 20}, 30.0),
-        ({"width": 8192}, None),
-        ({"width": 8192, "steps": 1}, None),
-        ({"steps": 2000}, None),
-    ],
-)
-def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, wanted, each):
-    monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": 3.0})
-    lab.run(alone(Dot(), seed=range(6)))
-    asked = alone(Dot(**wanted), seed=range(50, 60))
-    told = forecast(lab.plan(asked), asked)
-    if each is None:
-        assert (told.plan.per_run, told.plan.cost_from, told.command) == ({}, "unknown", None)
-    else:
-        assert (told.plan.per_run, told.plan.cpu_seconds) == ({"main": each}, 10 * each)
 
 
 def test_removing_and_running_again(lab):

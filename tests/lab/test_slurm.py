@@ -19,7 +19,7 @@ from assay.lab.engines.slurm import Slurm
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
-from assay.lab.work.events import Progress, Said, Started
+from assay.lab.work.events import Progress, Said
 from slurm_cluster import until
 from stored_bytes import files_of
 
@@ -140,20 +140,6 @@ def test_whatever_a_cluster_does_changes_no_byte(cluster, tmp_path, monkeypatch)
     assert files_of(root) == alone(tmp_path / "here", *which)
     assert not blows and nodes == {"one", "two"}
     assert not list((root / "groups").iterdir())
-
-
-def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(cluster, tmp_path):
-    root, which = tmp_path / "s", (WALK, "smoke", "steps=40")
-
-    def interrupt(event):
-        if isinstance(event, Started):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Lab(root, Slurm(root, workers=1)).run(*chosen(*which), interrupt)
-    until(lambda: not cluster.ask("squeue", "-h"))
-    Lab(root, Slurm(root, workers=1)).run(*chosen(*which))
-    assert files_of(root) == alone(tmp_path / "here", *which)
 
 
 def test_jobs_that_end_without_effect_are_an_error_with_their_log(cluster, tmp_path, monkeypatch):

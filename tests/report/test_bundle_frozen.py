@@ -3,8 +3,6 @@ stored measures and says the same to the last digits, and steps that are not its
 noticed."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -29,47 +27,6 @@ fields = { inputs = 6, steps = 30, width = 2 }
 """
 
 
-def test_each_claim_is_judged_from_the_measures(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    write_experiment("own", tmp_path)
-    claims = {"far": "main.angle > -1000", "near": "main.angle < 62"}
-    Path("asks.toml").write_text(
-        STUDY + "".join(CLAIM.format(text=text, holds=holds) for text, holds in claims.items())
-    )
-    assert main(["preregister", "asks.toml", "--root", "s"]) == 0
-    assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
-    assert (
-        main(["export", "asks.toml", "--format", "bundle", "--out", "asks.zip", "--root", "s"]) == 0
-    )
-    with zipfile.ZipFile("asks.zip") as archive:
-        archive.extractall()
-    folder = Path("asks")
-    told = json.loads((folder / "claims.json").read_text())
-    assert [c["why_not"] for c in told["claims"]] == ["", ""]
-    assert [c["condition"] for c in told["claims"]] == list(claims.values())
-    assert not (folder / "numbers").exists()
-    assert list((folder / "looks").glob("*.prereg.*"))
-    capsys.readouterr()
-
-    def judged():
-        return subprocess.run(
-            [sys.executable, "-I", "judge.py"], cwd=folder, capture_output=True, text=True
-        )
-
-    done = judged()
-    assert done.returncode == 0 and "2 of 2 claims judged again; all as stated" in done.stdout, (
-        done.stdout + done.stderr
-    )
-    assert checking.check(folder, folder).same
-    told["claims"][1]["reads"]["main.angle"]["measure"] = "loss"
-    (folder / "claims.json").write_text(json.dumps(told))
-    assert "DIFFERS" in judged().stdout
-    told["claims"][1] = {**told["claims"][0], "condition": "main.angle > -999", "text": "near"}
-    (folder / "claims.json").write_text(json.dumps(told))
-    (far, near) = checking.check(folder, folder).claims
-    assert far.differs == () and "not those of its condition" in near.differs[-1]
-
-
 def test_claims_along_a_sweep_have_the_level_at_which_they_hold_at_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_experiment("own", tmp_path)
@@ -88,6 +45,12 @@ def test_claims_along_a_sweep_have_the_level_at_which_they_hold_at_once(tmp_path
     assert [c["level"] for c in told["claims"]] == [0.95**0.5] * 2
     found = checking.check(folder, folder)
     assert found.same and found.standing.derived == "confirmatory", found
+
+    first, second = told["claims"]
+    other = {**first, "text": second["text"], "condition": second["condition"]}
+    (folder / "claims.json").write_text(json.dumps({**told, "claims": [first, other]}))
+    (as_asked, forged) = checking.check(folder, folder).claims
+    assert as_asked.differs == () and "not those of its condition" in forged.differs[-1]
 
     told["claims"][0]["level"] = 0.95  # the laxer level of one claim alone
     (folder / "claims.json").write_text(json.dumps(told))

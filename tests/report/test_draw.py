@@ -119,22 +119,6 @@ def test_columns_may_be_numpy_arrays(mark):
     )
 
 
-def test_main_takes_the_accent_whatever_its_place():
-    columns = {
-        "arm": ["relu", "main", "topk"] * 2,
-        "x": [0, 0, 0, 1, 1, 1],
-        "y": [1, 2, 3, 1, 2, 3],
-    }
-    layer = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][0]
-    scale = layer["encoding"]["color"]["scale"]
-    assert (
-        dict(zip(scale["domain"], scale["range"], strict=True))["main"] == palette.LIGHT["method"]
-    )
-    assert (
-        len(set(map(tuple, layer["encoding"]["strokeDash"]["scale"]["range"]))) == 3
-    )  # told apart without colour
-
-
 def test_end_labels_do_not_overlap_and_begin_at_the_ends_of_their_lines():
     columns = {
         "arm": list("abcdef") * 2,

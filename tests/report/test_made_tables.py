@@ -60,17 +60,6 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
     )
 
 
-def test_the_catalogue_counts_recorded_outcomes(recorded):
-    lines = {
-        line.partition("]")[0].removeprefix("| ["): line.replace(kinds.SPACE, " ")
-        for line in kinds.experiments().splitlines()
-        if ".md" in line
-    }
-    assert len(lines) > 40 and all("| ● 1" in line for line in lines.values())
-    assert "| ● 1 | " in lines["llc"]
-    assert "| ● 1 (1 by contest) | " in lines["capacity"]  # as its committed contests say
-
-
 def test_a_claim_in_a_sentence_is_the_records_and_says_when_the_sentence_is_stale(recorded):
     assert kinds.claim("gated-sae.1.holds").replace(kinds.SPACE, " ") == "● 0.0240 [0.0222, 0.0258]"
     line = "It leads: <!-- made: claim gated-sae.gemma.1.holds -->old<!-- end --> FVU"
@@ -163,15 +152,6 @@ def test_an_estimate_in_a_sentence_is_named_by_its_first_words_alone(monkeypatch
     for words, count in (("share-of-the", 2), ("shares", 0)):
         with pytest.raises(ValueError, match=f"{count} estimates of llc begin so"):
             kinds.estimate(f"llc.{words}")
-
-
-def test_an_interval_ends_where_its_author_says_today_that_such_numbers_end():
-    order, *_ = kinds.verdicts("path-split").splitlines()[4:]
-    assert "0.92 [0.61, 1.00]" in order.replace(kinds.SPACE, " ")
-    distance = kinds.verdicts("gated-ablations").replace(kinds.SPACE, " ")
-    assert "0.00088 [0.00000, 0.00200] | ≤ 0.01 largest difference of γ" in distance
-    low = kinds.estimate("path-split.direct-share-in-the-middle-block-of-smollm2-along")
-    assert low.endswith(f"[0.000,{kinds.SPACE}0.114]")
 
 
 def test_records_that_do_not_meet_the_bar_are_listed_with_the_bars_own_reasons():

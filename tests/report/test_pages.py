@@ -194,51 +194,6 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
 
 
-def test_five_cards_are_open_and_the_others_folded(page):
-    section = page[page.index('id="features"') :]
-    drawn = re.findall(r'<(article|details) class="card" id="feature-', section)
-    assert drawn == ["article"] * 5 + ["details"] * 15
-    for outside in re.findall(r'<article class="card".*?</article>', section, re.S):
-        assert outside.split("<details>")[0].count('class="context"') == 5  # of its 20 examples
-
-
-def test_findings_after_five_are_folded():
-    [finding] = sample.result().findings
-    many = tuple(structs.replace(finding, text=f"finding {i}") for i in range(8))
-    data = structs.replace(sample.result(), findings=many)
-    part = pages.page(data)
-    part = part[part.index('id="findings"') : part.index('id="scope"')]
-    shown, folded = part.split("<details")
-    assert shown.count("claim-plot") == 5
-    assert folded.count("claim-plot") == 3
-    assert "3 more" in folded
-
-
-def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
-    claim = sample.verdicts()[0]
-    number = {"estimate": 0.99, "low": 0.985, "high": 0.995}
-    also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {
-        "unforeseen": {**number, "reason": None}
-    }
-    changed = [
-        "claim added: x",
-        "arm dropped: y",
-        "also judged on the same prompts, later, in b: z",
-    ]
-    html = pages.page(sample.of({**claim, "also": also}, changed=changed))
-    control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
-    outside, folded = control.split("<details>")
-    assert "unforeseen" in outside
-    assert "relu" in outside
-    assert "4 more that may hold too" in folded
-    assert folded.count("named-") == 4
-    assert "Changed after a look: 2" in html
-    warning = re.search(r'<details class="warning">.*?</details>', html, re.S)[0]
-    assert "claim added: x" in warning and "also judged" not in warning
-    assert "also judged on the same prompts, later, in b: z" in html
-    assert html.index("claim added: x") < html.index('<table class="verdicts"')
-
-
 def test_data_links_hold_the_data(parsed):
     links = [v for _, k, v in parsed.attributes if k == "href" and v.startswith("data:")]
     texts = [base64.b64decode(v.split("base64,")[1]).decode() for v in links]
@@ -255,12 +210,6 @@ def test_drawn_cards_come_first_and_all_are_there(page):
     assert page.index(addresses[19]) < page.index('id="browse"')
     assert page.count('<details class="card"') == 15 + 12
     assert page.count('class="logits promoted"') == 32 and "drawn by seed" in page
-
-
-def test_a_page_without_verdicts_says_nothing_of_their_scope():
-    data, about = sample.result(), "A verdict is about this scope only"
-    assert about in pages.page(data)
-    assert about not in pages.page(structs.replace(data, verdicts=(), exact=()))
 
 
 def test_scopes_stand_with_the_answers_and_nowhere_else(page):
@@ -375,27 +324,6 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
         assert order == sorted(order, reverse=True)
     assert [u for u in asked if not u.startswith(("file:", "data:"))] == []
     assert errors == []
-
-
-def test_arms_are_described_once_and_what_all_share_is_said_once():
-    notes = {
-        "main": "SmolLM2 (4-bit), as it is",
-        "patched": "SmolLM2 (4-bit), patched from the pair, at block 5",
-    }
-    html = pages.page(sample.result(), notes=notes)
-    assert html.count("SmolLM2 (4-bit)") == 1
-    assert "<p>All arms: SmolLM2 (4-bit).</p>" in html
-    assert "patched from the pair" in html
-
-
-def test_a_note_keeps_the_spelling_of_the_measure_that_it_begins_with():
-    arm = "cut/damage: the change is small"
-    notes = ("right: 2 of 24 prompts are long", "the two prompts differ", arm)
-    page = pages.page(structs.replace(sample.result(), notes=notes))
-    assert "<li><code>right</code>: 2 of 24 prompts are long</li>" in page
-    assert "<li>The two prompts differ</li>" in page
-    assert "<li><code>cut/damage</code>: the change is small</li>" in page
-    assert pages._sentence("main/other 0.3: satisfies it") == "main/other 0.3: satisfies it"
 
 
 def test_the_title_of_a_page_is_read_back():

@@ -80,15 +80,6 @@ def test_a_pipe_gets_plain_text(no_color, monkeypatch):
     assert told == tables.text(result) and "\x1b" not in told
 
 
-def test_a_terminal_without_colour_keeps_its_width(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the buffer for a terminal
-    monkeypatch.setenv("COLUMNS", "80")
-    out = io.StringIO()
-    tables.show(sample.result(), out)
-    assert out.getvalue() == tables.text(sample.result(), 80)
-
-
 def test_every_form_says_what_is_published_and_what_is_new():
     gamma, lead, *others = tables.rows(sample.result())
     assert (gamma.published, gamma.setup, lead.published, lead.setup) == (
@@ -144,17 +135,6 @@ def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
     assert sum(line[0].isdigit() for line in full if line) == 7
     assert [sum(line.startswith("| ") for line in rows) - 1 for rows in (exact, findings)] == [2, 1]
-
-
-def test_a_short_table_has_eight_claims_counts_the_others_and_says_how_many_controls_fail():
-    first, *_ = sample.verdicts()
-    many = [{**first, "text": f"claim {i}"} for i in range(9)]
-    passing = {**next(iter(first["controls"].values())), "outcome": "holds"}
-    many[0] = {**many[0], "controls": {**first["controls"], "passes": passing}}
-    lines = sections.brief(sample.of(*many)).splitlines()
-    count = len(first["controls"])
-    assert lines[2].endswith(f"| {count} of {count + 1} |") and len(lines) == 2 + 8 + 2
-    assert lines[-1] == "1 more claim: ● 1."
 
 
 def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
@@ -257,12 +237,6 @@ def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
     ) and control.sign not in tables.SIGNS.values()
 
 
-def test_what_an_80_percent_interval_says_of_a_control_is_worded_alike_everywhere():
-    control = tables.Control("other", "fails", "1.0", "[0.9, 1.1]", "control", level="80 %")
-    assert control.remark == "does not satisfy the claim, at 80 %"
-    assert control.line.endswith(f": {control.remark}")
-
-
 def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
     price = {
         "text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46",
@@ -312,23 +286,6 @@ def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
     assert tables.rows(sample.of(entry))[0].agreed == says
     for other in ({"bounds": None}, {"points": [4.0, 3.9]}, {"points": [4.0]}):
         assert not tables.rows(sample.of({**entry, **other}))[0].agreed
-
-
-def _with_arms_that_may_hold(count):
-    number = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": "alike"}
-    return sample.of({**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}})
-
-
-@pytest.mark.parametrize("count", [1, 3, 7])
-def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
-    data = _with_arms_that_may_hold(count)
-    for form in (tables.text(data, verbose=True), sections.full(data)):
-        assert not re.search(r"✓\W*other-\d", form)
-        assert re.search(r"✓\W*(control )?relu", form)
-    flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
-    assert re.findall(r"other-(\d) [\d.]+: may satisfy the claim too", flat) == [
-        str(i) for i in range(count)
-    ]
 
 
 @pytest.mark.parametrize("width", [100, 80])

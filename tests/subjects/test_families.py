@@ -239,15 +239,6 @@ def test_the_unembedding_with_the_norm_folded_in_is_the_direct_path(subjects, ki
     assert torch.allclose((x / length).float() @ subject.unembed(), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-def test_a_model_says_how_large_it_is_and_what_its_family_does_otherwise(subjects, kind):
-    subject = subjects(kind)
-    assert "layers 3" in repr(subject) and "\n" not in repr(subject)
-    traits = subject.folder.architecture.traits
-    assert repr(subject).endswith("; ".join(["", *traits]) if traits else "")
-    assert bool(traits) == (kind not in ("llama", "mistral", "qwen2"))
-
-
 def test_a_block_in_sequence_has_a_stream_between(tmp_path):
     folder = tiny_models.make(tmp_path / "model", "gpt_neox", use_parallel_residual=False)
     subject = load(str(folder))

@@ -1,5 +1,7 @@
 """A new architecture is one file: one that Assay does not have, read and edited in full."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -34,6 +36,19 @@ STARCODER2 = Architecture(
 TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
 
 
+@contextmanager
+def known(folder, text):
+    """A file of architectures with this text, found like ours."""
+    (folder / f"starcoder_in_{folder.name}.py").write_text(text)
+    architectures.__path__.append(str(folder))
+    architectures.known.cache_clear()
+    try:
+        yield
+    finally:
+        architectures.__path__.remove(str(folder))
+        architectures.known.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def starcoder(tmp_path_factory):
     """A random model of a type that Assay finds its way in, and then knows by this file alone."""
@@ -47,14 +62,8 @@ def starcoder(tmp_path_factory):
         ),
     ):
         load(str(folder)).run(TOKENS, capture=[Site("resid_mid", 1)])
-    (root / "starcoder_of_the_test.py").write_text(FILE)
-    architectures.__path__.append(str(root))
-    architectures.known.cache_clear()
-    try:
+    with known(root, FILE):
         yield load(str(folder))
-    finally:
-        architectures.__path__.remove(str(root))
-        architectures.known.cache_clear()
 
 
 def test_its_stream_is_what_transformers_calls_hidden_states(starcoder):
@@ -80,18 +89,10 @@ def test_a_file_whose_places_are_wrong_is_refused_with_the_block(tmp_path):
     wrong = FILE.replace(
         '"attn_out": returned_by("self_attn.o_proj")', '"attn_out": returned_by("self_attn.q_proj")'
     )
-    (tmp_path / "starcoder_wrong.py").write_text(wrong)
     folder = tiny_models.make(tmp_path / "model", "starcoder2")
-    architectures.__path__.append(str(tmp_path))
-    architectures.known.cache_clear()
-    try:
-        with pytest.raises(
-            ModelError, match="the stream after block 0 is not the stream before it"
-        ):
-            load(str(folder))
-    finally:
-        architectures.__path__.remove(str(tmp_path))
-        architectures.known.cache_clear()
+    told = "the stream after block 0 is not the stream before it"
+    with known(tmp_path, wrong), pytest.raises(ModelError, match=told):
+        load(str(folder))
 
 
 def test_an_edit_reaches_only_what_reads_it(tmp_path):
@@ -119,24 +120,15 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
         '"mlp_post": read', '"mlp_act": returned_by("mlp.act"),\n        "mlp_post": read'
     )
     own = own.replace("\n)\n", '\n    kinds={"mlp_act": ("mlp.hook_act", "b s m")},\n)\n')
-    (tmp_path / "starcoder_with_one_more.py").write_text(own)
     folder = tiny_models.make(tmp_path / "model", "starcoder2")
-    architectures.__path__.append(str(tmp_path))
-    architectures.known.cache_clear()
-    try:
+    with known(tmp_path, own):
         subject, site = load(str(folder)), Site.parse("blocks.1.mlp.hook_act")
         assert site == Site("mlp_act", 1)
         assert str(site) == "blocks.1.mlp.hook_act"
         assert subject.width(site) == 40
         acts = subject.run(TOKENS, capture=[site, Site("mlp_pre", 1)]).acts
-        assert torch.allclose(
-            acts[site],
-            torch.nn.functional.gelu(acts[Site("mlp_pre", 1)], approximate="tanh"),
-            atol=1e-6,
-        )
-    finally:
-        architectures.__path__.remove(str(tmp_path))
-        architectures.known.cache_clear()
+        wanted = torch.nn.functional.gelu(acts[Site("mlp_pre", 1)], approximate="tanh")
+        assert torch.allclose(acts[site], wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -161,16 +153,7 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
 )
 def test_a_kind_that_means_something_else_elsewhere_is_refused(kind, hook, axes, there, tmp_path):
     own = FILE.replace("\n)\n", f'\n    kinds={{"{kind}": ("{hook}", "{axes}")}},\n)\n')
-    (tmp_path / f"starcoder_in_{tmp_path.name}.py").write_text(own)
-    architectures.__path__.append(str(tmp_path))
-    architectures.known.cache_clear()
-    try:
-        with pytest.raises(
-            ModelError,
-            match=rf"starcoder2 has the site kind '{kind}' at {hook} \({axes}\), but {there}",
-        ) as told:
-            Site("in_proj", 0)
-        assert "\n" not in str(told.value)
-    finally:
-        architectures.__path__.remove(str(tmp_path))
-        architectures.known.cache_clear()
+    told = rf"starcoder2 has the site kind '{kind}' at {hook} \({axes}\), but {there}"
+    with known(tmp_path, own), pytest.raises(ModelError, match=told) as refusal:
+        Site("in_proj", 0)
+    assert "\n" not in str(refusal.value)
