@@ -303,11 +303,11 @@ def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
             reading += 3 * measuring.PASS * tokens * whole
         total += len(states) * (LOADING + drawing + reading) / runs
-    return total + _dictionary_seconds(asked, part)
+    return total + _dictionary_seconds(asked, part) / runs
 
 
 def _dictionary_seconds(asked: ModelStudy, part: Part) -> float:
-    """CPU-seconds of one run for the dictionaries that the study trains, where this is the
+    """CPU-seconds of the dictionaries that the study trains, once for all runs, where this is the
     first arm that needs them and no dictionary's own."""
     seconds = 0.0
     for name in () if isinstance(part.task, SaeTask) else inputs.used(asked, part.task):

@@ -4,7 +4,7 @@ the training of all others, each known by the content of what it learns before i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,15 @@ class SaeSpec(Spec):
     """What is not learned."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OtherwiseSaeSpec(SaeSpec):
+    """What a dictionary was trained from, and how, where it is not as it usually is."""
+
+    decay: str
+    """The weight decay as JSON: a number, or one for each parameter that has one."""
+    warmup: int | None
+
+
 def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
     """The nonlinearity of a table, its loss and its λ. Raises: SpecError."""
     cls = KINDS[table.dictionary]
@@ -114,6 +123,8 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         yield field, f"{table.k or USUAL_K} of {table.d_sae} latents cannot be on; lower k"
     if table.frozen not in get_args(Part):
         yield "frozen", f"no half is called so; {nearest(table.frozen, get_args(Part)[1:])}"
+    elif isinstance(table.decay, Mapping):
+        yield from _wrong_decay(table, table.decay)
     for field, texts in (("site", reads_at(table)), ("site_out", (table.site_out,))):
         for text in filter(None, texts):
             try:
@@ -129,6 +140,19 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         able = [k for k, c in KINDS.items() if "y" in wants(USUAL[c])]
         how = f"those that do are {', '.join(able)}"
         yield "dictionary", f"{table.dictionary} does not write at another site; {how}"
+
+
+def _wrong_decay(table: Train, decay: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """The parameters that a table decays and does not train."""
+    kind = method_of(table)[0]
+    known = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
+    known += getattr(kind, "encoders", ())
+    for name in decay:
+        if name not in known:
+            what = f"{table.dictionary} trains {', '.join(known)}; {nearest(name, known)}"
+            yield "decay", f"there is no parameter {name!r}: {what}"
+        elif name == {"decoder": "W_dec", "encoder": "W_enc"}.get(table.frozen):
+            yield "decay", f"{name} is frozen, so it cannot decay; remove {name} or frozen"
 
 
 def reads_at(table: Train) -> tuple[str, ...]:
@@ -235,7 +259,7 @@ class Learning:
         t, (kind, _, penalty) = self.table, method_of(self.table)
         text = self.source.digest if self.source else corpora.load(t.text).fingerprint
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
-        return SaeSpec(
+        usually = SaeSpec(
             seed=self.seed,
             model=self.digest + models.said(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
@@ -251,6 +275,11 @@ class Learning:
             lr=t.lr,
             frozen=self.frozen,
         )
+        if not t.decay and t.warmup is None:
+            return usually
+        said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+        decay = json.dumps(t.decay or 0.0, sort_keys=True)
+        return OtherwiseSaeSpec(**said, decay=decay, warmup=t.warmup)
 
     def path(self, bench: Bench) -> Path:
         """The dictionary's file, trained now or before."""
@@ -311,7 +340,10 @@ class Learning:
             mean, scale = mean / acts.factor, acts.factor
             loss = L1Weighted(acts.parts) if loss is l1 else loss
         lr, strength = np.array([t.lr]), np.array([penalty])
-        method = freeze(Method(kind, loss, t.d_sae, lr=lr, penalty=strength), self.frozen)
+        method = Method(kind, loss, t.d_sae, lr=lr, penalty=strength, weight_decay=t.decay or 0.0)
+        if t.warmup is not None:
+            method = replace(method, warm_up=t.warmup)
+        method = freeze(method, self.frozen)
         order = shuffled(len(acts.unit), t.batch, self.seed)
         transcodes = len(acts.mean) > 1
 
