@@ -133,20 +133,33 @@ def axes(task: SaeTask) -> dict[str, Axes]:
     return measured | ({DEAD.name: {}} if task.drawn else {})
 
 
-def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of so many runs of an arm in a model of this size: its passes up to the
-    site, which arms of the same model share, and its training."""
+def passes_of(task: SaeTask) -> tuple[Any, ...]:
+    """What decides which activations an arm reads: arms that have this in common share the
+    passes of the model."""
     t = task.table
-    assert t.tokens and t.steps and t.batch and t.d_sae and t.context
+    drawn = t.seed if task.control == NOT_TRAINED.name else None
+    return task.model, drawn, saes.sites_of(t), t.prompts, t.text, t.tokens, t.context
+
+
+def passes(task: SaeTask, size: Mapping[str, int]) -> float:
+    """Guess the CPU-seconds of a model's passes up to the site of a dictionary."""
+    t = task.table
+    assert t.tokens and t.context
     tokens = t.tokens + saes.TEST * t.context
     if task.source:
         tokens = sum(len(row.text) for row in task.source.rows) // SIGNS
     layers = [s.layer + 1 for s in saes.sites_of(t) if s.layer is not None]
     share = max(layers, default=1) / size["layers"]
-    passes = PASS * tokens * blocks(size) * share * (task.control in ("", NOT_TRAINED.name))
-    passes *= 1 if task.source or fast_dtype() == "float32" else HARVESTED
+    slow = task.source or fast_dtype() == "float32"
+    return PASS * tokens * blocks(size) * share * (1 if slow else HARVESTED)
+
+
+def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
+    """Guess the CPU-seconds of the training of so many runs of an arm, in a model of this size."""
+    t = task.table
+    assert t.steps and t.batch and t.d_sae
     trains = task.control in ("", FROZEN.name, NOT_TRAINED.name)
-    return passes + trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
+    return trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
 
 
 def measure(
