@@ -356,7 +356,7 @@ def test_a_plan_counts_what_seeds_and_dictionaries_share_once(here):
     read = HEAD + ASKED.replace("{rows}", ROWS).replace("{sae}", "sae")
     long = SAE.replace("steps = 300", "steps = 100_000").replace("d_sae = 8", "d_sae = 1600")
     few, many = (seconds(read.replace("1000:1006", s) + long) for s in ("1000:1004", "1000:1040"))
-    trained = 100_000 * 128 * 1600 * 24 * sae_arms.STEP
+    trained = 100_000 * 128 * (1600 + sae_arms.ACTIVE) * 24 * sae_arms.STEP
     assert 1.2 * trained > many > few > trained
     wide = SAE.replace("tokens = 3000", "tokens = 9_000_000") + "controls = []\n"
     claim = CLAIM + 'control = ["main"]\n'
