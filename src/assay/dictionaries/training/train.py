@@ -316,9 +316,7 @@ class _Trainer:
         """Change the parameters by one batch; gives the loss and the curves of each run."""
         method = self.method
         if self.adam is None:  # built here, after any move to a device or restore
-            self.adam = Adam(
-                state, self.names, method.lr, method.betas, decay=self.weight_decay
-            )
+            self.adam = Adam(state, self.names, method.lr, method.betas, decay=self.weight_decay)
         (series, grads), given = self.loss_of(state, batch, step, self.noting)
         if method.decoder == "unit":
             # Before Adam, which divides by the size of past gradients: the part along the row is
