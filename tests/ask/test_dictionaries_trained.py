@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
+from assay.ask.measure import sae_arms
 from assay.ask.measure.saes import Learning
 from assay.core.errors import ExperimentError
+from assay.core.rng import normal
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc
 from assay.lab import catalogue
@@ -314,6 +316,58 @@ def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
     assert ((several.dead >= 0) & (several.dead < 1)).all()
 
 
+def test_parameters_decay_and_the_rate_rises_as_its_table_says(here):
+    """In Adam's first step each number moves by the rate, lr / warmup, and by AdamW what decays
+    loses the share rate · λ of where it started."""
+    bare = SAE.replace("steps = 300", "steps = 1") + "controls = []\n"
+    trained = {}
+    for more in (
+        "",
+        "decay = 0\n",
+        "warmup = 10\n",
+        "warmup = 10\ndecay = { W_enc = 2 }\n",
+        "warmup = 10\ndecay = 2\n",
+    ):
+        run(here, HEAD + bare + more + CLAIM + 'control = ["main"]\n', "of " + more)
+        (path,) = files(here, "of " + more)
+        trained[more] = path.parent.name, Dictionary.load(path)
+    (usual, plain), (same, _), (_, sooner), (_, encoder), (_, whole) = trained.values()
+    assert usual == same
+    assert float(plain.b_enc.abs().max()) == pytest.approx(1e-2 / 100, rel=1e-4)
+    assert float(sooner.b_enc.abs().max()) == pytest.approx(1e-2 / 10, rel=1e-4)
+    start = 0.3 * torch.from_numpy(normal(np.array([1]), "dictionary", 0, (8, 24)))
+    start = (start / start.norm(dim=-1, keepdim=True) * 0.3).mT
+    lost = sooner.W_enc - encoder.W_enc
+    assert torch.allclose(lost, 2 * 1e-2 / 10 * start, atol=1e-7)
+    assert torch.equal(encoder.W_dec, sooner.W_dec)
+    assert torch.equal(whole.W_enc, encoder.W_enc)
+    assert torch.equal(whole.b_enc, sooner.b_enc)  # a bias starts at 0, of which nothing is lost
+    assert not torch.equal(whole.W_dec, sooner.W_dec)
+
+
+def test_a_plan_counts_what_seeds_and_dictionaries_share_once(here):
+    """One dictionary serves all seeds, and two of the same site and text read the same
+    activations."""
+
+    def seconds(text):
+        (here / "study.toml").write_text(text)
+        return Lab(here / "store", Inline()).plan(catalogue.find("study.toml")).cpu_seconds
+
+    read = HEAD + ASKED.replace("{rows}", ROWS).replace("{sae}", "sae")
+    long = SAE.replace("steps = 300", "steps = 100_000").replace("d_sae = 8", "d_sae = 1600")
+    few, many = (seconds(read.replace("1000:1006", s) + long) for s in ("1000:1004", "1000:1040"))
+    trained = 100_000 * 128 * (1600 + sae_arms.ACTIVE) * 24 * sae_arms.STEP
+    assert 1.2 * trained > many > few > trained
+    wide = SAE.replace("tokens = 3000", "tokens = 9_000_000") + "controls = []\n"
+    claim = CLAIM + 'control = ["main"]\n'
+    other = wide.replace('"sae"', '"other"').replace("k = 1", "k = 2")
+    one = seconds(HEAD + wide + claim)
+    both = claim.replace("sae.fvu <", "other.fvu - sae.fvu <")
+    assert seconds(HEAD + wide + other + both) < 1.2 * one
+    apart = other.replace("context = 16", "context = 32")
+    assert seconds(HEAD + wide + apart + both) > 1.7 * one
+
+
 def test_an_untrained_twin_is_compared_with_the_other_ones_twin(ready):
     """Of two dictionaries: on what the model learned and on what it did not, each with its own."""
     other = SAE.replace('"sae"', '"other"').replace("k = 1", "k = 2")
@@ -375,6 +429,16 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             "line 11 column 12: .*reads several sites and writes them all",
         ),
         ("k = 1\n", 'k = 1\nfrozen = "both"\n', "no half is called so"),
+        (
+            "k = 1\n",
+            "k = 1\ndecay = { W_encoder = 1 }\n",
+            "line 13 column 9: .*topk trains W_enc, W_dec, b_enc, b_dec; did you mean W_enc?",
+        ),
+        (
+            "k = 1\n",
+            'k = 1\nfrozen = "decoder"\ndecay = { W_dec = 1 }\n',
+            "line 14 column 9: W_dec is frozen, so it cannot decay",
+        ),
         (
             "sae.fvu",
             "sae.ce_spliced",

@@ -141,6 +141,7 @@ def test_a_part_that_is_trained_has_the_same_training_elsewhere_as_control(tmp_p
     [
         ('only = "h.9"', "no weight of .* has 'h.9' in its name"),
         ("alpha = 8", "write the rank"),
+        ("decay = { W_enc = 1 }", "all of its weights decay alike; write one number"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused(tmp_path, monkeypatch, fields, told):

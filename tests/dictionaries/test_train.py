@@ -77,13 +77,18 @@ class PlainSAE(torch.nn.Module):
         )
         self.betas, self.penalty, self.lr = fields.get("betas", (0.0, 0.999)), spec.penalty, spec.lr
 
-    def fit(self, steps):
-        adam = torch.optim.Adam(self.parameters(), lr=self.lr, betas=self.betas)
+    def fit(self, steps, decay=None):
+        if decay is None:
+            adam = torch.optim.Adam(self.parameters(), lr=self.lr, betas=self.betas)
+        else:
+            some = [{"params": [p], "weight_decay": decay[n]} for n, p in self.params.items()]
+            adam = torch.optim.AdamW(some, lr=self.lr, betas=self.betas)
         for step in range(steps):
             rate = min(1, (step + 1) / 10) * (
                 1 if step < 0.8 * steps else (steps - step) / (0.2 * steps)
             )
-            adam.param_groups[0]["lr"] = self.lr * rate
+            for part in adam.param_groups:
+                part["lr"] = self.lr * rate
             adam.zero_grad()
             penalty = torch.tensor([self.penalty * min(1, (step + 1) / round(0.15 * steps))])
             self.loss(dict(self.params), batches(step), self.nonlinearity, penalty).sum().backward()
@@ -110,6 +115,49 @@ def test_it_is_the_plain_loop_of_each_run(name, bench):
                 atol=2e-4,
                 msg=lambda m, k=key: f"{k}: {m}",
             )
+
+
+@pytest.mark.parametrize(
+    "decay", [3.0, {"W_enc": np.array([0.0, 3.0, 9.0, 9.0])}, {"b_enc": 9.0, "W_dec": 3.0}]
+)
+@pytest.mark.parametrize("name", ["gated", "topk"])
+def test_weight_decay_is_that_of_torchs_adamw(name, decay, bench):
+    trained, plain = train(name, bench, steps=20, weight_decay=decay), train(name, bench, steps=20)
+    for r, spec in enumerate(RUNS):
+        names = {*trained.tensors} - {"mean", "scale"}
+        of_run = {
+            n: float(np.broadcast_to(decay.get(n, 0.0) if isinstance(decay, dict) else decay, 4)[r])
+            for n in names
+        }
+        wanted = PlainSAE(name, spec).fit(20, of_run)
+        for key, value in wanted.items():
+            got = trained.tensors[key][r : r + 1]
+            torch.testing.assert_close(got, value, rtol=2e-3, atol=2e-4)
+        same = torch.allclose(trained.tensors["W_enc"][r], plain.tensors["W_enc"][r], atol=1e-6)
+        assert same == (not any(of_run.values()))
+
+
+def test_each_run_decays_in_an_ensemble_as_it_does_alone(bench):
+    """Bit for bit, where runs have whole vectors of the processor."""
+
+    def train(runs, decay):
+        x = torch.nn.functional.pad(WORLD, (0, 4))
+        one = method("relu", runs, weight_decay=decay)
+        return fit_dictionaries([(runs, one)], lambda step: x, d=16, steps=30, bench=bench)[0]
+
+    shares = np.array([0.0, 3.0, 9.0, 9.0])
+    whole = train(RUNS, {"W_enc": shares, "b_dec": 2.0})
+    for r, share in enumerate(shares):
+        alone = train(Runs([RUNS.specs[r]]), {"W_enc": float(share), "b_dec": 2.0})
+        for key, value in alone.tensors.items():
+            assert torch.equal(whole.tensors[key][r : r + 1], value), key
+
+
+def test_what_is_frozen_does_not_decay(bench):
+    trained = train("relu", bench, steps=20, weight_decay=9.0, frozen=("W_enc", "b_dec"))
+    start = train("relu", bench, steps=0)
+    for name in ("W_enc", "b_dec"):
+        assert torch.equal(trained.tensors[name], start.tensors[name])
 
 
 def test_several_methods_share_a_pass(bench):
@@ -192,3 +240,10 @@ def test_freezing_what_is_not_trained_is_refused():
             ReLU(), losses.l1, 4, RUNS.each("lr"), RUNS.each("penalty"), frozen=("W_gate",)
         )
         fit_dictionaries([(RUNS, one)], lambda step: WORLD[:4], d=D, steps=1)
+    with pytest.raises(SpecError, match="weight_decay names W_gate"):
+        fit_dictionaries(
+            [(RUNS, replace(one, frozen=(), weight_decay={"W_gate": 0.1}))],
+            lambda step: WORLD[:4],
+            d=D,
+            steps=1,
+        )

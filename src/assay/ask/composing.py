@@ -132,7 +132,7 @@ def _experiment(
     all_seeds = max(1, len(study.seeds))
     usual = min((s.of.seeds_per_group for s in study.sides), default=all_seeds)
     together = study.text.study.together or usual
-    times = _times(study, together)
+    times = _times(study, together, all_seeds)
     measure = study.sides[0].of.measure if study.sides else study.arms["main"].measure
     assert measure is not None
     by_class: dict[type, Side] = {type(s.of.default[0]): s for s in reversed(study.sides)}
@@ -293,15 +293,14 @@ def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
     return of_experiment
 
 
-def _times(study: StudyDraft, together: int) -> dict[str, float]:
+def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as far as records, or the size of a model, tell."""
     times = {
         arm: seconds
         for side in study.sides
         for arm, seconds in sides.expected(side, study.seeds).items()
     }
-    sized = {p.label: model_study.seconds(study.asked, p, together) for p in study.asked.parts}
-    return times | {label: s for label, s in sized.items() if s is not None}
+    return times | model_study.seconds(study.asked, study.arms, together, all_seeds)
 
 
 def _cost(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:

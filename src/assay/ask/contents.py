@@ -349,8 +349,8 @@ def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], d
     """Measure two prompts in each of these arms whose model is here, where all of them take long.
     Raises: ExperimentError, with the table that leads to a refusal."""
     parts = [p for p in asked.parts if p.label in arms]
-    expected = [model_study.seconds(asked, p, len(seeds)) or 0.0 for p in parts]
-    if not seeds or len(seeds) * sum(expected) < LONG:
+    runs = len(seeds)
+    if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
         return
     for part in parts:
         if isinstance(part.task, Task) and _is_rehearsed(asked, part):

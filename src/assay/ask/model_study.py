@@ -5,7 +5,7 @@ take in CPU-seconds and in room."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -291,9 +291,19 @@ PROMPTED, PROBED = 0.65, 0.4
 eleven studies of SmolLM2 (2 to 40 CPU-seconds each)."""
 
 
-def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
-    """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
-    where the model is not here."""
+def seconds(asked: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
+    """CPU-seconds of one run of each of these arms, where so many runs of all are measured
+    together; by the size of the models and the prompts, and without arms whose model is not
+    here."""
+    parts = [p for p in asked.parts if p.label in arms]
+    once = _once(asked, parts)
+    own = {p.label: _own(asked, p, together) for p in parts}
+    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own.items() if s is not None}
+
+
+def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
+    """CPU-seconds of one run of an arm beside what all arms and runs share; None where the model is
+    not here."""
     task, total = part.task, 0.0
     for model in task.models:
         states = models.states(model)
@@ -310,20 +320,36 @@ def seconds(asked: ModelStudy, part: Part, runs: int) -> float | None:
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
             reading += 3 * measuring.PASS * tokens * whole
         total += len(states) * (LOADING + drawing + reading) / runs
-    return total + _dictionary_seconds(asked, part)
+    return total
 
 
-def _dictionary_seconds(asked: ModelStudy, part: Part) -> float:
-    """CPU-seconds of one run for the dictionaries that the study trains, where this is the
-    first arm that needs them and no dictionary's own."""
-    seconds = 0.0
-    for name in () if isinstance(part.task, SaeTask) else inputs.used(asked, part.task):
-        first = next(p for p in asked.parts if name in inputs.used(asked, p.task))
-        model = asked.read_by(asked.saes[name])
-        if first is part and (size := _size(asked, model.name)):
-            task = SaeTask(model, asked.saes[name], asked.prompts.get(asked.saes[name].prompts))
-            seconds += sae_arms.seconds(task, size, 1)
+def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
+    """CPU-seconds that these arms take once for all runs, by the first arm that needs it: passes
+    up to the site of a dictionary, and the training of one whose own arm does not run."""
+    seconds: dict[str, float] = {}
+    trained = {p.task.table.name for p in parts if isinstance(p.task, SaeTask) and not p.of}
+    read: set[tuple[Any, ...]] = set()
+    for part in parts:
+        own = isinstance(part.task, SaeTask)
+        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(asked, part)
+        for task in tasks:
+            if not (size := _size(asked, task.model.name)):
+                continue
+            needed = 0.0
+            if (activations := sae_arms.passes_of(task)) not in read:
+                needed += sae_arms.passes(task, size)
+            if not own and task.table.name not in trained:
+                needed += sae_arms.seconds(task, size, 1)
+                trained.add(task.table.name)
+            read.add(activations)
+            seconds[part.label] = seconds.get(part.label, 0.0) + needed
     return seconds
+
+
+def _used(asked: ModelStudy, part: Part) -> list[SaeTask]:
+    """The dictionaries that an arm uses and the study trains."""
+    tables = [asked.saes[name] for name in inputs.used(asked, part.task)]
+    return [SaeTask(asked.read_by(t), t, asked.prompts.get(t.prompts)) for t in tables]
 
 
 def _size(asked: ModelStudy, name: str) -> Mapping[str, int] | None:

@@ -35,6 +35,7 @@ Written = Literal[
 ]  # fmt: skip
 
 Layer = Annotated[int, msgspec.Meta(ge=0)]
+Decay = Annotated[float, msgspec.Meta(ge=0)]
 DType = Literal["", "float32", "bfloat16", "float16"]
 
 
@@ -696,10 +697,11 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Tokens of a text at most: 64, of a dictionary 128."""
     lr: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Adam's learning rate at its top: 1e-4, 3e-3 from nothing, 2e-3 of a dictionary."""
-    decay: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    """Of a model trained further: AdamW's weight decay: 0."""
+    decay: Decay | Mapping[str, Decay] | None = None
+    """AdamW's weight decay, of everything that is trained: 0; of a dictionary also of some of its
+    parameters alone, such as { W_enc = 0.01 }."""
     warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    """Of a model trained further: over how many steps the rate rises to its top: 0."""
+    """Over how many steps the rate rises to its top: 0, of a dictionary 100."""
     only: str = ""
     """Of a model trained further: what the names of the trained weights contain, such as
     "layers.9.mlp"; left out: all."""

@@ -3,7 +3,7 @@ additions to linear maps of its blocks (LoRA)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,13 @@ from assay.subjects.pretrained import Pretrained
 
 TURNED = "Conv1D"
 """The kind of linear maps whose output channels are last, as those of GPT-2 are."""
+
+
+def decay_of(table: Train) -> float:
+    """AdamW's weight decay of a model that is trained further, one number for all of its
+    weights."""
+    assert not isinstance(table.decay, Mapping)
+    return table.decay or 0.0
 
 
 def learnable(table: Train, model: Pretrained) -> tuple[list[Any], list[Callable[[], None]]]:

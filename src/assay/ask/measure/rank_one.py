@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from assay.ask.measure import models
+from assay.ask.measure import adapting, models
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Train, Weights
@@ -63,7 +63,7 @@ def edit(
     # GPT-2 has its output channels last
     W = (matrix.weight if isinstance(matrix, torch.nn.Linear) else matrix.weight.T).detach()
     added = torch.nn.Parameter(W.new_zeros(len(W)))
-    optimiser = torch.optim.AdamW([added], lr=table.lr, weight_decay=table.decay or 0.0)
+    optimiser = torch.optim.AdamW([added], lr=table.lr, weight_decay=adapting.decay_of(table))
     for step in range(table.steps):
         optimiser.zero_grad()
         for tokens, at in some:

@@ -56,6 +56,9 @@ HARVESTED = 0.2
 """What a pass in bfloat16 takes, as a share of one in float32."""
 STEP = 5e-11
 """CPU-seconds of a training step for each row, latent and number of the activations."""
+ACTIVE = 800
+"""What the active latents add to a step, as a number of latents; measured in SmolLM2 with 32 of
+512, 1024 and 2048 active."""
 
 
 @dataclass(frozen=True)
@@ -167,21 +170,45 @@ def axes(task: SaeTask) -> dict[str, Axes]:
     return measured | ({DEAD.name: {}} if task.drawn else {})
 
 
-def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of so many runs of an arm in a model of this size: its passes up to the
-    site, which arms of the same model share, and its training."""
+def passes_of(task: SaeTask) -> tuple[Any, ...]:
+    """What decides which activations an arm reads: arms that have this in common share the
+    passes of the model."""
     t = task.table
-    assert t.tokens and t.steps and t.batch and t.d_sae and t.context
+    drawn = t.seed if task.control == NOT_TRAINED.name else None
+    twice = task.control if task.control in (ITSELF.name, CHANGED.name) else ""
+    return (
+        task.model,
+        t.models,
+        twice,
+        drawn,
+        saes.sites_of(t),
+        t.prompts,
+        t.text,
+        t.tokens,
+        t.context,
+    )
+
+
+def passes(task: SaeTask, size: Mapping[str, int]) -> float:
+    """Guess the CPU-seconds of a model's passes up to the site of a dictionary."""
+    t = task.table
+    assert t.tokens and t.context
     tokens = t.tokens + saes.TEST * t.context
     if task.source:
         tokens = sum(len(row.text) for row in task.source.rows) // SIGNS
     layers = [s.layer + 1 for s in saes.sites_of(t) if s.layer is not None]
     share = max(layers, default=1) / size["layers"]
-    own = ("", NOT_TRAINED.name, ITSELF.name, CHANGED.name)
-    passes = PASS * tokens * blocks(size) * share * (task.control in own)
-    passes *= 1 if task.source or fast_dtype() == "float32" else HARVESTED
-    trains = task.control in (*own, FROZEN.name)
-    return passes + trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
+    slow = task.source or fast_dtype() == "float32"
+    return len(task.models) * PASS * tokens * blocks(size) * share * (1 if slow else HARVESTED)
+
+
+def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
+    """Guess the CPU-seconds of the training of so many runs of an arm, in a model of this size."""
+    t = task.table
+    assert t.steps and t.batch and t.d_sae
+    trains = task.control in ("", FROZEN.name, NOT_TRAINED.name, ITSELF.name, CHANGED.name)
+    a_step = STEP * t.batch * (t.d_sae + ACTIVE) * size["d"]
+    return trains * runs**task.drawn * t.steps * a_step
 
 
 def measure(

@@ -4,7 +4,7 @@ the training of all others, each known by the content of what it learns before i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -77,6 +77,15 @@ class SaeSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OtherwiseSaeSpec(SaeSpec):
+    """What a dictionary was trained from, and how, where it is not as it usually is."""
+
+    decay: str
+    """The weight decay as JSON: a number, or one for each parameter that has one."""
+    warmup: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairSpec(SaeSpec):
     """What a crosscoder of two models was trained from."""
 
@@ -84,6 +93,12 @@ class PairSpec(SaeSpec):
     """Hash of the second model."""
     shuffled: bool
     """Whether the change from the first model to the second is shuffled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherwisePairSpec(OtherwiseSaeSpec, PairSpec):
+    """What a crosscoder of two models was trained from, and how, where it is not as it usually
+    is."""
 
 
 def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
@@ -125,6 +140,8 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         yield field, f"{table.k or USUAL_K} of {table.d_sae} latents cannot be on; lower k"
     if table.frozen not in get_args(Part):
         yield "frozen", f"no half is called so; {nearest(table.frozen, get_args(Part)[1:])}"
+    elif isinstance(table.decay, Mapping):
+        yield from _wrong_decay(table, table.decay)
     for field, texts in (("site", reads_at(table)), ("site_out", (table.site_out,))):
         for text in filter(None, texts):
             try:
@@ -144,6 +161,19 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         able = [k for k, c in KINDS.items() if "y" in wants(USUAL[c])]
         how = f"those that do are {', '.join(able)}"
         yield "dictionary", f"{table.dictionary} does not write at another site; {how}"
+
+
+def _wrong_decay(table: Train, decay: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """The parameters that a table decays and does not train."""
+    kind = method_of(table)[0]
+    known = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
+    known += getattr(kind, "encoders", ())
+    for name in decay:
+        if name not in known:
+            what = f"{table.dictionary} trains {', '.join(known)}; {nearest(name, known)}"
+            yield "decay", f"there is no parameter {name!r}: {what}"
+        elif name == {"decoder": "W_dec", "encoder": "W_enc"}.get(table.frozen):
+            yield "decay", f"{name} is frozen, so it cannot decay; remove {name} or frozen"
 
 
 def reads_at(table: Train) -> tuple[str, ...]:
@@ -275,7 +305,7 @@ class Learning:
         t, (kind, _, penalty) = self.table, method_of(self.table)
         text = self.source.digest if self.source else corpora.load(t.text).fingerprint
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
-        one = SaeSpec(
+        usually = SaeSpec(
             seed=self.seed,
             model=self.digest + models.said(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
@@ -291,10 +321,18 @@ class Learning:
             lr=t.lr,
             frozen=self.frozen,
         )
-        if not t.models:
-            return one
-        said = {f.name: getattr(one, f.name) for f in fields(one)}
-        return PairSpec(**said, other=self.other_digest, shuffled=self.shuffled)
+        said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+        how: dict[str, Any] = {
+            "decay": json.dumps(t.decay or 0.0, sort_keys=True),
+            "warmup": t.warmup,
+        }
+        otherwise = bool(t.decay) or t.warmup is not None
+        if t.models:
+            pair: dict[str, Any] = {"other": self.other_digest, "shuffled": self.shuffled}
+            if otherwise:
+                return OtherwisePairSpec(**said, **pair, **how)
+            return PairSpec(**said, **pair)
+        return OtherwiseSaeSpec(**said, **how) if otherwise else usually
 
     def path(self, bench: Bench) -> Path:
         """The dictionary's file, trained now or before."""
@@ -355,7 +393,10 @@ class Learning:
             mean, scale = mean / acts.factor, acts.factor
             loss = L1Weighted(acts.parts) if loss is l1 else loss
         lr, strength = np.array([t.lr]), np.array([penalty])
-        method = freeze(Method(kind, loss, t.d_sae, lr=lr, penalty=strength), self.frozen)
+        method = Method(kind, loss, t.d_sae, lr=lr, penalty=strength, weight_decay=t.decay or 0.0)
+        if t.warmup is not None:
+            method = replace(method, warm_up=t.warmup)
+        method = freeze(method, self.frozen)
         order = shuffled(len(acts.unit), t.batch, self.seed)
         transcodes = len(acts.mean) > 1
 

@@ -115,6 +115,8 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "batch": 256,
         "context": 128,
         "lr": 2e-3,
+        "decay": None,
+        "warmup": None,
         "per_seed": False,
         "frozen": "",
         "controls": None,
@@ -166,6 +168,9 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
         yield "text", f"give one of prompts and text for {table.name!r} to learn; got {got}"
+    if kind == "tuned" and isinstance(table.decay, Mapping):
+        how = "write one number, as in decay = 0.01"
+        yield "decay", f"{table.name!r} is {WORDS[kind]}, and all of its weights decay alike; {how}"
     if table.alpha and not table.rank:
         yield "alpha", f"alpha is of LoRA: write the rank of {table.name!r} too, as in rank = 4"
     for field in ("tokens", "context") if kind == "dictionary" and table.prompts else ():
@@ -227,11 +232,11 @@ def spec(
         models.check_weights(part, folders.find(start, bos))
         if table.edit and source:
             rank_one.facts(table, folders.find(start, bos), source)
-        more |= {"decay": table.decay or 0.0, "warmup": table.warmup or 0}
+        more |= {"decay": adapting.decay_of(table), "warmup": table.warmup or 0}
         return AdaptedSpec(**said, how=json.dumps(more, sort_keys=True))
     if not (table.decay or table.warmup):
         return usually
-    return OtherwiseTunedSpec(**said, decay=table.decay or 0.0, warmup=table.warmup or 0)
+    return OtherwiseTunedSpec(**said, decay=adapting.decay_of(table), warmup=table.warmup or 0)
 
 
 def key(of: Spec) -> str:
@@ -289,7 +294,7 @@ def _fit(
     assert table.steps and table.batch and table.lr
     learned, merges = adapting.learnable(table, opened)
     model: Any = opened.model
-    decay, warmup = table.decay or 0.0, table.warmup or 0
+    decay, warmup = adapting.decay_of(table), table.warmup or 0
     optimiser = torch.optim.AdamW(learned, lr=table.lr, weight_decay=decay)
     for step in range(table.steps):
         for group in optimiser.param_groups:

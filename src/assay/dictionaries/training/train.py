@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +45,7 @@ from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CURVES = ("mse", "l0", "kl", "ce")
 """What histories hold next to the loss, each where the kernel gives it."""
+Decay: TypeAlias = "float | Float[np.ndarray, ' run']"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,10 @@ class Method:
     """Steps of linear warm-up of the learning rate."""
     decay: float = 0.2
     """Share of the steps, at the end, over which the rate falls linearly to 0."""
+    weight_decay: Decay | Mapping[str, Decay] = 0.0
+    """AdamW's decoupled weight decay: at each step, parameters shrink by this times the learning
+    rate. A number, or one for each run, is for all parameters that are trained; {"W_enc": 0.01} is
+    for one of them."""
     penalty_warm_up: float = 0.15
     """Share of the steps, at the start, over which λ rises linearly from 0."""
     encoder_scale: float = 0.3
@@ -275,6 +280,7 @@ class _Trainer:
         self.penalty_rate = warm_up(round(method.penalty_warm_up * steps))
         if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
             self.penalty_rate = method.sparsity
+        self.weight_decay = _weight_decay(method, names)
         self.adam: Adam | None = None
         # Gradients of all runs, filled anew at each step; see `in_chunks`.
         self.room: dict[str, torch.Tensor] = {}
@@ -310,7 +316,7 @@ class _Trainer:
         """Change the parameters by one batch; gives the loss and the curves of each run."""
         method = self.method
         if self.adam is None:  # built here, after any move to a device or restore
-            self.adam = Adam(state, self.names, method.lr, method.betas)
+            self.adam = Adam(state, self.names, method.lr, method.betas, decay=self.weight_decay)
         (series, grads), given = self.loss_of(state, batch, step, self.noting)
         if method.decoder == "unit":
             # Before Adam, which divides by the size of past gradients: the part along the row is
@@ -346,6 +352,19 @@ class _Trainer:
             # gradient is used.
             noted = [self.loss_of(state, x, self.steps, [part])[0][0] for x in batches]
             part.settle(state, noted)
+
+
+def _weight_decay(method: Method, names: tuple[str, ...]) -> dict[str, Decay]:
+    """The weight decay of each parameter that has one; what is frozen stays as it is. Raises:
+    SpecError for a parameter that the method does not train."""
+    decay = method.weight_decay
+    by_name = decay if isinstance(decay, Mapping) else dict.fromkeys(names, decay)
+    if unknown := [name for name in by_name if name not in names]:
+        raise SpecError(
+            f"weight_decay names {', '.join(unknown)}, which this method does not train; it trains "
+            f"{', '.join(names)}"
+        )
+    return {n: d for n, d in by_name.items() if n not in method.frozen and np.any(d)}
 
 
 def _notes(
