@@ -907,3 +907,31 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert v.verdict.warning == v.to_json()["warning"]
     [row] = [tables.row(v)]
     assert v.verdict.warning in row.why
+
+
+def test_two_fields_of_the_runs_can_be_crossed():
+    x = xr.Dataset(
+        {"x": ("run", np.arange(48.0))},
+        coords={
+            "seed": ("run", np.repeat(np.arange(6), 8)),
+            "task": ("run", np.tile(np.arange(8), 6)),
+        },
+    )
+    v = judge(claim(units=("seed", "task")), {"main": x, "control": x - 99}).verdict
+    assert v.n == {"seed": 6, "task": 8} and v.estimate == 23.5
+
+
+def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it():
+    for k in (40, 39, 0):
+        x = xr.Dataset({"x": ("prompt", (np.arange(40) < k).astype(float))})
+        number = Finding(
+            text="share", value=lambda arms: arms["main"].x, units=("prompt",), bounds=(0, 1)
+        )
+        got = estimate(number, {"main": x})
+        from scipy.stats import binomtest
+
+        wanted = binomtest(k, 40).proportion_ci(0.95, "exact")
+        assert (got.low, got.high) == pytest.approx(tuple(wanted), abs=1e-9)
+        assert "exact" in got.method
+    other = estimate(replace(number, bounds=None, natural=(0, 1)), {"main": x})
+    assert other.low == other.high == 0 and "exact" not in other.method

@@ -1089,3 +1089,18 @@ def test_an_interval_beyond_what_shares_allow_says_how_bounds_are_given():
     assert free.high > 1 and any("add --bounds -1 1 (" in note for note in free.notes)
     bounded = assay.judge(rows, **asked, bounds=(-1, 1))
     assert bounded.high == 1.0 and not any("--bounds" in note for note in bounded.notes)
+
+
+def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
+    """A table does not say whether the first arm is a change of the second, whose failure to show
+    up would be no finding, or another method."""
+    right = {"changed": 60, "unchanged": 59, "placebo": 30}
+    rows = [
+        {"arm": arm, "prompt": p, "right": int(p < k)}
+        for arm, k in right.items()
+        for p in range(60)
+    ]
+    claim = "changed.right - unchanged.right > 0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="placebo")
+    assert (judged.outcome, judged.verdict.reason) == ("undecided", "out of reach")
+    assert judged.estimate == pytest.approx(1 / 60)
