@@ -324,6 +324,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cosine: str | tuple[str, str] = ""
     """The cosine of the activation and a direction, by its name; of two names that of these
     directions, whatever the prompt."""
+    distance: str = ""
+    """The name of a direction that keeps its length, such as a mean: how far the activation at
+    `site` is from it; with position = "mean" the mean over tokens."""
     neurons: tuple[int | str, ...] = ()
     """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
     "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
@@ -451,6 +454,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     second."""
     embedding: str | tuple[str, str] = ""
     """A token's embedding, likewise."""
+    mean_row: Literal["", "embedding", "unembedding"] = ""
+    """The mean over the embeddings, or the unembeddings, of all tokens, with its length."""
     activation: str | tuple[str, str] = ""
     """What `site` has on a text at `position`, or what it has on the first less that on the second,
     the shorter of which is filled up with spaces. With position = "all" each token has its own,

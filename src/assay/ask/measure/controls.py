@@ -85,7 +85,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
-            return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
+            others = {"neurons": (NEURONS,), "mean_row": ()}.get(how, (TOKENS,))
+            return (RANDOM, *others, *taken)
         several = directions.is_subspace(direction)
         known: tuple[Control, ...] = (SUBSPACE if several else RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()

@@ -15,7 +15,7 @@ from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import PassOutput, Prompt, prompt
 from assay.ask.measure.subspaces import RIDGE
-from assay.ask.measure.weights import embeddings, of_token
+from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
@@ -32,7 +32,9 @@ from assay.subjects.sizes import read_sizes
 
 LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
-WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "activation")
+WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "mean_row", "activation")
+POINTS = ("difference", "mean", "mean_row", "activation")
+"""Those that keep their length, so that there is a distance from them; the others have length 1."""
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 KEPT = 64
@@ -52,7 +54,7 @@ def way_of(table: Direction) -> str:
 
 def is_of_stream(table: Direction) -> bool:
     """Whether weights give it in the residual stream, so that it needs no site."""
-    return way_of(table) in ("neurons", "unembedding", "embedding")
+    return way_of(table) in ("neurons", "unembedding", "embedding", "mean_row")
 
 
 def is_one(table: Direction) -> bool:
@@ -244,6 +246,8 @@ class Learner:
                 for n, numbers in heads_by_layer(table.neurons)
             ]
             direction = torch.stack(some).sum(0).to(self.model.device)
+        elif way == "mean_row":
+            return mean_row(self.model, table.mean_row)
         else:
             direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
         return _unit(table, direction, site)
@@ -259,7 +263,7 @@ class Learner:
         spread = float(examples.acts.norm(dim=1).mean())
         if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
             raise _alike(table, examples, site, self)
-        return direction if way in ("difference", "mean") else _unit(table, direction, site)
+        return direction if way in POINTS else _unit(table, direction, site)
 
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False

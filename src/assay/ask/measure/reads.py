@@ -410,6 +410,16 @@ KINDS: Mapping[str, Kind] = {
         places=("mean",),
         skips_first=True,
     ),
+    "distance": Kind(
+        activations.distance,
+        lambda r: f"distance of the activation{_where(r)} from {r.distance}",
+        "activation",
+        "",
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+        skips_first=True,
+    ),
     "cosine": Kind(
         activations.cosine,
         lambda r: (
@@ -578,7 +588,7 @@ def directions_of(read: Read) -> tuple[str, ...]:
     """The names of the directions that a read is along."""
     if isinstance(read.cosine, tuple):
         return read.cosine
-    name = read.projection or read.cosine or read.direction
+    name = read.projection or read.cosine or read.distance or read.direction
     return (name,) if name else ()
 
 
@@ -694,6 +704,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(
             f"{read.name}: {several[0]!r} is not one direction, but several, by its rank, its "
             "labels or iterations, or at all positions; a read is along one"
+        )
+    if read.distance and (way := directions.way_of(along[0])) not in directions.POINTS:
+        raise DataError(
+            f"{read.name}: a distance is from a vector that keeps its length, such as a mean or a "
+            f"mean_row, and {read.distance!r} ({way}) has length 1; read its cosine or projection"
         )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
