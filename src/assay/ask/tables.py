@@ -443,7 +443,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mean: bool = False
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The principal component of this number, 1 the largest."""
+    """The principal component of this number, 1 the largest; with position = "all" that of all
+    tokens but the first, set to its mean where it is taken out, as `components` are."""
     components: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The first so many principal components together, a subspace for `keep` and `project_out`;
     with position = "all" those of all tokens but the first that the model reads."""

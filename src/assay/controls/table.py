@@ -31,6 +31,9 @@ RANDOM = Control(
     "random", "any direction as long, among those that activations fill, does it", drawn=True
 )
 SUBSPACE = Control("random", "as many other dimensions that activations fill do it", drawn=True)
+VARIANCE = Control(
+    "variance", "other dimensions with as much variance do it", drawn=True, named=True
+)
 SHUFFLED = Control(
     "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
 )

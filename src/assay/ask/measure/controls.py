@@ -52,6 +52,7 @@ from assay.controls.table import (
     UNPAIRED,
     UNRELATED,
     UNTRAINED,
+    VARIANCE,
     WRITERS,
     WRITING,
     Control,
@@ -80,8 +81,8 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         puts_back = table.patch in ("corrupted", "clean")
         taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
         taken = (OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
-        if how == "components":
-            return (SUBSPACE, *taken)
+        if how == "components" or (how == "component" and directions.is_subspace(direction)):
+            return (SUBSPACE, VARIANCE, *taken)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:

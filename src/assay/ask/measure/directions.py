@@ -63,10 +63,11 @@ def is_one(table: Direction) -> bool:
 
 
 def is_subspace(table: Direction) -> bool:
-    """Whether it is learned as several dimensions: principal components, what tells more than two
-    labels apart, or probes one after another."""
+    """Whether it is learned as several dimensions: principal components, or one of those of all
+    tokens, what tells more than two labels apart, or probes one after another."""
     labels = table.difference or table.probe or ()
-    return bool(table.components or table.iterations or labels[2:])
+    components = table.components or (table.component and table.position == "all")
+    return bool(components or table.iterations or labels[2:])
 
 
 def find(tables: Sequence[Direction], name: str) -> Direction:
@@ -107,7 +108,7 @@ def check(table: Direction) -> None:
             f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
         )
-    if table.position == "all" and way not in ("activation", "components"):
+    if table.position == "all" and way not in ("activation", "component", "components"):
         raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
     if way == "das" and table.position == "mean":
         raise DataError(f"{table.name!r}: das patches one token; write its position")
@@ -365,7 +366,7 @@ class Learner:
         apart; `shuffled`, with the rows of each label dealt out among all labels. Raises: DataError
         where there are not so many dimensions."""
         examples = self.examples(table, site, seed)
-        if table.components:
+        if table.components or table.component:
             return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
@@ -488,7 +489,8 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
 
 
 def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Tensor:
-    """The first principal components, [k, d]. Raises: DataError where there are fewer."""
+    """The first principal components, or the one of a number, [k, d]. Raises: DataError where there
+    are fewer."""
     x = acts.double() - acts.double().mean(0)
     rows = torch.linalg.eigh(x.T @ x).eigenvectors
     most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
@@ -500,7 +502,7 @@ def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Ten
             f"direction {table.name!r}: {len(x)} {what} have {max(0, most)} principal components, "
             f"got {asked}{hint}"
         )
-    return rows.flip(1).T[:asked].to(acts)
+    return rows.flip(1).T[asked - (1 if table.component else asked) : asked].to(acts)
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:
