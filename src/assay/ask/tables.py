@@ -31,7 +31,7 @@ Own = bool
 
 Written = Literal[
     "", "loss", "perplexity", "words", "distinct", "repeated", "loops", "uppercase", "tokens",
-    "function",
+    "share", "function",
 ]  # fmt: skip
 
 Layer = Annotated[int, msgspec.Meta(ge=0)]
@@ -248,8 +248,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
     without any change; how many words it has; which share of its pairs of words are different ones;
     which share of its runs of `ngram` tokens were there before; how often the most frequent of
-    these occurs; which share of its letters are upper case; how many tokens it has; or what a
-    `function` of your own, which takes by name text or columns, returns of it."""
+    these occurs; which share of its letters are upper case; how many tokens it has; which share of
+    its words are among `words`; or what a `function` of your own, which takes by name text or
+    columns, returns of it."""
+    words: str | Texts = ()
+    """Of share: a list of words, in large or small letters, or a text file with a word on each
+    line."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     """How many tokens a run has, for repeated and loops."""
     logit_lens: Own | str | tuple[str, str] = ""

@@ -137,6 +137,12 @@ def _listed(levels: Sequence[object]) -> str:
     return ", ".join(map(str, levels))
 
 
+def _some(words: Sequence[str]) -> str:
+    """A list of words, of which a long one is begun."""
+    more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
+    return _quoted(words[:FEW]) + more
+
+
 def _written_on(read: Read) -> str:
     """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
@@ -191,6 +197,7 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
     "uppercase": ("share of upper-case letters", (0.0, 1.0), ""),
     "tokens": ("number of tokens", (0.0, None), ""),
+    "share": ("share of words that are among {words},", (0.0, 1.0), ""),
     "function": ("what {function} returns", (None, None), ""),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
@@ -307,13 +314,13 @@ KINDS: Mapping[str, Kind] = {
     "written": Kind(
         next_tokens.written,
         lambda r: (
-            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function)
+            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function, words=_some(r.words))
             + f" of {_written_on(r)}"
         ),
         SHARE,
         lambda r: _WRITTEN[r.written][2],
         lambda r: _WRITTEN[r.written][1],
-        fields=("tokens", "temperature", "ngram", "function"),
+        fields=("tokens", "temperature", "ngram", "words", "function"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
@@ -731,6 +738,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(
             f"{read.name}: a function of your own of what the model writes has "
             'written = "function" and function = "FILE.py:NAME"'
+        )
+    if (read.written == "share") != bool(read.words):
+        raise DataError(
+            f"{read.name}: the share of words that are in a list has written = \"share\" and "
+            'words = ["le", "la", "les"], or a text file with a word on each line'
         )
     _check_sweep(read, along)
     for point in interventions.points(read):
