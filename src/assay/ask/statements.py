@@ -353,6 +353,11 @@ def hold_to(
             of = measured[arm].side if arm in measured else None
             hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+        for name in judged[1:] if c.arm in (None, main) else ():
+            known = measured.get(name)
+            if known and known.side and c.name not in (*known.axes, *made_of(tuple(known.axes))):
+                what = f"{name} has no {c.name!r}, which would be read in place of that of {main}"
+                raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
     for key, names in dims.items():
         for name in names if main in measured else ():
             if name not in (offered := measured[main].units):
