@@ -171,6 +171,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     of a sweep, so that each is chosen by itself."""
     lowest: bool = False
     """Whether those are chosen that have least of it, in place of most."""
+    above: float | None = None
+    """Only those that have more of it than this number, at most n; of the lowest those that have
+    less."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""

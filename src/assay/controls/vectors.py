@@ -133,7 +133,7 @@ def of_equal_variance(basis: torch.Tensor, around: torch.Tensor, seed: int) -> t
     if float(left[-1]) > 0:
         raise DataError(
             f"{len(own)} of the dimensions have {1 - float(along.sum() / x.square().sum()):.0%} of "
-            "the variance, so that all others together have less; leave out the control variance"
+            "the variance, so that all others together have less"
         )
     last = int((left[1:] <= 0).nonzero()[0])
     small = last + int(along[last:].argmin())

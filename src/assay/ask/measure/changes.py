@@ -488,7 +488,10 @@ class Steering:
             return vectors.random_subspace(own, acts - acts.mean(0), seed)
         if self.control == "variance":
             acts = self.learner.examples(table, site, seed).acts
-            return vectors.of_equal_variance(own, acts - acts.mean(0), seed)
+            try:
+                return vectors.of_equal_variance(own, acts - acts.mean(0), seed)
+            except DataError as e:
+                raise DataError(f"at {site} {e}; leave out this site, or the control") from None
         return self._other_layer(table, site, own, seed) if self.control == "layer" else own
 
     def _other_layer(
