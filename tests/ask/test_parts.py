@@ -102,15 +102,15 @@ def test_only_neurons_beyond_a_threshold_are_chosen(subject, shown):
     score = torch.stack(sizes).mean(0)
     order = score.argsort(descending=True)
     cut = float(score[order[2:4]].mean())  # between the third and the fourth
-    table = intervention(
-        ablate="zero", site=POST, top=Top(n=5, of="neurons", by="norm", above=cut)
-    )
+    table = intervention(ablate="zero", site=POST, top=Top(n=5, of="neurons", by="norm", above=cut))
     got, _ = measured(folder, shown, table, chooses=True)
     parts = got["chosen_parts"][0]
     assert sorted(parts[np.isfinite(parts)].astype(int)) == sorted(order[:3].tolist())
     expected = [without(naive, text, order[:3].tolist()) for text in rest]
     np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
-    with pytest.raises(DataError, match=r"none of \d+ neurons is above 1e\+09 by norm; the highest"):
+    with pytest.raises(
+        DataError, match=r"none of \d+ neurons is above 1e\+09 by norm; the highest"
+    ):
         top = Top(n=5, of="neurons", by="norm", above=1e9)
         measured(folder, shown, intervention(ablate="zero", site=POST, top=top), chooses=True)
 

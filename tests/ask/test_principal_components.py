@@ -145,9 +145,7 @@ def test_dimensions_that_have_most_of_the_variance_have_no_equal():
 def test_one_component_of_all_tokens_is_set_to_its_mean(naive, number):
     """As components = 1 sets the first."""
     learned = texts(*LEARNED, name="learn")
-    tables = [
-        Direction(name="main", site=SITE, component=number, position="all", prompts="learn")
-    ]
+    tables = [Direction(name="main", site=SITE, component=number, position="all", prompts="learn")]
     change = interventions.expanded(Intervention(name="cut", project_out="main"), tables)
     found = measured(naive, texts(*SHOWN), [LOSS], change, tables, [learned])
     mean, basis = space(naive, learned, number)

@@ -94,8 +94,8 @@ question = "Does a Matryoshka dictionary absorb less?"
 [[experiment]]
 name = "metric-audit"
 [[claim]]
-text = "It does, by .05"
-holds = "mean(ARM[kind=matryoshka, recipe=0], over=copy) - mean(ARM[kind=relu, recipe=0], over=copy) > 0"
+text = "It scores more than .05"
+holds = "mean(ARM[kind=matryoshka, recipe=0], over=copy) > 0.05"
 control = ["numbers"]
 threshold = "plan: .05"
 """

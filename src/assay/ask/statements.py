@@ -53,9 +53,9 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     if not s.entry.control:
         what = (
             "a verdict needs a control, and none is added automatically here: write "
-            'control = ["…"], an arm for which the claim should fail; or remove controls = [] '
-            "from the table that the controls come from; for a number by itself, such as how far "
-            "two methods agree, write an [[estimate]]"
+            'control = ["…"], an arm for which the claim should fail; or leave out controls in the '
+            "table that they come from, which a control that the condition names does not need; "
+            "for a number by itself, such as how far two methods agree, write an [[estimate]]"
         )
         raise s.error("control", what)
     for key in ("control", "planted"):

@@ -4,7 +4,7 @@ well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,16 +62,18 @@ from assay.core import rng
 from assay.core.errors import DataError
 
 
-def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
-    """The near controls of an intervention: all that its kind has, or those that it names; of one
-    that sweeps its kind those that every point has. Raises: DataError for a name that is none of
-    them."""
+def of_intervention(
+    table: Intervention, tables: Sequence[Direction], said: Collection[str] = ()
+) -> tuple[Control, ...]:
+    """The near controls of an intervention: all that its kind has, or those that it names, or that
+    are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
+    DataError for a name that is none of them."""
     by_point = [
         _of_point(interventions.swept(table, point), tables)
         for point in interventions.points(table)
     ]
     known = [c for c in by_point[0] if all(c in other for other in by_point)]
-    return chosen(table.name, known, table.controls)
+    return chosen(table.name, known, table.controls, said)
 
 
 def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:

@@ -324,7 +324,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
             return float(OF_TOKENS[read.written](new, read.ngram))
         text = prompt.folder.tokenizer.decode(new)
         if read.written == "share":
-            return float(np.mean([word in listed for word in _words(text)] or [0.0]))
+            return float(np.mean([float(word in listed) for word in _words(text)] or [0.0]))
         if code is None:
             return float(OF_TEXT[read.written](text))
         offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}

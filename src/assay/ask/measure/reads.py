@@ -140,7 +140,7 @@ def _listed(levels: Sequence[object]) -> str:
 def _some(words: Sequence[str]) -> str:
     """A list of words, of which a long one is begun."""
     more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
-    return _quoted(words[:FEW]) + more
+    return _quoted(tuple(words[:FEW])) + more
 
 
 def _written_on(read: Read) -> str:
@@ -741,7 +741,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
     if (read.written == "share") != bool(read.words):
         raise DataError(
-            f"{read.name}: the share of words that are in a list has written = \"share\" and "
+            f'{read.name}: the share of words that are in a list has written = "share" and '
             'words = ["le", "la", "les"], or a text file with a word on each line'
         )
     _check_sweep(read, along)
