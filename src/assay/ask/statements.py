@@ -353,11 +353,8 @@ def hold_to(
             of = measured[arm].side if arm in measured else None
             hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
-        for name in judged[1:] if c.arm in (None, main) else ():
-            known = measured.get(name)
-            if known and known.side and c.name not in (*known.axes, *made_of(tuple(known.axes))):
-                what = f"{name} has no {c.name!r}, which would be read in place of that of {main}"
-                raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
+        if c.arm in (None, main):
+            _refuse_lacking(study, s, judged, c.name)
     for key, names in dims.items():
         for name in names if main in measured else ():
             if name not in (offered := measured[main].units):
@@ -394,6 +391,16 @@ def hold_to(
             if all(some):
                 with study.text.located(s.table, s.i, s.key):
                     refuse_other_levels(whole.text, whole.over, some)
+
+
+def _refuse_lacking(study: StudyDraft, s: Statement, judged: Sequence[str], name: str) -> None:
+    """Refuse controls of an experiment that have no such measure as the arm in the place of which
+    they stand."""
+    for arm in judged[1:]:
+        known = study.measured.get(arm)
+        if known and known.side and name not in (*known.axes, *made_of(tuple(known.axes))):
+            what = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
+            raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
 
 
 def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:

@@ -734,6 +734,15 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(f'{read.name}: other_text is for across = "cka" or "rsa", and similarity')
     if read.weights:
         weights.check(read)
+    _check_written(read)
+    _check_sweep(read, along)
+    for point in interventions.points(read):
+        _check_point(interventions.swept(read, point), kind, along, point)
+
+
+def _check_written(read: Read) -> None:
+    """Refuse a function, or a list of words, without what is read of them, and the other way
+    round."""
     if read.written and (read.written == "function") != bool(read.function):
         raise DataError(
             f"{read.name}: a function of your own of what the model writes has "
@@ -744,9 +753,6 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f'{read.name}: the share of words that are in a list has written = "share" and '
             'words = ["le", "la", "les"], or a text file with a word on each line'
         )
-    _check_sweep(read, along)
-    for point in interventions.points(read):
-        _check_point(interventions.swept(read, point), kind, along, point)
 
 
 def _check_name(read: Read) -> None:
