@@ -435,6 +435,12 @@ def test_random_heads_come_from_the_whole_model_and_have_to_be_named(tmp_path):
     assert names == ["heads", "damage"]
     named = intervention(ablate="zero", heads=["1.2"], controls=("random-heads",))
     assert [c.name for c in controls.of_intervention(named, ())] == ["random-heads"]
+    usual = intervention(ablate="zero", heads=["1.2"])
+    said = controls.of_intervention(usual, (), {"random-heads", "heads"})
+    assert [c.name for c in said] == ["heads", "random-heads", "damage"]
+    fewer = intervention(ablate="zero", heads=["1.2"], controls=("damage",))
+    said = controls.of_intervention(fewer, (), {"random-heads", "heads"})
+    assert [c.name for c in said] == ["damage", "random-heads"]
 
 
 def test_random_neurons_come_from_the_mlps_of_the_whole_model(tmp_path):

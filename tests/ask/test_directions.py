@@ -218,6 +218,10 @@ def test_of_tokens_and_of_two_tokens(subject):
         table = direction(**{way: texts})
         got = learner(subject).vector(table, Site.parse(SITE), 0)
         torch.testing.assert_close(got, (row / row.norm()).detach())
+    for way, row in {"unembedding": (head * gain).mean(0), "embedding": embedding.mean(0)}.items():
+        table = direction(mean_row=way)  # of its own length
+        got = learner(subject).vector(table, Site.parse(SITE), 0)
+        torch.testing.assert_close(got, row.detach())
 
 
 # what stands in their place -----------------------------------------------------------------------

@@ -95,6 +95,26 @@ def test_neurons_are_chosen_on_one_half_and_ablated_on_the_other(subject, shown)
         np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
 
 
+def test_only_neurons_beyond_a_threshold_are_chosen(subject, shown):
+    folder, naive = subject
+    chosen, rest = halves(shown)
+    sizes = [kept(naive, text)["post"][1:].abs().mean(0) for text in chosen]
+    score = torch.stack(sizes).mean(0)
+    order = score.argsort(descending=True)
+    cut = float(score[order[2:4]].mean())  # between the third and the fourth
+    table = intervention(ablate="zero", site=POST, top=Top(n=5, of="neurons", by="norm", above=cut))
+    got, _ = measured(folder, shown, table, chooses=True)
+    parts = got["chosen_parts"][0]
+    assert sorted(parts[np.isfinite(parts)].astype(int)) == sorted(order[:3].tolist())
+    expected = [without(naive, text, order[:3].tolist()) for text in rest]
+    np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
+    with pytest.raises(
+        DataError, match=r"none of \d+ neurons is above 1e\+09 by norm; the highest"
+    ):
+        top = Top(n=5, of="neurons", by="norm", above=1e9)
+        measured(folder, shown, intervention(ablate="zero", site=POST, top=top), chooses=True)
+
+
 def test_a_neuron_is_chosen_for_a_read_by_how_well_it_separates(subject, shown):
     folder, naive = subject
     chosen, rest = halves(shown)
@@ -107,17 +127,22 @@ def test_a_neuron_is_chosen_for_a_read_by_how_well_it_separates(subject, shown):
     y = np.array([name == "b" for name in labels])
     ranks = scipy.stats.rankdata(x, axis=0)[y].sum(0)
     areas = (ranks - y.sum() * (y.sum() + 1) / 2) / (y.sum() * (~y).sum())
-    by = {"by": ("b", "a"), "score": "auroc"}
+    by, beyond = {"by": ("b", "a"), "score": "auroc"}, float(np.unique(areas)[-2:].mean())
     every = [
         Read(name="best", position="mean", top=Top(n=1, of="neurons", **by)),
         Read(name="here", position="mean", site=POST, top=Top(n=3, of="neurons", by=("b", "a"))),
         Read(name="next", position="mean", top=Top(n=1, skip=1, of="neurons", **by)),
+        Read(name="few", position="mean", top=Top(n=4, above=beyond, of="neurons", **by)),
     ]
     got = measured(folder, shown, reads=every)[0]
     (number,) = got["chosen_parts_for_best"][0].astype(int)
     assert areas[number] == areas.max()
     (second,) = got["chosen_parts_for_next"][0].astype(int)
     assert second != number and areas[second] == sorted(areas)[-2]
+    few = got["chosen_parts_for_few"][0]
+    few = few[np.isfinite(few)].astype(int)
+    assert len(few) == min(4, (areas == areas.max()).sum())
+    np.testing.assert_allclose(got["few"][0], [means(t)[few].mean() for t in rest], **CLOSE)
     np.testing.assert_allclose(got["best"][0], [means(t)[number] for t in rest], **CLOSE)
     three = [means(t)[got["chosen_parts_for_here"][0].astype(int) + len(x[0]) // 3] for t in rest]
     np.testing.assert_allclose(got["here"][0], [t.mean() for t in three], **CLOSE)

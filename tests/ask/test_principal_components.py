@@ -115,10 +115,56 @@ def test_the_control_lies_where_activations_spread():
     assert vectors.random_subspace(basis, around, 0)[:, 8:].abs().max() < 1e-5
 
 
+def test_other_dimensions_of_equal_variance_have_exactly_as_much():
+    """Of 16 independent dimensions with known spreads, at right angles to the true ones."""
+    spreads = torch.tensor([3.0, *[1.0] * 12, 0.1, 0.1, 0.1])
+    around = torch.randn(4000, 16, generator=torch.manual_seed(0)) * spreads
+    around -= around.mean(0)
+    _, lengths, rows = torch.linalg.svd(around, full_matrices=False)
+    for k in (0, 4):  # the largest, and one of many alike
+        true = rows[k : k + 1]
+        draws = [vectors.of_equal_variance(true, around, seed) for seed in (0, 0, 1)]
+        for other in draws:
+            assert torch.allclose(other @ other.T, torch.eye(len(other)), atol=1e-5)
+            assert float((other @ true.T).abs().max()) < 1e-5
+            variance = float((around @ other.T).square().sum())
+            assert variance == pytest.approx(float(lengths[k] ** 2), rel=1e-4)
+            assert len(other) >= (9 if k == 0 else 1)  # 9 = 3² of those that have 1 each
+        assert torch.equal(draws[0], draws[1])
+        assert draws[0].shape != draws[2].shape or not torch.allclose(draws[0], draws[2], atol=0.01)
+
+
+def test_dimensions_that_have_most_of_the_variance_have_no_equal():
+    around = torch.randn(400, 16, generator=torch.manual_seed(0)) * torch.tensor([9.0, *[1.0] * 15])
+    around -= around.mean(0)
+    with pytest.raises(DataError, match=r"1 of the dimensions have 8.% of the variance"):
+        vectors.of_equal_variance(torch.eye(16)[:1], around, 0)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_one_component_of_all_tokens_is_set_to_its_mean(naive, number):
+    """As components = 1 sets the first."""
+    learned = texts(*LEARNED, name="learn")
+    tables = [Direction(name="main", site=SITE, component=number, position="all", prompts="learn")]
+    change = interventions.expanded(Intervention(name="cut", project_out="main"), tables)
+    found = measured(naive, texts(*SHOWN), [LOSS], change, tables, [learned])
+    mean, basis = space(naive, learned, number)
+    for p, text in enumerate(SHOWN):
+
+        def changed(x):
+            return x - (x - mean) @ basis[-1:].T @ basis[-1:]
+
+        assert found["loss"][p] == pytest.approx(loss(naive, text, changed), abs=5e-5)
+
+
 def test_its_controls_are_a_random_subspace_and_damage():
     tables = [Direction(name="main", site=SITE, components=2, position="all")]
     change = Intervention(name="cut", keep="main")
     assert [c.name for c in of_intervention(change, tables)] == ["random", "damage"]
+    one = [Direction(name="main", site=SITE, component=2, position="all")]
+    assert of_intervention(change, one) == of_intervention(change, tables)
+    named = Intervention(name="cut", project_out="main", controls=("variance",))
+    assert [c.name for c in of_intervention(named, one)] == ["variance"]
 
 
 def test_what_cannot_be_is_refused(naive):

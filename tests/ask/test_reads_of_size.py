@@ -53,6 +53,27 @@ def test_lengths_and_cosines_are_those_of_the_stream(naive):
         assert found["both"][p] == pytest.approx(both, abs=1e-5)
 
 
+def test_a_distance_from_the_mean_row_is_that_of_all_rows_the_embedding_gives(naive):
+    """Of Gemma, whose embeddings are scaled as they enter the first block, and of the others."""
+    mean_row = Direction(name="mean_row", mean_row="embedding")
+    every = [
+        Read(name="last", distance="mean_row", site="hook_embed"),
+        Read(name="mean", distance="mean_row", site="hook_embed", position="mean"),
+        Read(name="angle", cosine="mean_row", site="hook_embed"),
+    ]
+    found = measured(naive, texts(*SHOWN), every, None, [mean_row])
+    table = naive.model.get_input_embeddings()
+    rows = table(torch.arange(len(table.weight))).detach().double().numpy()
+    mean = rows.mean(0)
+    for p, text in enumerate(SHOWN):
+        x = rows[naive.ids(text)]
+        far = np.linalg.norm(x - mean, axis=1)
+        angle = x[-1] @ mean / np.linalg.norm(x[-1]) / np.linalg.norm(mean)
+        assert found["last"][p] == pytest.approx(far[-1], rel=1e-5)
+        assert found["mean"][p] == pytest.approx(far[1:].mean() if far[1:].size else far[0])
+        assert found["angle"][p] == pytest.approx(angle, abs=1e-5)
+
+
 def test_how_unequal_coordinates_are_is_what_scipy_and_numpy_give(naive):
     def hoyer(x):
         return (len(x) ** 0.5 - np.abs(x).sum() / np.linalg.norm(x)) / (len(x) ** 0.5 - 1)
@@ -184,6 +205,7 @@ def test_neurons_are_what_the_output_projection_reads(tmp_path):
         "needs the site that it reads": {"norm": True},
         "has neurons 0 to .* got 9,999": {"neurons": (9999,), "site": "blocks.1.mlp.hook_post"},
         "the cosine of 'along' and itself is 1": {"cosine": ("along", "along")},
+        "keeps its length, such as a mean": {"distance": "along", "site": "hook_embed"},
         "each pair of positions": {"norm": True, "site": "blocks.0.attn.hook_pattern"},
         "'a' minus itself is 0": {"logit": ("a", "a")},
         "distance is of two groups of rows": {"across": "distance"},

@@ -2,6 +2,7 @@
 in them."""
 
 import itertools
+import re
 from collections import Counter
 
 import numpy as np
@@ -11,7 +12,8 @@ from naive_models import measured, texts
 
 from assay.ask.measure import reads
 from assay.ask.tables import Read
-from assay.core.errors import DataError, ModelError
+from assay.ask.text import parsed
+from assay.core.errors import DataError, ExperimentError, ModelError
 from assay.subjects.pretrained import load
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
@@ -70,6 +72,7 @@ def test_letters_and_functions_are_of_the_text_that_is_written(llama, tmp_path):
     every = [
         Read(name="upper", written="uppercase", tokens=12),
         Read(name="length", written="tokens", tokens=12),
+        Read(name="share", written="share", words=("X", " def", "a"), tokens=12),
         Read(name="vowels", function="mine.py:vowels", **of_mine),
     ]
     found = measured(llama, texts(*SHOWN), every, folder=tmp_path)
@@ -83,6 +86,8 @@ def test_letters_and_functions_are_of_the_text_that_is_written(llama, tmp_path):
         upper = [letter.isupper() for letter in written if letter.isalpha()]
         assert found["upper"][p] == pytest.approx(np.mean(upper) if upper else 0)
         assert found["length"][p] == len(new)
+        words = [word.lower() for word in re.findall(r"\w+", written)]
+        assert found["share"][p] == pytest.approx(np.mean([w in ("x", "def", "a") for w in words]))
         vowels = sum(letter in "aeiou" for letter in written)
         assert found["vowels"][p] == vowels + len(text)
     for name, why in {
@@ -95,3 +100,31 @@ def test_letters_and_functions_are_of_the_text_that_is_written(llama, tmp_path):
     for fields in ({"written": "function"}, {"written": "words", "function": "mine.py:vowels"}):
         with pytest.raises(DataError, match='has written = "function" and function'):
             reads.check(Read(name="it", **fields))
+
+
+def test_a_list_of_words_is_read_from_a_file_and_has_single_words(tmp_path, llama):
+    (tmp_path / "french.txt").write_text("le\n\nla \nle\n")
+    study = """
+question = "French?"
+[[model]]
+name = "smollm2"
+[[prompts]]
+rows = [{ text = "Bonjour" }]
+[[read]]
+name = "french"
+written = "share"
+words = "WORDS"
+[[estimate]]
+text = "How French"
+value = "main.french"
+"""
+    path = tmp_path / "asked.toml"
+    assert parsed(path, study.replace("WORDS", "french.txt")).study.read[0].words == ("le", "la")
+    with pytest.raises(ExperimentError, match=r"asked.toml line 10 .*no file.*nowhere.txt"):
+        parsed(path, study.replace("WORDS", "nowhere.txt"))
+    for fields in ({"written": "share"}, {"written": "words", "words": ("le",)}):
+        with pytest.raises(DataError, match='has written = "share" and words'):
+            reads.check(Read(name="it", **fields))
+    read = Read(name="it", written="share", words=("le", "parce que"))
+    with pytest.raises(DataError, match="'parce que' is 2 words"):
+        measured(llama, texts(*SHOWN), [read])

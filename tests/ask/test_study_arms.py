@@ -89,6 +89,37 @@ def test_a_derived_arm_brings_what_it_is_made_of_and_a_plan_says_why(folder, cap
     assert note.startswith("real is trained though arms does not list it, since real-uncommon is")
 
 
+JUDGES = """
+question = "Does a Matryoshka dictionary absorb less?"
+[[experiment]]
+name = "metric-audit"
+[[claim]]
+text = "It scores more than .05"
+holds = "mean(ARM[kind=matryoshka, recipe=0], over=copy) > 0.05"
+control = ["numbers"]
+threshold = "plan: .05"
+"""
+
+
+def test_a_plan_knows_what_derived_arms_measure_as_the_run_does(folder, capsys):
+    path = folder / "judges.toml"
+    for arm, why in {
+        "absorption.foo": "arm absorption has no measure 'foo'; it has truths, score",
+        "main.scores": "numbers has no 'scores', which would be read in place of that of main",
+    }.items():
+        path.write_text(JUDGES.replace("ARM[", f"{arm}["))
+        assert main(["plan", str(path)]) == 2
+        assert why in " ".join(capsys.readouterr().err.split())
+    path.write_text(JUDGES.replace("ARM[", "absorption.score["))
+    assert main(["plan", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["list", "metric-audit", "--arm", "absorption", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "score = −absorption" in answer["arms"]["metric-audit"][0]["note"]
+    (score,) = [m for m in answer["measures"] if m["name"] == "score"]
+    assert [d["name"] for d in score["dimensions"]] == ["kind", "recipe", "copy"]
+
+
 def test_an_arm_that_runs_for_another_is_named_by_no_verdict(folder):
     (folder / "own.py").write_text(OWN)
     (folder / "asks.toml").write_text(

@@ -299,6 +299,22 @@ def test_two_models_that_are_right_of_everything_leave_no_room_for_a_difference(
         assert (words in judged.warning) == says
 
 
+def test_a_control_that_a_condition_names_is_made_without_more(folder, tmp_path):
+    cut = capitals('ablate = "zero"\nheads = ["1.1"]')
+    path = study(folder, "said", cut, "'changed/random-heads'.right - changed.right > 1")
+    experiment = catalogue.find(str(path))
+    assert "changed/random-heads" in experiment.arms
+    assert set(experiment.claims[0].must_fail) == {"changed/heads", "changed/damage"}
+
+
+def test_a_condition_that_names_a_control_which_cannot_be_made_says_why(folder, tmp_path):
+    every = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
+    cut = capitals(f'ablate = "zero"\nheads = {json.dumps(every)}')
+    path = study(folder, "unmade", cut, "'changed/heads'.right - changed.right > 1")
+    [lost] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).data.failed
+    assert lost.reason.startswith("changed/heads cannot be made: ")
+
+
 def test_a_pair_of_controls_of_which_one_cannot_be_made_is_left_out(folder, tmp_path):
     """Where all heads are cut, no other heads can stand in for them, nor for another cut next to
     them."""

@@ -9,6 +9,7 @@ import zipfile
 from dataclasses import replace
 from importlib import metadata
 
+import jinja2
 import pytest
 
 import tiny_models
@@ -56,6 +57,22 @@ def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
     (tmp_path / "none.gguf").write_bytes(b"another file")
     with pytest.raises(ModelError, match=r"is not the expected file: sha256 should be b179c952"):
         fetch.SMOLLM2.find()
+
+
+def test_a_model_that_an_earlier_version_fetched_gets_its_chat_template(cache):
+    folder = cache / f"smollm2-{fetch.SMOLLM2.gguf_sha256[:12]}"
+    folder.mkdir(parents=True)
+    assert fetch.SMOLLM2.find() == folder
+    assert [p.name for p in folder.iterdir()] == ["chat_template.jinja"]
+    template = jinja2.Template((folder / "chat_template.jinja").read_text())
+    asked = [{"role": "user", "content": "Hello?"}]
+    assert template.render(messages=asked, add_generation_prompt=True) == (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+        "<|im_end|>\n<|im_start|>user\nHello?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    (folder / "chat_template.jinja").write_text("the user's own")
+    fetch.SMOLLM2.find()
+    assert (folder / "chat_template.jinja").read_text() == "the user's own"
 
 
 def test_an_installed_package_is_found_without_importing_it(cache, monkeypatch, tmp_path):

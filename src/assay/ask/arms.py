@@ -391,7 +391,8 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
     """Add the arm of an intervention, and its controls."""
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
-    for control in controls.of_intervention(table, tables.direction):
+    said = {arm.removeprefix(f"{name}/") for arm, _ in measures_named(tables)}
+    for control in controls.of_intervention(table, tables.direction, said):
         if control.name == "layer" and has_one_block(study, whole.model, table):
             _leave_out(study, f"{name}/layer", "the model has no block without the change")
             continue

@@ -656,7 +656,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     rows = learned_from.halves()[0] if same else [*range(len(learned_from.rows))]
     labelled = bool(table.difference or table.probe)
     count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
-    components = table.component or (table.components if table.position != "all" else 0) or 0
+    components = table.component or table.components or 0
+    components = 0 if table.position == "all" else components
     each = len(table.probe or table.difference or ()) - 1
     components = components or (table.iterations or 1) * each
     if components >= count:

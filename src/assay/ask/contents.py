@@ -247,7 +247,7 @@ class Contents:
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)
                 said[field] = [known, *rest]
-        for field in ("projection", *interventions.ALONG, "cosine", "direction"):
+        for field in ("projection", *interventions.ALONG, "cosine", "distance", "direction"):
             if name := said.get(field):
                 several = name if isinstance(name, list | tuple) else (name,)
                 every = [self._direction(str(one)) for one in several]

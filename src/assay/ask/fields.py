@@ -22,6 +22,7 @@ from assay.ask.wording import QUANTITIES, made_of
 from assay.core import scopes, syntax
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.spec import Spec, ranges
 from assay.dictionaries.measuring.measures import SUMS
 from assay.lab import catalogue
@@ -201,7 +202,8 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
             if isinstance(whose, Side):
                 lender = whose.of
                 if lender.name not in recorded:
-                    recorded[lender.name] = _recorded(lender.name, lender.origin)
+                    known = _recorded(lender.name, lender.origin)
+                    recorded[lender.name] = known | _derived(lender)
                 arms = recorded[lender.name].items()
                 by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
             else:
@@ -210,7 +212,7 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
     experiment, preset = chosen()
     by_arm = _stored(lab, experiment, preset)
     by_arm = by_arm or _recorded(experiment.name, experiment.origin)
-    return experiment.name, by_arm
+    return experiment.name, by_arm | _derived(experiment)
 
 
 def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
@@ -276,18 +278,26 @@ def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> dict[str, list[
     for row in lab.plan(experiment, preset).cached:
         if row.stored is None or row.job.arm in known:
             continue
-        data = row.stored.measures()
-        coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
-        known[row.job.arm] = [
-            _tabled(
-                str(m),
-                v.attrs.get("units", "1"),
-                _dimensions([str(d) for d in v.dims], v.shape, coords),
-                _range({"values": v.values}),
-            )
-            for m, v in data.data_vars.items()
-        ]
+        known[row.job.arm] = _of_data(row.stored.measures())
     return known
+
+
+def _derived(experiment: Experiment) -> dict[str, list[Measure]]:
+    """The measures of each derived arm, as it makes them of those recorded."""
+    return {arm: _of_data(data) for arm, data in sides.derived(experiment).items()}
+
+
+def _of_data(data: xr.Dataset) -> list[Measure]:
+    coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
+    return [
+        _tabled(
+            str(m),
+            v.attrs.get("units", "1"),
+            _dimensions([str(d) for d in v.dims], v.shape, coords),
+            _range({"values": v.values}),
+        )
+        for m, v in data.data_vars.items()
+    ]
 
 
 def _dimensions(

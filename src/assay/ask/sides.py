@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from assay.ask.text import Part, Plain, Text, frozen_arms
@@ -195,21 +196,37 @@ def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
 def read_by(base: Experiment, arm: str) -> tuple[str, ...]:
     """The trained arms that a derived arm is made of, as it reads those of its experiment's record;
     where that tells nothing, all of them."""
+    return _derived(base, arm)[0]
+
+
+def derived(base: Experiment) -> dict[str, xr.Dataset]:
+    """The measures of the derived arms, as they make them of their experiment's record; without
+    those of which it tells nothing."""
+    found = {name: _derived(base, name)[1] for name, a in base.arms.items() if a.derive}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def _derived(base: Experiment, arm: str) -> tuple[tuple[str, ...], xr.Dataset | None]:
     derive = base.arms[arm].derive
-    if derive not in _READ:
-        every = {name: a for name, a in base.arms.items() if a.train is not None}
-        _READ[derive] = tuple(every)
-        record = records.load_record(base, "default")
+    if derive not in _DERIVED:
+        every = tuple(name for name, a in base.arms.items() if a.train is not None)
+        _DERIVED[derive] = every, None
         with contextlib.suppress(Exception):  # an experiment's own code, on what it had once
-            measures = Others(recorded(base, record)) if record else None
-            if derive is not None and measures is not None:
-                derive(measures)
-                _READ[derive] = tuple(name for name in every if name in measures.read)
-    return _READ[derive]
+            if derive is not None and (known := _measures_recorded(base)):
+                measures = Others(known)
+                data = derive(measures)
+                _DERIVED[derive] = tuple(name for name in every if name in measures.read), data
+    return _DERIVED[derive]
 
 
-_READ: dict[Derive | None, tuple[str, ...]] = {}
-"""What derived arms read, by how they are derived: a study is read several times in a command."""
+_DERIVED: dict[Derive | None, tuple[tuple[str, ...], xr.Dataset | None]] = {}
+"""What derived arms read and make of it, by how: a study is read several times in a command."""
+
+
+@lru_cache(maxsize=2)
+def _measures_recorded(base: Experiment) -> dict[str, xr.Dataset]:
+    record = records.load_record(base, "default")
+    return recorded(base, record) if record else {}
 
 
 def _reads_main(text: Text) -> bool:
@@ -391,6 +408,16 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
             }
             for name, v in variables.items()
         }
+    for arm, measures in derived(side.of).items():
+        if arm in side.arms:
+            axes_by_arm[arm] = {
+                str(name): {
+                    str(d): v[d].values.tolist() if d in v.coords else range(v.sizes[d])
+                    for d in v.dims
+                    if d != "run"
+                }
+                for name, v in measures.data_vars.items()
+            }
     return axes_by_arm
 
 

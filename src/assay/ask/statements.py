@@ -53,9 +53,9 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     if not s.entry.control:
         what = (
             "a verdict needs a control, and none is added automatically here: write "
-            'control = ["…"], an arm for which the claim should fail; or remove controls = [] '
-            "from the table that the controls come from; for a number by itself, such as how far "
-            "two methods agree, write an [[estimate]]"
+            'control = ["…"], an arm for which the claim should fail; or leave out controls in the '
+            "table that they come from, which a control that the condition names does not need; "
+            "for a number by itself, such as how far two methods agree, write an [[estimate]]"
         )
         raise s.error("control", what)
     for key in ("control", "planted"):
@@ -355,6 +355,8 @@ def hold_to(
             of = measured[arm].side if arm in measured else None
             hint += f"; assay list {of.of.name} describes each" if of else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+        if c.arm in (None, main):
+            _refuse_lacking(study, s, judged, c.name)
     for key, names in dims.items():
         for name in names if main in measured else ():
             if name not in (offered := measured[main].units):
@@ -391,6 +393,16 @@ def hold_to(
             if all(some):
                 with study.text.located(s.table, s.i, s.key):
                     refuse_other_levels(whole.text, whole.over, some)
+
+
+def _refuse_lacking(study: StudyDraft, s: Statement, judged: Sequence[str], name: str) -> None:
+    """Refuse controls of an experiment that have no such measure as the arm in the place of which
+    they stand."""
+    for arm in judged[1:]:
+        known = study.measured.get(arm)
+        if known and known.side and name not in (*known.axes, *made_of(tuple(known.axes))):
+            what = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
+            raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
 
 
 def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ Own = bool
 
 Written = Literal[
     "", "loss", "perplexity", "words", "distinct", "repeated", "loops", "uppercase", "tokens",
-    "function",
+    "share", "function",
 ]  # fmt: skip
 
 Layer = Annotated[int, msgspec.Meta(ge=0)]
@@ -172,6 +172,9 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     of a sweep, so that each is chosen by itself."""
     lowest: bool = False
     """Whether those are chosen that have least of it, in place of most."""
+    above: float | None = None
+    """Only those that have more of it than this number, at most n; of the lowest those that have
+    less."""
     of: Literal["heads", "neurons", "latents"]
     """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
     `layers`; latents of its dictionary."""
@@ -249,8 +252,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
     without any change; how many words it has; which share of its pairs of words are different ones;
     which share of its runs of `ngram` tokens were there before; how often the most frequent of
-    these occurs; which share of its letters are upper case; how many tokens it has; or what a
-    `function` of your own, which takes by name text or columns, returns of it."""
+    these occurs; which share of its letters are upper case; how many tokens it has; which share of
+    its words are among `words`; or what a `function` of your own, which takes by name text or
+    columns, returns of it."""
+    words: str | Texts = ()
+    """Of share: a list of words, in large or small letters, or a text file with a word on each
+    line."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     """How many tokens a run has, for repeated and loops."""
     logit_lens: Own | str | tuple[str, str] = ""
@@ -325,6 +332,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cosine: str | tuple[str, str] = ""
     """The cosine of the activation and a direction, by its name; of two names that of these
     directions, whatever the prompt."""
+    distance: str = ""
+    """The name of a direction that keeps its length, such as a mean: how far the activation at
+    `site` is from it; with position = "mean" the mean over tokens."""
     neurons: tuple[int | str, ...] = ()
     """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
     "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
@@ -441,7 +451,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mean: bool = False
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The principal component of this number, 1 the largest."""
+    """The principal component of this number, 1 the largest; with position = "all" that of all
+    tokens but the first, set to its mean where it is taken out, as `components` are."""
     components: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The first so many principal components together, a subspace for `keep` and `project_out`;
     with position = "all" those of all tokens but the first that the model reads."""
@@ -452,6 +463,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     second."""
     embedding: str | tuple[str, str] = ""
     """A token's embedding, likewise."""
+    mean_row: Literal["", "embedding", "unembedding"] = ""
+    """The mean over the embeddings, or the unembeddings, of all tokens, with its length."""
     activation: str | tuple[str, str] = ""
     """What `site` has on a text at `position`, or what it has on the first less that on the second,
     the shorter of which is filled up with spaces. With position = "all" each token has its own,

@@ -362,6 +362,7 @@ def parsed(path: Path, whole: str) -> Text:
         refusal.others = tuple(others)
         raise refusal from None
     text = Text(path, toml, first, page, written_out(study))
+    text = replace(text, study=_with_words(text))
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is not a number; leave it out, or name one")
     return text
@@ -707,6 +708,20 @@ def measures_named(study: Any) -> set[tuple[str, str]]:
     choose = (*study.read, *study.direction)
     found |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
     return found | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
+
+
+def _with_words(text: Text) -> Study:
+    """A study with the words of the files that its reads name. Raises: ExperimentError."""
+    some = []
+    for i, read in enumerate(text.study.read):
+        if isinstance(read.words, str):
+            with text.located("read", i, "words"):
+                file = text.path.parent / read.words
+                lines = foreign.text(file, "a list of words", LARGEST).splitlines()
+            words = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+            read = msgspec.structs.replace(read, words=words)
+        some.append(read)
+    return msgspec.structs.replace(text.study, read=tuple(some))
 
 
 def written_out(study: S) -> S:

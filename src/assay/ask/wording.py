@@ -472,6 +472,8 @@ def _measure(
     levels as the text names them."""
     arm_name, name = column.arm or arm_name, term or column.name
     if name not in arm:
+        if "why" in arm:
+            raise ClaimError(f"{arm_name} cannot be made: {arm['why'].values[0]}")
         raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]

@@ -7,7 +7,7 @@ as outputs print them."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from assay.core.errors import DataError, nearest
@@ -31,6 +31,9 @@ RANDOM = Control(
     "random", "any direction as long, among those that activations fill, does it", drawn=True
 )
 SUBSPACE = Control("random", "as many other dimensions that activations fill do it", drawn=True)
+VARIANCE = Control(
+    "variance", "other dimensions with as much variance do it", drawn=True, named=True
+)
 SHUFFLED = Control(
     "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
 )
@@ -208,12 +211,17 @@ def satisfies(why: str, *, at_most: bool = False) -> str:
 
 
 def chosen(
-    name: str, known: Sequence[Control], wanted: tuple[str, ...] | None
+    name: str,
+    known: Sequence[Control],
+    wanted: tuple[str, ...] | None,
+    said: Collection[str] = (),
 ) -> tuple[Control, ...]:
-    """Choose those of the known controls that are wanted; where nothing is said, all but those that
-    have to be named. Raises: DataError for a name that is none of them."""
+    """Choose those of the known controls that are wanted, or all where that is None; of those that
+    have to be named also, or only, those `said` elsewhere. Raises: DataError for a name that is
+    none of them."""
     if wanted is None:
-        return tuple(c for c in known if not c.named)
+        return tuple(c for c in known if not c.named or c.name in said)
+    wanted += tuple(c.name for c in known if c.named and c.name in said and c.name not in wanted)
     by_name = {c.name: c for c in known}
     for other in wanted:
         if other not in by_name:

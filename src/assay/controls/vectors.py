@@ -111,6 +111,41 @@ def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> tor
     return torch.cat([others, within[: count - len(others)]]).to(basis)
 
 
+def of_equal_variance(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
+    """Draw other dimensions along which activations have together the variance that they have along
+    a subspace: as many as that takes, one after another as `random_subspace` draws them, at right
+    angles to the subspace and to each other; the last is turned until the sum is equal.
+
+    Args:
+        basis: of the subspace, orthonormal rows, [k, d].
+        around: activations less their mean, [n, d].
+        seed: which draw.
+    Raises: DataError where all other dimensions together have less.
+    """
+    x, own = around.double(), basis.double()
+    most = min(len(x) - 1, x.shape[1]) - len(own)
+    unit = x / norms(x).clamp_min(1e-300)[:, None]
+    draws = rng.normal(np.array([seed]), "ask.variance", 0, (most, len(unit)))[0]
+    sample = _like(draws, own) @ unit
+    rows = torch.linalg.qr((sample - sample @ own.T @ own).T).Q.T
+    along = (x @ rows.T).square().sum(0)
+    left = (x @ own.T).square().sum() - torch.cat([along.new_zeros(1), along.cumsum(0)])
+    if float(left[-1]) > 0:
+        raise DataError(
+            f"{len(own)} of the dimensions have {1 - float(along.sum() / x.square().sum()):.0%} of "
+            "the variance, so that all others together have less"
+        )
+    last = int((left[1:] <= 0).nonzero()[0])
+    small = last + int(along[last:].argmin())
+    if along[small] >= left[last]:  # nothing has so little variance
+        return rows[: last + 1].to(basis)
+    both = (x @ rows[last]) @ (x @ rows[small])
+    over, under = along[last] - left[last], left[last] - along[small]
+    turn = (both + (both.square() + over * under).sqrt()) / under  # the tangent of the angle
+    turned = (rows[last] + turn * rows[small]) / (1 + turn.square()).sqrt()
+    return torch.cat([rows[:last], turned[None]]).to(basis)
+
+
 def aside(direction: Array, other: Array) -> Array:
     """Take out of a direction what it has along another. Raises: DataError where it has nothing
     else."""

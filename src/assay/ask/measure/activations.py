@@ -120,6 +120,23 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=() if sites[1:] else (sites[0],))
 
 
+def distance(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How far an activation is from a vector of the study, such as a mean.
+
+    Formula: ‖x − v‖, the mean of it over tokens
+    """
+    (table,) = context.directions
+    site = _site_along(read, table, prompt, context)
+
+    def number(reading: PassOutput) -> float:
+        vector = context.vector(table, site, reading.seed).flatten().double()
+        rows = reading.rows(site, read.position).flatten(1).double()
+        return float((rows - vector).norm(dim=1).mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
 def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The length of an activation, the mean of it over tokens."""
     return _of_rows(read, prompt, lambda x: x.norm(dim=1))

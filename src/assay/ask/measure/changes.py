@@ -360,7 +360,8 @@ class Editing:
             if table.erase:
                 put = subspaces.erasing(acts, vector)
             else:  # what labels tell is set to zero, as one direction of theirs would be
-                mean = acts.mean(0) * (1.0 if table.keep or direction.components else 0.0)
+                components = direction.components or direction.component
+                mean = acts.mean(0) * (1.0 if table.keep or components else 0.0)
                 put = subspaces.projecting(vector, mean, keep=bool(table.keep))
         return self._edits(table, places, vector=vector, feature=put)
 
@@ -485,6 +486,12 @@ class Steering:
         if self.control == "random":
             acts = self.learner.examples(table, site, seed).acts
             return vectors.random_subspace(own, acts - acts.mean(0), seed)
+        if self.control == "variance":
+            acts = self.learner.examples(table, site, seed).acts
+            try:
+                return vectors.of_equal_variance(own, acts - acts.mean(0), seed)
+            except DataError as e:
+                raise DataError(f"at {site} {e}; leave out this site, or the control") from None
         return self._other_layer(table, site, own, seed) if self.control == "layer" else own
 
     def _other_layer(

@@ -455,6 +455,15 @@ def _named(
 ) -> Intervention:
     """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
     ranked = score.argsort(descending=not top.lowest, stable=True)
+    if top.above is not None:
+        enough = score[ranked] < top.above if top.lowest else score[ranked] > top.above
+        if not enough.any():
+            end = f"{'lowest' if top.lowest else 'highest'} has {float(score[ranked[0]]):.3g}"
+            raise DataError(
+                f"{table.name!r}: none of {len(score):,} {top.of} is "
+                f"{'below' if top.lowest else 'above'} {top.above:g} by {top.by}; the {end}"
+            )
+        ranked = ranked[enough]
     order = ranked[int(top.skip) :][: int(top.n)].tolist()
     picked = [names[i] for i in order]
     changes: dict[str, object] = {"top": None}

@@ -4,7 +4,7 @@ well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +52,7 @@ from assay.controls.table import (
     UNPAIRED,
     UNRELATED,
     UNTRAINED,
+    VARIANCE,
     WRITERS,
     WRITING,
     Control,
@@ -61,16 +62,18 @@ from assay.core import rng
 from assay.core.errors import DataError
 
 
-def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
-    """The near controls of an intervention: all that its kind has, or those that it names; of one
-    that sweeps its kind those that every point has. Raises: DataError for a name that is none of
-    them."""
+def of_intervention(
+    table: Intervention, tables: Sequence[Direction], said: Collection[str] = ()
+) -> tuple[Control, ...]:
+    """The near controls of an intervention: all that its kind has, or those that it names, or that
+    are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
+    DataError for a name that is none of them."""
     by_point = [
         _of_point(interventions.swept(table, point), tables)
         for point in interventions.points(table)
     ]
     known = [c for c in by_point[0] if all(c in other for other in by_point)]
-    return chosen(table.name, known, table.controls)
+    return chosen(table.name, known, table.controls, said)
 
 
 def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -80,12 +83,13 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         puts_back = table.patch in ("corrupted", "clean")
         taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
         taken = (OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
-        if how == "components":
-            return (SUBSPACE, *taken)
+        if how == "components" or (how == "component" and directions.is_subspace(direction)):
+            return (SUBSPACE, VARIANCE, *taken)
         if how == "feature":
             return (FEATURE, *taken)
         if how not in directions.LEARNED:
-            return (RANDOM, NEURONS if how == "neurons" else TOKENS, *taken)
+            others = {"neurons": (NEURONS,), "mean_row": ()}.get(how, (TOKENS,))
+            return (RANDOM, *others, *taken)
         several = directions.is_subspace(direction)
         known: tuple[Control, ...] = (SUBSPACE if several else RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()

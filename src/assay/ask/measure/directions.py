@@ -15,7 +15,7 @@ from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import PassOutput, Prompt, prompt
 from assay.ask.measure.subspaces import RIDGE
-from assay.ask.measure.weights import embeddings, of_token
+from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
@@ -32,7 +32,9 @@ from assay.subjects.sizes import read_sizes
 
 LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
-WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "activation")
+WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "mean_row", "activation")
+POINTS = ("difference", "mean", "mean_row", "activation")
+"""Those that keep their length, so that there is a distance from them; the others have length 1."""
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 KEPT = 64
@@ -52,7 +54,7 @@ def way_of(table: Direction) -> str:
 
 def is_of_stream(table: Direction) -> bool:
     """Whether weights give it in the residual stream, so that it needs no site."""
-    return way_of(table) in ("neurons", "unembedding", "embedding")
+    return way_of(table) in ("neurons", "unembedding", "embedding", "mean_row")
 
 
 def is_one(table: Direction) -> bool:
@@ -61,10 +63,11 @@ def is_one(table: Direction) -> bool:
 
 
 def is_subspace(table: Direction) -> bool:
-    """Whether it is learned as several dimensions: principal components, what tells more than two
-    labels apart, or probes one after another."""
+    """Whether it is learned as several dimensions: principal components, or one of those of all
+    tokens, what tells more than two labels apart, or probes one after another."""
     labels = table.difference or table.probe or ()
-    return bool(table.components or table.iterations or labels[2:])
+    components = table.components or (table.component and table.position == "all")
+    return bool(components or table.iterations or labels[2:])
 
 
 def find(tables: Sequence[Direction], name: str) -> Direction:
@@ -105,7 +108,7 @@ def check(table: Direction) -> None:
             f"the direction {table.name!r} needs a site at which it is learned, such as "
             '"blocks.9.hook_resid_pre"'
         )
-    if table.position == "all" and way not in ("activation", "components"):
+    if table.position == "all" and way not in ("activation", "component", "components"):
         raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
     if way == "das" and table.position == "mean":
         raise DataError(f"{table.name!r}: das patches one token; write its position")
@@ -244,6 +247,8 @@ class Learner:
                 for n, numbers in heads_by_layer(table.neurons)
             ]
             direction = torch.stack(some).sum(0).to(self.model.device)
+        elif way == "mean_row":
+            return mean_row(self.model, table.mean_row)
         else:
             direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
         return _unit(table, direction, site)
@@ -259,7 +264,7 @@ class Learner:
         spread = float(examples.acts.norm(dim=1).mean())
         if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
             raise _alike(table, examples, site, self)
-        return direction if way in ("difference", "mean") else _unit(table, direction, site)
+        return direction if way in POINTS else _unit(table, direction, site)
 
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
@@ -361,7 +366,7 @@ class Learner:
         apart; `shuffled`, with the rows of each label dealt out among all labels. Raises: DataError
         where there are not so many dimensions."""
         examples = self.examples(table, site, seed)
-        if table.components:
+        if table.components or table.component:
             return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
@@ -484,7 +489,8 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
 
 
 def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Tensor:
-    """The first principal components, [k, d]. Raises: DataError where there are fewer."""
+    """The first principal components, or the one of a number, [k, d]. Raises: DataError where there
+    are fewer."""
     x = acts.double() - acts.double().mean(0)
     rows = torch.linalg.eigh(x.T @ x).eigenvectors
     most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
@@ -496,7 +502,7 @@ def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Ten
             f"direction {table.name!r}: {len(x)} {what} have {max(0, most)} principal components, "
             f"got {asked}{hint}"
         )
-    return rows.flip(1).T[:asked].to(acts)
+    return rows.flip(1).T[asked - (1 if table.component else asked) : asked].to(acts)
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:

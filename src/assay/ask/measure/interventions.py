@@ -726,6 +726,8 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
     most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    if top.above is not None:
+        most += f" {'below' if top.lowest else 'above'} {top.above:g}, as far as there are so many,"
     most += f" but for the first {top.skip}" if top.skip else ""
     most += f", among the {top.among} with the largest norm," if top.among else ""
     if top.score == "weights":

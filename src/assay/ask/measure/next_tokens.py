@@ -304,13 +304,14 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
     neighbouring words over all, 1 where there is no pair; repeated 1 less the different runs of
     tokens over all, 0 where there is no run; uppercase the upper-case letters over all letters, 0
-    where there is none
+    where there is none; share the words that are in the list over all words, likewise
     """
     _refuse_longer(read, prompt)
     ends, heat = set(prompt.folder.ends), read.temperature
     scored = read.written in ("loss", "perplexity")
     code = context.code(read.function) if read.written == "function" else None
     asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
+    listed = _listed(read, prompt)
 
     def loss(reading: PassOutput) -> float:
         return float(np.mean(reading.losses[heat][: read.tokens]))
@@ -322,6 +323,8 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         if read.written in OF_TOKENS:
             return float(OF_TOKENS[read.written](new, read.ngram))
         text = prompt.folder.tokenizer.decode(new)
+        if read.written == "share":
+            return float(np.mean([float(word in listed) for word in _words(text)] or [0.0]))
         if code is None:
             return float(OF_TEXT[read.written](text))
         offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}
@@ -354,6 +357,19 @@ OF_TOKENS: Mapping[str, Callable[[Sequence[int], int], float]] = {
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
+
+
+def _listed(read: Read, prompt: Prompt) -> frozenset[str]:
+    """The words whose share is read, in small letters. Raises: DataError for one that is no single
+    word."""
+    words = [prompt.row.fill(word) if "{" in word else word for word in read.words]
+    if several := [word for word in words if len(_words(word)) != 1]:
+        count = "no word" if not _words(several[0]) else f"{len(_words(several[0]))} words"
+        raise DataError(
+            f"{read.name}: the text is compared word by word, and {several[0]!r} is {count}; "
+            "write each of them by itself"
+        )
+    return frozenset(word for some in words for word in _words(some))
 
 
 def _distinct(text: str) -> float:

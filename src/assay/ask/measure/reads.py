@@ -137,6 +137,12 @@ def _listed(levels: Sequence[object]) -> str:
     return ", ".join(map(str, levels))
 
 
+def _some(words: Sequence[str]) -> str:
+    """A list of words, of which a long one is begun."""
+    more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
+    return _quoted(tuple(words[:FEW])) + more
+
+
 def _written_on(read: Read) -> str:
     """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
@@ -191,6 +197,7 @@ _WRITTEN = {
     "loops": ("occurrences of the most frequent run of {ngram} tokens", (0.0, None), "rises"),
     "uppercase": ("share of upper-case letters", (0.0, 1.0), ""),
     "tokens": ("number of tokens", (0.0, None), ""),
+    "share": ("share of words that are among {words},", (0.0, 1.0), ""),
     "function": ("what {function} returns", (None, None), ""),
 }
 """What is so of written text, in words, its range, and which way it goes in a worse model."""
@@ -307,13 +314,13 @@ KINDS: Mapping[str, Kind] = {
     "written": Kind(
         next_tokens.written,
         lambda r: (
-            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function)
+            _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function, words=_some(r.words))
             + f" of {_written_on(r)}"
         ),
         SHARE,
         lambda r: _WRITTEN[r.written][2],
         lambda r: _WRITTEN[r.written][1],
-        fields=("tokens", "temperature", "ngram", "function"),
+        fields=("tokens", "temperature", "ngram", "words", "function"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
@@ -403,6 +410,16 @@ KINDS: Mapping[str, Kind] = {
     "norm": Kind(
         activations.norm,
         lambda r: f"length of the activation{_where(r)}",
+        "activation",
+        "",
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+        skips_first=True,
+    ),
+    "distance": Kind(
+        activations.distance,
+        lambda r: f"distance of the activation{_where(r)} from {r.distance}",
         "activation",
         "",
         _FROM_0,
@@ -578,7 +595,7 @@ def directions_of(read: Read) -> tuple[str, ...]:
     """The names of the directions that a read is along."""
     if isinstance(read.cosine, tuple):
         return read.cosine
-    name = read.projection or read.cosine or read.direction
+    name = read.projection or read.cosine or read.distance or read.direction
     return (name,) if name else ()
 
 
@@ -695,6 +712,11 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f"{read.name}: {several[0]!r} is not one direction, but several, by its rank, its "
             "labels or iterations, or at all positions; a read is along one"
         )
+    if read.distance and (way := directions.way_of(along[0])) not in directions.POINTS:
+        raise DataError(
+            f"{read.name}: a distance is from a vector that keeps its length, such as a mean or a "
+            f"mean_row, and {read.distance!r} ({way}) has length 1; read its cosine or projection"
+        )
     if len(along) > 1 and along[0] is along[1]:
         raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
     if read.across and (read.across == "distance") != (read.labels is not None):
@@ -712,14 +734,25 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         raise DataError(f'{read.name}: other_text is for across = "cka" or "rsa", and similarity')
     if read.weights:
         weights.check(read)
+    _check_written(read)
+    _check_sweep(read, along)
+    for point in interventions.points(read):
+        _check_point(interventions.swept(read, point), kind, along, point)
+
+
+def _check_written(read: Read) -> None:
+    """Refuse a function, or a list of words, without what is read of them, and the other way
+    round."""
     if read.written and (read.written == "function") != bool(read.function):
         raise DataError(
             f"{read.name}: a function of your own of what the model writes has "
             'written = "function" and function = "FILE.py:NAME"'
         )
-    _check_sweep(read, along)
-    for point in interventions.points(read):
-        _check_point(interventions.swept(read, point), kind, along, point)
+    if (read.written == "share") != bool(read.words):
+        raise DataError(
+            f'{read.name}: the share of words that are in a list has written = "share" and '
+            'words = ["le", "la", "les"], or a text file with a word on each line'
+        )
 
 
 def _check_name(read: Read) -> None:

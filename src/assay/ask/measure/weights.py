@@ -350,7 +350,22 @@ def embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Lin
 def of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, " d"]:
     """A token's embedding, or its unembedding with the final norm's weight folded in."""
     row: torch.Tensor = embeddings(model, way).weight[token].detach().float()
-    if way == "embedding":
-        return row
+    return row if way == "embedding" else _read_by(model, row)
+
+
+def mean_row(model: Pretrained, way: str) -> Float[torch.Tensor, " d"]:
+    """The mean of all embeddings as they enter the first block, which some models scale, or of all
+    unembeddings with the final norm's weight folded in."""
+    module = embeddings(model, way)
+    if way == "unembedding":
+        return _read_by(model, module.weight.detach().double().mean(0).float())
+    every = torch.arange(count := len(module.weight), device=module.weight.device)
+    with torch.no_grad():
+        sums = [module(some).double().sum(0) for some in every.split(ROWS)]
+    return (torch.stack(sums).sum(0) / count).float()
+
+
+def _read_by(model: Pretrained, row: Float[torch.Tensor, " d"]) -> Float[torch.Tensor, " d"]:
+    """A row of the unembedding, with what the final norm does to all activations alike."""
     row = row * model.gain
     return row - row.mean() if isinstance(model.final_norm, torch.nn.LayerNorm) else row

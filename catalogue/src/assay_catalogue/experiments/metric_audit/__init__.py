@@ -38,13 +38,18 @@ from assay_catalogue.experiments.metric_audit.derived import (
 from assay_catalogue.experiments.metric_audit.panel import MetricAudit, ModelAudit
 
 
+def turned(name: str, sign: int) -> str:
+    """Name a measure as its score is: with a minus where less of it is better."""
+    return name if sign > 0 else f"{name}, turned (score = −{name}),"
+
+
 def judges(arm: str, model: str, lm: str = "") -> dict[str, Arm]:
     """Judges of a language model's dictionaries, and those that must fail or must succeed."""
     return {
         **{
             f"{lm}{name}": Arm(
                 derive=measure_of(arm, name, sign),
-                note=f"{name} as the judge of {model}'s dictionaries",
+                note=f"{turned(name, sign)} as the judge of {model}'s dictionaries",
             )
             for name, sign in ON_MODEL.items()
         },
@@ -87,7 +92,7 @@ ARMS = {
     **{
         name: Arm(
             derive=measure_of("main", name, sign),
-            note=f"{name} as the judge of planted dictionaries",
+            note=f"{turned(name, sign)} as the judge of planted dictionaries",
         )
         for name, sign in HIGHER.items()
     },
