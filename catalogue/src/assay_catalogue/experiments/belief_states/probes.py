@@ -24,14 +24,20 @@ from assay_catalogue.features.linear_probe import (
     kernel_out_of_fold,
     out_of_fold,
 )
-from assay_catalogue.worlds.hidden_markov.process import HiddenMarkov, PrefixTree, mess3, rrxor
+from assay_catalogue.worlds.hidden_markov.process import (
+    HiddenMarkov,
+    OwnProcess,
+    PrefixTree,
+    mess3,
+    rrxor,
+)
 
 
 class Emitted(Protocol):
     """What says which process it is: a spec, or its values by themselves."""
 
     @property
-    def process(self) -> str: ...
+    def process(self) -> str | OwnProcess: ...
     @property
     def x(self) -> float: ...
     @property
@@ -39,13 +45,15 @@ class Emitted(Protocol):
 
 
 @lru_cache
-def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
+def emitting_process(process: str | OwnProcess, x: float, alpha: float) -> HiddenMarkov:
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
+    if isinstance(process, OwnProcess):
+        return HiddenMarkov(np.array(process.matrices))
     return rrxor() if process == "rrxor" else mess3(x, alpha)
 
 
 @lru_cache(maxsize=8)
-def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree:
+def prefixes_of(process: str | OwnProcess, x: float, alpha: float, length: int) -> PrefixTree:
     """The tree of all prefixes of at most this length."""
     return emitting_process(process, x, alpha).tree(length)
 
@@ -67,7 +75,7 @@ class OnTokens(Spec):
     """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws:
     made once for all arms."""
 
-    process: str
+    process: str | OwnProcess
     """As in BeliefStates, like the next four."""
     x: float
     """See there."""
@@ -190,7 +198,7 @@ def judged_probe(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, by its static fields: on Mess3 a trained network's last
     layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
-        return "kernel" if spec["process"] == "rrxor" else "additive"
+        return "additive" if spec["process"] == "mess3" else "kernel"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 

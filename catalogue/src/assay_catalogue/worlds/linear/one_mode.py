@@ -63,8 +63,9 @@ def deep_time(share: float, s: float, u0: float, imbalance: float = 0.0) -> floa
 
 
 def shallow(t: Times | float, s: float, u0: float = 0.0) -> Times:
-    """What one layer holds of a mode after a time t, from u₀ on. Formula: s (1 − e^{−t}) + u₀ e^{−t}.
-    Source: Saxe et al. 2014."""
+    """What one layer holds of a mode after a time t, from u₀ on.
+
+    Formula: s (1 − e^{−t}) + u₀ e^{−t}. Source: Saxe et al. 2014."""
     decay = np.exp(-np.asarray(t, dtype=np.float64))
     return s * (1 - decay) + u0 * decay
 
