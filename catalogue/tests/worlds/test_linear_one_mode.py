@@ -16,7 +16,6 @@ from assay_catalogue.worlds.linear.one_mode import (
     deep_time,
     imbalance_of,
     layered,
-    layered_stable_rate,
     layered_time,
     reached,
     shallow,
@@ -93,8 +92,6 @@ def test_two_layers_of_any_split_are_a_case_of_the_general_one():
     np.testing.assert_allclose(layered(TIMES, 3, gains), deep(TIMES, 3, 0.01, apart), atol=1e-7)
     for share in (0.001, 0.1, 0.5, 0.9):
         assert layered_time(share, 3, gains) == pytest.approx(deep_time(share, 3, 0.01, apart))
-    assert layered_stable_rate(3, gains) == pytest.approx(stable_rate(3, apart))
-    assert layered_stable_rate(3, split_gains(0.01, 3)) == pytest.approx(2 / (3 * 3 ** (4 / 3)))
 
 
 def test_uneven_layers_follow_small_steps_of_gradient_descent_on_their_gains():
@@ -135,7 +132,8 @@ def test_stronger_modes_come_earlier_in_two_layers_and_all_at_once_in_one():
 
 def test_above_the_stable_rate_a_learned_mode_is_left_again():
     for a, b in ((np.sqrt(3), np.sqrt(3)), (3.0, 1.0)):
-        limit = stable_rate(3, a * a - b * b)
+        limit = stable_rate(3, (a, b))
+        assert limit == pytest.approx(2 / (a * a + b * b))
         for factor, stays in ((0.98, True), (1.02, False)):
             x, y = a + 1e-6, b + 1e-6
             for _ in range(2_000):
@@ -143,7 +141,8 @@ def test_above_the_stable_rate_a_learned_mode_is_left_again():
                 if not abs(x * y - 3) < 0.1:
                     break
             assert (abs(x * y - 3) < 1e-5) == stays
-    assert stable_rate(3) == pytest.approx(1 / 3)
+    assert stable_rate(3, split_gains(0.01, 2)) == pytest.approx(1 / 3)
+    assert stable_rate(3, split_gains(0.01, 3)) == pytest.approx(2 / (3 * 3 ** (4 / 3)))
 
 
 def test_levels_are_reached_between_steps():

@@ -13,6 +13,7 @@ linear nets (nostalgebraist)"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, reserved
@@ -20,13 +21,7 @@ from assay.core.errors import SpecError
 from assay.core.heavy import xr
 from assay.core.sizes import in_words
 from assay_catalogue.experiments.deep_linear.claims import CLAIMS, figures, next_seed, select_start
-from assay_catalogue.experiments.deep_linear.method import (
-    START,
-    DeepLinear,
-    measure,
-    train,
-    train_product,
-)
+from assay_catalogue.experiments.deep_linear.method import START, DeepLinear, measure, train
 
 
 def other_start(arms: Arms) -> xr.Dataset:
@@ -66,7 +61,7 @@ def plain(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
 
 
 def single_layer(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
-    """Main's runs as one layer; of more than two layers, `train_product` makes it of them."""
+    """Main's runs as one layer; of more than two layers, `train` merges them."""
     return tuple(s.replace(layers=1) if s.layers == 2 else s for s in specs)
 
 
@@ -78,7 +73,7 @@ def at_start(**changes: Any) -> SpecMap[DeepLinear]:
 ARMS = {
     "main": Arm(train, specs=plain, note="{main.layers:w} layers that start small and at random"),
     "shallow": Arm(
-        train_product,
+        partial(train, merged=True),
         specs=single_layer,
         note="one layer that starts as the product of main's {main.layers:w}: the same map",
     ),

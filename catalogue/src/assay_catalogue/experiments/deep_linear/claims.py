@@ -60,12 +60,8 @@ def difference_of_splits(arms: Arms) -> float:
     splits = [select_start(arms[name]) for name in ("aligned-lopsided", "aligned")]
 
     def solve(arm: xr.Dataset) -> np.ndarray:
-        times, split, strengths = arm.time.values, arm.attrs["split"], arm.strength.values
-        if (layers := arm.attrs["layers"]) > 2:
-            gains = theory.split_gains(START, layers, split)
-            return np.array([theory.layered(times, s, gains) for s in strengths])
-        modes = zip(strengths, arm.imbalance.values[0], strict=True)
-        return np.array([theory.deep(times, s, START, apart) for s, apart in modes])
+        gains = theory.split_gains(START, arm.attrs["layers"], arm.attrs["split"])
+        return np.array([theory.layered(arm.time.values, s, gains) for s in arm.strength.values])
 
     uneven, even = map(solve, splits)
     solved = np.sqrt(((uneven - even) ** 2).sum(0)).max() / size(splits[0].held)

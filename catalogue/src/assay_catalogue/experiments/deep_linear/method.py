@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -72,12 +71,8 @@ class DeepLinear(Spec):
                 "DeepLinear.start lies above 0 and below every strength, the least of which "
                 f"is {s[-1]:g}, got {self.start:g}"
             )
-        if self.layers == 1:
-            limit = 2.0
-        elif self.layers == 2:
-            limit = theory.stable_rate(s[0], self.imbalance)
-        else:
-            limit = theory.layered_stable_rate(s[0], self.gains)
+        gains = theory.split_gains(self.start, self.depth, self.split)
+        limit = 2.0 if self.layers == 1 else theory.stable_rate(s[0], gains)
         if not 0 < self.lr < limit:
             raise SpecError(
                 f"DeepLinear.lr must be above 0 and below {limit:.3g}, where gradient descent "
@@ -85,20 +80,9 @@ class DeepLinear(Spec):
             )
 
     @property
-    def imbalance(self) -> float:
-        """About ‖a + b‖ ‖a − b‖ of a mode at the start."""
-        spread = abs(self.split**2 - self.split**-2)
-        return self.start * (spread if self.aligned else max(2.0, spread))
-
-    @property
     def depth(self) -> int:
         """How many layers have the map of the start as their product."""
         return max(2, self.layers)
-
-    @property
-    def gains(self) -> list[float]:
-        """What each layer holds of a mode if it starts along the modes, the first layer first."""
-        return theory.split_gains(self.start, self.depth, self.split)
 
 
 def modes_and_map(
@@ -144,22 +128,13 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[torch.Tensor, "run n h"]]:
     return {**params, "a": params["a"] * s.split, "b": params["b"] / s.split}
 
 
-def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
-    if runs.shared.layers == 1:
-        return train_product(runs, bench)
-    return _descend(runs, layers(runs), bench)
-
-
-def train_product(runs: Runs[DeepLinear], bench: Bench) -> Trained:
-    """Train one layer that starts as the product of all."""
-    return _descend(runs, factors.freed(layers(runs)), bench)
-
-
-def _descend(runs: Runs[DeepLinear], params: Mapping[str, torch.Tensor], bench: Bench) -> Trained:
+def train(runs: Runs[DeepLinear], bench: Bench, merged: bool = False) -> Trained:
+    """Train the layers of each run; merged, one layer that starts as their product."""
     s = runs.shared
     left_modes, right, A = modes_and_map(runs)
+    params = factors.freed(layers(runs)) if merged or s.layers == 1 else layers(runs)
     group = factors.gradient_descent(
-        runs, dict(params), factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr)
+        runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr)
     )
     return fit(
         [factors.followed(group, left_modes, right)],
@@ -222,17 +197,16 @@ def foreseen(
     )
     u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)
     if s.depth == 2:
-        half = [
-            [theory.deep_time(0.5, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
+        modes = [
+            [(x, *of) for x, *of in zip(s.strengths, *row, strict=True)]
             for row in zip(u0, imbalance, strict=True)
         ]
-        curve = [
-            [theory.deep(times, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
-            for row in zip(u0, imbalance, strict=True)
-        ]
+        half = [[theory.deep_time(0.5, *mode) for mode in run] for run in modes]
+        curve = [[theory.deep(times, *mode) for mode in run] for run in modes]
     elif s.aligned:
-        half = [[theory.layered_time(0.5, x, r.gains) for x in s.strengths] for r in runs.specs]
-        curve = [[theory.layered(times, x, r.gains) for x in s.strengths] for r in runs.specs]
+        gains = [theory.split_gains(u, s.depth, s.split) for u in runs.each("start")]
+        half = [[theory.layered_time(0.5, x, g) for x in s.strengths] for g in gains]
+        curve = [[theory.layered(times, x, g) for x in s.strengths] for g in gains]
     else:
         half = imbalance = np.full_like(u0, np.nan)
         curve = np.full((*u0.shape, len(times)), np.nan)

@@ -10,6 +10,7 @@ and wᵢ² − wⱼ² stays what it was. Times are in units of τ, one over the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -98,11 +99,13 @@ def layered_time(share: float, s: float, gains: Sequence[float]) -> float:
     _share(share)
     _start(s, float(np.prod(gains)), 0.0)
 
+    squares = np.square(gains)
+
     def slowness(log_x: float) -> float:
-        u = _held(log_x, gains)
+        u = np.sqrt(np.exp(log_x) + squares - squares.min()).prod()
         return float(np.exp(log_x) / (2 * u * (s - u)))
 
-    begin, end = np.log(min(gains) ** 2), _log_least_square(share * s, gains)
+    begin, end = np.log(squares.min()), np.log(_squares_at(share * s, gains).min())
     return float(scipy.integrate.quad(slowness, begin, end, epsabs=1e-10, epsrel=1e-10)[0])
 
 
@@ -124,20 +127,11 @@ def imbalance_of(
     return np.linalg.norm(a + b, axis=-1) * np.linalg.norm(a - b, axis=-1)
 
 
-def stable_rate(s: float, imbalance: float = 0.0) -> float:
-    """The rate of gradient descent above which a learned mode of strength s is left again, in units
-    of 1/τ.
-
-    Formula: 2/√(δ² + 4s²), two over the curvature a² + b² there; 1/s where it is balanced.
-    """
-    return float(2 / np.sqrt(imbalance**2 + 4 * s**2))
-
-
-def split_gains(u0: float, layers: int, split: float = 1.0) -> list[float]:
+def split_gains(u0: float, layers: int, split: float = 1.0) -> tuple[float, ...]:
     """The gains of layers whose product is u₀: equal ones, but for the last, times `split`, and the
     first, over `split`."""
     even = u0 ** (1 / layers)
-    return [even / split, *[even] * (layers - 2), even * split]
+    return (even / split, *[even] * (layers - 2), even * split)
 
 
 def balanced_time(share: float, s: float, u0: float, layers: int) -> float:
@@ -148,11 +142,14 @@ def balanced_time(share: float, s: float, u0: float, layers: int) -> float:
     return layered_time(share, s, split_gains(u0, layers))
 
 
-def layered_stable_rate(s: float, gains: Sequence[float]) -> float:
-    """`stable_rate` of layers that start with these gains. Formula: 2 / Σⱼ (s/wⱼ)² at the end;
-    balanced 2 / (L s^{2 − 2/L})."""
-    end = np.exp(_log_least_square(s, gains)) + _differences(gains)
-    return float(2 / (s**2 / end).sum())
+@lru_cache(maxsize=64)
+def stable_rate(s: float, gains: tuple[float, ...]) -> float:
+    """The rate of gradient descent above which a learned mode of strength s is left again by layers
+    that started with these gains, in units of 1/τ.
+
+    Formula: 2 / Σⱼ (s/wⱼ)², two over the curvature there; balanced 2 / (L s^{2 − 2/L}).
+    """
+    return float(2 / (s**2 / _squares_at(s, gains)).sum())
 
 
 def reached(held: Float[np.ndarray, "*runs step"], level: float) -> Float[np.ndarray, "*runs"]:
@@ -189,17 +186,11 @@ def _share(share: float) -> None:
         raise DataError(f"a share of the strength lies between 0 and 1, got {share:g}")
 
 
-def _differences(gains: Sequence[float]) -> np.ndarray:
-    """By how much each squared gain exceeds the least of them, which training leaves as it is."""
-    return np.square(gains) - min(gains) ** 2
-
-
-def _held(log_x: float, gains: Sequence[float]) -> float:
-    """What layers hold of a mode when the least of their squared gains has come to x."""
-    return float(np.sqrt(np.exp(log_x) + _differences(gains)).prod())
-
-
-def _log_least_square(u: float, gains: Sequence[float]) -> float:
-    """The logarithm of the least squared gain when layers hold u of a mode."""
+def _squares_at(u: float, gains: Sequence[float]) -> np.ndarray:
+    """The squared gains of layers when they hold u of a mode; their differences stay."""
+    apart = np.square(gains) - min(gains) ** 2
     top = 2 / len(gains) * np.log(u)  # where all are balanced, and the least is less
-    return float(scipy.optimize.brentq(lambda y: _held(y, gains) - u, top - 200, top + 1e-9))
+    log_least = scipy.optimize.brentq(
+        lambda y: np.sqrt(np.exp(y) + apart).prod() - u, top - 200, top + 1e-9
+    )
+    return np.exp(log_least) + apart
