@@ -194,7 +194,7 @@ def test_impossible_specs_are_one_line(wrong, said):
 
 
 def test_what_arms_set_cannot_be_set():
-    with pytest.raises(SpecError, match="layers is at least 2: the arm shallow has one layer"):
+    with pytest.raises(SpecError, match="layers must be at least 2, as the arm shallow has one"):
         experiment.specs_of("main", tuple(s.replace(layers=1) for s in experiment.smoke))
     with pytest.raises(SpecError, match="turned is for arms to set"):
         experiment.specs_of("main", tuple(s.replace(turned=True) for s in experiment.smoke))

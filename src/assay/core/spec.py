@@ -499,8 +499,7 @@ def _describe_hint(hint: Any) -> str:
         elif typing.get_origin(o) is Literal:
             names.append("one of " + ", ".join(map(repr, typing.get_args(o))))
         else:
-            kind = typing.get_origin(o) or o
-            names.append(_TYPES.get(kind, getattr(o, "__name__", str(o))))
+            names.append(_TYPES.get(typing.get_origin(o) or o, getattr(o, "__name__", str(o))))
     return " or ".join(names)
 
 

@@ -56,7 +56,7 @@ def plain(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
             f"start={START:g},{got} and not start={got}"
         )
     if any(s.layers == 1 for s in specs):
-        raise SpecError("DeepLinear.layers is at least 2: the arm shallow has one layer, got 1")
+        raise SpecError("DeepLinear.layers must be at least 2, as the arm shallow has one; got 1")
     return reserved("split", "turned", "aligned")(specs)
 
 

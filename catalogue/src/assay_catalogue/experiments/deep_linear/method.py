@@ -22,7 +22,7 @@ from assay_catalogue.worlds.linear import one_mode as theory
 START = 0.01
 """The start at which arms are compared."""
 MOST_LAYERS = 8
-"""The most layers: more are hardly slower to start, and their training takes longer."""
+"""The most layers: with more of them curves hardly change, and training takes longer."""
 SHOWN = 81
 """Times at which curves are kept, from the start to the end."""
 

@@ -98,7 +98,6 @@ def layered_time(share: float, s: float, gains: Sequence[float]) -> float:
     """
     _share(share)
     _start(s, float(np.prod(gains)), 0.0)
-
     squares = np.square(gains)
 
     def slowness(log_x: float) -> float:
@@ -189,8 +188,10 @@ def _share(share: float) -> None:
 def _squares_at(u: float, gains: Sequence[float]) -> np.ndarray:
     """The squared gains of layers when they hold u of a mode; their differences stay."""
     apart = np.square(gains) - min(gains) ** 2
-    top = 2 / len(gains) * np.log(u)  # where all are balanced, and the least is less
-    log_least = scipy.optimize.brentq(
-        lambda y: np.sqrt(np.exp(y) + apart).prod() - u, top - 200, top + 1e-9
-    )
-    return np.exp(log_least) + apart
+    high = 2 / len(gains) * np.log(u)  # where all are balanced, and the least is less
+    low = high - 200
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = np.sqrt(np.exp(middle) + apart).prod() < u
+        low, high = (middle, high) if below else (low, middle)
+    return np.exp(high) + apart
