@@ -201,13 +201,13 @@ def foreseen(
             [(x, *of) for x, *of in zip(s.strengths, *row, strict=True)]
             for row in zip(u0, imbalance, strict=True)
         ]
-        half = [[theory.deep_time(0.5, *mode) for mode in run] for run in modes]
-        curve = [[theory.deep(times, *mode) for mode in run] for run in modes]
+        half = np.array([[theory.deep_time(0.5, *mode) for mode in run] for run in modes])
+        curve = np.array([[theory.deep(times, *mode) for mode in run] for run in modes])
     elif s.aligned:
         gains = [theory.split_gains(u, s.depth, s.split) for u in runs.each("start")]
-        half = [[theory.layered_time(0.5, x, g) for x in s.strengths] for g in gains]
-        curve = [[theory.layered(times, x, g) for x in s.strengths] for g in gains]
+        half = np.array([[theory.layered_time(0.5, x, g) for x in s.strengths] for g in gains])
+        curve = np.array([[theory.layered(times, x, g) for x in s.strengths] for g in gains])
     else:
         half = imbalance = np.full_like(u0, np.nan)
         curve = np.full((*u0.shape, len(times)), np.nan)
-    return np.array(half), imbalance, np.array(curve)
+    return half, imbalance, curve
