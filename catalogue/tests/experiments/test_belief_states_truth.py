@@ -119,7 +119,7 @@ def test_mess3_by_its_matrices_is_mess3_number_for_number(read, bench):
 
 
 def test_what_is_known_of_a_process_of_ones_own_is_what_a_naive_filter_finds():
-    spec = SMALL.replace(process=OwnProcess(NONUNIFILAR), moments=(), **OWN)
+    spec = SMALL.replace(process=OwnProcess(NONUNIFILAR), moments=(), **OWN | {"ending": 3})
     tree = b_probes.tree_of(spec, 5)
     start = np.array([0.5, 0.5])  # both states are left half of the time
     words, floors = 0, []
@@ -152,7 +152,7 @@ def test_a_study_gives_a_process_its_matrices(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(
         'question = "?"\nseeds = "1000000:1000003"\n[[experiment]]\nname = "belief-states"\n'
-        "[experiment.fields]\ncontext = 6\nprobed = 6\nending = 2\n"
+        "[experiment.fields]\ncontext = 6\nprobed = 6\nending = 3\n"
         'process = { name = "a source", matrices = [[[0, 0], [0.5, 0]], [[0.5, 0.5], [0, 0.5]]] }\n'
         '[[claim]]\ntext = "t"\nholds = "main.excess < 1"\ncontrol = ["mess3", "untrained"]\n'
     )
@@ -236,6 +236,7 @@ def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_no
         ({"process": {"matrices": [[[0.5, 0.5]] * 2]}}, SpecError, "nothing of its hidden state"),
         ({"process": {"matrices": [[[0.25]]] * 4}}, DataError, "100,000 .*: at most 8 here"),
         ({"process": {"matrices": mess3().T.tolist()}}, SpecError, "up to 6 here"),
+        ({"process": {"matrices": NONUNIFILAR}, "ending": 1}, SpecError, "fewer than 6 endings"),
         ({"process": {"matrices": 3}}, SpecError, "process.matrices must be a list, got 3"),
         ({"process": {"matrix": [[[1.0]]]}}, SpecError, "no field matrix; did you mean matrices"),
         ({"process": {"name": "x"}}, SpecError, "process lacks matrices"),

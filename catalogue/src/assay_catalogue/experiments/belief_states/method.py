@@ -17,6 +17,7 @@ from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay_catalogue.experiments.belief_states.probes import (
+    FOLDS,
     HELD_OUT,
     distances,
     emitting_process,
@@ -122,7 +123,7 @@ class BeliefStates(Spec):
             )
         emitting_process(self.process, self.x, self.alpha)
         if isinstance(self.process, OwnProcess):
-            check_prefixes(tree_of(self, self.context), self.probed)
+            check_prefixes(tree_of(self, self.context), self.probed, self.ending)
 
     @property
     def strings(self) -> str:
@@ -138,17 +139,22 @@ def named(process: str | OwnProcess) -> str:
     return {"rrxor": "RRXOR", "mess3": "Mess3"}[process]
 
 
-def check_prefixes(tree: PrefixTree, probed: int) -> None:
-    """Refuse more prefixes than kernel regression can read, and those that tell nothing of the
-    state. Raises: SpecError."""
+def check_prefixes(tree: PrefixTree, probed: int, ending: int) -> None:
+    """Refuse more prefixes than kernel regression can read, fewer endings than folds, and prefixes
+    that tell nothing of the state. Raises: SpecError."""
+    if np.ptp(tree.belief, axis=0).max() < 1e-9:
+        raise SpecError("the tokens of this process tell nothing of its hidden state")
     if (count := int((tree.depth <= probed).sum())) > MOST_PROBED:
         raise SpecError(
             f"BeliefStates.probed={probed}: this process has {count:,} prefixes of at most so many "
             f"tokens, and up to {MOST_PROBED:,} can be probed; probed may be up to "
             f"{tree.depth[MOST_PROBED] - 1} here"
         )
-    if np.ptp(tree.belief, axis=0).max() < 1e-9:
-        raise SpecError("the tokens of this process tell nothing of its hidden state")
+    if (tree.depth <= ending).sum() < FOLDS["ending"]:
+        raise SpecError(
+            f"BeliefStates.ending={ending} leaves fewer than {FOLDS['ending']} endings to hold out "
+            "in turn; make it longer"
+        )
 
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:

@@ -64,6 +64,7 @@ def tree_of(s: Emitted, length: int) -> PrefixTree:
 
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
+FOLDS = {"prefix": 5, "ending": 6}
 APART = 10**6
 """How far apart the seeds are of one run's draws of folds."""
 WEAKER = (10.0, 100.0, 1000.0)
@@ -114,7 +115,8 @@ def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
 
 def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarray, "row"], int]:
     """The groups of prefixes that are held out together, and in how many folds."""
-    return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
+    group = np.arange(len(tree)) if protocol == "prefix" else tree.suffixes(ending)
+    return group, FOLDS[protocol]
 
 
 def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
