@@ -87,13 +87,19 @@ def test_a_direction_is_not_judged_on_the_texts_that_it_was_learned_from(folder)
         catalogue.find(str(study(folder, "leaks", tables, "steered.good - main.good > 1")))
 
 
-def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("strenghts = [[4, 3], [2, 1]]", "no field strenghts; did you mean strengths"),
+        ("strengths = { first = 4 }", "strengths must be a list, got {'first': 4}"),
+    ],
+)
+def test_a_field_that_there_is_not_is_said_by_its_name(tmp_path, fields, says):
     path = tmp_path / "lists.toml"
     path.write_text(
-        'question = "?"\n[[experiment]]\nname = "belief-states"\n'
-        "fields = { matrices = [[0.5, 0.5], [0.1, 0.9]] }\n"
+        f'question = "?"\n[[experiment]]\nname = "deep-linear"\nfields = {{ {fields} }}\n'
     )
-    with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay list"):
+    with pytest.raises(ExperimentError, match=says):
         catalogue.find(str(path))
 
 

@@ -49,6 +49,7 @@ def test_equal_values_of_other_types_are_the_same_spec():
     assert Toy(lr=1) == Toy(lr=np.float64(1.0)) == Toy(lr=1.0)
     assert Toy(width=np.int32(5)) == Toy()
     assert Toy(sites=["x"]) == Toy(sites=("x",))
+    assert Toy(inner={"depth": 3}) == Toy(inner=Inner(depth=3))
     assert Toy(lr=-0.0).to_json() == Toy(lr=0.0).to_json()
 
 
@@ -88,7 +89,10 @@ def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
         ({"width": True}, "must be a whole number"),
         ({"kind": "c"}, "one of 'a', 'b'"),
         ({"lr": "fast"}, "must be a number"),
-        ({"sites": "x"}, "tuple"),
+        ({"sites": "x"}, "must be a list"),
+        ({"inner": 3}, "must be a table of seed, depth or None, got 3"),
+        ({"inner": {"depth": 0.5}}, "Toy.inner.depth must be a whole number"),
+        ({"inner": {"deph": 1}}, "Inner has no field deph; did you mean depth"),
     ],
 )
 def test_impossible_values_are_refused(change, words):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import torch
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -18,9 +19,15 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.lab.plan.preset import override
+from assay.lab.plan.preset import apply_preset, override
 from assay_catalogue.experiments.deep_linear import experiment
-from assay_catalogue.experiments.deep_linear.method import DeepLinear, measure, train
+from assay_catalogue.experiments.deep_linear.method import (
+    DeepLinear,
+    layers,
+    measure,
+    modes_and_map,
+    train,
+)
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])
 """Half times of strengths 4, 3, 2 and 1, one after another."""
@@ -176,6 +183,8 @@ def test_arithmetic_comes_out():
         ({"lr": 0.15, "split": 40.0}, "where gradient descent becomes unstable"),
         ({"strengths": (1.0, 2.0)}, "strengths descend, each once, and are above 0"),
         ({"split": 0.0}, "split must be positive, got 0"),
+        ({"layers": 9}, "layers must be from 1 to 8, got 9"),
+        ({"layers": 3, "lr": 0.105}, r"below 0\.105, where gradient descent becomes unstable"),
     ],
 )
 def test_impossible_specs_are_one_line(wrong, said):
@@ -185,6 +194,8 @@ def test_impossible_specs_are_one_line(wrong, said):
 
 
 def test_what_arms_set_cannot_be_set():
+    with pytest.raises(SpecError, match="layers must be at least 2, as the arm shallow has one"):
+        experiment.specs_of("main", tuple(s.replace(layers=1) for s in experiment.smoke))
     with pytest.raises(SpecError, match="turned is for arms to set"):
         experiment.specs_of("main", tuple(s.replace(turned=True) for s in experiment.smoke))
 
@@ -202,7 +213,8 @@ def test_a_start_at_which_no_arm_is_compared_is_refused_before_anything_is_train
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"layers": 1}, {"turned": True}, {"aligned": True, "split": 5.0}]
+    "changes",
+    [{}, {"layers": 1}, {"layers": 3}, {"turned": True}, {"aligned": True, "split": 5.0}],
 )
 def test_a_run_alone_measures_as_among_others(changes):
     specs = [s.replace(**changes) for s in experiment.smoke]
@@ -210,6 +222,56 @@ def test_a_run_alone_measures_as_among_others(changes):
     theirs, mine = (measure(r, train(r, Unkept()), Unkept()) for r in (many, one))
     for name in ("t50", "held", "predicted", "first"):
         np.testing.assert_allclose(mine[name][0], theirs[name][3], rtol=1e-9)
+
+
+THREE = [s.replace(layers=3, hidden=20) for s in experiment.smoke if s.start == 0.01]
+
+
+def test_three_layers_that_start_at_random_learn_as_a_naive_loop_does():
+    runs = Runs(THREE[:1])
+    start, (left, right, A) = layers(runs), modes_and_map(runs)
+    a, m, b = (torch.nn.Parameter(start[name][0].clone()) for name in ("a", "m0", "b"))
+    held = []
+    for _ in range(runs.shared.steps):
+        held.append(torch.diagonal(left[0].T @ (a @ m @ b.T) @ right[0]).tolist())
+        loss = 0.5 * ((A[0] - a @ m @ b.T) ** 2).sum()
+        for x, slope in zip((a, m, b), torch.autograd.grad(loss, (a, m, b)), strict=True):
+            x.data -= runs.shared.lr * slope
+    measured = measure(runs, train(runs, Unkept()), Unkept())
+    at = np.linspace(0, runs.shared.steps - 1, len(measured.time)).round().astype(int)
+    np.testing.assert_allclose(measured.held[0], np.array(held)[at], atol=1e-10)
+    half = [
+        np.argmax(curve > s / 2)
+        for curve, s in zip(np.array(held).T, runs.shared.strengths, strict=True)
+    ]
+    np.testing.assert_allclose(measured.t50[0] / runs.shared.lr, half, atol=1)
+    assert np.isnan(measured.predicted).all()  # theory gives nothing for random starts of three
+
+
+@pytest.mark.parametrize("split", [1.0, 3.0])
+def test_three_layers_along_the_modes_follow_the_equations_of_motion(split):
+    runs = Runs([s.replace(aligned=True, split=split, lr=0.001, steps=6_000) for s in THREE[:1]])
+    measured = measure(runs, train(runs, Unkept()), Unkept())
+    assert float(measured.off.max()) < 0.01
+    np.testing.assert_allclose(measured.t50, measured.predicted, rtol=0.01)
+
+
+def test_one_layer_starts_as_the_product_of_as_many_as_main_has():
+    arms = {}
+    for name in ("main", "shallow", "turned"):
+        runs = Runs(experiment.specs_of(name, tuple(THREE)))
+        arms[name] = measure(runs, experiment.arms[name].train(runs, Unkept()), Unkept())
+    [same] = [e for e in EXACT if e.text.startswith("All start as the same map")]
+    assert verify(same, {**arms, "lopsided": arms["turned"]}).outcome == "exact"
+    np.testing.assert_allclose(arms["turned"].held, arms["main"].held, atol=1e-12)
+    np.testing.assert_allclose(arms["shallow"].t50, np.log(2), rtol=0.02)  # whatever the start
+    assert {s.layers for s in experiment.specs_of("shallow", experiment.smoke)} == {1}
+
+
+def test_claims_say_how_many_layers_there_are():
+    preset = override(experiment, "smoke", ["layers=3"])
+    text = apply_preset(experiment, preset).claims[0].text
+    assert text.startswith("Three layers learn one mode after another")
 
 
 def test_another_basis_between_the_layers_changes_nothing():

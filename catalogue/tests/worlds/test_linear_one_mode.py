@@ -1,4 +1,4 @@
-"""Curves of one mode in one layer and two: published vectors, integration in small steps,
+"""Curves of one mode in one layer, two and more: published vectors, integration in small steps,
 limits."""
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from assay.core.errors import DataError
 from assay_catalogue.worlds.linear import factors
 from assay_catalogue.worlds.linear.one_mode import (
     SHALLOW_SHARPNESS,
+    balanced_time,
     deep,
     deep_time,
     imbalance_of,
+    layered,
+    layered_time,
     reached,
     shallow,
     sharpness,
+    split_gains,
     stable_rate,
 )
 
@@ -57,16 +61,51 @@ def test_the_curve_is_what_small_steps_give_however_the_product_is_split(a, b):
     )
 
 
-def test_balanced_it_is_the_scalar_solution_and_twice_as_slow_at_twice_tau():
+def test_balanced_it_is_the_scalar_solution():
     np.testing.assert_allclose(
         deep(TIMES, 2.5, 0.09), factors.rank_one(TIMES, 2.5, 0.3), rtol=1e-12
     )
-    np.testing.assert_allclose(
-        deep(2 * TIMES, 2.5, 0.09, 0.4, tau=2.0), deep(TIMES, 2.5, 0.09, 0.4), rtol=1e-12
+
+
+@pytest.mark.parametrize("layers", [3, 4, 8])
+def test_more_balanced_layers_follow_the_published_equation_and_step_more_sharply(layers):
+    def slope(_, u):  # Saxe et al. 2014, for L layers of equal gains
+        return layers * u ** (2 - 2 / layers) * (3 - u)
+
+    wanted = solve_ivp(slope, (0, 2), [0.01], t_eval=TIMES, rtol=1e-11, atol=1e-13).y[0]
+    gains = split_gains(0.01, layers)
+    np.testing.assert_allclose(layered(TIMES, 3.0, gains), wanted, atol=1e-7)
+    for u, time in zip(wanted, TIMES, strict=True):
+        if u < 2.99:
+            assert layered_time(u / 3, 3.0, gains) == pytest.approx(time, abs=1e-7)
+    rises = [
+        (balanced_time(0.9, 3, 0.01, n) - balanced_time(0.1, 3, 0.01, n))
+        / balanced_time(0.5, 3, 0.01, n)
+        for n in (2, layers)
+    ]
+    assert rises[0] == pytest.approx(sharpness(3, 0.01)) and rises[1] < rises[0] / 2
+
+
+def test_two_layers_of_any_split_are_a_case_of_the_general_one():
+    gains = split_gains(0.01, 2, 5.0)
+    apart = gains[1] ** 2 - gains[0] ** 2
+    np.testing.assert_allclose(layered(TIMES, 3, gains), deep(TIMES, 3, 0.01, apart), atol=1e-7)
+    for share in (0.001, 0.1, 0.5, 0.9):
+        assert layered_time(share, 3, gains) == pytest.approx(deep_time(share, 3, 0.01, apart))
+
+
+def test_uneven_layers_follow_small_steps_of_gradient_descent_on_their_gains():
+    gains, w, step = [0.8, 0.2, 0.05], np.array([0.8, 0.2, 0.05]), 1e-4
+    curve = []
+    for _ in range(10_000):
+        curve.append(w.prod())
+        w = w + step * (3 - w.prod()) * w.prod() / w
+    assert layered_time(0.1, 3, gains) == pytest.approx(
+        step * reached(np.array(curve), 0.3), rel=2e-3
     )
-    np.testing.assert_allclose(
-        shallow(2 * TIMES, 2.5, 0.09, tau=2.0), shallow(TIMES, 2.5, 0.09), rtol=1e-12
-    )
+    times = np.array([0.2, 0.5, 0.9])
+    indices = (times / step).round().astype(int)
+    np.testing.assert_allclose(layered(times, 3, gains), np.array(curve)[indices], rtol=2e-3)
 
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.5, 30.0])
@@ -93,7 +132,8 @@ def test_stronger_modes_come_earlier_in_two_layers_and_all_at_once_in_one():
 
 def test_above_the_stable_rate_a_learned_mode_is_left_again():
     for a, b in ((np.sqrt(3), np.sqrt(3)), (3.0, 1.0)):
-        limit = stable_rate(3, a * a - b * b)
+        limit = stable_rate(3, (a, b))
+        assert limit == pytest.approx(2 / (a * a + b * b))
         for factor, stays in ((0.98, True), (1.02, False)):
             x, y = a + 1e-6, b + 1e-6
             for _ in range(2_000):
@@ -101,7 +141,8 @@ def test_above_the_stable_rate_a_learned_mode_is_left_again():
                 if not abs(x * y - 3) < 0.1:
                     break
             assert (abs(x * y - 3) < 1e-5) == stays
-    assert stable_rate(3) == pytest.approx(1 / 3)
+    assert stable_rate(3, split_gains(0.01, 2)) == pytest.approx(1 / 3)
+    assert stable_rate(3, split_gains(0.01, 3)) == pytest.approx(2 / (3 * 3 ** (4 / 3)))
 
 
 def test_levels_are_reached_between_steps():
@@ -117,6 +158,7 @@ def test_levels_are_reached_between_steps():
         (lambda: deep_time(0.5, 3, 0.0), "leaves both at 0 or opposed"),
         (lambda: deep_time(0.5, 3, -0.1), "leaves both at 0 or opposed"),
         (lambda: deep_time(1.0, 3, 0.1), "between 0 and 1, got 1"),
+        (lambda: layered_time(0.5, 3, [2.0, 2.0, 1.0]), "start 4, strength 3"),
     ],
 )
 def test_what_never_grows_is_refused(call, said):

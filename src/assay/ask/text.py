@@ -49,7 +49,6 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS
 
 Plain = bool | int | float | str
-Value = Plain | list[Plain]
 LARGEST = 2**20
 """Bytes of a study's file."""
 ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff", "train")
@@ -139,9 +138,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What stands before the names of its arms, as LABEL/ARM; the first experiment's arms have
     their own names alone."""
     preset: str = "default"
-    fields: Mapping[str, Value] = {}
-    """Fields that are set: a value, a range of whole numbers as "0:6", or a list of values that are
-    all tried."""
+    fields: Mapping[str, Any] = {}
+    """Fields that are set: a value, a range of whole numbers as "0:6", a list of values that are
+    all tried, or a table where the experiment takes one."""
     paired: Mapping[str, list[Plain]] = {}
     """Fields whose lists go together: the first values, then the second ones."""
     arms: tuple[str, ...] = ()
@@ -349,10 +348,7 @@ def parsed(path: Path, whole: str) -> Text:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
         wrong = [*islice(_mistakes(table), MISTAKES)]
-        found = sorted(
-            (position(toml, keys), _lists_of_lists(table, keys) or _advice(error, keys))
-            for keys, error in wrong
-        )
+        found = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
         message, *others = (
             f"{path} line {line + first - 1} column {column}: {what}"
             for (line, column), what in found
@@ -487,30 +483,6 @@ def _keys(error: str) -> tuple[str | int, ...]:
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         keys.append(unknown[1])
     return tuple(keys)
-
-
-def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
-    """Say that a field of an experiment is no list of lists, and where its fields are listed; ""
-    of any other refusal."""
-    if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
-        return ""
-    part = table["experiment"][keys[1]]
-    if not isinstance(part["fields"], dict):
-        return ""
-    nested = (
-        name
-        for name, value in part["fields"].items()
-        if isinstance(value, dict)
-        or (isinstance(value, list) and any(isinstance(x, list | dict) for x in value))
-    )
-    if not (field := next(nested, "")):
-        return ""
-    return (
-        f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
-        "a number, a text, true or false, or a list of these that are all tried: assay list "
-        f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
-        "your own (docs/first-claim.md)"
-    )
 
 
 def _types_in_words(types: str) -> str:

@@ -247,6 +247,12 @@ def single(*names: str) -> SpecMap[S]:
     return specs
 
 
+def field_value(cls: type[Spec], name: str, value: object) -> Any:
+    """Return a value as a field has it, whatever the other fields are. Raises: SpecError."""
+    _known(cls, {name: value})
+    return _canonical(value, _hints(cls)[name], f"{cls.__name__}.{name}")
+
+
 def with_values(base: S, texts: Mapping[str, str]) -> S:
     """`base` with fields set from command-line texts, each read as the field's type.
 
@@ -481,16 +487,19 @@ _TYPES = {
     bool: "true or false",
     str: "a text",
     type(None): "None",
+    tuple: "a list",
 }
 
 
 def _describe_hint(hint: Any) -> str:
     names = []
     for o in _options(hint):
-        if typing.get_origin(o) is Literal:
+        if dataclasses.is_dataclass(o):
+            names.append(f"a table of {', '.join(f.name for f in fields(o))}")
+        elif typing.get_origin(o) is Literal:
             names.append("one of " + ", ".join(map(repr, typing.get_args(o))))
         else:
-            names.append(_TYPES.get(o, getattr(o, "__name__", str(o))))
+            names.append(_TYPES.get(typing.get_origin(o) or o, getattr(o, "__name__", str(o))))
     return " or ".join(names)
 
 
@@ -539,12 +548,24 @@ def _fitted(value: Any, option: Any, where: str) -> Any:
         return tuple(
             _canonical(v, k, f"each of {where}") for v, k in zip(value, kinds, strict=True)
         )
+    if isinstance(value, Mapping) and dataclasses.is_dataclass(option):
+        return _filled(value, option, where)
     fits = (
         isinstance(option, type)
         and isinstance(value, option)
         and not (isinstance(value, bool) and option is not bool)
     )
     return value if fits else _MISFIT
+
+
+def _filled(values: Mapping[str, Any], cls: Any, where: str) -> Any:
+    """The nested dataclass that a table of its fields stands for."""
+    _known(cls, values)
+    hints = _hints(cls)
+    for f in fields(cls):
+        if f.name not in values and f.default is dataclasses.MISSING:
+            raise SpecError(f"{where} lacks {f.name}, as in {{ {f.name} = … }}")
+    return cls(**{k: _canonical(v, hints[k], f"{where}.{k}") for k, v in values.items()})
 
 
 def _read(text: str, hint: Any, where: str) -> Any:

@@ -3,7 +3,7 @@ never included."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,16 +101,12 @@ def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, " occurrence"]
 
 
 def counted(
-    batches: Callable[[int], torch.Tensor],
-    steps: int,
-    runs: int,
-    vocab: int,
-    only: Sequence[int] | None = None,
+    batches: Callable[[int], torch.Tensor], steps: int, runs: int, vocab: int
 ) -> Int[np.ndarray, "run token"]:
     """How often each token stands in all batches of each run."""
     out = np.zeros((runs, vocab), dtype=np.int64)
     offset = np.arange(runs)[:, None] * vocab
-    for step in range(steps) if only is None else only:
+    for step in range(steps):
         x = batches(step).numpy().reshape(runs, -1)
         out += np.bincount((x + offset).ravel(), minlength=runs * vocab).reshape(runs, vocab)
     return out

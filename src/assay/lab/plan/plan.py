@@ -596,6 +596,8 @@ def _growth(value: Any, reference: Any) -> float:
     smaller and for a flag, infinite where that cannot be known."""
     if isinstance(value, list) and isinstance(reference, list):
         value, reference = len(value), len(reference)
+    if isinstance(value, dict) and isinstance(reference, str):  # one of the user's own for a name
+        return 1.0
     if not all(isinstance(x, int | float) for x in (value, reference)):
         return math.inf
     if isinstance(value, bool) or isinstance(reference, bool):

@@ -13,7 +13,14 @@ from assay.core import scopes
 from assay.core.errors import Argument, AssayError, Command, ExperimentError, SpecError, nearest
 from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
-from assay.core.spec import Spec, canonical_json, per_run_fields, ranges, with_values
+from assay.core.spec import (
+    Spec,
+    canonical_json,
+    field_value,
+    per_run_fields,
+    ranges,
+    with_values,
+)
 
 Where = Mapping[str, Any]
 """Values that fields of the runs have which a claim reads."""
@@ -144,7 +151,7 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
     A list that the field takes as it is, as several numbers in one, is one value. Raises: SpecError
     for what the field cannot be."""
     try:
-        return (getattr(spec.replace(**{field: value}), field),)
+        return (field_value(type(spec), field, value),)
     except SpecError:
         if isinstance(value, list) and value:
             return tuple(
@@ -156,9 +163,7 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
             and len(several := _values(value)) > 0
             and all(v.isdecimal() for v in several)
         ):
-            return tuple(
-                dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several)
-            )
+            return tuple(dict.fromkeys(field_value(type(spec), field, int(v)) for v in several))
         raise
 
 

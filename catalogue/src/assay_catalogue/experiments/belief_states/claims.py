@@ -65,7 +65,7 @@ def over_tokens(protocol: str, probe: Callable[[Mapping[str, Any]], str] = judge
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         arm_subset, tokens = common(
-            arm, arms["tokens" if arm.attrs["process"] == "rrxor" else "mess3-tokens"]
+            arm, arms["mess3-tokens" if arm.attrs["process"] == "mess3" else "tokens"]
         )
         rivals = [
             p for p in tokens.probe.values if p.startswith("last ") or p in ("additive", "kernel")

@@ -17,6 +17,7 @@ from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay_catalogue.experiments.belief_states.probes import (
+    FOLDS,
     HELD_OUT,
     distances,
     emitting_process,
@@ -33,7 +34,13 @@ from assay_catalogue.worlds.hidden_markov.batches import (
     drawn_prefixes,
     every_prefix,
 )
-from assay_catalogue.worlds.hidden_markov.process import PrefixTree, additive, excess, joint
+from assay_catalogue.worlds.hidden_markov.process import (
+    OwnProcess,
+    PrefixTree,
+    additive,
+    excess,
+    joint,
+)
 from assay_catalogue.worlds.networks.transformer import (
     MATRICES,
     Prefixes,
@@ -45,6 +52,8 @@ from assay_catalogue.worlds.networks.transformer import (
 if TYPE_CHECKING:
     from assay.core.runs import Runs
 
+MOST_PROBED = 2_048
+"""The most prefixes of a user's own process that are probed."""
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
 SHOWN = 5
@@ -53,8 +62,9 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class BeliefStates(Spec):
-    process: Literal["rrxor", "mess3"] = "rrxor"
-    """What emits the tokens."""
+    process: Literal["rrxor", "mess3"] | OwnProcess = "rrxor"
+    """What emits the tokens; { matrices = [[[…]]] } has a matrix for each token v, whose row i and
+    column j have P(emit v and go to state j | in state i), and may have a name."""
     x: float = 0.05
     """Mess3: probability of each move to another state."""
     alpha: float = 0.85
@@ -112,11 +122,39 @@ class BeliefStates(Spec):
                 f"has, probed={self.probed}"
             )
         emitting_process(self.process, self.x, self.alpha)
+        if isinstance(self.process, OwnProcess):
+            check_prefixes(tree_of(self, self.context), self.probed, self.ending)
 
     @property
     def strings(self) -> str:
         """Whose prefixes are probed, and up to which length."""
-        return f"{ {'rrxor': 'RRXOR', 'mess3': 'Mess3'}[self.process] } up to {self.probed} tokens"
+        return f"{named(self.process)} up to {self.probed} tokens"
+
+
+def named(process: str | OwnProcess) -> str:
+    """A process in words."""
+    if isinstance(process, OwnProcess):
+        tokens, states = np.shape(process.matrices)[:2]
+        return f"{process.name} ({states} states, {tokens} tokens)"
+    return {"rrxor": "RRXOR", "mess3": "Mess3"}[process]
+
+
+def check_prefixes(tree: PrefixTree, probed: int, ending: int) -> None:
+    """Refuse more prefixes than kernel regression can read, fewer endings than folds, and prefixes
+    that tell nothing of the state. Raises: SpecError."""
+    if np.ptp(tree.belief, axis=0).max() < 1e-9:
+        raise SpecError("the tokens of this process tell nothing of its hidden state")
+    if (count := int((tree.depth <= probed).sum())) > MOST_PROBED:
+        raise SpecError(
+            f"BeliefStates.probed={probed}: this process has {count:,} prefixes of at most so many "
+            f"tokens, and up to {MOST_PROBED:,} can be probed; probed may be up to "
+            f"{tree.depth[MOST_PROBED] - 1} here"
+        )
+    if (tree.depth <= ending).sum() < FOLDS["ending"]:
+        raise SpecError(
+            f"BeliefStates.ending={ending} leaves fewer than {FOLDS['ending']} endings to hold out "
+            "in turn; make it longer"
+        )
 
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
@@ -191,7 +229,7 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
             ("run step", rounded(trained.history["loss"]), "nats"),
             trained.steps.tolist(),
         )
-    for protocol in HELD_OUT if s.process == "rrxor" else ["ending"]:
+    for protocol in ["ending"] if s.process == "mess3" else HELD_OUT:
         predictions = probe_all(x, runs, tree, protocol, bench)
         coords["probe"] = list(predictions)
         variables[f"{protocol}_missing"] = ("run probe", unexplained(predictions, belief), "share")
@@ -234,7 +272,7 @@ def probed_features(
     if s.read == "tokens":
         tables = {
             f"last {k}": joint(tree, k)
-            for k in range(1, (WINDOWS if s.process == "rrxor" else s.ending) + 1)
+            for k in range(1, (s.ending if s.process == "mess3" else WINDOWS) + 1)
         }
         columns = {**tables, "additive": additive(tree, s.probed)}
         return {name: torch.from_numpy(x)[None] for name, x in columns.items()} | {

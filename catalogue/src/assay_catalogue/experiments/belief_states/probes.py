@@ -24,14 +24,20 @@ from assay_catalogue.features.linear_probe import (
     kernel_out_of_fold,
     out_of_fold,
 )
-from assay_catalogue.worlds.hidden_markov.process import HiddenMarkov, PrefixTree, mess3, rrxor
+from assay_catalogue.worlds.hidden_markov.process import (
+    HiddenMarkov,
+    OwnProcess,
+    PrefixTree,
+    mess3,
+    rrxor,
+)
 
 
 class Emitted(Protocol):
     """What says which process it is: a spec, or its values by themselves."""
 
     @property
-    def process(self) -> str: ...
+    def process(self) -> str | OwnProcess: ...
     @property
     def x(self) -> float: ...
     @property
@@ -39,13 +45,15 @@ class Emitted(Protocol):
 
 
 @lru_cache
-def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
+def emitting_process(process: str | OwnProcess, x: float, alpha: float) -> HiddenMarkov:
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
+    if isinstance(process, OwnProcess):
+        return HiddenMarkov(np.array(process.matrices))
     return rrxor() if process == "rrxor" else mess3(x, alpha)
 
 
 @lru_cache(maxsize=8)
-def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree:
+def prefixes_of(process: str | OwnProcess, x: float, alpha: float, length: int) -> PrefixTree:
     """The tree of all prefixes of at most this length."""
     return emitting_process(process, x, alpha).tree(length)
 
@@ -56,6 +64,7 @@ def tree_of(s: Emitted, length: int) -> PrefixTree:
 
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
+FOLDS = {"prefix": 5, "ending": 6}
 APART = 10**6
 """How far apart the seeds are of one run's draws of folds."""
 WEAKER = (10.0, 100.0, 1000.0)
@@ -67,7 +76,7 @@ class OnTokens(Spec):
     """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws:
     made once for all arms."""
 
-    process: str
+    process: str | OwnProcess
     """As in BeliefStates, like the next four."""
     x: float
     """See there."""
@@ -106,7 +115,8 @@ def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
 
 def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarray, "row"], int]:
     """The groups of prefixes that are held out together, and in how many folds."""
-    return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
+    group = np.arange(len(tree)) if protocol == "prefix" else tree.suffixes(ending)
+    return group, FOLDS[protocol]
 
 
 def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
@@ -190,7 +200,7 @@ def judged_probe(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, by its static fields: on Mess3 a trained network's last
     layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
-        return "kernel" if spec["process"] == "rrxor" else "additive"
+        return "additive" if spec["process"] == "mess3" else "kernel"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 

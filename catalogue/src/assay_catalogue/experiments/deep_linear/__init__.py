@@ -13,11 +13,13 @@ linear nets (nostalgebraist)"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, changed, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, reserved
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
+from assay.core.sizes import in_words
 from assay_catalogue.experiments.deep_linear.claims import CLAIMS, figures, next_seed, select_start
 from assay_catalogue.experiments.deep_linear.method import START, DeepLinear, measure, train
 
@@ -44,8 +46,8 @@ def other_draw(source: str) -> Derive:
 
 
 def plain(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
-    """Main's runs. Raises: SpecError where arms set a field, or where no run is at the start at
-    which arms are compared."""
+    """Main's runs. Raises: SpecError where arms set a field, where there is one layer, or where no
+    run is at the start at which arms are compared."""
     starts = sorted({s.start for s in specs})
     if START not in starts:
         got = ",".join(f"{x:g}" for x in starts)
@@ -53,7 +55,14 @@ def plain(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
             f"DeepLinear.start must be {START:g} in some runs, where arms are compared: "
             f"start={START:g},{got} and not start={got}"
         )
-    return reserved("layers", "split", "turned", "aligned")(specs)
+    if any(s.layers == 1 for s in specs):
+        raise SpecError("DeepLinear.layers must be at least 2, as the arm shallow has one; got 1")
+    return reserved("split", "turned", "aligned")(specs)
+
+
+def single_layer(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
+    """Main's runs as one layer; of more than two layers, `train` merges them."""
+    return tuple(s.replace(layers=1) if s.layers == 2 else s for s in specs)
 
 
 def at_start(**changes: Any) -> SpecMap[DeepLinear]:
@@ -62,11 +71,11 @@ def at_start(**changes: Any) -> SpecMap[DeepLinear]:
 
 
 ARMS = {
-    "main": Arm(train, specs=plain, note="two layers that start small and at random"),
+    "main": Arm(train, specs=plain, note="{main.layers:w} layers that start small and at random"),
     "shallow": Arm(
-        train,
-        specs=changed(layers=1),
-        note="one layer that starts as the product of main's two: the same map",
+        partial(train, merged=True),
+        specs=single_layer,
+        note="one layer that starts as the product of main's {main.layers:w}: the same map",
     ),
     "turned": Arm(
         train,
@@ -76,7 +85,7 @@ ARMS = {
     "lopsided": Arm(
         train,
         specs=at_start(split=20.0),
-        note="main's second layer times 20, the first over 20: the same map again",
+        note="main's {last} layer times 20, the first over 20: the same map again",
     ),
     "aligned": Arm(
         train,
@@ -105,6 +114,10 @@ experiment = Experiment(
     scope="modes of strength {strengths} in maps of {size} × {size}, whitened inputs, "
     "{hidden} hidden units, full gradient descent",
     seeds_per_group=16,
+    sizes={
+        "layers": lambda sizes: f"{in_words(sizes('main', 'layers')[0]).capitalize()} layers",
+        "last": lambda sizes: "second" if sizes("main", "layers") == (2,) else "last",
+    },
     smoke=grid(DeepLinear(steps=1_000, lr=0.008), start=(0.001, START, 0.3), seed=range(2)),
     default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(63200, 63264)),
 )

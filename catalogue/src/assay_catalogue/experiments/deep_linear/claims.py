@@ -10,6 +10,7 @@ import numpy as np
 from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Value, by, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
+from assay.core.sizes import in_words
 from assay_catalogue.experiments.deep_linear.method import START
 from assay_catalogue.worlds.linear import one_mode as theory
 
@@ -59,8 +60,8 @@ def difference_of_splits(arms: Arms) -> float:
     splits = [select_start(arms[name]) for name in ("aligned-lopsided", "aligned")]
 
     def solve(arm: xr.Dataset) -> np.ndarray:
-        modes = zip(arm.strength.values, arm.imbalance.values[0], strict=True)
-        return np.array([theory.deep(arm.time.values, s, START, apart) for s, apart in modes])
+        gains = theory.split_gains(START, arm.attrs["layers"], arm.attrs["split"])
+        return np.array([theory.layered(arm.time.values, s, gains) for s in arm.strength.values])
 
     uneven, even = map(solve, splits)
     solved = np.sqrt(((uneven - even) ** 2).sum(0)).max() / size(splits[0].held)
@@ -120,10 +121,10 @@ def limits(arms: Arms) -> list[float]:
 
 LEARNED = Gate("learned", learned)
 HERE = {"where": {"start": START}, "gates": (LEARNED,), "published": "new"}
-DEPTH = {"lopsided": "two layers do it, however the map is split between them"}
+DEPTH = {"lopsided": "{main.layers:w} layers do it, however the map is split between them"}
 ANY_DRAW = "small random starts are all alike, and one draw will do for another"
 BALANCED = {
-    "turned": same_method("two small random layers as well, in another basis"),
+    "turned": same_method("{main.layers:w} small random layers as well, in another basis"),
     "aligned": same_method("balanced layers along the modes, which the published curve describes"),
     "redrawn": same_method("main's own times; what is another seed's is not read here"),
 }
@@ -131,7 +132,7 @@ estimate = partial(Estimate, unit="share of the time", published="new", source=S
 """An estimate with what most of them share."""
 CLAIMS = (
     Claim(
-        "Two layers learn one mode after another: each is half learned at least 1.1 times as "
+        "{layers} learn one mode after another: each is half learned at least 1.1 times as "
         "late as the next stronger one",
         value=order,
         low=1.1,
@@ -254,7 +255,7 @@ CLAIMS = (
         source=SEED,
     ),
     estimate(
-        "So does that of two layers whose product is split unevenly",
+        "So does that of {main.layers:w} layers whose product is split unevenly",
         value=lambda arms: largest_difference(arms["lopsided"], arms["main"]),
         unit="share of what is learned",
         source=SEED,
@@ -285,17 +286,15 @@ CLAIMS = (
 )
 
 
-NAMES = {
-    "main": "two layers",
-    "shallow": "one layer, same map",
-    "lopsided": "two layers, same map, split unevenly",
-}
-
-
 def figures(arms: Arms) -> list[Figure]:
     """What is held of each mode along time, means over seeds: trained, in three panels."""
-    rows = []
-    for name, panel in NAMES.items():
+    rows, network = [], f"{in_words(int(arms['main'].attrs['layers']))} layers"
+    panels = {
+        "main": network,
+        "shallow": "one layer, same map",
+        "lopsided": f"{network}, same map, split unevenly",
+    }
+    for name, panel in panels.items():
         arm = arms[name].isel(run=(arms[name].start == START).values)
         rows += [
             (panel, f"strength {x:g}", float(t), arm.held.sel(strength=x, time=t).values)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
 from assay.core import PerRun, Spec, fit, rng
@@ -21,6 +21,8 @@ from assay_catalogue.worlds.linear import one_mode as theory
 
 START = 0.01
 """The start at which arms are compared."""
+MOST_LAYERS = 8
+"""The most layers: with more of them curves hardly change, and training takes longer."""
 SHOWN = 81
 """Times at which curves are kept, from the start to the end."""
 
@@ -29,21 +31,23 @@ SHOWN = 81
 class DeepLinear(Spec):
     start: PerRun[float] = START
     """How much of each mode the layers hold at the start in the part that grows, ‖(a + b)/2‖² on
-    average; balanced layers: u₀."""
+    average; balanced layers: u₀. Each of L layers passes on the length of a vector times
+    (2 · start)^{1/L} on average."""
     strengths: tuple[Annotated[float, Gt(0)], ...] = (4.0, 3.0, 2.0, 1.0)
     """Singular values of the map to be learned, descending: its modes."""
     size: int = 10
     """Inputs and outputs."""
     hidden: int = 100
-    """Units between the layers; the fewer, the more modes overlap there and disturb each other."""
+    """Units between any two layers; the fewer, the more modes overlap there and disturb each
+    other."""
     lr: float = 0.0025
     """Rate of gradient descent: the time of one step, in units of τ."""
     steps: Annotated[int, Ge(1)] = 3_200
     """Training steps, on the whole loss."""
-    layers: Literal[1, 2] = 2
-    """Two, or one that starts as the product of the two."""
+    layers: Annotated[int, Ge(1), Le(MOST_LAYERS)] = 2
+    """How many layers; one starts as the product of two."""
     split: Annotated[float, Gt(0)] = 1.0
-    """What the second layer is multiplied by at the start, and the first divided by."""
+    """What the last layer is multiplied by at the start, and the first divided by."""
     turned: bool = False
     """Whether the hidden units are another, rotated basis at the start."""
     aligned: bool = False
@@ -67,7 +71,8 @@ class DeepLinear(Spec):
                 "DeepLinear.start lies above 0 and below every strength, the least of which "
                 f"is {s[-1]:g}, got {self.start:g}"
             )
-        limit = 2.0 if self.layers == 1 else theory.stable_rate(s[0], self.imbalance)
+        gains = theory.split_gains(self.start, self.depth, self.split)
+        limit = 2.0 if self.layers == 1 else theory.stable_rate(s[0], gains)
         if not 0 < self.lr < limit:
             raise SpecError(
                 f"DeepLinear.lr must be above 0 and below {limit:.3g}, where gradient descent "
@@ -75,10 +80,9 @@ class DeepLinear(Spec):
             )
 
     @property
-    def imbalance(self) -> float:
-        """About ‖a + b‖ ‖a − b‖ of a mode at the start."""
-        spread = abs(self.split**2 - self.split**-2)
-        return self.start * (spread if self.aligned else max(2.0, spread))
+    def depth(self) -> int:
+        """How many layers have the map of the start as their product."""
+        return max(2, self.layers)
 
 
 def modes_and_map(
@@ -93,9 +97,10 @@ def modes_and_map(
 
 
 def layers(runs: Runs[DeepLinear]) -> dict[str, Float[torch.Tensor, "run n h"]]:
-    """Both layers of each run at the start: a [run n h], b [run n h], the map is a bᵀ."""
-
+    """All layers of each run at the start: the last a [run n h], the first b [run n h] and those
+    between them m₀, m₁, … [run h h]; the map is a m₀ m₁ … bᵀ."""
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
+    middle = [f"m{i}" for i in range(s.depth - 2)]
 
     def draw_normal(name: str, *shape: int) -> torch.Tensor:
         return torch.from_numpy(
@@ -107,21 +112,27 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[torch.Tensor, "run n h"]]:
         units = torch.linalg.qr(draw_normal("hidden", s.hidden, len(s.strengths)))[0].transpose(
             1, 2
         )
-        params = {"a": u0.sqrt() * (left_modes @ units), "b": u0.sqrt() * (right @ units)}
+        gain = u0 ** (1 / s.depth)
+        params = {"a": gain * (left_modes @ units), "b": gain * (right @ units)}
+        params |= {name: gain * (units.transpose(1, 2) @ units) for name in middle}
     else:
-        params = {
-            side: (2 * u0 / s.hidden).sqrt() * draw_normal(side, s.size, s.hidden) for side in "ab"
-        }
+        sizes = {**dict.fromkeys("ab", s.size), **dict.fromkeys(middle, s.hidden)}
+        scale = ((2 * u0) ** (2 / s.depth) / s.hidden).sqrt()
+        params = {name: scale * draw_normal(name, rows, s.hidden) for name, rows in sizes.items()}
     if s.turned:
         turn = torch.linalg.qr(draw_normal("turn", s.hidden, s.hidden))[0]
-        params = {side: x @ turn for side, x in params.items()}
-    return {"a": params["a"] * s.split, "b": params["b"] / s.split}
+        params = {
+            name: (turn.transpose(1, 2) @ x if name in middle else x) @ turn
+            for name, x in params.items()
+        }
+    return {**params, "a": params["a"] * s.split, "b": params["b"] / s.split}
 
 
-def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
+def train(runs: Runs[DeepLinear], bench: Bench, merged: bool = False) -> Trained:
+    """Train the layers of each run; merged, one layer that starts as their product."""
     s = runs.shared
     left_modes, right, A = modes_and_map(runs)
-    params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
+    params = factors.freed(layers(runs)) if merged or s.layers == 1 else layers(runs)
     group = factors.gradient_descent(
         runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr)
     )
@@ -140,13 +151,6 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
     held = np.stack(
         [trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1
     )  # before each step
-    left_modes, right, _ = modes_and_map(runs)
-    start = layers(runs)
-    a, b = (
-        torch.einsum("rnk,rnh->rkh", d, start[side]).numpy()
-        for d, side in ((left_modes, "a"), (right, "b"))
-    )
-    u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)
     probe_steps = np.linspace(0, s.steps - 1, SHOWN).round().astype(int)
     when = {
         f"t{round(100 * share)}": np.stack(
@@ -154,29 +158,56 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
         )
         for share in (0.1, 0.5, 0.9)
     }
-    curve = [
-        [theory.deep(probe_steps * s.lr, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
-        for row in zip(u0, imbalance, strict=True)
+    start = layers(runs)
+    half, imbalance, curve = foreseen(runs, start, probe_steps * s.lr)
+    even = [
+        [theory.balanced_time(0.5, x, u, s.depth) for x in s.strengths] for u in runs.each("start")
     ]
-    half = [
-        [theory.deep_time(0.5, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
-        for row in zip(u0, imbalance, strict=True)
-    ]
-    even = [[theory.deep_time(0.5, x, u) for x in s.strengths] for u in runs.each("start")]
     return measures(
         runs,
         coords={"strength": s.strengths, "time": (probe_steps * s.lr).tolist()},
         **{name: ("run strength", s.lr * steps, "τ") for name, steps in when.items()},
-        predicted=("run strength", np.array(half), "τ"),
+        predicted=("run strength", half, "τ"),
         balanced=("run strength", np.array(even), "τ"),
         imbalance=("run strength", imbalance, "1"),
         held=("run time strength", held[:, probe_steps], "1"),
         off=(
             "run",
-            np.abs(
-                (held[:, probe_steps] - np.moveaxis(np.array(curve), 1, 2)) / np.array(s.strengths)
-            ).max((1, 2)),
+            np.abs((held[:, probe_steps] - np.moveaxis(curve, 1, 2)) / np.array(s.strengths)).max(
+                (1, 2)
+            ),
             "share of the strength",
         ),
         first=("run row column", factors.product(start), "1"),
     )
+
+
+def foreseen(
+    runs: Runs[DeepLinear], start: dict[str, torch.Tensor], times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What theory gives for each run and mode: half times [run k], imbalances [run k], and curves
+    [run k time].
+
+    NaN where it gives nothing: for more than two layers that start at random."""
+    s = runs.shared
+    left_modes, right, _ = modes_and_map(runs)
+    a, b = (
+        torch.einsum("rnk,rnh->rkh", d, start[side]).numpy()
+        for d, side in ((left_modes, "a"), (right, "b"))
+    )
+    u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)
+    if s.depth == 2:
+        modes = [
+            [(x, *of) for x, *of in zip(s.strengths, *row, strict=True)]
+            for row in zip(u0, imbalance, strict=True)
+        ]
+        half = np.array([[theory.deep_time(0.5, *mode) for mode in run] for run in modes])
+        curve = np.array([[theory.deep(times, *mode) for mode in run] for run in modes])
+    elif s.aligned:
+        gains = [theory.split_gains(u, s.depth, s.split) for u in runs.each("start")]
+        half = np.array([[theory.layered_time(0.5, x, g) for x in s.strengths] for g in gains])
+        curve = np.array([[theory.layered(times, x, g) for x in s.strengths] for g in gains])
+    else:
+        half = imbalance = np.full_like(u0, np.nan)
+        curve = np.full((*u0.shape, len(times)), np.nan)
+    return half, imbalance, curve

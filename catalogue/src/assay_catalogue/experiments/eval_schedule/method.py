@@ -126,13 +126,9 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
             1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n))
         )
 
-        def task(share: float, subset: torch.Tensor = examples) -> Lesson:
-            return lesson(
-                sums,
-                torch.cat([subset, order[:, n:]], 1),
-                max(1, round(share * n)),
-                len(probe_steps),
-            )
+        def task(share: float, examples: torch.Tensor = examples) -> Lesson:
+            pairs = torch.cat([examples, order[:, n:]], 1)
+            return lesson(sums, pairs, max(1, round(share * n)), len(probe_steps))
 
         models = {"open": weights, "locked": locked}
         models |= {

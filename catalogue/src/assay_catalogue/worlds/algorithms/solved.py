@@ -129,7 +129,7 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
 
 
 def right(
-    params: Params, task: Task, seed: int, n: int, activation: str = "relu"
+    params: Params, task: Task, seed: int, n: int
 ) -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
     """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs
     with every answer right."""
@@ -137,7 +137,7 @@ def right(
     tokens = task.draw(seed, 0, n, held_out=True)
     answers = task.answer(tokens)
     with torch.no_grad():
-        logits = forward(params, torch.from_numpy(tokens), activation)[0]  # type: ignore[arg-type]
+        logits = forward(params, torch.from_numpy(tokens))[0]
         predictions = logits.argmax(-1).cpu().numpy()
     where = has_answer(answers)
     hits = (predictions == answers) & where

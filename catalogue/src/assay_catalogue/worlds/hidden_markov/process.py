@@ -17,6 +17,10 @@ from jaxtyping import Float, Int
 from assay.core import rng
 from assay.core.errors import DataError
 
+LARGEST = 32
+"""The most states, and the most tokens, of a process that somebody gives."""
+MOST_ROWS = 100_000
+"""The most prefixes in a tree."""
 _SURE = 1e-9
 """How far probabilities may be from adding up, and how near two beliefs are that count as one."""
 
@@ -36,19 +40,19 @@ class HiddenMarkov:
         object.__setattr__(self, "T", T)
         if T.ndim != 3 or T.shape[1] != T.shape[2] or 0 in T.shape:
             raise DataError(
-                "a hidden Markov process needs T of shape [token, state, state], got "
-                f"{list(T.shape)}"
+                "a hidden Markov process needs a square matrix for each token, T[token, state, "
+                f"state], got shape {list(T.shape)}"
             )
         if not np.isfinite(T).all() or (T < 0).any():
             raise DataError(
-                f"T holds probabilities, none negative, got {T.min():.6g} as its least entry"
+                f"matrices hold probabilities, none negative, got {T.min():.6g} as the least entry"
             )
         off = T.sum((0, 2))
         if np.abs(off - 1).max() > _SURE:
             i = int(np.abs(off - 1).argmax())
             raise DataError(
-                f"from every state the probabilities of T must add up to 1, got {off[i]:.6g} "
-                f"from state {i}"
+                "from every state the probabilities of all matrices must add up to 1, got "
+                f"{off[i]:.6g} from state {i}"
             )
         # Stationary distributions are the left null vectors of chain − I: one of them where the
         # rank lacks one.
@@ -163,7 +167,7 @@ class HiddenMarkov:
 
     def tree(self, length: int) -> PrefixTree:
         """Every sequence of 1 … `length` tokens that can occur, shortest first, then in order of
-        their tokens."""
+        their tokens. Raises: DataError for more than `MOST_ROWS`."""
         if length < 1:
             raise DataError(f"prefixes have at least one token, got length {length}")
         belief, probability = self.stationary[None], np.ones(1)
@@ -171,6 +175,11 @@ class HiddenMarkov:
         for size in range(1, length + 1):
             chance = probability[:, None] * self.predicted(belief)
             parent, token = np.nonzero(chance > 0)
+            if first + len(token) > MOST_ROWS:
+                raise DataError(
+                    f"this process has more than {MOST_ROWS:,} prefixes of at most {size} tokens, "
+                    f"got length {length}: at most {size - 1} here"
+                )
             belief, probability = self.updated(belief[parent], token), chance[parent, token]
             levels.append((token, above[parent], np.full(len(token), size), probability, belief))
             above, first = first + np.arange(len(token)), first + len(token)
@@ -189,6 +198,27 @@ class HiddenMarkov:
         return np.bincount(
             tree.depth, tree.probability * entropy(tree.predicted), minlength=length + 1
         )[1:]
+
+
+@dataclass(frozen=True)
+class OwnProcess:
+    """A process that somebody gives by its matrices.
+
+    Raises: DataError where they are none of a `HiddenMarkov`, or are larger than `LARGEST`."""
+
+    matrices: tuple[tuple[tuple[float, ...], ...], ...]
+    """A matrix for each token: matrices[v][i][j] = P(emit v and go to j | in i)."""
+    name: str = "own process"
+
+    def __post_init__(self) -> None:
+        if len({(len(T), len(row)) for T in self.matrices for row in T}) > 1:
+            raise DataError("the matrices of a process must be square and all of one size")
+        if max(len(self.matrices), *map(len, self.matrices), 0) > LARGEST:
+            raise DataError(f"a process may have up to {LARGEST} states and {LARGEST} tokens")
+        HiddenMarkov(np.array(self.matrices))
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True, eq=False)

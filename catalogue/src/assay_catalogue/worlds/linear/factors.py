@@ -82,15 +82,32 @@ def freed(params: Mapping[str, torch.Tensor]) -> State:
 
 
 def product(params: Mapping[str, torch.Tensor]) -> Matrix:
-    """The matrix that parameters stand for: a bᵀ, or Z itself where it is free."""
-    return params["Z"] if "Z" in params else params["a"] @ params["b"].transpose(1, 2)
+    """The matrix that parameters stand for: a bᵀ, a m₀ m₁ … bᵀ where there are factors between
+    them, or Z itself where it is free."""
+    if "Z" in params:
+        return params["Z"]
+    return _left_products(params)[-1] @ params["b"].transpose(1, 2)
 
 
 def gradients(params: Mapping[str, torch.Tensor], slope: Matrix) -> dict[str, torch.Tensor]:
-    """Each parameter's gradient, from the slope dL/dZ: dL/da = (dL/dZ) b, dL/db = (dL/dZ)ᵀ a."""
+    """Each parameter's gradient, from the slope dL/dZ: dL/da = (dL/dZ) b, dL/db = (dL/dZ)ᵀ a.
+
+    Of a factor between them, dL/dm = (all to its left)ᵀ (dL/dZ) (all to its right)ᵀ."""
     if "Z" in params:
         return {"Z": slope}
-    return {"a": slope @ params["b"], "b": slope.transpose(1, 2) @ params["a"]}
+    lefts, right, slopes = _left_products(params), params["b"], {}
+    for i in reversed(range(len(lefts) - 1)):
+        slopes[f"m{i}"] = lefts[i].transpose(1, 2) @ (slope @ right)
+        right = right @ params[f"m{i}"].transpose(1, 2)
+    return {"a": slope @ right, "b": slope.transpose(1, 2) @ lefts[-1], **slopes}
+
+
+def _left_products(params: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """a, a m₀, a m₀ m₁, …: the products of the factors from the left, without the last one."""
+    products = [params["a"]]
+    while (middle := params.get(f"m{len(products) - 1}")) is not None:
+        products.append(products[-1] @ middle)
+    return products
 
 
 # --- losses: a target gives a function of Z -------------------------------------------------------
