@@ -237,6 +237,7 @@ def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_no
         ({"process": {"matrices": [[[0.25]]] * 4}}, DataError, "100,000 .*: at most 8 here"),
         ({"process": {"matrices": mess3().T.tolist()}}, SpecError, "up to 6 here"),
         ({"process": {"matrices": NONUNIFILAR}, "ending": 1}, SpecError, "fewer than 6 endings"),
+        ({"process": "rrxor", "ending": 1}, SpecError, "fewer than 6 endings"),
         ({"process": {"matrices": 3}}, SpecError, "process.matrices must be a list, got 3"),
         ({"process": {"matrix": [[[1.0]]]}}, SpecError, "no field matrix; did you mean matrices"),
         ({"process": {"name": "x"}}, SpecError, "process lacks matrices"),

@@ -123,7 +123,8 @@ class BeliefStates(Spec):
             )
         emitting_process(self.process, self.x, self.alpha)
         if isinstance(self.process, OwnProcess):
-            check_prefixes(tree_of(self, self.context), self.probed, self.ending)
+            check_prefixes(tree_of(self, self.context), self.probed)
+        check_endings(tree_of(self, self.ending), self.ending)
 
     @property
     def strings(self) -> str:
@@ -139,9 +140,9 @@ def named(process: str | OwnProcess) -> str:
     return {"rrxor": "RRXOR", "mess3": "Mess3"}[process]
 
 
-def check_prefixes(tree: PrefixTree, probed: int, ending: int) -> None:
-    """Refuse more prefixes than kernel regression can read, fewer endings than folds, and prefixes
-    that tell nothing of the state. Raises: SpecError."""
+def check_prefixes(tree: PrefixTree, probed: int) -> None:
+    """Refuse more prefixes than kernel regression can read, and prefixes that tell nothing of the
+    state. Raises: SpecError."""
     if np.ptp(tree.belief, axis=0).max() < 1e-9:
         raise SpecError("the tokens of this process tell nothing of its hidden state")
     if (count := int((tree.depth <= probed).sum())) > MOST_PROBED:
@@ -150,6 +151,10 @@ def check_prefixes(tree: PrefixTree, probed: int, ending: int) -> None:
             f"tokens, and up to {MOST_PROBED:,} can be probed; probed may be up to "
             f"{tree.depth[MOST_PROBED] - 1} here"
         )
+
+
+def check_endings(tree: PrefixTree, ending: int) -> None:
+    """Refuse fewer endings than folds. Raises: SpecError."""
     if (tree.depth <= ending).sum() < FOLDS["ending"]:
         raise SpecError(
             f"BeliefStates.ending={ending} leaves fewer than {FOLDS['ending']} endings to hold out "
