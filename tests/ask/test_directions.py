@@ -293,7 +293,6 @@ def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers,
         ({"difference": ("good", "bad"), "component": 1}, "got difference and component"),
         ({"component": 1, "site": ""}, "needs a site at which it is learned"),
         ({"component": 1, "site": "blocks.1.attn.hook_z"}, "not have one vector for each token"),
-        ({"component": 1, "position": "all"}, "learned at one token"),
     ],
     ids=str,
 )

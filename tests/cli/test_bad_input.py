@@ -116,7 +116,7 @@ CASES = {
     "damaged run": Case(
         "show own.py --preset smoke", "damaged: measures.safetensors has", given=damaged
     ),
-    "no record": Case("verify own.py --preset smoke", "has no record"),
+    "no record": Case("verify own.py --preset smoke", "has no committed record"),
     "a file in a folder": Case(
         "run lost.toml",
         "no file lost.toml; did you mean studies/lost.toml?",
