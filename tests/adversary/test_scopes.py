@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from assay.ask import planned as planning
 from assay.core import Arm, Claim, Experiment, Spec, grid
 from assay.core.errors import AssayError
+from assay.lab.engines import Inline
 from assay.lab.judge import result
+from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override, scope
 
 
@@ -101,3 +104,20 @@ def test_runs_that_a_claim_leaves_out_do_not_show():
 def test_a_sentence_that_cannot_be_filled_in_is_refused(words, why):
     with pytest.raises(AssayError, match=f"scope.*{why}"):
         replace(two_places(), scope=words)
+
+
+def test_a_plan_speaks_for_the_arms_that_a_condition_compares(tmp_path):
+    compared = Claim(
+        text="nearer",
+        condition="main.x - far.x > 0.5",
+        value=lambda arm, arms: arm.x - arms["far"].x,
+        low=0.5,
+        unit="1",
+        units=("seed",),
+        must_fail=("shifted",),
+        threshold_from="plan: half",
+        source="us",
+    )
+    e = two_places(compared)
+    planned = planning.plan(Lab(tmp_path, Inline()), e, override(e))
+    assert planned.scope == "a plain and a hill, 8 and 9 steps wide"

@@ -97,13 +97,15 @@ def test_the_last_token_no_longer_sees_a_slot(subject, three):
     hold(subject, three, Block(to="{who}"), edits)
 
 
-def test_one_slot_no_longer_sees_another_in_named_heads(subject, three):
+@pytest.mark.parametrize("every", ["", "all of "])
+def test_one_slot_no_longer_sees_another_in_named_heads(every, subject, three):
     def edits(naive, row):
         keys = tokens_of(naive, row.text, row.columns["who"])
         queries = tokens_of(naive, row.text, row.columns["what"])
         return {1: mask_of(queries, keys, heads=[0, 2])}
 
-    hold(subject, three, Block(from_="{what}", to="{who}", heads=("1.0", "1.2")), edits)
+    ends = {"from_": f"{every}{{what}}", "to": f"{every}{{who}}"}
+    hold(subject, three, Block(**ends, heads=("1.0", "1.2")), edits)
 
 
 def test_a_sweep_over_layers_is_each_layer_by_itself(subject, three):

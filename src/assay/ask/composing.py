@@ -34,6 +34,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Cost, Experiment, Header
+from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab.judge import families
@@ -200,10 +201,11 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
                 near += [p.label] if table and other.sweep == table.sweep else []
         seconds = len(study.seeds) * sum(times.get(label, 0.0) for label in near)
         if table and seconds > DEAR:
+            minutes = counted(max(1, round(seconds / 60)), "CPU-minute")
             level = ", ".join(f"{dim}={levels[0]}" for dim, levels in table.sweep.items())
             lines.append(
                 f"{', '.join(near)} repeat{'' if near[1:] else 's'} all levels of the sweep of "
-                f"{part.label}, which takes about {seconds / 60:.0f} CPU-minutes: controls are "
+                f"{part.label}, which takes about {minutes}: controls are "
                 f"measured at one level alone if claims name it, as in {part.label}.READ[{level}], "
                 "and an [[estimate]] of the whole curve needs none; or keep fewer of them, with "
                 f"controls under {table.name}"

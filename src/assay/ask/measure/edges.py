@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from assay.ask.measure.heads import check as check_heads
 from assay.ask.measure.heads import heads_by_layer
-from assay.ask.measure.seen import Prompt
+from assay.ask.measure.seen import Prompt, whole_slot
 from assay.ask.tables import Block, Position
 from assay.controls import picks
 from assay.core.errors import DataError
@@ -78,7 +78,7 @@ def pairs(block: Block, prompt: Prompt) -> Pairs:
 
 
 def _tokens(prompt: Prompt, place: Position) -> list[int]:
-    return prompt.own if place == "all" else prompt.covered(place)
+    return prompt.own if place == "all" else prompt.covered(whole_slot(place) or place)
 
 
 def blocked(block: Block, sites: Iterable[Scores], pairs: Pairs) -> Edits:

@@ -29,6 +29,7 @@ from assay.ask.tables import (
 )
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
+from assay.core.nouns import plural
 from assay.subjects import edits
 from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
@@ -752,7 +753,9 @@ def window_in_words(table: Intervention) -> str:
 def _block_in_words(table: Intervention) -> str:
     if (block := table.block) is None:
         return ""
-    layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
+    layers = "all blocks"
+    if block.layers:
+        layers = f"{plural('block', len(block.layers))} {', '.join(map(str, block.layers))}"
     layers += window_in_words(table)
     place = f"heads {', '.join(block.heads)}" if block.heads else layers
     ends = [
