@@ -431,7 +431,7 @@ def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     assert set(frame["control"]) == {"", "random", "shuffled", "opposite"}
     assert frame.loc[0, "estimate"] == v.estimate
     html = v._repr_html_()
-    assert "any vector of this length" in html
+    assert "a random vector of this length" in html
     assert "It moves" in html
     assert "<script" not in html
     strongest = max(x.estimate for a, x in v.judged.controls.items() if a.startswith("random"))

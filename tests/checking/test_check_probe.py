@@ -60,8 +60,23 @@ def test_the_interval_of_an_auroc_is_delongs():
 
 
 def test_no_group_is_learned_from_and_judged():
-    for train, held in reading.parts_of(list(GROUPS)):
+    for train, held in reading.parts_of(list(GROUPS), Y):
         assert not {*GROUPS[train]} & {*GROUPS[held]} and len(train) + len(held) == N
+
+
+def test_noise_is_at_chance_where_each_group_has_one_label():
+    """Six groups of either label: were a fold to have more of one, all scores would lean to the
+    other."""
+    groups = np.arange(12).repeat(10)
+    y, found = groups % 2 == 1, []
+    for seed in range(24):
+        draw = np.random.default_rng(seed)
+        x = draw.normal(size=(120, 20)) + draw.normal(size=(12, 20))[groups]
+        parts = reading.parts_of(list(groups), y)
+        assert all(y[held].mean() == y[train].mean() == 0.5 for train, held in parts)
+        score = reading.scores(reading.of_columns(x), y, groups, parts)
+        found.append((score[y][:, None] > score[~y]).mean())
+    assert abs(np.mean(found) - 0.5) < 3 * np.std(found, ddof=1) / 24**0.5
 
 
 def swapped(y):
@@ -118,8 +133,8 @@ def test_a_text_that_comes_again_is_never_learned_from_and_judged():
     label, texts = draw.permutation(np.arange(40) % 2)[of], [f"text {i}." for i in of]
     p = assay.check_probe(X, label, texts=texts, holds="auroc > 0.6", ledger=False)
     assert p.outcome != "holds" and any("40 in all" in n for n in p.notes)
-    known = assay.check_probe(X, label, ledger=False).arms.loc[0, "auroc"]
-    assert known > 0.6 > p.arms.loc[0, "auroc"]
+    known, fresh = assay.check_probe(X, label, ledger=False).arms.loc[0], p.arms.loc[0]
+    assert fresh.auroc_low < 0.5 < fresh.auroc_high < known.auroc_low
 
 
 def test_what_is_no_activation_is_reported():

@@ -166,7 +166,14 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" if self.reason else ""
-        return f"{given}{self.outcome}{why}: {self.judged.text}"
+        verdict = f"{given}{self.outcome}{why}: {self.judged.text}"
+        named = [c.name for c in parse(self.question.holds).columns]
+        shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
+        if len({*named}) == 1 and abs(shown - self.estimate).max() < 5e-4:
+            return verdict
+        low, high = self.interval
+        cut = ", with the part of each group cut off at 0 and 1" if len({*named}) == 1 else ""
+        return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
 
     @property
     def reach(self) -> tuple[str, ...]:
@@ -337,7 +344,13 @@ class _Rows:
             return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
         if len(np.unique(group)) < 2:
             raise DataError("all rows are of one group; whole groups are judged by others")
-        parts = reading.parts_of(list(group))
+        parts = reading.parts_of(list(group), positive)
+        if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
+            notes.append(
+                "each group has one label, and the groups cannot be dealt evenly to folds, so the "
+                "AUROC of something that says nothing is a little below 0.5, and the probe's lead "
+                "over it too large; give as many groups of each label"
+            )
         return cls(x, positive, group, parts, GROUP, group, [*notes, *joined])
 
     @property

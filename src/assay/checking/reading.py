@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.ask.measure.probe_fits import RIDGES
-from assay.features.linear_probe import INNER, folds
+from assay.features.linear_probe import INNER, folds, stratified_folds
 
 FOLDS = 5
 FROM_EACH_END = 8
@@ -117,10 +117,27 @@ def places(texts: Sequence[str]) -> Kernel:
     return lambda train: same + of_lengths(train)
 
 
-def parts_of(groups: Sequence[object]) -> Parts:
-    """Deal whole groups out to folds, each judged by what is learned from the others."""
+def has_one_label_each(groups: np.ndarray, y: Bool[np.ndarray, " row"]) -> bool:
+    """Whether every group has rows of one label only."""
+    return len(np.unique(np.stack([groups, y]), axis=1).T) == len(np.unique(groups))
+
+
+def even_folds(groups: np.ndarray, y: Bool[np.ndarray, " row"]) -> int:
+    """The number of folds that have equally many groups of each label; 0 if there is none."""
+    counts = [len(np.unique(groups[y == label])) for label in (False, True)]
+    return max((k for k in range(3, FOLDS + 1) if not any(n % k for n in counts)), default=0)
+
+
+def parts_of(groups: Sequence[object], y: Bool[np.ndarray, " row"]) -> Parts:
+    """Deal whole groups out to folds, each judged by what is learned from the others. Where each
+    group has one label, every fold gets equally many groups of each if possible: a fold that has
+    more of one label is scored by what was learned from more of the other, so below chance."""
     names = np.unique(np.array([str(g) for g in groups]), return_inverse=True)[1]
-    fold = folds(names, min(FOLDS, int(names.max()) + 1))
+    k = min(FOLDS, int(names.max()) + 1)
+    if has_one_label_each(names, y):
+        fold = stratified_folds(names, y.astype(int), even_folds(names, y) or k)
+    else:
+        fold = folds(names, k)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 

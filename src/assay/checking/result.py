@@ -212,7 +212,12 @@ class Check(Concluded):
         it would explain."""
         v = self.controls[control]
         why = next(p.why for p in self.question.placed.values() if p.control == control)
-        return control, str(self.draws(control)), _number(v), CONTROL[v.outcome], in_words(why)
+        draws, satisfies = self.draws(control), CONTROL[v.outcome]
+        if v.outcome == "holds" and draws > 1:
+            arms = {a for a, p in self.question.placed.items() if p.control == control}
+            some = [self.judged.controls[a].outcome == "holds" for a in arms]
+            satisfies += f", {sum(some)} of {draws}"
+        return control, str(draws), _number(v), satisfies, in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`

@@ -156,7 +156,7 @@ WRITING = Control("blocks", "the same part of another block writes as much of it
 DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 
 _WORDS = {
-    RANDOM: "any vector of this length has the effect",
+    RANDOM: "a random vector of this length has the effect",
     SHUFFLED: "a direction learned from shuffled labels has the effect",
     LAYER: "a direction learned at another layer has the effect",
     TOKENS: "the vector of random tokens, at this length, has the effect",
