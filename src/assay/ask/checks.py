@@ -31,8 +31,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of, heads_by_layer
+from assay.ask.measure.heads import check_heads, check_neurons, checked_heads, heads_by_layer
 from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import PromptSet
@@ -485,8 +484,7 @@ def check_read(read: Read, folder: ModelFolder) -> None:
         if table.site:
             folder.check(Site.parse(table.site))
         if table.pattern:
-            layer, head = head_of(table.pattern)
-            _site(read.name, Site("z", layer), [head], folder)
+            checked_heads(read.name, "z", [table.pattern], folder)
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
@@ -578,10 +576,7 @@ def check_intervention(
             for read in (r for r in some if r.name == table.top.by and not r.sweep):
                 deque(measuring.remarks(task, read, learned_from, opened, code), 0)
         for site, numbers in interventions.neurons_by_site(table).items():
-            if max(numbers) >= (width := folder.width(site)):
-                raise DataError(
-                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got {max(numbers):,}"
-                )
+            check_neurons(repr(table.name), site, numbers, folder)
         for site, _ in interventions.where(table, None) if table.function else ():
             for p in prompts[:2] if own_code.can_be_tried(code(table.function)) else ():
                 x = own_code.tried(p, [site]).acts[site][None]
@@ -632,11 +627,7 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     for layer, numbers in heads_by_layer(table.heads):
         _site(f"direction {table.name}", Site("result", layer), numbers, folder)
     for layer, numbers in heads_by_layer(table.neurons):
-        if max(numbers) >= (width := folder.width(Site("mlp_post", layer))):
-            raise DataError(
-                f"direction {table.name!r}: block {layer} has neurons 0 to {width - 1:,}, got "
-                f"{max(numbers):,}"
-            )
+        check_neurons(f"direction {table.name!r}", Site("mlp_post", layer), numbers, folder)
     directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(

@@ -123,12 +123,6 @@ def _with_weights(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
     return msgspec.structs.replace(model, name=written, weights=None)
 
 
-def dictionary_hash(study: ResolvedStudy, name: str) -> str:
-    """What identifies a dictionary that the study trains. Raises: ExperimentError."""
-    with study.text.located("train", study.text.index("train", name)):
-        return training.key(learning(study, name, "", study.saes[name].seed).spec)
-
-
 def _hash_of_model(study: ResolvedStudy, name: str) -> str:
     """What identifies a model, also one that the study trains. Raises: AssayError,
     ExperimentError."""
@@ -174,16 +168,12 @@ def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapp
 def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
     """A model with its folder, where the study trains it, or what it is like."""
     if model.like in study.trains:
-        return msgspec.structs.replace(model, like=_start_of_twin(study, bench, model.like))
+        starts = bool(study.trains[model.like].of)  # which has the same shape and tokens
+        like = study.folder_of(model.like) if starts else str(_trained(study, bench, model.like))
+        return msgspec.structs.replace(model, like=like)
     if model.name in study.trains:
         return msgspec.structs.replace(model, name=str(_trained(study, bench, model.name)))
     return model
-
-
-def _start_of_twin(study: ResolvedStudy, bench: Bench, name: str) -> str:
-    """A folder of a trained model's shape and tokens."""
-    table = study.trains[name]
-    return study.folder_of(name) if table.of else str(_trained(study, bench, name))
 
 
 def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
@@ -297,9 +287,10 @@ def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
 
 def dictionary_content(study: ResolvedStudy, name: str) -> str:
     """What identifies a dictionary. Raises: DataError, ExperimentError."""
-    if name in study.saes:
-        return dictionary_hash(study, name)
-    return dictionaries.source(name, study.folder, ROOT.get()).sha256
+    if name not in study.saes:
+        return dictionaries.source(name, study.folder, ROOT.get()).sha256
+    with study.text.located("train", study.text.index("train", name)):
+        return training.key(learning(study, name, "", study.saes[name].seed).spec)
 
 
 def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:

@@ -6,8 +6,7 @@ from __future__ import annotations
 import msgspec
 from jaxtyping import Float
 
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.heads import check_heads, heads_by_layer
 from assay.ask.measure.prompts import SLOT
 from assay.ask.tables import Probe
 from assay.controls import picks

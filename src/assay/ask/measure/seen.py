@@ -327,6 +327,16 @@ class Ready:
     """What whoever wrote it should know, such as that an answer has several tokens, and the text
     that it is so of."""
 
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it compares with the untouched model."""
+        return self.compares or any(want.compares for want in self.wants)
+
+    @property
+    def needs_untouched(self) -> bool:
+        """Whether it takes anything from the untouched model."""
+        return self.compares or any(want.needs_untouched for want in self.wants)
+
 
 def _absent(*_: Any) -> Any:
     raise DataError("nothing is known here but the prompts")
