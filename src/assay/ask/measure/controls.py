@@ -26,10 +26,7 @@ def of_intervention(
     """The near controls of an intervention: all that its kind has, or those that it names, or that
     are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
     DataError for a name that is none of them."""
-    by_point = [
-        _of_point(interventions.swept(table, point), tables)
-        for point in interventions.points(table)
-    ]
+    by_point = [_of_point(t, tables) for t in interventions.at_points(table)]
     known = [c for c in by_point[0] if all(c in other for other in by_point)]
     return chosen(table.name, known, table.controls, said)
 

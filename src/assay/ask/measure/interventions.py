@@ -365,8 +365,8 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
     """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
     for one that would change the intervention itself."""
     levels: dict[str, tuple[Plain, ...]] = {}
-    for point in points(table):
-        direction = direction_of(swept(table, point), tables)
+    for swept_table in at_points(table):
+        direction = direction_of(swept_table, tables)
         for name, options in (direction.sweep if direction else {}).items():
             if name in table.__struct_fields__ and name not in TABLES:
                 raise DataError(
@@ -393,6 +393,16 @@ def points(table: T) -> list[dict[str, Plain]]:
     """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
     values = (v for v in table.sweep.values())
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
+
+
+def at_points(table: T) -> list[T]:
+    """A table at each point of its sweep. Raises: DataError as `swept`."""
+    return [swept(table, point) for point in points(table)]
+
+
+def at_first(table: T) -> T:
+    """A table at the first point of its sweep. Raises: DataError as `swept`."""
+    return swept(table, points(table)[0])
 
 
 def together(

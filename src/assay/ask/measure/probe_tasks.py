@@ -575,8 +575,7 @@ def linear(task: ProbeTask) -> Probe:
 
 def every_point(table: Probe) -> list[Probe]:
     """The probe at each point of its sweep."""
-    points = interventions.points(table)
-    return [probe_parts.placed(interventions.swept(table, point)) for point in points]
+    return [*map(probe_parts.placed, interventions.at_points(table))]
 
 
 # what tokens tell by where they stand -------------------------------------------------------------
