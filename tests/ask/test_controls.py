@@ -17,6 +17,8 @@ from assay.ask.measure import activations, controls, dictionaries, models
 from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.seen import prompt
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Model
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
@@ -280,7 +282,8 @@ def editing(folder, table, control, *tables, store=None):
         partial(dictionaries.opened, folder=Path(), root=store or Path("none")),
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]
-    return Editing(model, prompts, table, control, tables, learner)
+    task = Task(Model(name="m"), LETTERS, (), table, control, tables)
+    return Editing(model, prompts, task, learner)
 
 
 def places(of, table, seed):
@@ -411,7 +414,10 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
         true, other = (
             of.steering.vector(d, site, seed)
             for of in (
-                Editing(model, prompts, intervention(add="d"), c, (d,), learner)
+                Editing(
+                    model, prompts, Task(m, LETTERS, (), intervention(add="d"), c, (d,)), learner
+                )
+                for m in [Model(name="m")]
                 for c in ("", control)
             )
         )

@@ -28,6 +28,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.probe_parts import WHOLE
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.sae_arms import SaeTask
@@ -265,13 +266,9 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
             changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
         parts.append(Part(f"{name}/{control.name}", changed, control, name))
     if not study.parts:
-        plain = msgspec.structs.replace(
-            table, heads=(), neurons=(), latents=(), sweep={}, intervention=""
-        )
-        majority = dataclasses.replace(
-            task, table=plain, control=MAJORITY, one_twin=True, change=None
-        )
-        parts.insert(0, Part("main", majority))
+        plain = msgspec.structs.replace(table, **WHOLE)
+        task = dataclasses.replace(task, table=plain, one_twin=True, change=None)
+        parts.insert(0, Part("main", dataclasses.replace(task, control=MAJORITY)))
     return parts
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from assay.ask.measure import interventions, models, probe_tasks, prompts, reads
 from assay.ask.measure.controls import compares_texts
+from assay.ask.measure.probe_parts import WHOLE
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import NORMS, SaeTask
 from assay.ask.measure.tasks import Task
@@ -618,17 +619,7 @@ def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
     first, second = (asked.by_label[name].task for name in (control, other))
     assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
     tables = [
-        msgspec.structs.replace(
-            t.table,
-            name="",
-            site="",
-            heads=(),
-            neurons=(),
-            latents=(),
-            test_site="",
-            sweep={},
-            intervention="",
-        )
+        msgspec.structs.replace(t.table, name="", site="", test_site="", **WHOLE)
         for t in (first, second)
     ]
     reads_tokens = first.control in (near.BAG.name, near.EMBEDDING.name, near.PLACES.name)

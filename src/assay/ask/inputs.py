@@ -296,17 +296,17 @@ def dictionary_content(study: ResolvedStudy, name: str) -> str:
 def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
     """The contents of the dictionaries whose features are directions or clamped, by name."""
     contents: dict[str, str] = {}
-    for table, i, feature in (
-        *(("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)),
-        *(("intervene", i, t.clamp) for i, t in enumerate(study.text.study.intervene)),
-        *(
-            ("intervene", i, (t.reconstruct,) if t.reconstruct else None)
-            for i, t in enumerate(study.text.study.intervene)
-        ),
+    changes = [*enumerate(study.text.study.intervene)]
+    named: list[tuple[str, int, Any]] = [
+        ("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)
+    ]
+    named += [("intervene", i, t.clamp) for i, t in changes]
+    for table, i, name in (
+        *((table, i, feature[0]) for table, i, feature in named if feature),
+        *(("intervene", i, t.reconstruct) for i, t in changes if t.reconstruct),
     ):
-        if feature is not None:
-            with study.text.located(table, i):
-                contents[feature[0]] = dictionary_content(study, feature[0])
+        with study.text.located(table, i):
+            contents[name] = dictionary_content(study, name)
     return contents
 
 

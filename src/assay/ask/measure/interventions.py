@@ -395,6 +395,12 @@ def points(table: T) -> list[dict[str, Plain]]:
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
 
 
+def in_a_row(levels: Sequence[Any]) -> bool:
+    """Whether levels are whole numbers, each one more than the one before."""
+    first, count = levels[0], len(levels)
+    return all(isinstance(x, int) for x in levels) and [*levels] == [*range(first, first + count)]
+
+
 def at_points(table: T) -> list[T]:
     """A table at each point of its sweep. Raises: DataError as `swept`."""
     return [swept(table, point) for point in points(table)]
@@ -795,9 +801,8 @@ def token_in_words(place: Positions) -> str:
     """Say a position, or several: the last token, token 3, tokens 4 to 9, every token, or that at
     which a slot ends."""
     if isinstance(place, tuple):
-        first, last = place[0], place[-1]
-        if isinstance(first, int) and place[2:] and place == (*range(first, first + len(place)),):
-            return f"tokens {first} to {last}"
+        if place[2:] and in_a_row(place):
+            return f"tokens {place[0]} to {place[-1]}"
         return " and ".join(map(token_in_words, place))
     if slot := whole_slot(place):
         return f"every token of {slot.strip('{}')}"

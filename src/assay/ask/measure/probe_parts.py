@@ -3,6 +3,8 @@ heads; and what stands in their place in a control."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from jaxtyping import Float
 
@@ -19,6 +21,8 @@ from assay.subjects.sizes import read_sizes
 
 FIELDS = {"neurons": OTHER_NEURONS, "latents": OTHER_LATENTS, "heads": OTHER_HEADS}
 """The fields that name parts, each with its control."""
+WHOLE: dict[str, Any] = {"heads": (), "neurons": (), "latents": (), "sweep": {}, "intervention": ""}
+"""What a probe of a whole site, in a model as it is, says of parts, levels and changes."""
 
 
 def named(table: Probe) -> list[str]:

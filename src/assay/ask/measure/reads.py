@@ -129,13 +129,8 @@ def _writing(read: Read) -> str:
 
 def _listed(levels: Sequence[object]) -> str:
     """The levels of a sweep; whole numbers in a row by the first and the last."""
-    first, last = levels[0], levels[-1]
-    if (
-        len(levels) > FEW
-        and isinstance(first, int)
-        and [*levels] == [*range(first, first + len(levels))]
-    ):
-        return f"{first} to {last}"
+    if len(levels) > FEW and interventions.in_a_row(levels):
+        return f"{levels[0]} to {levels[-1]}"
     return ", ".join(map(str, levels))
 
 
