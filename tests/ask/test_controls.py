@@ -347,7 +347,8 @@ def test_another_token_is_none_that_another_arm_of_the_claim_changes(folder):
     of = editing(folder, table, "token")
 
     def shift(*avoids):
-        return replace(of, avoids=avoids).elsewhere.shift(table, Site.parse(STREAM), 0)
+        task = replace(of.task, avoids=avoids)
+        return replace(of, task=task).elsewhere.shift(table, Site.parse(STREAM), 0)
 
     assert shift() == 1 and shift(-1) < 0
     free = [n for n in range(-9, 9) if n and of.prompts[0].at("{letter}") + n > 0]

@@ -682,7 +682,6 @@ def _trained_as(
 
 
 def _model(study: ResolvedStudy, i: int, name: str) -> Model:
-    """The model that a difference names."""
     by_name = {"main": study.models[0], study.models[0].name: study.models[0]}
     by_name |= {m.label: m for m in study.models if m.label}
     if name not in by_name:

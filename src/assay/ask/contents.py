@@ -206,7 +206,6 @@ class Contents:
             yield {"read": self._read(at, measure), "change": self._change(at)}
 
     def _with_same(self, task: Any, what: dict[str, Any]) -> list[dict[str, Any]]:
-        """A quantity, and others that are functions of the same numbers."""
         return [what, *(what | {"read": x} for x in self._same(task, what.get("read")))]
 
     def _part(self, arm: str) -> Part | None:

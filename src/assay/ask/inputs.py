@@ -106,7 +106,6 @@ def learning(
 
 
 def _hash_with_weights(study: ResolvedStudy, model: Model) -> str:
-    """What identifies a model with the change of its weights."""
     changed = models.reweighted_in_words(model)
     return " ".join(filter(None, [_hash_of_model(study, model.name), changed]))
 
@@ -136,7 +135,6 @@ def _hash_of_model(study: ResolvedStudy, name: str) -> str:
 
 
 def _spec(study: ResolvedStudy, name: str) -> training.TunedSpec:
-    """What a model was trained from, and how."""
     start = study.start_of(Model(name=name))
     begun = _hash_of_model(study, start.name) if start and start.name in study.trains else ""
     return training.spec(*tuning(study, name), begun)

@@ -347,7 +347,6 @@ def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
 
 
 def _used(asked: ModelStudy, part: Part) -> list[SaeTask]:
-    """The dictionaries that an arm uses and the study trains."""
     tables = [asked.saes[name] for name in inputs.used(asked, part.task)]
     return [SaeTask(asked.read_by(t), t, asked.prompts.get(t.prompts)) for t in tables]
 

@@ -468,7 +468,6 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
 
 
 def _asked(task: Task, asking: Asking) -> list[Read]:
-    """The reads of a claim or an estimate."""
     return [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
 
 

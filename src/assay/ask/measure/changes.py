@@ -230,7 +230,6 @@ class Editing:
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
     def _before(self, seed: int) -> list[Edits]:
-        """The edits of every prompt that come before the intervention."""
         if not self._first:  # once for all seeds, as parts may be chosen for it
             alone = replace(self.task, intervention=self.task.first, control="", first=None)
             self._first.append(replace(self, task=alone))

@@ -207,7 +207,6 @@ def _run(
 
 
 def _number(logits: Float[torch.Tensor, "step v"], want: Want) -> Float[torch.Tensor, " step"]:
-    """What is wanted of next tokens, of logits."""
     with torch.enable_grad():
         if want.what == "logit":
             return logits[:, want.token]

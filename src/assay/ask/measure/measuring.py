@@ -348,7 +348,6 @@ def _opened(
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:
-    """Each level of each read."""
     return [
         (read, point, interventions.swept(read, point))
         for read in some
@@ -483,8 +482,9 @@ class Readings:
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
         memo: dict[Any, Any] = {}
+        learned = self.changes.learned
         by_table = [
-            _ready(task, table, prompts, fit, code, self._learned, model.head, model, memo)
+            _ready(task, table, prompts, fit, code, learned, model.head, model, memo)
             for table in self.tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
@@ -645,16 +645,11 @@ class Readings:
         }
 
     def _chosen(self, read: Read) -> Read:
-        """A read with the parts that are chosen for it."""
         task = self.task
         some = task.choosers or task.reads
         own = replace(self.changes.learner, measured=task.prompts)
         known = choosing.Known(own, task.directions, some, self._effects)
         return choosing.of_read(read, known, dealt=task.stands_in == "labels")
-
-    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
-        """A direction as a seed learns it, for a read."""
-        return self.changes.learned(table, site, seed)
 
 
 def _ready(

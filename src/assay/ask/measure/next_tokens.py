@@ -196,7 +196,6 @@ def _stream(read: Read, prompt: Prompt, name: str) -> Site | None:
 
 
 def _of_next(wants: Sequence[Want], **more: Any) -> Ready:
-    """The mean of what is wanted of next tokens."""
     sites = tuple({s: None for w in wants for s in (w.site, w.untouched_site) if s})
     number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
     return Ready(number, tuple(wants), sites, **more)

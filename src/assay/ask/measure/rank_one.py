@@ -104,7 +104,6 @@ def _moment(table: Train, model: Pretrained, layer: int, m: int) -> Float[torch.
 
 
 def _entering(model: Pretrained, layer: int, tokens: Sequence[int]) -> Float[torch.Tensor, "s m"]:
-    """The activations of an MLP's neurons at the tokens of a text."""
     site = Site("mlp_post", layer)
     return model.run(_ids(model, tokens), capture=[site], logits=False).acts[site][0]
 

@@ -141,7 +141,6 @@ def _some(words: Sequence[str]) -> str:
 
 
 def _written_on(read: Read) -> str:
-    """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
         return (
             f"the next {counted(read.tokens, 'token')}, sampled at temperature {read.temperature:g}"
@@ -768,7 +767,6 @@ def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
 
 
 def _plain(read: Read) -> list[str]:
-    """All texts of a read."""
     values = [getattr(read, f) for f in Read.__struct_fields__ if f != "sweep"]
     return [v for x in values for v in _texts_in(x)]
 

@@ -544,7 +544,6 @@ def _rows_of(
 
 
 def _short(xs: list[torch.Tensor], limits: list[float]) -> torch.Tensor:
-    """Which rows are no longer than the limits."""
     return torch.stack([x.norm(dim=1) <= m for x, m in zip(xs, limits, strict=True)]).all(0)
 
 

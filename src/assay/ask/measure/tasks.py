@@ -103,13 +103,11 @@ class Task:
 
     @property
     def _tops(self) -> list[Top]:
-        """How parts are chosen for its intervention and its reads."""
         tables = (self.intervention, self.first, *self.reads)
         return [table.top for table in tables if table and table.top]
 
     @cached_property
     def _changes(self) -> list[Intervention]:
-        """What is done to the model, at each point of a sweep."""
         first = [self.first] if self.first else []
         return [*(interventions.at_points(self.intervention) if self.intervention else []), *first]
 
