@@ -132,7 +132,6 @@ def _of_crosscoder(read: Condition) -> tuple[Control, ...]:
     """The controls of a claim about a crosscoder of two models. Of one about relative decoder norms
     that is true of two equal models: one of which is untrained; else two that differ by nothing, or
     by any change as large. Of any other claim what reconstructs as well."""
-
     if not {c.name for c in read.columns} & {*NORMS}:
         return (near.DIRECTIONS, near.FROZEN, near.OTHER_UNTRAINED)
     walk, equal = read.parsed.terms.get("value"), {"relative_norm": 0.5, "shared": 1.0}

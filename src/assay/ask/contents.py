@@ -430,12 +430,10 @@ def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
 def _opening_in_words(asked: ModelStudy, model: Model) -> str:
     try:
         folder = asked.found(models.states(model)[0], model.bos)
-        opening: Sequence[int] = ()
+        opening: Sequence[int] = folder.opening
         if first := next((p for p in asked.prompts.values() if p.table.messages), None):
             sent = prompt(folder, first.rows[0])
             opening = sent.tokens[: sent.opening]
-        else:
-            opening = folder.opening
         return opening_in_words(folder, opening)
     except AssayError:  # not here; or told where what it reads is asked for
         return ""

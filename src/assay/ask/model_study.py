@@ -139,7 +139,6 @@ class ModelStudy(ResolvedStudy):
 
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
-
         return {
             part.label: Arm(
                 lambda runs, bench: Trained.nothing(runs),

@@ -511,10 +511,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
-    hint = _swept(keys) if message.endswith("got a string") else ""
-    table = kinds.get(str(keys[0])) if len(keys) == 3 else None
-    if table and "sweep" in table.__struct_fields__ and message.endswith("got a list"):
-        hint = f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
+    is_list = len(keys) == 3 and message.endswith("got a list")
+    hint = _swept(keys) if is_list or message.endswith("got a string") else ""
+    if hint and is_list:
         if keys[2] == "prompts":
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":

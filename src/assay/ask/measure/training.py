@@ -312,23 +312,12 @@ def _sequences(
 ) -> list[list[int]]:
     """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
     assert table.steps and table.batch and table.context
-    opening = [*folder.opening]
     if source is None:
-        windows = corpora.load(table.text).windows(
-            folder.tokenizer.encode,
-            "train",
-            context=table.context,
-            count=table.steps * table.batch,
-            fewer=True,
-        )
-        return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
-    texts = [
-        [*prompt(folder, row).tokens]
-        if row.chat
-        else [*opening, *folder.tokenizer.encode(row.text)]
-        for row in source.rows
-    ]
-    texts = [text[: table.context] for text in texts]
+        return rank_one.windows(table, folder, table.steps * table.batch)
+    texts = []
+    for row in source.rows:
+        text = [*folder.opening, *folder.tokenizer.encode(row.text)]
+        texts.append([*(prompt(folder, row).tokens if row.chat else text)][: table.context])
     if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
         raise DataError(f"{short[0].place} has one token, so nothing can be learned from it")
     return texts
