@@ -12,15 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from assay.ask import hook_names
-from assay.ask.measure import (
-    choosing,
-    interventions,
-    models,
-    prompts,
-    saes,
-    selecting,
-    training,
-)
+from assay.ask.measure import choosing, interventions, models, prompts, saes, selecting, training
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part

@@ -284,11 +284,6 @@ class Text:
                 raise
             raise self.error(keys, f"{who}{e}") from e
 
-    @property
-    def bare(self) -> Text:
-        """The study with neither claims nor estimates."""
-        return replace(self, study=msgspec.structs.replace(self.study, claim=(), estimate=()))
-
 
 def read(path: Path) -> Text:
     """Read a study's file. Raises: ExperimentError, one line that names the line and column and

@@ -81,10 +81,6 @@ class Prompt:
     inside: int = 0
     """How many of those the text itself has, as that of a chat template may."""
 
-    def continuation(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text behind the prompt. Raises: DataError as `behind`."""
-        return self.behind(text).tokens
-
     def behind(self, text: str) -> Behind:
         """A text behind the prompt. Raises: DataError where it has no tokens there, or where its
         beginning joins the prompt's last token."""
