@@ -144,10 +144,22 @@ class Contents:
         return {name: self._content(name) for name in names}
 
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """Measure two prompts of arms that ask models, where all of them take long. Raises:
-        ExperimentError."""
-        if self.asked.parts:
-            rehearse(self.asked, arms, seeds, device)
+        """Measure two prompts in each of these arms whose model is here, where all of them take
+        long. Raises: ExperimentError, with the table that leads to a refusal."""
+        asked, runs = self.asked, len(seeds)
+        if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
+            return
+        for part in (p for p in asked.parts if p.label in arms):
+            if isinstance(part.task, Task) and _is_rehearsed(asked, part):
+                task, table, text = part.task, part.task.intervention, asked.text
+                keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
+                try:
+                    measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
+                except AssayError as e:
+                    # a control that cannot be made is left out, with a note
+                    if part.control is None or not isinstance(e, DataError):
+                        raise text.error(keys, e) from e
+        models.opened.cache_clear()  # workers open it for themselves
 
     def quantity(
         self, arm: str, measure: str
@@ -342,27 +354,6 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
 
 LONG = 60.0
 """CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
-
-
-def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-    """Measure two prompts in each of these arms whose model is here, where all of them take long.
-    Raises: ExperimentError, with the table that leads to a refusal."""
-    parts = [p for p in asked.parts if p.label in arms]
-    runs = len(seeds)
-    if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
-        return
-    for part in parts:
-        if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-            task, table, text = part.task, part.task.intervention, asked.text
-            keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
-            try:
-                measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
-            except DataError as e:
-                if part.control is None:  # a control that cannot be made is left out, with a note
-                    raise asked.text.error(keys, e) from e
-            except AssayError as e:
-                raise asked.text.error(keys, e) from e
-    models.opened.cache_clear()  # workers open it for themselves
 
 
 def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
