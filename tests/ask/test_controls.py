@@ -17,6 +17,8 @@ from assay.ask.measure import activations, controls, dictionaries, models
 from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.seen import prompt
+from assay.ask.measure.tasks import Task
+from assay.ask.tables import Model
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
@@ -244,7 +246,9 @@ def test_every_kind_has_its_near_controls(table, names):
 
 def test_controls_of_one_name_agree_on_whether_a_seed_draws():
     drawn = {}
-    for control in (x for x in vars(table_of_controls).values() if hasattr(x, "drawn")):
+    for control in (
+        x for x in vars(table_of_controls).values() if isinstance(x, table_of_controls.Control)
+    ):
         assert drawn.setdefault(control.name, control.drawn) == control.drawn, control.name
     assert {name for name, draws in drawn.items() if draws} == table_of_controls.DRAWN
 
@@ -278,7 +282,8 @@ def editing(folder, table, control, *tables, store=None):
         partial(dictionaries.opened, folder=Path(), root=store or Path("none")),
     )
     prompts = [prompt(model.folder, row) for row in LETTERS.rows]
-    return Editing(model, prompts, table, control, tables, learner)
+    task = Task(Model(name="m"), LETTERS, (), table, control, tables)
+    return Editing(model, prompts, task, learner)
 
 
 def places(of, table, seed):
@@ -342,7 +347,8 @@ def test_another_token_is_none_that_another_arm_of_the_claim_changes(folder):
     of = editing(folder, table, "token")
 
     def shift(*avoids):
-        return replace(of, avoids=avoids).elsewhere.shift(table, Site.parse(STREAM), 0)
+        task = replace(of.task, avoids=avoids)
+        return replace(of, task=task).elsewhere.shift(table, Site.parse(STREAM), 0)
 
     assert shift() == 1 and shift(-1) < 0
     free = [n for n in range(-9, 9) if n and of.prompts[0].at("{letter}") + n > 0]
@@ -409,7 +415,10 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
         true, other = (
             of.steering.vector(d, site, seed)
             for of in (
-                Editing(model, prompts, intervention(add="d"), c, (d,), learner)
+                Editing(
+                    model, prompts, Task(m, LETTERS, (), intervention(add="d"), c, (d,)), learner
+                )
+                for m in [Model(name="m")]
                 for c in ("", control)
             )
         )

@@ -405,7 +405,7 @@ def test_a_plan_says_where_the_activation_of_a_text_is_that_of_a_first_token(
     task = Task(
         Model(name="m"), rows_of({"t": "a"}, text="{t}"), (), intervention(add="d"), "", (table,)
     )
-    said = checks.sinks_of_texts(task, folder)
+    said = [*checks.sinks_of_texts(task, folder)]
     if kind == "llama" and position == "all":
         longer = direction(activation=(" a", "x y"), position="mean")
         (line,) = checks.sinks_of_texts(replace(task, directions=(longer,)), folder)

@@ -79,7 +79,7 @@ def test_an_answer_that_is_begun_goes_on(models, kind, begun):
     assert ours.tokens == expected
     assert ours.at("{assistant}") == len(expected) - 1
     if begun != "Sure, ":
-        text = ours.folder.tokenizer.decode([*ours.tokens, *ours.continuation(" Paris")])
+        text = ours.folder.tokenizer.decode([*ours.tokens, *ours.behind(" Paris").tokens])
         assert text.endswith("The capital of France is Paris")
 
 

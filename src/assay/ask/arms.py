@@ -28,6 +28,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.probe_parts import WHOLE
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.sae_arms import SaeTask
@@ -37,23 +38,8 @@ from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Diff, Intervention, Model, Plain, Position, Probe, Train, Weights
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
-from assay.controls.table import (
-    ANSWERS,
-    CHANGED,
-    DAMAGE,
-    ELSEWHERE,
-    FROZEN,
-    ITSELF,
-    OTHER_TEXT,
-    PLACES,
-    POSITION,
-    TRAINED,
-    TWIN,
-    TWINS,
-    UNPAIRED,
-    Control,
-    chosen,
-)
+from assay.controls import table as near
+from assay.controls.table import Control, chosen
 from assay.core.columns import Column
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
@@ -199,12 +185,12 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
         what = "the test part of its text is empty; give a text of more files"
         raise DataError(f"{table.name!r} cannot be measured: {what}")
     parts = [Part(table.name, task)]
-    known = [c for c in sae_arms.controls_of(task) if not (c is FROZEN and table.frozen)]
+    known = [c for c in sae_arms.controls_of(task) if not (c is near.FROZEN and table.frozen)]
     if other and models.same_shape(*(study.folder_of(m.name) for m in task.models)):
-        known.append(CHANGED)
+        known.append(near.CHANGED)
     for control in chosen(table.name, known, table.controls):
         changed = dataclasses.replace(task, control=control.name)
-        if control is ITSELF:
+        if control is near.ITSELF:
             changed = dataclasses.replace(changed, other=model)
         parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
     if not study.parts:
@@ -276,17 +262,13 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
         if control in changes and task.change:
             change = dataclasses.replace(task.change, control=control.name)
             changed = dataclasses.replace(changed, change=change)
-        if control == PLACES:
+        if control == near.PLACES:
             changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
         parts.append(Part(f"{name}/{control.name}", changed, control, name))
     if not study.parts:
-        plain = msgspec.structs.replace(
-            table, heads=(), neurons=(), latents=(), sweep={}, intervention=""
-        )
-        majority = dataclasses.replace(
-            task, table=plain, control=MAJORITY, one_twin=True, change=None
-        )
-        parts.insert(0, Part("main", majority))
+        plain = msgspec.structs.replace(table, **WHOLE)
+        task = dataclasses.replace(task, table=plain, one_twin=True, change=None)
+        parts.insert(0, Part("main", dataclasses.replace(task, control=MAJORITY)))
     return parts
 
 
@@ -325,7 +307,7 @@ def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
     """The near controls of the change under which a probe reads, but for other texts."""
     table, alone = task.intervention, has_one_block(study, task.model)
     known = controls.of_intervention(table, study.text.study.direction) if table else ()
-    return [c for c in known if c != DAMAGE and not (alone and c.name == "layer")]
+    return [c for c in known if c != near.DAMAGE and not (alone and c.name == "layer")]
 
 
 def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
@@ -363,19 +345,19 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
         )
         known += _of_training(study, model)
         there = _elsewhere(study, model)
-        known += [ELSEWHERE] if there else []
-        known += [DAMAGE] if model.weights and study.frozen is None else []
-        near = chosen(main, known, model.controls)
+        known += [near.ELSEWHERE] if there else []
+        known += [near.DAMAGE] if model.weights and study.frozen is None else []
+        wanted = chosen(main, known, model.controls)
     named = _at_named_levels(tables, main, model)
     there = there and models.only(there, named.sweep)
     twin = _untwinned(named) if model.like else _twin(named, study)
-    for control in near:
-        if control in (DAMAGE, OTHER_TEXT):
+    for control in wanted:
+        if control in (near.DAMAGE, near.OTHER_TEXT):
             _add_unrelated(study, main, control, study.task(named))
             continue
-        other = there if there and control == ELSEWHERE else named
-        task = study.task(twin if control in (TWIN, TRAINED) else other)
-        task = dataclasses.replace(task, start=start if control == CHANGED else None)
+        other = there if there and control == near.ELSEWHERE else named
+        task = study.task(twin if control in (near.TWIN, near.TRAINED) else other)
+        task = dataclasses.replace(task, start=start if control == near.CHANGED else None)
         _add_control(study, main, control, task)
     for i, table in enumerate(tables.intervene):
         with text.located("intervene", i):
@@ -398,7 +380,7 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
             continue
         label = f"{name}/{control.name}"
         task = narrowed(whole, name, tables, frozen_words(text.path, label))
-        if control == DAMAGE:
+        if control == near.DAMAGE:
             _add_unrelated(study, name, control, task, table.damage)
             continue
         changed = dataclasses.replace(task, control=control.name)
@@ -483,23 +465,23 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
         known += _of_training(study, second)
     there = _elsewhere(study, second) if table is None else None
-    known += [DAMAGE] if table is None and second.weights and study.frozen is None else []
-    known += [ELSEWHERE] if there else []
-    if table and DAMAGE in controls.of_intervention(table, study.text.study.direction):
-        known += [DAMAGE]
+    known += [near.DAMAGE] if table is None and second.weights and study.frozen is None else []
+    known += [near.ELSEWHERE] if there else []
+    if table and near.DAMAGE in controls.of_intervention(table, study.text.study.direction):
+        known += [near.DAMAGE]
     first, second = (_at_named_levels(study.text.study, name, m) for m in (first, second))
     task = dataclasses.replace(task, model=second, less=first)
     there = there and models.only(there, second.sweep)
     for control in chosen(name, known, diff.controls):
-        if control in (DAMAGE, OTHER_TEXT):
+        if control in (near.DAMAGE, near.OTHER_TEXT):
             _add_unrelated(study, name, control, task, _unrelated(study, diff))
             continue
         other = task
-        if control == CHANGED:
+        if control == near.CHANGED:
             other = dataclasses.replace(task, start=first)
-        elif control == ELSEWHERE and there:
+        elif control == near.ELSEWHERE and there:
             other = dataclasses.replace(task, model=there)
-        elif control == TWINS:
+        elif control == near.TWINS:
             one, two = (m if m.like else _twin(m, study) for m in (first, second))
             other = dataclasses.replace(task, model=two, less=one)
         _add_control(study, name, control, other)
@@ -510,7 +492,7 @@ def _of_training(study: ResolvedStudy, model: Model) -> list[Control]:
     sentences do not have, is not made on them."""
     if not study.is_tuned(model):
         return []
-    return [DAMAGE] if study.trains[model.name].edit else [DAMAGE, OTHER_TEXT]
+    return [near.DAMAGE] if study.trains[model.name].edit else [near.DAMAGE, near.OTHER_TEXT]
 
 
 def _under(study: ResolvedStudy, i: int, diff: Diff) -> Intervention | None:
@@ -545,9 +527,9 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
         name = f"{study.prefix(m, model)}{diff.name}"
         study.parts.append(Part(name, task))
         if table is not None:
-            near = controls.of_intervention(table, study.text.study.direction)
-            for control in chosen(name, near, diff.controls):
-                if control == DAMAGE:
+            known = controls.of_intervention(table, study.text.study.direction)
+            for control in chosen(name, known, diff.controls):
+                if control == near.DAMAGE:
                     _add_unrelated(study, name, control, task, _unrelated(study, diff))
                     continue
                 changed = dataclasses.replace(task, control=control.name)
@@ -562,10 +544,11 @@ def _add_controls_of_model(
     """Add the near controls of what a model as it is has of a table of prompts, or of two."""
     model = task.model
     known = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
-    known += [UNPAIRED] if any(map(task.pairs, task.reads)) and ANSWERS not in known else []
+    if any(map(task.pairs, task.reads)) and near.ANSWERS not in known:
+        known.append(near.UNPAIRED)
     twin = _untwinned(model) if model.like else _twin(model, study)
     for control in chosen(of, known, wanted):
-        other = twin if control in (TWIN, TRAINED) else model
+        other = twin if control in (near.TWIN, near.TRAINED) else model
         _add_control(study, of, control, dataclasses.replace(task, model=other))
 
 
@@ -609,7 +592,7 @@ def _add_control(study: ResolvedStudy, of: str, control: Control, task: Task) ->
     """Add a control of models as they are, or of their difference."""
     stands_in: Any = control.name if control.name in STANDING_IN else ""
     task = dataclasses.replace(task, stands_in=stands_in)
-    if control == POSITION:  # anything else is about the tokens that were there
+    if control == near.POSITION:  # anything else is about the tokens that were there
         some = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
         task = dataclasses.replace(task, reads=some)
     study.parts.append(Part(f"{of}/{control.name}", task, control, of))
@@ -627,7 +610,7 @@ def _add_unrelated(
     name = name or (train.damage if train else "")
     if name:
         study.prompts_called(name)
-    if control == OTHER_TEXT:
+    if control == near.OTHER_TEXT:
         assert train is not None
         unrelated = {
             "prompts": name or damage.SENTENCES,
@@ -699,7 +682,6 @@ def _trained_as(
 
 
 def _model(study: ResolvedStudy, i: int, name: str) -> Model:
-    """The model that a difference names."""
     by_name = {"main": study.models[0], study.models[0].name: study.models[0]}
     by_name |= {m.label: m for m in study.models if m.label}
     if name not in by_name:

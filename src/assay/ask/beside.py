@@ -190,17 +190,14 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
                 found.append((part.text, part.over, xr.DataArray(value[0])))
         for text, (dim,), x in found:
             levels = next(arm[dim].values for arm in arms.values() if dim in arm.coords)
-            out, kept = (
-                (x < levels.min()) | (x > levels.max()),
-                [u for u in asking.units if u in x.dims],
-            )
+            out = (x < levels.min()) | (x > levels.max())
+            kept = [u for u in asking.units if u in x.dims]
             never = out.all({*x.dims} - {*kept})
             if never.any():
-                some = (
-                    f" of {int(never.sum())} of {never.size} {plural(kept[0], 2)}" if kept else ""
-                )
+                some = f"{int(never.sum())} of {never.size}"
+                of = f" of {some} {plural(kept[0], 2)}" if kept else ""
                 yield (
-                    f"{asking.where}: {text}: not true{some} at any {dim} from {levels[0]:g} to "
+                    f"{asking.where}: {text}: not true{of} at any {dim} from {levels[0]:g} to "
                     f"{levels[-1]:g}, which counts as {dim} {float(x.where(out).max()):g}"
                 )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any
@@ -31,8 +31,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of, heads_by_layer
+from assay.ask.measure.heads import check_heads, check_neurons, checked_heads, heads_by_layer
 from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import PromptSet
@@ -272,27 +271,25 @@ def split_in_words(task: Task | ProbeTask) -> str:
     )
 
 
-def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say what the first token is where a read speaks of it: one that opens every text, or a
     text's own."""
     about = [r.name for r in task.reads if r.position == 0 or (r.pattern and r.to == 0)]
-    if not about:
-        return []
     first = prompts[0]
-    text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
-    what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
-    notes = [f"{', '.join(about)}: the first token is {text!r}{what}"]
+    if about:
+        text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
+        what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
+        yield f"{', '.join(about)}: the first token is {text!r}{what}"
     sinks = [r.name for r in task.reads if r.pattern and r.to == 0 and r.position == "mean"]
     if sinks and not first.opening:
-        notes.append(
+        yield (
             f"{', '.join(sinks)}: the mean over tokens counts the attention of the first token to "
             "itself, which is always 1; for the other tokens alone, write a range that all prompts "
             'have, such as position = "1:8"'
         )
-    return notes
 
 
-def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say that a mean over tokens leaves out the first, where the model reads no BOS."""
     tables: list[Read | Direction] = [*task.reads, *task.own_directions]
     about = [
@@ -301,44 +298,41 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
         if t.position == "mean"
         and (isinstance(t, Direction) or reads.KINDS[reads.kind_of(t)].skips_first)
     ]
-    if not about or any(p.opening for p in prompts):
-        return []
-    return [
-        f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
-        "activations are often a hundred times as large as any other's"
-    ]
+    if about and not any(p.opening for p in prompts):
+        yield (
+            f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, '
+            "whose activations are often a hundred times as large as any other's"
+        )
 
 
-def sinks_of_texts(task: Task, folder: ModelFolder) -> list[str]:
+def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say that the activation of a text is read at the first token that the model reads, or in part
     at spaces that fill a shorter text up."""
-    remarks = []
     for table in (t for t in task.own_directions if t.activation):
         one = isinstance(table.activation, str)
         texts: Sequence[str] = [str(table.activation)] if one else [*table.activation]
         counts = [len(folder.tokenizer.encode(text)) for text in texts]
         if (most := max(counts)) > min(counts):
-            remarks.append(
+            yield (
                 f"{table.name}: {texts[0]!r} has {counts[0]} tokens and {texts[1]!r} {counts[1]}, "
                 "so the shorter one is filled up with spaces, whose activations may be far larger; "
                 "choose texts with equally many tokens"
             )
         if not folder.opening and table.position in ("all", 0, -most):
             which = "its first vector is" if table.position == "all" else "this is"
-            remarks.append(
+            yield (
                 f"{table.name}: without a BOS, {which} read at the first token that the model "
                 "reads, whose activations are often many times as large as any other's, whatever "
                 "it says (an attention sink); write bos = true under [[model]], if the model has "
                 "such a token, or begin both texts with the same word"
             )
-    return remarks
 
 
-def mean_ablation_in_words(task: Task) -> list[str]:
+def mean_ablation_in_words(task: Task) -> Iterator[str]:
     """Say whose mean an ablation puts there, and over what it is taken."""
     table = task.intervention
-    if table is None or interventions.swept(table, interventions.points(table)[0]).ablate != "mean":
-        return []
+    if table is None or interventions.at_first(table).ablate != "mean":
+        return
     source = task.sources.get(table.source)
     of = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
     place = table.position if table.source_position == "" else table.source_position
@@ -349,27 +343,24 @@ def mean_ablation_in_words(task: Task) -> list[str]:
         "mean; for the mean at each position, write position = [0, 1, 2, …]"
     )
     several = isinstance(place, tuple) and place == table.position
-    return [f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"]
+    yield f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"
 
 
-def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say what a swap of two places does, and what its control swaps."""
-    table = task.intervention
-    if table is None:
-        return []
-    table = interventions.swept(table, interventions.points(table)[0])
-    if table.patch != interventions.SWAPPED or not prompts:
-        return []
+    table = task.intervention and interventions.at_first(task.intervention)
+    if not table or table.patch != interventions.SWAPPED or not prompts:
+        return
     p, text = prompts[0], prompts[0].folder.tokenizer.token_text
     first, second = (
         "".join(text([p.tokens[n] for n in places])).strip()
         for places in interventions.swapped(table, p)
     )
-    return [
+    yield (
         f"{table.name}: each of two places gets what the unchanged model has at the other one, "
         f"such as at {first!r} and {second!r} of {p.row.place}; the text stays as it is. The "
         f"control token swaps the first place, {first!r}, with another token instead"
-    ]
+    )
 
 
 SOME = 3
@@ -381,7 +372,7 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
     assert task.intervention is not None
     if "position" in task.intervention.sweep or not prompts:
         return []
-    table = interventions.swept(task.intervention, interventions.points(task.intervention)[0])
+    table = interventions.at_first(task.intervention)
     if not (free := elsewhere.free_shifts(table, prompts, task.avoids)):
         return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
     some = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
@@ -394,56 +385,55 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
     ]
 
 
-def clipped_in_words(task: Task, folder: ModelFolder) -> list[str]:
+def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say around which blocks the ends of the model cut a window off."""
     if (table := task.intervention) is None or table.window is None:
-        return []
-    tables = [interventions.swept(table, point) for point in interventions.points(table)]
+        return
+    tables = interventions.at_points(table)
     blocks = [n for t in tables if t.block for n in map(int, t.block.layers)]
     blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
     before, after = table.window
     cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
-    words = (
-        f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where the "
-        f"model begins or ends (it has blocks 0 to {folder.layers - 1})"
-    )
-    return [words] if cut else []
+    if cut:
+        yield (
+            f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where "
+            f"the model begins or ends (it has blocks 0 to {folder.layers - 1})"
+        )
 
 
-def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say that the first token that a model reads is among those that a block hides."""
     if (table := task.intervention) is None or table.block is None or task.control:
-        return []
-    blocks = [interventions.swept(table, point).block for point in interventions.points(table)]
+        return
+    blocks = [t.block for t in interventions.at_points(table)]
     some = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
-    if not some:
-        return []
-    text = some[0].folder.tokenizer.token_text(some[0].tokens[:1])[0]
-    return [
-        f"{table.name}: in {len(some)} of {len(prompts)} prompts the first token that the model "
-        f"reads, such as {text!r}, is blocked too. Many heads rest on it where they need nothing "
-        "else (an attention sink), so this disturbs them whatever it says, and the control token "
-        "leaves it in sight; block later tokens"
-    ]
+    if some:
+        text = some[0].folder.tokenizer.token_text(some[0].tokens[:1])[0]
+        yield (
+            f"{table.name}: in {len(some)} of {len(prompts)} prompts the first token that the "
+            f"model reads, such as {text!r}, is blocked too. Many heads rest on it where they need "
+            "nothing else (an attention sink), so this disturbs them whatever it says, and the "
+            "control token leaves it in sight; block later tokens"
+        )
 
 
-def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:
+def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]:
     """Say what is taken of a folder that has more than one model, what stands on one in memory, and
     where one is larger than the memory that is free here."""
-    words = [f"{folder.name}: {folder.left_out}"] if folder.left_out else []
+    if folder.left_out:
+        yield f"{folder.name}: {folder.left_out}"
     if folder.live is not None:
-        words.append(f"{folder.name} is {folder.live.provenance}")
+        yield f"{folder.name} is {folder.live.provenance}"
     elif not task.model.device:
         each = 4 if task.model.dtype in ("", "float32") else 2
         try:
             shapes = folder.shapes()
             sizes.check_memory(folder.config, shapes, each, compute.free_memory(), folder.name)
         except ModelError as e:
-            words.append(f"here {e}")
-    return words
+            yield f"here {e}"
 
 
-def special_tokens(task: Task, folder: ModelFolder) -> list[str]:
+def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say which messages have a special token of the model among their words, where it opens or
     ends a message of its own."""
     cases = [
@@ -452,41 +442,37 @@ def special_tokens(task: Task, folder: ModelFolder) -> list[str]:
         if row.chat
         and (found := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
     ]
-    if not cases:
-        return []
-    return [
-        f"{task.prompts.table.name}: {len(cases)} of {len(task.rows)} chats have a special token "
-        f"in a message, such as {cases[0][0]!r} ({cases[0][1]})"
-    ]
+    if cases:
+        yield (
+            f"{task.prompts.table.name}: {len(cases)} of {len(task.rows)} chats have a special "
+            f"token in a message, such as {cases[0][0]!r} ({cases[0][1]})"
+        )
 
 
-def ends_in_words(task: Task, folder: ModelFolder) -> list[str]:
+def ends_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say what ends what a model writes, and what else decides it than the likeliest token. Raises:
     ModelError for settings that Assay does not obey."""
     about = ", ".join(r.name for r in task.reads if reads.writes(r))
     if not about:
-        return []
+        return
     writing = folder.writing
     writing.check()
     ends = [repr(t) for t in folder.tokenizer.token_text(writing.ends)]
-    words = [f"{about}: writing ends at {' or '.join(ends) or 'no token'} ({writing.source})"]
+    yield f"{about}: writing ends at {' or '.join(ends) or 'no token'} ({writing.source})"
     if writing.changes:
-        words.append(f"{about}: {', '.join(writing.changes)} of {writing.source} are obeyed")
+        yield f"{about}: {', '.join(writing.changes)} of {writing.source} are obeyed"
     if writing.draws:
-        words.append(f"{about}: the likeliest token is taken, and {writing.source} asks for draws")
-    return words
+        yield f"{about}: the likeliest token is taken, and {writing.source} asks for draws"
 
 
 def check_read(read: Read, folder: ModelFolder) -> None:
     """Check the site or the head of a read at every point of its sweep, without a prompt. Raises:
     DataError, ModelError."""
-    for point in interventions.points(read):
-        table = interventions.swept(read, point)
+    for table in interventions.at_points(read):
         if table.site:
             folder.check(Site.parse(table.site))
         if table.pattern:
-            layer, head = head_of(table.pattern)
-            _site(read.name, Site("z", layer), [head], folder)
+            checked_heads(read.name, "z", [table.pattern], folder)
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
@@ -578,10 +564,7 @@ def check_intervention(
             for read in (r for r in some if r.name == table.top.by and not r.sweep):
                 deque(measuring.remarks(task, read, learned_from, opened, code), 0)
         for site, numbers in interventions.neurons_by_site(table).items():
-            if max(numbers) >= (width := folder.width(site)):
-                raise DataError(
-                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got {max(numbers):,}"
-                )
+            check_neurons(repr(table.name), site, numbers, folder)
         for site, _ in interventions.where(table, None) if table.function else ():
             for p in prompts[:2] if own_code.can_be_tried(code(table.function)) else ():
                 x = own_code.tried(p, [site]).acts[site][None]
@@ -632,11 +615,7 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     for layer, numbers in heads_by_layer(table.heads):
         _site(f"direction {table.name}", Site("result", layer), numbers, folder)
     for layer, numbers in heads_by_layer(table.neurons):
-        if max(numbers) >= (width := folder.width(Site("mlp_post", layer))):
-            raise DataError(
-                f"direction {table.name!r}: block {layer} has neurons 0 to {width - 1:,}, got "
-                f"{max(numbers):,}"
-            )
+        check_neurons(f"direction {table.name!r}", Site("mlp_post", layer), numbers, folder)
     directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(

@@ -14,6 +14,7 @@ import numpy as np
 
 from assay.ask.measure import interventions, models, probe_tasks, prompts, reads
 from assay.ask.measure.controls import compares_texts
+from assay.ask.measure.probe_parts import WHOLE
 from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import NORMS, SaeTask
 from assay.ask.measure.tasks import Task
@@ -22,27 +23,8 @@ from assay.ask.part import Part
 from assay.ask.tables import Model, Read
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
-from assay.controls.table import (
-    ANSWERS,
-    BAG,
-    BLOCKED_HEADS,
-    BLOCKED_LAYERS,
-    CHANGED,
-    DIRECTIONS,
-    ELSEWHERE,
-    EMBEDDING,
-    FEATURE,
-    FROZEN,
-    HEADS,
-    ITSELF,
-    OTHER_UNTRAINED,
-    PLACES,
-    RANDOM,
-    TOKEN,
-    TOKENS,
-    UNPAIRED,
-    Control,
-)
+from assay.controls import table as near
+from assay.controls.table import Control
 from assay.core import apart
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
@@ -117,7 +99,7 @@ def rivals(
 
 
 def bearing(
-    asked: ModelStudy, main: str, read: Condition, near: Sequence[Part]
+    asked: ModelStudy, main: str, read: Condition, arms: Sequence[Part]
 ) -> tuple[Part, ...]:
     """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
     change where the claim is that less can be read, which chance satisfies; else those of the
@@ -125,14 +107,14 @@ def bearing(
     not claimed to be alike no other row's text, which is less alike anyway."""
     part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
-        near = [p for p in near if p.control not in (ANSWERS, UNPAIRED)]
+        arms = [p for p in arms if p.control not in (near.ANSWERS, near.UNPAIRED)]
     if part and isinstance(part.task, Task) and asked.frozen is None:
         idle = repeated(asked, part, read)
-        near = [p for p in near if p.control not in idle]
+        arms = [p for p in arms if p.control not in idle]
     if part and isinstance(part.task, SaeTask) and part.task.other:
-        return tuple(p for p in near if p.control in _of_crosscoder(read))
+        return tuple(p for p in arms if p.control in _of_crosscoder(read))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
-        return (*near,)
+        return (*arms,)
     task, chance = part.task, {"accuracy": part.task.chance, "auroc": 0.5}
     usual = 1 / len(task.classes) if task.classes else 0.0
 
@@ -141,7 +123,7 @@ def bearing(
         return nothing if (c.arm or main) == main else 1.0
 
     falls = walk is not None and read.parsed.low < worked_out(walk, number) < read.parsed.high
-    probes = ((p, p.task) for p in near if isinstance(p.task, ProbeTask))
+    probes = ((p, p.task) for p in arms if isinstance(p.task, ProbeTask))
     # a control of the change, or of the probe
     return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
 
@@ -150,13 +132,12 @@ def _of_crosscoder(read: Condition) -> tuple[Control, ...]:
     """The controls of a claim about a crosscoder of two models. Of one about relative decoder norms
     that is true of two equal models: one of which is untrained; else two that differ by nothing, or
     by any change as large. Of any other claim what reconstructs as well."""
-
     if not {c.name for c in read.columns} & {*NORMS}:
-        return (DIRECTIONS, FROZEN, OTHER_UNTRAINED)
+        return (near.DIRECTIONS, near.FROZEN, near.OTHER_UNTRAINED)
     walk, equal = read.parsed.terms.get("value"), {"relative_norm": 0.5, "shared": 1.0}
     number = walk and worked_out(walk, lambda c: equal.get(c.name, 0.0))
     alike = number is not None and read.parsed.low < number < read.parsed.high
-    return (OTHER_UNTRAINED,) if alike else (ITSELF, CHANGED)
+    return (near.OTHER_UNTRAINED,) if alike else (near.ITSELF, near.CHANGED)
 
 
 def _compares_texts(part: Part, read: Condition) -> list[Read]:
@@ -208,7 +189,7 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     heads = {head for t in tables for head in (t.block.heads if t.block else t.heads)}
     if heads:
         count = sizes.get("h", math.inf) * len({head.partition(".")[0] for head in heads})
-        return (HEADS, BLOCKED_HEADS) if len(heads) > count / 2 else ()
+        return (near.HEADS, near.BLOCKED_HEADS) if len(heads) > count / 2 else ()
     return _most_away({n for t in tables for n in interventions.blocks_of(t)}, sizes)
 
 
@@ -220,7 +201,7 @@ def _most_away(blocks: Collection[int], sizes: Mapping[str, int]) -> tuple[Contr
     step = max(1, layers // 3)
     away = [n for b in blocks for n in (b - step, b + step) if 0 <= n < layers]
     swept = sum(any(abs(n - b) <= layers // NEAR for b in blocks) for n in away)
-    return (ELSEWHERE, BLOCKED_LAYERS) if swept > len(away) / 2 else ()
+    return (near.ELSEWHERE, near.BLOCKED_LAYERS) if swept > len(away) / 2 else ()
 
 
 def in_order(asked: ModelStudy, part: Part, whole: Together) -> bool:
@@ -245,7 +226,7 @@ def twins(
         moved = dict.fromkeys((*rivals(asked, main, read, controls), *_origins(asked, main, read)))
         for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
-            if part.control == TOKEN and _does_as_much(asked, main, other, read):
+            if part.control == near.TOKEN and _does_as_much(asked, main, other, read):
                 continue
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(asked, part.label, twin):
@@ -617,7 +598,8 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     used alike, whose difference would be next to nothing whatever the model does."""
     first, second = (asked.by_label[name] for name in (control, other))
     tables = [p.task.intervention for p in (first, second)]
-    if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
+    drawn = first.control in (near.RANDOM, near.FEATURE, near.TOKENS)
+    if first.task.model != second.task.model or not drawn:
         return False
     bare = [
         t
@@ -636,20 +618,10 @@ def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
     first, second = (asked.by_label[name].task for name in (control, other))
     assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
     tables = [
-        msgspec.structs.replace(
-            t.table,
-            name="",
-            site="",
-            heads=(),
-            neurons=(),
-            latents=(),
-            test_site="",
-            sweep={},
-            intervention="",
-        )
+        msgspec.structs.replace(t.table, name="", site="", test_site="", **WHOLE)
         for t in (first, second)
     ]
-    reads_tokens = first.control in (BAG.name, EMBEDDING.name, PLACES.name)
+    reads_tokens = first.control in (near.BAG.name, near.EMBEDDING.name, near.PLACES.name)
     same = first.sets == second.sets and first.model.name == second.model.name
     return reads_tokens and same and tables[0] == tables[1]
 

@@ -47,7 +47,6 @@ def experiment(path: Path) -> Experiment:
 
 
 def _complete(path: Path, text: Text) -> Experiment:
-    """The Experiment of a study that says all that it has to. Raises: ExperimentError."""
     if lacks := missing.essential(text):
         known(text)
         more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""

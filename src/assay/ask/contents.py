@@ -144,10 +144,22 @@ class Contents:
         return {name: self._content(name) for name in names}
 
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """Measure two prompts of arms that ask models, where all of them take long. Raises:
-        ExperimentError."""
-        if self.asked.parts:
-            rehearse(self.asked, arms, seeds, device)
+        """Measure two prompts in each of these arms whose model is here, where all of them take
+        long. Raises: ExperimentError, with the table that leads to a refusal."""
+        asked, runs = self.asked, len(seeds)
+        if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
+            return
+        for part in (p for p in asked.parts if p.label in arms):
+            if isinstance(part.task, Task) and _is_rehearsed(asked, part):
+                task, table, text = part.task, part.task.intervention, asked.text
+                keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
+                try:
+                    measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
+                except AssayError as e:
+                    # a control that cannot be made is left out, with a note
+                    if part.control is None or not isinstance(e, DataError):
+                        raise text.error(keys, e) from e
+        models.opened.cache_clear()  # workers open it for themselves
 
     def quantity(
         self, arm: str, measure: str
@@ -206,7 +218,6 @@ class Contents:
             yield {"read": self._read(at, measure), "change": self._change(at)}
 
     def _with_same(self, task: Any, what: dict[str, Any]) -> list[dict[str, Any]]:
-        """A quantity, and others that are functions of the same numbers."""
         return [what, *(what | {"read": x} for x in self._same(task, what.get("read")))]
 
     def _part(self, arm: str) -> Part | None:
@@ -345,27 +356,6 @@ LONG = 60.0
 """CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
 
 
-def rehearse(asked: ModelStudy, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-    """Measure two prompts in each of these arms whose model is here, where all of them take long.
-    Raises: ExperimentError, with the table that leads to a refusal."""
-    parts = [p for p in asked.parts if p.label in arms]
-    runs = len(seeds)
-    if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
-        return
-    for part in parts:
-        if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-            task, table, text = part.task, part.task.intervention, asked.text
-            keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
-            try:
-                measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
-            except DataError as e:
-                if part.control is None:  # a control that cannot be made is left out, with a note
-                    raise asked.text.error(keys, e) from e
-            except AssayError as e:
-                raise asked.text.error(keys, e) from e
-    models.opened.cache_clear()  # workers open it for themselves
-
-
 def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
     """Whether an arm needs nothing that is trained first, and is no control that draws a model or
     prompts anew."""
@@ -431,12 +421,10 @@ def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
 def _opening_in_words(asked: ModelStudy, model: Model) -> str:
     try:
         folder = asked.found(models.states(model)[0], model.bos)
-        opening: Sequence[int] = ()
+        opening: Sequence[int] = folder.opening
         if first := next((p for p in asked.prompts.values() if p.table.messages), None):
             sent = prompt(folder, first.rows[0])
             opening = sent.tokens[: sent.opening]
-        else:
-            opening = folder.opening
         return opening_in_words(folder, opening)
     except AssayError:  # not fetched yet; or refused where its prompts are read
         return "" if model.bos is None else "with a BOS" if model.bos else "without a BOS"

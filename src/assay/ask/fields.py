@@ -106,8 +106,16 @@ class Fields:
 
 def described(name: str, chosen: Chosen, lab: Lab) -> Fields:
     """List the arms of an experiment, its fields and its measures."""
-    experiment, by_arm = measured(name, chosen, lab)
-    return Fields(experiment, merged(by_arm), settable(name, chosen), arms_of(name, chosen))
+    title, by_arm = measured(name, chosen, lab)
+    if name.endswith(STUDIES):  # a study that asks a model has its tables
+        borrowed = sides.sides(read(catalogue.entry(name).path))
+        known = [(side.of, side.of.default) for side in borrowed]
+    else:
+        experiment, preset = chosen()
+        known = [(experiment, preset.specs)]
+    settable = {e.name: fields(specs) for e, specs in known}
+    arms = {e.name: variants(e, specs) for e, specs in known}
+    return Fields(title, merged(by_arm), settable, arms)
 
 
 def of_arm(known: Fields, arm: str) -> Fields:
@@ -120,15 +128,6 @@ def of_arm(known: Fields, arm: str) -> Fields:
     if arm not in names:
         raise AssayError(f"{known.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
     return Fields(known.experiment, own, {}, variants)
-
-
-def arms_of(name: str, chosen: Chosen) -> dict[str, tuple[Variant, ...]]:
-    """List the arms of an experiment, or of those that a study borrows."""
-    if not name.endswith(STUDIES):
-        experiment, preset = chosen()
-        return {experiment.name: variants(experiment, preset.specs)}
-    borrowed = sides.sides(read(catalogue.entry(name).path))
-    return {s.of.name: variants(s.of, s.of.default) for s in borrowed}
 
 
 def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...]:
@@ -145,30 +144,13 @@ def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...
     )
 
 
-def settable(name: str, chosen: Chosen) -> dict[str, tuple[Field, ...]]:
-    """List the fields of an experiment, or of those that a study borrows; a study that asks a model
-    has its tables for that."""
-    if not name.endswith(STUDIES):
-        experiment, preset = chosen()
-        return {experiment.name: fields(preset.specs)}
-    borrowed = sides.sides(read(catalogue.entry(name).path))
-    return {s.of.name: fields(s.of.default) for s in borrowed}
-
-
 def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
     """List the fields of an experiment's specs, with their values in the first one and what stands
     under each in the class."""
-    specs = specs[:1]
-    cls = type(specs[0])
-    texts = meanings(cls)
-
-    def values(name: str) -> str:
-        distinct = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
-        return ", ".join(distinct[:FEW]) + " …" * (len(distinct) > FEW)
-
+    first, texts = specs[0], meanings(type(specs[0]))
     return tuple(
-        Field(name, values(name), bounds, texts.get(name, ""))
-        for name, bounds in ranges(cls).items()
+        Field(name, str(getattr(first, name)), bounds, texts.get(name, ""))
+        for name, bounds in ranges(type(first)).items()
     )
 
 

@@ -139,8 +139,7 @@ def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
 
 def subjects(store: Store, name: str) -> set[str]:
     """The experiments that results of this name are about, by the ledger and by the file whose they
-    are; empty where neither tells.
-    """
+    are; empty where neither tells."""
     experiments = {
         subject
         for line in Ledger(store).looks

@@ -106,7 +106,6 @@ def learning(
 
 
 def _hash_with_weights(study: ResolvedStudy, model: Model) -> str:
-    """What identifies a model with the change of its weights."""
     changed = models.reweighted_in_words(model)
     return " ".join(filter(None, [_hash_of_model(study, model.name), changed]))
 
@@ -123,12 +122,6 @@ def _with_weights(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
     return msgspec.structs.replace(model, name=written, weights=None)
 
 
-def dictionary_hash(study: ResolvedStudy, name: str) -> str:
-    """What identifies a dictionary that the study trains. Raises: ExperimentError."""
-    with study.text.located("train", study.text.index("train", name)):
-        return training.key(learning(study, name, "", study.saes[name].seed).spec)
-
-
 def _hash_of_model(study: ResolvedStudy, name: str) -> str:
     """What identifies a model, also one that the study trains. Raises: AssayError,
     ExperimentError."""
@@ -142,7 +135,6 @@ def _hash_of_model(study: ResolvedStudy, name: str) -> str:
 
 
 def _spec(study: ResolvedStudy, name: str) -> training.TunedSpec:
-    """What a model was trained from, and how."""
     start = study.start_of(Model(name=name))
     begun = _hash_of_model(study, start.name) if start and start.name in study.trains else ""
     return training.spec(*tuning(study, name), begun)
@@ -174,16 +166,12 @@ def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapp
 def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
     """A model with its folder, where the study trains it, or what it is like."""
     if model.like in study.trains:
-        return msgspec.structs.replace(model, like=_start_of_twin(study, bench, model.like))
+        starts = bool(study.trains[model.like].of)  # which has the same shape and tokens
+        like = study.folder_of(model.like) if starts else str(_trained(study, bench, model.like))
+        return msgspec.structs.replace(model, like=like)
     if model.name in study.trains:
         return msgspec.structs.replace(model, name=str(_trained(study, bench, model.name)))
     return model
-
-
-def _start_of_twin(study: ResolvedStudy, bench: Bench, name: str) -> str:
-    """A folder of a trained model's shape and tokens."""
-    table = study.trains[name]
-    return study.folder_of(name) if table.of else str(_trained(study, bench, name))
 
 
 def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
@@ -297,25 +285,26 @@ def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
 
 def dictionary_content(study: ResolvedStudy, name: str) -> str:
     """What identifies a dictionary. Raises: DataError, ExperimentError."""
-    if name in study.saes:
-        return dictionary_hash(study, name)
-    return dictionaries.source(name, study.folder, ROOT.get()).sha256
+    if name not in study.saes:
+        return dictionaries.source(name, study.folder, ROOT.get()).sha256
+    with study.text.located("train", study.text.index("train", name)):
+        return training.key(learning(study, name, "", study.saes[name].seed).spec)
 
 
 def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
     """The contents of the dictionaries whose features are directions or clamped, by name."""
     contents: dict[str, str] = {}
-    for table, i, feature in (
-        *(("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)),
-        *(("intervene", i, t.clamp) for i, t in enumerate(study.text.study.intervene)),
-        *(
-            ("intervene", i, (t.reconstruct,) if t.reconstruct else None)
-            for i, t in enumerate(study.text.study.intervene)
-        ),
+    changes = [*enumerate(study.text.study.intervene)]
+    named: list[tuple[str, int, Any]] = [
+        ("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)
+    ]
+    named += [("intervene", i, t.clamp) for i, t in changes]
+    for table, i, name in (
+        *((table, i, feature[0]) for table, i, feature in named if feature),
+        *(("intervene", i, t.reconstruct) for i, t in changes if t.reconstruct),
     ):
-        if feature is not None:
-            with study.text.located(table, i):
-                contents[feature[0]] = dictionary_content(study, feature[0])
+        with study.text.located(table, i):
+            contents[name] = dictionary_content(study, name)
     return contents
 
 

@@ -90,7 +90,7 @@ def measured(
             full=judged,
             seeds_per_group=1,
             inputs=lambda spec: {f"text of {name}": text},
-            beside=_beside,
+            beside=lambda judged, arms: [caution(DEALT)] if DEALT in arms else [],
             scope=words,
             name=name.replace("_", "-").lower().strip("-"),
         )
@@ -336,7 +336,3 @@ def _check_alike(arms: Arms) -> None:
             f"{' and '.join(seeds)} have runs of different seeds, so their labels cannot be "
             'shuffled; name a control: {"holds": …, "control": [ARM]}'
         )
-
-
-def _beside(judged: Sequence[Any], arms: Arms) -> Sequence[str]:
-    return [caution(DEALT)] if DEALT in arms else []

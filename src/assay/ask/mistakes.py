@@ -11,17 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assay.ask.text import (
-    FENCE,
-    HEADER,
-    MISTAKES,
-    PlacedError,
-    Text,
-    parsed,
-    parted,
-    position,
-    read_whole,
-)
+from assay.ask import text
+from assay.ask.text import PlacedError, Text
 from assay.core.errors import AssayError
 
 T = TypeVar("T")
@@ -34,9 +25,9 @@ REMOVABLE = ("direction", "intervene", "read", "probe", "diff", *STATEMENTS)
 def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], Any]) -> T:
     """Compose a study's file; `again` composes what is left of it. Raises: ExperimentError, with
     the further mistakes as its `others`."""
-    whole = read_whole(path)
+    whole = text.read_whole(path)
     try:
-        return compose(parsed(path, whole))
+        return compose(text.parsed(path, whole))
     except PlacedError as error:
         further = dict.fromkeys([*error.others, *_further(path, whole, error, again)])
         error.others = tuple(line for line in further if line != str(error))
@@ -46,10 +37,10 @@ def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], 
 def readable(path: Path, whole: str, error: PlacedError) -> Text | None:
     """Give what is left of a study without the fields that could not be read; None where that is
     no study."""
-    toml, _, page = parted(path, whole)
+    toml, _, page = text.parted(path, whole)
     left = _without_fields(toml, error.keys)
     try:
-        return parsed(path, _joined(path, left, page))
+        return text.parsed(path, _joined(path, left, page))
     except AssayError:
         return None
 
@@ -58,20 +49,20 @@ def _further(
     path: Path, whole: str, error: PlacedError, again: Callable[[Text], Any]
 ) -> Iterator[str]:
     """Find the mistakes besides the first."""
-    toml, _, page = parted(path, whole)
+    toml, _, page = text.parted(path, whole)
     blamed = set[tuple[int, int]]()  # where the tables begin of which something was said
-    for _ in range(MISTAKES):
-        blamed |= {position(toml, keys[:2]) for keys in error.keys}
+    for _ in range(text.MISTAKES):
+        blamed |= {text.position(toml, keys[:2]) for keys in error.keys}
         toml = _without_fields(toml, error.keys) if error.unread else _without(toml, error.keys)
         if not toml:
             return
         try:
-            left = parsed(path, _joined(path, toml, page))
+            left = text.parsed(path, _joined(path, toml, page))
             if left.study.experiment or left.study.model or left.study.train:
                 again(left)
             return
         except PlacedError as e:
-            if not blamed & {position(toml, keys[:2]) for keys in e.keys}:
+            if not blamed & {text.position(toml, keys[:2]) for keys in e.keys}:
                 yield from (str(e), *e.others)
             error = e
         except AssayError:  # of no table, and so perhaps of one that was taken out
@@ -79,7 +70,7 @@ def _further(
 
 
 def _joined(path: Path, toml: str, page: str) -> str:
-    return "\n".join((FENCE, toml, FENCE, page)) if path.suffix == ".md" else toml
+    return "\n".join((text.FENCE, toml, text.FENCE, page)) if path.suffix == ".md" else toml
 
 
 def _without_fields(toml: str, mistakes: Sequence[Keys]) -> str:
@@ -87,8 +78,8 @@ def _without_fields(toml: str, mistakes: Sequence[Keys]) -> str:
     field that is wrong."""
     lines = toml.splitlines()
     for keys in mistakes:
-        line = position(toml, keys[:3])[0] - 1
-        if HEADER.match(lines[line]):
+        line = text.position(toml, keys[:3])[0] - 1
+        if text.HEADER.match(lines[line]):
             return ""
         lines[line] = ""
     return "\n".join(lines)
@@ -113,7 +104,7 @@ def _without(toml: str, mistakes: Sequence[Keys]) -> str:
         return ""
     lines, counts, now = list[str](), dict[str, int](), ("", 0)
     for line in toml.splitlines():
-        if header := HEADER.match(line):
+        if header := text.HEADER.match(line):
             kind = header[2].partition(".")[0].strip()
             counts[kind] = counts.get(kind, -1) + (header[1] == "[[" and kind == header[2])
             now = (kind, counts[kind])

@@ -139,7 +139,6 @@ class ModelStudy(ResolvedStudy):
 
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
-
         return {
             part.label: Arm(
                 lambda runs, bench: Trained.nothing(runs),
@@ -347,7 +346,6 @@ def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
 
 
 def _used(asked: ModelStudy, part: Part) -> list[SaeTask]:
-    """The dictionaries that an arm uses and the study trains."""
     tables = [asked.saes[name] for name in inputs.used(asked, part.task)]
     return [SaeTask(asked.read_by(t), t, asked.prompts.get(t.prompts)) for t in tables]
 

@@ -251,7 +251,7 @@ def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
     walk, columns = parsed.walk, parsed.columns
     if table is None or len(columns) != 2 or columns[0].name != columns[1].name:
         return ""
-    if all(interventions.swept(table, p).patch != "corrupted" for p in interventions.points(table)):
+    if all(t.patch != "corrupted" for t in interventions.at_points(table)):
         return ""
     if (columns[0].arm == main) == (columns[1].arm == main):
         return ""
@@ -466,8 +466,8 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
     task, table = part.task, part.task.intervention
     if not isinstance(task, Task) or table is None:
         return
-    points = interventions.points(table)
-    direction = interventions.direction_of(interventions.swept(table, points[0]), task.directions)
+    first = interventions.at_first(table)
+    direction = interventions.direction_of(first, task.directions)
     if direction is None:
         return
     tokens = direction.unembedding
@@ -482,7 +482,6 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
 
 
 def _asked(task: Task, asking: Asking) -> list[Read]:
-    """The reads of a claim or an estimate."""
     return [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
 
 
@@ -611,7 +610,7 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
     table = task.intervention
     if table is None or not isinstance(task, Task):
         return
-    swept = interventions.swept(table, interventions.points(table)[0])
+    swept = interventions.at_first(table)
     direction = interventions.direction_of(swept, task.directions)
     if direction is None or directions.way_of(direction) not in directions.LEARNED:
         return

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, training
+from assay.ask.measure.interventions import in_a_row
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
@@ -177,7 +178,7 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
         if len(names) <= FEW:
             return listed(names)
         ends = f"{names[0]} to {names[-1]}"
-        every = slots[1:] or not _in_a_row(sweep[slots[0]])
+        every = slots[1:] or not in_a_row(sweep[slots[0]])
         return f"{ends} ({' × '.join(_levels_of(s, sweep[s]) for s in slots)})" if every else ends
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
@@ -185,16 +186,9 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
     return re.sub(row, r"\1 to \3", words)
 
 
-def _in_a_row(levels: Sequence[object]) -> bool:
-    """Whether levels are whole numbers, each one more than the one before."""
-    return all(isinstance(x, int) for x in levels) and list(levels) == [
-        *range(int(str(levels[0])), int(str(levels[0])) + len(levels))
-    ]
-
-
 def _levels_of(slot: str, levels: Sequence[object]) -> str:
     """Write a slot with its levels: "head 0 to 8", "block 20, 22 and 24"."""
-    if len(levels) > FEW and _in_a_row(levels):
+    if len(levels) > FEW and in_a_row(levels):
         return f"{slot} {levels[0]} to {levels[-1]}"
     *first, last = map(str, levels)
     return f"{slot} {', '.join(first)} and {last}" if first else f"{slot} {last}"

@@ -12,15 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from assay.ask import hook_names
-from assay.ask.measure import (
-    choosing,
-    interventions,
-    models,
-    prompts,
-    saes,
-    selecting,
-    training,
-)
+from assay.ask.measure import choosing, interventions, models, prompts, saes, selecting, training
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
@@ -54,9 +46,11 @@ class ResolvedStudy:
         _refuse_duplicates(text)
         study = self._with_sites(study)
         self.text = replace(text, study=study)
+        bare = tuple(msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts)
+        said = msgspec.json.encode(msgspec.structs.replace(study, prompts=bare)).decode()
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                loaded = prompts.load(entry, self.folder, _uses(study))
+                loaded = prompts.load(entry, self.folder, said)
             with text.located("prompts", i, "where"):
                 selection = selecting.of_table(entry, study.read, self.models[0])
             self.prompts[entry.name] = replace(loaded, selection=selection)
@@ -316,12 +310,6 @@ def _by_name(tables: Sequence[Model]) -> dict[str, Model]:
 def _no_model_of(name: str, by_name: Mapping[str, Model]) -> str:
     hint = nearest(name, [n for n, m in by_name.items() if m.name])
     return f"there is no model {name!r} with weights of its own; {hint}"
-
-
-def _uses(study: Study) -> str:
-    """All that a study says, without the rows of its prompts."""
-    bare = [msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts]
-    return msgspec.json.encode(msgspec.structs.replace(study, prompts=tuple(bare))).decode()
 
 
 def _refuse_duplicates(text: Text) -> None:

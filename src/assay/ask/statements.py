@@ -165,7 +165,6 @@ def _within(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
 def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
     """The least and greatest number that a statement can have for a unit: by the reads of
     models, or what a quantity of a dictionary can be."""
-
     for whole in s.read.parsed.together:
         if whole.walk is s.read.parsed.terms.get("value") and whole.how in ("count", "share"):
             c, sizes = whole.columns[0], dict[str, int]()
@@ -381,7 +380,6 @@ def hold_to(
                         settled=measured[arm].settled,
                         loosely=c.name == s.read.equal,
                     )
-
     _refuse_pooled(study, s, judged)
     for whole in s.read.parsed.together:
         for own in judged:

@@ -30,20 +30,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from assay.ask import ranges
-from assay.ask.tables import (
-    Block,
-    Diff,
-    Direction,
-    Intervention,
-    Model,
-    Probe,
-    Prompts,
-    Read,
-    Top,
-    Train,
-    Weights,
-)
+from assay.ask import ranges, tables
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS
@@ -57,7 +44,7 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
-NESTED: dict[str, Any] = {"top": Top, "block": Block, "weights": Weights}
+NESTED: dict[str, Any] = {"top": tables.Top, "block": tables.Block, "weights": tables.Weights}
 """The tables that a field of another table holds, by its name."""
 MISTAKES = 9
 """So many mistakes of a file are reported at once."""
@@ -70,63 +57,50 @@ FENCE = "+++"
 ADAPTED = "write [[train]] with of, prompts and rank = 4; a stored adapter is a model by its folder"
 EDITED = 'write [[train]] with of, prompts, only = "layers.12.mlp" and edit = "{subject}"'
 OTHERWISE = {
-    ("intervene", "layer"): 'write site = "blocks.9.hook_resid_pre", say',
-    ("intervene", "mask"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
-    ("intervene", "attention"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
-    ("intervene", "noise_std"): "write noise = 3, in standard deviations of the site",
-    ("intervene", "to"): 'write path = { to = ["10.4"] } next to a patch of heads',
-    ("intervene", "latents"): 'write clamp = ["sae.safetensors", [1, 2, 3]] and value',
-    ("intervene", "feature"): 'write clamp = ["sae.safetensors", 123] and value',
-    ("intervene", "code"): 'write function = "mine.py:edit"',
-    ("intervene", "weights"): "write weights under a second [[model]] of the same name",
-    ("read", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
-    ("read", "code"): 'write function = "mine.py:number"',
-    ("read", "head"): 'write heads = ["9.1"], with direct, or with to and position',
-    ("read", "n"): "write ngram = 8 next to written",
-    ("read", "samples"): "write temperature; each seed samples anew",
-    ("read", "seeds"): "write temperature; each seed of the study samples anew",
-    ("read", "do_sample"): "write temperature; each seed samples anew",
-    ("read", "attribution"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
-    ("read", "dla"): 'write direct = [" a", " b"] and heads = ["9.1"], or site',
-    ("read", "neuron"): "write neurons = [3] and site, or top = { … } to choose them",
-    ("read", "ce_spliced"): 'write [[intervene]] reconstruct = "sae.safetensors" and loss = true',
-    ("intervene", "splice"): 'write reconstruct = "sae.safetensors"',
-    ("intervene", "mean"): 'write ablate = "mean", and source for the mean over other prompts',
-    ("intervene", "swap"): 'write patch = "swapped" and position = ["{name}", "{other}"]',
-    ("intervene", "from"): 'write source, the prompts of ablate = "mean" or patch = "other"',
-    ("prompts", "filter"): 'write where = { label = "french" }',
-    ("prompts", "only"): 'write where = { label = "french" }',
-    ("prompts", "examples"): 'write shots = [0, 1, 4] and example = "… {answer}\\n"',
-    ("prompts", "sweep"): "write levels, the column whose values are levels, or shots = [0, 1, 4]",
-    ("probe", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
-    ("model", "round"): "write weights = { round = 3 }",
-    ("model", "quantize"): 'write weights = { bits = 4, per = "channel" }',
-    (
-        "dictionary",
-        "dictionary",
-    ): 'to put a dictionary\'s reconstruction into the model, write reconstruct = "./my-sae" under '
-    "[[intervene]]; to measure or compare dictionaries, use `assay evaluate` (docs/evaluate.md, "
-    "Compare dictionaries)",
-    ("read", "kurtosis"): 'write coordinates = "kurtosis" and site',
-    ("read", "variance"): 'write function = "mine.py:variance", which gets what a site has',
-    ("read", "sparsity"): 'write coordinates = "hoyer" and site, or active = 0',
-    ("read", "cka"): 'write across = "cka"',
-    ("read", "rsa"): 'write across = "rsa"',
-    ("weights", "rank_one"): EDITED,
-    ("weights", "lora"): ADAPTED,
-    ("weights", "rome"): EDITED,
-    ("weights", "edit"): EDITED,
-    ("model", "lora"): ADAPTED,
-    ("model", "adapter"): ADAPTED,
-    ("intervene", "rank_one"): EDITED,
-    ("intervene", "rome"): EDITED,
-    ("intervene", "inlp"): "write project_out, the name of a direction with probe and iterations",
-    ("intervene", "leace"): "write erase, the name of a direction with difference",
-    ("intervene", "causal_scrubbing"): 'write function = "mine.py:scrub", an edit of your own',
-    ("direction", "inlp"): "write probe and iterations, and project_out under [[intervene]]",
-    ("diff", "arms"): "write the difference in the condition, as in a.right - b.right",
+    "intervene layer": 'write site = "blocks.9.hook_resid_pre", say',
+    "intervene mask attention": 'write block = { from = "{a}", to = "{b}", layers = [9] }',
+    "intervene noise_std": "write noise = 3, in standard deviations of the site",
+    "intervene to": 'write path = { to = ["10.4"] } next to a patch of heads',
+    "intervene latents": 'write clamp = ["sae.safetensors", [1, 2, 3]] and value',
+    "intervene feature": 'write clamp = ["sae.safetensors", 123] and value',
+    "intervene code": 'write function = "mine.py:edit"',
+    "intervene weights": "write weights under a second [[model]] of the same name",
+    "read code": 'write function = "mine.py:number"',
+    "read head": 'write heads = ["9.1"], with direct, or with to and position',
+    "read n": "write ngram = 8 next to written",
+    "read samples seeds do_sample": "write temperature; each seed of the study samples anew",
+    "read attribution dla": 'write direct = [" a", " b"] and heads = ["9.1"], or site',
+    "read neuron": "write neurons = [3] and site, or top = { … } to choose them",
+    "read ce_spliced": 'write [[intervene]] reconstruct = "sae.safetensors" and loss = true',
+    "intervene splice": 'write reconstruct = "sae.safetensors"',
+    "intervene mean": 'write ablate = "mean", and source for the mean over other prompts',
+    "intervene swap": 'write patch = "swapped" and position = ["{name}", "{other}"]',
+    "intervene from": 'write source, the prompts of ablate = "mean" or patch = "other"',
+    "prompts filter only": 'write where = { label = "french" }',
+    "prompts examples": 'write shots = [0, 1, 4] and example = "… {answer}\\n"',
+    "prompts sweep": "write levels, the column whose values are levels, or shots = [0, 1, 4]",
+    "read,probe layer": 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
+    "model round": "write weights = { round = 3 }",
+    "model quantize": 'write weights = { bits = 4, per = "channel" }',
+    "dictionary dictionary": "to put a dictionary's reconstruction into the model, write "
+    'reconstruct = "./my-sae" under [[intervene]]; to measure or compare dictionaries, use '
+    "`assay evaluate` (docs/evaluate.md, Compare dictionaries)",
+    "read kurtosis": 'write coordinates = "kurtosis" and site',
+    "read variance": 'write function = "mine.py:variance", which gets what a site has',
+    "read sparsity": 'write coordinates = "hoyer" and site, or active = 0',
+    "read cka": 'write across = "cka"',
+    "read rsa": 'write across = "rsa"',
+    "weights,intervene rank_one rome": EDITED,
+    "weights edit": EDITED,
+    "weights,model lora": ADAPTED,
+    "model adapter": ADAPTED,
+    "intervene inlp": "write project_out, the name of a direction with probe and iterations",
+    "intervene leace": "write erase, the name of a direction with difference",
+    "intervene causal_scrubbing": 'write function = "mine.py:scrub", an edit of your own',
+    "direction inlp": "write probe and iterations, and project_out under [[intervene]]",
+    "diff arms": "write the difference in the condition, as in a.right - b.right",
 }
-"""Fields that there are not, by their table, and another way to say what they mean."""
+"""Another way to say what fields that there are not mean, by their tables and these fields."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -244,14 +218,14 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many seeds are trained and measured in one group, where that is not what the experiments
     say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
-    model: tuple[Model, ...] = ()
-    train: tuple[Train, ...] = ()
-    prompts: tuple[Prompts, ...] = ()
-    direction: tuple[Direction, ...] = ()
-    intervene: tuple[Intervention, ...] = ()
-    read: tuple[Read, ...] = ()
-    probe: tuple[Probe, ...] = ()
-    diff: tuple[Diff, ...] = ()
+    model: tuple[tables.Model, ...] = ()
+    train: tuple[tables.Train, ...] = ()
+    prompts: tuple[tables.Prompts, ...] = ()
+    direction: tuple[tables.Direction, ...] = ()
+    intervene: tuple[tables.Intervention, ...] = ()
+    read: tuple[tables.Read, ...] = ()
+    probe: tuple[tables.Probe, ...] = ()
+    diff: tuple[tables.Diff, ...] = ()
     claim: tuple[ClaimEntry, ...] = ()
     estimate: tuple[EstimateEntry, ...] = ()
 
@@ -309,11 +283,6 @@ class Text:
             if str(e).startswith(f"{self.path} line"):
                 raise
             raise self.error(keys, f"{who}{e}") from e
-
-    @property
-    def bare(self) -> Text:
-        """The study with neither claims nor estimates."""
-        return replace(self, study=msgspec.structs.replace(self.study, claim=(), estimate=()))
 
 
 def read(path: Path) -> Text:
@@ -521,7 +490,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             )
         where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
-        other = OTHERWISE.get((str(keys[-2] if len(keys) > 3 else keys[0]), unknown[1]))
+        other = _otherwise(str(keys[-2] if len(keys) > 3 else keys[0]), unknown[1])
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
         where = f" S{where[3:]}" if hint.endswith("?") and where else where
         return f"{place or 'a study'} has no field {unknown[1]}; {hint}{where}"
@@ -537,10 +506,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
-    hint = _swept(keys) if message.endswith("got a string") else ""
-    table = kinds.get(str(keys[0])) if len(keys) == 3 else None
-    if table and "sweep" in table.__struct_fields__ and message.endswith("got a list"):
-        hint = f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
+    is_list = len(keys) == 3 and message.endswith("got a list")
+    hint = _swept(keys) if is_list or message.endswith("got a string") else ""
+    if hint and is_list:
         if keys[2] == "prompts":
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":
@@ -551,6 +519,13 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             'slots, such as "… {other} …", or give each row a column corrupted'
         )
     return f"{field_path}: {message[:1].lower()}{message[1:]}{hint}"
+
+
+def _otherwise(table: str, field: str) -> str:
+    """Another way to say what a field means that a table does not have; "" where none is known."""
+    every = ((*key.split(" ", 1), how) for key, how in OTHERWISE.items())
+    found = (how for of, names, how in every if table in of.split(",") and field in names.split())
+    return next(found, "")
 
 
 def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
@@ -658,7 +633,7 @@ def arm_on(arm: str, prompts: str) -> str:
     return f"{arm} on {prompts}"
 
 
-def reads_of(reads: Sequence[Read], prompts: str, *, first: bool) -> tuple[Read, ...]:
+def reads_of(reads: Sequence[tables.Read], prompts: str, *, first: bool) -> tuple[tables.Read, ...]:
     """Give the reads that are measured on these prompts, which are an arm's usual ones or not."""
     return tuple(r for r in reads if r.prompts == prompts or (first and not r.prompts))
 
@@ -705,8 +680,8 @@ def written_out(study: S) -> S:
         return study
     labels = [*(m.label for m in every.model[1:]), *(t.name for t in every.train)]
     plain = {"main": ""} | {label: f"{label}/" for label in labels}
-    tables = {t.name: t.prompts for t in every.intervene} | {d.name: "" for d in every.diff}
-    changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in tables.items()}
+    arms = {t.name: t.prompts for t in every.intervene} | {d.name: "" for d in every.diff}
+    changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in arms.items()}
 
     def placed(arm: str, prompts: str) -> str:
         of, slash, control = arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")

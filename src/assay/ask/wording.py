@@ -36,15 +36,7 @@ from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
 from assay.core.results import JOINT
-from assay.core.stats import (
-    Compared,
-    Means,
-    Quantity,
-    Statistic,
-    at_matched,
-    lead_at_own,
-    mean,
-)
+from assay.core.stats import Compared, Means, Quantity, Statistic, at_matched, lead_at_own, mean
 from assay.dictionaries.measuring.measures import EXPLAINED, FVU_OF, TABLE, Measure
 
 R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")

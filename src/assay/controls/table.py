@@ -20,56 +20,42 @@ class Control:
     name: str
     why: str
     """What it would explain, if it did as well."""
-    drawn: bool = field(kw_only=True)
+    drawn: bool = field(default=True, kw_only=True)
     """Whether a study draws something in it by the seed; else all seeds share its numbers."""
     named: bool = field(default=False, kw_only=True)
     """Whether a study has it only where its author names it."""
 
 
 # in the place of a vector
-RANDOM = Control(
-    "random", "any direction as long, among those that activations fill, does it", drawn=True
-)
-SUBSPACE = Control("random", "as many other dimensions that activations fill do it", drawn=True)
-VARIANCE = Control(
-    "variance", "other dimensions with as much variance do it", drawn=True, named=True
-)
-SHUFFLED = Control(
-    "shuffled", "a direction learned from labels that tell nothing does it", drawn=True
-)
+RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
+SUBSPACE = Control("random", "as many other dimensions that activations fill do it")
+VARIANCE = Control("variance", "other dimensions with as much variance do it", named=True)
+SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
 LAYER = Control(
     "layer", "what it has at right angles, learned a third of the model away, does it", drawn=False
 )
 OPPOSITE = Control("opposite", "the vector with the opposite sign does it", drawn=False)
-TOKENS = Control("tokens", "that of random tokens, as long, does it", drawn=True)
+TOKENS = Control("tokens", "that of random tokens, as long, does it")
 
 # in the place of heads, neurons, latents, a feature or an edge
-HEADS = Control(
-    "heads", "as many other heads of the same blocks that write as much do it", drawn=True
-)
-ANY_HEADS = Control(
-    "random-heads", "as many random heads of the whole model do it", drawn=True, named=True
-)
+HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
+ANY_HEADS = Control("random-heads", "as many random heads of the whole model do it", named=True)
 ANY_NEURONS = Control(
-    "random-neurons", "as many random neurons of the whole model do it", drawn=True, named=True
+    "random-neurons", "as many random neurons of the whole model do it", named=True
 )
 ANY_DIMENSIONS = Control(
-    "random-neurons", "as many random dimensions of the site do it", drawn=True, named=True
+    "random-neurons", "as many random dimensions of the site do it", named=True
 )
-NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it", drawn=True)
-LATENTS = Control("latents", "as many other latents, as large and as often on, do it", drawn=True)
-FEATURE = Control(
-    "random", "another feature that is on in these prompts, as long, does it", drawn=True
-)
+NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it")
+LATENTS = Control("latents", "as many other latents, as large and as often on, do it")
+FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
 EDGE = Control("edges", "another edge between features that are as active does it", drawn=False)
 
 # in the place of attention that is blocked
 BLOCKED_TOKENS = Control(
     "token", "blocking as many other tokens that are looked at does it", drawn=False
 )
-BLOCKED_HEADS = Control(
-    "heads", "the same block in as many other heads of these blocks does it", drawn=True
-)
+BLOCKED_HEADS = Control("heads", "the same block in as many other heads of these blocks does it")
 BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it", drawn=False)
 
 # in the place of where a change is made
@@ -79,7 +65,7 @@ TOKEN = Control("token", "the same change at another token does it", drawn=False
 OTHER_SWAP = Control("token", "the first place swapped with another token does it", drawn=False)
 
 # in the place of what is put there
-UNRELATED = Control("unrelated", "what an unrelated prompt has there does it", drawn=True)
+UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 
 OWN = Control("own", "what the measured prompts themselves have there does it", drawn=False)
 MEAN = Control("mean", "the mean activation in its place does it", drawn=False)
@@ -90,39 +76,33 @@ LENGTH = Control("length", "another text with as many words does it", drawn=Fals
 PARAPHRASE = Control("paraphrase", "another wording of the same text does it", drawn=False)
 
 # in the place of a training
-WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it", drawn=True)
+WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it")
 OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it", drawn=False)
 
 # in the place of a model, or of what changed it
-TWIN = Control(
-    "untrained", "weights drawn anew give it: the prompts and the shape alone", drawn=True
-)
-TRAINED = Control("trained", "the trained model has it as well", drawn=True)
+TWIN = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
+TRAINED = Control("trained", "the trained model has it as well")
 ANSWERS = Control(
     "unrelated",
     "the answers have it by themselves, behind another row's prompt as well",
     drawn=True,
 )
-ATTENTION = Control("heads", "other heads of the block attend there as much", drawn=True)
-POSITION = Control("position", "it looks at that place whatever tokens there are", drawn=True)
-TWINS = Control(
-    "untrained", "two untrained twins differ as much: tokens and shape alone", drawn=True
-)
-CHANGED = Control("shuffled", "any change of the weights as large does it", drawn=True)
+ATTENTION = Control("heads", "other heads of the block attend there as much")
+POSITION = Control("position", "it looks at that place whatever tokens there are")
+TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
+CHANGED = Control("shuffled", "any change of the weights as large does it")
 
 # in the place of a sparse dictionary
 DIRECTIONS = Control(
-    "random", "random directions, each on as often, with the best decoder reach it", drawn=True
+    "random", "random directions, each on as often, with the best decoder reach it"
 )
-FROZEN = Control(
-    "frozen", "the encoder alone, learned around random decoder rows, reaches it", drawn=True
-)
-NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it", drawn=True)
+FROZEN = Control("frozen", "the encoder alone, learned around random decoder rows, reaches it")
+NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it")
 
 # in the place of the second model of a crosscoder
-ITSELF = Control("itself", "two copies of the first model have it as well", drawn=True)
+ITSELF = Control("itself", "two copies of the first model have it as well")
 OTHER_UNTRAINED = Control(
-    "untrained", "the first model and one with random weights have it as well", drawn=True
+    "untrained", "the first model and one with random weights have it as well"
 )
 
 # what a change does to all else
@@ -139,20 +119,18 @@ PLACES = Control(
 LENGTHS = Control("lengths", "how long the texts are tells as much", drawn=False)
 SPELLING = Control("spelling", "the characters and the endings of words tell as much", drawn=False)
 PAIRS = Control("pairs", "pairs of neighbouring words tell as much", drawn=False)
-UNTRAINED = Control("untrained", "a model that learned nothing tells as much", drawn=True)
-PERMUTED = Control(
-    "permuted", "a probe that learns labels dealt out at random is right as often", drawn=True
-)
-OTHER_NEURONS = Control("neurons", "as many other neurons of the site tell as much", drawn=True)
-OTHER_LATENTS = Control("latents", "as many other latents that are on tell as much", drawn=True)
-OTHER_HEADS = Control("heads", "as many other heads of the block tell as much", drawn=True)
+UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
+PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
+OTHER_NEURONS = Control("neurons", "as many other neurons of the site tell as much")
+OTHER_LATENTS = Control("latents", "as many other latents that are on tell as much")
+OTHER_HEADS = Control("heads", "as many other heads of the block tell as much")
 ASKED = Control("asked", "the model says it when it is asked in words", drawn=False)
 
 
-WRITERS = Control("heads", "other heads of the block write as much of it", drawn=True)
-ALIKE = Control("heads", "other heads of the block are as alike", drawn=True)
-UNPAIRED = Control("unrelated", "the text of any other row is as alike", drawn=True)
-WRITING = Control("blocks", "the same part of another block writes as much of it", drawn=True)
+WRITERS = Control("heads", "other heads of the block write as much of it")
+ALIKE = Control("heads", "other heads of the block are as alike")
+UNPAIRED = Control("unrelated", "the text of any other row is as alike")
+WRITING = Control("blocks", "the same part of another block writes as much of it")
 DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 
 _WORDS = {

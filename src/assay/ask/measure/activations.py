@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.ask.measure import dictionaries, directions, own_code
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.heads import check_neurons, checked_heads, head_of
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions, prompt
 from assay.ask.tables import Direction, Position, Read
@@ -41,11 +40,8 @@ FEWEST = 4
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    named = [head_of(x) for x in read.heads or (read.pattern,)]
+    named = checked_heads(read.name, "pattern", read.heads or (read.pattern,), prompt.folder)
     heads = read_sizes(prompt.folder.config)["h"]
-    for layer, head in named:
-        prompt.folder.check(Site("pattern", layer))
-        check_heads(read.name, layer, [head], heads)
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
         raise DataError(
@@ -157,12 +153,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean activation of named neurons: at a token, or the mean or the highest over all."""
     by_site: dict[Site, list[int]] = {}
     for neuron in read.neurons:
-        whole = not read.site and isinstance(neuron, str) and "." in neuron
-        layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
-        site = Site("mlp_post", layer) if whole else own_site(read, prompt)
-        width = _wide(str(site), prompt.folder)[1]
-        if not 0 <= n < width:
-            raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")
+        site, n = neuron_of(read, neuron, prompt)
         by_site.setdefault(site, []).append(n)
 
     def number(reading: PassOutput) -> float:
@@ -172,6 +163,15 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     positions(read, prompt)
     return Ready(each(number), sites=tuple(by_site))
+
+
+def neuron_of(read: Read, neuron: int | str, prompt: Prompt) -> tuple[Site, int]:
+    """The site and the number of a neuron that a read names. Raises: DataError, ModelError."""
+    whole = not read.site and isinstance(neuron, str) and "." in neuron
+    layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
+    site = Site("mlp_post", layer) if whole else own_site(read, prompt)
+    check_neurons(read.name, site, [n], prompt.folder)
+    return site, n
 
 
 def active(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -319,15 +319,15 @@ def own_site(read: Read, prompt: Prompt) -> Site:
         raise DataError(
             f'{read.name} needs the site that it reads, such as site = "blocks.9.hook_resid_post"'
         )
-    return _wide(read.site, prompt.folder)[0]
+    return _checked(read.site, prompt.folder)
 
 
 @lru_cache(maxsize=64)
-def _wide(name: str, folder: ModelFolder) -> tuple[Site, int]:
-    """A site, and how wide it is; kept, since a sweep of neurons asks for each. Raises: ModelError
-    for one that has no vector for a token."""
-    site = Site.parse(name)
-    return site, folder.width(site)
+def _checked(name: str, folder: ModelFolder) -> Site:
+    """A site; kept, since a sweep of neurons asks for each. Raises: ModelError for one that has no
+    vector for a token."""
+    folder.width(site := Site.parse(name))
+    return site
 
 
 def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) -> Site:

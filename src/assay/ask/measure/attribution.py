@@ -108,7 +108,7 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
     for layer, numbers in heads.heads_by_layer(read.heads):
         site = Site("result", layer)
         folder.check(site)
-        heads.check(read.name, layer, numbers, size["h"])
+        heads.check_heads(read.name, layer, numbers, size["h"])
         found += [(site, n) for n in numbers]
     for site in map(Site.parse, names):
         if site.kind in ("result", "z"):

@@ -26,11 +26,10 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.elsewhere import FEW, Elsewhere, Places
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.interventions import Put
-from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Direction, Intervention, Plain, Position, Read
+from assay.ask.tables import Direction, Intervention, Plain
 from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -81,23 +80,8 @@ class Changes:
     @cached_property
     def editing(self) -> Editing:
         """What makes the edits of an intervention."""
-        table = self.task.intervention
-        assert table is not None
-        return Editing(
-            self.model,
-            self.prompts,
-            table,
-            self.task.control,
-            self.task.directions,
-            self.learner,
-            self.task.choosers or self.task.reads,
-            self.task.prompts,
-            self.code,
-            self.task.first,
-            self.effects,
-            self.sites,
-            self.task.avoids,
-        )
+        about = self.learner, self.code, self.effects, self.sites
+        return Editing(self.model, self.prompts, self.task, *about)
 
     @cached_property
     def learner(self) -> Learner:
@@ -181,26 +165,15 @@ class Editing:
     model: Pretrained
     prompts: Sequence[Prompt]
     """Those that are measured."""
-    table: Intervention
-    control: str
-    """The near control that this is, by name; empty: the intervention itself."""
-    tables: Sequence[Direction]
-    """All directions of the study."""
+    task: Task
+    """What says the intervention, its control, and what is done before it, under controls too."""
     learner: Learner
-    reads: Sequence[Read] = ()
-    """Those of the study, by one of which parts may be chosen."""
-    shown: PromptSet | None = None
-    """The prompts that are measured, where directions are learned for others."""
     code: Callable[[str], Callable[..., Any]] = own_code.load
     """The user's own function of a name."""
-    first: Intervention | None = None
-    """What is done besides, before the intervention, under its controls too."""
     effects: choosing.Effects | None = None
     """What changes of single parts do to a read."""
     sites: Sequence[Site] = ()
     """Those that are read."""
-    avoids: tuple[Position, ...] = ()
-    """Where the control `token` may not make the change."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
     """What `at` gave for each point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
@@ -210,34 +183,42 @@ class Editing:
     _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
     """Each direction with the heads that are chosen for it."""
 
+    @property
+    def table(self) -> Intervention:
+        """The intervention, with its sweep."""
+        assert self.task.intervention is not None
+        return self.task.intervention
+
     @cached_property
     def known(self) -> choosing.Known:
         """What parts are chosen by."""
-        return choosing.Known(self.learner, self.tables, self.reads, self.effects)
+        some = self.task.choosers or self.task.reads
+        return choosing.Known(self.learner, self.task.directions, some, self.effects)
 
     @cached_property
     def source(self) -> Replacements:
         """What goes on in the place of activations."""
-        shown = self.shown or self.learner.measured
-        asked = (self.table, self.control, self.learner, shown, self.code, self._before)
+        shown = self.task.prompts
+        asked = (self.table, self.task.control, self.learner, shown, self.code, self._before)
         return Replacements(self.model, self.prompts, *asked)
 
     @cached_property
     def elsewhere(self) -> Elsewhere:
         """Where the change is made."""
-        return Elsewhere(self.model, self.prompts, self.control, self.source, self.avoids)
+        how = self.task.control, self.source, self.task.avoids
+        return Elsewhere(self.model, self.prompts, *how)
 
     @cached_property
     def steering(self) -> Steering:
         """The directions, latents and neurons of the change."""
-        return Steering(self.model, self.control, self.learner, self.source)
+        return Steering(self.model, self.task.control, self.learner, self.source)
 
     def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
         """The edits of every prompt, one for each seed and point of the sweep. Raises: DataError,
         ModelError."""
         self._see_all(variants)
         edited = [self._of(seed, point) for seed, point in variants]
-        if self.first is not None:
+        if self.task.first is not None:
             name = self.table.name
             edited = [
                 [
@@ -249,10 +230,9 @@ class Editing:
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
     def _before(self, seed: int) -> list[Edits]:
-        """The edits of every prompt that come before the intervention."""
-        assert self.first is not None
         if not self._first:  # once for all seeds, as parts may be chosen for it
-            self._first.append(replace(self, table=self.first, control="", first=None))
+            alone = replace(self.task, intervention=self.task.first, control="", first=None)
+            self._first.append(replace(self, task=alone))
         return self._first[0]._of(seed, {})
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
@@ -276,7 +256,7 @@ class Editing:
             return self._reconstructed(table, seed)
         if table.block is not None:
             return self.elsewhere.blocked(table, table.block, seed)
-        if self.control in ("neurons", "random-neurons"):
+        if self.task.control in ("neurons", "random-neurons"):
             table = self.steering.other_neurons(table, seed)
         if table.all_but and table.neurons:
             every = range(self.model.folder.width(Site.parse(str(table.site))))
@@ -289,7 +269,7 @@ class Editing:
         else:
             places = self.elsewhere.places(table, seed)
         sites = [site for site, _ in places]
-        shift = self.elsewhere.shift(table, sites[0], seed) if self.control == "token" else 0
+        shift = self.elsewhere.shift(table, sites[0], seed) if self.task.control == "token" else 0
         if table.function:
             return [
                 interventions.edits_of(
@@ -310,7 +290,7 @@ class Editing:
     def direction(self, table: Intervention, point: Mapping[str, Plain]) -> Direction | None:
         """The direction of an intervention at a point of its sweep, with the heads that are chosen
         for it; None where it has none."""
-        direction = interventions.direction_of(table, self.tables)
+        direction = interventions.direction_of(table, self.task.directions)
         if direction is None:
             return None
         direction = interventions.filled(direction, point)
@@ -325,7 +305,10 @@ class Editing:
         if key not in self._each:
             by_place = choosing.chosen_for_each(table, table.top, self.known)
             self._each[key] = [
-                replace(self, prompts=[p], table=by_place[p.row.place]) for p in self.prompts
+                replace(
+                    self, prompts=[p], task=replace(self.task, intervention=by_place[p.row.place])
+                )
+                for p in self.prompts
             ]
         return self._each[key]
 
@@ -334,7 +317,7 @@ class Editing:
         of activations."""
         dictionary = self.learner.dictionary(table.reconstruct).to(self.model.device)
         site = choosing.site_of(table, table.reconstruct, dictionary, self.model.folder)
-        if self.control == "mean":
+        if self.task.control == "mean":
             rows = self.source.rows(
                 msgspec.structs.replace(table, reconstruct="", ablate="mean"), [site], seed
             )
@@ -387,7 +370,7 @@ class Editing:
         tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
         if (
             any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
-            or self.control
+            or self.task.control
             or self.table.along  # at the site of its direction
         ):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -45,6 +45,8 @@ Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "
 T = TypeVar("T", Intervention, Read, Direction)
 Names = list[tuple[int, int]]
 """Of each part its block, and its number there."""
+Sized: TypeAlias = 'tuple[Names, Float[torch.Tensor, "row part"]]'
+"""The parts that there are, and how much each has on each row."""
 TOGETHER = 8
 """Prompts that are read together."""
 
@@ -213,12 +215,9 @@ def check(
         prompt(folder, source.rows[i]).all_at(top.position)
     if top.within:
         groups = source.column(top.within, rows)
-        if (
-            alone := next((i for i, g in zip(rows, groups, strict=True) if groups.count(g) < 2), -1)
-            + 1
-        ):
+        if alone := [i for i, g in zip(rows, groups, strict=True) if groups.count(g) < 2]:
             raise DataError(
-                f"{source.rows[alone - 1].place}: no other prompt has its {top.within}, so "
+                f"{source.rows[alone[0]].place}: no other prompt has its {top.within}, so "
                 f"{table.name!r} cannot choose for it; give each at least two prompts"
             )
     graded = by_gradient(top, some)
@@ -337,12 +336,10 @@ def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
     if read.top is None:
         return read
     table = chosen(stand_in(read), read.top, known, dealt=dealt)
-    changes: dict[str, Any] = {"heads": table.heads} if read.top.of == "heads" else {}
-    if read.top.of == "neurons":
-        changes = {"neurons": table.neurons}
-    elif read.top.of == "latents":
-        changes = {"feature": table.clamp}
-    return msgspec.structs.replace(read, top=None, **changes)
+    if read.top.of == "latents":
+        return msgspec.structs.replace(read, top=None, feature=table.clamp)
+    field = read.top.of
+    return msgspec.structs.replace(read, top=None, **{field: getattr(table, field)})
 
 
 def of_direction(table: Direction, known: Known) -> Direction:
@@ -437,7 +434,7 @@ def chosen_for_each(table: Intervention, top: Top, known: Known) -> dict[str, In
 
 def _sized(
     table: Intervention, top: Top, known: Known, source: PromptSet, rows: Sequence[int]
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+) -> Sized:
     """The parts that there are, and how much each has on each of these rows."""
     prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
     if top.position != "":
@@ -515,9 +512,7 @@ def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: Mode
     return site
 
 
-def _heads(
-    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+def _heads(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
     """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
     model = known.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
@@ -558,7 +553,7 @@ def _effects(
     read: Read,
     source: PromptSet,
     rows: Sequence[int],
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+) -> Sized:
     """How much worse a read gets where one part alone is changed."""
     assert known.effects is not None
     model = known.learner.model
@@ -586,7 +581,7 @@ def _slopes(
     graded: Graded,
     source: PromptSet,
     prompts: Sequence[Prompt],
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+) -> Sized:
     """How much worse a read would get without each part, or with it patched, to first order: the
     change of its activation times the gradient."""
     read, steps, model = graded.read, graded.steps, known.learner.model
@@ -619,9 +614,7 @@ def _slopes(
     return [(s.layer or 0, n) for s in sites for n in range(count)], graded.sign * torch.stack(rows)
 
 
-def _neurons(
-    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+def _neurons(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
     """How large each neuron is, or how much it writes along a direction; of labels its activation
     itself."""
     model = known.learner.model
@@ -668,9 +661,7 @@ def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[tor
     return variances
 
 
-def _latents(
-    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
-) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+def _latents(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
     """How strongly each latent is on, or as much along a direction."""
     assert table.clamp is not None
     coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.learner.model.device)
@@ -688,8 +679,11 @@ def _latents(
     return names, torch.stack(rows) * weights
 
 
-_Sizes = Callable[[Intervention, Top, Known, Sequence[Prompt]], "tuple[Names, torch.Tensor]"]
-_SIZES: dict[str, _Sizes] = {"heads": _heads, "neurons": _neurons, "latents": _latents}
+_SIZES: dict[str, Callable[[Intervention, Top, Known, Sequence[Prompt]], Sized]] = {
+    "heads": _heads,
+    "neurons": _neurons,
+    "latents": _latents,
+}
 
 
 def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | None:

@@ -13,51 +13,9 @@ from assay.ask.measure import directions, interventions, probe_parts, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
+from assay.controls import table as near
 from assay.controls.picks import pick
-from assay.controls.table import (
-    ALIKE,
-    ANSWERS,
-    ANY_DIMENSIONS,
-    ANY_HEADS,
-    ANY_NEURONS,
-    ATTENTION,
-    BAG,
-    BLOCKED_HEADS,
-    BLOCKED_LAYERS,
-    BLOCKED_TOKENS,
-    CHANGED,
-    DAMAGE,
-    DEALT,
-    ELSEWHERE,
-    EMBEDDING,
-    FEATURE,
-    HEADS,
-    LATENTS,
-    LAYER,
-    MEAN,
-    NEURONS,
-    OTHER_SWAP,
-    OWN,
-    PERMUTED,
-    PLACES,
-    POSITION,
-    RANDOM,
-    SHUFFLED,
-    SUBSPACE,
-    TOKEN,
-    TOKENS,
-    TRAINED,
-    TWIN,
-    TWINS,
-    UNPAIRED,
-    UNRELATED,
-    UNTRAINED,
-    VARIANCE,
-    WRITERS,
-    WRITING,
-    Control,
-    chosen,
-)
+from assay.controls.table import Control, chosen
 from assay.core import rng
 from assay.core.errors import DataError
 
@@ -68,10 +26,7 @@ def of_intervention(
     """The near controls of an intervention: all that its kind has, or those that it names, or that
     are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
     DataError for a name that is none of them."""
-    by_point = [
-        _of_point(interventions.swept(table, point), tables)
-        for point in interventions.points(table)
-    ]
+    by_point = [_of_point(t, tables) for t in interventions.at_points(table)]
     known = [c for c in by_point[0] if all(c in other for other in by_point)]
     return chosen(table.name, known, table.controls, said)
 
@@ -81,50 +36,52 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
-        taken: tuple[Control, ...] = () if table.add else (UNRELATED,) if puts_back else (DAMAGE,)
-        taken = (OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
+        usual = near.UNRELATED if puts_back else near.DAMAGE
+        taken: tuple[Control, ...] = () if table.add else (usual,)
+        taken = (near.OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
         if how == "components" or (how == "component" and directions.is_subspace(direction)):
-            return (SUBSPACE, VARIANCE, *taken)
+            return (near.SUBSPACE, near.VARIANCE, *taken)
         if how == "feature":
-            return (FEATURE, *taken)
+            return (near.FEATURE, *taken)
         if how not in directions.LEARNED:
-            others = {"neurons": (NEURONS,), "mean_row": ()}.get(how, (TOKENS,))
-            return (RANDOM, *others, *taken)
+            others = {"neurons": (near.NEURONS,), "mean_row": ()}.get(how, (near.TOKENS,))
+            return (near.RANDOM, *others, *taken)
         several = directions.is_subspace(direction)
-        known: tuple[Control, ...] = (SUBSPACE if several else RANDOM,)
-        known += (SHUFFLED,) if how in ("difference", "probe", "das") else ()
-        known += (HEADS, ANY_HEADS) if (direction.heads or direction.top) and not several else ()
-        return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
+        known: tuple[Control, ...] = (near.SUBSPACE if several else near.RANDOM,)
+        known += (near.SHUFFLED,) if how in ("difference", "probe", "das") else ()
+        of_heads = (direction.heads or direction.top) and not several
+        known += (near.HEADS, near.ANY_HEADS) if of_heads else ()
+        return (*known, *((near.LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None
         if table.block.heads:
-            return (BLOCKED_TOKENS, BLOCKED_HEADS)
-        return (BLOCKED_TOKENS, BLOCKED_LAYERS) if table.block.layers else (BLOCKED_TOKENS,)
+            return (near.BLOCKED_TOKENS, near.BLOCKED_HEADS)
+        return (near.BLOCKED_TOKENS, *((near.BLOCKED_LAYERS,) if table.block.layers else ()))
     if way == "reconstruct":
-        return (MEAN,)
+        return (near.MEAN,)
     if way == "clamp":
         several = table.top is not None or not isinstance(table.clamp and table.clamp[1], int)
-        return (LATENTS if several else FEATURE, DAMAGE)
+        return (near.LATENTS if several else near.FEATURE, near.DAMAGE)
     sites = interventions.sites_of(table)
-    place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    place: tuple[Control, ...] = (near.ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
     if table.window and table.position != "all":
-        place = (*place, TOKEN)
+        place = (*place, near.TOKEN)
     if table.heads or (table.top and table.top.of == "heads"):
-        place = (HEADS,) if table.path else (HEADS, ANY_HEADS)
+        place = (near.HEADS,) if table.path else (near.HEADS, near.ANY_HEADS)
     elif table.neurons or table.top:
         of_mlps = all(site == "" or site.endswith("mlp.hook_post") for site in sites)
-        place = (NEURONS, ANY_NEURONS if of_mlps else ANY_DIMENSIONS)
+        place = (near.NEURONS, near.ANY_NEURONS if of_mlps else near.ANY_DIMENSIONS)
     elif table.position != "all" and all(map(is_stream, sites)):
-        place = (TOKEN,)
+        place = (near.TOKEN,)
     elif table.path:
         place = ()  # another MLP may come behind what it leads to
     if table.top and table.top.within:
         return place  # for other texts nothing is chosen
     if table.patch == interventions.SWAPPED:
-        return (*(c for c in place if c != TOKEN), OTHER_SWAP)
-    own = (OWN,) if table.source else ()
+        return (*(c for c in place if c != near.TOKEN), near.OTHER_SWAP)
+    own = (near.OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
-    return (UNRELATED, *place) if puts_back else (*own, *place, DAMAGE)
+    return (near.UNRELATED, *place) if puts_back else (*own, *place, near.DAMAGE)
 
 
 def is_stream(site: str) -> bool:
@@ -144,7 +101,8 @@ def of_probe(
     """The near controls of a probe: all, or those that it names, among them those of the change
     under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
     model that is not trained."""
-    known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
+    twin = (near.UNTRAINED,) if trained else ()
+    known = (near.BAG, near.EMBEDDING, near.PLACES, *twin, near.PERMUTED)
     others = () if changes else probe_parts.control_of(table)
     return chosen(table.name, (*known, *others, *changes), table.controls)
 
@@ -157,17 +115,17 @@ def of_model(
 ) -> list[Control]:
     """The near controls of a model as it is, or of an untrained one; of one that is known to be
     another's change, as a training's later states are, this change shuffled too."""
-    controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
+    controls = [near.TRAINED] if untrained else [near.TWIN, *([near.CHANGED] if changed else [])]
     of_heads = [r for r in reads if names_a_head(r)] if not untrained else []
-    words = WRITERS if all(r.direct or r.weights for r in of_heads) else ATTENTION
-    words = ALIKE if all(r.similarity for r in of_heads) else words
+    words = near.WRITERS if all(r.direct or r.weights for r in of_heads) else near.ATTENTION
+    words = near.ALIKE if all(r.similarity for r in of_heads) else words
     controls += [words] if of_heads else []
-    controls += [WRITING] if any(map(names_a_block, reads)) and not untrained else []
-    controls += [DEALT] if any(map(chooses_by_labels, reads)) else []
-    controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
+    controls += [near.WRITING] if any(map(names_a_block, reads)) and not untrained else []
+    controls += [near.DEALT] if any(map(chooses_by_labels, reads)) else []
+    controls += [near.POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
     if any(varies(r, prompts) for r in reads):
-        return [*controls, ANSWERS]
-    return [*controls, *([UNPAIRED] if any(compares_texts(r) for r in reads) else [])]
+        return [*controls, near.ANSWERS]
+    return [*controls, *([near.UNPAIRED] if any(compares_texts(r) for r in reads) else [])]
 
 
 def compares_texts(read: Read) -> bool:
@@ -183,8 +141,8 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
     would come out the same whatever the models do. For the same reason `unrelated` is none where
     all rows have the same answers, and untrained twins are none of models of one shape: they are
     equal."""
-    controls = [CHANGED] if same_shape else [TWINS]
-    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
+    controls = [near.CHANGED] if same_shape else [near.TWINS]
+    return [*controls, *([near.ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def answers(read: Read) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from assay.ask.measure import attribution, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
-from assay.ask.measure.seen import PassOutput, Prompt, prompt
+from assay.ask.measure.seen import PassOutput, Prompt, prompt, texts_of
 from assay.ask.measure.subspaces import RIDGE
 from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
@@ -123,7 +123,7 @@ def check(table: Direction) -> None:
         raise DataError(f"{table.name!r}: iterations are of a probe (INLP), and it has {way}")
     for name in ("unembedding", "embedding", "activation"):
         texts = getattr(table, name)
-        if way == name and not all(_pair(texts)):
+        if way == name and not all(texts_of(texts)):
             raise DataError(f"{table.name!r}: {name} takes texts, and one of them is empty")
         if isinstance(texts, tuple) and texts[0] == texts[1]:
             raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} minus itself is 0")
@@ -160,7 +160,7 @@ def check_tokens(table: Direction, folder: ModelFolder) -> None:
     """Refuse an (un)embedding of what is no one token, before the model is opened. Raises:
     DataError."""
     for way in ("unembedding", "embedding"):
-        for text in _pair(getattr(table, way)) if getattr(table, way) else ():
+        for text in texts_of(getattr(table, way)) if getattr(table, way) else ():
             if slot := SLOT.search(text):
                 raise DataError(
                     f"direction {table.name!r}: nothing fills {slot[0]} of {text!r}, and a "
@@ -250,7 +250,7 @@ class Learner:
         elif way == "mean_row":
             return mean_row(self.model, table.mean_row)
         else:
-            direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
+            direction = _token(table.name, self.model, way, texts_of(getattr(table, way)))
         return _unit(table, direction, site)
 
     def _learned(
@@ -427,8 +427,9 @@ class Learner:
         """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
         weight = embeddings(self.model, way).weight
-        excluded = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
-        both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
+        texts = texts_of(getattr(table, way))
+        excluded = {self.model.encode(text)[0] for text in texts}
+        both = len(texts) > 1  # the difference of two has no sign of its own
         draws = rng.integers(
             np.array([seed - seed % 2 if both else seed]), "ask.tokens", 0, (64,), len(weight)
         )[0]
@@ -534,7 +535,7 @@ def of_texts(
     """What a site has on a text at the position of a direction, or on the first less on the second,
     the shorter of which is filled up with spaces; at all positions a row for each token, the
     opening left out. With a `draw`, of texts of as many random tokens."""
-    texts = [[*model.encode(text)] for text in _pair(table.activation)]
+    texts = [[*model.encode(text)] for text in texts_of(table.activation)]
     words = len(embeddings(model, "embedding").weight)
     for k, text in enumerate(texts if draw is not None else ()):
         numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
@@ -559,10 +560,6 @@ def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor
     if not 0 < length < float("inf"):
         raise DataError(f"the direction {table.name!r} has length {length:g} at {site}")
     return direction / length
-
-
-def _pair(texts: str | tuple[str, str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else texts
 
 
 def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torch.Tensor:

@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from jaxtyping import Float
 
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.heads import check_heads, heads_by_layer
 from assay.ask.measure.seen import Prompt, whole_slot
 from assay.ask.tables import Block, Position
 from assay.controls import picks

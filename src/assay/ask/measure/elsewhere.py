@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from assay.ask.measure import edges, interventions
-from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.heads import check_heads
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
 from assay.ask.measure.seen import Prompt

@@ -11,9 +11,8 @@ from typing import Any
 from jaxtyping import Float
 
 from assay.ask.measure import dictionaries
-from assay.ask.measure.activations import own_site, read_by_dictionary
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.activations import neuron_of, own_site, read_by_dictionary
+from assay.ask.measure.heads import checked_heads
 from assay.ask.measure.pairs import Pair, pair_of
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, each
 from assay.ask.tables import Read
@@ -208,7 +207,6 @@ def _run(
 
 
 def _number(logits: Float[torch.Tensor, "step v"], want: Want) -> Float[torch.Tensor, " step"]:
-    """What is wanted of next tokens, of logits."""
     with torch.enable_grad():
         if want.what == "logit":
             return logits[:, want.token]
@@ -242,24 +240,14 @@ def _remembered(
 
 def _parts(read: Read, prompt: Prompt) -> list[Part]:
     """The parts that a read names. Raises: DataError, ModelError."""
-    size, folder = read_sizes(prompt.folder.config), prompt.folder
     if bool(read.heads) + bool(read.neurons) + bool(read.site and not read.neurons) != 1:
         raise DataError(
             f'{read.name}: a gradient is by the activations of one of heads = ["9.1"], neurons = '
             '["9.41"], feature = ["sae.safetensors", 3], or a site such as "hook_embed"'
         )
-    parts = list[Part]()
-    for layer, head in map(head_of, read.heads):
-        folder.check(Site("z", layer))
-        check_heads(read.name, layer, [head], size["h"])
-        parts.append((Site("z", layer), head))
-    for neuron in read.neurons:
-        whole = not read.site
-        layer, n = head_of(str(neuron)) if whole else (0, int(neuron))
-        site = Site("mlp_post", layer) if whole else own_site(read, prompt)
-        if not 0 <= n < (width := folder.width(site)):
-            raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")
-        parts.append((site, n))
+    heads = checked_heads(read.name, "z", read.heads, prompt.folder)
+    parts: list[Part] = [(Site("z", layer), head) for layer, head in heads]
+    parts += [neuron_of(read, neuron, prompt) for neuron in read.neurons]
     return parts or [(own_site(read, prompt), None)]
 
 

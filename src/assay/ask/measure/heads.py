@@ -1,10 +1,13 @@
-"""Heads: how they are written, and which layer each is in."""
+"""Heads and neurons: how they are written, and which a model has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from assay.core.errors import DataError
+from assay.subjects.folder import ModelFolder
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 
 
 def heads_by_layer(heads: Sequence[str]) -> list[tuple[int, list[int]]]:
@@ -24,10 +27,30 @@ def head_of(text: str) -> tuple[int, int]:
     return int(layer), int(number)
 
 
-def check(name: str, layer: int | None, numbers: Iterable[int] | None, count: int) -> None:
+def check_heads(name: str, layer: int | None, numbers: Iterable[int] | None, count: int) -> None:
     """Refuse heads that a block of so many does not have. Raises: DataError."""
     for number in numbers or ():
         if number >= count:
             raise DataError(
                 f"{name!r}: block {layer} has heads 0 to {count - 1}, got {layer}.{number}"
             )
+
+
+def checked_heads(
+    name: str, kind: str, heads: Iterable[str], folder: ModelFolder
+) -> list[tuple[int, int]]:
+    """Layer and number of each head. Raises: DataError, ModelError for one that the model does not
+    have at sites of this kind."""
+    found, count = [head_of(head) for head in heads], read_sizes(folder.config)["h"]
+    for layer, head in found:
+        folder.check(Site(kind, layer))
+        check_heads(name, layer, [head], count)
+    return found
+
+
+def check_neurons(name: str, site: Site, numbers: Sequence[int], folder: ModelFolder) -> None:
+    """Refuse neurons that a site does not have. Raises: DataError, ModelError."""
+    width = folder.width(site)
+    for n in (min(numbers), max(numbers)):
+        if not 0 <= n < width:
+            raise DataError(f"{name}: {site} has neurons 0 to {width - 1:,}, got {n:,}")

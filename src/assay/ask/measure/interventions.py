@@ -366,8 +366,8 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
     """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
     for one that would change the intervention itself."""
     levels: dict[str, tuple[Plain, ...]] = {}
-    for point in points(table):
-        direction = direction_of(swept(table, point), tables)
+    for swept_table in at_points(table):
+        direction = direction_of(swept_table, tables)
         for name, options in (direction.sweep if direction else {}).items():
             if name in table.__struct_fields__ and name not in TABLES:
                 raise DataError(
@@ -394,6 +394,22 @@ def points(table: T) -> list[dict[str, Plain]]:
     """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
     values = (v for v in table.sweep.values())
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
+
+
+def in_a_row(levels: Sequence[Any]) -> bool:
+    """Whether levels are whole numbers, each one more than the one before."""
+    first, count = levels[0], len(levels)
+    return all(isinstance(x, int) for x in levels) and [*levels] == [*range(first, first + count)]
+
+
+def at_points(table: T) -> list[T]:
+    """A table at each point of its sweep. Raises: DataError as `swept`."""
+    return [swept(table, point) for point in points(table)]
+
+
+def at_first(table: T) -> T:
+    """A table at the first point of its sweep. Raises: DataError as `swept`."""
+    return swept(table, points(table)[0])
 
 
 def together(
@@ -788,9 +804,8 @@ def token_in_words(place: Positions) -> str:
     """Say a position, or several: the last token, token 3, tokens 4 to 9, every token, or that at
     which a slot ends."""
     if isinstance(place, tuple):
-        first, last = place[0], place[-1]
-        if isinstance(first, int) and place[2:] and place == (*range(first, first + len(place)),):
-            return f"tokens {first} to {last}"
+        if place[2:] and in_a_row(place):
+            return f"tokens {place[0]} to {place[-1]}"
         return " and ".join(map(token_in_words, place))
     if slot := whole_slot(place):
         return f"every token of {slot.strip('{}')}"

@@ -348,7 +348,6 @@ def _opened(
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:
-    """Each level of each read."""
     return [
         (read, point, interventions.swept(read, point))
         for read in some
@@ -471,20 +470,21 @@ class Readings:
         code: Callable[[str], Callable[..., Any]] = own_code.load,
     ) -> None:
         self.task, self.model, self.rows = task, model, rows
-        dictionary = cache(partial(_fitted, model.folder, dictionary))
+        fit = cache(lambda name: fitted(name, dictionary(name), model.folder))
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
             by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
         key = key and f"{key} {model.device}"
-        asked = (task, model, prompts, rows, seeds, sweep, key, dictionary, code, self._effects)
+        asked = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)
         self.changes = Changes(*asked)  # type: ignore[arg-type]
         self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
         memo: dict[Any, Any] = {}
+        learned = self.changes.learned
         by_table = [
-            _ready(task, table, prompts, dictionary, code, self._learned, model.head, model, memo)
+            _ready(task, table, prompts, fit, code, learned, model.head, model, memo)
             for table in self.tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
@@ -496,7 +496,7 @@ class Readings:
         self.changes = replace(self.changes, sites=sites)
         changed = task.intervention is not None and task.less is None
         self.passes = Passes(
-            self.changes, wants, sites, changed and any(map(_needs_untouched, every))
+            self.changes, wants, sites, changed and any(r.needs_untouched for r in every)
         )
         self.every = every
         pairs = interventions.together(sweep, [point for _, point, _ in tables])
@@ -534,7 +534,7 @@ class Readings:
                     if not now:
                         continue
                     numbers = np.array(read.numbers(now), dtype=float)
-                    apart = rival is None or not _compares(read)
+                    apart = rival is None or not read.is_comparison
                     less: Any = 0.0
                     if base and was and apart:
                         less = np.array(base.ready[p][k].numbers(was), dtype=float)
@@ -645,16 +645,11 @@ class Readings:
         }
 
     def _chosen(self, read: Read) -> Read:
-        """A read with the parts that are chosen for it."""
         task = self.task
         some = task.choosers or task.reads
         own = replace(self.changes.learner, measured=task.prompts)
         known = choosing.Known(own, task.directions, some, self._effects)
         return choosing.of_read(read, known, dealt=task.stands_in == "labels")
-
-    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
-        """A direction as a seed learns it, for a read."""
-        return self.changes.learned(table, site, seed)
 
 
 def _ready(
@@ -684,17 +679,3 @@ def _ready(
 
     context = Context(along, *about, other, {} if memo is None else memo, task.prompts)
     return [reads.ready(read, p, context) for p in prompts]
-
-
-def _compares(read: Ready) -> bool:
-    """Whether a read compares with the untouched model."""
-    return read.compares or any(want.compares for want in read.wants)
-
-
-def _needs_untouched(read: Ready) -> bool:
-    """Whether a read takes anything from the untouched model."""
-    return read.compares or any(want.needs_untouched for want in read.wants)
-
-
-def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:
-    return fitted(name, dictionary(name), folder)

@@ -34,12 +34,6 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-
-def _flat(some: Sequence[AnyOf]) -> tuple[Want, ...]:
-    """What all of these answers need of a pass."""
-    return tuple(w for answer in some for wants in answer.wants for w in wants)
-
-
 Notes = tuple[tuple[str, str], ...]
 
 
@@ -111,11 +105,15 @@ def _behind(
     def number(reading: PassOutput) -> float:
         return sum(sign * number_of(x, reading) for sign, x in zip(signs, answers, strict=False))
 
-    return Ready(
-        each(number),
-        _flat(answers),
-        notes=notes(prompt, [answer.texts for answer in answers], ALL),
-    )
+    return _of_answers(number, prompt, answers)
+
+
+def _of_answers(
+    number: Callable[[PassOutput], float], prompt: Prompt, answers: Sequence[AnyOf]
+) -> Ready:
+    """A number of how probable some answers are."""
+    wants = tuple(w for answer in answers for wants in answer.wants for w in wants)
+    return Ready(each(number), wants, notes=notes(prompt, [x.texts for x in answers], ALL))
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -137,11 +135,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         best = [s == max(scores) for s in scores]
         return best[0] / sum(best)
 
-    return Ready(
-        each(number),
-        _flat(answers),
-        notes=notes(prompt, [answer.texts for answer in answers], ALL),
-    )
+    return _of_answers(number, prompt, answers)
 
 
 def _greedy(read: Read, prompt: Prompt) -> Ready:
@@ -152,12 +146,8 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
     def number(reading: PassOutput) -> float:
         return float(any(all(reading.numbers[w] == 1 for w in some) for some in wants))
 
-    several = "each of which has to be the likeliest"
-    return Ready(
-        each(number),
-        tuple(itertools.chain.from_iterable(wants)),
-        notes=notes(prompt, [texts], several),
-    )
+    known = notes(prompt, [texts], "each of which has to be the likeliest")
+    return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=known)
 
 
 def own_token(read: Read, prompt: Prompt, position: int) -> Want:
@@ -205,8 +195,7 @@ def _stream(read: Read, prompt: Prompt, name: str) -> Site | None:
     return site
 
 
-def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> Ready:
-    """The mean of what is wanted of next tokens."""
+def _of_next(wants: Sequence[Want], **more: Any) -> Ready:
     sites = tuple({s: None for w in wants for s in (w.site, w.untouched_site) if s})
     number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
     return Ready(number, tuple(wants), sites, **more)
@@ -218,10 +207,10 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     site, tokens = _stream(read, prompt, read.site), positions(read, prompt)
     if not isinstance(read.rank, str):
         own = [own_token(read, prompt, n) for n in tokens]
-        return _of_next(read, prompt, [replace(w, what="rank", site=site) for w in own])
+        return _of_next([replace(w, what="rank", site=site) for w in own])
     text = prompt.behind(read.rank)
     wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
-    return _of_next(read, prompt, wants, notes=notes(prompt, [[text]], FIRST))
+    return _of_next(wants, notes=notes(prompt, [[text]], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -230,8 +219,7 @@ def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: −Σ p log p
     """
     site = _stream(read, prompt, read.site)
-    wants = [Want("entropy", n, site=site) for n in positions(read, prompt)]
-    return _of_next(read, prompt, wants)
+    return _of_next([Want("entropy", n, site=site) for n in positions(read, prompt)])
 
 
 def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -241,7 +229,7 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: Σ p (log p − log q), p untouched
     """
     site = _stream(read, prompt, read.site)
-    return _of_next(read, prompt, [Want("kl", n, site=site) for n in positions(read, prompt)])
+    return _of_next([Want("kl", n, site=site) for n in positions(read, prompt)])
 
 
 def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -249,7 +237,7 @@ def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     models; of several tokens the share; at a site, that of the logit lens there."""
     site = _stream(read, prompt, read.site)
     own = [own_token(read, prompt, n) for n in positions(read, prompt)]
-    return _of_next(read, prompt, [replace(w, what="agrees", site=site) for w in own])
+    return _of_next([replace(w, what="agrees", site=site) for w in own])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -260,7 +248,7 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
     if not targets:
         raise DataError(f"{prompt.row.place} is one token, which nothing predicts; it has no loss")
     wants = [Want("log_prob", n - 1, prompt.tokens[n]) for n in targets]
-    mean = _of_next(read, prompt, wants)
+    mean = _of_next(wants)
     return Ready(lambda reading: [-x for x in mean.numbers(reading)], mean.wants)
 
 
@@ -424,7 +412,7 @@ def _of_first(
     if isinstance(of, bool):
         site = _stream(read, prompt, read.site)
         own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
-        return _of_next(read, prompt, [replace(w, what=what, site=site) for w in own])
+        return _of_next([replace(w, what=what, site=site) for w in own])
     texts = [prompt.behind(text) for text in texts_of(of)]
     if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(

@@ -40,7 +40,6 @@ def is_written(place: str) -> bool:
 
 
 def _file(place: str, folder: Path) -> tuple[Path, str]:
-    """The file and the name of a function. Raises: DataError."""
     if not is_written(place):
         swept = "; a sweep does not fill its name: write a table for each function" * ("{" in place)
         raise DataError(f"a function of your own is written FILE.py:NAME, got {place!r}{swept}")

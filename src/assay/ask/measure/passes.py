@@ -296,7 +296,8 @@ class Passes:
         for batch in _of_one_length(texts):
             tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
             edits = [self.changes.edits[p][v] for p, v in batch]
-            seeds = [_seed_of(self.changes.variants[v][0], texts[p, v]) for p, v in batch]
+            named = [f"{self.changes.variants[v][0]} {[*texts[p, v]]}" for p, v in batch]
+            seeds = [int.from_bytes(sha256(name.encode()).digest()[:6]) for name in named]
             ids = self.model.generate(
                 tokens, edits=edits, new=most, temperature=temperature, seeds=seeds
             )
@@ -314,11 +315,6 @@ class Passes:
             for pair, row in zip(batch, self.model.losses(tokens).tolist(), strict=True):
                 losses[pair] = tuple(row[len(row) - len(written[pair]) :])
         return losses
-
-
-def _seed_of(seed: int, tokens: Sequence[int]) -> int:
-    """The seed by which a prompt is written on."""
-    return int.from_bytes(sha256(f"{seed} {[*tokens]}".encode()).digest()[:6])
 
 
 def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, " d"]:

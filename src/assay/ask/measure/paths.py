@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from assay.ask.measure.elsewhere import Places
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.heads import check_heads, head_of
 from assay.ask.measure.interventions import positions_of, put
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements

@@ -260,7 +260,6 @@ class Learning:
         return self._of_all(f1.mean(-1), parts.mean(-1))
 
     def _root(self, squares: Float[np.ndarray, "point row"]) -> Float[np.ndarray, "point row"]:
-        """The root of a mean square."""
         mean = squares.mean(1, keepdims=True)
         root = np.sqrt(mean)
         return self._of_all(root, (squares - mean) / np.where(root > 0, 2 * root, 1.0))

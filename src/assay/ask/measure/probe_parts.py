@@ -3,11 +3,12 @@ heads; and what stands in their place in a control."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from jaxtyping import Float
 
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.heads import check_heads, heads_by_layer
 from assay.ask.measure.prompts import SLOT
 from assay.ask.tables import Probe
 from assay.controls import picks
@@ -20,6 +21,8 @@ from assay.subjects.sizes import read_sizes
 
 FIELDS = {"neurons": OTHER_NEURONS, "latents": OTHER_LATENTS, "heads": OTHER_HEADS}
 """The fields that name parts, each with its control."""
+WHOLE: dict[str, Any] = {"heads": (), "neurons": (), "latents": (), "sweep": {}, "intervention": ""}
+"""What a probe of a whole site, in a model as it is, says of parts, levels and changes."""
 
 
 def named(table: Probe) -> list[str]:

@@ -121,23 +121,16 @@ class ProbeTask:
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
             **dict.fromkeys(self.asked, True),
-            **(
-                {"intervention": changed["intervention"], "changed": changed["control"]}
-                if changed
-                else {}
-            ),
-            **{name: changed[name] for name in ("directions", "first") if name in changed},
+            **({"changed": changed["control"]} if changed else {}),
+            **{f: changed[f] for f in ("intervention", "directions", "first") if f in changed},
             **({"twin": "one"} if self.control == "untrained" and self.one_twin else {}),
         }
 
     @property
     def levels(self) -> list[str]:
         """The levels of the unit that is generalised over."""
-        return (
-            sorted({*self.units(self.rows)}, key=int)
-            if self.table.folds
-            else list(dict.fromkeys(self.units(self.rows)))
-        )
+        units = [*dict.fromkeys(self.units(self.rows))]
+        return sorted(units, key=int) if self.table.folds else units
 
     @property
     def unit(self) -> str:
@@ -575,8 +568,7 @@ def linear(task: ProbeTask) -> Probe:
 
 def every_point(table: Probe) -> list[Probe]:
     """The probe at each point of its sweep."""
-    points = interventions.points(table)
-    return [probe_parts.placed(interventions.swept(table, point)) for point in points]
+    return [*map(probe_parts.placed, interventions.at_points(table))]
 
 
 # what tokens tell by where they stand -------------------------------------------------------------

@@ -27,10 +27,8 @@ from assay.ask.tables import Intervention, Plain, Position, Probe, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.evaluation import sources
-from assay.evaluation.sources import Source
+from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
-from assay.lab.store.store import Store
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.edits import Edits
 from assay.subjects.folder import ModelFolder, find
@@ -187,13 +185,6 @@ def named(tables: Sequence[Probe]) -> list[str]:
     return [*dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)]
 
 
-def dictionaries(tables: Sequence[Probe], folder: Path) -> dict[str, Source]:
-    """The dictionaries that probes read, by their names. Raises: DataError."""
-    names = named(tables)
-    paths = {name: str(folder / name) if (folder / name).exists() else name for name in names}
-    return {name: sources.find([paths[name]], Store(ROOT.get()))[0] for name in names}
-
-
 def _no_effects(read: Read, table: Intervention, *where: Any) -> Any:
     """Refuse parts that are chosen by what they do to a read, of which a probe has none."""
     raise DataError(f"{table.name!r}: under a probe, choose parts by norm, labels or a direction")
@@ -254,10 +245,12 @@ class _Reader:
         else:
             acts = self._acts(model, key, points, change_seed)
         if any(p.dictionary for p in points):
-            known = dictionaries([self.task.table], self.study)
+            known = cache(partial(opened, folder=self.study, root=ROOT.get()))
             with torch.no_grad():
                 acts = [
-                    known[p.dictionary].fitted(self.folder).dictionary.encode(x.float().cpu())[0]
+                    fitted(p.dictionary, known(p.dictionary), self.folder).encode(x.float().cpu())[
+                        0
+                    ]
                     for p, x in zip(points, acts, strict=True)
                 ]
         own = self.folder, len(self.task.learned), other

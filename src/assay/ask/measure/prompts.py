@@ -350,9 +350,7 @@ def _with_slots(table: Prompts, records: Sequence[Record]) -> list[Record]:
     return [(place, {**record, **values}) for place, record in records for values in combinations]
 
 
-def _taken(
-    table: Prompts, records: Sequence[tuple[str, dict[str, object]]]
-) -> Iterator[tuple[str, dict[str, object]]]:
+def _taken(table: Prompts, records: Sequence[Record]) -> Iterator[Record]:
     """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
     is left."""
     columns = {} if isinstance(table.where, str) else table.where

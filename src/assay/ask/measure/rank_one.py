@@ -91,20 +91,23 @@ def _moment(table: Train, model: Pretrained, layer: int, m: int) -> Float[torch.
     unit = torch.eye(m, dtype=torch.float64, device=model.device)
     if not table.text or not table.context:
         return unit
-    opening, count = model.folder.opening, -(-TOKENS // table.context)
-    windows = corpora.load(table.text).windows(
-        model.folder.tokenizer.encode, "train", context=table.context, count=count, fewer=True
-    )
     total, tokens = torch.zeros_like(unit), 0
-    for row in windows.tokens:
-        text = [*opening, *map(int, row)][: table.context]
-        own = _entering(model, layer, text)[len(opening) :].double()
+    for text in windows(table, model.folder, -(-TOKENS // table.context)):
+        own = _entering(model, layer, text)[len(model.folder.opening) :].double()
         total, tokens = total + own.T @ own, tokens + len(own)
     return total / tokens + RIDGE * (total / tokens).diagonal().mean() * unit
 
 
+def windows(table: Train, folder: ModelFolder, count: int) -> list[list[int]]:
+    """So many windows of the text of a training, with what the model's texts begin with."""
+    assert table.context
+    found = corpora.load(table.text).windows(
+        folder.tokenizer.encode, "train", context=table.context, count=count, fewer=True
+    )
+    return [[*folder.opening, *map(int, row)][: table.context] for row in found.tokens]
+
+
 def _entering(model: Pretrained, layer: int, tokens: Sequence[int]) -> Float[torch.Tensor, "s m"]:
-    """The activations of an MLP's neurons at the tokens of a text."""
     site = Site("mlp_post", layer)
     return model.run(_ids(model, tokens), capture=[site], logits=False).acts[site][0]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from keyword import iskeyword
 from typing import Any
 
@@ -36,8 +37,9 @@ class Kind:
     ready: Callable[[Read, Prompt, Context], Ready]
     words: Callable[[Read], str]
     """What the number is, in words."""
-    unit: str
-    worse: str | Callable[[Read], str]
+    _: KW_ONLY
+    unit: str = "1"
+    worse: str | Callable[[Read], str] = ""
     """Whether it "rises" or "falls" where a model gets worse; "" where it moves towards 0."""
     natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
     """The least and the greatest number that there can be."""
@@ -127,13 +129,8 @@ def _writing(read: Read) -> str:
 
 def _listed(levels: Sequence[object]) -> str:
     """The levels of a sweep; whole numbers in a row by the first and the last."""
-    first, last = levels[0], levels[-1]
-    if (
-        len(levels) > FEW
-        and isinstance(first, int)
-        and [*levels] == [*range(first, first + len(levels))]
-    ):
-        return f"{first} to {last}"
+    if len(levels) > FEW and interventions.in_a_row(levels):
+        return f"{levels[0]} to {levels[-1]}"
     return ", ".join(map(str, levels))
 
 
@@ -144,7 +141,6 @@ def _some(words: Sequence[str]) -> str:
 
 
 def _written_on(read: Read) -> str:
-    """What the model writes, in words."""
     if read.temperature or "temperature" in read.sweep:
         return (
             f"the next {counted(read.tokens, 'token')}, sampled at temperature {read.temperature:g}"
@@ -185,8 +181,7 @@ def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(lambda seen: [number for _ in seen])
 
 
-NATS, SHARE = "nats", "1"
-_SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
+_SHARE, _FROM_0, _COSINE = (lambda _: (0.0, 1.0)), (lambda _: (0.0, None)), (lambda _: (-1.0, 1.0))
 _AT = ("position", "site")
 _WRITTEN = {
     "loss": ("mean loss in nats, without any change,", (0.0, None), "rises"),
@@ -210,33 +205,27 @@ _COORDINATES = {
 """How unequal coordinates are, in words, and the numbers that there can be."""
 
 
-def _of_written(how: str) -> Kind:
-    """Whether what the model writes contains, or begins with, one of some texts."""
-    return Kind(
-        next_tokens.generates,
-        lambda r: f"whether {_written_on(r)} {how} {_quoted(r.generates or r.begins)}",
-        SHARE,
-        "falls",
-        _SHARE,
-        fields=("tokens", "temperature"),
-    )
-
-
+_at_tokens = partial(Kind, fields=_AT, places=("mean",))
+"""A read at a token, or its mean over tokens."""
+_of_activation = partial(_at_tokens, skips_first=True)
+_of_written = partial(
+    Kind, next_tokens.generates, worse="falls", natural=_SHARE, fields=("tokens", "temperature")
+)
+"""Whether what the model writes contains, or begins with, one of some texts."""
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
         lambda r: f"{_less('log P', r.log_prob, r)} after the prompt, over all tokens",
-        NATS,
-        _answer_falls,
-        _at_most_0,
+        unit="nats",
+        worse=_answer_falls,
+        natural=_at_most_0,
         fields=("token_site",),
     ),
     "prob": Kind(
         next_tokens.prob,
         lambda r: f"{_less('P', r.prob, r)} after the prompt, over all tokens",
-        SHARE,
-        _answer_falls,
-        lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
+        worse=_answer_falls,
+        natural=lambda r: (-1.0 if isinstance(r.prob, tuple) and r.prob[1:] else 0.0, 1.0),
         fields=("token_site",),
     ),
     "accuracy": Kind(
@@ -246,56 +235,48 @@ KINDS: Mapping[str, Kind] = {
             if r.accuracy[1:]
             else f"whether {_answer(r.accuracy[0])} is the most probable text"
         ),
-        SHARE,
-        "falls",
-        _SHARE,
-        "higher",
+        worse="falls",
+        natural=_SHARE,
+        better="higher",
     ),
-    "rank": Kind(
+    "rank": _at_tokens(
         next_tokens.rank,
         lambda r: (
             f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable"
             if isinstance(r.rank, str)
             else f"rank of {next_tokens.own_in_words(r)}{_lens(r)}, 1 the first"
         ),
-        "rank",
-        "rises",
-        lambda r: (1.0, None),
+        unit="rank",
+        worse="rises",
+        natural=lambda r: (1.0, None),
         fields=(*_AT, "token_site"),
-        places=("mean",),
         same=1.0,
     ),
-    "entropy": Kind(
+    "entropy": _at_tokens(
         next_tokens.entropy,
         lambda r: f"entropy of the next token{_where(r)}",
-        NATS,
-        "rises",
-        _FROM_0,
-        fields=_AT,
-        places=("mean",),
+        unit="nats",
+        worse="rises",
+        natural=_FROM_0,
     ),
-    "kl": Kind(
+    "kl": _at_tokens(
         next_tokens.kl,
         lambda r: f"KL divergence of the next token from the untouched model's{_lens(r)}",
-        NATS,
-        "rises",
-        _FROM_0,
-        fields=_AT,
-        places=("mean",),
+        unit="nats",
+        worse="rises",
+        natural=_FROM_0,
         same=0.0,
     ),
-    "agrees": Kind(
+    "agrees": _at_tokens(
         next_tokens.agrees,
         lambda r: (
             "whether the most probable next token is "
             + (next_tokens.own_in_words(r) if r.token_site else "the untouched model's")
             + _lens(r)
         ),
-        SHARE,
-        "falls",
-        _SHARE,
+        worse="falls",
+        natural=_SHARE,
         fields=(*_AT, "token_site"),
-        places=("mean",),
         same=1.0,
     ),
     "loss": Kind(
@@ -303,38 +284,36 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             "mean loss over the prompt's own tokens" if r.position == -1 else f"loss{_where(r)}"
         ),
-        NATS,
-        "rises",
-        _FROM_0,
-        "lower",
+        unit="nats",
+        worse="rises",
+        natural=_FROM_0,
+        better="lower",
         fields=("position",),
     ),
-    "generates": _of_written("contain"),
-    "begins": _of_written("begin with"),
+    "generates": _of_written(lambda r: f"whether {_written_on(r)} contain {_quoted(r.generates)}"),
+    "begins": _of_written(lambda r: f"whether {_written_on(r)} begin with {_quoted(r.begins)}"),
     "written": Kind(
         next_tokens.written,
         lambda r: (
             _WRITTEN[r.written][0].format(ngram=r.ngram, function=r.function, words=_some(r.words))
             + f" of {_written_on(r)}"
         ),
-        SHARE,
-        lambda r: _WRITTEN[r.written][2],
-        lambda r: _WRITTEN[r.written][1],
+        worse=lambda r: _WRITTEN[r.written][2],
+        natural=lambda r: _WRITTEN[r.written][1],
         fields=("tokens", "temperature", "ngram", "words", "function"),
     ),
     "logit_lens": Kind(
         next_tokens.logit_lens,
         lambda r: f"{_less('log P', r.logit_lens, r)} by the logit lens{_where(r)}, first tokens",
-        NATS,
-        "",
-        _at_most_0,
+        unit="nats",
+        natural=_at_most_0,
         fields=(*_AT, "token_site"),
     ),
     "logit": Kind(
         next_tokens.logit,
         lambda r: f"{_less('logit', r.logit, r)}{_where(r)}, first tokens",
-        "logit",
-        _answer_falls,
+        unit="logit",
+        worse=_answer_falls,
         fields=(*_AT, "token_site"),
     ),
     "direct": Kind(
@@ -343,8 +322,7 @@ KINDS: Mapping[str, Kind] = {
             f"{_writing(r)} directly to {_less('logit', r.direct, r)}, first tokens"
             + ("" if r.attends == "" else f", attending to token {r.attends} alone")
         ),
-        "logit",
-        "",
+        unit="logit",
         fields=(*_AT, "sites", "heads", "top", "attends", "token_site"),
     ),
     "gradient": Kind(
@@ -355,45 +333,26 @@ KINDS: Mapping[str, Kind] = {
             f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}"
             f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
-        "1",
-        "",
         fields=(*_AT, "heads", "neurons", "feature", "top", "steps", "patch"),
         places=("all",),
     ),
     "weights": Kind(
         weights.weights,
         weights.words,
-        "1",
-        "",
-        lambda r: weights.RANGES.get(r.weights, (None, None)),
-        fields=(
-            "heads",
-            "neurons",
-            "direction",
-            "token",
-            "onto",
-            "site",
-            "token_site",
-            "to",
-        ),
+        natural=lambda r: weights.RANGES.get(r.weights, (None, None)),
+        fields=("heads", "neurons", "direction", "token", "onto", "site", "token_site", "to"),
     ),
     "pattern": Kind(
         activations.pattern,
         _pattern_words,
-        SHARE,
-        "",
-        _SHARE,
+        natural=_SHARE,
         fields=("position", "to", "heads", "top"),
         places=("mean",),
     ),
-    "projection": Kind(
+    "projection": _of_activation(
         activations.projection,
         lambda r: f"activation along {r.projection}{_where(r)}, over its length",
-        "activation",
-        "",
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        unit="activation",
     ),
     "feature": Kind(
         activations.feature,
@@ -402,119 +361,84 @@ KINDS: Mapping[str, Kind] = {
             if r.feature
             else ""
         ),
-        "activation",
-        "",
+        unit="activation",
         fields=(*_AT, "top"),
         places=("mean", "all"),
     ),
-    "norm": Kind(
+    "norm": _of_activation(
         activations.norm,
         lambda r: f"length of the activation{_where(r)}",
-        "activation",
-        "",
-        _FROM_0,
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        unit="activation",
+        natural=_FROM_0,
     ),
-    "distance": Kind(
+    "distance": _of_activation(
         activations.distance,
         lambda r: f"distance of the activation{_where(r)} from {r.distance}",
-        "activation",
-        "",
-        _FROM_0,
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        unit="activation",
+        natural=_FROM_0,
     ),
-    "cosine": Kind(
+    "cosine": _of_activation(
         activations.cosine,
         lambda r: (
             f"cosine of {' and '.join(r.cosine)}"
             if isinstance(r.cosine, tuple)
             else f"cosine of the activation{_where(r)} and {r.cosine}"
         ),
-        "cosine",
-        "",
-        lambda r: (-1.0, 1.0),
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        unit="cosine",
+        natural=_COSINE,
     ),
-    "neurons": Kind(
+    "neurons": _of_activation(
         activations.neurons,
         lambda r: (
             "mean activation of "
             f"{_parts(r, 'neurons ' + ', '.join(map(str, r.neurons)))}{_where(r)}"
         ),
-        "activation",
-        "",
+        unit="activation",
         fields=(*_AT, "top"),
         places=("mean", "all"),
-        skips_first=True,
     ),
-    "active": Kind(
+    "active": _of_activation(
         activations.active,
         lambda r: (
             "share of the neurons that are above "
             f"{'each level' if r.active is None else f'{r.active:g}'}{_where(r)}"
         ),
-        SHARE,
-        "",
-        _SHARE,
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        natural=_SHARE,
     ),
-    "coordinates": Kind(
+    "coordinates": _of_activation(
         activations.coordinates,
         lambda r: f"{_COORDINATES[r.coordinates][0]} of the activation{_where(r)}",
-        "1",
-        "",
-        lambda r: _COORDINATES[r.coordinates][1],
-        fields=_AT,
-        places=("mean",),
-        skips_first=True,
+        natural=lambda r: _COORDINATES[r.coordinates][1],
     ),
-    "l0": Kind(
+    "l0": _at_tokens(
         activations.l0,
         lambda r: f"latents of {r.l0} that are on{_where(r)}",
-        "latents",
-        "",
-        _FROM_0,
-        fields=_AT,
-        places=("mean",),
+        unit="latents",
+        natural=_FROM_0,
     ),
     "fvu": Kind(
         activations.fvu,
         lambda r: f"share of the variance that {r.fvu} does not explain{_where(r)}",
-        SHARE,
-        "",
-        _FROM_0,
-        "lower",
+        natural=_FROM_0,
+        better="lower",
         fields=("site",),
     ),
     "anisotropy": Kind(
         activations.anisotropy,
         lambda r: f"mean cosine of the activations of each two tokens{_where(r)}",
-        "cosine",
-        "",
-        lambda r: (-1.0, 1.0),
+        unit="cosine",
+        natural=_COSINE,
         fields=("site",),
         skips_first=True,
     ),
-    "across": Kind(
+    "across": _of_activation(
         across_prompts.across,
         lambda r: (
             f"{across_prompts.words(r)} the activations{_where(r)} on all prompts"
             f"{f' and on {r.other_text}' if r.other_text else ''}"
             f"{', with and without the change' if same(r) is not None else ''}"
         ),
-        "1",
-        "",
         fields=(*_AT, "components", "labels", "label", "other_site", "other_text"),
-        places=("mean",),
-        skips_first=True,
     ),
     "cka": Kind(
         similarity.cka,
@@ -522,31 +446,26 @@ KINDS: Mapping[str, Kind] = {
             f"linear CKA of its tokens{_where(r)}"
             f"{'' if r.other_site else ' and without the change'}"
         ),
-        SHARE,
-        "falls",
-        _SHARE,
+        worse="falls",
+        natural=_SHARE,
         fields=("site", "other_site"),
         same=1.0,
     ),
     "jaccard": Kind(
         activations.jaccard,
         lambda r: f"latents of {r.jaccard} that are on with and without the change{_where(r)}",
-        SHARE,
-        "falls",
-        _SHARE,
+        worse="falls",
+        natural=_SHARE,
         fields=_AT,
         places=("all",),
         same=1.0,
     ),
-    "similarity": Kind(
+    "similarity": _of_activation(
         similarity.similarity,
         lambda r: similarity.words(r, _where(r)),
-        "1",
-        "",
-        similarity.ends,
+        natural=similarity.ends,
         fields=(*_AT, "heads", "other_text", "other_site"),
         places=("mean", "all"),
-        skips_first=True,
     ),
     "column": Kind(
         _column,
@@ -555,14 +474,10 @@ KINDS: Mapping[str, Kind] = {
             if isinstance(r.column, tuple)
             else f"the column {r.column}"
         ),
-        "1",
-        "",
     ),
     "function": Kind(
         activations.function,
         lambda r: f"what {r.function} returns{_where(r)}",
-        "1",
-        "",
         fields=("site", "sites"),
     ),
 }
@@ -663,7 +578,7 @@ def describe(read: Read) -> str:
         span = "" if high is None else f"at most {high:g}"
     else:
         span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
-    unit = kind.unit if kind.unit not in (SHARE, "rank") else ""
+    unit = kind.unit if kind.unit not in ("1", "rank") else ""
     better = f"{kind.better} is better" if kind.better else ""
     levels = " and ".join(f"{slot} {_listed(some)}" for slot, some in read.sweep.items())
     about = ", ".join(part for part in (unit, span, better) if part)
@@ -852,7 +767,6 @@ def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
 
 
 def _plain(read: Read) -> list[str]:
-    """All texts of a read."""
     values = [getattr(read, f) for f in Read.__struct_fields__ if f != "sweep"]
     return [v for x in values for v in _texts_in(x)]
 

@@ -16,15 +16,8 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import stated
 from assay.ask.tables import Model, Read, Train
-from assay.controls.table import (
-    CHANGED,
-    DIRECTIONS,
-    FROZEN,
-    ITSELF,
-    NOT_TRAINED,
-    OTHER_UNTRAINED,
-    Control,
-)
+from assay.controls import table as near
+from assay.controls.table import Control
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import DataError
@@ -154,8 +147,8 @@ class SaeTask:
 def controls_of(task: SaeTask) -> tuple[Control, ...]:
     """The near controls of a dictionary, or of a crosscoder of two models."""
     if task.other:
-        return (DIRECTIONS, FROZEN, OTHER_UNTRAINED, ITSELF)
-    return (DIRECTIONS, FROZEN, NOT_TRAINED)
+        return (near.DIRECTIONS, near.FROZEN, near.OTHER_UNTRAINED, near.ITSELF)
+    return (near.DIRECTIONS, near.FROZEN, near.NOT_TRAINED)
 
 
 def axes(task: SaeTask) -> dict[str, Axes]:
@@ -174,8 +167,8 @@ def passes_of(task: SaeTask) -> tuple[Any, ...]:
     """What decides which activations an arm reads: arms that have this in common share the
     passes of the model."""
     t = task.table
-    drawn = t.seed if task.control == NOT_TRAINED.name else None
-    twice = task.control if task.control in (ITSELF.name, CHANGED.name) else ""
+    drawn = t.seed if task.control == near.NOT_TRAINED.name else None
+    twice = task.control if task.control in (near.ITSELF.name, near.CHANGED.name) else ""
     return (
         task.model,
         t.models,
@@ -206,7 +199,7 @@ def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
     """Guess the CPU-seconds of the training of so many runs of an arm, in a model of this size."""
     t = task.table
     assert t.steps and t.batch and t.d_sae
-    trains = task.control in ("", FROZEN.name, NOT_TRAINED.name, ITSELF.name, CHANGED.name)
+    trains = task.control not in (near.DIRECTIONS.name, MEAN)
     a_step = STEP * t.batch * (t.d_sae + ACTIVE) * size["d"]
     return trains * runs**task.drawn * t.steps * a_step
 
@@ -234,7 +227,7 @@ def measure(
     names: tuple[str, ...] = ()
     for n, seed in enumerate(distinct):
         trained = learning(seed)
-        ways = {DIRECTIONS.name: trained.random, MEAN: trained.mean}
+        ways = {near.DIRECTIONS.name: trained.random, MEAN: trained.mean}
         dictionary = ways.get(task.control, trained.measured)(bench)
         acts = trained.acts(bench, test=True)
         if not len(acts.unit):

@@ -101,11 +101,14 @@ class OtherwisePairSpec(OtherwiseSaeSpec, PairSpec):
     is."""
 
 
+def _takes_k(table: Train) -> bool:
+    return any(f.name == "k" for f in fields(KINDS[table.dictionary]))  # type: ignore[arg-type]
+
+
 def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
     """The nonlinearity of a table, its loss and its λ. Raises: SpecError."""
     cls = KINDS[table.dictionary]
-    takes_k = any(f.name == "k" for f in fields(cls))  # type: ignore[arg-type]
-    kind = cls(table.k or USUAL_K) if takes_k else cls()
+    kind = cls(table.k or USUAL_K) if _takes_k(table) else cls()
     loss, penalty = objective(kind, None, table.penalty)
     return kind, loss, penalty
 
@@ -121,8 +124,7 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
         how = "give site, such as blocks.15.hook_resid_post"
         yield "site", f"{name!r} is trained on activations somewhere: {how}"
         return
-    cls = KINDS[table.dictionary]
-    takes_k = any(f.name == "k" for f in fields(cls))  # type: ignore[arg-type]
+    cls, takes_k = KINDS[table.dictionary], _takes_k(table)
     if table.k and not takes_k:
         how = "penalty is its field: the larger, the fewer latents are on"
         yield "k", f"{table.dictionary} does not choose how many latents are on; {how}"
@@ -542,7 +544,6 @@ def _rows_of(
 
 
 def _short(xs: list[torch.Tensor], limits: list[float]) -> torch.Tensor:
-    """Which rows are no longer than the limits."""
     return torch.stack([x.norm(dim=1) <= m for x, m in zip(xs, limits, strict=True)]).all(0)
 
 

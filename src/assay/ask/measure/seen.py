@@ -81,10 +81,6 @@ class Prompt:
     inside: int = 0
     """How many of those the text itself has, as that of a chat template may."""
 
-    def continuation(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text behind the prompt. Raises: DataError as `behind`."""
-        return self.behind(text).tokens
-
     def behind(self, text: str) -> Behind:
         """A text behind the prompt. Raises: DataError where it has no tokens there, or where its
         beginning joins the prompt's last token."""
@@ -326,6 +322,16 @@ class Ready:
     notes: tuple[tuple[str, str], ...] = ()
     """What whoever wrote it should know, such as that an answer has several tokens, and the text
     that it is so of."""
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it compares with the untouched model."""
+        return self.compares or any(want.compares for want in self.wants)
+
+    @property
+    def needs_untouched(self) -> bool:
+        """Whether it takes anything from the untouched model."""
+        return self.compares or any(want.needs_untouched for want in self.wants)
 
 
 def _absent(*_: Any) -> Any:

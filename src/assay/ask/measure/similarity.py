@@ -14,8 +14,7 @@ from msgspec import structs
 
 from assay.ask.measure import replacements
 from assay.ask.measure.activations import FEWEST, own_site
-from assay.ask.measure.heads import check as check_heads
-from assay.ask.measure.heads import head_of
+from assay.ask.measure.heads import checked_heads
 from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
 from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
@@ -142,12 +141,10 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
     sees itself alone."""
     if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
-    named, count = [head_of(head) for head in read.heads], read_sizes(prompt.folder.config)["h"]
+    count = read_sizes(prompt.folder.config)["h"]
+    named = checked_heads(read.name, "pattern", read.heads, prompt.folder)
     if len({*named}) < 2:
         raise DataError(f"{read.name}: name two heads or more that are different")
-    for layer, head in named:
-        prompt.folder.check(Site("pattern", layer))
-        check_heads(read.name, layer, [head], count)
     every = [n for n in prompt.own if n] if read.position == "all" else prompt.all_at(read.position)
     if every in ([], [0]):
         raise DataError(

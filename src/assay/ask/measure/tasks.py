@@ -103,19 +103,19 @@ class Task:
 
     @property
     def _tops(self) -> list[Top]:
-        """How parts are chosen for its intervention and its reads."""
         tables = (self.intervention, self.first, *self.reads)
         return [table.top for table in tables if table and table.top]
 
     @cached_property
+    def _changes(self) -> list[Intervention]:
+        first = [self.first] if self.first else []
+        return [*(interventions.at_points(self.intervention) if self.intervention else []), *first]
+
+    @cached_property
     def own_directions(self) -> list[Direction]:
         """The directions that decide its numbers."""
-        table = self.intervention
         names = {name for r in self.reads for name in reads.directions_of(r)}
-        tables = (
-            [interventions.swept(table, p) for p in interventions.points(table)] if table else []
-        )
-        tables += [self.first] if self.first else []
+        tables = self._changes
         names |= {interventions.named_direction(t) for t in tables}
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         names |= {top.by for top in self._tops if isinstance(top.by, str)}
@@ -243,13 +243,7 @@ class Task:
             return True
         if any(self._learned(name) for r in self.reads for name in reads.directions_of(r)):
             return True
-        if self.intervention is None:
-            return False
-        tables = [
-            interventions.swept(self.intervention, p)
-            for p in interventions.points(self.intervention)
-        ]
-        tables += [self.first] if self.first else []
+        tables = self._changes
         if any(t.ablate == "resample" or t.patch == "other" or t.noise for t in tables):
             return True
         names = map(interventions.named_direction, tables)
@@ -271,7 +265,7 @@ class Task:
             return 0
         if table.top and table.top.within:
             return 0
-        tables = [interventions.swept(table, p) for p in interventions.points(table)]
+        tables = interventions.at_points(table)
         return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
 
     @property

@@ -74,55 +74,29 @@ def kind_of(table: Train) -> str:
 
 
 USUAL: Mapping[str, Mapping[str, Any]] = {
-    "tuned": {
-        "prompts": "",
-        "text": "",
-        "steps": 20,
-        "batch": 8,
-        "context": 64,
-        "lr": 1e-4,
-        "decay": 0.0,
-        "warmup": 0,
-        "only": "",
-        "rank": None,
-        "alpha": None,
-        "edit": "",
-        "controls": None,
-        "damage": "",
-    },
+    "tuned": {"steps": 20, "batch": 8, "context": 64, "lr": 1e-4, "decay": 0.0, "warmup": 0},
     "small": {
-        "text": "",
-        "layers": 1,
-        "d": 64,
-        "heads": 4,
-        "steps": 1000,
-        "batch": 64,
-        "context": 64,
-        "lr": 3e-3,
+        **{"layers": 1, "d": 64, "heads": 4},
+        **{"steps": 1000, "batch": 64, "context": 64, "lr": 3e-3},
     },
     "dictionary": {
-        "prompts": "",
-        "text": "",
-        "site": "",
-        "models": None,
-        "site_out": "",
-        "dictionary": "topk",
-        "d_sae": 2048,
-        "k": None,
-        "penalty": None,
-        "tokens": 50_000,
-        "steps": 1500,
-        "batch": 256,
-        "context": 128,
-        "lr": 2e-3,
-        "decay": None,
-        "warmup": None,
-        "per_seed": False,
-        "frozen": "",
-        "controls": None,
+        **{"dictionary": "topk", "d_sae": 2048, "tokens": 50_000},
+        **{"steps": 1500, "batch": 256, "context": 128, "lr": 2e-3},
     },
 }
-"""The fields of each kind beside name, of and seed, and what they are where nothing is said."""
+"""What fields of each kind are where nothing is said."""
+FIELDS: Mapping[str, Collection[str]] = {
+    "tuned": {
+        *("prompts", "text", "only", "rank", "alpha", "edit", "controls", "damage"),
+        *USUAL["tuned"],
+    },
+    "small": {"text", *USUAL["small"]},
+    "dictionary": {
+        *("prompts", "text", "site", "models", "site_out", "k", "penalty", "decay", "warmup"),
+        *("per_seed", "frozen", "controls", *USUAL["dictionary"]),
+    },
+}
+"""The fields of each kind beside name, of and seed."""
 WORDS = {
     "tuned": "a model trained further",
     "small": "a model from scratch",
@@ -148,8 +122,8 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
     empty = Train(name="")
     for field in Train.__struct_fields__:
         stated = getattr(table, field) != getattr(empty, field)
-        if stated and field not in ("name", "of", "seed", *USUAL[kind]):
-            users = " or ".join(WORDS[k] for k, fields in USUAL.items() if field in fields)
+        if stated and field not in ("name", "of", "seed", *FIELDS[kind]):
+            users = " or ".join(WORDS[k] for k, fields in FIELDS.items() if field in fields)
             how = {
                 "tuned": "a site would make it a dictionary, no `of` a model from scratch",
                 "small": "with a site it is a dictionary, with `of` a model trained further",
@@ -338,23 +312,12 @@ def _sequences(
 ) -> list[list[int]]:
     """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
     assert table.steps and table.batch and table.context
-    opening = [*folder.opening]
     if source is None:
-        windows = corpora.load(table.text).windows(
-            folder.tokenizer.encode,
-            "train",
-            context=table.context,
-            count=table.steps * table.batch,
-            fewer=True,
-        )
-        return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
-    texts = [
-        [*prompt(folder, row).tokens]
-        if row.chat
-        else [*opening, *folder.tokenizer.encode(row.text)]
-        for row in source.rows
-    ]
-    texts = [text[: table.context] for text in texts]
+        return rank_one.windows(table, folder, table.steps * table.batch)
+    texts = []
+    for row in source.rows:
+        text = [*folder.opening, *folder.tokenizer.encode(row.text)]
+        texts.append([*(prompt(folder, row).tokens if row.chat else text)][: table.context])
     if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
         raise DataError(f"{short[0].place} has one token, so nothing can be learned from it")
     return texts

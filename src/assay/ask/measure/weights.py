@@ -10,7 +10,7 @@ x W_V, of a row x, and it writes x W_V W_O."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from jaxtyping import Float
@@ -110,9 +110,7 @@ def _of_neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The mean of a number of the weights of neurons."""
     parts = [heads.head_of(str(name)) for name in read.neurons]
     for layer, n in parts:
-        prompt.folder.check(site := Site("mlp_post", layer))
-        if n >= (count := prompt.folder.width(site)):
-            raise DataError(f"{read.name}: {site} has neurons 0 to {count - 1:,}, got {n:,}")
+        heads.check_neurons(read.name, Site("mlp_post", layer), [n], prompt.folder)
 
     def number(reading: PassOutput) -> float:
         return sum(_of_neuron(read.weights, context, *part) for part in parts) / len(parts)
@@ -188,15 +186,11 @@ def check(read: Read) -> None:
         )
 
 
-def _parts(names: Iterable[str], read: Read, folder: ModelFolder) -> list[Part]:
+def _parts(names: Sequence[str], read: Read, folder: ModelFolder) -> list[Part]:
     """The heads of these names, by block and number. Raises: DataError, ModelError."""
-    count, found = read_sizes(folder.config)["h"], list[Part]()
-    for name in names:
-        layer, number = heads.head_of(str(name))
-        for kind in ("v", "z") if read.weights not in COMPOSITIONS else ("q", "k", "v", "z"):
-            folder.check(Site(kind, layer))
-        heads.check(read.name, layer, [number], count)
-        found.append((layer, number))
+    found = list[Part]()
+    for kind in ("v", "z") if read.weights not in COMPOSITIONS else ("q", "k", "v", "z"):
+        found = heads.checked_heads(read.name, kind, map(str, names), folder)
     return found
 
 
