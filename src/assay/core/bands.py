@@ -1,10 +1,11 @@
 """Bands: means of the same units, each with an interval, which all hold at once; and a number that
 is taken of all of them, such as the largest mean, or how many are above a threshold.
 
-The largest of many means is larger than the same one is on other units: whoever chooses by luck
-reports luck. So no level is chosen here. Each keeps an interval that is wide enough for all of them
-together, and the number is taken of all lower ends and of all upper ends. Its interval then holds
-at least as often as the band does, whichever level is on top, and however alike they are."""
+The largest of many means is smaller on other units: choosing a level by its number is partly
+choosing by luck. So no level is chosen here. Each keeps an interval that is wide enough for all of
+them together, and the number is computed from all lower ends and from all upper ends. Its interval
+then holds at least as often as the band does, whichever level is largest and however alike they
+are."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ _CANDIDATES = 201
 AT = "at"
 """What is taken of a curve at the level where another one is largest."""
 SMOOTH = ("mean", "sum")
-"""What is taken over levels and moves with every mean: an ordinary interval is right of it."""
+"""Statistics over levels that move with every mean, for which an ordinary interval is right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class OverLevels:
         return f"what chooses the level of {self.text}" if self.how == AT else self.text
 
     def between(self, limits: Limits, levels: Numbers | None) -> Ends:
-        """Give the ends of what it can be where the number of each level lies between its
+        """Give the least and greatest value it can have when each level's number is within its
         limits."""
         low, high = limits[self.text]
         if self.how in ("argmax", AT):
@@ -118,7 +119,7 @@ class OfMeans:
 
     outer: Walk
     plain: tuple[str, ...]
-    """Terms whose means stand by themselves in it."""
+    """Terms whose means are used by themselves."""
     parts: tuple[OverLevels, ...]
 
     def __call__(self, m: Means) -> Float[np.ndarray, " draw"]:

@@ -42,7 +42,7 @@ def exact_bounds(
 
     These are the bounds that an author names; else the natural ones, where t is known to be wrong.
     Of a number that code computes instead of a condition in words (`worded` is False), the natural
-    ones count only where every unit lies on one of them: records of it keep their intervals.
+    ones count only where every unit lies on one of them, so that its records keep their intervals.
     Of two factors exact limits are known only where every cell of the table lies on the same bound,
     and of folds, which are not independent, only where all agree.
     """

@@ -38,8 +38,8 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
     """64 hex digits of a file's bytes; of a large one that has the same size, inode and times as
     before, those from before.
 
-    What is remembered lies in the model cache (`hashes.json`); where nothing can be kept, files are
-    read each time.
+    Hashes are remembered in the model cache (`hashes.json`); where that cannot be written, files
+    are read each time.
 
     Raises: DataError for what is no file, and for one of more than `most` bytes.
     """

@@ -185,8 +185,8 @@ class Claim:
     must_fail: tuple[str, ...] = ()
     """Arms in which it has to fail, or it says nothing; by default those of `near`."""
     near: Mapping[str, str] = field(default_factory=dict)
-    """Those controls that stand for the strongest other explanations: {control: what it would
-    explain without the method}."""
+    """The controls for the strongest other explanations: {control: what it would explain without
+    the method}."""
     also: Mapping[str, str] = field(default_factory=dict)
     """Other arms that may satisfy the claim as well: {arm: same_method("why") or rival("why")}.
     None in which a credited part was not learned."""
@@ -217,17 +217,17 @@ class Claim:
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed and decides nothing."""
     unlike: tuple[str, ...] = ()
-    """Arms of which it is not asked unless it names them, since their numbers mean something else:
-    those of a model, where it is about the difference of two."""
+    """Arms that are judged only if the claim names them, since their numbers mean something else:
+    those of one model, where it is about the difference of two."""
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of a control, by its name, the controls that take the place of the other arms of a comparison
     at the same time: where one of them could not be made, it could not either."""
     ceiling: BoundedColumns | None = None
-    """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
-    with the verdict, and a range that the bounds put out of reach decides nothing."""
+    """The bounded columns that are compared: the verdict reports whether each arm lies on a bound,
+    and a range that the bounds put out of reach decides nothing."""
     groups: Groups = field(default_factory=dict)
-    """Of a unit, by name, the groupings that its levels have, such as the template of each prompt:
-    the verdict has to stand with these groups as units. No part of what the claim says."""
+    """By unit, the groupings of its levels, such as the template of each prompt: the verdict must
+    be the same with these groups as units. Not part of what the claim says."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     together: int = 1
@@ -247,7 +247,7 @@ class Claim:
     condition: str = ""
     """What value and statistic compute, as a study words it; "" where they are code alone."""
     after_look: str = ""
-    """What of it an earlier look had otherwise, in words; no part of what it says, but such a claim
+    """What an earlier look had otherwise, in words; not part of what it says, but such a claim
     confirms, wherever its threshold is from.
     """
 

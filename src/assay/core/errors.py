@@ -31,7 +31,7 @@ class Argument:
 
     name: str
     value: str | tuple[str, ...] = ""
-    """What may stand there; a tuple where a request has a list."""
+    """The value that would be right; a tuple where a request has a list."""
     option: str = ""
     """Where the option has another name: --set of `sets`."""
 
@@ -69,7 +69,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Operator:
-    """Advice for whoever runs the program, and no use to those who ask a server."""
+    """Advice for the person who runs the program, of no use to clients of a server."""
 
     advice: str
 

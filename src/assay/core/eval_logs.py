@@ -30,7 +30,7 @@ LETTERS = {
 SAMPLES = re.compile(r"samples_(.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
 """The name of a file of lm-evaluation-harness: its task, and when it ran."""
 OF_HARNESS = frozenset(("doc_id", "doc_hash", "prompt_hash", "target_hash", "filter", "metrics"))
-"""What a line of lm-evaluation-harness has beside measures."""
+"""The fields of a line of lm-evaluation-harness that are no measures."""
 
 
 def is_log(path: Path) -> bool:

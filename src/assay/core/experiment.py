@@ -31,7 +31,7 @@ Words = Callable[[str, Mapping[str, tuple[Spec, ...]]], str]
 Derive = Callable[[Arms], "xr.Dataset"]
 """How a derived arm's measures are made of those of the trained arms."""
 ALL = "catalogue"
-"""What stands for every experiment where a name is asked for; no experiment may have this name."""
+"""Where a name is needed, this means every experiment; no experiment may have this name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +177,7 @@ class Rows:
 
 
 class Materials(Protocol):
-    """What an experiment is asked of, known by content, whatever it is called and wherever it
-    lies."""
+    """What an experiment is run on, identified by its content, whatever its name and its path."""
 
     columns: Mapping[str, Sequence[tuple[str, str]]]
     """The arms and measures that each statement reads, by its text."""
@@ -195,7 +194,7 @@ class Materials(Protocol):
         apart."""
 
     def files(self) -> Sequence[Path]:
-        """Return the files beside an experiment's own that say what it asks."""
+        """Return the files, other than an experiment's own, that say what it asks."""
 
     def scope(self, words: str, condition: str = "") -> str:
         """Return a scope in words that a reader of its page understands, of a claim with this
@@ -220,7 +219,7 @@ class Materials(Protocol):
 @dataclass(frozen=True)
 class Cost:
     """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk
-    beside the measures."""
+    without the measures."""
 
     cpu_seconds: float | None = None
     bytes: int = 0
@@ -295,12 +294,12 @@ class Experiment(Generic[S]):
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
     beside: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
-    """(its judged claims, the measures of all arms) → what a reader should know beside verdicts, a
-    line each."""
+    """(its judged claims, the measures of all arms) → what a reader should know in addition to the
+    verdicts, a line each."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
-    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record
-    tells."""
+    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record says
+    so."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit
     needs them equal."""
@@ -309,8 +308,8 @@ class Experiment(Generic[S]):
     shared: Shared | None = None
     """What its runs read and workers share; None where each opens what it reads."""
     scope: str | Words = ""
-    """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
-    the specs in braces, which stand for the values of all runs that a verdict reads
+    """The model, site, text and sizes that verdicts are about: a sentence with fields or properties
+    of the specs in braces, filled in with the values of all runs that a verdict reads
     (`core.scopes`). A value that a field holds is never written out."""
     sizes: Mapping[str, Callable[[Sizes], Any]] = field(default_factory=dict)
     """Numbers of the training that sentences name and no field holds, computed from fields:
@@ -334,7 +333,7 @@ class Experiment(Generic[S]):
     version: int = 1
     """Training meaning; part of every run's key."""
     measured: int = 1
-    """Measuring meaning; stored beside the measures."""
+    """The version of the measuring; stored with the measures."""
 
     def __post_init__(self) -> None:
         if "main" not in self.arms:
@@ -359,7 +358,7 @@ class Experiment(Generic[S]):
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
             for read in claim.named:
-                if read not in self.arms:  # told before anything is trained
+                if read not in self.arms:  # reported before anything is trained
                     raise ExperimentError(
                         f"claim {claim.text!r} names arm {read!r}, which is not an arm; "
                         f"{nearest(read, self.arms)}"
@@ -566,7 +565,7 @@ OPTIONAL_KEYS = ("Group", "Seed")
 
 @dataclass(frozen=True)
 class Header:
-    """The first lines of an experiment file, read as text: its title and what stands under Paper,
+    """The first lines of an experiment file, read as text: its title and the text under Paper,
     Claim, Baselines, Cost, and optionally Group and Seed."""
 
     title: str
@@ -642,7 +641,7 @@ def _loop(text: str) -> ast.Call | None:
 
 
 def _of_loop(call: ast.Call, doc: str) -> Header:
-    """The header of a file that needs none, since `assay.measured` is told its claims and arms."""
+    """The header of a file that needs none, since `assay.measured` is given its claims and arms."""
     keywords = {k.arg: k.value for k in call.keywords}
     claims = [
         n.value

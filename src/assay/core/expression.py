@@ -64,7 +64,7 @@ _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, 
 
 class Reader:
     """A text that is read node by node. A language is a subclass: its signs and functions, and in
-    `name` what else a node may stand for."""
+    `name` what else a node may mean."""
 
     SIGNS: ClassVar[Mapping[type, Callable]] = {
         ast.Add: operator.add,
@@ -77,7 +77,7 @@ class Reader:
     ALLOWED: ClassVar[str]
     """What there is, in words."""
     EXAMPLE: ClassVar[str]
-    """What a text that is no expression is told."""
+    """The error message for a text that is no expression."""
     LONGEST: ClassVar[int] = 4000
     """Characters a text may have."""
     DEEPEST: ClassVar[int] = 250
@@ -340,7 +340,7 @@ class _Claim(Reader):
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
-        # what is taken over the levels of means, and the terms whose means stand by themselves
+        # statistics over the levels of means, and the terms whose means are used by themselves
         self.over_levels: list[OverLevels] = []
         self.plain: list[str] = []
         # what is added up, whose mean is that of its parts; and how the text was read, in words
@@ -361,7 +361,7 @@ class _Claim(Reader):
         low, high, body = _range(self, self.tree())
         self.summands = set(map(id, _summands(body)))
         _refuse_bent(self, body)
-        # what is computed of one number of all units is not the mean of what units have of it
+        # a function of one number of all units is not the mean of that function over units
         bends = any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
         if bends or any(map(_marks, ast.walk(body))) or _has_shares(body):
             outer = self.walk(body, inside=True)
@@ -1073,7 +1073,7 @@ def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:
-    """What stands between brackets, without the commas."""
+    """The expressions between brackets."""
     return node.elts if isinstance(node, ast.Tuple) else [node]
 
 

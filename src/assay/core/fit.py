@@ -76,7 +76,7 @@ class Trained:
         return cls({}, {"kind": "nothing"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
 
     def to(self, device: torch.device | str) -> Trained:
-        """Move the tensors to a device; what lies there already is not copied."""
+        """Move the tensors to a device; those that are there already are not copied."""
         return replace(
             self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
         )

@@ -39,7 +39,7 @@ followers: list[Callable[[Path], None]] = []
 
 
 def limit(most: int) -> int:
-    """Give a limit as it is written, times the variable ASSAY_LIMITS, for whoever trusts a file.
+    """Give a limit as it is written, times the variable ASSAY_LIMITS, for users who trust a file.
     Raises: DataError for a number that is none."""
     setting = os.environ.get("ASSAY_LIMITS") or "1"
     if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
@@ -113,12 +113,12 @@ def text(path: Path, expected: str, most: int) -> str:
 
 
 class NotAFileError(IsADirectoryError):
-    """Where a store has a file lies something that may block or never end, or is too long; it is
-    met as a folder there would be."""
+    """In place of a store's file is something that may block or never end, or is too long; it is
+    treated as a folder there would be."""
 
 
 def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
-    """Open a file of a store that has at most so many bytes; never waits, whatever lies there.
+    """Open a file of a store that has at most so many bytes; never blocks, whatever the path is.
 
     Raises: NotAFileError, an OSError, for a folder, pipe or device and a longer file; OSError where
     nothing can be opened."""
@@ -164,7 +164,7 @@ def tensors(path: Path, most: int = LARGEST) -> Path:
     length. Raises: DataError."""
     with regular(path, "a safetensors file", most).open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-    if length <= path.stat().st_size:  # a longer one is refused by whoever reads it
+    if length <= path.stat().st_size:  # a longer one is refused when it is read
         within(length, LONGEST, path, "bytes of header")
     return path
 

@@ -85,7 +85,7 @@ class _Stand(NamedTuple):
     interval: Interval
     table: Table
     between: Between | None = None
-    """Of a control: how far the method lies from it."""
+    """For a control: how far the method lies from it."""
 
 
 Stands = Mapping[str, _Stand]
@@ -95,10 +95,10 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     """Judge a claim with its controls, its planted effects and violations, and every other arm that
     it can be asked of.
 
-    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
-    a function of what was read. The outcome *holds* stands only if every control is beaten, and no
-    arm satisfies the claim in which a credited part was not learned. Arms that nobody named are
-    asked at 95 % where the level is stricter.
+    A pure function of the measures. `scope` names the model, site and text, as a phrase or as a
+    function of what was read. The outcome *holds* requires that every control is beaten, and that
+    no arm satisfies the claim in which a credited part was not learned. Arms that no claim names
+    are judged at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     level = claim.level(level)
@@ -165,8 +165,8 @@ def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:
 
 
 def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, float]) -> _Stand:
-    """The method's stand, undecided where the bounds of its measure leave it no way to hold: that
-    it did not is then no finding."""
+    """The method's verdict, undecided where the bounds of its measure make it impossible to hold:
+    that it did not is then no finding."""
     v = method.verdict
     open_to = ("", STRADDLES, TIES, IDENTICAL)
     if v.outcome == "holds" or v.reason not in open_to or claim.ceiling is None:
@@ -185,7 +185,7 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
 
 def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
     """The verdict on a control as such: it fails where its own interval, at the level of controls,
-    lies outside of the range to hold, and the method lies beyond it on the range's side."""
+    lies outside the range to hold, and the method lies beyond it on the range's side."""
     v, i, table, _ = control
     between = None
     if min(*method.interval.n, *i.n) > 1 and i.band is None:
@@ -277,7 +277,7 @@ def _power(
 
 
 def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Stand]:
-    """Every arm that nobody asks for, of those that can be asked."""
+    """Every arm that the claim does not name and that can be judged."""
     stands = {}
     asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
     for name in (name for name in arms if name not in (*asked, *claim.unlike)):
@@ -292,8 +292,8 @@ def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _
 def standing(
     claim: Claim, arms: Arms, level: float = 0.95
 ) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
-    """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
-    interval, the range to hold and the range to fail; without draws, so that whether the statistic
+    """Locate a claim's own arm on the scale of judging, runs that diverged left out: an interval,
+    the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
     return _alone(claim, arms, level)[0], *claim.edges
 
@@ -312,7 +312,7 @@ def numbers(claim: Claim, arms: Arms) -> Table:
 
 
 def controls_of(claim: Claim, arms: Arms) -> tuple[tuple[Interval, Between], ...]:
-    """Tell where each control stands, and how far the method lies from it, without draws."""
+    """Give each control's interval, and how far the method lies from it, without draws."""
     _, ours = _alone(claim, arms, USUAL)
     contrasts = []
     for name in made(claim, arms):
@@ -349,8 +349,8 @@ def _judge_arm(
     if name == claim.of:
         i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
     outcome = _outcome(claim, i)
-    # What diverged is not missing at random: the outcome has to stand if the lost units had been
-    # the worst on either side.
+    # Units that diverged are not missing at random: the outcome must stay the same if they had
+    # been the worst on either side.
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
@@ -588,7 +588,7 @@ def _both_perfect(claim: Claim, method: _Stand, passing: Sequence[_Stand | None]
 
 def _is_null(claim: Claim, asked: Stands) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
-    an arm that lacks what is credited fails the claim: nothing is then not what comes of it."""
+    an arm that lacks what is credited fails the claim: that arm then does not give nothing."""
     (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
@@ -627,7 +627,7 @@ def _violation_wanted(claim: Claim) -> str:
 
 
 def _judged(v: Verdict) -> bool:
-    """Whether nothing but its width could keep an arm from being decided."""
+    """Whether only the width of its interval could keep an arm from being decided."""
     return v.reason in ("", STRADDLES, BESIDE)
 
 
@@ -842,7 +842,7 @@ def _untie(claim: Claim, i: Interval) -> str:
 
 
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
-    """What stands beside the verdict on the claim's own arm; empty where nothing does."""
+    """The warning next to the verdict on the claim's own arm; empty where there is none."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
@@ -889,7 +889,7 @@ def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
 
 
 def _excess(i: Interval) -> float:
-    """By how much of its own length Student's interval is lengthened by the correction for skew."""
+    """By what share of its length the correction for skew lengthens Student's interval."""
     length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
     return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
@@ -917,7 +917,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
     except (ClaimError, KeyError, ValueError):
-        return False  # arms that cannot be turned differ by what nobody knows
+        return False  # arms that cannot be turned differ by an unknown amount
     sizes = np.abs(moved.points)
     # Single precision rounds in each pass over its own.
     alike = abs(moved.estimate - i.estimate) <= 1e-6 * sizes.max(initial=0.0)

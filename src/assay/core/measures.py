@@ -28,7 +28,7 @@ def measures(
 
     Args:
         runs: those measured.
-        coords: levels of dims beside `run`, {dim: levels}.
+        coords: levels of the dims other than `run`, {dim: levels}.
         **named: (dims, array, unit) by name.
     Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not
     fit.
@@ -280,7 +280,7 @@ def instead(
     Args:
         source: the arm.
         *names: measures that stay as they are.
-        **measured: of each other measure, the one that stands in its place.
+        **measured: each other measure's replacement.
     Example:
         >>> import xarray as xr
         >>> from assay.core import instead

@@ -1,5 +1,5 @@
-"""Units that lie apart from the others: what an interval over few of them cannot see enough of,
-said beside a verdict."""
+"""Outlying units, which an interval over few units cannot see enough of: the warning next to a
+verdict."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ GIVEN = "given with the claim"
 """Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
 is not known."""
 TIES = "units agree"
-"""The reason stored where so many units have one and the same number that how far others may lie
-from it cannot be told."""
+"""The reason stored where so many units have the same number that the spread of the others cannot
+be estimated."""
 IDENTICAL = "identical in every unit"
 """The reason stored with *fails* where what is compared is the same number in each unit, so that
 the difference is 0 by arithmetic."""
@@ -35,7 +35,7 @@ range to hold, given what it is compared with."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
 BESIDE = "not told from the method"
-"""The reason stored of a control from which the method does not differ enough."""
+"""The reason stored for a control that the method does not differ from enough."""
 BLIND = "blind"
 """The reason stored where "nothing there" lies in the range, and no planted violation shows that a
 small effect would have been seen."""

@@ -83,7 +83,7 @@ LAB = {
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction",
 }
-"""The lab's rooms, and what lay beside them before."""
+"""The lab's packages, and the modules that were next to them before."""
 JOINED = {
     "documentation": "catalogue",
     "judge.history": "judge.looks",

@@ -1,8 +1,8 @@
 """Results: what comes of statements, as it is kept, printed and read again: the verdict on a claim
 with those of its controls, exact statements, estimates, and a whole result.
 
-All are `Written`: judging makes them, a file or a record gives them back, and whoever shows them
-reads the same attributes. What a file of an earlier version lacks is as it is by default."""
+All are `Written`: judging makes them, a file or a record gives them back, and everything that shows
+them reads the same attributes. Fields that an earlier version's file lacks have their defaults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EDITION = 2
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
-    """A number from the literature to print beside ours.
+    """A number from the literature to print next to ours.
 
     Example:
         >>> from assay import Published
@@ -45,8 +45,8 @@ class Published(Written, frozen=True, kw_only=False, eq=True):
     orientation only."""
     note: str = ""
     at: str = "not checked"
-    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody
-    could open the source."""
+    """Where in the source it is, such as "Table 3" or "Figure 9"; "not checked" where we could not
+    open the source."""
 
     set_up: str = ""
     """How far it can be compared, in words: what `same` says."""
@@ -57,8 +57,8 @@ class Published(Written, frozen=True, kw_only=False, eq=True):
 
 
 Literature = Published | Literal["new"] | None
-"""What papers print of this very quantity: a number; "new" where none that we know prints one,
-however old the claim; None where nobody has looked."""
+"""The number that a paper prints for this very quantity; "new" where no paper that we know prints
+one, however old the claim; None where we have not looked."""
 
 
 class Price(Written, frozen=True, kw_only=False, eq=True):
@@ -163,8 +163,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     controls_chance: Number = math.nan
     """In which share of such experiments controls and planted effects come out as they must."""
     warning: str = ""
-    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
-    nothing does."""
+    """What makes the interval doubtful, such as an outlying unit; empty where nothing does."""
     gates: Mapping[str, bool] = {}
     points: Numbers = ()
     """The statistic of every level of the first factor by itself: the spread behind the
@@ -174,7 +173,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     rows: tuple[UnitRow, ...] = ()
     """Which prompt each point is of; the points are then in the order of the rows."""
     contrast: Contrast | None = None
-    """Of a control: how far the method lies from it."""
+    """For a control: how far the method lies from it."""
     level_of: str = ""
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
     lacks: bool = False
@@ -201,7 +200,7 @@ class Other(Written, frozen=True, kw_only=True):
     OPTIONAL: ClassVar[tuple[str, ...]] = ("lacks",)
 
     reason: str | None = None
-    """Why it may; None where nobody said so beforehand."""
+    """Why it may; None where the author did not say so beforehand."""
     lacks: bool | None = None
     """Whether a credited part was not learned there; None by the rule's first edition, which asked
     for names."""
@@ -231,7 +230,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     violations: Mapping[str, Verdict] = {}
     """The arms with a planted violation, which must be found."""
     also: Mapping[str, Other] = {}
-    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
+    """The other arms that satisfy the claim too: excused ones, and those that no claim named."""
     asked: tuple[str, ...] = ()
     """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
@@ -300,8 +299,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return Verdict(**{name: getattr(self, name) for name in Verdict.__struct_fields__})
 
     def role(self, arm: str) -> Literal["also", "true", "unnamed"]:
-        """Tell what an arm that satisfies the claim is to it, by the rule it was judged by: excused
-        by the author, named by nobody, which changes nothing, or what makes it unspecific."""
+        """Give the role of an arm that satisfies the claim, by the rule it was judged by: excused
+        by the author, not named, which changes nothing, or what makes the claim unspecific."""
         other = self.also[arm]
         if other.lacks and self.outcome == "unspecific":
             return "unnamed"
@@ -310,10 +309,10 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return "unnamed" if other.lacks is None else "true"
 
     def arms(self) -> Iterator[tuple[str, str, Verdict | Other]]:
-        """Go through all arms that were asked beside the method: role, name and numbers; the
-        strongest other explanations first.
+        """Go through all arms that were tested in addition to the method: role, name and numbers;
+        the strongest other explanations first.
 
-        The role is near, control, planted or violation, or as `role` tells it.
+        The role is near, control, planted or violation, or what `role` gives.
         """
         near = [arm for arm in self.controls if arm in self.near]
         for arm in dict.fromkeys((*near, *self.controls)):
@@ -596,8 +595,8 @@ class Signature(Written, frozen=True, kw_only=True):
 
 
 class Head(Written, frozen=True, kw_only=True):
-    """A line of a store's ledger by its hash, which stands for all lines before it, and how many
-    these are with it.
+    """A line of a store's ledger by its hash, which covers all lines before it, and how many lines
+    there are up to it.
     """
 
     lines: int

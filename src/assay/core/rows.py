@@ -148,8 +148,8 @@ def _read_csv(path: Path, source: str, arm_column: str) -> pd.DataFrame:
 
 
 def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:
-    """Refuse what is no CSV, or whose columns cannot be told apart. pandas renames the second of
-    two equal names before anyone could ask which one is meant."""
+    """Refuse text that is no CSV, or that repeats a column name. pandas renames the second of two
+    equal names before anyone could ask which one is meant."""
     import pandas as pd
 
     if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
@@ -213,7 +213,7 @@ def _as_frame(frame: Any, source: str) -> pd.DataFrame:
 def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame:
     """Rows with the names of their arms in the column `arm`. Raises: DataError."""
     if arm_column != "arm":
-        # a claim may name it, and a column that vanishes is one that nobody judges
+        # a claim may name it, and a column that vanishes is never judged
         if "arm" in rows.columns:
             raise DataError(
                 f"{source} has a column 'arm' besides {arm_column!r}; rename one of them, or "
@@ -307,7 +307,7 @@ def check_units(
 
 
 def _check_levels(unit: str, levels: Sequence[str]) -> None:
-    """Refuse levels of a unit that sum up the others, and those that only case tells apart. Raises:
+    """Refuse levels of a unit that sum up the others, and those that differ only in case. Raises:
     DataError."""
     summing = [x for x in levels if x.casefold() in SUMMARIES]
     if summing and all(re.search(r"\d", x) for x in levels if x not in summing):

@@ -1,5 +1,5 @@
-"""Schema: a result as plain values, the same for everybody who prints it, and what these values
-look like, told from its types.
+"""Schema: a result as plain values, the same wherever it is printed, and the JSON schema of these
+values, made from its types.
 
 A result is a frozen dataclass, or a `Written` where it is read back as well. Its fields, in order,
 are the keys of what is printed; a value that is written otherwise than by its fields has a method
@@ -33,7 +33,7 @@ from assay.core.errors import DataError
 
 PLAIN = {bool: "boolean", int: "integer", str: "string", Path: "string", type(None): "null"}
 BESIDE = types.MappingProxyType({"beside": True})
-"""Metadata of a field that is told beside a result and is no part of its plain values."""
+"""Metadata of a field that is printed with a result and is not among its plain values."""
 OPTIONAL = types.MappingProxyType({"optional": True})
 """Metadata of a field whose key is left out where it is None."""
 # JSON has no number that is none, nor an infinite one: both are written as null, and read back by
@@ -66,7 +66,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """
 
     BESIDE: ClassVar[tuple[str, ...]] = ()
-    """Fields that are no part of what is written."""
+    """Fields that are not written."""
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
     """Fields that are left out where they are what they are by default."""
 
@@ -188,7 +188,7 @@ def schema(annotation: Any) -> dict[str, Any]:
         )
         needed = [f.name for f in written_fields if "optional" not in f.metadata]
         return _object({f.name: schema(hints[f.name]) for f in written_fields}, needed)
-    raise TypeError(f"no JSON schema tells what {annotation!r} is written as")
+    raise TypeError(f"no JSON schema for {annotation!r}")
 
 
 def _schema_of_written(written: type[Written]) -> dict[str, Any]:

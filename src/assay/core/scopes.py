@@ -2,7 +2,7 @@
 specs.
 
 An experiment writes one sentence with fields or properties of its spec in braces, such as
-"before block {layer}". Each stands for the values of all runs that a verdict reads. A field that
+"before block {layer}". Each becomes the values of all runs that a verdict reads. A field that
 was changed and does not show in the sentence is named after it.
 """
 
@@ -27,7 +27,7 @@ def sentence(template: str, specs: Sequence[Spec]) -> str:
 
 
 def check(template: str, spec: Spec) -> None:
-    """Check that what stands in braces can be filled in from a spec. Raises: ExperimentError."""
+    """Check that the names in braces can be filled in from a spec. Raises: ExperimentError."""
     try:
         for _, name, _, _ in string.Formatter().parse(template):
             if name is not None and not hasattr(spec, name):
@@ -99,8 +99,8 @@ def fits(spec: Spec, where: Mapping[str, Any]) -> bool:
 
 
 def listed(values: Iterable[Any], form: str = "") -> str:
-    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64"; phrases with commas of
-    their own stand apart by semicolons. `form` is a format of Python's."""
+    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64"; phrases that contain
+    commas are separated by semicolons. `form` is a Python format."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > SEVERAL and all(isinstance(v, int | float) for v in distinct):
         return f"{_written(min(distinct), form)} to {_written(max(distinct), form)}"
@@ -111,8 +111,7 @@ def listed(values: Iterable[Any], form: str = "") -> str:
 
 
 class _Filled(Mapping[str, Any]):
-    """What stands in a template's braces: the values of specs by the name of a field or
-    property."""
+    """Fills in a template's braces: the values of specs by the name of a field or property."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         self.specs = specs

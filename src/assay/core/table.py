@@ -262,7 +262,7 @@ _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
 
 def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
     """Cut the intervals of all arms, and the one in the warning, off at the least and the greatest
-    value that there can be, unless the estimate itself lies beyond."""
+    possible value, unless the estimate itself lies beyond."""
     least, greatest = ends or (-math.inf, math.inf)
 
     def cut(v: Any) -> Any:
@@ -509,19 +509,19 @@ def _measured(question: _Question, roles: _Roles) -> tuple[Arms, list[str]]:
         read_by = (None, main) if judged else (arm,)
         columns = [replace(c, arm=arm) for c in parsed.columns if c.arm in read_by]
         try:
-            arms[arm], told = question.cells(arm, columns)
+            arms[arm], reported = question.cells(arm, columns)
         except ClaimError:
             if arm in used:  # any other arm that lacks what the claim reads has no answer to give
                 raise
             continue
-        notes += told if arm in used else []
+        notes += reported if arm in used else []
     return arms, notes
 
 
 def _statement(
     question: _Question, roles: _Roles, bounds: tuple[float, float] | None, independent: bool
 ) -> tuple[Claim, list[str]]:
-    """The claim about a table's cells, and what is taken of it that its author did not say."""
+    """The claim about a table's cells, and notes on what its author did not state."""
     parsed, units, notes = question.parsed, question.axes, list[str]()
     edges = [edge for edge in (parsed.low, parsed.high) if math.isfinite(edge)]
     within = all(0 <= edge <= 1 for edge in edges)
@@ -591,8 +591,8 @@ def _decide(
             judgement = judging.judge(replace(statement, rounding=moved.by), arms, level, scope)
             notes.append(moved.words)
     if judgement.verdict.reason == TIES and not independent and distinct:
-        judgement, told = _of_the_median(statement, judgement, arms, level, scope)
-        notes += told
+        judgement, reported = _of_the_median(statement, judgement, arms, level, scope)
+        notes += reported
     rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
     # Where all is right, or nothing, a share is at its bound without any rounding.
     rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
@@ -797,8 +797,8 @@ def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
 
 
 def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
-    """Between which values what is asked for lies, where it is a share of units, or where every
-    column is 0 or 1 in every row; None where the table does not say so."""
+    """The bounds of the claimed quantity, where it is a share of units, or where every column is
+    0 or 1 in every row; None where the table does not say so."""
     if parsed.share:
         return 0.0, 1.0
     shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
@@ -915,7 +915,7 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
         terms = {}
         for term, walk in parsed.terms.items():
             read: list[xr.DataArray] = []
-            with np.errstate(all="ignore"):  # told below, in one line
+            with np.errstate(all="ignore"):  # reported below, in one line
                 terms[term] = walk(numbers)
             # left out silently, such units would leave a mean over those that the function happens
             # to accept

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = ("seed", "run")
-"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands
-there."""
+"""Columns that number runs: rows of one arm that share all units are averaged, whatever these
+columns contain."""
 CONDITIONS = frozenset(
     (
         *("layer", "block", "head", "position", "site", "width", "step"),
@@ -52,8 +52,8 @@ def find_labels(
     """The columns that the claim names as dimensions, and those that tell rows of one cell apart
     though it does not name them.
 
-    Such are texts that stand in two rows or more on average, numbers of which nearly every cell has
-    the same ones, and whatever is called as conditions are.
+    These are texts that occur in two rows or more on average, numbers that nearly every cell has
+    alike, and columns with a usual name of conditions.
     Raises: ClaimError, DataError.
     """
     used_columns = ["arm", *units, *columns]
@@ -122,7 +122,7 @@ def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str
 
 
 def _only_numbers(rows: pd.DataFrame, name: str) -> bool:
-    """Whether a column only numbers the rows, as pandas' index does, and so tells none apart."""
+    """Whether a column only numbers the rows, as pandas' index does, and so distinguishes none."""
     if is_text(rows[name]) or not (UNNAMED.fullmatch(name) or name.lower() == "index"):
         return False
     whole, x = bool((rows[name] % 1 == 0).all()), rows[name]
@@ -233,8 +233,8 @@ def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> No
 
 
 def _alike_by_chance(sets: pd.Series) -> bool:
-    """Whether units that have one set of numbers, of so many each, need not be copies: where most
-    sets stand alone, numbers come again in other sets or arms, or lie on a grid."""
+    """Whether units that have the same set of numbers, of so many each, need not be copies: where
+    most sets occur once, numbers recur in other sets or arms, or lie on a grid."""
     numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
     varying = numbers[:, np.ptp(numbers, axis=0) > 0]
     return (
