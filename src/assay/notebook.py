@@ -1,8 +1,8 @@
 """How results look in a notebook: figures as pictures, results, verdicts and dictionaries as
 tables, long work as a bar.
 
-Everything brings its own paper and ink, light or dark as the notebook is, so that it can be read
-whatever lies around it."""
+Everything sets its own background and text colour, light or dark as the notebook is, so that it can
+be read on any page."""
 
 from __future__ import annotations
 

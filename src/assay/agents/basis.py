@@ -175,10 +175,10 @@ def count_looks(
     experiment: Experiment, seeds: Iterable[int], store: Store, *, include_current: bool
 ) -> Looks:
     """Count the looks at an experiment's seeds, by its own name and by whatever else is about the
-    same experiments; with `include_current` the one that is told is one.
+    same experiments; with `include_current` the current one counts too.
 
-    Every wording of a study has a name of its own: whoever rewords a claim on seeds that they have
-    seen is told so."""
+    Every wording of a study has its own name, so that rewording a claim on seeds that were looked
+    at is reported."""
     name, seed_list = experiment.name, sorted(set(seeds))
     known = frozenset((name, *about(experiment.origin)))
     spans = journal.spans(seed_list)

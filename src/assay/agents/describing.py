@@ -204,7 +204,7 @@ def _bare(text: str) -> str:
 
 def _arms(experiment: Experiment, record: basis.JSON) -> list[Answer]:
     """Variants that are trained, or derived from others; main is the method. A claim names their
-    measures as ARM.MEASURE, where a record tells them, and of a measure with `dimensions` a level,
+    measures as ARM.MEASURE, where a record lists them, and of a measure with `dimensions` a level,
     as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
     measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
     arms = []

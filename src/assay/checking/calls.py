@@ -104,7 +104,7 @@ class Calls:
         self, arm: str, thing: Any, rows: Sequence[int] | None = None, repeat: int = 0
     ) -> Numbers:
         """Call the function with a thing in the place of what is credited, on these rows or on all;
-        `repeat` tells calls apart that are alike but for that.
+        `repeat` numbers calls that are otherwise alike.
 
         Raises: RunError for what the function raises, DataError for what is no number a prompt.
         """

@@ -1,5 +1,4 @@
-"""Credited: the kinds of things that a claim credits, and which near controls stand in the place of
-each."""
+"""Credited: the kinds of things that a claim credits, and which near controls replace each."""
 
 from __future__ import annotations
 

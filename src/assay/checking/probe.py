@@ -1,5 +1,5 @@
-"""check_probe: activations and labels from anywhere → how well a linear probe tells them apart,
-next to everything that tells as much without what the probe is about."""
+"""check_probe: activations and labels from anywhere → how well a linear probe separates them,
+next to everything that separates them without what the probe is about."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ class ProbeCheck(Concluded):
     )
 
     def headline(self) -> str:
-        """Say whether the text alone gives each label away, and then the verdict, or how the probe
-        stands where nothing was claimed."""
+        """Say whether the text alone gives each label away, and then the verdict, or that nothing
+        was claimed."""
         perfect = self.arms[self.arms["auroc"] >= 1]
         given = ""
         for what, known in (
@@ -275,9 +275,9 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, told = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
+        more, reported = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
-        rows.notes.extend(told)
+        rows.notes.extend(reported)
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}

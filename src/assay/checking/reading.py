@@ -55,7 +55,7 @@ def words_of(text: str) -> list[str]:
 
 
 def bag(texts: Sequence[str]) -> Kernel:
-    """Inner products of how often each word stands in a text."""
+    """Inner products of how often each word occurs in a text."""
     words = [words_of(text) for text in texts]
     index = {w: i for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}
     counts = np.zeros((len(texts), max(1, len(index))), np.float32)
@@ -104,7 +104,7 @@ def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:
 
 
 def places(texts: Sequence[str]) -> Kernel:
-    """Inner products of which word stands at each place, from the first and from the last word, and
+    """Inner products of which word is at each place, from the first and from the last word, and
     of lengths: at how many places two texts have the same word."""
     words = [words_of(text) for text in texts]
     codes = {w: i + 1 for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}

@@ -274,8 +274,8 @@ def told_apart(*numbers: float) -> list[str]:
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows as lines of columns, the last of which is broken where a line would be longer
-    than a terminal is wide, and stands on lines of its own where there is hardly room for it."""
+    """Lay out rows as lines of columns. The last column is wrapped where a line would be longer
+    than a terminal is wide, and starts a new line where there is hardly room for it."""
     *columns, _ = zip(*table, strict=True)
     widths = [max(map(len, column)) for column in columns]
     start, lines = sum(widths) + len(GAP) * len(widths), list[str]()

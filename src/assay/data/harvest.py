@@ -269,7 +269,7 @@ def cut_text(spec: HarvestSpec, bench: Bench) -> tuple[HarvestWindowsSpec, Path]
     )
 
     def cut_up(path: Path) -> None:
-        with unnoted():  # what is read stands in the artefact's spec, by content
+        with unnoted():  # the artefact's spec has what is read, by content
             _cut(spec, path)
 
     return windows_spec, bench.artefact(windows_spec, cut_up)
@@ -351,7 +351,7 @@ def _cut(spec: HarvestSpec, path: Path) -> None:
     opening = np.tile(np.array(folder.opening, np.int32), (len(windows.tokens), 1))
     np.save(path / "tokens.npy", np.concatenate([opening, windows.tokens], 1))
     np.save(path / "document.npy", windows.document)
-    # of position 0, so that a text's tokens keep their numbers where an opening stands before them
+    # of position 0, so that a text's tokens keep their numbers after an opening
     np.save(path / "offset.npy", windows.offset - np.int32(len(folder.opening)))
 
 
@@ -401,7 +401,7 @@ def _run(
         batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
         for site, x in subject.run(batch, capture=list(folders), logits=False).acts.items():
             rows = x.flatten(2)
-            # float32: beside a bfloat16 number the limit would be rounded up, to 65536
+            # float32: compared with a bfloat16 number the limit would be rounded up, to 65536
             largest = rows.abs().amax(-1).float()
             if not bool(largest.isfinite().all()):
                 raise DataError(f"activations at {site} are not finite")

@@ -73,8 +73,8 @@ class LmSpec(Spec):
     corpus: str = corpora.STDLIB
     """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows in place of which stand random tokens, their first half twice: what
-    teaches a model to copy."""
+    """Share of training windows that are replaced by random tokens, their first half twice, which
+    teach a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64

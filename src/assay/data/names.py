@@ -8,7 +8,7 @@ from assay.data import corpus as corpora
 from assay.subjects import fetch, hub
 
 DRAWN = "untrained "
-"""Stands before the name of a model whose weights are drawn anew."""
+"""The prefix of a model's name whose weights are drawn anew."""
 TEXTS = {
     corpora.STDLIB: "text of Python's standard library",
     corpora.DOCS: "English prose of Python packages' documentation",

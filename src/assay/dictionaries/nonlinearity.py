@@ -1,4 +1,4 @@
-"""What turns projections into features: one frozen dataclass each, told apart by value.
+"""What turns projections into features: one frozen dataclass each, compared by value.
 
 A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths
 share z but not the bias. Its own parameters are [run, f] tensors in `own`; which ones, and where
@@ -131,7 +131,7 @@ class Rescaled:
         return tuple(f"of_{name}" for name in getattr(self.of, "encoders", ()))
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """factor 1 and shift 0 beside the parameters of the nonlinearity below."""
+        """factor 1 and shift 0, and the parameters of the nonlinearity below."""
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 

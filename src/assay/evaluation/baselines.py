@@ -1,8 +1,8 @@
 """What a dictionary is compared with, on the same tokens: random directions that are on as often,
 as many principal components, and the mean.
 
-They are fitted on text on which nothing is measured. One function for whoever evaluates and one for
-an index, which both end in `compare`; what they cost is bounded by `TOKENS`."""
+They are fitted on text on which nothing is measured. One function is for an evaluation and one for
+an index; both end in `compare`, and `TOKENS` bounds their cost."""
 
 from __future__ import annotations
 

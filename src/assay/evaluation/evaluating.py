@@ -155,7 +155,7 @@ class _Material:
     """What dictionaries are measured on: a model's text."""
 
     data: dict[str, Any]
-    """What is told of it."""
+    """What is reported about it."""
     key: dict[str, Any]
     """What it is known by."""
     folder: ModelFolder
@@ -473,7 +473,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Shared:
-    """How one dictionary is measured beside others."""
+    """How one dictionary is measured together with others."""
 
     setting: Setting
     note: str = ""

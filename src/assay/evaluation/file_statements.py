@@ -309,7 +309,7 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
     """Say how this model differs from the one of that name, going by names; "" where it does not,
     None where the folder has no name.
 
-    A folder may be called anything: its own name tells that it is that model, but never that it is
+    A folder may be called anything: its name can show that it is that model, but never that it is
     another."""
     known = _stated(folder)
     # a bare name may be that of a model, and of a folder with another

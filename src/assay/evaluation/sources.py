@@ -207,8 +207,8 @@ def _longer(value: str | Path | Dictionary) -> str:
 
 
 def _of_path(path: Path) -> str:
-    """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and
-    what names say of their place."""
+    """The hash of all that `formats.load` reads from a path: its files, the settings next to them,
+    and what their names say about their place."""
     folder = path if path.is_dir() else foreign.regular(path, "a dictionary").absolute().parent
     if path.is_file() and path.suffix != ".json":
         files = [path, *(p for p in read_with(path.absolute()) if p.is_file())]
@@ -297,7 +297,7 @@ def _opening(stored: Stored) -> dict[str, bool]:
     subject = json.loads(stored.spec_json).get("subject")
     try:
         return {"prepend_bos": bool(subject) and bool(find_model(subject).opening)}
-    except ModelError:  # it is not here, so nobody can tell
+    except ModelError:  # the model is not here, so this is unknown
         return {}
 
 

@@ -255,8 +255,8 @@ def _load_or_measure(
 
 
 def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
-    """What is made for a folder, which is gone where what was asked for is refused: nobody will go
-    on with it."""
+    """What is made for a folder, which is removed again where the request is refused: it would
+    never be used."""
     try:
         return make()
     except AssayError:

@@ -170,7 +170,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Whether a person followed a link to a page: nobody else sees the answer."""
+    """Whether a person followed a link to a page: only they see the answer."""
     return (
         scope["method"] in ("GET", "HEAD")
         and headers.get("sec-fetch-mode") == "navigate"

@@ -1,5 +1,5 @@
-"""Library: which indexes a store holds, told from their about.json alone; each is opened when a
-page first asks for it. One may be made in the background meanwhile."""
+"""Library: which indexes a store holds, read from their about.json alone; each is opened when a
+page first needs it. One may be made in the background meanwhile."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(eq=False)
 class Making:
-    """A dictionary whose index is made in the background; whoever makes it sets `progress`."""
+    """A dictionary whose index is made in the background; its maker sets `progress`."""
 
     address: str
     name: str
@@ -208,7 +208,7 @@ class Library:
         return index
 
     def _about(self, folder: Path) -> tuple[float, About | str]:
-        """When this index was made, and what it is of; or why that cannot be told."""
+        """When this index was made, and what it indexes; or why that is unknown."""
         try:
             changed = (folder / FILE).stat().st_mtime_ns
         except OSError:

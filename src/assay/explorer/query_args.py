@@ -27,7 +27,7 @@ _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)
 MOST = 20
 """So many conditions at once."""
 FEW = 6
-"""Words of which all are told to who chose another one."""
+"""Up to so many choices are all listed when another word was given."""
 
 
 def number(query: QueryParams, name: str, default: int, low: int, high: int) -> int:

@@ -29,8 +29,8 @@ def direct_logits(
     unembedding: Float[np.ndarray, "d vocabulary"],
     norm: Float[np.ndarray, " d"] | None,
 ) -> Float[np.ndarray, "feature vocabulary"]:
-    """Logits that one unit of each feature adds if nothing but the final norm's weight stands
-    between; not centred.
+    """Logits that one unit of each feature adds if only the final norm's weight is between; not
+    centred.
 
     Formula: (d_k ∘ w) W_U, w the weight of the final norm (its division by the residual's size is
     left out)

@@ -193,7 +193,7 @@ def load(name: str, origin: str) -> Experiment:
         got = f"it has {len(defined)} of other names" if defined[1:] and value is None else got
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     known = _checked.get(origin)
-    # the same value as long as its module is: what is remembered of it stays with it
+    # the same value as long as its module is: its cached results stay with it
     if known is None or known[0] is not value or known[1].name != name:
         experiment = checked(dataclasses.replace(value, name=name, origin=origin))
         _checked[origin] = known = (value, experiment)
@@ -201,7 +201,7 @@ def load(name: str, origin: str) -> Experiment:
 
 
 _checked: dict[str, tuple[Experiment, Experiment]] = {}
-"""What each module defines, and what was made of it."""
+"""What each module defines, and what was made from it."""
 
 
 def load_module(origin: str) -> ModuleType:
@@ -248,7 +248,7 @@ def _name(path: Path) -> str:
 
 def _slug(text: str) -> str:
     """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text,
-    so that it is nobody else's."""
+    so that no other text has it."""
     # as one file system has it, whichever of two forms another one makes of it
     whole = unicodedata.normalize("NFC", text)
     slug = lossy(whole)

@@ -64,7 +64,7 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A plan with what can be expected of it; None where nothing is known."""
+    """A plan with its forecast; None where nothing is known."""
 
     plan: Plan
     command: tuple[Range, Range] | None
@@ -125,7 +125,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
 
 
 def _seeds(experiment: Experiment) -> str:
-    """What seeds stand for, in the plural."""
+    """The noun for what seeds number, in the plural."""
     return "draws of the controls" if experiment.draws else "seeds"
 
 

@@ -113,8 +113,8 @@ class Lab:
                     )
                 )
                 experiment.materials.rehearse(arms, seeds, self.device)
-            told = self._noting(experiment, first, tell)
-            work_item = Work(self.store, experiment, first, self.device, told)
+            noting = self._noting(experiment, first, tell)
+            work_item = Work(self.store, experiment, first, self.device, noting)
             work(
                 self.store,
                 executor := self.executor_for([experiment]),
@@ -139,8 +139,8 @@ class Lab:
         return Slots(each, shared, own, name=experiment.name, seconds=seconds)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
-        """Return what also notes, once runs are stored, that they are measured: whoever interrupts
-        the others may have seen these."""
+        """Return a listener that also notes, once runs are stored, that they are measured: a user
+        who interrupts the others may have seen these."""
         noted = experiment.materials is None
 
         def listen(event: Any) -> None:

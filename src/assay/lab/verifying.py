@@ -45,7 +45,7 @@ class StatementCompared:
     why: str
     """How the two differ; empty where they do not."""
     old: Statement = field(default=None, metadata=BESIDE)
-    """All that the record says of it."""
+    """All that the record says about it."""
     new: Statement = field(default=None, metadata=BESIDE)
 
 

@@ -166,7 +166,7 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
-    told = statements.notes_in_order(data.notes, len(data.verdicts))
+    notes_of_all = statements.notes_in_order(data.notes, len(data.verdicts))
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
         for arm, note in (notes or {}).items()
@@ -174,7 +174,8 @@ def page(
     }
     shared, noted = _shared(noted)
     figures = _in_units(figures, data)
-    sections = {"figures": figures, "notes": told, "about": text or study, "features": cards}
+    about = text or study
+    sections = {"figures": figures, "notes": notes_of_all, "about": about, "features": cards}
     return (
         environment()
         .get_template("page.html")
@@ -189,7 +190,7 @@ def page(
             notes=noted,
             shared=shared,
             scopes=scopes,
-            notes_of_all=told,
+            notes_of_all=notes_of_all,
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
@@ -284,8 +285,8 @@ def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
 
 
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
-    """The rows without "new" where neither header nor statements name a paper, so that nobody
-    looked for a number in one."""
+    """The rows without "new" where neither header nor statements name a paper, so that no paper was
+    searched for a number."""
     printed = (getattr(s, "published", None) for s in data.statements)
     paper: str = getattr(header, "paper", "")
     if (

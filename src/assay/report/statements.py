@@ -42,7 +42,7 @@ def errors(verdicts: Sequence[Judged]) -> str:
     measured, not by nominal ones; nothing where fewer than 0.1 are to be expected.
 
     Formula: a sum over claims of the measured rate at the claim's number of units, if every claim
-    lay on its threshold.
+    were exactly on its threshold.
     Source: records/coverage.md, whose rates are packaged as coverage.json.
     """
     decided = sum(v.outcome != "undecided" for v in verdicts)
@@ -157,8 +157,8 @@ SEVERAL = 5
 
 
 def summary(data: ResultData) -> list[str]:
-    """Say how the claims came out: how many in which way, then each in a line; nothing of one
-    alone. A few stand right above, and are only counted."""
+    """Say how the claims came out: how many in which way, then each in a line; nothing for a single
+    claim. A few claims, which are shown right above, are only counted."""
     judged = data.verdicts
     if len(judged) < 2:
         return []

@@ -99,7 +99,7 @@ def stored(root: Path) -> list[str]:
 
 
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page lies in `out`, as it was written;
+    """Read what the index lists: each stored result whose page is in `out`, as it was written;
     and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []

@@ -335,8 +335,8 @@ def estimate_of(
 def limits(
     numbers: Verdict | Other | Estimated, claim: Judged | None = None
 ) -> tuple[float, float]:
-    """Give the interval as it is printed: cut off at the least and the greatest number that there
-    can be, unless the estimate lies beyond."""
+    """Give the interval as it is printed: cut off at the least and the greatest possible number,
+    unless the estimate lies beyond."""
     low, high = numbers.low, numbers.high
     least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
     if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
@@ -792,7 +792,7 @@ def _shade(x: float | None, most: float) -> str:
 
 
 def cell(words: str) -> str:
-    """The words as they may stand in a cell of a Markdown table."""
+    """The words, escaped for a cell of a Markdown table."""
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 

@@ -122,8 +122,8 @@ def _field(name: str) -> str:
 
 
 def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -> dict[str, Any]:
-    """Encoding of one position: type, scale, title; names longer than `room` letters stand on
-    several lines."""
+    """Encoding of one position: type, scale, title; names longer than `room` letters are wrapped
+    into several lines."""
     name, log = (figure.x, figure.x_log) if axis == "x" else (figure.y, figure.y_log)
     numeric = _numeric(figure.columns[name])
     title = (figure.x_title if axis == "x" else figure.y_title) or (name if numeric else "")
@@ -279,8 +279,8 @@ def _shades(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _lying(figure: Figure, width: int) -> bool:
-    """Whether names stand below each other at the side, since they are too long to stand next to
-    each other: of points, in lines."""
+    """Whether names are below each other at the side, since they are too long to be next to each
+    other: of points, in lines."""
     names = [str(v) for v in _distinct(figure.columns[figure.x])]
     if figure.mark == "points" and not _numeric(figure.columns[figure.x]):
         names = [max(_wrapped(n, max(5, width // len(names) // LETTER)), key=len) for n in names]

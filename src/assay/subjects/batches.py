@@ -45,7 +45,7 @@ def run_many(
     """Run every prompt under every edit; the trace of prompt p under edit e is `[p][e]`.
 
     Shorter prompts are filled up on the right, where nothing earlier looks, never to a length at
-    which the model is another; an edit sees the prompt's own positions alone. What lies before the
+    which the model is another; an edit sees the prompt's own positions alone. Everything before the
     first block that an edit touches is run once for each prompt, whatever the number of edits; or,
     where that is less, what all prompts begin with and no edit touches is run once, unless
     something is captured.

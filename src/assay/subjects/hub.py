@@ -1,9 +1,9 @@
 """Hub: language models by OWNER/NAME[@REVISION], and parts of repositories, downloaded when that is
 asked for alone, then opened without a network.
 
-A model lies in hub/OWNER--NAME/COMMIT of the model cache, a dictionary in
-hub/OWNER--NAME/dictionaries/PART/COMMIT; refs/REVISION beside it names the commit that was fetched
-last, and passes `foreign`'s door, so a branch is an input of whoever opens it.
+A model is in hub/OWNER--NAME/COMMIT of the model cache, a dictionary in
+hub/OWNER--NAME/dictionaries/PART/COMMIT; refs/REVISION next to it names the commit that was fetched
+last, and is read through `foreign`, so a branch is an input of the run that opens it.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def _receive(
                     os.fsync(out.fileno())  # a folder that has its name outlives a power cut
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                path.unlink()  # it stands in the way
+                path.unlink()  # it is in the way
             raise
         bar(begun)
     if begun < file.size:

@@ -19,7 +19,7 @@ from assay.core.errors import ModelError
 from assay.core.heavy import torch
 
 STANDING: dict[str, Live] = {}
-"""The models in memory that stand for a name, wherever a model of this name is asked for."""
+"""The models in memory by name, each used wherever a model of this name is needed."""
 _WRAPS = ("original_model", "_module", "_model")
 """Where TransformerLens' bridge and nnsight's LanguageModel have the model that they wrap."""
 _PART = "._original_component"
@@ -67,12 +67,12 @@ class Live:
 
     @property
     def hooks(self) -> list[str]:
-        """Where hooks stand that are not Assay's: between runs Assay has none."""
+        """The places of hooks that are not Assay's: between runs Assay has none."""
         return hooks_on(self.model)
 
     @property
     def hooks_in_words(self) -> str:
-        """Say that hooks of its owner stand on it; "" where none does."""
+        """Say that its owner has hooks on it; "" where there are none."""
         if not (where := self.hooks):
             return ""
         more = f" and {len(where) - 1} more" if where[1:] else ""
@@ -80,8 +80,8 @@ class Live:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what it holds now, and over its settings and its tokenizer; where hooks
-        stand on it, whose work no hash knows, another one in each session."""
+        """SHA-256 over its present tensors, its settings and its tokenizer; with hooks on it, whose
+        effect no hash covers, another one in each session."""
         now = (state(self.model), self.model.config.to_json_string())
         if self._hashed[0] != now:
             self._hashed = (now, self._hash(self.model.state_dict()))
@@ -209,7 +209,7 @@ def _unwrapped(wrapped: Any) -> Any:
 
 @contextmanager
 def standing(models: Mapping[str, Live]) -> Iterator[None]:
-    """Let models in memory stand for these names."""
+    """Use models in memory for these names."""
     before = {name: STANDING.get(name) for name in models}
     STANDING.update(models)
     try:

@@ -41,7 +41,7 @@ opened: what adding three numbers in another order changes."""
 CALLED = {"d": "d_model", "m": "d_mlp", "h": "heads", "e": "d_head", "kv": "KV heads", "v": "vocab"}
 """What sizes are called where a model is printed; the others by their own name, such as layers."""
 AUTO = "auto"
-"""The device that stands for all GPUs."""
+"""The device that means all GPUs."""
 _CPU = Path("/proc/cpuinfo")
 _open: weakref.WeakValueDictionary[tuple[Any, ...], Pretrained] = weakref.WeakValueDictionary()
 """The models of folders that are open, the last of each."""
@@ -163,7 +163,7 @@ def _check_memory(
 
 @contextmanager
 def _without_adapter(folder: ModelFolder) -> Iterator[Path]:
-    """The folder as transformers may read it: where an adapter lies beside whole weights, a folder
+    """The folder as transformers may read it: where an adapter is next to whole weights, a folder
     of links without it, as transformers would add it where peft is installed."""
     if not folder.left_out:
         yield folder.path
@@ -217,7 +217,7 @@ def _opened(folder: ModelFolder, dtype: DType, more: Mapping[str, Any]) -> tuple
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
-                ignore_mismatched_sizes=True,  # told by `_check_loaded`
+                ignore_mismatched_sizes=True,  # reported by `_check_loaded`
                 output_loading_info=True,
                 **more,
             )
@@ -755,7 +755,7 @@ def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
 
 
 def _passed(block: torch.nn.Module) -> torch.nn.Module:
-    """Stand in for a block that a late start leaves out: what enters it leaves it."""
+    """Replace a block that a late start leaves out: its output is its input."""
 
     class Passed(torch.nn.Module):
         def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> Any:
@@ -765,7 +765,7 @@ def _passed(block: torch.nn.Module) -> torch.nn.Module:
 
 
 _TUPLES = ("GPTJBlock",)
-"""Blocks that return their attention beside the stream."""
+"""Blocks that return their attention together with the stream."""
 
 
 def fast_dtype() -> DType:

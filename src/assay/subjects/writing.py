@@ -36,7 +36,7 @@ OBEYED: Mapping[str, tuple[Any, ...]] = {
     "exponential_decay_length_penalty": (),
     "remove_invalid_values": (False,),
 }
-"""What changes the choice of the likeliest token → the values beside null at which it does not."""
+"""Settings that change the choice of the likeliest token → values other than null that do not."""
 REFUSED: Mapping[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),
@@ -55,7 +55,7 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
     "speculation_type": (),
     "cache_implementation": ("dynamic", "hybrid", "static"),
 }
-"""What Assay does not do → the values beside null that ask for nothing."""
+"""Settings that Assay does not support → values other than null that turn them off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def choose(
 ) -> Int[torch.Tensor, " b"]:
     """Choose each row's next token.
 
-    The same seed and step draw the same from the same logits, whatever rows are beside them.
+    The same seed and step draw the same from the same logits, whatever the other rows are.
 
     Formula: argmax(logits / temperature + Gumbel noise), a draw from softmax(logits / temperature)
 

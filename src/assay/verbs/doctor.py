@@ -1,4 +1,4 @@
-"""Doctor: what is installed or missing, how a store is, and what of it is deleted."""
+"""Doctor: what is installed or missing, the state of a store, and deleting from it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def doctor(
 
 
 def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:
-    """Delete what is stored of an experiment, if that is wanted. Raises: AssayError where nobody
+    """Delete an experiment's stored runs, if the user confirms. Raises: AssayError where no user
     can be asked."""
     store, entry = place.lab().store, catalogue.entry(name)
     origin.check(store, entry.name, entry.origin)

@@ -19,7 +19,7 @@ from assay.verbs.verb import Answer, Door, Flag, More, verb
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model and the folder it lies in, or a dictionary and its file of weights."""
+    """A model and its folder, or a dictionary and its file of weights."""
 
     model: str
     folder: Path

@@ -60,7 +60,7 @@ def levels(dimension: Dimension) -> str:
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """Say between which numbers a measure lies; "" where it has no end."""
+    """Say which bounds a measure has; "" where it has none."""
     if low is None:
         return "" if high is None else f"at most {high:g}"
     return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"

@@ -1,4 +1,4 @@
-"""Machine: on what runs are trained, here or on a Ray cluster or as SLURM jobs; nothing of it
+"""Machine: where runs are trained, here or on a Ray cluster or as SLURM jobs; nothing of this
 changes a number's meaning."""
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def pca(x: Float[torch.Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[D
         >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         >>> line, plane = pca(x, 1, 2)
         >>> off = [float((d.reconstruct(x)[0] - x).square().sum()) for d in (line, plane)]
-        >>> [round(error, 3) for error in off]  # two rows lie 1 beside the line
+        >>> [round(error, 3) for error in off]  # two rows are at distance 1 from the line
         [2.0, 0.0]
     """
     d = x.shape[-1]

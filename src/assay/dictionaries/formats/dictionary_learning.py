@@ -1,4 +1,4 @@
-"""dictionary_learning: `ae.pt`, a state dict with `config.json` beside it."""
+"""dictionary_learning: `ae.pt`, a state dict with `config.json` next to it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _KEYS = {
 
 
 def open_file(weight_file: Source) -> Source:
-    """A weight file with the settings of its run, beside it or above `checkpoints`."""
+    """A weight file with the settings of its run, next to it or above `checkpoints`."""
     folder = weight_file.file.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
@@ -188,7 +188,7 @@ FORMAT = Format(
     name="dictionary-learning",
     suffixes=TORCH,
     files=(WEIGHTS,),
-    beside=(CONFIG,),
+    read_with=(CONFIG,),
     fits=fits,
     open=open_file,
     read=read,

@@ -54,7 +54,7 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
             save_file(tensors, folder / WEIGHTS)
             shutil.copymode(
                 folder / CONFIG, folder / WEIGHTS
-            )  # safetensors lets nobody else read what it writes
+            )  # safetensors gives other users no permission to read its files
         return below
 
     return fill
@@ -181,7 +181,7 @@ def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
             _first(dictionary.mean_out, dictionary.mean),
         )
     )
-    # where raw 0 lies among the normalised activations, negated
+    # raw 0 as a normalised activation, negated
     start = m if m is None or s is None else m * s
     if not centred:
         offset = centre.double() if start is None else centre.double() + start

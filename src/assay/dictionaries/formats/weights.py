@@ -115,8 +115,8 @@ def _line(error: Exception) -> str:
 
 
 class Weights:
-    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) stands for the same
-    size wherever it occurs."""
+    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) means the same size
+    wherever it occurs."""
 
     def __init__(self, path: Path, values: Mapping[str, Any], **sizes: Any):
         self.path = path
@@ -189,7 +189,7 @@ class Weights:
             self.left.pop(name, None)
 
     def end(self, what: str) -> None:
-        """Refuse a tensor that nobody took: what it does to the activations is not known. Raises:
+        """Refuse a tensor that was not taken: its effect on the activations is unknown. Raises:
         DataError."""
         if self.left:
             names = ", ".join(sorted(map(str, self.left)))
@@ -233,7 +233,7 @@ def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
 
 def command_for(path: Path, **hints: str) -> str:
     """Give the command that states what a file leaves open, and the keywords in Python."""
-    path = path.parent if path.suffix in (".json", ".yaml") else path  # settings beside weights
+    path = path.parent if path.suffix in (".json", ".yaml") else path  # settings next to weights
     options = " ".join(f"--hint {name}={value}" for name, value in hints.items())
     command = f"assay export {shlex.quote(str(path))} --format assay {options} --out d.safetensors"
     return f"`{command}` keeps it so; in Python {' and '.join(f'{name}=' for name in hints)}"

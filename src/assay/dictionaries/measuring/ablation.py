@@ -1,5 +1,5 @@
-"""What splicing costs a language model: cross-entropy and KL per token, beside zero, mean and
-resample ablation.
+"""What splicing costs a language model: cross-entropy and KL per token, compared with zero, mean
+and resample ablation.
 
 Everything is measured on the same predictions, with the same positions replaced: clean, spliced and
 every ablation."""
@@ -61,7 +61,7 @@ class Donors:
     def put(
         self, ablation: Ablation, acts: Float[torch.Tensor, "w s d"], first: int = 0
     ) -> Float[torch.Tensor, "w s d"]:
-        """What stands where `acts` stood, for windows numbered from `first` on."""
+        """The replacement of `acts`, for windows numbered from `first` on."""
         if acts.shape[-1] != self.rows.shape[-1]:
             raise DataError(
                 f"donors are {self.rows.shape[-1]} wide, the activations {acts.shape[-1]}"
@@ -164,8 +164,8 @@ def compare(
     """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
     prediction of a next token.
 
-    Logits are held for a few rows at a time and one run beside the clean one, whose
-    log-probabilities are worked out once."""
+    Logits are held for a few rows at a time, of the clean run and one other; the clean run's
+    log-probabilities are computed once."""
     assert clean.final is not None and clean.head is not None
     finals = [_predicting(trace) for trace in (clean, *variants)]
     target = clean.tokens[:, 1:].flatten()

@@ -144,7 +144,7 @@ def resample(
         else _unit(_rows((observation.x - observation.params["b_pre"][:, None]), row))
     )
     norms = torch.linalg.vector_norm(state["W_enc"], dim=-1)
-    # Where nobody is alive the mean is over all: 0/0 would spread.
+    # Where no latent is alive the mean is over all: 0/0 would spread.
     counted = alive.where(alive.any(-1, keepdim=True), torch.ones_like(alive))
     mean = (norms * counted).sum(-1) / counted.sum(-1)
     fresh = {

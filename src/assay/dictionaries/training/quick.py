@@ -131,7 +131,7 @@ def train_dictionary(
     if keep is not None:
         sizes = {"width": width, "penalty": float(strength), "steps": steps, "lr": float(lr)}
         identity = _identity(nonlinearity, chosen, **sizes, batch=batch, seed=seed, frozen=frozen)
-        # the scale, which other data would hardly share, stands for the rows
+        # the scale, which other data would hardly share, identifies the rows
         identity["scale"] = data.scale
         bench = Kept(desk, Path(keep), identity)
     trained = fit_dictionaries(
@@ -276,7 +276,7 @@ class Desk(Unkept):
 
 
 class Kept(Alone):
-    """A bench whose checkpoint lies in a folder, and is that of one training only."""
+    """A bench whose checkpoint is in a folder and belongs to one training only."""
 
     def __init__(self, bench: Bench, folder: Path, identity: Mapping[str, Any]):
         super().__init__(bench, folder)

@@ -1,5 +1,5 @@
-"""A dictionary: what it is, how it stands beside others, how its features are, and the table of
-them."""
+"""A dictionary: what it is, how it compares with others, a summary of its features, and the table
+of them."""
 
 from __future__ import annotations
 

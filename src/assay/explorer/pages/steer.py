@@ -26,9 +26,9 @@ NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
 DRAWS = 8
-"""Random directions whose cost stands beside that of the change."""
+"""Random directions whose cost is shown next to that of the change."""
 LEADS, START = 4, "The first thing to do is"
-"""Features that are proposed to whoever names none, and a prompt where none of the text is at
+"""Features that are proposed where the request names none, and a prompt where no text is at
 hand."""
 
 

@@ -1,4 +1,4 @@
-"""How features stand to each other and to the features of other dictionaries: by direction and by
+"""How features relate to each other and to the features of other dictionaries: by direction and by
 activation."""
 
 from __future__ import annotations

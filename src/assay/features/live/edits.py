@@ -87,7 +87,7 @@ def check_changes(reader: Reader, changes: Sequence[Change]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A text as the model predicts it with features changed, beside what it predicted before."""
+    """A text as the model predicts it with features changed, next to its unchanged predictions."""
 
     changes: tuple[Change, ...]
     before: Float[np.ndarray, " s-1"]

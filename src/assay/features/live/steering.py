@@ -1,4 +1,4 @@
-"""Text generated with features changed at every token, beside what the model writes as it is, and
+"""Text generated with features changed at every token, next to the unchanged model's text, and
 what the change costs in KL.
 
 Each new token is one pass over three rows with a cache of keys and values: the changed model on its

@@ -28,7 +28,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Anchor:
-    """A time stamp, and what came of it."""
+    """A time stamp, and the outcome of checking it."""
 
     time: str
     """When the hash existed, as the authority says."""

@@ -91,7 +91,7 @@ class Followed:
         gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
         asks = None if others else experiment.beside
-        beside = asks(result.judged, result.arms) if asks else ()
+        remarks = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
             registration=self._described(result, plan),
@@ -107,7 +107,7 @@ class Followed:
                 ),
                 *left_out(result),
                 *families.lines([j.claim for j in result.judged]),
-                *beside,
+                *remarks,
             ),
             ledger=self.ledger.head(*place),
         )

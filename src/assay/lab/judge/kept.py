@@ -1,5 +1,5 @@
-"""Kept: what is told around the verdicts of a result, and when a stored result may be shown as it
-was written, without its experiment being made again.
+"""Kept: what is printed around the verdicts of a result, and when a stored result may be shown as
+it was written, without making its experiment again.
 
 A result that `run` writes notes the code that judged it, the files that the experiment is written
 in, the content of its runs, and the journals of its store. As long as all of these are as they
@@ -40,7 +40,7 @@ GROWING = ("ledger.jsonl", "questions.jsonl")
 
 
 class Around(Written, frozen=True, kw_only=True):
-    """What is told around the verdicts of a result."""
+    """What is printed around the verdicts of a result."""
 
     typed: str
     """What is typed for the experiment in its own folder."""
@@ -199,7 +199,7 @@ def read(
 
 
 def _is_frozen(root: Path, name: str, origin: str, preset: str) -> bool:
-    """Whether something was frozen of it, which is compared with what is, every time."""
+    """Whether something was frozen, which is compared with the present study every time."""
     which = "" if preset == "default" else f".{preset}"
     path = Path(origin)
     adjacent = parent_folder(path) / f"{called(path)}{which}.prereg.json"

@@ -146,7 +146,7 @@ def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
     """Say whether a committed record is confirmatory: frozen before a result, with all that its
     runs read.
 
-    A record holds what was frozen of it. One that was made before records did counts as frozen if
+    A record holds what was frozen. One that was made before records did counts as frozen if
     its claims, arms and seeds were in a commit before the first look at its seeds, nothing changed
     since, and the edition of the rule is that of this look. Neither held models and texts by
     content before freezes did.
@@ -237,7 +237,7 @@ def bring(path: Path, store: Store, experiment: Experiment) -> None:
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
-    """The experiment, each risky claim saying what of it an earlier look had otherwise; for one in
+    """The experiment, each risky claim saying what an earlier look had otherwise; for one in
     a user's file also by the looks of a store."""
     paths = [committed(experiment)]
     if store is not None and origin.in_file(experiment.origin):

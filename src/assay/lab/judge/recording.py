@@ -238,7 +238,7 @@ def paired(current: ResultData, record: ResultData) -> list[tuple[str, str, Stat
 
 
 def departs(a: Statement, b: Statement) -> str:
-    """How a statement differs from what was recorded of it, "" where it does not.
+    """How a statement differs from its record, "" where it does not.
 
     The outcomes have to be the same, and one of the two estimates has to be within the other's
     interval; of a curve at every level."""

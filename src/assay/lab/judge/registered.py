@@ -30,8 +30,8 @@ from assay.lab.store.atomic import SCHEMA, NewerError, explained, seal, unseal, 
 from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.store.store import Store
 
-BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
-"""What the file has besides its content."""
+ENVELOPE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
+"""The keys of the file that are not its content."""
 JSON = Mapping[str, Any]
 
 
@@ -241,7 +241,7 @@ def read(path: Path) -> Registration:
     """What a file froze. Raises: StoreError where it cannot be read, or is not as written."""
     try:
         data = unseal(path)
-        content = {k: v for k, v in data.items() if k not in BESIDE}
+        content = {k: v for k, v in data.items() if k not in ENVELOPE}
         if data["hash"] != _hash(content):
             raise KeyError
         noted = {name: data[name] for name in ("hash", "time", "commit")}
@@ -390,7 +390,7 @@ def _arm(
 
 
 def _arm_hashes(experiment: Experiment, preset: Preset, known: Registration) -> dict[str, str]:
-    """The hash of every arm, with the code that was frozen of it."""
+    """The hash of every arm, with its frozen code."""
     code = {name: arm.get("code") for name, arm in known.content["arms"].items()}
     return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
 
@@ -403,7 +403,7 @@ def _seen(
     other_names: Sequence[str],
     asked: Sequence[Question],
 ) -> Iterator[tuple[str, str]]:
-    """Give why some of it may have been seen, and what would be fresh: units that were looked at
+    """Give why some runs may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
     by_rows = questions.is_by_rows(asked)
     by_content = [
@@ -466,8 +466,8 @@ def _find_stored_runs(
 def _find_begun_runs(
     store: Store, experiment: Experiment, preset: Preset, *, by_rows: bool
 ) -> Iterator[str]:
-    """Say which of these runs are being measured now, or were begun and interrupted: whoever began
-    them may have seen how they go."""
+    """Say which of these runs are being measured now, or were begun and interrupted: the user may
+    have seen how they go."""
     is_of_it = _matching(experiment, preset, by_rows=by_rows)
     for group in groups.unfinished(store):
         name = group.experiment
@@ -487,9 +487,9 @@ def _find_begun_runs(
 def _matching(
     experiment: Experiment, preset: Preset, *, by_rows: bool
 ) -> Callable[[str, str, str, JSON], bool]:
-    """What tells of a run, by its experiment, arm, spec as JSON and inputs, whether it is one of an
+    """Make a test of whether a run, by its experiment, arm, spec as JSON and inputs, is one of an
     experiment on these seeds, or of the same arm at the same settings under another name; with
-    `by_rows`, whatever the seed, whether it reads the same."""
+    `by_rows`, whether it reads the same, whatever the seed."""
     trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
     jobs = [(name, s) for name in trained for s in experiment.specs_of(name, preset.specs)]
     seeds = {spec.seed for _, spec in jobs}

@@ -132,7 +132,7 @@ class Result(Shown, Printed):
 
     @property
     def data(self) -> ResultData:
-        """Give what is printed and stored of it."""
+        """Give the values that are printed and stored."""
         return ResultData(
             schema=SCHEMA,
             experiment=self.experiment,
@@ -177,8 +177,8 @@ class Result(Shown, Printed):
         """Write the result to its file, unless that says the same already. Raises: StoreError."""
         path = self.path(store)
         figures = to_json(self.figures)
-        told: dict[str, Any] = {"kept": self.kept} if self.kept else {}
-        text = seal({**self.to_json(), **told, "evidence": dict(self.evidence), "figures": figures})
+        kept: dict[str, Any] = {"kept": self.kept} if self.kept else {}
+        text = seal({**self.to_json(), **kept, "evidence": dict(self.evidence), "figures": figures})
         if not _says(path, text):
             store.prepare()
             with explained(store.root):

@@ -444,8 +444,8 @@ class Costs(NamedTuple):
 
 
 def stated_costs(experiment: Experiment, preset: Preset) -> Costs | None:
-    """Return what an experiment says of its costs, for which it may look at its model; None where
-    it does not say it of every arm."""
+    """Return the costs that an experiment states, for which it may look at its model; None where it
+    does not state them for every arm."""
     arms = _arms(experiment, preset)
     if experiment.cost is None:
         return None
@@ -463,7 +463,7 @@ def known_costs(
     stored: Sequence[Stored],
     cached: Sequence[Stored],
 ) -> Costs:
-    """Return what records and stored runs say of the costs.
+    """Return what records and stored runs say about the costs.
 
     Args:
         experiment: whose runs they are.

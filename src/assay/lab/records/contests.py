@@ -31,7 +31,7 @@ WORDS: Mapping[str, str] = {
 
 
 class Contest(Written, frozen=True, kw_only=True):
-    """An arm that was put to a recorded claim, and what came of it."""
+    """An arm that was put to a recorded claim, and the outcome."""
 
     experiment: str
     preset: str
@@ -146,7 +146,7 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each contested claim, its number first, what it is now, and of each arm what it is
-    and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
+    and the outcome: "claim 1 is unspecific by a contest (2026-11): by-hand (random
     directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:

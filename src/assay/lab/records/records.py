@@ -107,7 +107,7 @@ def arrays(there: Path) -> Path:
 
 
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON file says of a record: verdicts and estimates in short, names of measures."""
+    """The contents of a record's JSON file: verdicts and estimates in short, names of measures."""
     verdicts = [
         _only(VERDICT, v)
         | {

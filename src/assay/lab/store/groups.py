@@ -324,7 +324,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256;
+    """A checkpoint's header: step; code, the hash of the experiment's file; sha256;
     empty when it cannot be read."""
     try:
         with foreign.open_stored(path, foreign.LARGEST) as f:
@@ -338,7 +338,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 
 def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """What a checkpoint says of itself and its tensors; None where it differs from its hash, or has
+    """A checkpoint's header and tensors; None where it differs from its hash, or has
     none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -48,7 +48,7 @@ class Harm:
 
     @property
     def then(self) -> str:
-        """What becomes of it if nothing is done."""
+        """What happens to it if nothing is done."""
         return THEN[self.what]
 
 

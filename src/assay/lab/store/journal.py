@@ -95,7 +95,7 @@ def seedless(spec: str) -> str:
 
 
 def digest(text: str) -> str:
-    """12 hex digits that stand for a text."""
+    """12 hex digits that identify a text."""
     return sha256(text.encode()).hexdigest()[:12]
 
 
@@ -301,7 +301,7 @@ class Subject:
     experiments."""
 
     about: frozenset[str]
-    """The experiment's name, and those that it borrows from; empty where nobody knows."""
+    """The experiment's name, and those that it borrows from; empty where unknown."""
     seeds: frozenset[int]
     arms: Mapping[str, Collection[str]]
     """12 hex digits of each setting of an arm without its seed, by the arm's name without the side
@@ -375,8 +375,8 @@ class Ledger(Journal):
     def note_removed(
         self, experiment: str, runs: Collection[Stored], about: Collection[str] = ()
     ) -> None:
-        """Note that these runs are to be removed, and when the first was made: whoever removes them
-        may have seen them."""
+        """Note that these runs are to be removed, and when the first was made: the user may have
+        seen them."""
         seeds = frozenset(int(json.loads(run.spec_json).get("seed", -1)) for run in runs)
         if max(seeds, default=-1) >= JUDGED:
             lines = [line for line in self.looks if line["experiment"] == experiment]

@@ -5,7 +5,7 @@ It lives in a file, a folder with `__init__.py`, or a module. Runs of a user's o
 long as that file, and what it imports from its own folder, are byte for byte as they were; those of
 installed packages go by the version that they declare.
 
-A run's folder says where each file that it read lay, relative to the experiment's own folder, to
+A run's folder has the path of each file that it read, relative to the experiment's own folder, to
 the home folder or whole. That stays in the store: results, records and bundles have names and
 hashes.
 

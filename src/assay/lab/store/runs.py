@@ -122,7 +122,7 @@ class Made:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     status: Literal["done", "diverged"] = "done"
     read: bytes = b""
-    """What `inputs.packed` says of the files that were read; nothing where none was."""
+    """What `inputs.packed` says about the files that were read; empty where none was."""
 
     def files(self, measured: int) -> dict[str, bytes]:
         """What its folder holds, by name; `status.json`, which says what belongs to the others,

@@ -21,7 +21,7 @@ def checked(experiment: Experiment) -> Experiment:
     """Make an experiment's functions raise ExperimentError, in one line, where they return the
     wrong thing, and but for training where they raise.
 
-    What training raises is a crash of its own, which the lab reports with its places.
+    An error in training is a crash, which the lab reports with its tracebacks.
     """
     origin = experiment.origin or experiment.name
     changes: dict[str, Any] = {}

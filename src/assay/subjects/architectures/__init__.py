@@ -75,7 +75,7 @@ class Architecture:
     """Whether their text needs a BOS token, which the tokenizer of a GGUF file does not put
     there."""
     traits: tuple[str, ...] = ()
-    """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
+    """How such models differ from Llama, each in a few words, for choosing a site."""
 
     def places(self) -> Iterator[Mapping[str, Place]]:
         """Yield where its sites are: for certain, or guess by guess."""
@@ -209,7 +209,7 @@ class Returned:
             if isinstance(out, tuple):  # blocks of some types return their attention as well
                 return (after(module, args, out[0]), *out[1:])
             if self.pick is None:
-                split = len(shape) > 1 and out.ndim == 3  # heads lie beside each other
+                split = len(shape) > 1 and out.ndim == 3  # heads are next to each other
                 new = visit(out.unflatten(-1, shape) if split else out)
                 return new.flatten(-len(shape)) if split else new
             new = visit(self.pick(out, shape).clone())
