@@ -108,13 +108,13 @@ def _watch() -> Any:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            out, what = func(*args, **(kwargs or {})), func.overloadpacket
+            out, op = func(*args, **(kwargs or {})), func.overloadpacket
             operands = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             # A number of the CPU goes along with a launch; more than that is a copy.
-            on_cpu = [x for x in operands if x.device.type == "cpu" and (x.ndim or what in copies)]
+            on_cpu = [x for x in operands if x.device.type == "cpu" and (x.ndim or op in copies)]
             on_cpu += [x for x in tree_leaves(out) if isinstance(x, torch.Tensor) and x.is_cpu]
-            masks = what in indexing and any(x.dtype == torch.bool for x in operands)
-            self.once |= bool(on_cpu) or masks or what in waits
+            masks = op in indexing and any(x.dtype == torch.bool for x in operands)
+            self.once |= bool(on_cpu) or masks or op in waits
             return out
 
     return Watch()

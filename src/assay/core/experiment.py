@@ -495,10 +495,10 @@ class Experiment(Generic[S]):
 
         The map of an arm with `after` is asked for each parent's spec by itself, so it may leave
         runs out."""
-        before = self._paired.get(arm)
-        if before is None or before[0] is not specs:
-            self._paired[arm] = before = (specs, self._pairs(arm, specs))
-        return before[1]
+        cached = self._paired.get(arm)
+        if cached is None or cached[0] is not specs:
+            self._paired[arm] = cached = (specs, self._pairs(arm, specs))
+        return cached[1]
 
     @cached_property
     def _paired(self) -> dict[str, tuple[tuple[S, ...], tuple[tuple[S, S | None], ...]]]:
@@ -603,10 +603,10 @@ def read_header(path: Path) -> Header:
         )
     # The title may go on for a second line; an empty line or the first key ends it.
     head = re.split(r"\n\n|\n(?=[A-Z][a-z]+:)", doc, maxsplit=1)
-    title, rest = " ".join(head[0].split()), "".join(head[1:])
+    title, body = " ".join(head[0].split()), "".join(head[1:])
     sections: dict[str, str] = {}
     current = ""
-    for line in rest.splitlines():
+    for line in body.splitlines():
         name, colon, text = line.partition(":")
         if colon and name in (*HEADER_KEYS, *OPTIONAL_KEYS):
             current = name

@@ -174,8 +174,8 @@ def _resumed(
         for n, name in names[i]:
             with torch.no_grad():
                 g.state[n].copy_(tensors[name])  # in place: views into the state stay valid
-        own = f"{i}.book."
-        book.load({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
+        prefix = f"{i}.book."
+        book.load({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     return start
 
 

@@ -47,12 +47,12 @@ def limit(most: int) -> int:
     return most * int(setting)
 
 
-def within(amount: int, most: int, what: object, unit: str) -> None:
+def within(amount: int, most: int, place: object, unit: str) -> None:
     """Raise DataError where more is found than the limit allows, saying how to raise it."""
     if amount > limit(most):
         times = -(-amount // most)
         raise DataError(
-            f"{what} has {amount:,} {unit}; at most {limit(most):,} are read",
+            f"{place} has {amount:,} {unit}; at most {limit(most):,} are read",
             Operator(f": ASSAY_LIMITS={times} raises that"),
         )
 
@@ -107,8 +107,8 @@ def text(path: Path, expected: str, most: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        what = WIDE.get(content[:2])
-        why = f"it is {what}" if what else f"it is not UTF-8 text (byte {error.start:,})"
+        encoding = WIDE.get(content[:2])
+        why = f"it is {encoding}" if encoding else f"it is not UTF-8 text (byte {error.start:,})"
         raise DataError(f"{path}: {why}; save it as UTF-8") from None
 
 

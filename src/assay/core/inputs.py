@@ -123,11 +123,11 @@ class Watch:
 @contextmanager
 def unnoted() -> Iterator[None]:
     """Note nothing of what the body opens: parts of what is noted as a whole."""
-    before = _unnoted.set(True)
+    token = _unnoted.set(True)
     try:
         yield
     finally:
-        _unnoted.reset(before)
+        _unnoted.reset(token)
 
 
 def note(path: Path, digest: str) -> None:

@@ -460,18 +460,18 @@ class Cells:
         matrix = inner.swapaxes(0, 1).reshape(max(a, b), min(a, b) * width)
         numbers = a + b + matrix.shape[1]
         chunk = max(1, min(draws, _BLOCK // numbers))
-        most = min(
+        size = min(
             chunk, max(_CACHED // numbers, 64)
         )  # fewer, and a large matrix would be read for little
-        pairs = zip(*(_weights(i, n, draws, most) for i, n in enumerate((a, b))), strict=True)
+        pairs = zip(*(_weights(i, n, draws, size) for i, n in enumerate((a, b))), strict=True)
         parts = (
             np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width))
             if min(a, b) > 1
             else long @ matrix
             for short, long in (pair if b >= a else pair[::-1] for pair in pairs)
         )
-        while some := list(islice(parts, chunk // most)):
-            yield np.concatenate(some)
+        while chunks := list(islice(parts, chunk // size)):
+            yield np.concatenate(chunks)
 
     def means(self, sums: Float[np.ndarray, "draw column"]) -> dict[str, np.ndarray]:
         """The means of the terms that belong to these weighted sums, [draw, …]."""

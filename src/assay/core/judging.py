@@ -122,9 +122,9 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         for stands in (controls, planted, violations)
     )
     satisfying = {name: v for name, (v, *_) in rivals.items() if v.outcome == "holds"}
-    kept = ("lacks", "estimate", "low", "high", "n")
+    copied = ("lacks", "estimate", "low", "high", "n")
     also = {
-        name: Other(reason=claim.may_hold.get(name), **{key: getattr(v, key) for key in kept})
+        name: Other(reason=claim.may_hold.get(name), **{key: getattr(v, key) for key in copied})
         for name, v in satisfying.items()
     }
     return Judged(
@@ -174,10 +174,10 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:
         return method
-    least, most = unscaled(claim.scale, reach)
+    least, greatest = unscaled(claim.scale, reach)
     words = (
         f"more units do not help: as {claim.ceiling.others(arms)}, the value can only be from "
-        f"{least:.3g} to {most:.3g}"
+        f"{least:.3g} to {greatest:.3g}"
     )
     v = structs.replace(v, outcome="undecided", reason=OUT_OF_REACH, price=Price(words))
     return method._replace(verdict=v)
@@ -255,10 +255,10 @@ def _power(
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    least, most = unscaled(claim.scale, reach)
+    least, greatest = unscaled(claim.scale, reach)
 
-    def reachable(found: tuple[float, float]) -> tuple[float, float]:
-        return found if found[0] <= most and found[1] >= least else power.NOTHING
+    def reachable(ends: tuple[float, float]) -> tuple[float, float]:
+        return ends if ends[0] <= greatest and ends[1] >= least else power.NOTHING
 
     alone = reachable(power.detectable(claim, i, level))
     if not all(_judged(stand.verdict) for stand in (*controls.values(), *planted.values())):
@@ -439,10 +439,10 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
     bad = arm_reader.diverged(unit)
     if not bad:
         return arm_reader, data, bad, True
-    before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
+    all_arms, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
     run_count = arm_reader.take(name).sizes.get("run", 0)
     # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
-    survived = len(bad) <= _units_of(before.take(name), unit) / 4
+    survived = len(bad) <= _units_of(all_arms.take(name), unit) / 4
     if run_count:
         data = _read(claim, name, arm_reader)
     else:
@@ -555,8 +555,8 @@ def _with_others(
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
-        told = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
-        words = "; ".join(filter(None, told))
+        warnings = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
+        words = "; ".join(filter(None, warnings))
         return structs.replace(
             verdict, outcome="unspecific", reason=reason, warning=words, price=None
         )
@@ -735,9 +735,9 @@ def grouped(
             if math.isfinite(of_groups.low):
                 # However few the groups are: this only ever widens.
                 least = np.nanmin([of_groups.low, of_groups.t_low, of_groups.skew_low])
-                most = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
+                highest = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
                 low = min(low, i.estimate + least - of_groups.estimate)
-                high = max(high, i.estimate + most - of_groups.estimate)
+                high = max(high, i.estimate + highest - of_groups.estimate)
     return replace(i, low=low, high=high)
 
 
@@ -747,16 +747,16 @@ def groups_in_words(groups: Groups) -> str:
     return f"also with each {words[0]} as one unit, and crossed" if words else ""
 
 
-def _by_group(x: np.ndarray, axis: int, some: Sequence[np.ndarray]) -> np.ndarray:
+def _by_group(x: np.ndarray, axis: int, codes: Sequence[np.ndarray]) -> np.ndarray:
     """Means of units in each group, or in each cell of two groupings; NaN where there is none."""
     x = np.moveaxis(x, axis, 0)
-    shape = (*(int(of.max()) + 1 for of in some), *x.shape[1:])
+    shape = (*(int(of.max()) + 1 for of in codes), *x.shape[1:])
     sums, counts = np.zeros(shape), np.zeros(shape)
-    known = np.isfinite(x)
-    np.add.at(sums, tuple(some), np.where(known, x, 0.0))
-    np.add.at(counts, tuple(some), known)
+    is_finite = np.isfinite(x)
+    np.add.at(sums, tuple(codes), np.where(is_finite, x, 0.0))
+    np.add.at(counts, tuple(codes), is_finite)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return np.moveaxis(means, 0, axis) if len(some) == 1 else means
+    return np.moveaxis(means, 0, axis) if len(codes) == 1 else means
 
 
 def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
@@ -858,8 +858,8 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
     if reason != STRADDLES or len(claim.units) > 1 or isinstance(claim.statistic, OfMeans):
         return ""
     for k, name in enumerate(data.levels[unit]):
-        rest = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
-        outcomes[name] = _outcome(claim, _interval(claim, rest, level, draws=1))
+        without_unit = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
+        outcomes[name] = _outcome(claim, _interval(claim, without_unit, level, draws=1))
     deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
     if len(deciding) != 1:
         return ""
@@ -879,8 +879,8 @@ def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
     if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
         return ""
     far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
-    rest = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
-    without = _interval(claim, rest, level, draws=1)
+    without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
+    without = _interval(claim, without_far, level, draws=1)
     if not _excess(without) < LOPSIDED / 2:
         return ""
     low, high = unscaled(claim.scale, (without.low, without.high))
@@ -1073,7 +1073,7 @@ def describe_scope(
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
-    parts = [f"over {over}", *(f"of these {what}" for what in stays)]
+    parts = [f"over {over}", *(f"of these {noun}" for noun in stays)]
     parts += ["for these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 

@@ -152,8 +152,8 @@ def detectable(
         yes = sure
         for _ in range(0 if math.isinf(no) else 30):
             middle = (no + yes) / 2
-            found = decided(middle)[0] * rest(middle) >= CHANCE
-            no, yes = (no, middle) if found else (middle, yes)
+            is_enough = decided(middle)[0] * rest(middle) >= CHANCE
+            no, yes = (no, middle) if is_enough else (middle, yes)
         return no if math.isinf(no) else yes
 
     if decided(sure)[0] * rest(sure) < CHANCE:
@@ -401,9 +401,9 @@ def price_of_gate(gate: str, i: Interval) -> Price:
             f"more units do not help: meet the gate {gate}, by longer training for instance"
         )
     share = f"in {i.undefined:.1%} of the draws"
-    what = share if i.undefined < 1 else "for the estimate itself or when one unit is left out"
+    quantity = share if i.undefined < 1 else "for the estimate itself or when one unit is left out"
     return Price(
-        f"more units do not help: the statistic is undefined {what}; let the sweeps "
+        f"more units do not help: the statistic is undefined {quantity}; let the sweeps "
         "overlap, or choose other points"
     )
 

@@ -103,9 +103,9 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
         >>> remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold")
         ('more units would be impractical (about 2,219 more seeds); choose another threshold', '')
     """
-    words, colon, rest = price.partition(COMMAND)
+    words, colon, command = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return f"more units would be impractical ({words}); {instead}", ""
     helps = not any(no in words for no in ("do not help", "no number of units", "even ten"))
-    return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""
+    return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

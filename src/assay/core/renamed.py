@@ -157,7 +157,7 @@ class _Renamed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         # The module itself, not a copy: its classes and caches must be the same under both names.
         name = module.__name__
-        for old in [name, *(known for known in RENAMED if known.startswith(f"{name}."))]:
+        for old in [name, *(former for former in RENAMED if former.startswith(f"{name}."))]:
             sys.modules[old] = importlib.import_module(current(old))
 
 

@@ -269,8 +269,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         if self.price is None:
             return "", ""
         have, text = self.n.get(self.price.factor or "", 0), self.price.text
-        arm, colon, rest = text.partition(": ")
-        text = rest if colon and f" {arm} " in self.reason else text  # it is named already
+        arm, colon, advice = text.partition(": ")
+        text = advice if colon and f" {arm} " in self.reason else text  # it is named already
         return remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
 
     @property
@@ -452,19 +452,19 @@ class Curve(Written, frozen=True, kw_only=True):
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
         farthest from zero."""
-        known = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
+        finite = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
         if len(self.levels) <= LARGEST:
-            return sorted(known, key=self.order)
-        return sorted(known, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
+            return sorted(finite, key=self.order)
+        return sorted(finite, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property
     def clear_of_zero(self) -> str:
         """Say in how many places of one over names the band excludes 0; "" where it is unknown."""
-        known = [(low, high) for low, high in self.band if math.isfinite(low + high)]
-        if self.is_plain or not known:
+        finite_limits = [(low, high) for low, high in self.band if math.isfinite(low + high)]
+        if self.is_plain or not finite_limits:
             return ""
-        noun, count = "cell" if len(self.dims) > 1 else "level", len(known)
-        clear = sum(low > 0 or high < 0 for low, high in known)
+        noun, count = "cell" if len(self.dims) > 1 else "level", len(finite_limits)
+        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
         if not clear:
             return f"No {noun}'s simultaneous interval excludes 0."
         return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
@@ -525,15 +525,15 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         """Give the estimate with its interval, units and their number; of a curve for each level,
         with the interval that covers all levels together."""
         unit = "" if self.unit == "1" else self.unit
-        said: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
-        said |= {f"n_{unit}": n for unit, n in self.n.items()}
+        row: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
+        row |= {f"n_{unit}": n for unit, n in self.n.items()}
         if (c := self.curve) is None:
-            yield {**said, "estimate": self.estimate, "low": self.low, "high": self.high}
+            yield {**row, "estimate": self.estimate, "low": self.low, "high": self.high}
             return
         for k in range(len(c.levels)):
             levels = dict(zip(c.dims, c.at(k), strict=True))
             limits = {"estimate": c.estimate[k], "low": c.band_low[k], "high": c.band_high[k]}
-            yield {**said, **levels, **limits}
+            yield {**row, **levels, **limits}
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row, or one for each level of a curve, as `by_level` gives it."""
@@ -672,15 +672,15 @@ class ResultData(Written, frozen=True, kw_only=True):
     @property
     def lacking(self) -> tuple[str, ...]:
         """The inputs that runs read and that were not frozen, by name."""
-        known = self.registration.lacking if self.registration is not None else None
-        return tuple(self.provenance.get("inputs", ())) if known is None else known
+        noted = self.registration.lacking if self.registration is not None else None
+        return tuple(self.provenance.get("inputs", ())) if noted is None else noted
 
     @property
     def standing(self) -> Inference:
         """Whether it is confirmatory, by what its freeze held: that of a result of an older version
         held no inputs."""
-        held = self.inference == "confirmatory" and self.lacking
-        return "frozen without inputs" if held else self.inference
+        is_partial = self.inference == "confirmatory" and self.lacking
+        return "frozen without inputs" if is_partial else self.inference
 
     @property
     def statements(self) -> tuple[Judged | Verified | Estimated, ...]:

@@ -31,8 +31,8 @@ def check(template: str, spec: Spec) -> None:
     try:
         for _, name, _, _ in string.Formatter().parse(template):
             if name is not None and not hasattr(spec, name):
-                known = [attribute for attribute in dir(spec) if not attribute.startswith("_")]
-                lacks = f"which {type(spec).__name__} does not have; {nearest(name, known)}"
+                attributes = [attribute for attribute in dir(spec) if not attribute.startswith("_")]
+                lacks = f"which {type(spec).__name__} does not have; {nearest(name, attributes)}"
                 raise ExperimentError(f"scope names {{{name}}}, {lacks}")
         sentence(template, (spec,))
     except ValueError as e:
@@ -77,8 +77,8 @@ def shared_scopes(scopes: Sequence[str], noun: str = "claim") -> list[tuple[str,
         words = "; ".join(filter(None, [*whole, ", ".join(last.split(", ")[len(begun) :])]))
         by_words.setdefault(words, []).append(number)
     del by_words[""]
-    own = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
-    return [("", shared)] * bool(shared) + own
+    named = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
+    return [("", shared)] * bool(shared) + named
 
 
 def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:
@@ -86,9 +86,9 @@ def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:
     return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
-def changes(current: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
+def changes(current: Iterable[Spec], earlier: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
     """Find the fields whose values are not those of other specs, each with its values now."""
-    new, old = _values_by_field(current), _values_by_field(before)
+    new, old = _values_by_field(current), _values_by_field(earlier)
     return {name: tuple(new[name]) for name in new if new[name].keys() != old.get(name, {}).keys()}
 
 

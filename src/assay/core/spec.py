@@ -595,10 +595,10 @@ def _read(text: str, hint: Any, where: str) -> Any:
 
 
 def _known(cls: type, names: Mapping[str, object]) -> None:
-    known = _names(cls)  # type: ignore[arg-type]
+    field_names = _names(cls)  # type: ignore[arg-type]
     for name in names:
-        if name not in known:
-            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, known)}")
+        if name not in field_names:
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, field_names)}")
 
 
 _KINDS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {

@@ -365,8 +365,8 @@ def at_best(
     values = np.where(np.isnan(values), np.inf, values)
     # From a place within the group to one among all units.
     indices = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
-    rest = [d for d in score.dims if d != "seed"]
-    where = xr.DataArray(indices, dims=("group", *rest), coords={"group": np.arange(groups)})
+    other_dims = [d for d in score.dims if d != "seed"]
+    where = xr.DataArray(indices, dims=("group", *other_dims), coords={"group": np.arange(groups)})
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
     best = (
         x.isel({"seed": where})

@@ -318,16 +318,16 @@ def _weigh(
         table = judging.numbers(crossed, _measured(asked, roles)[0])
         return _cells(table, asked.axes, claim.statistic)
 
-    found = _groupings(
+    groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
-    found += _missing(question, claim, arms, level)
-    found += _selected(question, roles, judgement, arms, level)
+    groupings += _missing(question, claim, arms, level)
+    groupings += _selected(question, roles, judgement, arms, level)
     against: list[dependence.Grouping] = []
-    said: list[dependence.Grouping] = []
+    reported: list[dependence.Grouping] = []
     unsure: list[dependence.Grouping] = []
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
-    for grouping in found:
+    for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
         same, decided = outcome == judgement.outcome, judgement.outcome in ("holds", "fails")
         changes = "the outcome is the same" if same else f"the outcome changes to {outcome}"
@@ -339,9 +339,9 @@ def _weigh(
             continue  # what would make the interval narrower is no reason to doubt it
         grouping = replace(grouping, limits=limits, changes=changes if decided else "")
         against += [grouping] if decided and grouping.decides and not same else []
-        said += [grouping] if grouping.carries or grouping in against else []
-        unsure += [grouping] if decided and grouping in said and not same else []
-    lines = dependence.lines(said)
+        reported += [grouping] if grouping.carries or grouping in against else []
+        unsure += [grouping] if decided and grouping in reported and not same else []
+    lines = dependence.lines(reported)
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
@@ -396,23 +396,23 @@ def _selected(
     upwards = math.isfinite(claim.low)
     if judgement.outcome != "holds" or upwards == math.isfinite(claim.high):
         return []
-    own = judging.standing(claim, arms, level)[0]
+    i = judging.standing(claim, arms, level)[0]
 
     def reached(names: Iterable[str]) -> set[str]:
-        some = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
-        return {f"{x:.12g}" for x in some}
+        estimates = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
+        return {f"{x:.12g}" for x in estimates}
 
     def wide(count: int) -> Limits:
         share = (1 - level) / 2 / np.array([1, count])
-        one, all_of_them = scipy.special.stdtrit(min(own.n) - 1, 1 - share)
+        one, all_of_them = scipy.special.stdtrit(min(i.n) - 1, 1 - share)
         times = float(all_of_them / one)
-        return Limits(*(own.estimate + times * (x - own.estimate) for x in (own.low, own.high)))
+        return Limits(*(i.estimate + times * (x - i.estimate) for x in (i.low, i.high)))
 
     # copies of the arm, or of one that is named, are no candidates
     named = reached([main, *(a for a in roles.named if a in arms)])
     rivals = [float(x) for x in reached(others) - named]
     near = [x for x in rivals if wide(1 + len(rivals)).low < x < wide(1 + len(rivals)).high]
-    best = all(x < own.estimate if upwards else x > own.estimate for x in near)
+    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
     if not best or len(near) + 1 < FEWEST_CANDIDATES:
         return []
     return [
@@ -443,15 +443,15 @@ def _groupings(
     Raises: DataError for copies."""
     units, cells, columns = question.axes, cells_of(question), question.columns
     every = question.of((*question.compared, *controls)) if controls else None
-    found = dependence.find(
+    groupings = dependence.find(
         cells, rows, columns, named, level, every=every, copies=copies, ordered=ordered
     )
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
             with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
                 crossed = cells_of(replace(question, axes=(*units, run)))
-                found += dependence.averaged(crossed, run, level)
-    return found
+                groupings += dependence.averaged(crossed, run, level)
+    return groupings
 
 
 def _cells(table: Table, units: Names, statistic: Statistic) -> dependence.Cells:
@@ -475,9 +475,9 @@ def _question(
 ) -> _Question:
     """Hold a text to the arms and columns of a table; `only_named` arms have to tell rows apart.
     Raises: ClaimError, DataError."""
-    known = tuple(str(a) for a in rows["arm"].unique())
-    main = _under_judgement(parsed, known, roles.controls)
-    _check_arms(parsed, known, (main, *roles.named), f"column {arm_column} of {source}")
+    arm_names = tuple(str(a) for a in rows["arm"].unique())
+    main = _under_judgement(parsed, arm_names, roles.controls)
+    _check_arms(parsed, arm_names, (main, *roles.named), f"column {arm_column} of {source}")
     _check_controls(main, parsed, roles.replacing)
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -488,7 +488,7 @@ def _question(
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     labels = noted.find_labels(rows, axes, columns, dims, source)
     _check_size(rows, (*axes, *labels), source)
-    return _Question(rows, source, parsed, axes, main, known, labels)
+    return _Question(rows, source, parsed, axes, main, arm_names, labels)
 
 
 def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
@@ -747,8 +747,8 @@ def _shared(question: _Question, statement: Estimate, level: float) -> list[str]
     noted.check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
-    found = _groupings(question, rows, question.labels, cells_of, level)
-    return dependence.lines(grouping for grouping in found if grouping.carries)
+    groupings = _groupings(question, rows, question.labels, cells_of, level)
+    return dependence.lines(grouping for grouping in groupings if grouping.carries)
 
 
 def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
@@ -824,25 +824,25 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
     ]
 
 
-def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], where: str) -> None:
+def _check_arms(parsed: Parsed, names: Names, arms_named: Sequence[str], where: str) -> None:
     """Refuse an arm that the table has not, and one whose name reads as a difference."""
     for arm in (*parsed.arms, *arms_named):
-        if arm not in known:
+        if arm not in names:
             # relu-again.fvu reads as a difference
-            cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
+            cut = next((a for a in names if arm in parsed.arms and arm in a.split("-")), "")
             read = next((c.name for c in parsed.columns if c.arm == arm), "column")
             hint = (
                 f'did you mean "{cut}".{read}? Quote names with other signs'
                 if cut
-                else nearest(arm, known)
+                else nearest(arm, names)
             )
             raise ClaimError(f"no arm {arm!r} in {where}; {hint}")
-    for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
+    for arm in names:  # random-probe.acc reads as a difference, too, where there is an arm probe
         read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.\s*(\w+)"
-        if not arm.isidentifier() and (found := re.search(read, parsed.text)):
+        if not arm.isidentifier() and (match := re.search(read, parsed.text)):
             raise ClaimError(
-                f"the claim reads {arm}.{found[1]} as a difference; did you mean "
-                f'"{arm}".{found[1]}? Quote names with other signs'
+                f"the claim reads {arm}.{match[1]} as a difference; did you mean "
+                f'"{arm}".{match[1]}? Quote names with other signs'
             )
 
 
@@ -932,18 +932,18 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
     return value
 
 
-def _under_judgement(parsed: Parsed, known: Names, controls: Names) -> str:
+def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names) -> str:
     """The first arm named; without one, main, or the only arm that is no control."""
-    candidates = [a for a in known if a not in controls]
+    candidates = [a for a in arm_names if a not in controls]
     if parsed.arms:
         return parsed.arms[0]
-    if "main" in known:
+    if "main" in arm_names:
         return "main"
     if len(candidates) == 1:
         return candidates[0]
     raise ClaimError(
         f"which arm is the {parsed.kind} about? Write arm.column, with one of "
-        f"{', '.join(candidates or known)}"
+        f"{', '.join(candidates or arm_names)}"
     )
 
 

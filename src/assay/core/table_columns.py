@@ -60,11 +60,11 @@ def find_labels(
     for name in label_names:
         if name not in rows or name in used_columns:
             candidates = [c for c in rows.columns if c not in used_columns]
-            what = f"no column {name!r} in {source}; {nearest(name, candidates)}"
+            problem = f"no column {name!r} in {source}; {nearest(name, candidates)}"
             if name in rows:
                 role = "judged by the claim" if name in columns else "what verdicts are about"
-                what = f"column {name!r} cannot be selected or averaged over: it is {role}"
-            raise ClaimError(what)
+                problem = f"column {name!r} cannot be selected or averaged over: it is {role}"
+            raise ClaimError(problem)
         if is_text(rows[name]):
             rows[name] = rows[name].fillna("").astype(str)
         elif rows[name].isna().any():
@@ -89,9 +89,9 @@ def find_labels(
             rows[name] = rows[name].fillna("").astype(str) if is_text(rows[name]) else rows[name]
             if UNNAMED.fullmatch(name):
                 place = list(rows.columns).index(name) + 1
-                some = ", ".join(map(str, rows[name].unique()[:2]))
+                two = ", ".join(map(str, rows[name].unique()[:2]))
                 raise ClaimError(
-                    f"column {place}, which has no name, tells rows apart ({some}), and nothing is "
+                    f"column {place}, which has no name, tells rows apart ({two}), and nothing is "
                     "averaged that the claim does not name: name it in the header, and in the claim"
                 )
             labels.append(name)
@@ -140,8 +140,8 @@ def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
         return False
     in_order = values.to_numpy()[np.lexsort((values.to_numpy(), cell))]
     cells = Counter(map(tuple, np.split(in_order, np.cumsum(counts)[:-1])))
-    _, most = cells.most_common(1)[0]
-    return most >= NEARLY * len(counts)
+    _, count = cells.most_common(1)[0]
+    return count >= NEARLY * len(counts)
 
 
 def left_out(
@@ -157,9 +157,9 @@ def left_out(
             empty = [a for a, missing in lacks.items() if bool(missing.all(other_units).any())]
             why = "no arm has all numbers there"
             if empty:
-                *some, last = empty
-                names = " and ".join(filter(None, (", ".join(some), last)))
-                why = f"{names} {'have' if some else 'has'} no number there"
+                *others, last = empty
+                names = " and ".join(filter(None, (", ".join(others), last)))
+                why = f"{names} {'have' if others else 'has'} no number there"
             are = "is" if levels - n == 1 else "are"
             lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
     return lines
