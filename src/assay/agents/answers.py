@@ -176,9 +176,9 @@ def submitted(
         else "not known: the experiment is not here, or may not run here"
     )
     stored = f"; {done:,} of {counted(asked['runs'], 'run')} are stored" if done is not None else ""
-    said = last_line(job.path / "log") if state.status == "running" else ""
-    if said.startswith(WAITING):
-        stored += f"; {said}"
+    log_line = last_line(job.path / "log") if state.status == "running" else ""
+    if log_line.startswith(WAITING):
+        stored += f"; {log_line}"
     return {
         "told": f"Run {job.key}: {sentence.format(error=state.error)}{stored}",
         "key": job.key,

@@ -180,17 +180,17 @@ def count_looks(
     Every wording of a study has its own name, so that rewording a claim on seeds that were looked
     at is reported."""
     name, seed_list = experiment.name, sorted(set(seeds))
-    known = frozenset((name, *about(experiment.origin)))
+    names = frozenset((name, *about(experiment.origin)))
     spans = journal.spans(seed_list)
     if seed_list and all(s < journal.JUDGED for s in seed_list):
         pilots = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
         return Looks(0, spans, (), f"{pilots}settles nothing")
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
-    for base in known:  # of a file of somebody's own, its name
+    for base in names:  # of a file of somebody's own, its name
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
             catalogue.record_path(base).with_suffix(".looks.jsonl"), seed_list
         )
-    for other in kin(store, name, known):
+    for other in kin(store, name, names):
         if shared_looks := looks.shared(journal.stored(store, other), seed_list):
             looks_by_name[other] = looks_by_name.get(other, set()) | shared_looks
     look_count = len(set().union(*looks_by_name.values()))

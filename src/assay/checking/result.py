@@ -194,10 +194,10 @@ class Check(Concluded):
         numbers."""
         names = {c.name for c in parse(self.question.holds).columns}
         stems = {name.removesuffix("_after").removesuffix("_before") for name in names}
-        own = self.rows[self.rows["arm"] == self.question.credits]
-        if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
+        own_rows = self.rows[self.rows["arm"] == self.question.credits]
+        if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own_rows}:
             return ""
-        without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
+        without, with_it = (float(own_rows[f"{stem}{end}"].mean()) for end in ENDS)
         return "; before {}, after {}".format(*told_apart(without, with_it))
 
     @property

@@ -209,14 +209,14 @@ def lacking(error: MissingArgumentError) -> str:
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)
-    what = (documented[argument.name].parameter.help or "").rstrip(".")
+    help_text = (documented[argument.name].parameter.help or "").rstrip(".")
     name = (
         f"{argument.name} {argument.name[2:].upper()}"
         if argument.name.startswith("--")
         else argument.name
     )
     return f"{verb} needs {name}" + (
-        f": {what[0].lower()}{what[1:]}" if what else f"; see assay {verb} --help"
+        f": {help_text[0].lower()}{help_text[1:]}" if help_text else f"; see assay {verb} --help"
     )
 
 

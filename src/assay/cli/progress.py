@@ -120,15 +120,15 @@ class Display(LiveLines):
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
                 took = (
-                    f", about {duration(known)} if the cores are free"
-                    if (known := recorded(event)) is not None
+                    f", about {duration(note)} if the cores are free"
+                    if (note := recorded(event)) is not None
                     else ""
                 )
                 self.draws = event.plan.draws
                 each = max(Counter(r.job.arm for r in event.plan.rows).values(), default=0)
-                what = f" ({each} draws of the controls in each arm)" if self.draws else ""
+                draws = f" ({each} draws of the controls in each arm)" if self.draws else ""
                 return (
-                    f"{self.name}: {counted(self.total, 'run')}{what}, {self.stored} stored, "
+                    f"{self.name}: {counted(self.total, 'run')}{draws}, {self.stored} stored, "
                     f"{missing} to run{took}"
                 )
             case Started():
@@ -286,12 +286,12 @@ class Stages:
         if self.bar is not None:
             self.bar.__exit__(*error)
 
-    def __call__(self, what: str, completed: int, total: int) -> None:
+    def __call__(self, stage: str, completed: int, total: int) -> None:
         """Takes how many of how many of something are done; before the first of them the model is
         loaded."""
-        if self.bar is None or self.bar.unit != what or not completed:
+        if self.bar is None or self.bar.unit != stage or not completed:
             self.__exit__()
-            self.bar = Bar(self.name, what).__enter__()
+            self.bar = Bar(self.name, stage).__enter__()
             if not completed:
-                self.bar.say(f"{self.name}: loading the model, then {total:,} {what}")
+                self.bar.say(f"{self.name}: loading the model, then {total:,} {stage}")
         self.bar(completed, total)

@@ -1,11 +1,10 @@
 """Bands: means of the same units, each with an interval, which all hold at once; and a number that
 is taken of all of them, such as the largest mean, or how many are above a threshold.
 
-The largest of many means is smaller on other units: choosing a level by its number is partly
-choosing by luck. So no level is chosen here. Each keeps an interval that is wide enough for all of
-them together, and the number is computed from all lower ends and from all upper ends. Its interval
-then holds at least as often as the band does, whichever level is largest and however alike they
-are."""
+The largest of many means is smaller on other units: choosing a level by its number is partly luck.
+So no level is chosen here. Each keeps an interval that is wide enough for all of them together, and
+the number is computed from all lower ends and from all upper ends. Its interval then holds at least
+as often as the band does, whichever level is largest and however alike they are."""
 
 from __future__ import annotations
 

@@ -221,14 +221,14 @@ class BoundedColumns:
         """Give the arms as they would be with every number of the arm under judgement at one of the
         bounds, then at the other; nothing where it is no change, or where what it is compared
         with was not measured."""
-        own = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
+        names = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
         measured = {c.arm for c in self.columns} <= {*arms}
-        if not own or not (self.is_change or self.base) or self.bounds is None or not measured:
+        if not names or not (self.is_change or self.base) or self.bounds is None or not measured:
             return
         main = arms[self.main]
         for end in self.bounds:
-            less = {name: arms[self.base][name] if self.base else 0.0 for name in own}
-            ends = {name: main[name] * 0 + end - less[name] for name in own}
+            less = {name: arms[self.base][name] if self.base else 0.0 for name in names}
+            ends = {name: main[name] * 0 + end - less[name] for name in names}
             yield {**arms, self.main: main.assign(ends)}
 
     def means(self, arms: Arms) -> dict[str, float]:

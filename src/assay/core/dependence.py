@@ -383,7 +383,7 @@ def _in_order(
     n = len(values)
     usual = name in (unit, "the rows") or name.lower() in TIMES
     patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
-    every = [(how, v.whole(of, n)) for some in patterns for how, of, v in some]
+    every = [(how, v.whole(of, n)) for each in patterns for how, of, v in each]
     if len(patterns) > 1 and any(len(v.units) < n for v in vectors):
         whole = [v.whole(of, n) for ((_, of, v), *_) in patterns]
         every.append((patterns[0][0][0], _joined(whole)))

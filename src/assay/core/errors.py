@@ -207,18 +207,18 @@ million columns."""
 def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error sentence: the closest known name, or a list of them when none is close,
     of the first where they are very many."""
-    known = sorted(names)
+    words = sorted(names)
     near = (
-        [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
+        [n for n in words if abs(len(n) - len(name)) <= len(name)] if len(words) > MANY else words
     )
     # of three letters one that is wrong is a third
     cutoff = 0.5 if len(name) <= 3 else 0.65
     close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=cutoff)
-    more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
+    more = f" … ({len(words):,} in all)" if len(words) > MANY else ""
     return (
         f"did you mean {close[0]}?"
         if close
-        else f"known: {', '.join(known[:MANY]) or 'none'}{more}"
+        else f"known: {', '.join(words[:MANY]) or 'none'}{more}"
     )
 
 

@@ -40,13 +40,13 @@ from assay.core.reading import (
     tabulate,
 )
 from assay.core.reasons import (
-    BESIDE,
     BLIND,
     IDENTICAL,
     MOST_TIMES,
     OUT_OF_REACH,
     STRADDLES,
     TIES,
+    TOO_CLOSE,
     UNCONTROLLED,
 )
 from assay.core.results import (
@@ -78,7 +78,7 @@ Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 their runs it asks for."""
 
 
-class _Stand(NamedTuple):
+class _Arm(NamedTuple):
     """What one arm's numbers say by themselves; interval and table on the scale of judging."""
 
     verdict: Verdict
@@ -88,7 +88,7 @@ class _Stand(NamedTuple):
     """For a control: how far the method lies from it."""
 
 
-Stands = Mapping[str, _Stand]
+ByArm = Mapping[str, _Arm]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
@@ -105,7 +105,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
-    def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Stand]:
+    def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Arm]:
         return {name: _judge_arm(claim, name, arms, level, scope, gated=gated) for name in names}
 
     reach = _reach(claim, arms, level)
@@ -164,7 +164,7 @@ def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, float]) -> _Stand:
+def _within_reach(claim: Claim, method: _Arm, arms: Arms, reach: tuple[float, float]) -> _Arm:
     """The method's verdict, undecided where the bounds of its measure make it impossible to hold:
     that it did not is then no finding."""
     v = method.verdict
@@ -183,7 +183,7 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     return method._replace(verdict=v)
 
 
-def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
+def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm:
     """The verdict on a control as such: it fails where its own interval, at the level of controls,
     lies outside the range to hold, and the method lies beyond it on the range's side."""
     v, i, table, _ = control
@@ -193,7 +193,7 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         of = between.interval
         v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
-        return _Stand(v, i, table, between)
+        return _Arm(v, i, table, between)
     at_level = control_level(level)
     low, high = _limits(i, at_level)
     outcome: Outcome = "fails"
@@ -203,14 +203,14 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         outcome, reason = "undecided", STRADDLES
         price = _price_of_control(claim, method, i_at, at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
-        outcome, reason = "undecided", BESIDE
+        outcome, reason = "undecided", TOO_CLOSE
         if between:
             price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
-    return _Stand(v, i, table, between)
+    return _Arm(v, i, table, between)
 
 
-def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -> Price:
+def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> Price:
     """What decides a control; of one that is about at the threshold another threshold, as no number
     of units that is worth buying does."""
     price = power.price_to_decide(strict(claim), i, level)
@@ -223,7 +223,7 @@ def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -
     )
 
 
-def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | None) -> bool:
+def _beaten(claim: Claim, method: _Arm, control: Interval, between: Between | None) -> bool:
     target, ours = beyond(claim, control), method.interval
     if between is None and not (control.band and claim.beats):
         return True  # bands lie on both sides of the threshold, and nothing more is asked
@@ -238,9 +238,9 @@ def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | 
 
 def _power(
     claim: Claim,
-    method: _Stand,
-    controls: Stands,
-    planted: Stands,
+    method: _Arm,
+    controls: ByArm,
+    planted: ByArm,
     level: float,
     reach: tuple[float, float],
 ) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _power(
     }
 
 
-def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Stand]:
+def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Arm]:
     """Every arm that the claim does not name and that can be judged."""
     stands = {}
     asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
@@ -339,7 +339,7 @@ def _judge_arm(
     *,
     gated: bool = False,
     brief: bool = False,
-) -> _Stand:
+) -> _Arm:
     """The verdict on one arm by itself, with its interval and its numbers; a brief one leaves out
     draws and price."""
     arm_reader, data, bad, survived = _survivors(claim, name, arms)
@@ -391,7 +391,7 @@ def _judge_arm(
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
-    return _Stand(verdict, i, data)
+    return _Arm(verdict, i, data)
 
 
 LIMITS = (
@@ -524,11 +524,11 @@ def _reason(
 
 def _with_others(
     claim: Claim,
-    method: _Stand,
-    controls: Stands,
-    planted: Stands,
-    violations: Stands,
-    rivals: Stands,
+    method: _Arm,
+    controls: ByArm,
+    planted: ByArm,
+    violations: ByArm,
+    rivals: ByArm,
 ) -> Verdict:
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
     verdict = method.verdict
@@ -579,14 +579,14 @@ def _with_others(
     return verdict
 
 
-def _both_perfect(claim: Claim, method: _Stand, passing: Sequence[_Stand | None]) -> str:
+def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:
     """Say that a method and a control are both as good as can be, in each unit; "" elsewhere."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = any(s is not None and s.interval.estimate == x for s in passing)
     return "both are perfect: ask something harder" if alike and x in best else ""
 
 
-def _is_null(claim: Claim, asked: Stands) -> bool:
+def _is_null(claim: Claim, asked: ByArm) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
     an arm that lacks what is credited fails the claim: that arm then does not give nothing."""
     (low, high), _ = claim.edges
@@ -602,7 +602,7 @@ def _nothing(claim: Claim) -> float:
     return float(rescale(claim.scale, claim.empty))
 
 
-def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
+def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
     """Why a claim that nothing is there is blind: a planted violation is not found, or none of
     those that are found is at most twice as far from nothing as the threshold; empty where it is
     not blind."""
@@ -628,7 +628,7 @@ def _violation_wanted(claim: Claim) -> str:
 
 def _judged(v: Verdict) -> bool:
     """Whether only the width of its interval could keep an arm from being decided."""
-    return v.reason in ("", STRADDLES, BESIDE)
+    return v.reason in ("", STRADDLES, TOO_CLOSE)
 
 
 def _outside(claim: Claim, i: Interval) -> bool:
@@ -723,14 +723,14 @@ def grouped(
         }
         alone = len(units) == 1
         pairs = itertools.combinations(codes.values(), 2) if alone else ()
-        for some in (*((of,) for of in codes.values()), *pairs):
-            cells = len(np.unique(np.stack(some), axis=1).T)
-            if not levels or min(int(of.max()) for of in some) < 1:
+        for crossed in (*((of,) for of in codes.values()), *pairs):
+            cells = len(np.unique(np.stack(crossed), axis=1).T)
+            if not levels or min(int(of.max()) for of in crossed) < 1:
                 continue
-            if len(some) > 1 and cells == max(int(of.max()) + 1 for of in some):
+            if len(crossed) > 1 and cells == max(int(of.max()) + 1 for of in crossed):
                 continue  # one is nested in the other
-            terms = {t: _by_group(x, axis, some) for t, x in data.terms.items()}
-            factors = len(units) - 1 + len(some)
+            terms = {t: _by_group(x, axis, crossed) for t, x in data.terms.items()}
+            factors = len(units) - 1 + len(crossed)
             of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
                 # However few the groups are: this only ever widens.

@@ -130,12 +130,12 @@ def detectable(
     claim: Claim,
     i: Interval,
     level: float = 0.95,
-    rest: Callable[[float], float] = lambda truth: 1.0,
+    controls: Callable[[float], float] = lambda truth: 1.0,
 ) -> tuple[float, float]:
     """Tell from which to which true value at least 80 % of such experiments would find the claim to
     hold.
 
-    `rest` gives the chance that controls and planted effects come out as they must at a true value,
+    `controls` gives the chance that controls and planted effects come out as required at a value,
     counted as independent of the arm itself. In the claim's unit; infinite on a side without a
     threshold; NaN twice where no value would be found."""
     (low, high), _ = claim.edges
@@ -152,11 +152,11 @@ def detectable(
         yes = sure
         for _ in range(0 if math.isinf(no) else 30):
             middle = (no + yes) / 2
-            is_enough = decided(middle)[0] * rest(middle) >= CHANCE
+            is_enough = decided(middle)[0] * controls(middle) >= CHANCE
             no, yes = (no, middle) if is_enough else (middle, yes)
         return no if math.isinf(no) else yes
 
-    if decided(sure)[0] * rest(sure) < CHANCE:
+    if decided(sure)[0] * controls(sure) < CHANCE:
         return NOTHING
     return unscale(claim.scale, first(low)), unscale(claim.scale, first(high))
 

@@ -34,7 +34,7 @@ OUT_OF_REACH = "out of reach"
 range to hold, given what it is compared with."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
-BESIDE = "not told from the method"
+TOO_CLOSE = "not told from the method"
 """The reason stored for a control that the method does not differ from enough."""
 BLIND = "blind"
 """The reason stored where "nothing there" lies in the range, and no planted violation shows that a

@@ -112,7 +112,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seeds>
     """
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("lacks", "levels")
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "rows")
 
     text: str = ""
@@ -196,7 +196,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
 class Other(Written, frozen=True, kw_only=True):
     """An arm that satisfies a claim as well."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("n",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("n",)
     OPTIONAL: ClassVar[tuple[str, ...]] = ("lacks",)
 
     reason: str | None = None
@@ -220,7 +220,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
     other arm that was asked."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("contrast", "edition", "level_of", "rows", "sides", "together", "unless", "violations"),
     )
@@ -364,7 +364,7 @@ class Verified(Written, frozen=True, kw_only=True):
     """An Exact statement with what came out: outcome exact or violated, largest absolute
     deviation."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("exact",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("exact",)
 
     text: str
     kind: Literal["exact"] = "exact"
@@ -400,7 +400,7 @@ class Curve(Written, frozen=True, kw_only=True):
     """A statistic over the levels of a field, in ascending order; what is several has a number for
     each level."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("points",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("points",)
 
     over: str
     axis: Literal["plain", "log"]
@@ -484,7 +484,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     """An Estimate with its number and intervals in the statement's unit, or with its curve; no
     verdict."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("statement",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
     OPTIONAL: ClassVar[tuple[str, ...]] = ("level_of",)
 
     text: str

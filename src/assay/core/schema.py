@@ -32,7 +32,7 @@ import msgspec
 from assay.core.errors import DataError
 
 PLAIN = {bool: "boolean", int: "integer", str: "string", Path: "string", type(None): "null"}
-BESIDE = types.MappingProxyType({"beside": True})
+OMITTED = types.MappingProxyType({"omitted": True})
 """Metadata of a field that is printed with a result and is not among its plain values."""
 OPTIONAL = types.MappingProxyType({"optional": True})
 """Metadata of a field whose key is left out where it is None."""
@@ -65,7 +65,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         ({'x': None}, nan)
     """
 
-    BESIDE: ClassVar[tuple[str, ...]] = ()
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ()
     """Fields that are not written."""
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
     """Fields that are left out where they are what they are by default."""
@@ -92,7 +92,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         for f in msgspec.structs.fields(self):
             value = getattr(self, f.name)
             default = f.default_factory() if callable(f.default_factory) else f.default
-            if f.name in self.BESIDE or (f.name in self.OPTIONAL and value == default):
+            if f.name in self.UNWRITTEN or (f.name in self.OPTIONAL and value == default):
                 continue
             entry[f.name] = to_json(value)
         for name, kind in _kinds(type(self)):
@@ -132,7 +132,7 @@ def to_json(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
-        parts = {f: getattr(value, f.name) for f in fields(value) if "beside" not in f.metadata}
+        parts = {f: getattr(value, f.name) for f in fields(value) if "omitted" not in f.metadata}
         return {
             f.name: to_json(part)
             for f, part in parts.items()
@@ -184,7 +184,7 @@ def schema(annotation: Any) -> dict[str, Any]:
     if isinstance(annotation, type) and is_dataclass(annotation):
         hints, written_fields = (
             get_type_hints(annotation),
-            [f for f in fields(annotation) if "beside" not in f.metadata],
+            [f for f in fields(annotation) if "omitted" not in f.metadata],
         )
         needed = [f.name for f in written_fields if "optional" not in f.metadata]
         return _object({f.name: schema(hints[f.name]) for f in written_fields}, needed)
@@ -193,7 +193,7 @@ def schema(annotation: Any) -> dict[str, Any]:
 
 def _schema_of_written(written: type[Written]) -> dict[str, Any]:
     hints = get_type_hints(written, include_extras=True)
-    names = [n for n in written.__struct_fields__ if n not in written.BESIDE]
+    names = [n for n in written.__struct_fields__ if n not in written.UNWRITTEN]
     properties = {}
     for name in names:
         hint = hints[name]

@@ -906,10 +906,10 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         dealt = OTHERS in arm.attrs
-        beside = arm.attrs[OTHERS] if dealt else arms
+        others = arm.attrs[OTHERS] if dealt else arms
 
         def numbers(c: Column) -> xr.DataArray:
-            read.append((arm if c.arm is None or c.arm == main_arm else beside[c.arm])[c.key])
+            read.append((arm if c.arm is None or c.arm == main_arm else others[c.arm])[c.key])
             return read[-1]
 
         terms = {}

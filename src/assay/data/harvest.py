@@ -394,7 +394,7 @@ def _run(
     are made of."""
     # held in memory and written at once (a few MB): writing through a memory map would be killed by
     # a full disk
-    held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
+    arrays = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
     powers = {site: np.zeros(tokens.shape, np.int16) for site in folders}
     step = max(1, BATCH_TOKENS // tokens.shape[1])
     for i in range(0, len(tokens), step):
@@ -410,12 +410,12 @@ def _run(
                 power = torch.where(large, torch.frexp(largest).exponent - 15, 0)
                 powers[site][i : i + step] = power.cpu().numpy()
                 rows = torch.ldexp(rows.float(), -power[..., None])
-            held[site][i : i + step] = (
+            arrays[site][i : i + step] = (
                 rows.half().cpu().numpy()
             )  # half as much to copy, and five times as fast as NumPy
         tell(min(i + step, len(tokens)))
     for site, path in folders.items():
-        _write(path, held.pop(site), powers[site])
+        _write(path, arrays.pop(site), powers[site])
 
 
 def _write(path: Path, acts: Float[np.ndarray, "w s d"], powers: Int[np.ndarray, "w s"]) -> None:

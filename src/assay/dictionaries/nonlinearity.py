@@ -216,11 +216,11 @@ def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
 
 def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
-    name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
+    name, settings = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
     if name not in known():
         raise DataError(
             f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known())}"
         )
     return known()[name](
-        **{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()}
+        **{k: from_json(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
     )

@@ -55,8 +55,8 @@ def present(name: HubName) -> Path | None:
                 return folder / path
         return None
     for place in sorted(cache.hub().glob(f"*/*/{quote(name.part, safe='')}")):
-        owner, _, rest = place.parent.parent.name.partition("--")
-        folder = hub.present(HubName(f"{owner}/{rest}", part=name.part))
+        owner, _, repository = place.parent.parent.name.partition("--")
+        folder = hub.present(HubName(f"{owner}/{repository}", part=name.part))
         for row in folder.rglob(ROW) if folder else ():
             return row.parent / str(foreign.json_object(row).get("file"))
     return None
@@ -97,8 +97,8 @@ def fetch(
         note = {str(weights.with_name(ROW)): json.dumps(row | {"file": weights.name})}
         note = note if row else {}
         others = [p for p in map(str, read_with(weights)) if p in listed and p not in note]
-        kept = name if row else replace(name, part=str(weights))
-        return kept, [listed[p] for p in (*others, str(weights))], note
+        chosen = name if row else replace(name, part=str(weights))
+        return chosen, [listed[p] for p in (*others, str(weights))], note
 
     hub.fetch(name, None, progress, bar, choose)
     return find(replace(name, repository="") if row else name)

@@ -531,11 +531,11 @@ def same_windows(
 
 def _part(parts: Mapping[str, str]) -> str:
     """The part of the text that all dictionaries are measured on. Raises: DataError."""
-    kept: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
-    if len(kept) > 1:
-        one, other = (next(name for name, p in parts.items() if p == part) for part in kept[:2])
+    named: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
+    if len(named) > 1:
+        one, other = (next(name for name, p in parts.items() if p == part) for part in named[:2])
         raise DataError(
-            f"{one} is measured on the {kept[0]} part of this text and {other} on the {kept[1]} "
+            f"{one} is measured on the {named[0]} part of this text and {other} on the {named[1]} "
             "part, as what they were trained on leaves it; compare them on another text"
         )
-    return kept[0] if kept else "all"
+    return named[0] if named else "all"

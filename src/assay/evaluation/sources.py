@@ -312,22 +312,22 @@ def stored(text: str, store: Store) -> Stored:
     """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters,
     EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
-    experiment, _, rest = text.partition("/")
+    experiment, _, folder_name = text.partition("/")
     matches = [
         s
         for s in with_params
         if s.experiment == experiment
-        and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
+        and folder_name in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
     ]
     if re.fullmatch(r"[0-9a-f]{8,64}", text):
         matches = [s for s in with_params if s.key.startswith(text)]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        some = ", ".join(f"{experiment}/{s.folder.name}" for s in matches[:4])
+        examples = ", ".join(f"{experiment}/{s.folder.name}" for s in matches[:4])
         raise DataError(
             f"{text} has {len(matches)} stored dictionaries, name one of them: "
-            f"{some}{' …' if len(matches) > 4 else ''}"
+            f"{examples}{' …' if len(matches) > 4 else ''}"
         )
     if text == SHOWCASE:
         raise DataError(
@@ -338,10 +338,10 @@ def stored(text: str, store: Store) -> Stored:
     suggestion = nearest_beside(Path(text).expanduser())
     if suggestion:
         raise DataError(f"no file, folder or stored run {text!r}; {suggestion}")
-    known: tuple[Piece, ...] = (f"stored dictionaries in {store.root}: {nearest(text, addresses)}",)
+    hints: tuple[Piece, ...] = (f"stored dictionaries in {store.root}: {nearest(text, addresses)}",)
     if not addresses:
-        known = (
+        hints = (
             f"no dictionary is stored in {store.root.absolute()}",
             Operator("; name another store with --root FOLDER or ASSAY_ROOT"),
         )
-    raise DataError(f"no file, folder or stored run {text!r}; ", *known)
+    raise DataError(f"no file, folder or stored run {text!r}; ", *hints)

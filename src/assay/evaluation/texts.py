@@ -78,12 +78,12 @@ def run(
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}
     for plan in plans:
         groups.setdefault(plan.site, []).append(plan)
-    texts = {site: windows(some[0], store, folder, corpus) for site, some in groups.items()}
+    texts = {site: windows(group[0], store, folder, corpus) for site, group in groups.items()}
     plan_by_source = {plan.source: plan for plan in plans}
     bunches = [
         (site, [plan_by_source[source] for source in bunch])
-        for site, some in groups.items()
-        for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
+        for site, group in groups.items()
+        for bunch in sources.bunches([plan.source for plan in group], TOGETHER)
     ]
     total = sum(
         texts[site].tokens.size
@@ -99,13 +99,13 @@ def run(
 
     report_tokens(0)  # loading comes next, and takes a while
     model = functools.cache(lambda dtype: load(folder.name, device, dtype))
-    for site, some in bunches:
+    for site, group in bunches:
         subject = functools.partial(model, site.dtype)
         how = store, subject, where, batch, report_tokens, watch
-        bunch = _Bunch(site, some, texts[site], *how)
-        for j, (plan, sums) in enumerate(zip(some, bunch.sums(), strict=True)):
+        bunch = _Bunch(site, group, texts[site], *how)
+        for j, (plan, sums) in enumerate(zip(group, bunch.sums(), strict=True)):
             yield plan, texts[site], sums, functools.partial(bunch.compare, j)
-        for plan in some:
+        for plan in group:
             plan.source.forget()
 
 

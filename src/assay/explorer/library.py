@@ -213,14 +213,14 @@ class Library:
             changed = (folder / FILE).stat().st_mtime_ns
         except OSError:
             return 0.0, f"it has no {FILE}"
-        held = self._abouts.get(folder)
-        if held is None or held[0] != changed:
+        cached = self._abouts.get(folder)
+        if cached is None or cached[0] != changed:
             try:
-                held = changed, About.read(folder)
+                cached = changed, About.read(folder)
             except DataError as error:
-                held = changed, str(error)
-            self._abouts[folder] = held
-        return changed / 1e9, held[1]
+                cached = changed, str(error)
+            self._abouts[folder] = cached
+        return changed / 1e9, cached[1]
 
 
 def _by_layer(about: About) -> tuple[Any, ...]:

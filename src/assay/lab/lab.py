@@ -133,10 +133,10 @@ class Lab:
         """What its tasks take of this machine, by what it shares and what stored runs took."""
         shared = experiment.shared.size() if experiment.shared is not None else 0.0
         took = [float(run.provenance.get("peak_rss", 0)) for run in first.stored]
-        own = max(OWN, max(took, default=0.0) - shared)
+        own_memory = max(OWN, max(took, default=0.0) - shared)
         seconds = UNKNOWN if first.cpu_seconds is None else first.cpu_seconds
         each = getattr(executor, "threads", 1)
-        return Slots(each, shared, own, name=experiment.name, seconds=seconds)
+        return Slots(each, shared, own_memory, name=experiment.name, seconds=seconds)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
         """Return a listener that also notes, once runs are stored, that they are measured: a user
@@ -168,8 +168,8 @@ class Lab:
             path = journal.stored(self.store, experiment.name)
             looks.freeze(path, experiment, result.look, result.exact)
             outcomes = {j.text: j.outcome for j in result.judged}
-            known, asked = Questions.of(self.store), frozen.asked
-            known.note_study(experiment.name, questions.JUDGED, asked, outcomes)
+            ledger, asked = Questions.of(self.store), frozen.asked
+            ledger.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)

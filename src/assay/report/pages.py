@@ -107,9 +107,9 @@ def _sentence(text: str) -> str:
 
 def _note(text: str) -> Markup:
     """A note as a sentence; the name that it begins with stays as the study spells it."""
-    name, colon, rest = text.partition(": ")
+    name, colon, words = text.partition(": ")
     if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
-        return Markup("<code>{}</code>: {}").format(name, rest)
+        return Markup("<code>{}</code>: {}").format(name, words)
     return escape(_sentence(text))
 
 
@@ -166,7 +166,7 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
-    notes_of_all = statements.notes_in_order(data.notes, len(data.verdicts))
+    in_order = statements.notes_in_order(data.notes, len(data.verdicts))
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
         for arm, note in (notes or {}).items()
@@ -174,8 +174,7 @@ def page(
     }
     shared, noted = _shared(noted)
     figures = _in_units(figures, data)
-    about = text or study
-    sections = {"figures": figures, "notes": notes_of_all, "about": about, "features": cards}
+    sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
     return (
         environment()
         .get_template("page.html")
@@ -190,7 +189,7 @@ def page(
             notes=noted,
             shared=shared,
             scopes=scopes,
-            notes_of_all=notes_of_all,
+            notes_of_all=in_order,
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
@@ -359,8 +358,8 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
 
 def title_of(page: str) -> str:
     """Read the title of an experiment's page, which for a study is its question."""
-    found = re.search(r"<title>(.*?) · Assay</title>", page)
-    return html.unescape(found[1]) if found else ""
+    match = re.search(r"<title>(.*?) · Assay</title>", page)
+    return html.unescape(match[1]) if match else ""
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:

@@ -112,8 +112,8 @@ def _rows(figure: Figure) -> list[dict[str, Any]]:
     ]
 
 
-def _wrapped(text: str, most: int) -> list[str]:
-    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
+def _wrapped(text: str, length: int) -> list[str]:
+    return textwrap.wrap(text, length, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _field(name: str) -> str:
@@ -274,8 +274,8 @@ def _shades(values: Sequence[float]) -> dict[str, Any]:
     alike on both sides of 0."""
     if not values or min(values) >= 0:
         return {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}
-    most = max(map(abs, values))
-    return {"domain": [-most, 0, most], "range": [COLD, LIGHT["paper"], FIRE], "interpolate": "rgb"}
+    peak = max(map(abs, values))
+    return {"domain": [-peak, 0, peak], "range": [COLD, LIGHT["paper"], FIRE], "interpolate": "rgb"}
 
 
 def _lying(figure: Figure, width: int) -> bool:

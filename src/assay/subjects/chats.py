@@ -100,15 +100,15 @@ class Template:
 
     def _settings(self, chat: Chat) -> dict[str, Any]:
         """What the template is given in addition to the messages. Raises: ModelError."""
-        known = [name for name in THINKING if name in self._names]
-        if chat.thinking is not None and not known:
+        names = [name for name in THINKING if name in self._names]
+        if chat.thinking is not None and not names:
             raise ModelError(
                 f"{self.path}: the chat template has no {' and no '.join(THINKING)}, so thinking "
                 "changes nothing; leave it out"
             )
         settings: dict[str, Any] = {}
         if chat.thinking is not None:
-            settings |= dict.fromkeys(known, chat.thinking)
+            settings |= dict.fromkeys(names, chat.thinking)
         if chat.date and DATE not in self._names:
             raise ModelError(
                 f"{self.path}: the chat template has no {DATE}, so date changes nothing; leave it "
@@ -168,8 +168,8 @@ def read(folder: Path) -> Template:
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path, *known: tuple[str, int]) -> Template:
-    named = FILE in [name for name, _ in known]
+def _read(folder: Path, *files: tuple[str, int]) -> Template:
+    named = FILE in [name for name, _ in files]
     path = folder / (FILE if named else tokenizers.SETTINGS[0])
     inner = tokenizers.by_transformers(folder)
     try:

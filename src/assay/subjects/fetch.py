@@ -26,8 +26,7 @@ _PIECE = re.compile(r"\.gguf(\.part\d+)?$")
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedModel:
-    """A language model whose GGUF file is in packages: its name, and the hashes that identify
-    it."""
+    """A language model whose GGUF file is in packages: its name and the hashes of its files."""
 
     name: str
     """What it is asked for by: "smollm2"."""

@@ -106,9 +106,9 @@ def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
     for name in (tokenizers.FILE, *tokenizers.SETTINGS, written_by.FILE, chats.FILE):
-        own = folder.path if name == written_by.FILE else folder.texts
-        if (own / name).exists():
-            shutil.copy(own / name, path / name)
+        source = folder.path if name == written_by.FILE else folder.texts
+        if (source / name).exists():
+            shutil.copy(source / name, path / name)
 
 
 def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
@@ -152,8 +152,8 @@ class ModelFolder:
     def texts(self) -> Path:
         """Where the files lie that say how its texts are cut: with an adapter that brings some, its
         own."""
-        own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
-        return self.adapter.path if own and self.adapter else self.path
+        has_own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
+        return self.adapter.path if has_own and self.adapter else self.path
 
     @property
     def left_out(self) -> str:
@@ -182,9 +182,9 @@ class ModelFolder:
         """What a text begins with, with or without a BOS; None: what its tokenizer puts there.
         Those that Assay made of a GGUF file put nothing there, so that it is what such models need.
         Raises: ModelError where one is wanted and the model has none, or two."""
-        own = self.tokenizer.opening or (self._needed if self.made_here else ())
-        if bos is None or (bos and own):
-            return own
+        opening = self.tokenizer.opening or (self._needed if self.made_here else ())
+        if bos is None or (bos and opening):
+            return opening
         return (_bos_token(self),) if bos else ()
 
     @property
@@ -212,8 +212,8 @@ class ModelFolder:
     @cached_property
     def most_tokens(self) -> int:
         """How many positions the model reads at once, by its config.json."""
-        most = self.config.get("max_position_embeddings") or self.config.get("n_positions")
-        return most if isinstance(most, int) else 2**31
+        limit = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        return limit if isinstance(limit, int) else 2**31
 
     @property
     def layers(self) -> int:
@@ -370,12 +370,12 @@ def _bos_token(folder: ModelFolder) -> int:
             f"{folder.name} has two BOS tokens: {token} in its config.json, {named} in its "
             "tokenizer_config.json; make them one"
         )
-    known = token if named is None else named
-    if not isinstance(known, int):
+    bos = token if named is None else named
+    if not isinstance(bos, int):
         raise ModelError(
             f"{folder.name} has no BOS token (bos_token_id in its config.json); use --no-bos"
         )
-    return known
+    return bos
 
 
 def _check_site(folder: ModelFolder, site: Site) -> None:
@@ -483,21 +483,21 @@ def otherwise(folder: ModelFolder, texts: Sequence[str]) -> str:
     if theirs is None:
         return ""
     lead = [] if folder.bos is not None else [*folder.tokenizer.opening]
-    some = [text for text in texts[:COMPARED] if text]
+    tried = [text for text in texts[:COMPARED] if text]
     try:
-        ids = theirs(some, add_special_tokens=folder.bos is None)["input_ids"] if some else []
+        ids = theirs(tried, add_special_tokens=folder.bos is None)["input_ids"] if tried else []
     except Exception:  # whatever a class that somebody wrote raises: it cuts no text
         return ""
     differ = [
         text
-        for text, cut in zip(some, ids, strict=True)
+        for text, cut in zip(tried, ids, strict=True)
         if cut != [*lead, *folder.tokenizer.encode(text)]
     ]
     if not differ:
         return ""
     first = differ[0] if len(differ[0]) <= 40 else differ[0][:39] + "…"
     return (
-        f"transformers' AutoTokenizer ({type(theirs).__name__}) cuts {len(differ)} of {len(some)} "
+        f"transformers' AutoTokenizer ({type(theirs).__name__}) cuts {len(differ)} of {len(tried)} "
         f"texts otherwise than {tokenizers.FILE}, such as {first!r}; here they are cut as the file "
         "says"
     )

@@ -224,10 +224,10 @@ def _download(
             f"{in_bytes(free)} are free; make room or set ASSAY_CACHE"
         )
     work.mkdir(exist_ok=True)
-    before = 0
+    received_before = 0
     for file in files:
-        _receive(name, commit, file, work / file.name, partial(_add, bar, total, before))
-        before += file.size
+        _receive(name, commit, file, work / file.name, partial(_add, bar, total, received_before))
+        received_before += file.size
         if file.name == "config.json" and not name.part:
             _check(name, work / file.name)
     for path, text in notes.items():
@@ -243,8 +243,8 @@ def _download(
     work.rename(folder)
 
 
-def _add(bar: Callable[[int, int], None], total: int, before: int, received: int) -> None:
-    bar(before + received, total)
+def _add(bar: Callable[[int, int], None], total: int, received_before: int, received: int) -> None:
+    bar(received_before + received, total)
 
 
 def _check(name: HubName, config: Path) -> None:

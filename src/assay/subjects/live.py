@@ -180,24 +180,24 @@ def _unwrapped(wrapped: Any) -> Any:
     with torch.device("meta"):
         model = type(wrapped)._from_config(config).eval()
     every = (wrapped.named_buffers, wrapped.named_parameters)
-    held = {
+    modules = {
         name.replace(_PART, ""): tensor.detach()
         for named in every
         for name, tensor in named(remove_duplicate=False)
     }
     for name, _ in [*model.named_parameters(), *model.named_buffers()]:
-        if name not in held:
+        if name not in modules:
             raise ModelError(f"the bridge lacks {name} of the {type(wrapped).__name__} it wraps")
         place, _, last = name.rpartition(".")
         module = model.get_submodule(place)
         if last in module._parameters:
-            module._parameters[last] = torch.nn.Parameter(held[name], requires_grad=False)
+            module._parameters[last] = torch.nn.Parameter(modules[name], requires_grad=False)
         else:
-            module._buffers[last] = held[name]
+            module._buffers[last] = modules[name]
     model.tie_weights()
-    some = torch.arange(8, device=model.device)[None] % model.config.vocab_size
+    ids = torch.arange(8, device=model.device)[None] % model.config.vocab_size
     with torch.no_grad():
-        here, there = (m(input_ids=some, use_cache=False).logits.float() for m in (model, wrapped))
+        here, there = (m(input_ids=ids, use_cache=False).logits.float() for m in (model, wrapped))
     off = float((here - there).abs().max() / there.abs().max())
     if not off <= _ALIKE:
         raise ModelError(
@@ -210,12 +210,12 @@ def _unwrapped(wrapped: Any) -> Any:
 @contextmanager
 def standing(models: Mapping[str, Live]) -> Iterator[None]:
     """Use models in memory for these names."""
-    before = {name: STANDING.get(name) for name in models}
+    previous = {name: STANDING.get(name) for name in models}
     STANDING.update(models)
     try:
         yield
     finally:
-        for name, live in before.items():
+        for name, live in previous.items():
             if live is None:
                 STANDING.pop(name, None)
             else:

@@ -102,8 +102,8 @@ class Tokenizer:
             "the model's tokenizer cannot encode a letter",
             lambda: self.inner.encode("a", add_special_tokens=True),
         )
-        own = [i for i, special in enumerate(whole.special_tokens_mask) if not special]
-        first, last = (own[0], own[-1] + 1) if own else (len(whole.ids), len(whole.ids))
+        indices = [i for i, special in enumerate(whole.special_tokens_mask) if not special]
+        first, last = (indices[0], indices[-1] + 1) if indices else (len(whole.ids), len(whole.ids))
         return tuple(whole.ids[:first]), tuple(whole.ids[last:])
 
     @property
@@ -190,11 +190,11 @@ def adds(settings: Mapping[str, Mapping[str, Any]], inner: Any) -> bool:
         inner: a `tokenizers.Tokenizer` of the file itself.
     """
     config, special, added = (settings.get(name, {}) for name in SETTINGS)
-    own = inner.get_added_tokens_decoder()
-    contents = {token.content for token in own.values()}
+    added_tokens = inner.get_added_tokens_decoder()
+    contents = {token.content for token in added_tokens.values()}
     listed = config.get("added_tokens_decoder")
     for number, token in (listed if isinstance(listed, dict) else {}).items():
-        if not number.isdigit() or _as_listed(own.get(int(number))) != token:
+        if not number.isdigit() or _as_listed(added_tokens.get(int(number))) != token:
             return True
     maps = [config] if listed is not None else [config, special]
     named = [*_named(maps), *(() if listed is not None else added)]
@@ -218,8 +218,8 @@ def _named(maps: Iterable[Mapping[str, Any]]) -> list[str]:
     for settings in maps:
         values += [v for key, v in settings.items() if _is_token(key)]
         for key in _LISTS:
-            some = settings.get(key) or ()
-            values += some.values() if isinstance(some, dict) else some
+            tokens = settings.get(key) or ()
+            values += tokens.values() if isinstance(tokens, dict) else tokens
     return [content for v in values if (content := _content(v)) is not None]
 
 

@@ -98,11 +98,11 @@ class Writing:
             )
 
 
-def _stated(settings: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+def _stated(settings: Mapping[str, Any], defaults: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """Of the known settings those with a value that does something."""
     return {
         name: value
-        for name, neutral in known.items()
+        for name, neutral in defaults.items()
         if (value := settings.get(name)) is not None and value not in neutral
     }
 
@@ -139,7 +139,7 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
     settings.update(do_sample=False, num_beams=1, max_length=prompts.shape[1] + new)
     try:
         model._prepare_special_tokens(settings, device=model.device)
-        some = model._get_logits_processor(
+        processors = model._get_logits_processor(
             settings,
             input_ids_seq_length=prompts.shape[1],
             encoder_input_ids=prompts,  # of a decoder the prompt
@@ -150,7 +150,7 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
         why = " ".join(str(error).split())[:120] or type(error).__name__
         names = ", ".join(writing.changes)
         raise ModelError(f"{writing.source}: {names}: {why}") from error
-    return lambda ids, logits: some(ids, logits)
+    return lambda ids, logits: processors(ids, logits)
 
 
 def choose(

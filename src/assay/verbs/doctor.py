@@ -58,9 +58,9 @@ def doctor(
             door.aside(f"{harm.path} ({harm.why})")
         if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
             return Answer(None)
-    found = examine(place.root, clean)
-    lines = [*found.done, *map(in_words, found.checks)]
-    return Answer(found, map(Line, lines), 0 if found.healthy else 1)
+    health = examine(place.root, clean)
+    lines = [*health.done, *map(in_words, health.checks)]
+    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
 
 
 def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:

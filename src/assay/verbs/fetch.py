@@ -80,9 +80,9 @@ def download(name: str, door: Door, accept_terms: bool = False) -> Fetched:
         if repository := hub.parse(name):
             return Fetched(name, hub.fetch(repository, progress=bar.say, bar=in_mb))
         if name not in MODELS:
-            known = nearest(name, MODELS)
+            hint = nearest(name, MODELS)
             raise ModelError(
-                f"no model is called {name!r}; {known}{'' if known.endswith('?') else ','} "
+                f"no model is called {name!r}; {hint}{'' if hint.endswith('?') else ','} "
                 "or give a hub's OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, "
                 "saelens:RELEASE:ID"
             )

@@ -42,8 +42,8 @@ def judged(
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
     planned = lab.plan(experiment, preset)
-    if (known := lab.known(experiment, planned)) is not None:
-        return known
+    if (cached := lab.known(experiment, planned)) is not None:
+        return cached
     if experiment.origin.endswith(STUDIES):
         from assay.ask.missing import refuse_beyond_budget
 

@@ -54,8 +54,8 @@ def random_directions(
     few = max(1, LATENTS // len(x))
     threshold = torch.cat(
         [
-            _threshold((x - mean) @ some.T, count)
-            for some, count in zip(directions.split(few), often.split(few), strict=True)
+            _threshold((x - mean) @ rows.T, count)
+            for rows, count in zip(directions.split(few), often.split(few), strict=True)
         ]
     )
     b_dec = mean if y is None else y.mean(0)

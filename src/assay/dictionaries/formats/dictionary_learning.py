@@ -67,8 +67,8 @@ def fits(weight_file: Source) -> bool:
     """Whether the names are those of one of the classes. Two linear layers of a state dict have the
     names of one of them as well, so that these count in a file with its settings or its name
     alone."""
-    names, known = set(weight_file.values), weight_file.file.name.startswith("ae")
-    if names == _KEYS["AutoEncoderNew"] and not known and not open_file(weight_file).config:
+    names, is_named_so = set(weight_file.values), weight_file.file.name.startswith("ae")
+    if names == _KEYS["AutoEncoderNew"] and not is_named_so and not open_file(weight_file).config:
         return False
     return any(names == keys for keys in _KEYS.values())
 

@@ -204,8 +204,8 @@ def _activation(
     """The encoder's bias, the nonlinearity and its parameters, and how a BatchTopK was trained."""
     if kind == "gated":
         b_enc = weights.take("b_gate", "d_sae")
-        own = {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}
-        return b_enc, {"nonlinearity": Gated(), "own": own}, {}
+        parameters = {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}
+        return b_enc, {"nonlinearity": Gated(), "own": parameters}, {}
     b_enc = weights.take("b_enc", "d_sae")
     if kind in ("relu", "topk", "abstopk"):
         place = source.place / CONFIG

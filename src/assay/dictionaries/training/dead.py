@@ -109,9 +109,9 @@ class Resample(TakesNoNote):
         """Resample where this is one of the steps."""
         if observation.step + 1 not in self.at:
             return
-        before = max((a for a in self.at if a < observation.step + 1), default=0)
+        last = max((a for a in self.at if a < observation.step + 1), default=0)
         # Silent in every row since the check before.
-        silent = state["idle.rows"] >= (observation.step + 1 - before) * observation.x.shape[-2]
+        silent = state["idle.rows"] >= (observation.step + 1 - last) * observation.x.shape[-2]
         dead = silent & ~state["exempt"]
         resample(state, observation, dead, alive=~silent, length=self.encoder)
         state["resampled"].add_(dead)

@@ -269,9 +269,9 @@ class Desk(Unkept):
         since, first = self._began = self._began or (now, done)
         left = (now - since) / max(1, done - first) * (total - done)
         more = "".join(f", {name} {value:.4g}" for name, value in numbers.items())
-        rest = f", about {left:,.0f} s left" if first < done < total else ""
+        time_left = f", about {left:,.0f} s left" if first < done < total else ""
         end = "\n" if done >= total else ""
-        line = f"{done:,} of {total:,} {unit}{more}{rest}"
+        line = f"{done:,} of {total:,} {unit}{more}{time_left}"
         print(f"\r{line:70}", end=end, file=sys.stderr, flush=True)
 
 

@@ -218,8 +218,8 @@ class _Links:
 
     def without(self, bound: Condition) -> str:
         """Drop a condition."""
-        rest = [c for c in self.view.where if c != bound]
-        return self._opened(self.view.state(where=rest, page=None))
+        others = [c for c in self.view.where if c != bound]
+        return self._opened(self.view.state(where=others, page=None))
 
     def only(self, column: str, compare: str, value: str) -> str:
         """Show the features that one condition leaves."""

@@ -202,14 +202,14 @@ def _promoted(
         [*tokens],
     ):
         tokens[row["feature"]].append(row["token"])
-    sets = {feature: some for feature, some in tokens.items() if some}
-    found = loaded.ask(
+    sets = {feature: promoted for feature, promoted in tokens.items() if promoted}
+    pairs = loaded.ask(
         ("chances", q.same, len(ids)),
         lambda reader: chances(reader, ids, changes, [*sets.values()], first=first),
     )
     return [
-        {"feature": feature, "tokens": len(some), "before": before, "after": after}
-        for (feature, some), (before, after) in zip(sets.items(), found, strict=True)
+        {"feature": feature, "tokens": len(promoted), "before": before, "after": after}
+        for (feature, promoted), (before, after) in zip(sets.items(), pairs, strict=True)
     ]
 
 

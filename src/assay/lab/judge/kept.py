@@ -170,8 +170,8 @@ def read(
     hashes; with `is_planned` a plan has found that its runs would read now what they read."""
     try:
         values = unseal(root / "results" / name / f"{preset}.json")
-        kept, evidence = values[KEPT], values["evidence"]
-        made, about = Made.from_json(kept["made"]), Around.from_json(kept["around"])
+        around, evidence = values[KEPT], values["evidence"]
+        made, about = Made.from_json(around["made"]), Around.from_json(around["around"])
         data = ResultData.from_json(values)
     except (AssayError, KeyError, TypeError):
         return None
@@ -192,7 +192,7 @@ def read(
     is_contested = (catalogue.record_path(name, origin).parent / "contests").is_dir()
     with suppress(AssayError):
         later = contests.lines(contests.of_preset(name, preset, origin)) if is_contested else ()
-        notes = tuple(dict.fromkeys([*later, *kept["notes"], *data.notes]))
+        notes = tuple(dict.fromkeys([*later, *around["notes"], *data.notes]))
         changed = tuple(dict.fromkeys([*data.changed, *since]))
         return Kept(msgspec.structs.replace(data, notes=notes, changed=changed), about)
     return None
@@ -229,12 +229,12 @@ def _asked_since(root: Path, name: str, made: Made) -> list[str] | None:
 
 def _are_as_judged(folder: Path, evidence: Mapping[str, str]) -> bool:
     """Whether each run that was judged is there, with the content that was judged."""
-    found = dict[str, set[str]]()
+    hashes = dict[str, set[str]]()
     with suppress(OSError):
         for entry in os.scandir(folder):
-            found.setdefault(entry.name[:8], set()).add(entry.path)
+            hashes.setdefault(entry.name[:8], set()).add(entry.path)
     return all(
-        any(_is_as_judged(path, identity) for path in found.get(key[:8], ()))
+        any(_is_as_judged(path, identity) for path in hashes.get(key[:8], ()))
         for key, identity in evidence.items()
     )
 

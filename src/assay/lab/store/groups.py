@@ -237,8 +237,8 @@ def form(
         # A group begun with another model or corpus would give numbers of that one: it is left
         # alone.
         same = all(group.inputs.get(k) == inputs[k] for k in covers)
-        known = set(group.arms) <= set(experiment.arms)
-        if (covers and same and known) and all(
+        is_known = set(group.arms) <= set(experiment.arms)
+        if (covers and same and is_known) and all(
             p in inputs or _has_params(store, experiment, p) for p in group.parents
         ):
             resumable.append(group)

@@ -56,8 +56,8 @@ def harms(store: Store) -> Iterator[Harm]:
     """Everything in a store that is not as it was written, runs first; what an older version wrote
     without hashes is no harm."""
 
-    def removed(what: str, path: Path, why: str) -> Harm:
-        return Harm(what, path, why, partial(store.remove, path))
+    def removed(noun: str, path: Path, why: str) -> Harm:
+        return Harm(noun, path, why, partial(store.remove, path))
 
     for bad in store.damaged():
         yield removed("run", bad.folder, bad.reason)

@@ -241,19 +241,19 @@ class Store(Artefacts):
         self.prepare()
         written: list[Path] = []
         folders, taken = dict[Path, dict[str, bytes]](), set[Path]()
-        held = 0
+        size = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
             job = run.job
             folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken)
             taken.add(folder)
             folders[folder] = files
-            held += sum(map(len, files.values()))
-            if held >= AT_ONCE or i == len(runs) - 1:
+            size += sum(map(len, files.values()))
+            if size >= AT_ONCE or i == len(runs) - 1:
                 with explained(self.root):
                     write_folders(folders, self.root / "tmp")
                 written += folders
-                folders, held = {}, 0
+                folders, size = {}, 0
         return written
 
     def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:

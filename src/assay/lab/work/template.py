@@ -63,7 +63,7 @@ class Forked:
     Args:
         address: of the template.
         code: what it runs, with `words` as `sys.argv[1:]`.
-        before: what the template itself runs first; an error in it is ignored.
+        setup: code that the template runs first; an error in it is ignored.
         streams: the file descriptors of its standard input, output and error.
         timeout: seconds that the template may take to answer.
         session: whether it leads a session of its own.
@@ -79,7 +79,7 @@ class Forked:
         env: Mapping[str, str],
         *,
         cwd: Path | None = None,
-        before: str = "",
+        setup: str = "",
         timeout: float = 60.0,
         session: bool = False,
     ):
@@ -91,7 +91,7 @@ class Forked:
             "words": [*words],
             "env": dict(env),
             "cwd": str(cwd or Path.cwd()),
-            "before": before,
+            "setup": setup,
             "session": session,
             "nice": os.nice(0),
             "memory": resource.getrlimit(resource.RLIMIT_AS),
@@ -185,9 +185,9 @@ class _Server:
         try:
             with talk.makefile("rb") as reader:
                 request: dict[str, Any] = json.loads(reader.read(int.from_bytes(size, "big")))
-            if request["before"]:
+            if request["setup"]:
                 with contextlib.suppress(Exception):
-                    exec(request["before"], {"__name__": "__template__"})
+                    exec(request["setup"], {"__name__": "__template__"})
                 gc.collect()
             gc.freeze()  # so that no collection in a fork writes to what all of them share
             if (pid := os.fork()) == 0:

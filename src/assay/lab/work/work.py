@@ -72,8 +72,7 @@ class Work:
 
     @property
     def over(self) -> bool:
-        """True when no more of its tasks will be started, and no other work that it waits for is
-        running."""
+        """True when no more tasks will start, and no work that it waits for is running."""
         return self.begun and (self._schedule is None or self._schedule.over)
 
     def tasks(self) -> Iterator[Task | None]:

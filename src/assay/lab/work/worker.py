@@ -428,8 +428,8 @@ class _GroupWork(Setting):
         assert parents.keys() == set(keys), "a group starts only when its parents are stored"
         stored = [parents[key] for key in keys]
         bench.read_for(stored)
-        before = concatenate([s.trained() for s in stored]).to(bench.device)
-        return {arm: train(runs[arm], bench, before)}
+        trained = concatenate([s.trained() for s in stored]).to(bench.device)
+        return {arm: train(runs[arm], bench, trained)}
 
 
 def note_failure(folder: Path, kind: str, text: str) -> None:

@@ -109,8 +109,8 @@ def _why_not(claim: Claim, judged: Judged) -> str:
 def _kept(numbers: dict[str, np.ndarray], x: np.ndarray) -> str:
     """Keep an array, and give its key; equal ones are kept once."""
     x = np.ascontiguousarray(x, dtype=np.float64)
-    known = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
-    key = next(known, f"n{len(numbers)}")
+    same = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
+    key = next(same, f"n{len(numbers)}")
     numbers[key] = x
     return key
 
@@ -194,10 +194,10 @@ def _statistics(
     def place(statistic: Statistic, means: Means) -> int | None:
         if not means:  # nothing was measured of it, of which to make anything
             return None
-        known = {"steps": steps.trace(statistic, means)}
-        if known not in statistics:
-            statistics.append(known)
-        return statistics.index(known)
+        values = {"steps": steps.trace(statistic, means)}
+        if values not in statistics:
+            statistics.append(values)
+        return statistics.index(values)
 
     for table in arms.values():
         table["statistic"] = 0 if plain else place(claim.statistic, means_of(table))

@@ -351,8 +351,8 @@ _HERE = "assay_visits"
 class AttentionHandle:
     """Takes a visit away and, after the last of a model, gives attention back to transformers."""
 
-    def __init__(self, module: Any, step: str, before: str | None):
-        self.module, self.step, self.before = module, step, before
+    def __init__(self, module: Any, step: str, implementation: str | None):
+        self.module, self.step, self.before = module, step, implementation
 
     def remove(self) -> None:
         """Undo what `hook_attention` did; the last hooked goes first."""
@@ -367,7 +367,7 @@ class AttentionHandle:
 def hook_attention(module: Any, step: str, visit: Visit) -> AttentionHandle:
     """Let `visit` see a step of one attention in every pass until the handle is removed."""
     _register()
-    before = module.config._attn_implementation
+    implementation = module.config._attn_implementation
     if not hasattr(module, _HERE):
         setattr(module, _HERE, {})
     getattr(module, _HERE)[step] = visit
@@ -375,7 +375,7 @@ def hook_attention(module: Any, step: str, visit: Visit) -> AttentionHandle:
         module._attn = lambda q, k, v, mask=None: _head_first(attend(module, q, k, v, mask))
     else:
         module.config._attn_implementation = NAME
-    return AttentionHandle(module, step, before)
+    return AttentionHandle(module, step, implementation)
 
 
 def attend(
