@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Looks:
-    """How often somebody judged claims on these seeds, as the store and the records note it."""
+    """How often claims on these seeds were judged, as the store and the records note it."""
 
     taken: int
     """Looks with different claims, arms or settings; the same judged again is one look."""
@@ -158,7 +158,7 @@ def of_plan(plan: Planned) -> Source:
 
 
 def of_table(rows: int, text: str) -> Source:
-    """Tell of somebody's own numbers what is known of them."""
+    """Describe the origin of a user's own numbers."""
     return Source(
         kind="your table",
         told=(
@@ -186,7 +186,7 @@ def count_looks(
         pilots = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
         return Looks(0, spans, (), f"{pilots}settles nothing")
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
-    for base in names:  # of a file of somebody's own, its name
+    for base in names:  # the name of a user's own file
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
             catalogue.record_path(base).with_suffix(".looks.jsonl"), seed_list
         )

@@ -1,4 +1,4 @@
-"""check: somebody's own function, called with what a claim credits and with near controls in its
+"""check: a user's own function, called with what a claim credits and with near controls in its
 place → a verdict."""
 
 from __future__ import annotations

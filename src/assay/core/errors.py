@@ -48,7 +48,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """A run that would mend an error: `assay run NAME --set steps=10` where it is typed."""
+    """A run that would fix an error: `assay run NAME --set steps=10` where it is typed."""
 
     experiment: str
     preset: str = "default"
@@ -86,7 +86,7 @@ Piece = str | Argument | Command | Operator
 
 
 class AssayError(Exception):
-    """Base of all errors that a user can cause or mend; `exit_code` is what the command line ends
+    """Base of all errors that a user can cause or fix; `exit_code` is what the command line ends
     with.
 
     It is data until a door writes it: what is wrong as text, and between that what mends it, as
@@ -100,7 +100,7 @@ class AssayError(Exception):
         super().__init__(*pieces)
 
     def __str__(self) -> str:
-        """Write it for somebody who types commands; what cannot be seen is spelled out."""
+        """Write it for users who type commands; invisible characters are spelled out."""
         return visible("".join(map(str, self.args)))
 
     def request(self) -> str:

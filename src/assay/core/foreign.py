@@ -1,4 +1,4 @@
-"""Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and
+"""Foreign: the checks on files that someone else wrote or may have changed: what a path is, and
 how much it holds, is looked at before it is read.
 
 Every limit is a number of what known files have, many times over. The variable ASSAY_LIMITS

@@ -1,7 +1,7 @@
 """Inputs: which files a run reads from outside, noted as it reads, so that a later change is seen.
 
 A file that Assay opens passes `foreign.regular`, and its hash is noted; of a folder of texts one
-hash of all. A file that somebody's own code opens, with `open`, `np.load`, `torch.load` or
+hash of all. A file that a user's own code opens, with `open`, `np.load`, `torch.load` or
 `from_pretrained`, is seen by an audit hook of Python's: its path is noted, its content not checked.
 A library that opens files outside of Python (safetensors' `load_file`, pyarrow) goes unseen, and so
 does what another process opens.
@@ -116,7 +116,7 @@ class Watch:
         return bool(self._store) and _within(path, [self._store])
 
     def _fresh(self, path: str) -> bool:
-        """Whether it was changed since this began; a time that somebody set does not count."""
+        """Whether it was changed since this began; a time that was set by hand does not count."""
         return Path(path).stat().st_ctime >= self._began
 
 

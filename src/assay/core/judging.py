@@ -63,9 +63,9 @@ from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
 _MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
-"""The level of an interval that is looked at once."""
+"""The usual level of an interval, without earlier looks."""
 WIDER = 1.5
-"""So many times as wide an interval is only because of groups of units."""
+"""An interval that is so many times as wide must be so because of groups of units."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""
@@ -74,8 +74,8 @@ ALIKE = 0.5
 bounds."""
 Arms: TypeAlias = "Mapping[str, xr.Dataset]"
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
-"""For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
-their runs it asks for."""
+"""What a number is about: a phrase, or a function of the trained arms behind it and the condition
+on their runs."""
 
 
 class _Arm(NamedTuple):
@@ -92,8 +92,8 @@ ByArm = Mapping[str, _Arm]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
-    """Judge a claim with its controls, its planted effects and violations, and every other arm that
-    it can be asked of.
+    """Judge a claim with its controls, its planted effects and violations, and every other arm on
+    which it can be computed.
 
     A pure function of the measures. `scope` names the model, site and text, as a phrase or as a
     function of what was read. The outcome *holds* requires that every control is beaten, and that
@@ -147,7 +147,7 @@ def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
 
 
 def unmade(claim: Claim, control: str, arms: Arms) -> str:
-    """Name what could not be made of a control and its twins; "" where all could."""
+    """Name the controls, of one and its twins, that could not be made; "" where all could."""
     every = (control, *claim.twins.get(control, ()))
     return next((name for name in every if LEFT_OUT in arms.get(name, ())), "")
 
@@ -211,8 +211,8 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
 
 
 def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> Price:
-    """What decides a control; of one that is about at the threshold another threshold, as no number
-    of units that is worth buying does."""
+    """What decides a control; for one close to the threshold another threshold, as no affordable
+    number of units does."""
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
@@ -244,9 +244,9 @@ def _power(
     level: float,
     reach: tuple[float, float],
 ) -> dict[str, Any]:
-    """What would have been found: controls have to be beaten and planted effects to hold, too, in
-    the same experiment, their true values being those that were measured. Nothing would be where
-    bounds put what is found out of `reach`."""
+    """The effects that would have been detected, where controls must be beaten and planted effects
+    must hold in the same experiment, their true values being the measured ones. None where bounds
+    put such effects out of `reach`."""
     i = method.interval
     # No spread is known from which experiments could be simulated.
     if method.verdict.reason.startswith(("too few", OUT_OF_REACH)):
@@ -417,8 +417,8 @@ def _gates(
     *,
     gated: bool,
 ) -> dict[str, bool]:
-    """Which conditions an arm meets without which it is not judged; those of the claim only where
-    it is `gated`."""
+    """Whether an arm meets each condition for being judged; those of the claim only where it is
+    `gated`."""
     name, gates = str(arm_reader.under), dict[str, bool]()
     if gated and i.n[0]:
         gates = {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
@@ -432,7 +432,7 @@ def _gates(
 
 
 def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any, bool]:
-    """An arm without what diverged, with its numbers, what diverged, and whether few enough did."""
+    """An arm without diverged runs, its numbers, those runs, and whether few enough diverged."""
     arm_reader = Others(arms, name, claim.where)
     data = _read(claim, name, arm_reader)
     unit = run_unit(claim.units, arm_reader)
@@ -451,8 +451,8 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
 
 
 def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) -> Price | None:
-    """What decides a claim that its groups leave open, of which more units bring no more: None
-    where the interval is hardly wider with groups as units."""
+    """What decides a claim that its groups leave undecided, since more units do not add groups:
+    None where the interval is hardly wider with groups as units."""
     if not i.high - i.low > WIDER * (alone.high - alone.low):
         return None
     for unit, groupings in claim.groups.items():
@@ -580,7 +580,7 @@ def _with_others(
 
 
 def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:
-    """Say that a method and a control are both as good as can be, in each unit; "" elsewhere."""
+    """Say that a method and a control are both perfect in each unit; "" otherwise."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = any(s is not None and s.interval.estimate == x for s in passing)
     return "both are perfect: ask something harder" if alike and x in best else ""
@@ -596,16 +596,15 @@ def _is_null(claim: Claim, asked: ByArm) -> bool:
 
 
 def _nothing(claim: Claim) -> float:
-    """The value where there is nothing, on the scale of judging; NaN where no number says so."""
+    """The value without any effect, on the scale of judging; NaN where there is none."""
     if claim.empty is None:
         return math.nan if claim.scale in ("log", "logit") else 0.0
     return float(rescale(claim.scale, claim.empty))
 
 
 def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
-    """Why a claim that nothing is there is blind: a planted violation is not found, or none of
-    those that are found is at most twice as far from nothing as the threshold; empty where it is
-    not blind."""
+    """Why a claim of no effect is blind: a planted violation is not found, or no violation that is
+    found is at most twice as far from no effect as the threshold; empty where it is not blind."""
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
@@ -812,10 +811,10 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
 
 
 NEGLIGIBLE = 1e-3
-"""An effect of so small a share of what a claim asks for, in every unit, is none."""
+"""An effect that is at most this share of the claimed one, in every unit, counts as none."""
 ROUNDED = 1e-12
-"""Numbers that are apart by so small a share of themselves, or of what a claim asks for, are one
-number: they differ by the order of a sum."""
+"""Numbers that differ by at most this share of themselves, or of the claimed value, count as equal:
+they differ by the order of a sum."""
 
 
 def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
@@ -833,7 +832,7 @@ def _all_alike(claim: Claim, i: Interval) -> bool:
 
 
 def _untie(claim: Claim, i: Interval) -> str:
-    """What gives units that agree an interval, of what was not done already."""
+    """What would give units that agree an interval and was not done already."""
     if claim.bounds is None:
         return "name the bounds of a unit for an exact interval"
     if i.estimate not in claim.bounds:
@@ -868,7 +867,7 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
 
 
 LOPSIDED = 0.5
-"""An interval is lopsided that the correction for skew makes longer by so much of Student's."""
+"""An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
 
 
 def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
@@ -895,12 +894,12 @@ def _excess(i: Interval) -> float:
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
-    """Whether an arm differs from those that it is compared with by nothing, or by what rounding
-    makes of nothing, though units differ: no chance.
+    """Whether an arm equals those that it is compared with, up to rounding, though units differ,
+    which is no coincidence.
 
-    So it is where the value is 0 in each unit, or next to nothing to what is asked for, and, with
-    the units of the compared arms turned by one place, in none, yet as much on the whole: the same
-    numbers in another order.
+    That is the case where the value is 0 in each unit, or negligible next to the claimed value, and
+    is so in no unit, though equal on the whole, once the units of the compared arms are shifted by
+    one place: the same numbers in another order.
     """
     ends = [abs(e) for e in claim.edges[1] if math.isfinite(e)]
     least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
@@ -948,7 +947,7 @@ def _place(claim: Claim, low: float, high: float) -> Outcome:
 
 
 def _outcome(claim: Claim, i: Interval) -> Outcome:
-    """Where the interval lies, one that was moved beyond bounds as far as these."""
+    """The outcome by where the interval lies; one that was moved beyond bounds is cut off there."""
     low, high = i.low, i.high
     if i.bounds is not None:
         # Only up to the bounds: the truth cannot lie beyond them.
@@ -1043,8 +1042,8 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
-    """20 where units are only levels that were measured in trained runs (documents) and no run is
-    resampled; else 6, of folds 5."""
+    """The fewest units: 20 where they are only levels measured in trained runs (documents) and no
+    run is resampled; else 6, or 5 folds."""
     trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
     trained_only = trained_only and tuple(units) != (FOLD,)
     return FEWEST_ALONE if trained_only else fewest_of(units)
@@ -1067,7 +1066,7 @@ def _p(claim: Claim, i: Interval) -> float:
 def describe_scope(
     units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope, stays: Sequence[str] = ()
 ) -> str:
-    """Over which units a number generalises, what it speaks of without, and what the experiment
+    """Over which units a number generalises, what else it is about, and what the experiment
     adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None

@@ -19,7 +19,7 @@ WAYS = {
 }
 """How units may depend on each other that no column names."""
 GIVEN = "given with the claim"
-"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
+"""Where the threshold of a claim about a user's own table comes from; whether a pilot went before
 is not known."""
 TIES = "units agree"
 """The reason stored where so many units have the same number that the spread of the others cannot

@@ -1,5 +1,5 @@
-"""Results: what comes of statements, as it is kept, printed and read again: the verdict on a claim
-with those of its controls, exact statements, estimates, and a whole result.
+"""Results of statements, as they are kept, printed and read again: the verdict on a claim with
+those of its controls, exact statements, estimates, and a whole result.
 
 All are `Written`: judging makes them, a file or a record gives them back, and everything that shows
 them reads the same attributes. Fields that an earlier version's file lacks have their defaults."""
@@ -24,9 +24,9 @@ Kind = Literal["exact", "confirming", "risky", "finding"]
 JOINT = ", "
 """Is between dimensions whose levels are combined, and between these levels."""
 LARGEST = 10
-"""So many points of a scan over names are listed, those farthest from zero."""
+"""How many points of a scan over names are listed: those farthest from zero."""
 EDITION = 2
-"""Of the rule in docs/rule.md; entries without an edition were judged by the first."""
+"""The edition of the rule in docs/rule.md; entries without one were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
@@ -62,13 +62,13 @@ one, however old the claim; None where we have not looked."""
 
 
 class Price(Written, frozen=True, kw_only=False, eq=True):
-    """About what it would take to decide an undecided claim."""
+    """Roughly what it would take to decide an undecided claim."""
 
     text: str
     factor: str | None = None
     """The factor that needs more units; None when more units do not help."""
     more: int | None = None
-    """About how many more of them."""
+    """Roughly how many more units of that factor."""
 
 
 class Contrast(Written, frozen=True, kw_only=False, eq=True):
@@ -156,12 +156,12 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     bounds: Numbers | None = None
     natural: Range | None = None
     detectable: Reach = ()
-    """From which to which true value 80 % of such experiments would find the claim to hold,
-    controls and planted effects coming out as they must; NaN twice for none."""
+    """The range of true values at which 80 % of such experiments would find the claim to hold, with
+    controls and planted effects as required; (NaN, NaN) for no value."""
     detectable_alone: Reach = ()
-    """Of the method's interval alone, whatever controls and planted effects come to."""
+    """The same for the method's interval alone, whatever controls and planted effects give."""
     controls_chance: Number = math.nan
-    """In which share of such experiments controls and planted effects come out as they must."""
+    """The share of such experiments in which controls and planted effects come out as required."""
     warning: str = ""
     """What makes the interval doubtful, such as an outlying unit; empty where nothing does."""
     gates: Mapping[str, bool] = {}
@@ -169,9 +169,9 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """The statistic of every level of the first factor by itself: the spread behind the
     interval."""
     levels: tuple[Any, ...] = ()
-    """The level that each of these points is of."""
+    """The level of each of these points."""
     rows: tuple[UnitRow, ...] = ()
-    """Which prompt each point is of; the points are then in the order of the rows."""
+    """The prompt of each point; the points are then in the order of the rows."""
     contrast: Contrast | None = None
     """For a control: how far the method lies from it."""
     level_of: str = ""
@@ -202,8 +202,8 @@ class Other(Written, frozen=True, kw_only=True):
     reason: str | None = None
     """Why it may; None where the author did not say so beforehand."""
     lacks: bool | None = None
-    """Whether a credited part was not learned there; None by the rule's first edition, which asked
-    for names."""
+    """Whether a credited part was not learned there; None by the rule's first edition, which went
+    by names."""
     estimate: Number = math.nan
     low: Number = math.nan
     high: Number = math.nan
@@ -236,9 +236,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
     edition: int = 1
-    """Of the rule it was judged by."""
+    """The edition of the rule by which it was judged."""
     sides: Mapping[str, Number] = {}
-    """What the arms that it compares have of one measure, by their columns."""
+    """The numbers of one measure in the arms that it compares, by their columns."""
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     unless: str = ""
@@ -490,7 +490,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     text: str
     kind: Literal["finding"] = "finding"
     estimate: Number = math.nan
-    """NaN of a curve, as are the limits."""
+    """NaN for a curve, as are the limits."""
     low: Number = math.nan
     high: Number = math.nan
     t_low: Number = math.nan
@@ -506,7 +506,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     source: str = ""
     published: Published | str | None = None
     points: Numbers = ()
-    """The statistic of every level of the first factor by itself; of a curve none."""
+    """The statistic of every level of the first factor by itself; empty for a curve."""
     curve: Curve | None = None
     level_of: str = ""
     """As of a verdict."""
@@ -604,8 +604,8 @@ class Head(Written, frozen=True, kw_only=True):
 
 
 class OtherRegistration(Written, frozen=True, kw_only=True):
-    """What else was frozen of some of the same arms on some of the same seeds; without claims where
-    its file is gone.
+    """Another freeze with some of the same arms on some of the same seeds; without claims where its
+    file is gone.
     """
 
     experiment: str
@@ -634,10 +634,10 @@ class Registration(Written, frozen=True, kw_only=True):
     others: tuple[OtherRegistration, ...] = ()
     signatures: tuple[Signature, ...] = ()
     lacking: tuple[str, ...] | None = None
-    """The inputs that runs read and that were not frozen, by name; None of what an older version
-    judged, whose files held no inputs."""
+    """The inputs that runs read and that were not frozen, by name; None for results of an older
+    version, whose files held no inputs."""
     seen: tuple[str, ...] = ()
-    """What was known of its measures when it was frozen."""
+    """What was known about its measures when it was frozen."""
     followed: bool = False
 
 

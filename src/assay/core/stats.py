@@ -2,8 +2,8 @@
 
 A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any
 function of means has an
-interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told
-apart by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
+interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are
+distinguished by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
 `difference(ratio("err", "var"))` or `at_matched(...)` then read."""
 
 from __future__ import annotations

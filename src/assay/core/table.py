@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 Arms = dict[str, "xr.Dataset"]
 FEWEST_CANDIDATES = 3
-"""Arms from which the best one may have been chosen for it."""
+"""Fewest arms from which the best one may have been chosen because it was best."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
 
 @dataclass(frozen=True)
 class _Roles:
-    """The arms that an author names besides those in the claim."""
+    """The arms that an author names in addition to those in the claim."""
 
     controls: Names = ()
     planted: Names = ()
@@ -61,12 +61,12 @@ class _Roles:
 
     @property
     def named(self) -> Names:
-        """All of them."""
+        """All arms that are named."""
         return (*self.controls, *self.planted, *self.allowed, *self.unlearned, *self.violations)
 
     @property
     def replacing(self) -> Names:
-        """Those that take the place of the arm under judgement."""
+        """The arms that replace the arm under judgement."""
         return (*self.controls, *self.planted, *self.violations)
 
 
@@ -83,7 +83,7 @@ class _Question:
     known: Names
     """The arms of the table."""
     labels: Names
-    """Columns that tell rows of one cell apart."""
+    """Columns that distinguish rows of one cell."""
 
     @property
     def columns(self) -> list[str]:
@@ -282,8 +282,8 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
-    """Read a claim or a quantity. Raises: ClaimError, also for what has its interval by a band, of
-    which dependent rows are not allowed for."""
+    """Read a claim or a quantity. Raises: ClaimError, also for one whose interval is a band's, which
+    does not allow for dependent rows."""
     parsed = parse(text, compared=compared)
     if isinstance(parsed.statistic, OfMeans):
         raise ClaimError(f"{text!r}: of a table, claim each level by itself, or estimate over them")
@@ -300,8 +300,8 @@ def _weigh(
     copies: bool,
     distinct: bool,
 ) -> tuple[Judged, list[str]]:
-    """The verdict, undecided where it would not be the same with groups of units that depend on
-    each other as units; and what was found. Raises: DataError for copies."""
+    """The verdict, undecided where it would change with groups of dependent units as units; and the
+    groups that were found. Raises: DataError for copies."""
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
@@ -355,7 +355,7 @@ def _weigh(
 def _missing(
     question: _Question, claim: Claim, arms: Arms, level: float
 ) -> list[dependence.Grouping]:
-    """Rows that have no number, which may be those that speak against the claim: the interval if
+    """Rows without a number, which may be those that contradict the claim: the interval if
     they were as low, or as high, as the lowest or highest of the others; none where they are more
     than a quarter."""
     rows, (unit, *_) = question.of(question.compared), question.axes
@@ -473,8 +473,8 @@ def _question(
     *,
     only_named: bool = False,
 ) -> _Question:
-    """Hold a text to the arms and columns of a table; `only_named` arms have to tell rows apart.
-    Raises: ClaimError, DataError."""
+    """Check a text against the arms and columns of a table; `only_named`: arms must distinguish all
+    rows. Raises: ClaimError, DataError."""
     arm_names = tuple(str(a) for a in rows["arm"].unique())
     main = _under_judgement(parsed, arm_names, roles.controls)
     _check_arms(parsed, arm_names, (main, *roles.named), f"column {arm_column} of {source}")
@@ -566,8 +566,8 @@ def _decide(
     tested: int,
     distinct: bool,
 ) -> tuple[Judged, bool, list[str]]:
-    """The verdict; where units tie, that of bounds that differences of 0 and 1 have, or of an
-    interval that is wider for rounding. Also whether units tie, and what was done about it."""
+    """The verdict; where units tie, the one by the bounds of differences of 0 and 1, or by an
+    interval widened for rounding. Also whether units tie, and what was done about it."""
     notes = list[str]()
     rows = question.of(question.compared)
     judgement = judging.judge(statement, arms, level, scope)
@@ -630,7 +630,7 @@ def _of_the_median(
 
 
 def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
-    """What there is to know of a verdict: conditions, and units that are left out."""
+    """Notes on a verdict: conditions, and units that are left out."""
     units, labels, columns = question.axes, question.labels, question.columns
     rows = question.of(question.compared)
     compared = {arm: arms[arm] for arm in question.compared}
@@ -735,8 +735,8 @@ def _read(question: _Question) -> tuple[Arms, list[str]]:
 
 
 def _shared(question: _Question, statement: Estimate, level: float) -> list[str]:
-    """What there is to know of an estimate's units: how they depend on each other, as their numbers
-    show, and the interval that allows for it. Raises: DataError for copies."""
+    """Notes on an estimate's units: how they depend on each other, as their numbers show, and the
+    interval that allows for it. Raises: DataError for copies."""
 
     def cells_of(asked: _Question) -> dependence.Cells:
         arms = Others(_read(asked)[0])
@@ -773,7 +773,7 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
 
 
 def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumns | None:
-    """What the arms have that are compared by one column, which has bounds if it is 0 or 1."""
+    """The column by which arms are compared, with bounds if it is 0 or 1 in every row."""
     columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
     if len(columns) < 2 or len({c.key for c in columns}) > 1:
         return None
@@ -789,8 +789,8 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
-    """Whether what is asked for is a share of units, or one column by itself which is 0 or 1 in
-    every row."""
+    """Whether the claimed quantity is a share of units, or a single column that is 0 or 1 in every
+    row."""
     return parsed.share or (
         parsed.plain and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
     )
@@ -806,8 +806,8 @@ def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
 
 
 def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
-    """Say how the least and the greatest value are given, where the interval goes beyond those of
-    columns whose numbers all lie between 0 and 1."""
+    """Say how to give the least and the greatest value, where the interval goes beyond those of
+    columns whose numbers are all between 0 and 1."""
     columns, verdict = question.columns, judgement.verdict
     ends = range_of(question.parsed, 0.0, 1.0)
     if ends is None or judgement.claim.bounds or judgement.natural:
@@ -825,7 +825,7 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
 
 
 def _check_arms(parsed: Parsed, names: Names, arms_named: Sequence[str], where: str) -> None:
-    """Refuse an arm that the table has not, and one whose name reads as a difference."""
+    """Refuse an arm that is not in the table, and one whose name reads as a difference."""
     for arm in (*parsed.arms, *arms_named):
         if arm not in names:
             # relu-again.fvu reads as a difference
@@ -849,8 +849,8 @@ def _check_arms(parsed: Parsed, names: Names, arms_named: Sequence[str], where: 
 def _of_equal_folds(
     statement: Claim, judgement: Judged, arms: Arms, level: float, scope: str, tested: int
 ) -> Judged:
-    """The verdict where all folds have one and the same number: where this is 1, or 0, by how many
-    rows were tested, or what is wanting for that."""
+    """The verdict where all folds have the same number: where this is 1 or 0, by the number of rows
+    tested, or a note on what is missing for that."""
     count, (point, *_) = judgement.n[FOLD], judgement.points
     if point not in (0.0, 1.0) or judgement.claim.statistic is not mean:
         return structs.replace(
@@ -878,8 +878,8 @@ def _of_equal_folds(
 
 
 def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
-    """Give the share of all rows that may be wrong where none is of those that so many folds were
-    tested on, which count as fewer as folds share training data.
+    """Give the share of all rows that may be wrong where none of the tested rows is; these count as
+    fewer, since folds share training data.
 
     Source: Clopper and Pearson (1934); Nadeau and Bengio (2003)
     """
@@ -887,7 +887,7 @@ def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
 
 
 def _untied(judgement: Judged, rounded: bool) -> Price:
-    """What decides a claim where units tie, which rounded numbers do most often."""
+    """What decides a claim where units tie, most often because numbers are rounded."""
     how = (
         "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
         if judgement.claim.statistic is mean and judgement.claim.bounds is None
@@ -902,7 +902,7 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:
-    """What a text compares or estimates, of the cells of arms."""
+    """Make the function of the arms' cells that a text compares or estimates."""
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         dealt = OTHERS in arm.attrs

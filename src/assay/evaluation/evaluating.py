@@ -41,7 +41,7 @@ that the model guesses."""
 SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
-"""What a note says of a model that guesses."""
+"""The note on a model that guesses."""
 Progress = Callable[[int, int], None]
 
 

@@ -31,11 +31,11 @@ _PARTS = {
 _MODELS = ("model_name", "lm_name", "model_id", "base_model")
 """What libraries call the model's name in their settings."""
 _LONGEST = 80
-"""Characters of a name that somebody's file gives."""
+"""Characters that are shown of a name in a user's file."""
 
 
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos`, its name,
+    """What a dictionary's file says about its text: `context_size`, `prepend_bos`, its name,
     `dataset`, and the `part` of it, where it does."""
     statements: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
@@ -89,7 +89,7 @@ def unread(origin: Mapping[str, Any]) -> list[str]:
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:
-    """What a dictionary's file says of its place and model: `site`, `site_out`, `model` by name,
+    """What a dictionary's file says about its place and model: `site`, `site_out`, `model` by name,
     `model_sha256`; "" where it does not."""
     origin = dictionary.origin
     config, trained = (
@@ -283,7 +283,7 @@ def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
 
 
 def get_training_text(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a dictionary's origin says of its training text; None: nothing."""
+    """What a dictionary's origin says about its training text; None: nothing."""
     trained_on = origin.get("trained_on")
     return trained_on if isinstance(trained_on, Mapping) else None
 

@@ -67,7 +67,7 @@ def run(
     tick: Tick,
     watch: Watch,
 ) -> Iterator[tuple[Plan, Text, Arrays, Callable[[], Compared]]]:
-    """Each plan with its text, its sums and what compares it with baselines, as soon as it is
+    """Each plan with its text, its sums and its comparison with baselines, as soon as it is
     measured; plans of one site share the clean pass.
 
     `tick` hears how many tokens of how many are done, those on which a dictionary is compared with

@@ -101,7 +101,7 @@ class Library:
     ):
         self.root, self.live = root, Live(root)
         self.names = names
-        """The address of a dictionary, and a file of names that somebody gave its features."""
+        """The address of a dictionary, and a file of names that a user gave its features."""
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
@@ -179,7 +179,7 @@ class Library:
             models.setdefault(entry.about.model_words or entry.about.model, []).append(entry)
         return models
 
-    def beside(self, entry: Entry) -> tuple[Entry, ...]:
+    def same_site(self, entry: Entry) -> tuple[Entry, ...]:
         """Find the other indexes of the same model and site."""
         same = (entry.about.model_sha256, entry.about.site)
         return tuple(

@@ -45,7 +45,7 @@ edge of the plot, and not drawn."""
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
 CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
-"""What is said of a control, by its outcome; its sign alone says that it does not satisfy the
+"""The words for a control, by its outcome; its sign alone says that it does not satisfy the
 claim."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""

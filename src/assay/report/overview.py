@@ -119,14 +119,14 @@ def _own(root: Path, names: Collection[str]) -> Iterator[Own]:
 
 
 def _recorded(name: str, origin: str) -> ResultData:
-    """What a record says; of none nothing."""
+    """What a record says; empty where there is no record."""
     return ResultData.from_json(records.read(name, origin, measures=False) or {})
 
 
 def find_stored(root: Path, name: str, origin: str = "") -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`."""
     from assay.lab.store.atomic import (
-        unseal,  # which loads numpy: where nothing is stored none is needed
+        unseal,  # which loads numpy: not needed where nothing is stored
     )
 
     runs = 0

@@ -1,7 +1,7 @@
 """Pages: one self-contained HTML file for an experiment, and an index over several. No network,
 works from file://.
 
-Everything is given as it is kept (the result, figures, cards), so a page needs neither store
+Everything is passed as it is stored (the result, figures, cards), so a page needs neither store
 nor model."""
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def page(
 
 
 def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The anchors and titles of the sections that are there."""
+    """The anchors and titles of the sections that exist."""
     answers = "Answers" if len(data.verdicts) > 1 else "Answer"
     numbers = any(e.curve is None for e in data.findings)
     titles: dict[str, tuple[str, Any]] = {

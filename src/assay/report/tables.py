@@ -69,7 +69,7 @@ ONLY_EXACT = (
     "Exact statements only: nothing here could have come out otherwise but by a mistake of the "
     "program."
 )
-"""What is said of a result that judges no claim."""
+"""The sentence about a result that judges no claim."""
 SMOKE = "smoke"
 """The preset of every experiment that only checks that everything works."""
 WIDTH = 100
@@ -196,7 +196,7 @@ class Row:
     sides: str = ""
     """What the arms that it compares have: "patched.right 0.31, main.right 0.56"."""
     brief: str = ""
-    """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
+    """For an undecided claim the reason alone, which is all that a smoke run has to say about
     it."""
     unless: str = ""
     """The dependence with which the outcome would be another, as `Judged` has it."""
@@ -655,7 +655,7 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
 
 
 def _below(r: Row, verbose: bool) -> Iterator[Text]:
-    """The lines below a statement: its number, arms, and what is to be said of them."""
+    """The lines below a statement: its number, its arms, and remarks on them."""
     from rich.text import Text
 
     unit = f"in {r.unit}" if r.curve and r.unit else r.unit
@@ -839,7 +839,7 @@ def exactly(data: ResultData) -> str:
 
 
 KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
-"""What is said of where a threshold comes from; stored results have the older word."""
+"""How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
     "risky": "the threshold comes from theory, a paper or a plan, before any pilot run",
     "pilot-set": "the threshold comes from a pilot run",

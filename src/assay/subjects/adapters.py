@@ -143,7 +143,7 @@ def merge(adapter: Adapter, model: Any) -> Any:
             merged = tuned.merge_and_unload(safe_merge=True)
     except ModelError:
         raise
-    except Exception as error:  # whatever peft meets in a folder that somebody made
+    except Exception as error:  # whatever peft raises on a user's folder
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"peft cannot add {adapter.path} to its base: {why}") from error
     return merged.requires_grad_(False)

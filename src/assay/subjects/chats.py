@@ -133,7 +133,7 @@ class Template:
                 add_generation_prompt=messages[-1]["role"] != "assistant",
                 **settings,
             )
-        except Exception as error:  # whatever a template that somebody wrote raises
+        except Exception as error:  # whatever a user's template raises
             why = " ".join(str(error).split())[:120] or type(error).__name__
             roles = ", ".join(role for role, _ in chat.messages)
             raise ModelError(

@@ -256,7 +256,7 @@ def normed(
     """
     if gain is None:
         return x
-    # Written out only where somebody edits the divisor: the fused kernels below do not show it.
+    # Written out only where an edit changes the divisor: the fused kernels below do not show it.
     if scale is not None:
         x = x if bias is None else x - x.mean(-1, keepdim=True)
         x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())

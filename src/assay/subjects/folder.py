@@ -141,7 +141,7 @@ class ModelFolder:
     about: dict[str, Any] = field(repr=False)
     """Its assay.json; empty where there is none."""
     bos: bool | None = None
-    """Whether its texts begin with a BOS, where somebody says so; None: as its tokenizer has
+    """Whether its texts begin with a BOS, where the user says so; None: as its tokenizer has
     it."""
     adapter: adapters.Adapter | None = None
     """What is added to the weights when they are loaded."""
@@ -486,7 +486,7 @@ def otherwise(folder: ModelFolder, texts: Sequence[str]) -> str:
     tried = [text for text in texts[:COMPARED] if text]
     try:
         ids = theirs(tried, add_special_tokens=folder.bos is None)["input_ids"] if tried else []
-    except Exception:  # whatever a class that somebody wrote raises: it cuts no text
+    except Exception:  # whatever a user's class raises: it tokenizes no text
         return ""
     differ = [
         text

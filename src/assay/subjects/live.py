@@ -124,7 +124,7 @@ def state(model: Any) -> tuple[Any, ...]:
 
 
 def hold(model: Any, tokenizer: Any = None) -> Live:
-    """A model that somebody has in memory: of transformers, or what wraps one, as nnsight's
+    """A user's model in memory: one of transformers, or a wrapper of one, as nnsight's
     LanguageModel and TransformerLens' bridge do. Raises: ModelError for any other, one without
     weights, or one in training."""
     wrapped = (getattr(model, name, None) for name in _WRAPS)
@@ -154,7 +154,7 @@ def hold(model: Any, tokenizer: Any = None) -> Live:
         if getattr(inner, "generation_config", None) is not None:
             inner.generation_config.save_pretrained(folder.name)
         tokenizer.save_pretrained(folder.name)
-    except Exception as error:  # whatever settings somebody has set
+    except Exception as error:  # whatever the user's settings raise
         why = " ".join(str(error).split())[:160] or type(error).__name__
         raise ModelError(f"the model's settings or tokenizer cannot be written: {why}") from error
     if not (Path(folder.name) / "tokenizer.json").exists():

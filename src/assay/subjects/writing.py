@@ -146,7 +146,7 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
             device=model.device,
             model_kwargs={},
         )
-    except Exception as error:  # settings that somebody wrote, in whatever shape
+    except Exception as error:  # a user's settings, in whatever shape
         why = " ".join(str(error).split())[:120] or type(error).__name__
         names = ", ".join(writing.changes)
         raise ModelError(f"{writing.source}: {names}: {why}") from error

@@ -1,5 +1,5 @@
-"""Fields: what `assay list NAME` says of an experiment or a study: its arms, the fields that may be
-set, and the measures that a claim may read."""
+"""Fields: what `assay list NAME` prints about an experiment or a study: its arms, the fields that
+may be set, and the measures that a claim may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judge: a claim about a table of somebody's own numbers judged, or a number of them estimated."""
+"""Judge: judge a claim about a user's own table of numbers, or estimate a number from it."""
 
 from __future__ import annotations
 

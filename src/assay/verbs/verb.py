@@ -167,7 +167,7 @@ class Door(Protocol):
     json: bool
     """Whether answers are read by a program."""
     attended: bool
-    """Whether somebody can be asked."""
+    """Whether a user can be asked."""
 
     @property
     def width(self) -> int:
@@ -222,7 +222,7 @@ class Described:
 def verb(
     answers: str, results: Callable[[], Any] | None = None
 ) -> Callable[[Callable[..., Answer[Any]]], Callable[..., Call]]:
-    """Make a function a verb: it takes what the function takes, but for a `door`, and `--json`.
+    """Make a function a verb: it takes the function's options, except a `door`, and `--json`.
 
     `results` gives the type of its results, where the function's annotation does not, since that
     would load much.

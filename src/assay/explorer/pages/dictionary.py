@@ -58,7 +58,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "address": entry.address,
         "about": index.about,
         "this": entry_to_row(entry),
-        "beside": [entry_to_row(e) for e in library.beside(entry)],
+        "beside": [entry_to_row(e) for e in library.same_site(entry)],
         "rise_tokens": (index.about.compared or {}).get("tokens"),
         "summary": summary,
         "start": [{**row, "twins": start[k]} for k, row in index.glance(list(start)).items()],

@@ -48,13 +48,13 @@ class Around(Written, frozen=True, kw_only=True):
     """What is typed after it for the preset."""
     sets: tuple[str, ...] = ()
     speaks: tuple[str, ...] = ()
-    """For what the verdicts speak, a line each."""
+    """What the verdicts are about, a line each."""
     is_study: bool = False
     is_own: bool = False
-    """Whether it is a user's own, of which no page says what was planned."""
+    """Whether it is a user's own experiment, without a page that says what was planned."""
     has_default: bool = True
     deciding: Mapping[str, tuple[int, ...]] = {}
-    """Commands that decide what is undecided, each with the numbers of its claims."""
+    """Commands that decide undecided claims, each with the numbers of its claims."""
 
 
 class Made(Written, frozen=True, kw_only=True):

@@ -231,7 +231,7 @@ def about(
 
 
 def readable(store: Store, pattern: str = "*/*.json") -> Iterator[Registration]:
-    """What was frozen in a store, but for files that cannot be read."""
+    """All frozen studies of a store, except files that cannot be read."""
     for path in sorted((store.root / "registered").glob(pattern)):
         with contextlib.suppress(StoreError):
             yield read(path)

@@ -92,13 +92,13 @@ class Result(Shown, Printed):
     specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
-    """Statements that cannot be asked of changed fields, and why."""
+    """Statements that cannot be judged with changed fields, and why."""
     failed: tuple[tuple[str, str], ...] = ()
     """Statements that could not be computed, and why; all others were judged."""
     look: Mapping[str, Any] = field(default_factory=dict)
     """What was judged on which seeds, as `assay.lab.judge.looks.frozen` has it."""
     changed: tuple[str, ...] = ()
-    """What is not as it was at an earlier look at the same judged seeds."""
+    """What has changed since an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
     """What a reader should know of the stored runs, such as that another text of the experiment's
     file made them."""
@@ -108,7 +108,7 @@ class Result(Shown, Printed):
     ledger: Mapping[str, Any] | None = None
     """The line of the store's ledger that notes this judging; None where none does."""
     kept: Mapping[str, Any] | None = None
-    """What `assay.lab.judge.kept` needs to show it as it was written; None where nothing would
+    """What `assay.lab.judge.kept` needs to show it unchanged; None where nothing would
     do."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""

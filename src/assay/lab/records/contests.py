@@ -49,7 +49,7 @@ class Contest(Written, frozen=True, kw_only=True):
     by: str
     when: str
     record: str
-    """SHA-256 of the record's JSON file as it was then, 64 hex digits."""
+    """SHA-256 of the record's JSON file at that time, 64 hex digits."""
     look: int
     """Which contest of this claim it is: each one asks the next for a stricter interval."""
     level: Number

@@ -167,7 +167,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """Every check, in the order in which one thing needs another, and what was mended before."""
+    """Every check, each after those that it depends on, and what was fixed before."""
 
     healthy: bool
     done: tuple[str, ...]

@@ -58,7 +58,7 @@ class Work:
         self.planned = first.cpu_seconds is not None
         """Whether it is known what each of its runs takes; if not, each counts as one."""
         self.error: Exception | None = None
-        """What a user can mend, a crash, or why no groups could be formed; None while nothing went
+        """A user's error, a crash, or why no groups could be formed; None while nothing went
         wrong."""
         self._store, self._device, self._tell = store, device, tell
         self._schedule: Schedule | None = None
@@ -109,7 +109,7 @@ class Work:
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
             self.error = _error(schedule, self.experiment)
             if outcome.error not in ("RunError", "StoreError"):
-                # the user's to mend, and every other group would end like this one
+                # the user must fix it, and every other group would end like this one
                 schedule.give_up()
 
     def left(self) -> float:

@@ -70,7 +70,7 @@ class CheckedBundle:
     """
     claims: tuple[Rejudged, ...]
     exact: tuple[Rejudged, ...]
-    """Theorems, of which only the last comparison is made."""
+    """Theorems, for which only the last comparison is made."""
     files: int
     """How many files SHA256SUMS lists."""
     changed: tuple[str, ...]

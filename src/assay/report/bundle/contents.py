@@ -119,7 +119,7 @@ PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
 beats distance empty threshold kind source rounding
 """
-"""What of a claim goes out as it is."""
+"""Fields of a claim that are exported unchanged."""
 
 
 def _describe_claim(claim: Claim) -> Described:
@@ -192,7 +192,7 @@ def _statistics(
         return {k: np.repeat(x[None], steps.TRIED, 0) for k, x in means.items()}
 
     def place(statistic: Statistic, means: Means) -> int | None:
-        if not means:  # nothing was measured of it, of which to make anything
+        if not means:  # no measure to compute anything from
             return None
         values = {"steps": steps.trace(statistic, means)}
         if values not in statistics:

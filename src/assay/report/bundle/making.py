@@ -172,7 +172,7 @@ def _whole(
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
 ) -> Whole:
-    """What a bundle is made of but for its page and figures."""
+    """The contents of a bundle, except its page and figures."""
     experiment = looks.marked(experiment.sized(preset.specs), lab.store)
     result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
