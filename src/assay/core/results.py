@@ -159,7 +159,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """The range of true values at which 80 % of such experiments would find the claim to hold, with
     controls and planted effects as required; (NaN, NaN) for no value."""
     detectable_alone: Reach = ()
-    """The same for the method's interval alone, whatever controls and planted effects give."""
+    """That range by the method's interval alone, whatever controls and planted effects give."""
     controls_chance: Number = math.nan
     """The share of such experiments in which controls and planted effects come out as required."""
     warning: str = ""

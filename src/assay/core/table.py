@@ -282,8 +282,8 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
-    """Read a claim or a quantity. Raises: ClaimError, also for one whose interval is a band's, which
-    does not allow for dependent rows."""
+    """Read a claim or a quantity. Raises: ClaimError, also for one whose interval is by a band,
+    which does not allow for dependent rows."""
     parsed = parse(text, compared=compared)
     if isinstance(parsed.statistic, OfMeans):
         raise ClaimError(f"{text!r}: of a table, claim each level by itself, or estimate over them")
